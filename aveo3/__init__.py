@@ -1,0 +1,74 @@
+"""aveo3: every clip your video quota allows, each paid for once.
+
+    async with VeoClient() as veo:
+        clips = await veo.generate_many(["a paper boat on a river", "a lighthouse in fog"])
+
+Settings come from `VEO3_*` and `GOOGLE_*` variables, `.env`, or `Settings(…)`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aveo3.client import Stats, VeoClient
+    from aveo3.dispatch import ClipStream, Prompts
+    from aveo3.errors import AveoError, ClipError, FetchError, GateClosed, UsageError
+    from aveo3.models import ClipStatus, Media, VideoClip, VideoPrompt
+    from aveo3.settings import Settings
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "AveoError": "errors",
+    "ClipError": "errors",
+    "ClipStatus": "models",
+    "ClipStream": "dispatch",
+    "FetchError": "errors",
+    "GateClosed": "errors",
+    "Media": "models",
+    "Settings": "settings",
+    "Stats": "client",
+    "UsageError": "errors",
+    "VeoClient": "client",
+    "VideoClip": "models",
+    "VideoPrompt": "models",
+}
+
+__all__ = [
+    "AveoError",
+    "ClipError",
+    "ClipStatus",
+    "ClipStream",
+    "FetchError",
+    "GateClosed",
+    "Media",
+    "Settings",
+    "Stats",
+    "UsageError",
+    "VeoClient",
+    "VideoClip",
+    "VideoPrompt",
+    "generate_many",
+]
+
+
+async def generate_many(prompts: Prompts, **settings: Any) -> list[VideoClip]:
+    """Generate every clip that can be had, with settings from the environment, `.env` and `**settings` (these win).
+
+    One line for scripts: it opens a `VeoClient`, calls its `generate_many` and closes it.
+    """
+    from aveo3.client import VeoClient
+    from aveo3.settings import Settings
+
+    async with VeoClient(Settings(**settings)) as veo:
+        return await veo.generate_many(prompts)
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when first used (PEP 562), so that `import aveo3` costs next to nothing."""
+    if name in _HOME:
+        from importlib import import_module
+
+        return getattr(import_module(f"aveo3.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'aveo3' has no attribute {name!r}")
