@@ -1,0 +1,131 @@
+"""What the models can do and cost: lookups in `catalog.toml`. Decides nothing about time or quota."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+from pydantic import BaseModel, ConfigDict
+
+from aveo3.models import VideoPrompt
+
+
+class ModelCard(BaseModel):
+    """One model's entry in the catalog. Prices in US$ per second and video, latency in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: str
+    durations: tuple[int, ...]
+    default_duration: int
+    resolutions: tuple[str, ...]
+    default_resolution: str
+    aspect_ratios: tuple[str, ...]
+    only_8_seconds: tuple[str, ...]
+    image: bool
+    last_frame: bool
+    reference_images: int
+    video: bool
+    generate_audio: bool
+    seed: bool
+    negative_prompt: bool
+    max_videos: int
+    requests_per_minute: int
+    latency: Mapping[str, float]
+    prices: Mapping[str, float]
+    silent: Mapping[str, float]
+
+
+class Retired(BaseModel):
+    """A model that Google has shut down."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    on: str
+    replacement: str
+
+
+class Catalog(BaseModel):
+    """Every model known on the day `as_of`. Models it does not know pass its checks and have no price."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: str
+    sources: Mapping[str, str]
+    models: Mapping[str, ModelCard]
+    retired: Mapping[str, Retired]
+
+    def knows(self, model: str) -> bool:
+        """True if the catalog has anything to say about `model`."""
+        return model in self.models or model in self.retired
+
+    def problems(self, prompt: VideoPrompt, model: str) -> list[str]:
+        """Why `model` cannot make `prompt`: one sentence each, with the allowed values. Empty if it can."""
+        if (gone := self.retired.get(model)) is not None:
+            return [f"model {model} was retired on {gone.on}: use {gone.replacement}"]
+        card = self.models.get(model)
+        return [] if card is None else _problems(prompt, model, self.models)
+
+    def cost_usd(self, prompt: VideoPrompt, model: str) -> float | None:
+        """List price of `prompt` if every video of it is made, in US$. None if `model` has no known price."""
+        if (card := self.models.get(model)) is None:
+            return None
+        prices = card.silent if prompt.generate_audio is False else card.prices
+        price = prices.get(prompt.resolution or card.default_resolution)
+        if price is None:
+            return None
+        return round(price * (prompt.duration_seconds or card.default_duration) * prompt.number_of_videos, 4)
+
+    def requests_per_minute(self, model: str) -> int | None:
+        """The quota a project has if nobody asked for more, None if unknown."""
+        card = self.models.get(model)
+        return None if card is None else card.requests_per_minute
+
+    def latency(self, model: str, resolution: str | None) -> float:
+        """Median seconds from submit to done: a first guess; 70 where nothing is known."""
+        card = self.models.get(model)
+        return 70.0 if card is None else card.latency.get(resolution or card.default_resolution, 70.0)
+
+
+def _problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) -> list[str]:
+    card = models[model]
+    found: list[str] = []
+
+    def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
+        if value is not None and value not in allowed:
+            found.append(f"{name}={value!r} is not offered by {model}: choose {' or '.join(map(str, allowed))}")
+
+    def offered(name: str, wanted: bool, able: bool) -> None:
+        if wanted and not able:
+            others = " or ".join(m for m, c in models.items() if getattr(c, name))
+            found.append(f"{model} takes no {name}: leave it out" + (f", or use {others}" if others else ""))
+
+    one_of("duration_seconds", prompt.duration_seconds, card.durations)
+    one_of("resolution", prompt.resolution, card.resolutions)
+    one_of("aspect_ratio", prompt.aspect_ratio, card.aspect_ratios)
+    offered("image", prompt.image is not None, card.image)
+    offered("last_frame", prompt.last_frame is not None, card.last_frame)
+    offered("reference_images", bool(prompt.reference_images), card.reference_images > 0)
+    offered("video", prompt.video is not None, card.video)
+    offered("generate_audio", prompt.generate_audio is not None, card.generate_audio)
+    offered("seed", prompt.seed is not None, card.seed)
+    offered("negative_prompt", prompt.negative_prompt is not None, card.negative_prompt)
+    if len(prompt.reference_images) > card.reference_images > 0:
+        found.append(f"{len(prompt.reference_images)} reference_images: {model} takes at most {card.reference_images}")
+    if prompt.number_of_videos > card.max_videos:
+        found.append(f"number_of_videos={prompt.number_of_videos}: {model} makes at most {card.max_videos} per request")
+    if prompt.duration_seconds not in (None, 8):
+        found += [
+            f"{name} needs duration_seconds=8 on {model}, not {prompt.duration_seconds}"
+            for name in card.only_8_seconds
+            if getattr(prompt, name)
+        ]
+    return found
+
+
+@cache
+def load() -> Catalog:
+    """The catalog that ships with this release. Reads its file once."""
+    return Catalog.model_validate(tomllib.loads(files("aveo3").joinpath("catalog.toml").read_text("utf-8")))

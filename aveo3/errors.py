@@ -1,0 +1,55 @@
+"""The exceptions aveo3 raises, sorted by what the caller can do next.
+
+    AveoError
+    ├─ UsageError (ValueError)    fix the call or the settings; nothing was sent
+    ├─ ClipError                  `generate` made no video; `.clip` says why and what is owed
+    ├─ GateClosed                 the lane takes no submits now; `.retry_at_utc` says when, or None for never
+    └─ FetchError                 the video exists and is paid, but is not on disk; fetch it again
+
+`generate_many` and `stream` raise only the first: whatever befalls one prompt is a status of its clip.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aveo3.models import VideoClip
+
+
+class AveoError(Exception):
+    """Base of everything aveo3 raises on purpose."""
+
+
+class UsageError(AveoError, ValueError):
+    """The call or the settings cannot work as they are. Nothing was sent."""
+
+
+class ClipError(AveoError):
+    """`VeoClient.generate` ended without a video. The whole story is in `clip`."""
+
+    def __init__(self, clip: VideoClip) -> None:
+        super().__init__(f"no video for {clip.prompt.text[:60]!r}: {clip.status}: {clip.error_message}")
+        self.clip = clip
+
+
+class GateClosed(AveoError):
+    """No submit is possible within the caller's patience. Nothing was sent.
+
+    `kind` names the cause in one word (`daily_quota`, `billing`, `bad_key`, …); `retry_at_utc` is the instant from
+    which asking again makes sense, None if asking again is pointless until a person changes something.
+    """
+
+    def __init__(self, kind: str, message: str, retry_at_utc: datetime | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retry_at_utc = retry_at_utc
+
+
+class FetchError(AveoError):
+    """A finished, paid video could not be brought to disk. `final` says that trying again is pointless."""
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final

@@ -1,0 +1,319 @@
+"""Settings: `VEO3_*` and `GOOGLE_*` variables, a `.env` file and arguments in, one checked object out.
+
+An argument beats the environment, the environment beats `.env`. Nothing else in aveo3 reads the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from aveo3 import catalog
+from aveo3.errors import UsageError
+
+BackendName = Literal["vertex", "gemini", "mock"]
+PREFIX = "VEO3_"
+ENV_FILE = Path(".env")
+DEFAULT_REQUESTS_PER_MINUTE = 10
+
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
+Dollars = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Rate(NamedTuple):
+    """At most `limit` requests per `period` seconds, at most `burst` of them at once."""
+
+    limit: int
+    period: float
+    burst: int
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. `Settings()` reads the environment and `.env`; arguments win over both.
+
+    Raises `UsageError` naming the variable, the value, where it came from and the values allowed.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_ignore_empty=True,
+        env_parse_none_str="none",
+        dotenv_filtering="only_existing",  # a .env is shared with other programs; our own typos are looked for below
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    max_retries: int = Field(default=3, ge=0, description="further tries after a failure that is not a refusal")
+    retry_wait_base: Seconds = Field(
+        default=30, ge=0, description="seconds; wait before try n+1 is base × n, with jitter"
+    )
+    quota_wait_time: Seconds = Field(
+        default=300, gt=0, description="seconds; wait after a refusal that names neither delay nor window"
+    )
+    consecutive_failure_threshold: int = Field(
+        default=3, ge=1, description="consecutive refusals that open the circuit breaker"
+    )
+    quota_reset_interval: Seconds = Field(
+        default=3600, gt=0, description="seconds the breaker stays open when the refusal does not say"
+    )
+    rate_limit: int | None = Field(
+        default=None, ge=1, description="requests per rate period; unset: the model's usual quota, else 10 a minute"
+    )
+    rate_period: Seconds = Field(default=60, gt=0, description="seconds")
+    burst: int | None = Field(default=None, ge=1, description="requests at once; unset: as many as the rate limit")
+    daily_limit: int | None = Field(
+        default=None, ge=1, description="requests per day, counted from midnight in Los Angeles as Google does"
+    )
+    max_concurrency: int | None = Field(default=None, ge=1, description="operations running at Google at once")
+    spend_limit: Dollars | None = Field(default=None, gt=0, description="US$ per spend period; Google's rolling limit")
+    spend_period: Seconds = Field(default=600, gt=0, description="seconds")
+    budget: Dollars | None = Field(default=None, ge=0, description="US$; the run stops before it has cost more")
+    quota_patience: Seconds | None = Field(
+        default=3600,
+        ge=0,
+        description="seconds the gate may stand still before what waits is deferred; `none`: wait for ever",
+    )
+    backend: Literal["auto", BackendName] = Field(default="auto", description="where the clips are made")
+    model: str = Field(default="veo-3.1-generate-001", min_length=1, description="model id")
+    base_url: str | None = Field(default=None, description="address of a mock server or gateway instead of Google")
+    api_version: str = Field(
+        default="v1", pattern=r"^v\d\w*$", description="version in every call's path, such as v1 or v1beta1"
+    )
+    output_dir: Path = Field(default=Path("clips"), description="directory the videos are written to")
+    output_gcs_uri: str | None = Field(
+        default=None, pattern=r"^gs://.+", description="gs:// prefix; Google then writes the videos there"
+    )
+    request_timeout: Seconds = Field(default=120, gt=0, description="seconds any one call to Google may take")
+    operation_timeout: Seconds = Field(default=3600, gt=0, description="seconds a running operation is looked at")
+    poll_interval: Seconds | None = Field(
+        default=None, gt=0, description="seconds between looks at an operation; unset: learnt from the run"
+    )
+    mock_mode: bool = Field(default=False, description="use the built-in emulator: no key, no network, no cost")
+    debug_mode: bool = Field(default=False, description="log every decision")
+
+    project: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("VEO3_PROJECT", "GOOGLE_CLOUD_PROJECT"),
+        description="Google Cloud project",
+    )
+    location: str = Field(
+        default="us-central1",
+        validation_alias=AliasChoices("VEO3_LOCATION", "GOOGLE_CLOUD_LOCATION"),
+        description="Google Cloud region",
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        description="API key",
+    )
+    credentials_file: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("GOOGLE_APPLICATION_CREDENTIALS"),
+        description="service account or other credentials; unset: what gcloud or the machine provides",
+    )
+    use_vertex: bool | None = Field(
+        default=None,
+        validation_alias=AliasChoices("GOOGLE_GENAI_USE_ENTERPRISE", "GOOGLE_GENAI_USE_VERTEXAI"),
+        description="choose Vertex AI when the backend is `auto`",
+    )
+
+    def __init__(self, **values: Any) -> None:
+        _refuse_unknown(values)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise UsageError(_explain(error, values)) from None
+
+    @field_validator("output_dir", "credentials_file")
+    @classmethod
+    def _home(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser()  # no shell has read a .env
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an address such as http://127.0.0.1:8089")
+        if parts.username or parts.query:
+            raise ValueError("must hold no user name, password or query; put the key into GOOGLE_API_KEY")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _burst_within_limit(self) -> Settings:
+        if self.burst is not None and self.burst > (limit := self.rate(self.model).limit):
+            raise ValueError(
+                f"VEO3_BURST={self.burst} is over the rate limit of {limit}: allowed are 1 to {limit}. "
+                "Lower VEO3_BURST or raise VEO3_RATE_LIMIT."
+            )
+        return self
+
+    def rate(self, model: str) -> Rate:
+        """The token bucket and window of `model`: as set, else its usual quota, else 10 a minute."""
+        limit, period = self.rate_limit, self.rate_period
+        if limit is None:
+            per_minute = catalog.load().requests_per_minute(model) or DEFAULT_REQUESTS_PER_MINUTE
+            period = max(period, 60 / per_minute)  # the usual quota makes no whole request in less
+            limit = max(1, int(per_minute * period / 60))
+        return Rate(limit, period, min(self.burst or limit, limit))
+
+    def backend_name(self) -> BackendName:
+        """Which backend these settings choose. Raises `UsageError` naming the three ways if none is possible."""
+        return self.backend_choice()[0]
+
+    def backend_choice(self) -> tuple[BackendName, str]:
+        """The backend and the reason for it, as `backend_name` chooses it."""
+        if self.mock_mode:
+            return "mock", "VEO3_MOCK_MODE is true"
+        if self.backend != "auto":
+            return self.backend, f"VEO3_BACKEND={self.backend}"
+        if self.use_vertex:
+            return "vertex", "GOOGLE_GENAI_USE_ENTERPRISE or GOOGLE_GENAI_USE_VERTEXAI is true"
+        if self.project and self.use_vertex is None:
+            return "vertex", f"GOOGLE_CLOUD_PROJECT={self.project}"
+        if self.api_key:
+            return "gemini", "there is an API key and no project"
+        raise UsageError(
+            "No credentials found, so there is nowhere to make clips. Choose one of three ways: "
+            "(1) Vertex AI: set GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; "
+            "(2) an API key: set GOOGLE_API_KEY; "
+            "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator."
+        )
+
+    @classmethod
+    def origins(cls) -> dict[str, str]:
+        """Where each field's value comes from when no argument is given: default, .env or environment."""
+        environment, env_file = {key.upper() for key in os.environ if os.environ[key]}, _env_file({})
+        return {
+            name: "environment"
+            if environment & set(variables)
+            else str(ENV_FILE)
+            if any(env_file.get(v) for v in variables)
+            else "default"
+            for name, field in cls.model_fields.items()
+            for variables in [_variables(name, field)]
+        }
+
+
+class Variable(NamedTuple):
+    """One setting as people see it."""
+
+    field: str
+    name: str
+    default: str
+    meaning: str
+
+
+def describe() -> Iterator[Variable]:
+    """Every setting with its variable, default, allowed values and meaning, in the order they are declared."""
+    for name, field in Settings.model_fields.items():
+        allowed = _allowed(field)
+        yield Variable(
+            name,
+            " or ".join(_variables(name, field)),
+            "unset" if field.default is None else str(field.default).lower(),
+            f"{field.description}{f' ({allowed})' if allowed else ''}",
+        )
+
+
+def _variables(name: str, field: FieldInfo) -> list[str]:
+    if isinstance(field.validation_alias, AliasChoices):
+        return [str(choice) for choice in field.validation_alias.choices]
+    return [PREFIX + name.upper()]
+
+
+def _allowed(field: FieldInfo) -> str:
+    """The values a field takes, in words: `at least 1`, `vertex, gemini, mock or auto`, `true or false`."""
+    words = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
+    bounds = [
+        phrase.format(bound)
+        for rule in field.metadata
+        for word, phrase in words.items()
+        if (bound := getattr(rule, word, None)) is not None
+    ]
+    kinds = [kind for kind in (get_args(field.annotation) or (field.annotation,)) if kind is not type(None)]
+    if bool in kinds:
+        return "true or false"
+    if any(isinstance(kind, str) or get_args(kind) for kind in kinds):
+        names = [n for kind in kinds for n in (get_args(kind) or (kind,)) if isinstance(n, str)]
+        if names:
+            return " or ".join(names)
+    if int in kinds:
+        bounds.insert(0, "a whole number")
+    return ", ".join(bounds)
+
+
+def _known_variables() -> dict[str, str]:
+    return {v: name for name, field in Settings.model_fields.items() for v in _variables(name, field)}
+
+
+def _env_file(values: Mapping[str, Any]) -> dict[str, str | None]:
+    path = values.get("_env_file", ENV_FILE)
+    try:
+        return {k.upper(): v for k, v in dotenv_values(path).items()} if path is not None else {}
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+
+
+def _refuse_unknown(values: Mapping[str, Any]) -> None:
+    """A misspelt setting would silently leave its default in force: refuse it, with the likeliest spelling."""
+    known = _known_variables()
+    seen = [(key, "in the environment") for key in os.environ if key.upper().startswith(PREFIX)]
+    seen += [(key, f"in {values.get('_env_file', ENV_FILE)}") for key in _env_file(values) if key.startswith(PREFIX)]
+    unknown = [(key, where, sorted(known)) for key, where in seen if key.upper() not in known]
+    unknown += [
+        (key, "as an argument", sorted(Settings.model_fields))
+        for key in values
+        if key not in Settings.model_fields and key not in known and not key.startswith("_")
+    ]
+    for key, where, candidates in unknown:
+        tail = "_" + key.upper().removeprefix(PREFIX)
+        close = [name for name in candidates if name.upper().endswith(tail)]
+        close = close or difflib.get_close_matches(key.upper() if candidates[0].isupper() else key, candidates, n=1)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(candidates)}"
+        raise UsageError(f"{key} ({where}) is not a setting of aveo3: {hint}")
+
+
+def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
+    """One sentence per refused value: variable, value, origin, reason, allowed values. Secrets are never shown."""
+    known, env_file = _known_variables(), _env_file(values)
+    environment = {key.upper(): value for key, value in os.environ.items()}
+    sentences = []
+    for problem in error.errors(include_url=False, include_context=False):
+        key = str(problem["loc"][0]) if problem["loc"] else ""
+        name = known.get(key.upper(), key)
+        field = Settings.model_fields.get(name)
+        if field is None:
+            sentences.append(problem["msg"].removeprefix("Value error, "))
+            continue
+        variables = _variables(name, field)
+        argument = next((key for key in (name, *variables) if key in values), None)
+        variable = next((v for v in variables if v in environment), None)
+        if argument is not None:
+            shown, value, where = argument, values[argument], "as an argument"
+        elif variable is not None:
+            shown, value, where = variable, environment[variable], "in the environment"
+        else:
+            shown = next((v for v in variables if v in env_file), variables[0])
+            value, where = env_file.get(shown), f"in {values.get('_env_file', ENV_FILE)}"
+        secret = name == "api_key" or (name == "base_url" and any(sign in str(value) for sign in "@?"))
+        text = "(hidden)" if secret else str(value)
+        allowed = _allowed(field)
+        reason = problem["msg"].removeprefix("Value error, ")
+        reason = reason[:1].lower() + reason[1:]
+        sentences.append(f"{shown}={text} ({where}) is refused: {reason}{f'; allowed: {allowed}' if allowed else ''}")
+    return "; ".join(sentences)

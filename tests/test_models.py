@@ -1,0 +1,310 @@
+"""Prompts, media and clips: what they take, what they refuse, and what makes two of them the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from aveo3 import ClipError, ClipStatus, Media, VideoClip, VideoPrompt
+from aveo3.lifecycle import State
+from aveo3.models import as_prompt
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 20
+JPEG = b"\xff\xd8\xff\xe0" + b"\x00" * 20
+WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8 "
+MP4 = b"\x00\x00\x00\x18ftypisom" + b"\x00" * 12
+
+
+def complaint(make: type[Any], value: Any) -> str:
+    """The sentence of the one thing that is wrong with `value`."""
+    with pytest.raises(ValidationError) as raised:
+        make.model_validate(value)
+    [problem] = raised.value.errors()
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+# ---- media -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shorthand", "media"),
+    [
+        ("frame.png", Media(path=Path("frame.png"))),
+        (Path("frame.png"), Media(path=Path("frame.png"))),
+        ("gs://bucket/frame.png", Media(uri="gs://bucket/frame.png")),
+        ("https://host/frame.png", Media(uri="https://host/frame.png")),
+        (PNG, Media(data=PNG)),
+        ({"data": b"x", "mime_type": "image/png"}, Media(data=b"x", mime_type="image/png")),
+        (Media(data=PNG), Media(data=PNG)),
+    ],
+)
+def test_a_path_an_address_or_bytes_will_do_for_a_medium(shorthand: Any, media: Media) -> None:
+    assert Media.model_validate(shorthand) == media
+    assert VideoPrompt(image=shorthand).image == media
+
+
+@pytest.mark.parametrize(
+    ("source", "mime_type"),
+    [
+        (PNG, "image/png"),
+        (JPEG, "image/jpeg"),
+        (WEBP, "image/webp"),
+        (MP4, "video/mp4"),
+        ("a.png", "image/png"),
+        ("a.JPG", "image/jpeg"),
+        ("some.dir/a.mp4", "video/mp4"),
+        ("gs://bucket/a.jpeg", "image/jpeg"),
+    ],
+)
+def test_the_kind_of_a_medium_is_read_from_its_name_or_first_bytes(source: Any, mime_type: str) -> None:
+    assert Media.model_validate(source).mime_type == mime_type
+
+
+def test_a_kind_that_is_given_is_believed() -> None:
+    assert Media(path=Path("frame.png"), mime_type="image/webp").mime_type == "image/webp"
+    assert Media(data=b"??", mime_type="image/png").mime_type == "image/png"
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ({}, "give exactly one of path, data, uri; got none of them"),
+        ({"path": "a.png", "data": PNG}, "give exactly one of path, data, uri; got path and data"),
+        (
+            {"path": "a.png", "data": PNG, "uri": "gs://b/a.png"},
+            "give exactly one of path, data, uri; got path and data and uri",
+        ),
+        (b"??", "cannot tell what kind of media these bytes are; say so with mime_type='image/png' or so"),
+        (b"", "cannot tell what kind of media these bytes are; say so with mime_type='image/png' or so"),
+        ("frame", "cannot tell the media type of frame; say so with mime_type=…"),
+        ("gs://bucket/frame", "cannot tell the media type of gs://bucket/frame; say so with mime_type=…"),
+        ("ftp://host/a.png", "String should match pattern '^(gs|https)://.+'"),
+        ({"path": "a.png", "colour": "red"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_medium_that_cannot_be_is_refused(value: Any, sentence: str) -> None:
+    assert complaint(Media, value) == sentence
+
+
+def test_media_are_read_when_asked_and_not_before(tmp_path: Path) -> None:
+    media = Media(path=tmp_path / "later.png")
+    with pytest.raises(FileNotFoundError):
+        media.read()
+    (tmp_path / "later.png").write_bytes(PNG)
+    assert media.read() == Media(data=PNG).read() == PNG
+    with pytest.raises(ValueError, match=r"^gs://b/a\.png is not a local medium$"):
+        Media(uri="gs://b/a.png").read()
+
+
+def test_bytes_do_not_flood_a_repr() -> None:
+    assert "PNG" not in repr(VideoPrompt(image=PNG))
+
+
+# ---- prompts ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({}, "a prompt needs a text, an image or a video to extend"),
+        ({"text": " \n"}, "a prompt needs a text, an image or a video to extend"),
+        ({"reference_images": [PNG]}, "a prompt needs a text, an image or a video to extend"),
+        ({"text": "x", "last_frame": PNG}, "last_frame needs image: the frame to begin with"),
+        ({"video": MP4, "last_frame": PNG}, "last_frame needs image: the frame to begin with"),
+        (
+            {"text": "x", "reference_images": [PNG], "image": PNG},
+            "reference_images cannot go with image, last_frame or video: give the one or the other",
+        ),
+        (
+            {"text": "x", "reference_images": [PNG], "video": MP4},
+            "reference_images cannot go with image, last_frame or video: give the one or the other",
+        ),
+        ({"image": PNG, "video": MP4}, "image and video cannot go together: give the one or the other"),
+        ({"text": "x", "duration_seconds": 0}, "Input should be greater than 0"),
+        ({"text": "x", "aspect_ratio": "wide"}, r"String should match pattern '^\d+:\d+$'"),
+        ({"text": "x", "resolution": "8k"}, "Input should be '720p', '1080p' or '4k'"),
+        ({"text": "x", "seed": -1}, "Input should be greater than or equal to 0"),
+        ({"text": "x", "seed": 2**32}, "Input should be less than 4294967296"),
+        ({"text": "x", "number_of_videos": 0}, "Input should be greater than or equal to 1"),
+        ({"text": "x", "number_of_videos": 5}, "Input should be less than or equal to 4"),
+        ({"text": "x", "person_generation": "all"}, "Input should be 'allow_all', 'allow_adult' or 'dont_allow'"),
+        ({"text": "x", "lenght": 8}, "Extra inputs are not permitted"),
+        ({"text": "x" * 20_001}, "String should have at most 20000 characters"),
+    ],
+)
+def test_a_prompt_that_cannot_work_is_refused_before_it_is_one(fields: dict[str, Any], sentence: str) -> None:
+    assert complaint(VideoPrompt, fields) == sentence
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": "a boat"},
+        {"image": PNG},
+        {"video": MP4},
+        {"image": PNG, "last_frame": JPEG},
+        {"text": "a boat", "reference_images": [PNG, JPEG]},
+        {"text": "a boat", "resolution": "4K"},  # as Google's pages write it
+    ],
+)
+def test_what_can_work_is_a_prompt(fields: dict[str, Any]) -> None:
+    VideoPrompt.model_validate(fields)
+
+
+def test_a_prompt_knows_its_media_in_order() -> None:
+    prompt = VideoPrompt(image=PNG, last_frame=JPEG)
+    assert [media.mime_type for media in prompt.media] == ["image/png", "image/jpeg"]
+    prompt = VideoPrompt(text="x", reference_images=(JPEG, PNG))
+    assert [media.mime_type for media in prompt.media] == ["image/jpeg", "image/png"]
+    assert VideoPrompt(text="x").media == ()
+
+
+@pytest.mark.parametrize(
+    "frozen", [VideoPrompt(text="x"), VideoClip(prompt=VideoPrompt(text="x"), status=ClipStatus.FAILED, model="m")]
+)
+def test_nobody_edits_what_is_under_way(frozen: Any) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        frozen.model = "another"
+
+
+def test_a_text_or_a_mapping_will_do_for_a_prompt() -> None:
+    prompt = VideoPrompt(text="a boat", seed=3)
+    assert as_prompt(prompt) is prompt
+    assert as_prompt("a boat") == VideoPrompt(text="a boat")
+    assert as_prompt({"text": "a boat", "seed": 3}) == prompt
+    with pytest.raises(ValidationError, match="a prompt needs a text"):
+        as_prompt("")
+
+
+# ---- the digest ------------------------------------------------------------------------------------------------------
+
+SENT: dict[str, dict[str, Any]] = {
+    "text": {"text": "another boat"},
+    "negative_prompt": {"negative_prompt": "rain"},
+    "duration_seconds": {"duration_seconds": 8},
+    "aspect_ratio": {"aspect_ratio": "16:9"},
+    "resolution": {"resolution": "720p"},
+    "seed": {"seed": 0},
+    "number_of_videos": {"number_of_videos": 2},
+    "generate_audio": {"generate_audio": False},
+    "person_generation": {"person_generation": "allow_all"},
+    "image": {"image": PNG},
+    "last_frame": {"image": PNG, "last_frame": PNG},
+    "reference_images": {"reference_images": (PNG,)},
+    "video": {"video": MP4},
+}
+NEVER_SENT = {"id": {"id": "7"}, "project_id": {"project_id": "spring"}, "metadata": {"metadata": {"scene": 3}}}
+
+
+def digest(model: str = "m", **fields: Any) -> str:
+    return VideoPrompt(**{"text": "a boat", **fields}).digest(model)
+
+
+def test_every_field_is_either_sent_or_not() -> None:
+    assert {*SENT, *NEVER_SENT, "model"} == set(VideoPrompt.model_fields)
+
+
+def test_everything_that_is_sent_makes_another_digest() -> None:
+    digests = {digest(), digest("another-model"), *(digest(**fields) for fields in SENT.values())}
+    assert len(digests) == 2 + len(SENT)
+
+
+@pytest.mark.parametrize("fields", NEVER_SENT.values(), ids=list(NEVER_SENT))
+def test_what_is_the_users_alone_makes_none(fields: dict[str, Any]) -> None:
+    assert digest(**fields) == digest()
+
+
+def test_the_model_that_counts_is_the_one_it_goes_to() -> None:
+    named, unnamed = VideoPrompt(text="a boat", model="m"), VideoPrompt(text="a boat")
+    assert named.digest("m") == unnamed.digest("m") != named.digest("other")
+
+
+def test_a_mediums_bytes_count_and_not_where_they_lie(tmp_path: Path) -> None:
+    for name, data in {"a.png": PNG, "b.png": PNG, "c.png": PNG + b"!"}.items():
+        (tmp_path / name).write_bytes(data)
+    a, b, c = (digest(image=tmp_path / name) for name in ("a.png", "b.png", "c.png"))
+    assert a == b == digest(image=PNG)
+    assert a != c
+    (tmp_path / "a.png").write_bytes(JPEG)
+    assert digest(image=tmp_path / "a.png") != a
+
+
+def test_an_address_counts_as_it_is_written() -> None:
+    assert digest(image="gs://b/a.png") == digest(image="gs://b/a.png") != digest(image="gs://b/c.png")
+
+
+def test_the_kind_and_the_role_of_a_medium_count() -> None:
+    png, jpeg = Media(data=PNG), Media(data=PNG, mime_type="image/jpeg")
+    assert digest(image=png) != digest(image=jpeg)
+    assert digest(image=PNG, last_frame=JPEG) != digest(image=JPEG, last_frame=PNG)
+    assert digest(reference_images=(PNG, JPEG)) != digest(reference_images=(JPEG, PNG))
+    assert digest(reference_images=(PNG,)) != digest(reference_images=(PNG, PNG))
+
+
+def test_a_digest_is_the_same_tomorrow() -> None:
+    """It names files and, one day, rows of a journal: a release that changes it makes every clip anew."""
+    assert digest() == "03a9d807ea2e4f26451334b805b4c0591cd091775349bf274c289deb980a7e30"
+    assert (
+        digest(image=PNG, seed=7, resolution="4k") == "9f5f64ea3c5840e26a32cba247281d5970d16d5b3a115ed40d13d24b61759b21"
+    )
+
+
+def test_a_missing_file_is_an_os_error() -> None:
+    with pytest.raises(FileNotFoundError):
+        digest(image="nowhere.png")
+
+
+# ---- clips -----------------------------------------------------------------------------------------------------------
+
+
+def clip(status: ClipStatus = ClipStatus.SUCCEEDED, **fields: Any) -> VideoClip:
+    return VideoClip(prompt=VideoPrompt(text="a boat"), status=status, model="m", **fields)
+
+
+def test_a_clip_shows_its_first_video() -> None:
+    made = clip(paths=(Path("a_1.mp4"), Path("a_2.mp4")), uris=("gs://b/1", "gs://b/2"))
+    assert (made.path, made.uri, made.succeeded) == (Path("a_1.mp4"), "gs://b/1", True)
+    assert (clip().path, clip().uri) == (None, None)
+
+
+@pytest.mark.parametrize("status", ClipStatus)
+def test_only_success_is_success(status: ClipStatus) -> None:
+    assert clip(status).succeeded == (status == "succeeded")
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        ("succeeded", "the video is there"),
+        ("filtered", "a safety filter stopped it, nothing is billed: change the prompt"),
+        ("rejected", "the request can never work: fix what the message names"),
+        ("failed", "the retries are used up: run it again later"),
+        ("uncertain", "sent, but the outcome is unknown and may be billed: look before you repeat it"),
+        ("deferred", "never sent, nothing is billed: run it again when the quota or budget allows"),
+        ("cancelled", "never sent, nothing is billed: run it again"),
+    ],
+)
+def test_every_status_has_its_next_move(status: str, advice: str) -> None:
+    assert ClipStatus(status).advice == advice
+
+
+def test_statuses_are_words_and_states() -> None:
+    assert len(ClipStatus) == 7
+    assert f"{ClipStatus.DEFERRED}" == "deferred" == State(ClipStatus.DEFERRED)
+
+
+def test_a_clip_goes_through_json_and_back() -> None:
+    made = clip(paths=(Path("a.mp4"),), cost_usd=3.2)
+    assert VideoClip.model_validate_json(made.model_dump_json()) == made
+
+
+def test_an_error_without_a_video_tells_which_and_why() -> None:
+    failed = VideoClip(
+        prompt=VideoPrompt(text="b" * 100), status=ClipStatus.FILTERED, model="m", error_message="15236754: no faces"
+    )
+    error = ClipError(failed)
+    assert error.clip is failed
+    assert str(error) == f"no video for '{'b' * 60}': filtered: 15236754: no faces"
