@@ -1,0 +1,133 @@
+"""Quota windows: at most so much in any period, or per Google's day. Pure: instants in, instants out.
+
+A request counts from the moment it is taken. Its room comes back one period (plus a margin) after its *answer*: the
+earliest instant that is safe whether the server counts in fixed minutes, sliding minutes or a bucket, and however
+the network delayed the request on its way.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from math import inf
+from zoneinfo import ZoneInfo
+
+PACIFIC = ZoneInfo("America/Los_Angeles")
+"""Google's daily quotas end at midnight here (Gemini API rate limits page, read 2026-05-28)."""
+
+
+class QuotaWindow:
+    """At most `limit` units (requests, or dollars) in any `period` seconds.
+
+    Instants are seconds on one clock, the caller's; they must not run backwards. Memory: one entry per request of the
+    last period.
+    """
+
+    def __init__(self, limit: float, period: float, *, margin: float = 0.0) -> None:
+        self.limit = limit
+        self.period = period
+        self.margin = margin
+        self._in_flight = 0.0
+        self._answered: deque[tuple[float, float]] = deque()  # (instant its room comes back, amount), oldest first
+        self._answered_sum = 0.0
+
+    def used(self, now: float) -> float:
+        """What counts against the limit at `now`."""
+        while self._answered and self._answered[0][0] <= now:
+            self._answered_sum -= self._answered.popleft()[1]
+        if not self._answered:
+            self._answered_sum = 0.0  # sums of dollars drift; an empty window holds exactly nothing
+        return self._in_flight + self._answered_sum
+
+    def ready_at(self, now: float, amount: float = 1.0) -> float:
+        """The earliest instant at which `amount` has room: `now` if at once, `inf` if that hangs on answers to come.
+
+        More than the whole limit goes when the window is empty: it could never go otherwise.
+        """
+        missing = self.used(now) + min(amount, self.limit) - self.limit
+        if missing <= _ROUNDING:
+            return now
+        for back_at, freed in self._answered:
+            missing -= freed
+            if missing <= _ROUNDING:
+                return back_at
+        return inf
+
+    def take(self, amount: float = 1.0) -> None:
+        """Count `amount` as used from now on, until it is answered or given back."""
+        self._in_flight += amount
+
+    def answered(self, now: float, amount: float = 1.0) -> None:
+        """The answer to a request of `amount` has come: its room comes back a period from `now`."""
+        self.used(now)  # forget what no longer counts: memory follows the last period
+        self._in_flight -= amount
+        self._answered.append((now + self.period + self.margin, amount))
+        self._answered_sum += amount
+
+    def give_back(self, amount: float = 1.0) -> None:
+        """The request provably never left: it used up nothing."""
+        self._in_flight -= amount
+
+
+_ROUNDING = 1e-9  # a billionth of a dollar or request is a sum's rounding, not a quota
+
+
+class DayWindow:
+    """At most `limit` requests per calendar day in Los Angeles, where Google's daily quotas begin anew.
+
+    `utc_at` turns an instant of the caller's clock into calendar time. The calendar is asked each time, so that a
+    machine that slept wakes up in the right day.
+    """
+
+    def __init__(self, limit: float, utc_at: Callable[[float], datetime]) -> None:
+        self.limit = limit  # inf: none known
+        self._utc_at = utc_at
+        self._in_flight = 0
+        self._answered = 0
+        self._resets_utc = datetime.min.replace(tzinfo=UTC)
+        self._closed_today = False
+
+    def used(self, now: float) -> int:
+        """Requests that count against the day that `now` lies in."""
+        if (utc := self._utc_at(now)) >= self._resets_utc:
+            self._answered, self._closed_today, self._resets_utc = 0, False, next_pacific_midnight(utc)
+        return self._in_flight + self._answered
+
+    def close_today(self, now: float) -> None:
+        """The server said that the day's quota is used up, whatever we counted."""
+        self.used(now)
+        self._closed_today = True
+
+    def ready_at(self, now: float) -> float:
+        """The earliest instant at which a request has room: `now`, or the day's end."""
+        if self.used(now) < self.limit and not self._closed_today:
+            return now
+        if self._in_flight >= self.limit:
+            return inf
+        return self.ends_at(now)
+
+    def ends_at(self, now: float) -> float:
+        """The instant of the next midnight in Los Angeles."""
+        self.used(now)
+        return now + (self._resets_utc - self._utc_at(now)).total_seconds()
+
+    def take(self) -> None:
+        """Count one request as used until it is answered or given back."""
+        self._in_flight += 1
+
+    def answered(self, now: float) -> None:
+        """The answer has come: the request counts for the day it was answered in."""
+        self.used(now)
+        self._in_flight -= 1
+        self._answered += 1
+
+    def give_back(self) -> None:
+        """The request provably never left: it used up nothing."""
+        self._in_flight -= 1
+
+
+def next_pacific_midnight(utc: datetime) -> datetime:
+    """The next midnight in Los Angeles after `utc`, as UTC. Days there last 23 to 25 hours."""
+    tomorrow = utc.astimezone(PACIFIC).date() + timedelta(days=1)
+    return datetime.combine(tomorrow, datetime.min.time(), PACIFIC).astimezone(UTC)
