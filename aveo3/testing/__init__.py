@@ -1,0 +1,17 @@
+"""For your own tests: a loop whose time jumps, and a backend that answers from a script. No network, no sleeping.
+
+    def test_twelve_prompts_all_come_back() -> None:
+        async def main() -> None:
+            async with VeoClient(Settings(output_dir=tmp), backend=ScriptedBackend()) as veo:
+                clips = await veo.generate_many(f"prompt {n}" for n in range(12))
+            assert all(clip.succeeded for clip in clips)
+
+        run_virtual(main())
+
+Both are what aveo3's own tests stand on.
+"""
+
+from aveo3.testing.clock import VirtualTimeLoop, run_virtual
+from aveo3.testing.scripted import ScriptedBackend
+
+__all__ = ["ScriptedBackend", "VirtualTimeLoop", "run_virtual"]
