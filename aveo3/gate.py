@@ -1,0 +1,286 @@
+"""The quota gate of one lane: who may submit, and when. Circuit breaker, limits and token bucket behind one
+`acquire()`; what came of each submit goes back in through `settle()` and `finish()`.
+
+First come, first served. A waiter takes nothing until the moment it goes, so one that is cancelled owes nothing; only
+the head of the queue watches the clock. A refusal pauses the whole lane, never one job alone, and the next submit
+after it goes alone, as a scout: submits whose answer is still out are let through one, two, four, … at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import inf
+
+from aveo3.bell import Bell
+from aveo3.breaker import Admission, BreakerState, CircuitBreaker, Health
+from aveo3.bucket import TokenBucket
+from aveo3.errors import GateClosed
+from aveo3.limits import Limits
+from aveo3.settings import Settings
+from aveo3.verdicts import Refusal, Verdict, VerdictKind
+
+log = logging.getLogger(__name__)
+
+PROBE_GRACE = 5.0
+"""Seconds beyond the request's timeout after which a half-open probe counts as lost."""
+
+SHORTEST_STAY = 1.0
+"""Seconds that the breaker stays open at first when no wait between tries is wanted: doubling nothing gives nothing."""
+
+LONGEST_NAP = 60.0
+"""Seconds after which a waiting gate looks at the calendar again: clocks stop while a machine sleeps."""
+
+
+@dataclass(eq=False, slots=True)
+class Permit:
+    """Leave to submit once. Settle it with the answer's verdict; if that was `accepted`, finish it later."""
+
+    admission: Admission
+    cost_usd: float
+    granted_at: float
+    waited: float
+    """Seconds it waited as the next in line."""
+    settled: bool = False
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GateStats:
+    """A gate at one instant. Durations in seconds."""
+
+    breaker: BreakerState
+    opens_in: float
+    """Seconds until a submit is possible again; 0 if the gate does not stand still."""
+    quota_used: float
+    quota_limit: float
+    quota_period: float
+    running: int
+    running_limit: float
+    accepted: int
+    refused: int
+    closed: str | None
+    """Why no submit will ever be possible again, None while one is."""
+
+
+class QuotaGate:
+    """Lets submits through as fast as one lane's quota allows, and no faster.
+
+    `now_utc` is asked only for Google's calendar day; every other instant is the running loop's. `rng` spreads the
+    pauses that nobody named a length for.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: str | None = None,
+        *,
+        rng: random.Random | None = None,
+        now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.rate = settings.rate(model or settings.model)
+        self._settings = settings
+        self._rng = rng or random.Random()
+        self._now_utc = now_utc
+        self._breaker = CircuitBreaker(
+            settings.consecutive_failure_threshold,
+            settings.quota_reset_interval,
+            probe_lease=settings.request_timeout + PROBE_GRACE,
+        )
+        self._limits = Limits(self.rate, settings, self._utc_at)
+        self._bucket = TokenBucket(self.rate)
+        self._unanswered = 0
+        self._ramp = 1  # submits that may be unanswered at once
+        self._before_scout = 0  # admissions up to this one were out when the lane last stood still
+        self._before_lesson = 0  # admissions up to this one were out when a refusal last taught something
+        self._accepted = self._refused = 0
+        self._paused_until = -inf
+        self._stalled_since: float | None = None  # first refusal or failure since the last acceptance
+        self._last_failure: Verdict | None = None
+        self._closed: GateClosed | None = None
+        self._turn = asyncio.Lock()
+        self._bell = Bell()
+
+    # ---- asking ------------------------------------------------------------------------------------------------
+
+    async def acquire(self, cost_usd: float = 0.0) -> Permit:
+        """Wait for leave to submit once; first come, first served. `cost_usd` counts against the spend window.
+
+        Raises `GateClosed` if no submit is possible within the settings' `quota_patience`, or ever.
+        """
+        async with self._turn:  # asyncio.Lock wakes in order of arrival
+            arrived = _now()
+            while True:
+                now = _now()
+                self._check_patience(now)
+                ready_at = self._ready_at(now, cost_usd)
+                if ready_at <= now:
+                    if self._bucket.ready:
+                        await self._bucket.take()
+                        return self._grant(now, cost_usd, now - arrived)
+                    self._bucket.call_when_ready(self._bell.ring)
+                    ready_at = inf
+                await self._bell.wait(min(ready_at, now + LONGEST_NAP))
+
+    def _ready_at(self, now: float, cost_usd: float) -> float:
+        """When everything but the bucket lets the next submit through; `inf` if that hangs on something to end."""
+        if self._unanswered >= self._ramp and self._breaker.state(now) is BreakerState.CLOSED:
+            return inf  # an open breaker does its own counting, and its probe is a lease
+        return max(self._stands_still_until(now), self._breaker.ready_at(now), self._limits.ready_at(now, cost_usd))
+
+    def _stands_still_until(self, now: float) -> float:
+        """When the lane may submit again after refusals; waiting one's turn, or for a probe's answer, is not that."""
+        return max(now, self._breaker.open_until, self._paused_until, self._limits.day.ready_at(now))
+
+    def _check_patience(self, now: float) -> None:
+        """Raise `GateClosed` if the gate is closed for good, stands still too long, or has stood still too long."""
+        if self._closed is not None:
+            raise GateClosed(self._closed.kind, str(self._closed))
+        patience, until = self._settings.quota_patience, self._stands_still_until(now)
+        if patience is None or until <= now or until == inf:
+            return
+        tired = self._stalled_since is not None and now - self._stalled_since >= patience
+        if until - now <= patience and not tired:
+            return
+        retry_at, last = self._utc_at(until), self._last_failure
+        raise GateClosed(
+            last.error_kind if last else Refusal.DAY.value,
+            f"no submit is possible before {retry_at:%Y-%m-%d %H:%M:%S} UTC, past VEO3_QUOTA_PATIENCE={patience:g} s; "
+            + (f"the last answer was: {last.message}" if last else f"{self._limits.day.limit:g} a day are used up"),
+            retry_at,
+        )
+
+    def _grant(self, now: float, cost_usd: float, waited: float) -> Permit:
+        self._limits.take(cost_usd)
+        self._unanswered += 1
+        return Permit(self._breaker.admit(now), cost_usd, now, waited)
+
+    # ---- telling -----------------------------------------------------------------------------------------------
+
+    def settle(self, permit: Permit, verdict: Verdict) -> None:
+        """Take in the answer to a permit's submit. Once per permit; frees its running slot unless it was accepted."""
+        if permit.settled:
+            raise RuntimeError("this permit is settled already")
+        permit.settled = True
+        self._unanswered -= 1
+        now = _now()
+        if verdict.unsent:
+            self._limits.give_back(permit.cost_usd)
+        else:
+            self._limits.answered(now, permit.cost_usd, verdict.kind)
+        if verdict.kind is VerdictKind.ACCEPTED:
+            self._take_acceptance(permit, now)
+        else:
+            self.finish(permit)
+            if verdict.kind is VerdictKind.REFUSED:
+                self._take_refusal(permit, verdict, now)
+            elif verdict.kind is VerdictKind.REJECTED:
+                self._breaker.settle(permit.admission, Health.UNKNOWN, now)
+            else:
+                self._take_trouble(permit, verdict, now)
+        self._bell.ring()
+
+    def finish(self, permit: Permit, *, succeeded: bool = False) -> None:
+        """The operation has ended, or we stopped looking at it: its running slot is free. More than once is fine."""
+        if not permit.finished:
+            permit.finished = True
+            self._limits.ended(succeeded=succeeded)
+            self._bell.ring()
+
+    def cancel(self, permit: Permit) -> None:
+        """Give a permit back unused: nothing was sent. Proves nothing about the service."""
+        permit.settled = True
+        self._unanswered -= 1
+        self._limits.give_back(permit.cost_usd)
+        self._bucket.put_back()
+        self._breaker.settle(permit.admission, Health.UNKNOWN, _now())
+        self.finish(permit)
+
+    def close(self, kind: str = "closed", message: str = "the client was closed") -> None:
+        """Let nobody through any more: every waiter, now and later, gets `GateClosed`."""
+        if self._closed is None:
+            self._closed = GateClosed(kind, message)
+            self._bucket.close()
+            self._bell.ring()
+
+    def _take_acceptance(self, permit: Permit, now: float) -> None:
+        self._accepted += 1
+        self._breaker.settle(permit.admission, Health.HEALTHY, now)
+        if permit.admission.order <= self._before_lesson:
+            self._limits.proved_one_more()  # it was out when the limit was counted
+        if permit.admission.order > self._before_scout:
+            self._stalled_since = self._last_failure = None
+            self._ramp += 1  # doubles with every round trip, as TCP's slow start does
+
+    def _take_trouble(self, permit: Permit, verdict: Verdict, now: float) -> None:
+        """The service is away or loses answers. Going on at full pace would lose, or pay for, every clip in turn."""
+        self._stand_still(verdict, now)
+        wait = verdict.retry_after or self._settings.retry_wait_base or SHORTEST_STAY
+        self._breaker.settle(permit.admission, Health.UNHEALTHY, now, open_for=wait)
+        self._pause(now + (verdict.retry_after or 0.0))
+
+    def _take_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
+        refusal = verdict.refusal or Refusal.UNKNOWN
+        self._refused += 1
+        if refusal.for_good:
+            log.warning("closed for good (%s): %s", refusal.value, verdict.message)
+            self.close(refusal.value, verdict.message)
+            return
+        self._stand_still(verdict, now)
+        self._limits.refused(refusal, now)
+        pause = self._limits.pause_after(refusal, verdict, now)
+        # Full is not ill: until its end the day's window holds the lane, and the next operation that ends makes room.
+        full = refusal is Refusal.DAY or (refusal is Refusal.CONCURRENT and pause == 0.0)
+        health = Health.UNKNOWN if full else Health.UNHEALTHY
+        self._breaker.settle(permit.admission, health, now, open_for=pause or self._limits.period_of(refusal))
+        if permit.admission.order > self._before_lesson:  # not out together with one that has taught us already
+            self._before_lesson = self._breaker.admitted
+            self._limits.learn(refusal, verdict, permit.granted_at, permit.cost_usd, now)
+        wait = self._growing_wait() if pause is None else pause
+        self._pause(now + wait)
+        log.info("refused (%s), the lane pauses for %.1f s: %.120s", refusal.value, wait, verdict.message)
+
+    def _growing_wait(self) -> float:
+        """Seconds to pause after a refusal that tells neither rule nor delay; doubles with each in a row."""
+        shortest, longest = self._settings.quota_wait_time, self._settings.quota_reset_interval
+        in_a_row = max(self._breaker.failures, 1)
+        wait = min(shortest * 2.0 ** min(in_a_row - 1, 20), max(shortest, longest))
+        return wait * self._rng.uniform(1.0, 1.2)
+
+    def _stand_still(self, verdict: Verdict, now: float) -> None:
+        self._last_failure = verdict
+        self._ramp, self._before_scout = 1, self._breaker.admitted
+        if self._stalled_since is None:
+            self._stalled_since = now
+
+    def _pause(self, until: float) -> None:
+        self._paused_until = max(self._paused_until, until)
+
+    # ---- looking -----------------------------------------------------------------------------------------------
+
+    def stats(self) -> GateStats:
+        """A frozen snapshot."""
+        now = _now()
+        return GateStats(
+            breaker=self._breaker.state(now),
+            opens_in=max(0.0, self._stands_still_until(now) - now),
+            quota_used=self._limits.requests.used(now),
+            quota_limit=self._limits.requests.limit,
+            quota_period=self._limits.requests.period,
+            running=self._limits.running,
+            running_limit=self._limits.running_limit,
+            accepted=self._accepted,
+            refused=self._refused,
+            closed=None if self._closed is None else str(self._closed),
+        )
+
+    def _utc_at(self, instant: float) -> datetime:
+        return self._now_utc() + timedelta(seconds=instant - _now())
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
