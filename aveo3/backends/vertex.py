@@ -1,0 +1,268 @@
+"""Veo on Vertex AI (Agent Platform), through google-genai's `models.generate_videos` and `operations.get`.
+
+Each submit is exactly one POST: the SDK would by default send a paid one again (HttpRetryOptions, its own second try
+on aiohttp, redirects that repeat the body), so all three are off here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextvars import ContextVar
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from google import genai
+from google.auth import default as application_default_credentials
+from google.auth import load_credentials_from_file
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
+from google.genai import errors, types
+
+from aveo3 import verdicts
+from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Running, Video
+from aveo3.errors import UsageError
+from aveo3.verdicts import Refusal, Verdict, VerdictKind
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+    from aveo3.models import Media, VideoPrompt
+    from aveo3.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+KEEP_ALIVE = 2.0
+"""Seconds a connection may lie idle before it is dropped rather than used again. A server that closes an idle
+connection just as a submit goes out leaves no answer, and so a clip that may be paid: short beats saved handshakes."""
+
+_headers_left: ContextVar[list[bool]] = ContextVar("headers_left")
+
+
+class VertexBackend:
+    """`Backend` for Veo on Vertex AI. Make it with `open()`."""
+
+    def __init__(self, client: genai.Client, session: aiohttp.ClientSession, settings: Settings) -> None:
+        self._client = client
+        self._session = session
+        self._settings = settings
+
+    @classmethod
+    async def open(cls, settings: Settings) -> VertexBackend:
+        """Find the credentials and build the client. Sends nothing to Vertex. Raises `UsageError` without credentials.
+
+        With a project: the credentials file, else application default credentials, else the API key. Without one: the
+        API key alone (express mode).
+        """
+        who = await asyncio.to_thread(credentials, settings)
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
+            trust_env=not _on_this_machine(settings.base_url),  # proxies are for what is far away
+            trace_configs=[_note_when_headers_leave()],
+        )
+        client = genai.Client(
+            vertexai=True,
+            **who,
+            http_options=types.HttpOptions(
+                base_url=settings.base_url,
+                api_version=settings.api_version,
+                timeout=int(settings.request_timeout * 1000),
+                retry_options=types.HttpRetryOptions(attempts=1),
+                aiohttp_client=session,
+                async_client_args={"allow_redirects": False},  # 307 and 308 would send the paid body again
+            ),
+        )
+        return cls(client, session, settings)
+
+    async def submit(self, prompt: VideoPrompt, model: str) -> Verdict:
+        """See `Backend.submit`."""
+        try:
+            source, config = await asyncio.to_thread(self._request, prompt) if prompt.media else self._request(prompt)
+        except (OSError, ValueError) as error:
+            return Verdict(VerdictKind.REJECTED, f"the prompt cannot be sent: {error}", unsent=True)
+        left: list[bool] = []
+        token = _headers_left.set(left)
+        try:
+            operation = await self._client.aio.models.generate_videos(model=model, source=source, config=config)
+            return verdicts.accepted(operation.name)
+        except Exception as error:
+            verdict = _judge(error, sent=bool(left))
+            return replace(verdict, message=self._without_key(verdict.message))
+        finally:
+            _headers_left.reset(token)
+
+    def _request(self, prompt: VideoPrompt) -> tuple[types.GenerateVideosSource, types.GenerateVideosConfig]:
+        """What the SDK is to send for `prompt`. Reads its media from disk; parameters left open are not sent."""
+        source = types.GenerateVideosSource(
+            prompt=prompt.text or None,
+            image=_image(prompt.image) if prompt.image else None,
+            video=_video(prompt.video) if prompt.video else None,
+        )
+        config = types.GenerateVideosConfig(
+            number_of_videos=prompt.number_of_videos,
+            duration_seconds=prompt.duration_seconds,
+            aspect_ratio=prompt.aspect_ratio,
+            resolution=prompt.resolution,
+            negative_prompt=prompt.negative_prompt,
+            seed=prompt.seed,
+            generate_audio=prompt.generate_audio,
+            person_generation=prompt.person_generation,
+            last_frame=_image(prompt.last_frame) if prompt.last_frame else None,
+            reference_images=[
+                types.VideoGenerationReferenceImage(
+                    image=_image(media), reference_type=types.VideoGenerationReferenceType.ASSET
+                )
+                for media in prompt.reference_images
+            ]
+            or None,
+            output_gcs_uri=self._settings.output_gcs_uri,
+        )
+        return source, config
+
+    async def look(self, operation: str) -> Look:
+        """See `Backend.look`."""
+        try:
+            seen = await self._client.aio.operations.get(
+                types.GenerateVideosOperation.model_validate({"name": operation})
+            )
+        except errors.APIError as error:
+            if error.code == 404:
+                raise OperationGone(self._without_key(f"Google does not know {operation}: {error.message}")) from error
+            raise LookError(self._without_key(f"looking at {operation}: HTTP {error.code}: {error.message}")) from error
+        except Exception as error:  # transport errors are not wrapped by the SDK, and a look is free to repeat
+            raise LookError(f"looking at {operation}: {type(error).__name__}: {error}") from error
+        if not seen.done:
+            return Running()
+        if seen.error:
+            code = seen.error.get("code")
+            return Failure(code if isinstance(code, int) else None, str(seen.error.get("message") or "no message"))
+        response = seen.response
+        if response is None:
+            return Finished()
+        videos = (made.video for made in response.generated_videos or () if made.video)
+        return Finished(
+            videos=tuple(Video(v.video_bytes, v.uri) for v in videos if v.video_bytes or v.uri),
+            filtered=response.rai_media_filtered_count or 0,
+            filter_reasons=tuple(response.rai_media_filtered_reasons or ()),
+        )
+
+    def download_headers(self, uri: str) -> dict[str, str]:
+        """See `Backend.download_headers`. The key goes to Google and to the configured address, nowhere else."""
+        to = urlsplit(uri)
+        host = to.hostname or ""
+        ours = urlsplit(self._settings.base_url or "").hostname
+        key = self._settings.api_key
+        if key is not None and (host == ours or (to.scheme == "https" and host.endswith(".googleapis.com"))):
+            return {"x-goog-api-key": key.get_secret_value()}
+        return {}
+
+    def _without_key(self, words: str) -> str:
+        """Google quotes the key of a caller it has suspended; it must get into no log and no clip."""
+        key = self._settings.api_key
+        return words.replace(key.get_secret_value(), "(the API key)") if key else words
+
+    async def aclose(self) -> None:
+        """See `Backend.aclose`."""
+        await self._client.aio.aclose()
+        await self._session.close()
+
+
+def _on_this_machine(url: str | None) -> bool:
+    return urlsplit(url or "").hostname in ("127.0.0.1", "::1", "localhost")
+
+
+def credentials(settings: Settings) -> dict[str, Any]:
+    """Arguments for `genai.Client` that say who pays. May ask the metadata server of a Google machine: blocks."""
+    place = {"project": settings.project, "location": settings.location}
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    if settings.project is None:
+        if key is None:
+            raise UsageError(
+                "Vertex AI needs to know who pays: set GOOGLE_CLOUD_PROJECT (and run `gcloud auth "
+                "application-default login`), or set GOOGLE_API_KEY for express mode."
+            )
+        return {"api_key": key}
+    try:
+        return {**place, "credentials": _load(settings)}
+    except (DefaultCredentialsError, OSError) as error:
+        if key is not None and settings.credentials_file is None:
+            return {**place, "api_key": key}
+        raise UsageError(
+            f"No usable credentials for project {settings.project!r} "
+            f"({settings.credentials_file or 'application default credentials'}): {error}. Run `gcloud auth "
+            "application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's file, or set "
+            "GOOGLE_API_KEY."
+        ) from error
+
+
+def _load(settings: Settings) -> Credentials:
+    if settings.credentials_file is not None:
+        found, _ = load_credentials_from_file(  # type: ignore[no-untyped-call]
+            str(settings.credentials_file), scopes=[SCOPE]
+        )
+    else:
+        found, _ = application_default_credentials(scopes=[SCOPE])
+    return found  # type: ignore[no-any-return]
+
+
+def _note_when_headers_leave() -> aiohttp.TraceConfig:
+    """Tell each submit whether anything of it left this machine: no exception says that reliably."""
+
+    async def leaving(_session: object, _context: object, _params: object) -> None:
+        if (left := _headers_left.get(None)) is not None:
+            left.append(True)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(leaving)
+    return trace
+
+
+def _judge(error: Exception, *, sent: bool) -> Verdict:
+    """The verdict on a submit that raised. What never left can be sent again; what has left, only if Google said no."""
+    if isinstance(error, errors.APIError) and isinstance(error.code, int):
+        return verdicts.from_answer(error.code, error.details, _retry_after(error))
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    if sent:
+        return verdicts.uncertain(f"sent, but the answer was lost ({what}): a video may be under way and billed")
+    if isinstance(error, RefreshError) and not (error.retryable or isinstance(error.__cause__, TransportError)):
+        return Verdict(VerdictKind.REFUSED, what, refusal=Refusal.BAD_KEY, unsent=True)
+    if isinstance(error, OSError | aiohttp.ClientError | GoogleAuthError):
+        return verdicts.unsent(what)
+    return Verdict(VerdictKind.REJECTED, f"the prompt cannot be sent: {what}", unsent=True)
+
+
+def _retry_after(error: errors.APIError) -> float | None:
+    """Seconds in the `Retry-After` header, which is a number or a date (RFC 9110, 10.2.3)."""
+    headers = getattr(error.response, "headers", None)
+    value = headers.get("Retry-After") if headers is not None else None
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _image(media: Media) -> types.Image:
+    if media.uri is not None:
+        return types.Image(gcs_uri=_gcs(media.uri), mime_type=media.mime_type)
+    return types.Image(image_bytes=media.read(), mime_type=media.mime_type)
+
+
+def _video(media: Media) -> types.Video:
+    if media.uri is not None:
+        return types.Video(uri=_gcs(media.uri), mime_type=media.mime_type)
+    return types.Video(video_bytes=media.read(), mime_type=media.mime_type)
+
+
+def _gcs(uri: str) -> str:
+    if not uri.startswith("gs://"):
+        raise ValueError(f"{uri}: Vertex AI reads media from gs:// only; download it and give the file's path instead")
+    return uri
