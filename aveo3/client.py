@@ -1,0 +1,220 @@
+"""`VeoClient`: the public face. Builds the lanes and hands prompts to the dispatcher; decides nothing itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import aiohttp
+from pydantic import SecretStr
+
+from aveo3 import catalog
+from aveo3.budget import Budget
+from aveo3.dispatch import ClipStream, Prompt, Prompts
+from aveo3.engine import Engine, Lane
+from aveo3.errors import ClipError, UsageError
+from aveo3.gate import GateStats, QuotaGate
+from aveo3.models import ClipStatus, VideoClip
+from aveo3.settings import Settings
+
+if TYPE_CHECKING:
+    from aveo3.backends.base import Backend
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a client has done so far. Seconds and US$."""
+
+    gates: Mapping[str, GateStats]
+    """One gate per model in use."""
+    clips: Mapping[ClipStatus, int]
+    """How many prompts ended how; every status is there."""
+    submitted: int
+    """Submits that were accepted."""
+    refusals: int
+    retries: int
+    quota_wait: float
+    """Seconds that finished clips had waited, as next in line, for quota."""
+    cost_usd: float
+    """Estimated from list prices; clips whose outcome is uncertain count in full."""
+    latency: float | None
+    """Mean seconds from submit to done of the clips that were made; None before the first."""
+    left_running: tuple[str, ...]
+    """Operations that were still running at Google when a run was stopped."""
+
+
+class VeoClient:
+    """Generates videos within a quota: `async with VeoClient() as veo: clips = await veo.generate_many(prompts)`.
+
+    `settings` None reads the environment and `.env`. `backend` replaces the one that the settings choose, for tests
+    and for services of your own. One client has one quota: share it rather than make several for the same project.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        backend: Backend | None = None,
+        rng: random.Random | None = None,
+        now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.settings = settings if settings is not None else Settings()
+        self._given_backend = backend
+        self._rng = rng or random.Random()
+        self._now_utc = now_utc
+        self._stack = AsyncExitStack()
+        self._lanes: dict[str, Lane] = {}
+        self._backend: Backend | None = None
+        self._engine: Engine | None = None
+        self._budget = Budget(self.settings.budget)
+        self._clips = dict.fromkeys(ClipStatus, 0)
+        self._retries = 0
+        self._quota_wait = 0.0
+        self._latency = 0.0
+        self._left_running: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        """Find credentials, open connections, start the emulator in mock mode. Submits nothing.
+
+        Raises `UsageError` if credentials are missing or the output directory cannot be written.
+        """
+        _check_writable(self.settings)
+        try:
+            self._backend = self._given_backend or await self._open_backend()
+            session = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=True))
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._engine = Engine(self.settings, session, rng=self._rng, now_utc=self._now_utc)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for lane in self._lanes.values():
+            lane.gate.close()
+        self._engine = None
+        await self._stack.aclose()
+
+    async def generate(self, prompt: Prompt) -> VideoClip:
+        """Generate the video of one prompt. Raises `ClipError`, with the clip attached, if there is none."""
+        [clip] = await self.generate_many([prompt])
+        if not clip.succeeded:
+            raise ClipError(clip)
+        return clip
+
+    async def generate_many(self, prompts: Prompts) -> list[VideoClip]:
+        """Generate every clip that can be had; the clips come in the order of `prompts`.
+
+        Whatever befalls one prompt is its clip's status and never disturbs its neighbours. Cancelling stops new
+        submits; operations that were running are named in the log and in `stats().left_running`. Raises `UsageError`
+        if `prompts` is a single prompt, and whatever `prompts` itself raises.
+        """
+        done: dict[int, VideoClip] = {}
+        async with self.stream(prompts) as clips:
+            async for clip in clips:
+                done[clip.index] = clip
+        return [done[index] for index in sorted(done)]
+
+    def stream(self, prompts: Prompts) -> ClipStream:
+        """The clips of `prompts` as they finish: `async with veo.stream(prompts) as clips: async for clip in clips`.
+
+        `prompts` may be lazy, asynchronous or endless: what is read of it, and held in memory, follows what is in
+        flight. If the reader is slow, so are new submits. `clips.stop()` ends it early and in order.
+        """
+        if self._engine is None:
+            raise UsageError("open the client first: async with VeoClient() as veo: …")
+        return ClipStream(
+            prompts,
+            lane_for=self._lane,
+            model=self.settings.model,
+            engine=self._engine,
+            budget=self._budget,
+            now_utc=self._now_utc,
+            ended=self._count,
+        )
+
+    def stats(self) -> Stats:
+        """A frozen snapshot of everything so far. Free; call it as often as you like."""
+        gates = {model: lane.gate.stats() for model, lane in self._lanes.items()}
+        return Stats(
+            gates=gates,
+            clips=dict(self._clips),
+            submitted=sum(gate.accepted for gate in gates.values()),
+            refusals=sum(gate.refused for gate in gates.values()),
+            retries=self._retries,
+            quota_wait=self._quota_wait,
+            cost_usd=round(self._budget.spent, 4),
+            latency=self._latency / made if (made := self._clips[ClipStatus.SUCCEEDED]) else None,
+            left_running=tuple(self._left_running),
+        )
+
+    def _lane(self, model: str) -> Lane:
+        if model not in self._lanes:
+            assert self._backend is not None
+            if not catalog.load().knows(model):
+                log.warning(
+                    "model %s is not in the catalog of %s: its parameters are not checked and its price is unknown, "
+                    "so neither budget nor spend limit can hold it",
+                    model,
+                    catalog.load().as_of,
+                )
+            gate = QuotaGate(self.settings, model, rng=self._rng, now_utc=self._now_utc)
+            self._lanes[model] = Lane(model, gate, self._backend)
+        return self._lanes[model]
+
+    def _count(self, clip: VideoClip) -> None:
+        self._clips[clip.status] += 1
+        self._retries += clip.retry_count
+        self._quota_wait += clip.quota_wait
+        if clip.succeeded and clip.submitted_utc and clip.finished_utc:
+            self._latency += (clip.finished_utc - clip.submitted_utc).total_seconds()
+        if clip.error_kind == "left_running" and clip.operation is not None:
+            self._left_running.append(clip.operation)
+            log.warning("left running at Google, and billed if it succeeds: %s", clip.operation)
+
+    async def _open_backend(self) -> Backend:
+        settings, name = self.settings, self.settings.backend_name()
+        if name == "mock":
+            settings = await self._start_emulator()
+        elif name == "gemini":
+            raise UsageError(
+                "The Gemini backend (API keys through the Interactions API) is not part of this release. With an API "
+                "key for Vertex AI express mode set VEO3_BACKEND=vertex; without any account set VEO3_MOCK_MODE=true."
+            )
+        from aveo3.backends.vertex import VertexBackend  # google.genai takes most of a second to import
+
+        backend = await VertexBackend.open(settings)
+        self._stack.push_async_callback(backend.aclose)
+        return backend
+
+    async def _start_emulator(self) -> Settings:
+        """Run the emulator in this process, with the quota that the settings expect of Google."""
+        from aveo3.mock import Latency, MockOptions, MockServer
+
+        rate = self.settings.rate(self.settings.model)
+        options = MockOptions(rpm=rate.limit, period=rate.period, latency=Latency.parse("0.5-2"))
+        server = await self._stack.enter_async_context(MockServer(options))
+        # In place of whatever credentials the environment holds: they are nobody else's business.
+        who: dict[str, Any] = {"api_key": SecretStr("mock"), "project": None, "credentials_file": None}
+        self.settings = self.settings.model_copy(
+            update={**who, "base_url": server.url, "poll_interval": self.settings.poll_interval or 0.25}
+        )
+        return self.settings
+
+
+def _check_writable(settings: Settings) -> None:
+    """A video that cannot be written is paid all the same: find out before the first one is asked for."""
+    directory = settings.output_dir
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"VEO3_OUTPUT_DIR={directory} cannot be made: {error.strerror}. Name another one.") from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise UsageError(f"VEO3_OUTPUT_DIR={directory} cannot be written to. Change its permissions or name another.")

@@ -1,0 +1,363 @@
+"""The dispatcher: prompts in, clips out as they finish. It takes a permit first and only then starts a job's task, so
+tasks, memory and open sockets follow what is in flight, not how many prompts there are."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import inspect
+import logging
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sized
+from datetime import datetime
+from math import inf
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from aveo3 import catalog
+from aveo3.bell import Bell
+from aveo3.budget import Budget
+from aveo3.engine import Again, Engine, Job, Lane
+from aveo3.errors import GateClosed, UsageError
+from aveo3.lifecycle import State
+from aveo3.models import VideoClip, VideoPrompt, as_prompt, explain
+
+log = logging.getLogger(__name__)
+
+Prompt = str | Mapping[str, Any] | VideoPrompt
+Prompts = Iterable[Prompt] | AsyncIterable[Prompt]
+
+LOOKAHEAD = 16
+"""Prompts read ahead per lane, so that a lane that stands still does not hide prompts for another behind its own."""
+
+UNCOLLECTED = 100
+"""Finished clips that may wait for their reader before no new job is started: `stream` follows its reader's pace."""
+
+GRACE = 10.0
+"""Seconds that submits and downloads under way get when a run is left; then they count as uncertain, or failed."""
+
+
+class Backlog:
+    """What one lane has yet to submit: jobs to be tried again, by the instant they are due, before fresh ones."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.fresh: deque[Job] = deque()
+        self.again: list[tuple[float, int, Job]] = []
+        self.in_flight = 0
+        self.bell = Bell()
+
+    def pop(self, now: float) -> Job | None:
+        """The next job to submit, None if there is none at `now`."""
+        if self.again and self.again[0][0] <= now:
+            return heapq.heappop(self.again)[2]
+        return self.fresh.popleft() if self.fresh else None
+
+    def push_again(self, job: Job, due_at: float) -> None:
+        """Have `job` submitted anew, not before `due_at`."""
+        heapq.heappush(self.again, (due_at, job.index, job))
+        self.bell.ring()
+
+    def drain(self) -> list[Job]:
+        """Take out everything that waits."""
+        jobs = [job for _, _, job in sorted(self.again)] + list(self.fresh)
+        self.again.clear()
+        self.fresh.clear()
+        return jobs
+
+
+class ClipStream:
+    """The clips of one batch of prompts, as they finish. Use it as `async with veo.stream(prompts) as clips`.
+
+    Leaving the block early stops the run as `leave` does. An exception raised by `prompts` itself comes out after the
+    clips of what had been read before.
+    """
+
+    def __init__(
+        self,
+        prompts: Prompts,
+        *,
+        lane_for: Callable[[str], Lane],
+        model: str,
+        engine: Engine,
+        budget: Budget,
+        now_utc: Callable[[], datetime],
+        ended: Callable[[VideoClip], object],
+    ) -> None:
+        if isinstance(prompts, str | bytes | Mapping | VideoPrompt):
+            raise UsageError(
+                f"prompts is one {type(prompts).__name__}, not several: write generate_many([prompt]), or "
+                "generate(prompt) for a single one"
+            )
+        self._prompts = prompts
+        self._lane_for = lane_for
+        self._model = model
+        self._engine = engine
+        self._budget = budget
+        self._now_utc = now_utc
+        self._ended = ended
+        self._backlogs: dict[str, Backlog] = {}
+        self._jobs: dict[asyncio.Task[VideoClip | Again], tuple[Job, Backlog]] = {}
+        self._helpers: set[asyncio.Task[None]] = set()
+        self._finished: deque[VideoClip] = deque()
+        self._feeding = True
+        self._enqueued = -1  # index of the last prompt that went into a backlog
+        self._opened = False
+        self._stopping = False
+        self._abandoned = False  # nobody reads any more
+        self._crash: BaseException | None = None
+        self._reader = Bell()  # the reader waits for clips
+        self._room = asyncio.Event()  # helpers wait for the reader, or for a purse that is given back to
+        self._feeder = Bell()  # the feeder waits for room in a backlog
+
+    # ---- reading -----------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self._start(self._feed())
+        self._opened = True
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._abandoned = True
+        await self.leave()
+
+    def __aiter__(self) -> AsyncIterator[VideoClip]:
+        return self
+
+    async def __anext__(self) -> VideoClip:
+        if not self._opened:
+            raise UsageError("open the stream first: async with veo.stream(prompts) as clips: …")
+        while not self._finished:
+            if not self._helpers and not self._jobs:
+                if self._crash is not None:
+                    crash, self._crash = self._crash, None
+                    raise crash
+                raise StopAsyncIteration
+            await self._reader.wait()
+        clip = self._finished.popleft()
+        self._room.set()
+        return clip
+
+    # ---- stopping ----------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Submit nothing more. What is in flight is seen through; what waits comes out as `cancelled`."""
+        if self._stopping:
+            return
+        self._stopping = True
+        for helper in self._helpers:
+            # One that has not begun sees for itself that it is to stop; cancelled now, it would never clean up.
+            if inspect.getcoroutinestate(helper.get_coro()) != inspect.CORO_CREATED:  # type: ignore[arg-type]
+                helper.cancel()
+        for job, _ in self._jobs.values():
+            job.leaving = job.leaving or job.state is State.PLANNED  # it has its permit, but nothing was sent yet
+        self._reader.ring()
+
+    async def leave(self) -> None:
+        """Stop, and do not wait for what is running: those clips come out `uncertain`, naming their operation.
+
+        Submits whose answer is under way get 10 seconds to learn their operation's name, and finished videos as long
+        to reach the disk. Cancelling this cuts that short.
+        """
+        self.stop()
+        for task, (job, _) in self._jobs.items():
+            job.leaving = True
+            if job.state is State.RUNNING:
+                task.cancel()
+        try:
+            if tasks := [*self._helpers, *self._jobs]:
+                await asyncio.wait(tasks, timeout=GRACE)
+        finally:
+            for task in self._jobs:
+                task.cancel()
+        if self._jobs:
+            await asyncio.wait(self._jobs)
+
+    # ---- feeding: prompts into backlogs ------------------------------------------------------------------------
+
+    async def _feed(self) -> None:
+        prompts = aiter(_each(self._prompts))
+        index, given = 0, None
+        try:
+            if self._stopping:
+                raise asyncio.CancelledError
+            async for given in prompts:
+                if (job := await self._plan(given, index)) is not None:
+                    await self._enqueue(job)
+                index, given = index + 1, None
+        except asyncio.CancelledError:
+            if isinstance(self._prompts, Sized) and not self._abandoned:
+                # A list: each of its prompts gets a clip, also those not read yet.
+                if given is not None:
+                    if index > self._enqueued:
+                        self._cancel(await self._plan(given, index))
+                    index += 1
+                async for given in prompts:
+                    self._cancel(await self._plan(given, index))
+                    index += 1
+        except Exception as error:
+            self._crash = error  # the iterable's own; told when what was read before is done
+        finally:
+            self._feeding = False
+            for backlog in self._backlogs.values():
+                backlog.bell.ring()
+
+    async def _plan(self, given: Prompt, index: int) -> Job | None:
+        """The job of one prompt; None if it can never work, in which case its clip is out already."""
+        await asyncio.sleep(0)  # a hundred thousand bad prompts in a row must not hold up the loop
+        queued_utc = self._now_utc()
+        try:
+            prompt = as_prompt(given)
+        except ValidationError as error:
+            text = given if isinstance(given, str) else str(given.get("text", "")) if isinstance(given, Mapping) else ""
+            problems = explain(error)
+            text = text.encode(errors="replace").decode()  # half a character cannot be written down anywhere
+            job = Job(VideoPrompt.model_construct(text=text), index, self._model, "", None, queued_utc)
+        else:
+            model = prompt.model or self._model
+            job = Job(prompt, index, model, "", catalog.load().cost_usd(prompt, model), queued_utc)
+            problems = catalog.load().problems(prompt, model)
+            try:
+                job.digest = await asyncio.to_thread(prompt.digest, model) if prompt.media else prompt.digest(model)
+            except OSError as error:
+                problems.append(f"cannot read {error.filename}: {error.strerror}")
+            except ValueError as error:  # no path at all: a null byte in it
+                problems.append(f"cannot read its media: {error}")
+        if problems:
+            await self._collected()
+            self._deliver(job.end(State.REJECTED, "bad_request", "; ".join(problems)))
+            return None
+        return job
+
+    async def _enqueue(self, job: Job) -> None:
+        if job.model not in self._backlogs:
+            self._backlogs[job.model] = Backlog(self._lane_for(job.model))
+            self._start(self._pump(self._backlogs[job.model]))
+        backlog = self._backlogs[job.model]
+        backlog.fresh.append(job)
+        self._enqueued = job.index
+        backlog.bell.ring()
+        while len(backlog.fresh) >= LOOKAHEAD:
+            await self._feeder.wait()
+
+    # ---- pumping: one lane's backlog through its gate ------------------------------------------------------------
+
+    async def _pump(self, backlog: Backlog) -> None:
+        try:
+            while not self._stopping and (job := await self._next_job(backlog)) is not None:
+                try:
+                    await self._submit_when_possible(job, backlog)
+                except asyncio.CancelledError:
+                    self._cancel(job)
+                    raise
+        except asyncio.CancelledError:
+            pass
+        finally:
+            for job in backlog.drain():
+                self._cancel(job)
+
+    async def _next_job(self, backlog: Backlog) -> Job | None:
+        """The next job to submit, as soon as there is one; None when no more can come."""
+        while True:
+            job = backlog.pop(_now())
+            if job is not None:
+                self._feeder.ring()
+                return job
+            if not (self._feeding or backlog.again or backlog.in_flight):
+                return None
+            await backlog.bell.wait(backlog.again[0][0] if backlog.again else inf)
+
+    async def _submit_when_possible(self, job: Job, backlog: Backlog) -> None:
+        await self._collected()
+        cost = job.cost_usd or 0.0
+        permit = None
+        while permit is None:
+            while not self._budget.fits(cost):
+                if not self._budget.can_ever_fit(cost):
+                    limit = f"the budget of US$ {self._budget.limit:g} (US$ {self._budget.spent:.2f} spent)"
+                    self._deliver(job.end(State.DEFERRED, "budget", f"US$ {cost:.2f} would go beyond {limit}"))
+                    return
+                self._budget.waiting.add(self._room.set)
+                await self._changed()
+            try:
+                permit = await backlog.lane.gate.acquire(cost)
+            except GateClosed as closed:
+                self._deliver(job.defer(closed))
+                return
+            job.quota_wait += permit.waited
+            if not self._budget.fits(cost):  # another lane, or another batch, was quicker
+                backlog.lane.gate.cancel(permit)
+                permit = None
+        job.reserved = cost
+        self._budget.reserve(cost)
+        backlog.in_flight += 1
+        task = asyncio.get_running_loop().create_task(self._engine.run(job, permit, backlog.lane))
+        self._jobs[task] = job, backlog
+        task.add_done_callback(self._job_done)
+
+    def _job_done(self, task: asyncio.Task[VideoClip | Again]) -> None:
+        job, backlog = self._jobs.pop(task)
+        backlog.in_flight -= 1
+        outcome = None if task.cancelled() or task.exception() is not None else task.result()
+        self._budget.book(job.reserved, (outcome.cost_usd or 0.0) if isinstance(outcome, VideoClip) else 0.0)
+        if isinstance(outcome, VideoClip):
+            self._deliver(outcome)
+        elif outcome is None:
+            self._fail(asyncio.CancelledError() if task.cancelled() else task.exception())
+        elif self._stopping:
+            self._cancel(job)
+        else:
+            backlog.push_again(job, _now() + outcome.wait)
+        backlog.bell.ring()
+        self._reader.ring()
+
+    # ---- delivering --------------------------------------------------------------------------------------------
+
+    def _deliver(self, clip: VideoClip) -> None:
+        self._ended(clip)
+        self._finished.append(clip)
+        self._reader.ring()
+
+    def _cancel(self, job: Job | None) -> None:
+        if job is not None:
+            self._deliver(job.cancel())
+
+    async def _collected(self) -> None:
+        """Wait until the reader has room for more clips."""
+        while len(self._finished) >= UNCOLLECTED and not self._stopping:
+            await self._changed()
+
+    async def _changed(self) -> None:
+        self._room.clear()
+        await self._room.wait()
+
+    def _start(self, work: Any) -> None:
+        helper = asyncio.get_running_loop().create_task(work)
+        self._helpers.add(helper)
+        helper.add_done_callback(self._helper_done)
+
+    def _helper_done(self, helper: asyncio.Task[None]) -> None:
+        self._helpers.discard(helper)
+        if not helper.cancelled() and helper.exception() is not None:
+            self._fail(helper.exception())
+        self._reader.ring()
+
+    def _fail(self, error: BaseException | None) -> None:
+        """Something that is not one prompt's fault went wrong: see through what runs, then raise it to the reader."""
+        self._crash = self._crash or error
+        self.stop()
+
+
+async def _each(prompts: Prompts) -> AsyncIterator[Prompt]:
+    if isinstance(prompts, AsyncIterable):
+        async for prompt in prompts:
+            yield prompt
+    else:
+        for prompt in prompts:
+            yield prompt
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

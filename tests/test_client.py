@@ -1,0 +1,425 @@
+"""The public face: order, bad neighbours, shared quota, what it counts, and what an outage costs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aveo3 import AveoError, ClipError, ClipStatus, UsageError, VeoClient, VideoClip, VideoPrompt, verdicts
+from aveo3.backends.base import Finished
+from aveo3.breaker import BreakerState
+from aveo3.dispatch import GRACE, Prompt
+from aveo3.testing import ScriptedBackend, run_virtual
+from aveo3.verdicts import Refusal, Verdict, VerdictKind
+from tests.conftest import settings
+
+START_UTC = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+MODEL = "veo-3.1-generate-001"
+PRICE = 3.20
+
+UNSENT = verdicts.unsent("connection refused")
+UNAVAILABLE = Verdict(VerdictKind.UNAVAILABLE, "HTTP 503", status=503)
+UNCERTAIN = verdicts.uncertain("HTTP 500", 500)
+
+
+class NoJitter(random.Random):
+    def uniform(self, a: float, b: float) -> float:
+        return a
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def virtual(main: Callable[[], Awaitable[None]]) -> None:
+    """Run `main` on virtual time; what waits for ever fails after a virtual month instead of hanging."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(31 * 86_400):
+            await main()
+
+    run_virtual(bounded())
+
+
+def client(backend: ScriptedBackend, **values: object) -> VeoClient:
+    """Ten submits a minute, looks every second, unless told otherwise."""
+    return VeoClient(
+        settings(**{"rate_limit": 10, "poll_interval": 1.0, **values}),
+        backend=backend,
+        rng=NoJitter(),
+        now_utc=lambda: START_UTC + timedelta(seconds=now()),
+    )
+
+
+def statuses(clips: list[VideoClip]) -> list[str]:
+    return [clip.status.value for clip in clips]
+
+
+# ---- what comes back ------------------------------------------------------------------------------------------------
+
+
+def test_clips_come_in_the_order_of_their_prompts_whoever_finishes_first() -> None:
+    async def main() -> None:
+        rng = random.Random(3)
+        backend = ScriptedBackend(latency=lambda _: rng.uniform(1, 200), round_trip=0.3)
+        async with client(backend) as veo:
+            clips = await veo.generate_many(f"clip {n}" for n in range(40))
+        assert [(clip.index, clip.prompt.text) for clip in clips] == [(n, f"clip {n}") for n in range(40)]
+        assert all(clip.succeeded for clip in clips)
+        assert max(backend.accepted.values()) == 1
+
+    virtual(main)
+
+
+def test_prompts_may_be_texts_mappings_or_prompts() -> None:
+    async def main() -> None:
+        given: list[Prompt] = ["a", {"text": "b", "seed": 7}, VideoPrompt(text="c", duration_seconds=4)]
+        async with client(ScriptedBackend()) as veo:
+            clips = await veo.generate_many(given)
+        assert [clip.prompt for clip in clips] == [
+            VideoPrompt(text="a"),
+            VideoPrompt(text="b", seed=7),
+            VideoPrompt(text="c", duration_seconds=4),
+        ]
+        assert [clip.cost_usd for clip in clips] == [PRICE, PRICE, PRICE / 2]
+
+    virtual(main)
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ("", "a prompt needs a text, an image or a video to extend"),
+        ("   \n", "a prompt needs a text, an image or a video to extend"),
+        ({}, "a prompt needs a text, an image or a video to extend"),
+        ({"text": ""}, "a prompt needs a text, an image or a video to extend"),
+        ({"text": "x", "colour": "red"}, "colour is not a field of a prompt"),
+        ({"text": "x", "duration_seconds": "long"}, "duration_seconds"),
+        ({"text": "x", "number_of_videos": 5}, "number_of_videos"),
+        ({"text": "x", "last_frame": b"\x89PNG...."}, "last_frame needs image"),
+        ({"text": "x" * 20_001}, "text"),
+        ({"text": 5}, "text"),
+        ({5: "text"}, "5"),
+        (5, "instance of VideoPrompt"),
+        (None, "instance of VideoPrompt"),
+        (b"a boat", "instance of VideoPrompt"),
+        (["a boat"], "instance of VideoPrompt"),
+        ("\ud800 a lone surrogate", "text"),
+        ({"text": "x", "negative_prompt": "\udfff"}, "negative_prompt"),
+        ({"text": "x", "image": "no-such-file.png"}, "cannot read no-such-file.png: No such file or directory"),
+        ({"text": "x", "image": "clips.png"}, "cannot read clips.png: Is a directory"),
+        ({"text": "x", "image": "null\0byte.png"}, "null byte"),
+        ({"text": "x", "image": "file.of-no-kind"}, "cannot tell the media type of file.of-no-kind"),
+        ({"text": "x", "duration_seconds": 5}, "duration_seconds=5 is not offered by veo-3.1-generate-001"),
+        ({"text": "x", "aspect_ratio": "1:1"}, "aspect_ratio='1:1' is not offered"),
+        ({"text": "x", "model": "veo-2.0-generate-001"}, "use veo-3.1-generate-001"),
+        ({"text": "x", "model": "veo-3.1-lite-generate-001", "resolution": "4k"}, "resolution='4k' is not offered"),
+    ],
+    ids=lambda value: repr(value)[:40] if not isinstance(value, str) or len(value) < 30 else "",
+)
+def test_one_bad_prompt_sends_nothing_and_never_hurts_its_neighbours(bad: Any, says: str) -> None:
+    Path("clips.png").mkdir()
+
+    async def main() -> None:
+        backend = ScriptedBackend()
+        async with client(backend, output_dir=Path("out")) as veo:
+            clips = await veo.generate_many(["before", bad, "after", bad])
+            assert statuses(clips) == ["succeeded", "rejected", "succeeded", "rejected"]
+            assert [clip.index for clip in clips] == [0, 1, 2, 3]
+            clip = clips[1]
+            assert says in (clip.error_message or "")
+            assert (clip.error_kind, clip.attempts, clip.cost_usd, clip.submitted_utc) == ("bad_request", 0, 0.0, None)
+            assert clip.queued_utc is not None
+            clip.model_dump_json()  # its clip can be written down like any other
+            assert [text for _, text in backend.submits] == ["before", "after"]
+            assert veo.stats().clips[ClipStatus.REJECTED] == 2
+
+    virtual(main)
+
+
+@pytest.mark.parametrize("prompts", ["a paper boat", b"a paper boat", {"text": "a"}, VideoPrompt(text="a")], ids=str)
+def test_a_single_prompt_passed_as_several_is_refused_with_the_way_out(prompts: Any) -> None:
+    """A str is an iterable of letters: that would be one clip for each, and a dict one for each key."""
+
+    async def main() -> None:
+        backend = ScriptedBackend()
+        async with client(backend) as veo:
+            with pytest.raises(UsageError, match=r"write generate_many\(\[prompt\]\)"):
+                await veo.generate_many(prompts)
+            with pytest.raises(UsageError, match="not several"):
+                veo.stream(prompts)
+        assert backend.submits == []
+
+    virtual(main)
+
+
+# ---- generate -------------------------------------------------------------------------------------------------------
+
+
+def test_generate_returns_the_clip() -> None:
+    async def main() -> None:
+        async with client(ScriptedBackend()) as veo:
+            clip = await veo.generate("a paper boat")
+        assert (clip.succeeded, clip.prompt.text, clip.uri) == (True, "a paper boat", "gs://scripted/film.mp4")
+
+    virtual(main)
+
+
+@pytest.mark.parametrize("status", sorted(set(ClipStatus) - {ClipStatus.SUCCEEDED, ClipStatus.CANCELLED}))
+def test_generate_raises_with_the_clip_attached_whenever_there_is_no_video(status: ClipStatus) -> None:
+    backends = {
+        ClipStatus.FILTERED: ScriptedBackend([verdicts.rejected("safety", filtered=True)]),
+        ClipStatus.REJECTED: ScriptedBackend([verdicts.rejected("no")]),
+        ClipStatus.FAILED: ScriptedBackend([UNAVAILABLE] * 4),
+        ClipStatus.UNCERTAIN: ScriptedBackend(ending=lambda _: Finished()),
+        ClipStatus.DEFERRED: ScriptedBackend([Verdict(VerdictKind.REFUSED, "no key", refusal=Refusal.BAD_KEY)]),
+    }
+
+    async def main() -> None:
+        async with client(backends[status], consecutive_failure_threshold=9) as veo:
+            with pytest.raises(ClipError) as raised:
+                await veo.generate("a paper boat")
+        assert isinstance(raised.value, AveoError)
+        assert raised.value.clip.status is status
+        assert str(raised.value) == f"no video for 'a paper boat': {status}: {raised.value.clip.error_message}"
+
+    virtual(main)
+
+
+# ---- opening and closing --------------------------------------------------------------------------------------------
+
+
+def test_a_client_that_is_not_open_says_how_to_open_it() -> None:
+    async def main() -> None:
+        backend = ScriptedBackend()
+        veo = client(backend)
+        with pytest.raises(UsageError, match="open the client first"):
+            await veo.generate_many(["a"])
+        async with veo:
+            await veo.generate_many(["a"])
+        with pytest.raises(UsageError, match="open the client first"):
+            await veo.generate_many(["a", {"text": "b", "model": "veo-3.1-fast-generate-001"}])
+        assert len(backend.submits) == 1
+        assert veo.stats().submitted == 1  # what it did can still be read
+
+    virtual(main)
+
+
+def test_a_directory_that_cannot_be_made_is_found_before_anything_is_paid() -> None:
+    Path("in-the-way").write_text("a file")
+
+    async def main() -> None:
+        backend = ScriptedBackend()
+        with pytest.raises(UsageError, match="VEO3_OUTPUT_DIR=in-the-way/clips cannot be made"):
+            async with client(backend, output_dir=Path("in-the-way/clips")):
+                pass
+        assert backend.submits == []
+
+    virtual(main)
+
+
+def test_the_output_directory_is_made_with_its_parents() -> None:
+    async def main() -> None:
+        async with client(ScriptedBackend(), output_dir=Path("a/b/c")):
+            pass
+
+    virtual(main)
+    assert Path("a/b/c").is_dir()
+
+
+def test_a_client_that_is_closed_under_a_stream_defers_what_waits() -> None:
+    async def main() -> None:
+        backend = ScriptedBackend(latency=1.0)
+        async with client(backend, rate_limit=2) as veo:
+            task = asyncio.create_task(veo.generate_many([f"{n}" for n in range(6)]))
+            await asyncio.sleep(10)
+        clips = await task
+        assert statuses(clips) == ["succeeded"] * 2 + ["deferred"] * 4
+        assert {clip.error_message for clip in clips[2:]} == {"the client was closed"}
+        assert len(backend.submits) == 2
+
+    virtual(main)
+
+
+# ---- sharing --------------------------------------------------------------------------------------------------------
+
+
+def test_two_batches_at_once_on_one_client_share_its_quota() -> None:
+    async def main() -> None:
+        backend = ScriptedBackend(latency=5.0, round_trip=0.2)
+        async with client(backend) as veo:
+            batches = await asyncio.gather(
+                veo.generate_many(f"a {n}" for n in range(25)),
+                veo.generate_many(f"b {n}" for n in range(25)),
+            )
+        for batch in batches:
+            assert [(clip.index, clip.succeeded) for clip in batch] == [(n, True) for n in range(25)]
+        times = [at for at, _ in backend.submits]
+        assert all(later - earlier > 60 for earlier, later in zip(times, times[10:], strict=False))
+        assert max(times) <= 1.05 * 4 * 60
+        first_ten = Counter(text[0] for _, text in backend.submits[:10])
+        assert first_ten == {"a": 5, "b": 5}  # turn and turn about: neither batch starves
+
+    virtual(main)
+
+
+def test_two_batches_at_once_share_the_budget_and_neither_waits_for_ever() -> None:
+    """What the one had set aside comes back while the other waits for it, with nothing of its own under way."""
+
+    async def main() -> None:
+        film = Finished(filtered=1)
+        backend = ScriptedBackend(latency=30.0, ending=lambda _: film)
+        async with client(backend, budget=PRICE) as veo:
+            first = asyncio.create_task(veo.generate_many(["a"]))
+            await asyncio.sleep(1)
+            second = asyncio.create_task(veo.generate_many(["b"]))
+            assert statuses(await first) == ["filtered"]
+            assert statuses(await second) == ["filtered"]  # the first cost nothing
+            assert now() < 70
+
+    virtual(main)
+
+
+def test_two_batches_at_once_never_spend_more_than_the_budget_together() -> None:
+    async def main() -> None:
+        backend = ScriptedBackend(latency=5.0, round_trip=0.2)
+        async with client(backend, budget=10.0, rate_limit=1, rate_period=7.0) as veo:
+            both = await asyncio.gather(*(veo.generate_many(f"{n}" for n in range(5)) for _ in range(2)))
+            assert Counter(statuses(both[0] + both[1])) == {"succeeded": 3, "deferred": 7}
+            assert veo.stats().cost_usd == pytest.approx(9.6)
+
+    virtual(main)
+
+
+def test_each_model_has_a_quota_of_its_own() -> None:
+    async def main() -> None:
+        backend = ScriptedBackend(latency=1.0)
+        async with client(backend, rate_limit=5) as veo:
+            fast = "veo-3.1-fast-generate-001"
+            await veo.generate_many({"text": f"{n}", "model": fast if n % 2 else None} for n in range(10))
+            assert now() < 10
+            assert {model: gate.accepted for model, gate in veo.stats().gates.items()} == {MODEL: 5, fast: 5}
+
+    virtual(main)
+
+
+# ---- what it counts -------------------------------------------------------------------------------------------------
+
+
+def test_stats_count_everything_and_are_a_snapshot() -> None:
+    async def main() -> None:
+        refusal = Verdict(VerdictKind.REFUSED, "busy", refusal=Refusal.UNKNOWN, retry_after=3.0)
+        backend = ScriptedBackend([UNCERTAIN, refusal, UNAVAILABLE, verdicts.rejected("no")], latency=10.0)
+        async with client(backend, consecutive_failure_threshold=9) as veo:
+            before = veo.stats()
+            clips = await veo.generate_many([f"{n}" for n in range(5)])
+            stats = veo.stats()
+        assert (before.gates, set(before.clips), sum(before.clips.values())) == ({}, set(ClipStatus), 0)
+        assert (before.latency, before.cost_usd, before.left_running) == (None, 0.0, ())
+        assert Counter(statuses(clips)) == {k.value: n for k, n in stats.clips.items() if n}
+        assert stats.clips[ClipStatus.SUCCEEDED] == 3
+        assert stats.clips[ClipStatus.UNCERTAIN] == stats.clips[ClipStatus.REJECTED] == 1
+        assert (stats.submitted, stats.refusals, stats.retries) == (3, 1, 1)
+        assert stats.quota_wait == pytest.approx(sum(clip.quota_wait for clip in clips))
+        assert stats.cost_usd == pytest.approx(4 * PRICE)  # three that came, and one that may have
+        assert stats.latency == pytest.approx(10.0, abs=1.5)
+        assert stats.gates[MODEL].breaker is BreakerState.CLOSED
+
+    virtual(main)
+
+
+def test_a_model_that_the_catalog_does_not_know_is_told_once_and_costs_nobody_knows_what(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        async with client(ScriptedBackend(), model="veo-9") as veo:
+            clips = await veo.generate_many(["a", "b"])
+            assert [(clip.model, clip.succeeded, clip.cost_usd) for clip in clips] == [("veo-9", True, None)] * 2
+
+    virtual(main)
+    assert caplog.text.count("model veo-9 is not in the catalog") == 1
+
+
+def test_cancelled_generate_many_names_what_it_left_running(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        backend = ScriptedBackend(latency=500.0, round_trip=2.0)
+        async with client(backend) as veo:
+            task = asyncio.create_task(veo.generate_many([f"{n}" for n in range(50)]))
+            await asyncio.sleep(3)  # one was accepted after two seconds, two more are under way
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert now() <= 3 + GRACE
+            assert len(backend.submits) == 3
+            assert set(veo.stats().left_running) == {"operations/1", "operations/2", "operations/3"}
+
+    virtual(main)
+    assert caplog.text.count("left running at Google, and billed if it succeeds: operations/") == 3
+
+
+# ---- an hour without the service ------------------------------------------------------------------------------------
+
+HOUR = 3600.0
+
+
+def outage(verdict: Verdict) -> Callable[[VideoPrompt], Verdict]:
+    """`verdict` for an hour, then all is well."""
+    names = iter(range(10_000))
+    return lambda _: verdict if now() < HOUR else verdicts.accepted(f"operations/{next(names)}")
+
+
+@pytest.mark.parametrize("patience", [None, 7200.0])
+@pytest.mark.parametrize(
+    ("verdict", "lost"), [(UNSENT, 0), (UNAVAILABLE, 0), (UNCERTAIN, 12)], ids=["unsent", "503", "500"]
+)
+def test_an_hour_without_the_service_costs_a_handful_of_submits(
+    verdict: Verdict, lost: int, patience: float | None
+) -> None:
+    """A hundred clips wait it out. Where answers are lost, each submit may be billed: only the probes are lost."""
+
+    async def main() -> None:
+        backend = ScriptedBackend(answer=outage(verdict), latency=60.0, round_trip=0.3)
+        async with client(backend, retry_wait_base=30, quota_patience=patience, rate_limit=50) as veo:
+            clips = await veo.generate_many(f"{n}" for n in range(100))
+            during = [at for at, _ in backend.submits if at < HOUR]
+            assert len(during) <= 12
+            assert Counter(statuses(clips))["uncertain"] <= lost
+            assert Counter(statuses(clips))["succeeded"] >= 100 - lost
+            assert max(backend.accepted.values()) == 1
+            assert now() < 3 * HOUR
+
+    virtual(main)
+
+
+@pytest.mark.parametrize("verdict", [UNSENT, UNAVAILABLE, UNCERTAIN], ids=["unsent", "503", "500"])
+def test_an_outage_beyond_patience_defers_the_rest(verdict: Verdict) -> None:
+    async def main() -> None:
+        backend = ScriptedBackend(answer=lambda _: verdict)
+        async with client(backend, retry_wait_base=30, quota_patience=600) as veo:
+            clips = await veo.generate_many(f"{n}" for n in range(100))
+        assert len(backend.submits) <= 10
+        deferred = [clip for clip in clips if clip.status is ClipStatus.DEFERRED]
+        assert len(deferred) >= 90
+        assert {clip.error_kind for clip in deferred} == {verdict.error_kind}
+        assert now() < 3600
+
+    virtual(main)
+
+
+def test_an_hour_of_refusals_without_a_word_costs_a_handful_of_submits_and_no_clip() -> None:
+    async def main() -> None:
+        refusal = Verdict(VerdictKind.REFUSED, "Resource exhausted", refusal=Refusal.UNKNOWN)
+        backend = ScriptedBackend(answer=outage(refusal), latency=60.0, round_trip=0.3)
+        async with client(backend, quota_patience=None, rate_limit=50) as veo:
+            clips = await veo.generate_many(f"{n}" for n in range(100))
+            assert statuses(clips) == ["succeeded"] * 100
+            assert veo.stats().refusals <= 5
+
+    virtual(main)
