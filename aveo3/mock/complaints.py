@@ -1,0 +1,87 @@
+"""What pydantic found wrong with a value, as one sentence for a person: the value, what is allowed, the way out."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+UNLIMITED = "none"
+"""How a file or a command line writes None, which neither has a word for."""
+
+
+def unlimited(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() == UNLIMITED else value
+
+
+def complaint(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
+    """The name of the first field that is wrong (empty: the whole), and what is wrong with it.
+
+    A validator of ours speaks for itself; pydantic's own messages are replaced by the value and what is allowed.
+    """
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "value_error":
+        return name, str(first["ctx"]["error"])
+    if first["type"] == "extra_forbidden":
+        return "", unknown(name, model.model_fields)
+    if len(first["loc"]) > 1 or name not in model.model_fields:
+        return name, f"{shown(first['input'])}: {first['msg']}."
+    return name, f"it takes {allowed(model.model_fields[name])}; not {shown(first['input'])}."
+
+
+def unknown(name: str, known: Iterable[str], what: str = "option") -> str:
+    known = list(known)
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"there is no {what} {name!r}.{hint} Known: {', '.join(known)}."
+
+
+def shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def allowed(field: FieldInfo) -> str:
+    """What `field` takes: "a whole number, at least 0, or none"."""
+    kinds = _members(field.annotation)
+    optional = NoneType in kinds
+    words = " or ".join(filter(None, (_kind(kind) for kind in kinds if kind is not NoneType)))
+    bounds = ""
+    for mark in field.metadata:
+        for sign, text in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
+            if (bound := getattr(mark, sign, None)) is not None:
+                bounds += f", {text} {bound:g}"
+    return f"{words}{bounds}{f', or {UNLIMITED}' if optional else ''}"
+
+
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """The values of a field that takes one of a few words; empty for others."""
+    return tuple(str(value) for value in get_args(field.annotation)) if _is_choice(field.annotation) else ()
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _is_choice(annotation: Any) -> bool:
+    return get_origin(annotation) is Literal
+
+
+_WORDS: Mapping[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    tuple: "a list",
+}
+
+
+def _kind(kind: Any) -> str:
+    if _is_choice(kind):
+        return "one of " + ", ".join(str(value) for value in get_args(kind))
+    return _WORDS.get(get_origin(kind) or kind, "a text such as the help shows")

@@ -1,0 +1,57 @@
+"""How long things take: a fixed time, a range, or a lognormal law. Draws from the generator it is given."""
+
+import math
+import random
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_WAY_OUT = "Write seconds (2), a range (30-90), or lognormal:MEDIAN,SIGMA (lognormal:70,0.35)."
+
+
+class Latency(BaseModel):
+    """A law of durations in emulator seconds. Equal seeds give equal draws."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    law: Literal["fixed", "uniform", "lognormal"]
+    a: float = Field(ge=0, description="seconds: the value, the lower end, or the median")
+    b: float = Field(0.0, ge=0, description="seconds: the upper end; for a lognormal the (unit-free) sigma")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return cls.parse(value).model_dump() if isinstance(value, str) else value
+
+    @classmethod
+    def parse(cls, text: str) -> "Latency":
+        """Read "2", "30-90" or "lognormal:70,0.35". Raises ValueError with a sentence that says what is allowed."""
+        try:
+            if text.startswith("lognormal:"):
+                median, sigma = (float(part) for part in text.removeprefix("lognormal:").split(","))
+                latency = cls(law="lognormal", a=median, b=sigma)
+                sound = median > 0
+            elif "-" in text:
+                low, high = (float(part) for part in text.split("-"))
+                latency = cls(law="uniform", a=low, b=high)
+                sound = low <= high
+            else:
+                latency = cls(law="fixed", a=float(text))
+                sound = True
+        except ValueError:
+            sound = False
+        if not sound or not math.isfinite(latency.a + latency.b):
+            raise ValueError(f"latency {text!r} is not a law of durations. {_WAY_OUT}")
+        return latency
+
+    def draw(self, rng: random.Random) -> float:
+        if self.law == "fixed":
+            return self.a
+        if self.law == "uniform":
+            return rng.uniform(self.a, self.b)
+        return rng.lognormvariate(math.log(self.a), self.b)
+
+    def __str__(self) -> str:
+        if self.law == "fixed":
+            return f"{self.a:g}"
+        return f"{self.a:g}-{self.b:g}" if self.law == "uniform" else f"lognormal:{self.a:g},{self.b:g}"

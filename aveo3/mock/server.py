@@ -1,0 +1,184 @@
+"""The emulator behind a port: the app that joins the wires, and the server that runs it inside your event loop."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from aveo3.mock import answers
+from aveo3.mock.answers import Refused
+from aveo3.mock.books import Books
+from aveo3.mock.clock import system_utc
+from aveo3.mock.downloads import FileWire
+from aveo3.mock.effects import respond
+from aveo3.mock.emulator import Emulator
+from aveo3.mock.faults import Fault
+from aveo3.mock.options import MockOptions
+from aveo3.mock.rules import QuotaRule
+from aveo3.mock.scenario import Scenario
+from aveo3.mock.view import PATHS, Viewers
+from aveo3.mock.wire_veo import VeoWire
+
+BODY_LIMIT = 100 * 2**20
+EMULATOR = web.AppKey("emulator", Emulator)
+_STORY = web.AppKey("story", asyncio.Task[None])
+_LIMITS = frozenset({"rpm", "rpd", "concurrency", "spend"})
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# Another wire is one more class with `routes()`.
+_WIRES = (VeoWire, FileWire)
+
+
+def create_app(
+    options: MockOptions | None = None,
+    *,
+    scenario: Scenario | None = None,
+    now_utc: Callable[[], datetime] = system_utc,
+    rng: random.Random | None = None,
+) -> web.Application:
+    """The emulator as an aiohttp application; `app[EMULATOR]` is what it runs on. Its clock starts with the app.
+
+    With a scenario, `options` beat those at the top of it, as far as they were given.
+    """
+    options = options if options is not None else MockOptions()
+    if scenario is not None:
+        options = scenario.start(**{name: getattr(options, name) for name in options.model_fields_set})
+    emulator = Emulator(options, scenario=scenario, now_utc=now_utc, rng=rng)
+    viewers = Viewers(emulator)
+    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_as_google])
+    app[EMULATOR] = emulator
+    for wire in _WIRES:
+        app.add_routes(wire(emulator).routes())
+    app.add_routes(viewers.routes())
+
+    async def start(_: web.Application) -> None:
+        emulator.clock.start()
+        app[_STORY] = asyncio.create_task(emulator.live_through_the_scenario())
+
+    async def stop(_: web.Application) -> None:
+        emulator.closing.set()
+        app[_STORY].cancel()
+        await viewers.close()
+
+    app.on_startup.append(start)
+    app.on_shutdown.append(stop)
+    return app
+
+
+@web.middleware
+async def _as_google(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Keep the distance, count the POSTs, and put every refusal in Google's words."""
+    if request.path in PATHS and request.method in ("GET", "HEAD"):
+        return await handler(request)
+    emulator = request.app[EMULATOR]
+    if request.method == "POST":
+        emulator.books.posts[request.path] += 1
+    await emulator.travel()
+    try:
+        response = await handler(request)
+    except Refused as refused:
+        response = respond(refused.answer)
+    except web.HTTPRequestEntityTooLarge:
+        response = respond(answers.invalid(f"Request payload size exceeds the limit: {BODY_LIMIT} bytes."))
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        response = respond(answers.not_found(f"The requested URL {request.path} was not found on this server."))
+    await emulator.travel()
+    return response
+
+
+class MockServer:
+    """The emulator on a port, for as long as the `async with` lasts.
+
+        async with MockServer(MockOptions(rpm=10, speed=60)) as server:
+            ...                                   # server.url, server.books
+            server.set_quota(rpm=5)               # Google changes its mind
+            server.change(slowdown=3)             # and has a slow hour
+
+    The books are a page at `server.url`. `scenario` scripts such changes; where `options` say something else than the
+    top of a scenario, they win. `port=0` takes a free one. Entering raises OSError if the port is taken. Leaving cuts
+    answers that still hang and keeps the books readable.
+    """
+
+    def __init__(
+        self,
+        options: MockOptions | None = None,
+        *,
+        scenario: Scenario | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        now_utc: Callable[[], datetime] = system_utc,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self._app = create_app(options, scenario=scenario, now_utc=now_utc, rng=rng)
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        runner = web.AppRunner(self._app, shutdown_timeout=1.0, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self.host, self.port).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self.port = runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @property
+    def url(self) -> str:
+        """Where clients reach it: the base URL to give them."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(
+            self.host, f"[{self.host}]" if ":" in self.host else self.host
+        )
+        return f"http://{host}:{self.port}"
+
+    @property
+    def options(self) -> MockOptions:
+        """The options in force."""
+        return self.emulator.options
+
+    @property
+    def emulator(self) -> Emulator:
+        return self._app[EMULATOR]
+
+    @property
+    def books(self) -> Books:
+        """The live books, with everything ended that has ended by now."""
+        self.emulator.settle()
+        return self.emulator.books
+
+    @property
+    def rules(self) -> tuple[QuotaRule, ...]:
+        """The quota rules in force. Assign others at any time: what was used stays used."""
+        return self.emulator.quotas.rules
+
+    @rules.setter
+    def rules(self, rules: Iterable[QuotaRule]) -> None:
+        self.emulator.quotas.rules = tuple(rules)
+
+    def set_quota(self, **limits: float | None) -> None:
+        """Change some of rpm, rpd, concurrency and spend, as in `MockOptions`; what was used stays used."""
+        if unknown := limits.keys() - _LIMITS:
+            raise TypeError(f"set_quota() knows {', '.join(sorted(_LIMITS))}; not {', '.join(sorted(unknown))}.")
+        self.change(**limits)
+
+    def change(self, **options: Any) -> None:
+        """Change any of `MockOptions` but speed, seed and films, from now on; what was used of a quota stays used."""
+        self.emulator.change(**options)
+
+    def set_faults(self, *faults: Fault) -> None:
+        """From now on these faults and no others; none at all mends everything."""
+        self.emulator.set_faults(faults)

@@ -1,0 +1,221 @@
+"""Veo's wire, as Vertex AI and the Developer API speak it: paths, credentials and bodies of submit and poll."""
+
+import base64
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from aiohttp import web
+
+from aveo3.mock import answers
+from aveo3.mock.answers import Answer, Refused
+from aveo3.mock.callers import Caller, caller_of
+from aveo3.mock.effects import perform, respond
+from aveo3.mock.emulator import Emulator
+from aveo3.mock.faults import Point
+from aveo3.mock.models import Surface
+from aveo3.mock.operations import SUCCESS, Operation
+from aveo3.mock.orders import find_model, read_order
+from aveo3.mock.recent import shortened
+from aveo3.mock.rules import Lane
+
+_VERSION = "/{version:v1|v1beta|v1beta1}"
+_MODEL = "{model:[^/:]+}"
+_PUBLISHER = f"publishers/google/models/{_MODEL}"
+_PROJECT = f"projects/{{project}}/locations/{{location}}/{_PUBLISHER}"
+
+_Body = Callable[[Operation, web.Request], Awaitable[dict[str, Any]]]
+
+_AUDIO = "We encountered an issue with the audio for your prompt. You have not been charged for this attempt."
+_SAFETY = (
+    "Sorry, we can't create videos with real people's likeness of children. Please try another prompt. "
+    "Support codes: 17301594"
+)
+_ERRORS = {
+    "filtered-input": (
+        3,
+        "Veo could not generate videos because the input violates Google's usage guidelines. Try rephrasing the "
+        "prompt. If you think this was an error, send feedback. Support codes: 15236754",
+    ),
+    "error-8": (
+        8,
+        "The service is currently experiencing high load and cannot process your request. Please try again later.",
+    ),
+    "error-13": (
+        13,
+        "Video generation failed due to an internal server issue. Please try again in a few minutes.",
+    ),
+    "error-14": (14, "The service is currently unavailable."),
+}
+
+
+class VeoWire:
+    """Handlers for one emulator. Three ways in, one way through: `_submit` and `_look` serve them all."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+
+    def routes(self) -> Iterator[web.RouteDef]:
+        for path in (_PROJECT, _PUBLISHER):
+            yield web.post(f"{_VERSION}/{path}:predictLongRunning", self.submit_vertex)
+            yield web.post(f"{_VERSION}/{path}:fetchPredictOperation", self.poll_vertex)
+        yield web.post(f"{_VERSION}/models/{_MODEL}:predictLongRunning", self.submit_developer)
+        yield web.get(f"{_VERSION}/models/{_MODEL}/operations/{{operation}}", self.poll_developer, allow_head=False)
+
+    # -- submit ----------------------------------------------------------------------------------------------------
+
+    async def submit_vertex(self, request: web.Request) -> web.StreamResponse:
+        return await self._submit(request, "vertex")
+
+    async def submit_developer(self, request: web.Request) -> web.StreamResponse:
+        return await self._submit(request, "developer")
+
+    async def _submit(self, request: web.Request, surface: Surface) -> web.StreamResponse:
+        """Accept, refuse or reject. From the body's last byte to the verdict nothing waits: no two submits meet."""
+        emulator = self.emulator
+        raw = await request.read()
+        emulator.books.submits += 1
+        part, resource = request.match_info, _resource(request)
+        entry = emulator.arrived(self._who(request), part["model"])
+        entry.prompt = _prompt_of(raw)
+        fault = emulator.strike(Point.SUBMIT)
+        if fault is not None:
+            entry.answer, entry.fault = "failed", fault
+        if fault == "bad-key":
+            return respond(answers.bad_key(surface))
+        if fault is not None and fault != "no-access":
+            return await perform(fault, request, emulator)
+        try:
+            caller = _caller(request, surface)
+            model = find_model(part["model"], surface, part["version"], emulator.options.retired, resource)
+            owner, secret = part.get("project", caller.secret), "project" not in part
+            lane = Lane(owner, part.get("location", "global"), model.id, secret)
+            if fault == "no-access":
+                return respond(emulator.no_access(lane, model))
+            order = read_order(_json(raw), model, emulator.extendable)
+            operation = emulator.admit(lane, order, model, resource)
+        except Refused as refused:
+            entry.answer, entry.why = "refused", refused.why
+            if refused.answer.status != 429:
+                emulator.books.rejected[refused.answer.status] += 1
+                entry.answer, entry.why = "rejected", f"{refused.answer.status}: {_said(refused.answer)}"
+            raise
+        entry.answer, entry.operation, entry.prompt = "accepted", operation, shortened(order.prompt)
+        honest = Answer(200, {"name": operation.name})
+        fault = emulator.strike(Point.ACCEPTED)
+        entry.fault = fault or ""
+        return await perform(fault, request, emulator, honest) if fault else respond(honest)
+
+    def _who(self, request: web.Request) -> str:
+        """Whoever asks, as they may be shown."""
+        if (project := request.match_info.get("project")) is not None:
+            return f"project {project}"
+        caller = caller_of(request)
+        return "no credential" if caller is None else self.emulator.masks.mask(caller.secret)
+
+    # -- poll ------------------------------------------------------------------------------------------------------
+
+    async def poll_vertex(self, request: web.Request) -> web.StreamResponse:
+        _caller(request, "vertex")
+        body = _json(await request.read())
+        name = body.get("operationName") if isinstance(body, dict) else None
+        if not isinstance(name, str):
+            raise Refused(answers.invalid("`operationName` is required."))
+        if name.rpartition("/operations/")[0] != _resource(request):
+            raise Refused(answers.invalid(f"The operation name {name} does not belong to {_resource(request)}."))
+        return await self._look(request, name, self._vertex_body)
+
+    async def poll_developer(self, request: web.Request) -> web.StreamResponse:
+        _caller(request, "developer")
+        return await self._look(request, _resource(request), self._developer_body)
+
+    async def _look(self, request: web.Request, name: str, body: _Body) -> web.StreamResponse:
+        emulator = self.emulator
+        emulator.books.polls += 1
+        emulator.settle()
+        operation = emulator.operations.find(name)
+        if operation is None:
+            raise Refused(answers.not_found(f"Operation {name} was not found."))
+        operation.polls += 1
+        fault = emulator.strike(Point.POLL)
+        if fault is not None and fault != "poll-pending":
+            return await perform(fault, request, emulator)
+        # A running operation has no `done`, not even a false one: clients that ask for the key must cope.
+        if fault == "poll-pending" or not operation.done:
+            return respond(Answer(200, {"name": name}))
+        return respond(Answer(200, {"name": name, "done": True, **await body(operation, request)}))
+
+    async def _developer_body(self, operation: Operation, request: web.Request) -> dict[str, Any]:
+        if (early := _without_response(operation)) is not None:
+            return early
+        # https although we may listen on http: the SDK finds the file's id only in URIs that start so. The host is
+        # ours, so that no client takes its key to the real Google by mistake.
+        base = f"https://{request.host}/{request.match_info['version']}/files"
+        samples = [{"video": {"uri": f"{base}/{file}:download?alt=media"}} for file in operation.files]
+        inner = {**({"generatedSamples": samples} if samples else {}), **_filtered(operation)}
+        kind = "type.googleapis.com/google.ai.generativelanguage.v1beta.PredictLongRunningResponse"
+        return {"response": {"@type": kind, "generateVideoResponse": inner}}
+
+    async def _vertex_body(self, operation: Operation, request: web.Request) -> dict[str, Any]:
+        if (early := _without_response(operation)) is not None:
+            return early
+        videos = [await self._vertex_video(operation, sample) for sample in range(operation.delivered)]
+        response = {"@type": "type.googleapis.com/cloud.ai.large_models.vision.GenerateVideoResponse"}
+        return {"response": {**response, **({"videos": videos} if videos else {}), **_filtered(operation)}}
+
+    async def _vertex_video(self, operation: Operation, sample: int) -> dict[str, str]:
+        storage = operation.order.storage_uri
+        if storage is not None:
+            return {"gcsUri": f"{storage.rstrip('/')}/{operation.digits}/sample_{sample}.mp4", "mimeType": "video/mp4"}
+        film = await self.emulator.film(operation, sample)
+        operation.fetched = True
+        return {"bytesBase64Encoded": base64.b64encode(film).decode(), "mimeType": "video/mp4"}
+
+
+def _without_response(operation: Operation) -> dict[str, Any] | None:
+    """What a done operation says if it has no response worth the name."""
+    if operation.outcome in _ERRORS:
+        code, message = _ERRORS[operation.outcome]
+        return {"error": {"code": code, "message": message}}
+    return {"empty": {"response": {}}, "empty-done": {}}.get(operation.outcome)
+
+
+def _filtered(operation: Operation) -> dict[str, Any]:
+    if operation.outcome == SUCCESS:
+        return {}
+    count = operation.order.samples - operation.delivered
+    reason = _AUDIO if operation.outcome == "filtered-audio" else _SAFETY
+    return {"raiMediaFilteredCount": count, "raiMediaFilteredReasons": [reason] * count}
+
+
+def _caller(request: web.Request, surface: Surface) -> Caller:
+    caller = caller_of(request)
+    if caller is None:
+        raise Refused(answers.no_credential(surface))
+    if caller.by_key and "project" in request.match_info:
+        raise Refused(answers.KEY_ON_PROJECT_PATH)
+    return caller
+
+
+def _resource(request: web.Request) -> str:
+    """What the path is about: everything between the version and the verb."""
+    return request.path.split("/", 2)[2].partition(":")[0]
+
+
+def _prompt_of(raw: bytes) -> str:
+    """The prompt for the books, of a request that may never be read properly; a huge one is not parsed twice for it."""
+    try:
+        return shortened(json.loads(raw)["instances"][0]["prompt"]) if len(raw) < 50_000 else ""
+    except (ValueError, LookupError, TypeError):
+        return ""
+
+
+def _said(answer: Answer) -> str:
+    return shortened(answer.body["error"]["message"])
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        raise Refused(answers.invalid("Invalid JSON payload received. Unexpected token.")) from None
