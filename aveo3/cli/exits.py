@@ -1,0 +1,44 @@
+"""How commands end: exit codes, and errors a person can act on instead of tracebacks."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import typer
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line."""
+
+    ALL_MADE = 0
+    SOME_NOT = 1
+    USAGE = 2
+    DEFERRED = 3
+    INTERRUPTED = 130
+
+
+@contextmanager
+def errors_as_messages() -> Iterator[None]:
+    """Turn aveo3's own errors into one message on stderr and an exit code: 2 if the call must be mended, else 1."""
+    from aveo3.errors import AveoError, UsageError
+
+    try:
+        yield
+    except AveoError as error:
+        typer.echo(_wrapped(f"aveo3: {error}"), err=True)
+        raise typer.Exit(Exit.USAGE if isinstance(error, UsageError) else Exit.SOME_NOT) from None
+
+
+def _wrapped(text: str) -> str:
+    """`text` broken between words where a terminal would break inside them."""
+    if not sys.stderr.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(line, width, break_on_hyphens=False, break_long_words=False) for line in text.splitlines()
+    )
