@@ -1,0 +1,11 @@
+"""Measurements of aveo3: `python -m benchmarks` lists them, `python -m benchmarks NAME` runs one.
+
+A benchmark is one module. It states its question first, compares with an optimum or with rivals on the same emulator,
+reports median and spread, and writes every single run with machine, versions and seed as JSON. The shared parts:
+
+    optimum    the best that any client could do, per way of counting         pure
+    rivals/    what people write today, one contestant a file
+    emulator   aveo3.mock in a process of its own, so that nobody's client pays for its work
+    machine    what a result is worth nothing without: CPU, OS, versions, date
+    table      rows to text, or Markdown
+"""

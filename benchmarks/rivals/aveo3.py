@@ -1,0 +1,35 @@
+"""aveo3: `VeoClient.generate_many`, told the quota. It polls as it thinks best."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
+
+from aveo3 import Settings, VeoClient
+from benchmarks.rivals import MODEL, MakeAll, Task
+
+NAME = "aveo3"
+PACKAGES: tuple[str, ...] = ("aveo3", "google-genai", "aiolimiter", "aiohttp")
+
+
+@asynccontextmanager
+async def ready(task: Task) -> AsyncIterator[MakeAll]:
+    settings = Settings(
+        _env_file=None,
+        backend="vertex",
+        model=MODEL,
+        base_url=task.url,
+        api_key=SecretStr("benchmark"),
+        rate_limit=task.limit,
+        rate_period=task.period,
+        max_concurrency=task.concurrency,
+        output_dir=task.directory,
+        retry_wait_base=task.seconds(30),
+        quota_wait_time=task.seconds(300),
+        quota_reset_interval=task.seconds(3600),
+    )
+    async with VeoClient(settings, rng=random.Random(task.seed)) as veo:
+        yield lambda: veo.generate_many(task.prompts)
