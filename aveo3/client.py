@@ -72,6 +72,7 @@ class VeoClient:
         self._now_utc = now_utc
         self._stack = AsyncExitStack()
         self._lanes: dict[str, Lane] = {}
+        self._opened = False
         self._backend: Backend | None = None
         self._engine: Engine | None = None
         self._budget = Budget(self.settings.budget)
@@ -84,8 +85,13 @@ class VeoClient:
     async def __aenter__(self) -> Self:
         """Find credentials, open connections, start the emulator in mock mode. Submits nothing.
 
-        Raises `UsageError` if credentials are missing or the output directory cannot be written.
+        Raises `UsageError` if credentials are missing, the model is retired, the output directory cannot be written,
+        or the client was opened before: it is opened once.
         """
+        if self._opened:
+            raise UsageError("this client was opened before: make a new VeoClient for another `async with`")
+        self._opened = True
+        check_alive(self.settings.model)
         _check_writable(self.settings)
         try:
             self._backend = self._given_backend or await self._open_backend()
@@ -207,6 +213,12 @@ class VeoClient:
             update={**who, "base_url": server.url, "poll_interval": self.settings.poll_interval or 0.25}
         )
         return self.settings
+
+
+def check_alive(model: str) -> None:
+    """Raise `UsageError` naming the replacement if Google has shut `model` down."""
+    if (gone := catalog.load().retired.get(model)) is not None:
+        raise UsageError(f"VEO3_MODEL={model} was retired by Google on {gone.on}: use {gone.replacement}.")
 
 
 def _check_writable(settings: Settings) -> None:

@@ -227,8 +227,9 @@ class QuotaGate:
         refusal = verdict.refusal or Refusal.UNKNOWN
         self._refused += 1
         if refusal.for_good:
-            log.warning("closed for good (%s): %s", refusal.value, verdict.message)
-            self.close(refusal.value, verdict.message)
+            reason = f"{verdict.message} What to do: {refusal.advice}."
+            log.warning("closed for good (%s): %s", refusal.value, reason)
+            self.close(refusal.value, reason)
             return
         self._stand_still(verdict, now)
         self._limits.refused(refusal, now)

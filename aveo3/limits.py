@@ -18,7 +18,10 @@ MARGIN = 0.01
 """Fraction of a period by which a window's room comes back late: two clocks never run quite alike."""
 
 CLEAN_PERIODS = 5
-"""Periods without a refusal after which a limit that was learnt low is tried one higher."""
+"""Periods without a refusal after which a limit that was counted from what had been accepted is tried one higher."""
+
+CLEAN_PERIODS_NAMED = 60
+"""The same for a limit that the refusal named, which is right until Google moves it: an hour, by the minute."""
 
 
 class Limits:
@@ -80,10 +83,11 @@ class Limits:
             self.running_limit = min(self.running_limit + 1 / self.running_limit, self._most_running)
 
     def _try_one_more(self, now: float) -> None:
-        if self.requests.limit < self._rate.limit and now - self._clean_since > CLEAN_PERIODS * self._rate.period:
+        periods = CLEAN_PERIODS if self._counted else CLEAN_PERIODS_NAMED
+        if self.requests.limit < self._rate.limit and now - self._clean_since > periods * self._rate.period:
             self.requests.limit += 1
             self._clean_since = now
-            log.debug("no refusal for %d periods: trying %g a period", CLEAN_PERIODS, self.requests.limit)
+            log.debug("no refusal for %d periods: trying %g a period", periods, self.requests.limit)
 
     def refused(self, refusal: Refusal, now: float) -> None:
         """Take note of any refusal."""
@@ -115,6 +119,8 @@ class Limits:
         """Seconds for which a refusal of this kind keeps the lane from submitting; None if nobody can say."""
         if refusal is Refusal.DAY:
             return self.day.ends_at(now) - now  # whatever the body says: the delay it names is too short by hours
+        if refusal is Refusal.CONCURRENT and self.running:
+            return 0.0  # the next operation that ends makes room
         if verdict.retry_after is not None:
             return verdict.retry_after
         if refusal is Refusal.MINUTE:
@@ -122,6 +128,4 @@ class Limits:
             return 0.0 if self._accepted.used(now) else self._rate.period
         if refusal is Refusal.SPEND:
             return 0.0 if self._dollars.used(now) else self._dollars.period
-        if refusal is Refusal.CONCURRENT and self.running:
-            return 0.0  # the next operation that ends makes room
         return None

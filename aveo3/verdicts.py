@@ -46,14 +46,32 @@ class Refusal(StrEnum):
 
     @property
     def for_good(self) -> bool:
-        """True if no later request can succeed without a person's doing."""
-        return _PATIENCE[self] >= _PATIENCE[Refusal.NO_ACCESS]
+        """True if no later request can succeed without a person's doing: see `advice`."""
+        return self in _ADVICE
+
+    @property
+    def advice(self) -> str:
+        """What a person must do before the lane can be used again; empty if waiting is enough."""
+        return _ADVICE.get(self, "")
 
 
 LONGEST_DELAY = 31 * 86_400.0
 """Seconds beyond which a delay is taken for a mistake: no quota lasts longer, and the calendar ends in year 9999."""
 
 _PATIENCE = {refusal: rank for rank, refusal in enumerate(Refusal)}
+
+_ADVICE = {
+    Refusal.NO_ACCESS: "this project has no quota for the model here: ask Google for some, or use another model",
+    Refusal.BILLING: "see to the project's billing account in the Google Cloud console",
+    Refusal.BAD_KEY: (
+        "check the credentials: a key of the Gemini Developer API does not open Vertex AI, and a project wants "
+        "`gcloud auth application-default login` or a service account instead of a key"
+    ),
+    Refusal.PERMISSION: (
+        "check GOOGLE_CLOUD_PROJECT, that the Vertex AI API is enabled there, and that these credentials may use it"
+    ),
+    Refusal.NO_MODEL: "check VEO3_MODEL, and GOOGLE_CLOUD_LOCATION: Veo is in us-central1",
+}
 
 
 @dataclass(frozen=True, slots=True)

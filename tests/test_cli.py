@@ -328,11 +328,19 @@ def test_the_model_can_be_chosen(emulate: Callable[..., None]) -> None:
     assert (code, "about US$ 0.40" in stdout) == (Exit.ALL_MADE, True)
 
 
-def test_a_retired_model_makes_every_prompt_rejected_and_names_the_successor(emulate: Callable[..., None]) -> None:
+def test_a_retired_model_is_refused_before_anything_is_sent_and_names_the_successor() -> None:
+    code, _, stderr = run("generate", "-", "--mock", "--model", "veo-3.0-generate-001", stdin="boat")
+    assert code == Exit.USAGE
+    assert stderr == (
+        "aveo3: VEO3_MODEL=veo-3.0-generate-001 was retired by Google on 2026-06-30: use veo-3.1-generate-001.\n"
+    )
+
+
+def test_a_prompt_for_a_retired_model_is_rejected_and_its_neighbours_are_made(emulate: Callable[..., None]) -> None:
     emulate()
-    code, stdout, stderr = run("generate", "-", "--mock", "--model", "veo-3.0-generate-001", stdin="boat")
-    assert code == Exit.SOME_NOT
-    assert counts(stdout) == {"rejected": 1}
+    Path("p.jsonl").write_text('{"text": "old", "model": "veo-3.0-generate-001"}\n{"text": "new"}\n', "utf-8")
+    code, stdout, stderr = run("generate", "p.jsonl", "--mock")
+    assert (code, counts(stdout)) == (Exit.SOME_NOT, {"succeeded": 1, "rejected": 1})
     assert "use veo-3.1-generate-001" in stderr
 
 

@@ -120,7 +120,9 @@ def test_an_answer_that_decides_the_clip_is_the_only_submit(
     """Sent once, whatever the retries allow."""
     backend = ScriptedBackend([verdict], round_trip=0.5)
     clip = run_one(backend, max_retries=10)
-    assert (clip.status, clip.error_kind, clip.error_message) == (status, kind, verdict.message)
+    assert (clip.status, clip.error_kind) == (status, kind)
+    advice = f" What to do: {verdict.refusal.advice}." if verdict.refusal else ""
+    assert clip.error_message == verdict.message + advice
     assert (clip.attempts, clip.retry_count, clip.cost_usd, clip.operation) == (1, 0, cost, None)
     assert (clip.submitted_utc, clip.finished_utc) == (None, None)
     assert len(backend.submits) == 1

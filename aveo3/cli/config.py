@@ -86,11 +86,10 @@ def _shown(value: object) -> str:
 def _about(settings: Settings) -> str:
     """What the catalog says of the model, after a retired one has been refused."""
     from aveo3 import catalog
-    from aveo3.errors import UsageError
+    from aveo3.client import check_alive
 
+    check_alive(settings.model)
     cards = catalog.load()
-    if (gone := cards.retired.get(settings.model)) is not None:
-        raise UsageError(f"VEO3_MODEL={settings.model} was retired on {gone.on}: use {gone.replacement}")
     card = cards.models.get(settings.model)
     if card is None:
         return f" (not in the catalog of {cards.as_of}: nothing is checked, its price is unknown)"
