@@ -17,10 +17,7 @@ from aiolimiter import AsyncLimiter
 from rich.console import Console
 
 from aveo3 import Settings, VeoClient, VideoPrompt
-from aveo3.cli.demo import CLIPS as DEMO_CLIPS
-from aveo3.cli.demo import LIMIT as DEMO_LIMIT
-from aveo3.cli.demo import PERIOD as DEMO_PERIOD
-from aveo3.cli.demo import PROMPTS, plain_loop, settings
+from aveo3.cli import demo
 from aveo3.mock import Latency, MockOptions, MockServer
 from aveo3.progress import clip_line, render
 from aveo3.testing import ScriptedBackend, run_virtual
@@ -134,24 +131,24 @@ def _timeline(rows: list[tuple[str, list[Dot]]], last: float) -> str:
 async def demonstration() -> str:
     """An SVG of the terminal while the demo's seventh film has just been made."""
     console = Console(record=True, width=88, file=io.StringIO(), force_terminal=True, highlight=False)
-    options = MockOptions(rpm=DEMO_LIMIT, period=DEMO_PERIOD, latency=Latency.parse("1-3"))
+    options = MockOptions(rpm=demo.LIMIT, period=demo.PERIOD, latency=Latency.parse(demo.LATENCY))
     console.print("$ aveo3 demo\n", style="bold")
     console.print("1. A plain loop, with Google's SDK as its documentation shows it:", style="bold")
     async with MockServer(options) as server:
-        lost = await plain_loop(server, console)
-    console.print(f"   [red]{lost} of {DEMO_CLIPS} clips are lost.[/red]\n")
+        lost = await demo.plain_loop(server, console)
+    console.print(f"   [red]{lost} of {demo.CLIPS} clips are lost.[/red]\n")
     console.print("[b]2. aveo3[/b], the same prompts, the same quota: await veo.generate_many(prompts)")
     with tempfile.TemporaryDirectory() as directory:
         async with (
             MockServer(options) as server,
-            VeoClient(settings(server.url, Path(directory))) as veo,
-            veo.stream(PROMPTS) as clips,
+            VeoClient(demo.settings(server.url, Path(directory))) as veo,
+            veo.stream(demo.PROMPTS) as clips,
         ):
             async for clip in clips:
                 console.print(clip_line(clip), overflow="ellipsis", no_wrap=True)
                 if sum(veo.stats().clips.values()) == 7:
                     break
-            console.print(render(veo.stats(), DEMO_CLIPS, 12.0))
+            console.print(render(veo.stats(), demo.CLIPS, 12.0))
     return console.export_svg(title="aveo3 demo")
 
 

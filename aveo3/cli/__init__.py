@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from aveo3.cli import config
-from aveo3.cli.demo import demo
-from aveo3.cli.generate import generate
-from aveo3.cli.mock_server import mock_server
+from aveo3.cli import config, demo, generate, mock_server
 
 app = typer.Typer(
     name="aveo3",
@@ -20,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback's locals could show a key
     rich_markup_mode=None,  # help texts hold [brackets]
 )
-app.command()(generate)
-app.command()(demo)
-app.command("mock-server")(mock_server)
+app.command()(generate.generate)
+app.command()(demo.demo)
+app.command("mock-server")(mock_server.mock_server)
 app.add_typer(config.app, name="config")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aveo3.mock import MockServer
     from aveo3.settings import Settings
 
-CLIPS, LIMIT, PERIOD = 12, 2, 4.0
+CLIPS, LIMIT, PERIOD, LATENCY = 12, 2, 4.0, "1-3"
 MODEL = "veo-3.1-fast-generate-001"
 
 PROMPTS = [
@@ -60,7 +60,7 @@ async def _tell(directory: Path) -> Exit:
     from aveo3.progress import clip_line, duration, summary, watch
 
     console = Console(highlight=False)
-    options = MockOptions(rpm=LIMIT, period=PERIOD, latency=Latency.parse("1-3"))
+    options = MockOptions(rpm=LIMIT, period=PERIOD, latency=Latency.parse(LATENCY))
     console.print(f"An emulated Google allows [b]{LIMIT} requests in {PERIOD:g} s[/b]. You have {CLIPS} prompts.\n")
 
     console.print("[b]1. A plain loop[/b], with Google's SDK as its documentation shows it:")
