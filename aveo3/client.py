@@ -16,11 +16,12 @@ from pydantic import SecretStr
 
 from aveo3 import catalog
 from aveo3.budget import Budget
-from aveo3.dispatch import ClipStream, Prompt, Prompts
+from aveo3.dispatch import ClipStream, Prompts
 from aveo3.engine import Engine, Lane
 from aveo3.errors import ClipError, UsageError
 from aveo3.gate import GateStats, QuotaGate
 from aveo3.models import ClipStatus, VideoClip
+from aveo3.planning import Prompt
 from aveo3.settings import Settings
 
 if TYPE_CHECKING:

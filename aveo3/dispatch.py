@@ -4,9 +4,7 @@ tasks, memory and open sockets follow what is in flight, not how many prompts th
 from __future__ import annotations
 
 import asyncio
-import heapq
 import inspect
-import logging
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sized
 from datetime import datetime
@@ -14,19 +12,15 @@ from math import inf
 from types import TracebackType
 from typing import Any, Self
 
-from pydantic import ValidationError
-
-from aveo3 import catalog
+from aveo3.backlog import Backlog
 from aveo3.bell import Bell
 from aveo3.budget import Budget
 from aveo3.engine import Again, Engine, Job, Lane
 from aveo3.errors import GateClosed, UsageError
 from aveo3.lifecycle import State
-from aveo3.models import VideoClip, VideoPrompt, as_prompt, explain
+from aveo3.models import VideoClip, VideoPrompt
+from aveo3.planning import Prompt, plan
 
-log = logging.getLogger(__name__)
-
-Prompt = str | Mapping[str, Any] | VideoPrompt
 Prompts = Iterable[Prompt] | AsyncIterable[Prompt]
 
 LOOKAHEAD = 16
@@ -37,35 +31,6 @@ UNCOLLECTED = 100
 
 GRACE = 10.0
 """Seconds that submits and downloads under way get when a run is left; then they count as uncertain, or failed."""
-
-
-class Backlog:
-    """What one lane has yet to submit: jobs to be tried again, by the instant they are due, before fresh ones."""
-
-    def __init__(self, lane: Lane) -> None:
-        self.lane = lane
-        self.fresh: deque[Job] = deque()
-        self.again: list[tuple[float, int, Job]] = []
-        self.in_flight = 0
-        self.bell = Bell()
-
-    def pop(self, now: float) -> Job | None:
-        """The next job to submit, None if there is none at `now`."""
-        if self.again and self.again[0][0] <= now:
-            return heapq.heappop(self.again)[2]
-        return self.fresh.popleft() if self.fresh else None
-
-    def push_again(self, job: Job, due_at: float) -> None:
-        """Have `job` submitted anew, not before `due_at`."""
-        heapq.heappush(self.again, (due_at, job.index, job))
-        self.bell.ring()
-
-    def drain(self) -> list[Job]:
-        """Take out everything that waits."""
-        jobs = [job for _, _, job in sorted(self.again)] + list(self.fresh)
-        self.again.clear()
-        self.fresh.clear()
-        return jobs
 
 
 class ClipStream:
@@ -207,24 +172,7 @@ class ClipStream:
     async def _plan(self, given: Prompt, index: int) -> Job | None:
         """The job of one prompt; None if it can never work, in which case its clip is out already."""
         await asyncio.sleep(0)  # a hundred thousand bad prompts in a row must not hold up the loop
-        queued_utc = self._now_utc()
-        try:
-            prompt = as_prompt(given)
-        except ValidationError as error:
-            text = given if isinstance(given, str) else str(given.get("text", "")) if isinstance(given, Mapping) else ""
-            problems = explain(error)
-            text = text.encode(errors="replace").decode()  # half a character cannot be written down anywhere
-            job = Job(VideoPrompt.model_construct(text=text), index, self._model, "", None, queued_utc)
-        else:
-            model = prompt.model or self._model
-            job = Job(prompt, index, model, "", catalog.load().cost_usd(prompt, model), queued_utc)
-            problems = catalog.load().problems(prompt, model)
-            try:
-                job.digest = await asyncio.to_thread(prompt.digest, model) if prompt.media else prompt.digest(model)
-            except OSError as error:
-                problems.append(f"cannot read {error.filename}: {error.strerror}")
-            except ValueError as error:  # no path at all: a null byte in it
-                problems.append(f"cannot read its media: {error}")
+        job, problems = await plan(given, index, self._model, self._now_utc())
         if problems:
             await self._collected()
             self._deliver(job.end(State.REJECTED, "bad_request", "; ".join(problems)))

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aveo3 import AveoError, ClipError, ClipStatus, UsageError, VeoClient, VideoClip, VideoPrompt, verdicts
+from aveo3 import AveoError, ClipError, ClipStatus, UsageError, VeoClient, VideoPrompt, verdicts
 from aveo3.backends.base import Finished
 from aveo3.breaker import BreakerState
-from aveo3.dispatch import GRACE, Prompt
-from aveo3.testing import ScriptedBackend, run_virtual
+from aveo3.dispatch import GRACE
+from aveo3.planning import Prompt
+from aveo3.testing import ScriptedBackend
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
-from tests.conftest import settings
+from tests.virtual import client as calm_client
+from tests.virtual import now, statuses, virtual
 
-START_UTC = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 MODEL = "veo-3.1-generate-001"
 PRICE = 3.20
 
@@ -29,37 +29,9 @@ UNAVAILABLE = Verdict(VerdictKind.UNAVAILABLE, "HTTP 503", status=503)
 UNCERTAIN = verdicts.uncertain("HTTP 500", 500)
 
 
-class NoJitter(random.Random):
-    def uniform(self, a: float, b: float) -> float:
-        return a
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def virtual(main: Callable[[], Awaitable[None]]) -> None:
-    """Run `main` on virtual time; what waits for ever fails after a virtual month instead of hanging."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(31 * 86_400):
-            await main()
-
-    run_virtual(bounded())
-
-
 def client(backend: ScriptedBackend, **values: object) -> VeoClient:
     """Ten submits a minute, looks every second, unless told otherwise."""
-    return VeoClient(
-        settings(**{"rate_limit": 10, "poll_interval": 1.0, **values}),
-        backend=backend,
-        rng=NoJitter(),
-        now_utc=lambda: START_UTC + timedelta(seconds=now()),
-    )
-
-
-def statuses(clips: list[VideoClip]) -> list[str]:
-    return [clip.status.value for clip in clips]
+    return calm_client(backend, **{"rate_limit": 10, **values})
 
 
 # ---- what comes back ------------------------------------------------------------------------------------------------

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import random
 import tracemalloc
 import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -19,48 +17,20 @@ import pytest
 from aveo3 import ClipStatus, UsageError, VeoClient, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Finished, Look, Video
 from aveo3.dispatch import GRACE, LOOKAHEAD, UNCOLLECTED, Prompts
-from aveo3.testing import ScriptedBackend, run_virtual
+from aveo3.testing import ScriptedBackend
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
-from tests.conftest import settings
+from tests.virtual import client as calm_client
+from tests.virtual import now, statuses, virtual
 
-START_UTC = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 FAST = "veo-3.1-fast-generate-001"
 PRICE = 3.20
 
 UNAVAILABLE = Verdict(VerdictKind.UNAVAILABLE, "the service is away")
 
 
-class NoJitter(random.Random):
-    def uniform(self, a: float, b: float) -> float:
-        return a
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def virtual(main: Callable[[], Awaitable[None]]) -> None:
-    """Run `main` on virtual time; what waits for ever fails after a virtual month instead of hanging."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(31 * 86_400):
-            await main()
-
-    run_virtual(bounded())
-
-
 def client(backend: ScriptedBackend, **values: object) -> VeoClient:
     """Room for a thousand submits a minute, looks every second, unless told otherwise."""
-    return VeoClient(
-        settings(**{"rate_limit": 1000, "poll_interval": 1.0, **values}),
-        backend=backend,
-        rng=NoJitter(),
-        now_utc=lambda: START_UTC + timedelta(seconds=now()),
-    )
-
-
-def statuses(clips: list[VideoClip]) -> list[str]:
-    return [clip.status.value for clip in clips]
+    return calm_client(backend, **{"rate_limit": 1000, **values})
 
 
 async def soon() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 from tests.conftest import settings
+from tests.virtual import START_UTC, NoJitter, now_utc
 
-START_UTC = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 PRICE = 3.20
 """US$ of eight seconds of veo-3.1-generate-001."""
 
@@ -31,11 +30,6 @@ UNSENT = verdicts.unsent("connection refused")
 UNCERTAIN = verdicts.uncertain("HTTP 500: internal", 500)
 REFUSED = Verdict(VerdictKind.REFUSED, "quota exceeded", refusal=Refusal.MINUTE, retry_after=1.0)
 RUNS_ON = 1e9
-
-
-class NoJitter(random.Random):
-    def uniform(self, a: float, b: float) -> float:
-        return a
 
 
 class Watched(ScriptedBackend):
@@ -65,7 +59,7 @@ def run(
             settings(**calm),
             backend=backend,
             rng=NoJitter(),
-            now_utc=lambda: START_UTC + timedelta(seconds=loop.time()),
+            now_utc=now_utc,
         )
         async with asyncio.timeout(31 * 86_400), veo:
             clips = await veo.generate_many(list(prompts))

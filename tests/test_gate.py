@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -19,11 +19,10 @@ from hypothesis import strategies as st
 from aveo3 import GateClosed, verdicts
 from aveo3.breaker import BreakerState
 from aveo3.gate import PROBE_GRACE, Permit, QuotaGate
-from aveo3.testing import run_virtual
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 from tests.conftest import settings
+from tests.virtual import START_UTC, NoJitter, now, now_utc, virtual
 
-START_UTC = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 """Four in the morning in Los Angeles: twenty hours to Google's midnight."""
 
 TO_MIDNIGHT = 20 * 3600.0
@@ -41,32 +40,13 @@ def refused(refusal: Refusal | None, retry_after: float | None = None, limit: in
     return Verdict(VerdictKind.REFUSED, "quota exceeded", refusal=refusal, retry_after=retry_after, limit=limit)
 
 
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-class NoJitter(random.Random):
-    def uniform(self, a: float, b: float) -> float:
-        return a
-
-
 def new_gate(**values: object) -> QuotaGate:
     """Ten a minute unless told otherwise; the calendar goes with the loop's clock; no jitter."""
     return QuotaGate(
         settings(**{"rate_limit": 10, **values}),
         rng=NoJitter(),
-        now_utc=lambda: START_UTC + timedelta(seconds=now()),
+        now_utc=now_utc,
     )
-
-
-def virtual(main: Callable[[], Awaitable[None]]) -> None:
-    """Run `main` on virtual time; what waits for ever fails after a virtual month instead of hanging."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(31 * 86_400):
-            await main()
-
-    run_virtual(bounded())
 
 
 async def send(gate: QuotaGate, verdict: Verdict = ACCEPTED, rtt: float = 0.0, *, runs: bool = False) -> float:
