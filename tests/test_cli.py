@@ -475,7 +475,7 @@ async def running(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_the_first_signal_finishes_what_runs_and_submits_nothing_more(number: signal.Signals) -> None:
-    async with running(environment={"VEO3_MAX_CONCURRENCY": "2"}, latency="0.3") as command:
+    async with running(environment={"VEO3_MAX_CONCURRENCY": "2"}, latency="0.8") as command:
         await command.accepted(2)
         command.process.send_signal(number)
         code, stdout, stderr = await command.ended()

@@ -188,7 +188,7 @@ SSL_CONTEXT = ssl.create_default_context()
 @asynccontextmanager
 async def opened(url: str, **values: Any) -> AsyncIterator[VertexBackend]:
     """A backend in express mode, unless `values` say otherwise."""
-    given: dict[str, Any] = {"base_url": url, "api_key": KEY, "request_timeout": 5.0}
+    given: dict[str, Any] = {"base_url": url, "api_key": KEY, "request_timeout": 20.0}
     backend = await VertexBackend.open(settings(**{**given, **values}))
     try:
         yield backend
@@ -277,9 +277,9 @@ async def test_a_redirect_to_the_same_address_does_not_have_the_body_sent_again(
     assert (wire.connections, len(wire.requests)) == (1, 1)
 
 
-@pytest.mark.parametrize("act", [hang, dribble(NAMED_BYTES, 0.01)], ids=["no answer", "slow headers"])
+@pytest.mark.parametrize("act", [hang, dribble(NAMED_BYTES, 0.05)], ids=["no answer", "slow headers"])
 async def test_an_answer_that_takes_too_long_is_lost_not_asked_for_again(act: Act) -> None:
-    verdict, wire = await verdict_of(act, request_timeout=0.06)
+    verdict, wire = await verdict_of(act, request_timeout=0.25)
     assert (verdict.kind, verdict.unsent) == (UNCERTAIN, False)
     assert "TimeoutError" in verdict.message
     assert len(wire.requests) == 1
@@ -373,10 +373,18 @@ async def test_a_connection_that_the_server_closed_while_idle_loses_no_answer() 
 async def test_a_connection_is_not_used_again_after_it_lay_idle_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vertex, "KEEP_ALIVE", 0.02)
     async with serving(NAMED) as wire, opened(wire.url) as backend:
-        for pause in (0.0, 0.04, 0.0):
+        await backend.submit(VideoPrompt(text="a boat"), MODEL)
+        await asyncio.sleep(0.04)
+        await backend.submit(VideoPrompt(text="a boat"), MODEL)
+    assert (len(wire.requests), wire.connections) == (2, 2)
+
+
+async def test_a_connection_that_lay_idle_for_a_moment_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vertex, "KEEP_ALIVE", 60.0)  # a busy machine's moment may be long
+    async with serving(NAMED) as wire, opened(wire.url) as backend:
+        for _ in range(3):
             await backend.submit(VideoPrompt(text="a boat"), MODEL)
-            await asyncio.sleep(pause)
-    assert (len(wire.requests), wire.connections) == (3, 2)
+    assert (len(wire.requests), wire.connections) == (3, 1)
 
 
 # ---- Retry-After -----------------------------------------------------------------------------------------------------
@@ -491,7 +499,7 @@ FAILED_LOOKS = {
 
 @pytest.mark.parametrize("case", FAILED_LOOKS)
 async def test_a_look_that_fails_says_which_operation_and_proves_nothing(case: str) -> None:
-    timeout = 0.05 if case == "no answer" else 5.0
+    timeout = 0.25 if case == "no answer" else 20.0
     async with serving(FAILED_LOOKS[case]) as wire, opened(wire.url, request_timeout=timeout) as backend:
         with pytest.raises(LookError, match=r"^looking at projects/p/.+/7d1f: \w+"):
             await backend.look(OPERATION)
