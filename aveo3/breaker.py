@@ -83,10 +83,19 @@ class CircuitBreaker:
         self.admitted += 1
         return Admission(self.generation, self.admitted, probe=self._opened)
 
-    def settle(self, admission: Admission, health: Health, now: float, *, open_for: float | None = None) -> bool:
+    def settle(
+        self,
+        admission: Admission,
+        health: Health,
+        now: float,
+        *,
+        open_for: float | None = None,
+        longest: float | None = None,
+    ) -> bool:
         """Take in what came of an admitted call; True if it counted as a failure of its own.
 
-        `open_for` is how long the failure asked to stay away, in seconds, if it did.
+        `open_for` is how long the failure asked to stay away, in seconds, if it did; failed probes double it, up to
+        `longest` if given.
         """
         if admission.generation != self.generation:
             return False
@@ -107,7 +116,7 @@ class CircuitBreaker:
         if admission.probe or self.failures >= self.threshold:
             stay = (open_for if open_for is not None else self.reset_interval) * 2.0 ** min(self.failed_probes, 64)
             self._change(opened=True)
-            self.open_until = now + min(stay, max(self.longest, open_for or 0.0))
+            self.open_until = now + min(stay, max(self.longest if longest is None else longest, open_for or 0.0))
         return True
 
     def _change(self, *, opened: bool) -> None:

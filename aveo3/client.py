@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 import aiohttp
 from pydantic import SecretStr
@@ -48,8 +49,8 @@ class Stats:
     """Estimated from list prices; clips whose outcome is uncertain count in full."""
     latency: float | None
     """Mean seconds from submit to done of the clips that were made; None before the first."""
-    left_running: tuple[str, ...]
-    """Operations that were still running at Google when a run was stopped."""
+    may_be_paid: tuple[str, ...]
+    """What may be billed though there is no video: the operation's name, or the prompt's text where none is known."""
 
 
 class VeoClient:
@@ -74,6 +75,7 @@ class VeoClient:
         self._stack = AsyncExitStack()
         self._lanes: dict[str, Lane] = {}
         self._opened = False
+        self._streams: WeakSet[ClipStream] = WeakSet()
         self._backend: Backend | None = None
         self._engine: Engine | None = None
         self._budget = Budget(self.settings.budget)
@@ -81,7 +83,7 @@ class VeoClient:
         self._retries = 0
         self._quota_wait = 0.0
         self._latency = 0.0
-        self._left_running: list[str] = []
+        self._may_be_paid: list[str] = []
 
     async def __aenter__(self) -> Self:
         """Find credentials, open connections, start the emulator in mock mode. Submits nothing.
@@ -104,9 +106,11 @@ class VeoClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._engine = None
+        for stream in list(self._streams):  # their connections are about to close
+            await stream.leave()
         for lane in self._lanes.values():
             lane.gate.close()
-        self._engine = None
         await self._stack.aclose()
 
     async def generate(self, prompt: Prompt) -> VideoClip:
@@ -120,8 +124,8 @@ class VeoClient:
         """Generate every clip that can be had; the clips come in the order of `prompts`.
 
         Whatever befalls one prompt is its clip's status and never disturbs its neighbours. Cancelling stops new
-        submits; operations that were running are named in the log and in `stats().left_running`. Raises `UsageError`
-        if `prompts` is a single prompt, and whatever `prompts` itself raises.
+        submits; operations that were running are named in the log and in `stats().may_be_paid`. Raises `UsageError` if
+         `prompts` is a single prompt, and whatever `prompts` itself raises.
         """
         done: dict[int, VideoClip] = {}
         async with self.stream(prompts) as clips:
@@ -137,7 +141,7 @@ class VeoClient:
         """
         if self._engine is None:
             raise UsageError("open the client first: async with VeoClient() as veo: …")
-        return ClipStream(
+        stream = ClipStream(
             prompts,
             lane_for=self._lane,
             model=self.settings.model,
@@ -146,6 +150,8 @@ class VeoClient:
             now_utc=self._now_utc,
             ended=self._count,
         )
+        self._streams.add(stream)
+        return stream
 
     def stats(self) -> Stats:
         """A frozen snapshot of everything so far. Free; call it as often as you like."""
@@ -159,7 +165,7 @@ class VeoClient:
             quota_wait=self._quota_wait,
             cost_usd=round(self._budget.spent, 4),
             latency=self._latency / made if (made := self._clips[ClipStatus.SUCCEEDED]) else None,
-            left_running=tuple(self._left_running),
+            may_be_paid=tuple(self._may_be_paid),
         )
 
     def _lane(self, model: str) -> Lane:
@@ -176,25 +182,27 @@ class VeoClient:
             self._lanes[model] = Lane(model, gate, self._backend)
         return self._lanes[model]
 
-    def _count(self, clip: VideoClip) -> None:
+    def _count(self, clip: VideoClip) -> VideoClip:
+        """Take a clip that is about to be handed out into the statistics; no message of it may hold the key."""
+        key = self.settings.api_key
+        if key is not None and clip.error_message and (secret := key.get_secret_value()) in clip.error_message:
+            clip = clip.model_copy(update={"error_message": clip.error_message.replace(secret, "(the API key)")})
         self._clips[clip.status] += 1
         self._retries += clip.retry_count
         self._quota_wait += clip.quota_wait
         if clip.succeeded and clip.submitted_utc and clip.finished_utc:
             self._latency += (clip.finished_utc - clip.submitted_utc).total_seconds()
-        if clip.error_kind == "left_running" and clip.operation is not None:
-            self._left_running.append(clip.operation)
-            log.warning("left running at Google, and billed if it succeeds: %s", clip.operation)
+        if clip.may_be_paid:
+            name = clip.operation or repr(clip.prompt.text[:60])
+            self._may_be_paid.append(name)
+            log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
+        return clip
 
     async def _open_backend(self) -> Backend:
         settings, name = self.settings, self.settings.backend_name()
         if name == "mock":
             settings = await self._start_emulator()
-        elif name == "gemini":
-            raise UsageError(
-                "The Gemini backend (API keys through the Interactions API) is not part of this release. With an API "
-                "key for Vertex AI express mode set VEO3_BACKEND=vertex; without any account set VEO3_MOCK_MODE=true."
-            )
+        check_offered(name)
         from aveo3.backends.vertex import VertexBackend  # google.genai takes most of a second to import
 
         backend = await VertexBackend.open(settings)
@@ -214,6 +222,15 @@ class VeoClient:
             update={**who, "base_url": server.url, "poll_interval": self.settings.poll_interval or 0.25}
         )
         return self.settings
+
+
+def check_offered(backend: str) -> None:
+    """Raise `UsageError` if this release has no such backend."""
+    if backend == "gemini":
+        raise UsageError(
+            "The Gemini backend (API keys through the Interactions API) is not part of this release. With an API key "
+            "for Vertex AI express mode set VEO3_BACKEND=vertex; without any account set VEO3_MOCK_MODE=true."
+        )
 
 
 def check_alive(model: str) -> None:

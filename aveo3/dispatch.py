@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sized
 from datetime import datetime
@@ -21,10 +22,15 @@ from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
 from aveo3.planning import Prompt, plan
 
+log = logging.getLogger(__name__)
+
 Prompts = Iterable[Prompt] | AsyncIterable[Prompt]
 
 LOOKAHEAD = 16
 """Prompts read ahead per lane, so that a lane that stands still does not hide prompts for another behind its own."""
+
+LOOKAHEAD_IN_LIST = 10_000
+"""The same where the prompts are all there already, and reading ahead costs nobody anything."""
 
 UNCOLLECTED = 100
 """Finished clips that may wait for their reader before no new job is started: `stream` follows its reader's pace."""
@@ -49,7 +55,7 @@ class ClipStream:
         engine: Engine,
         budget: Budget,
         now_utc: Callable[[], datetime],
-        ended: Callable[[VideoClip], object],
+        ended: Callable[[VideoClip], VideoClip],
     ) -> None:
         if isinstance(prompts, str | bytes | Mapping | VideoPrompt):
             raise UsageError(
@@ -57,6 +63,7 @@ class ClipStream:
                 "generate(prompt) for a single one"
             )
         self._prompts = prompts
+        self._lookahead = LOOKAHEAD_IN_LIST if isinstance(prompts, Sized) else LOOKAHEAD
         self._lane_for = lane_for
         self._model = model
         self._engine = engine
@@ -153,13 +160,12 @@ class ClipStream:
                     await self._enqueue(job)
                 index, given = index + 1, None
         except asyncio.CancelledError:
+            if given is not None and not self._abandoned:
+                if index > self._enqueued:
+                    self._cancel(await self._plan(given, index))
+                index += 1
             if isinstance(self._prompts, Sized) and not self._abandoned:
-                # A list: each of its prompts gets a clip, also those not read yet.
-                if given is not None:
-                    if index > self._enqueued:
-                        self._cancel(await self._plan(given, index))
-                    index += 1
-                async for given in prompts:
+                async for given in prompts:  # a list: each of its prompts gets a clip, also those not read yet
                     self._cancel(await self._plan(given, index))
                     index += 1
         except Exception as error:
@@ -187,7 +193,7 @@ class ClipStream:
         backlog.fresh.append(job)
         self._enqueued = job.index
         backlog.bell.ring()
-        while len(backlog.fresh) >= LOOKAHEAD:
+        while len(backlog.fresh) >= self._lookahead:
             await self._feeder.wait()
 
     # ---- pumping: one lane's backlog through its gate ------------------------------------------------------------
@@ -252,6 +258,9 @@ class ClipStream:
         self._budget.book(job.reserved, (outcome.cost_usd or 0.0) if isinstance(outcome, VideoClip) else 0.0)
         if isinstance(outcome, VideoClip):
             self._deliver(outcome)
+            if outcome.error_kind == "disk":  # each further clip would be paid and lost like this one
+                log.error("stopping: %s", outcome.error_message)
+                self.stop()
         elif outcome is None:
             self._fail(asyncio.CancelledError() if task.cancelled() else task.exception())
         elif self._stopping:
@@ -264,8 +273,7 @@ class ClipStream:
     # ---- delivering --------------------------------------------------------------------------------------------
 
     def _deliver(self, clip: VideoClip) -> None:
-        self._ended(clip)
-        self._finished.append(clip)
+        self._finished.append(self._ended(clip))
         self._reader.ring()
 
     def _cancel(self, job: Job | None) -> None:

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 FETCH_TRIES = 5
 
+SUBMIT_GRACE = 2.0
+"""Seconds beyond the request's timeout after which a submit that has not come back counts as lost."""
+
 GONE_LOOKS = 4
 """Looks that must all find the operation unknown before a paid clip is given up."""
 
@@ -78,14 +81,17 @@ class Job:
 
     def cancel(self) -> VideoClip:
         """The run was stopped: the clip of a job of which nothing is under way."""
-        return self.end(State.CANCELLED, "stopped", "the run was stopped before this prompt was sent")
+        self.operation = None
+        again = " again" if self.attempts else ""
+        return self.end(State.CANCELLED, "stopped", f"the run was stopped before this prompt was sent{again}")
 
     def left_running(self) -> VideoClip:
         """We go, the operation stays: its clip names it."""
         return self.end(State.UNCERTAIN, "left_running", "still running at Google when this program stopped")
 
     def defer(self, closed: GateClosed) -> VideoClip:
-        """The gate lets nobody through: the clip of a job that was never sent, or was refused."""
+        """The gate lets nobody through: the clip of a job that was never sent, or came to nothing."""
+        self.operation = None
         return self.end(State.DEFERRED, closed.kind, str(closed))
 
 
@@ -136,17 +142,25 @@ class Engine:
         job.operation = job.submitted_utc = job.finished_utc = None  # an earlier attempt's say nothing of this one
         sent_utc, sent_at = self._now_utc(), _now()
         try:
-            verdict = await lane.backend.submit(job.prompt, job.model)
+            async with asyncio.timeout(self._settings.request_timeout + SUBMIT_GRACE):
+                verdict = await lane.backend.submit(job.prompt, job.model)
         except asyncio.CancelledError:
             verdict = verdicts.uncertain("stopped before the answer came: a video may be under way and billed")
+        except TimeoutError:
+            verdict = verdicts.uncertain("no answer in time: a video may be under way and billed")
         except Exception as error:
             log.exception("submitting %r raised; counted as sent", job.prompt.text[:60])
             verdict = verdicts.uncertain(f"{type(error).__name__}: {error}")
-        lane.gate.settle(permit, verdict)
+        job.operation = verdict.operation  # before anything else: from here on money may be owed
         job.attempts += not verdict.unsent
+        lane.gate.settle(permit, verdict)
+        if verdict.kind is VerdictKind.ACCEPTED:
+            log.info("accepted: %s", verdict.operation)
+        elif verdict.kind in (VerdictKind.UNAVAILABLE, VerdictKind.UNCERTAIN):  # of others the gate tells, or the clip
+            log.warning("%s: %r: %.200s", verdict.kind, job.prompt.text[:60], verdict.message)
         if verdict.kind is not VerdictKind.ACCEPTED:
             return self._not_accepted(job, permit, verdict)
-        job.operation, job.submitted_utc = verdict.operation, sent_utc
+        job.submitted_utc = sent_utc
         job.move(State.RUNNING)
         try:
             if job.leaving:
@@ -155,12 +169,11 @@ class Engine:
         except asyncio.CancelledError:
             if job.state is State.FETCHING:
                 why = "made and paid, but stopped before it was on disk"
-                return job.end(State.FAILED, "stopped", why, cost_usd=job.cost_usd)
+                return job.end(State.UNCERTAIN, "stopped", why)
             return job.left_running()
         except Exception as error:  # a bug, a backend's or ours: it must cost neither the neighbours nor the name
             log.exception("following %s raised", job.operation)
-            failed = State.FAILED if job.state is State.FETCHING else State.UNCERTAIN
-            return job.end(failed, "unexpected", f"{type(error).__name__}: {error}", cost_usd=job.cost_usd)
+            return job.end(State.UNCERTAIN, "unexpected", f"{type(error).__name__}: {error}")
         finally:
             lane.gate.finish(permit)
 
@@ -257,7 +270,8 @@ class Engine:
                     silence = self._settings.request_timeout
                     paths.append(await self._download(self._session, video.uri, target, headers, silence=silence))
         except FetchError as error:
-            return job.end(State.FAILED, "fetch", str(error), cost_usd=cost, uris=uris, paths=tuple(paths))
+            kind = "disk" if error.disk else "fetch"
+            return job.end(State.UNCERTAIN, kind, str(error), cost_usd=cost, uris=uris, paths=tuple(paths))
         held_back = f"{look.filtered} held back: {'; '.join(look.filter_reasons) or 'no reason given'}"
         return job.end(
             State.SUCCEEDED,

@@ -4,7 +4,7 @@
     ├─ UsageError (ValueError)    fix the call or the settings; nothing was sent
     ├─ ClipError                  `generate` made no video; `.clip` says why and what is owed
     ├─ GateClosed                 the lane takes no submits now; `.retry_at_utc` says when, or None for never
-    └─ FetchError                 the video exists and is paid, but is not on disk; fetch it again
+    └─ FetchError                 the video exists and is paid, but is not on disk
 
 `generate_many` and `stream` raise only the first: whatever befalls one prompt is a status of its clip.
 """
@@ -48,8 +48,12 @@ class GateClosed(AveoError):
 
 
 class FetchError(AveoError):
-    """A finished, paid video could not be brought to disk. `final` says that trying again is pointless."""
+    """A finished, paid video could not be brought to disk.
 
-    def __init__(self, message: str, *, final: bool = False) -> None:
+    `final` says that trying again is pointless; `disk`, that it is this machine's disk that refuses.
+    """
+
+    def __init__(self, message: str, *, final: bool = False, disk: bool = False) -> None:
         super().__init__(message)
         self.final = final
+        self.disk = disk

@@ -33,7 +33,9 @@ def estimate(prompts: Iterable[VideoPrompt], settings: Settings) -> list[Estimat
     for prompt in prompts:
         model = prompt.model or settings.model
         fits = by_model.setdefault(model, [])
-        if found := cards.problems(prompt, model):
+        found = cards.problems(prompt, model)
+        found += [f"cannot read {m.path}: no such file" for m in prompt.media if m.path and not m.path.is_file()]
+        if found:
             problems.setdefault(model, []).append(f"{prompt.text[:40]!r}: {'; '.join(found)}")
         else:
             fits.append(prompt)

@@ -19,6 +19,8 @@ from aveo3.errors import FetchError
 CHUNK = 1 << 20
 MAX_BYTES = 2 << 30
 MAX_REDIRECTS = 5
+PLAIN = {"Accept-Encoding": "identity"}
+"""A film does not compress, and the length promised must be that of the film."""
 
 
 async def save(data: bytes, target: Path) -> Path:
@@ -60,7 +62,7 @@ async def _get(
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=silence, sock_read=silence)
     for _ in range(MAX_REDIRECTS):
         sent = headers if urlsplit(url)[:2] == home else {}
-        response = await session.get(url, headers=sent, timeout=timeout, allow_redirects=False)
+        response = await session.get(url, headers={**sent, **PLAIN}, timeout=timeout, allow_redirects=False)
         if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
             url = urljoin(url, response.headers["Location"])
             response.release()
@@ -159,9 +161,10 @@ def _part_of(target: Path) -> Path:
 
 def _disk_error(target: Path, error: OSError) -> FetchError:
     return FetchError(
-        f"cannot write {target}: {error.strerror or error}. The video is made and paid: free the disk or mend the "
-        "directory, then fetch it again.",
+        f"cannot write {target}: {error.strerror or error}. The video is made and paid; free the disk or mend the "
+        "directory before you make more.",
         final=True,
+        disk=True,
     )
 
 

@@ -32,6 +32,8 @@ PROBE_GRACE = 5.0
 SHORTEST_STAY = 1.0
 """Seconds that the breaker stays open at first when no wait between tries is wanted: doubling nothing gives nothing."""
 
+_ROUNDING = 1e-3
+
 LONGEST_NAP = 60.0
 """Seconds after which a waiting gate looks at the calendar again: clocks stop while a machine sleeps."""
 
@@ -100,6 +102,7 @@ class QuotaGate:
         self._accepted = self._refused = 0
         self._paused_until = -inf
         self._stalled_since: float | None = None  # first refusal or failure since the last acceptance
+        self._failed_at = -inf
         self._last_failure: Verdict | None = None
         self._closed: GateClosed | None = None
         self._turn = asyncio.Lock()
@@ -143,8 +146,9 @@ class QuotaGate:
         patience, until = self._settings.quota_patience, self._stands_still_until(now)
         if patience is None or until <= now or until == inf:
             return
-        tired = self._stalled_since is not None and now - self._stalled_since >= patience
-        if until - now <= patience and not tired:
+        # A probe that is due within the patience is waited for; only its failure can show that it was in vain.
+        stood_still = 0.0 if self._stalled_since is None else self._failed_at - self._stalled_since
+        if until - now <= patience + _ROUNDING and stood_still < max(patience, _ROUNDING):
             return
         retry_at, last = self._utc_at(until), self._last_failure
         raise GateClosed(
@@ -220,7 +224,9 @@ class QuotaGate:
         """The service is away or loses answers. Going on at full pace would lose, or pay for, every clip in turn."""
         self._stand_still(verdict, now)
         wait = verdict.retry_after or self._settings.retry_wait_base or SHORTEST_STAY
-        self._breaker.settle(permit.admission, Health.UNHEALTHY, now, open_for=wait)
+        # A probe that creates nothing costs nothing: look again before long. One whose answer is lost may cost a clip.
+        longest = 2 * self._settings.quota_wait_time if verdict.kind is VerdictKind.UNAVAILABLE else None
+        self._breaker.settle(permit.admission, Health.UNHEALTHY, now, open_for=wait, longest=longest)
         self._pause(now + (verdict.retry_after or 0.0))
 
     def _take_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
@@ -238,12 +244,14 @@ class QuotaGate:
         full = refusal is Refusal.DAY or (refusal is Refusal.CONCURRENT and pause == 0.0)
         health = Health.UNKNOWN if full else Health.UNHEALTHY
         self._breaker.settle(permit.admission, health, now, open_for=pause or self._limits.period_of(refusal))
-        if permit.admission.order > self._before_lesson:  # not out together with one that has taught us already
+        first = permit.admission.order > self._before_lesson  # not out together with one that has taught us already
+        if first:
             self._before_lesson = self._breaker.admitted
             self._limits.learn(refusal, verdict, permit.granted_at, permit.cost_usd, now)
-        wait = self._growing_wait() if pause is None else pause
-        self._pause(now + wait)
-        log.info("refused (%s), the lane pauses for %.1f s: %.120s", refusal.value, wait, verdict.message)
+        self._pause(now + (self._growing_wait() if pause is None else pause))
+        wait = self._stands_still_until(now) - now
+        level = logging.INFO if first else logging.DEBUG
+        log.log(level, "refused (%s), all wait for %.2g s: %.80s", refusal.value, wait, verdict.message)
 
     def _growing_wait(self) -> float:
         """Seconds to pause after a refusal that tells neither rule nor delay; doubles with each in a row."""
@@ -255,6 +263,7 @@ class QuotaGate:
     def _stand_still(self, verdict: Verdict, now: float) -> None:
         self._last_failure = verdict
         self._ramp, self._before_scout = 1, self._breaker.admitted
+        self._failed_at = now
         if self._stalled_since is None:
             self._stalled_since = now
 

@@ -39,8 +39,8 @@ NEXT: Mapping[State, frozenset[State]] = {
     State.RUNNING: frozenset(
         {State.FETCHING, State.FILTERED, State.REJECTED, State.FAILED, State.PLANNED, State.UNCERTAIN}
     ),
-    # The video exists and is paid. Failed means: not on disk yet; its operation stays recorded.
-    State.FETCHING: frozenset({State.SUCCEEDED, State.FAILED}),
+    # The video exists and is paid. Uncertain means: not on disk; look at its operation before you make it again.
+    State.FETCHING: frozenset({State.SUCCEEDED, State.UNCERTAIN}),
     State.SUCCEEDED: frozenset(),
     State.FILTERED: frozenset(),
     State.REJECTED: frozenset(),

@@ -40,6 +40,7 @@ class Limits:
         self._dollars = QuotaWindow(
             settings.spend_limit or inf, settings.spend_period, margin=settings.spend_period * MARGIN
         )
+        self._most_dollars = self._dollars.limit
         self._accepted = QuotaWindow(inf, rate.period)  # what was accepted lately: the proof of what a period takes
         self._counted = False  # the limit was not named but counted, from what was accepted before
         self._clean_since = -inf
@@ -88,11 +89,15 @@ class Limits:
             self.requests.limit += 1
             self._clean_since = now
             log.debug("no refusal for %d periods: trying %g a period", periods, self.requests.limit)
+        if self._dollars.limit < self._most_dollars and now - self._clean_since > self._dollars.period:
+            self._dollars.limit = min(self._dollars.limit * 1.5, self._most_dollars)
+            self._clean_since = now
+            log.debug("no refusal for %g s: trying US$ %g", self._dollars.period, self._dollars.limit)
 
     def refused(self, refusal: Refusal, now: float) -> None:
         """Take note of any refusal."""
         self._clean_since = now
-        if refusal is Refusal.DAY:
+        if refusal is Refusal.DAY and not self.day.just_begun(now):
             self.day.close_today(now)
 
     def proved_one_more(self) -> None:
@@ -117,8 +122,8 @@ class Limits:
 
     def pause_after(self, refusal: Refusal, verdict: Verdict, now: float) -> float | None:
         """Seconds for which a refusal of this kind keeps the lane from submitting; None if nobody can say."""
-        if refusal is Refusal.DAY:
-            return self.day.ends_at(now) - now  # whatever the body says: the delay it names is too short by hours
+        if refusal is Refusal.DAY and not self.day.just_begun(now):
+            return 0.0  # the day's window holds, whatever the body says: the delay it names is too short by hours
         if refusal is Refusal.CONCURRENT and self.running:
             return 0.0  # the next operation that ends makes room
         if verdict.retry_after is not None:

@@ -225,9 +225,7 @@ class VideoClip(BaseModel):
     @property
     def may_be_paid(self) -> bool:
         """True if money may be owed for a video that is not there: look for it before it is made again."""
-        return self.status is ClipStatus.UNCERTAIN or (
-            self.status is ClipStatus.FAILED and self.error_kind in ("fetch", "stopped")
-        )
+        return self.status is ClipStatus.UNCERTAIN
 
     @property
     def succeeded(self) -> bool:

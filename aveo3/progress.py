@@ -130,7 +130,7 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
     for model, gate in stats.gates.items():
         limit = f"{gate.quota_limit:g} in {duration(gate.quota_period)}"
         running = f", {gate.running_limit:.0f} at once" if gate.running_limit < inf else ""
-        table.add_row("quota used", f"{model}: {limit}{running}" + (f"; closed: {gate.closed}" if gate.closed else ""))
+        table.add_row("quota", f"{model}: {limit}{running}" + (f"; closed: {gate.closed}" if gate.closed else ""))
     return table
 
 

@@ -74,10 +74,14 @@ class Settings(BaseSettings):
     rate_period: Seconds = Field(default=60, gt=0, description="seconds")
     burst: int | None = Field(default=None, ge=1, description="requests at once; unset: as many as the rate limit")
     daily_limit: int | None = Field(
-        default=None, ge=1, description="requests per day, counted from midnight in Los Angeles as Google does"
+        default=None, ge=1, description="requests of one client per day, from midnight in Los Angeles"
     )
     max_concurrency: int | None = Field(default=None, ge=1, description="operations running at Google at once")
-    spend_limit: Dollars | None = Field(default=None, gt=0, description="US$ per spend period; Google's rolling limit")
+    spend_limit: Dollars | None = Field(
+        default=None,
+        gt=0,
+        description="US$ per spend period, as Google's rolling limit; a clip that costs more goes alone",
+    )
     spend_period: Seconds = Field(default=600, gt=0, description="seconds")
     budget: Dollars | None = Field(default=None, ge=0, description="US$; the run stops before it has cost more")
     quota_patience: Seconds | None = Field(
@@ -97,11 +101,15 @@ class Settings(BaseSettings):
     )
     request_timeout: Seconds = Field(default=120, gt=0, description="seconds any one call to Google may take")
     operation_timeout: Seconds = Field(default=3600, gt=0, description="seconds a running operation is looked at")
+    resend_503: bool = Field(
+        default=True,
+        description="send again after a 503 UNAVAILABLE: it says, but does not prove, that nothing was made",
+    )
     poll_interval: Seconds | None = Field(
         default=None, gt=0, description="seconds between looks at an operation; unset: learnt from the run"
     )
     mock_mode: bool = Field(default=False, description="use the built-in emulator: no key, no network, no cost")
-    debug_mode: bool = Field(default=False, description="log every decision")
+    debug_mode: bool = Field(default=False, description="log more: every look that failed, every limit that is tried")
 
     project: str | None = Field(
         default=None,
@@ -190,7 +198,7 @@ class Settings(BaseSettings):
         raise UsageError(
             "No credentials found, so there is nowhere to make clips. Choose one of three ways: "
             "(1) Vertex AI: set GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; "
-            "(2) an API key: set GOOGLE_API_KEY; "
+            "(2) an API key for Vertex AI express mode: set GOOGLE_API_KEY and VEO3_BACKEND=vertex; "
             "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator."
         )
 

@@ -73,6 +73,13 @@ class QuotaWindow:
 _ROUNDING = 1e-9  # a billionth of a dollar or request is a sum's rounding, not a quota
 
 
+DAY_MARGIN = timedelta(minutes=1)
+"""Our day begins so much later than Google's: a request that comes a moment too early would cost a whole day."""
+
+JUST_BEGUN = timedelta(minutes=10)
+"""For so long into a day, a refusal is more likely a late reset than a quota that is used up already."""
+
+
 class DayWindow:
     """At most `limit` requests per calendar day in Los Angeles, where Google's daily quotas begin anew.
 
@@ -91,7 +98,8 @@ class DayWindow:
     def used(self, now: float) -> int:
         """Requests that count against the day that `now` lies in."""
         if (utc := self._utc_at(now)) >= self._resets_utc:
-            self._answered, self._closed_today, self._resets_utc = 0, False, next_pacific_midnight(utc)
+            begins = utc - DAY_MARGIN
+            self._answered, self._closed_today, self._resets_utc = 0, False, next_pacific_midnight(begins) + DAY_MARGIN
         return self._in_flight + self._answered
 
     def close_today(self, now: float) -> None:
@@ -107,8 +115,13 @@ class DayWindow:
             return inf
         return self.ends_at(now)
 
+    def just_begun(self, now: float) -> bool:
+        """True in the first minutes of a day."""
+        utc = self._utc_at(now) - DAY_MARGIN
+        return next_pacific_midnight(utc - JUST_BEGUN) <= utc
+
     def ends_at(self, now: float) -> float:
-        """The instant of the next midnight in Los Angeles."""
+        """The instant of the next midnight in Los Angeles, and a minute."""
         self.used(now)
         return now + (self._resets_utc - self._utc_at(now)).total_seconds()
 

@@ -195,7 +195,8 @@ def test_a_directory_of_prompts_is_none(tmp_path: Path) -> None:
         (
             {},
             "No credentials found, so there is nowhere to make clips. Choose one of three ways: (1) Vertex AI: set "
-            "GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; (2) an API key: set GOOGLE_API_KEY; "
+            "GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; (2) an API key for Vertex AI "
+            "express mode: set GOOGLE_API_KEY and VEO3_BACKEND=vertex; "
             "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator.",
         ),
     ],
@@ -261,7 +262,7 @@ def test_the_summary_is_on_stdout_and_the_progress_on_stderr(emulate: Callable[.
     assert "US$ 6.40" in stdout
     films = sorted(Path("films").glob("*.mp4"))
     assert all(film.read_bytes()[4:8] == b"ftyp" for film in films)
-    assert len(films) == len(stderr.splitlines()) == 2
+    assert len(films) == stderr.count(" succeeded ") == stderr.count(" accepted: ") == 2
     assert all(film.name in stderr and film.name not in stdout for film in films)
     assert sorted(clip["text"] for clip in manifest("films")) == ["boat 1", "boat 2 # but this"]
 
@@ -362,7 +363,7 @@ def test_what_a_budget_defers_is_exit_code_3(emulate: Callable[..., None], monke
 def test_billing_that_stops_defers_all_and_says_why(emulate: Callable[..., None]) -> None:
     emulate(faults=["billing"])
     code, stdout, stderr = run("generate", "-", "--mock", stdin=BOATS)
-    assert (code, counts(stdout)) == (Exit.DEFERRED, {"deferred": 4})
+    assert (code, counts(stdout)) == (Exit.SOME_NOT, {"deferred": 4})  # running it again is not all that is needed
     assert stderr.count(": Your prepayment credits are depleted.") == 5  # once when it closes, once for each clip
 
 
@@ -473,11 +474,10 @@ async def running(
                 await process.wait()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_the_first_signal_finishes_what_runs_and_submits_nothing_more(number: signal.Signals) -> None:
+async def test_the_first_interrupt_finishes_what_runs_and_submits_nothing_more() -> None:
     async with running(environment={"VEO3_MAX_CONCURRENCY": "2"}, latency="0.8") as command:
         await command.accepted(2)
-        command.process.send_signal(number)
+        command.process.send_signal(signal.SIGINT)
         code, stdout, stderr = await command.ended()
     assert code == Exit.INTERRUPTED
     assert counts(stdout) == {"succeeded": 2, "cancelled": 2}
@@ -496,7 +496,18 @@ async def test_the_second_signal_leaves_at_once_and_names_what_is_running() -> N
         names = [operation.name for operation in command.server.emulator.operations._by_id.values()]
     assert code == Exit.INTERRUPTED
     assert counts(stdout) == {"uncertain": 4}
-    assert [name for name in names if f"left running at Google, and billed if it succeeds: {name}" not in stderr] == []
+    assert [name for name in names if f"may be paid, and there is no video (left_running): {name}" not in stderr] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_who_is_asked_to_go_leaves_at_once_and_names_what_is_running(number: signal.Signals) -> None:
+    """What sends these kills soon after: there is no time to finish."""
+    async with running(latency="1000") as command:
+        await command.accepted(4)
+        command.process.send_signal(number)
+        code, stdout, stderr = await command.ended()
+    assert (code, counts(stdout)) == (Exit.INTERRUPTED, {"uncertain": 4})
+    assert stderr.count("may be paid, and there is no video (left_running): publishers/") == 4
 
 
 async def test_a_process_of_its_own_makes_every_clip_and_shows_no_key() -> None:
@@ -516,3 +527,51 @@ async def test_bytes_that_are_no_text_are_explained_in_the_plain_c_locale_too() 
         "aveo3: standard input is not UTF-8 text (byte 1). Save it as UTF-8.\n",
     )
     assert command.server.books.submits == 0
+
+
+# ---- what earlier runs left ------------------------------------------------------------------------------------------
+
+
+def test_what_an_earlier_run_left_unmade_stays_in_failed_until_it_is_made(
+    emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulate()
+    monkeypatch.setenv("VEO3_BUDGET", "0")
+    run("generate", "-", "--mock", stdin="boat\nfox\n")
+    monkeypatch.delenv("VEO3_BUDGET")
+    run("generate", "-", "--mock", stdin="another\n")
+    left = [json.loads(line)["text"] for line in Path("clips/failed.jsonl").read_text("utf-8").splitlines()]
+    assert left == ["boat", "fox"]
+    run("generate", "-", "--mock", stdin="fox\n")
+    left = [json.loads(line)["text"] for line in Path("clips/failed.jsonl").read_text("utf-8").splitlines()]
+    assert left == ["boat"]
+
+
+def test_who_makes_the_same_prompts_again_is_told_that_they_are_paid_again(emulate: Callable[..., None]) -> None:
+    emulate()
+    assert "paid, again" not in run("generate", "-", "--mock", stdin="boat\nfox\n")[2]
+    _, _, stderr = run("generate", "-", "--mock", "--quiet", stdin="fox\nowl\n")
+    assert "1 of these prompts have a clip here already (manifest.jsonl): they are made, and paid, again" in stderr
+
+
+def test_a_manifest_that_cannot_be_written_costs_no_clip(emulate: Callable[..., None]) -> None:
+    emulate()
+    Path("clips/manifest.jsonl").mkdir(parents=True)
+    code, stdout, stderr = run("generate", "-", "--mock", stdin=BOATS)
+    assert (code, counts(stdout)) == (Exit.ALL_MADE, {"succeeded": 4})
+    assert stderr.count("cannot write clips/manifest.jsonl: Is a directory") == 1
+
+
+def test_quiet_still_says_what_was_not_made(emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    emulate()
+    monkeypatch.setenv("VEO3_BUDGET", "0")
+    code, stdout, stderr = run("generate", "-", "--mock", "--quiet", stdin="boat\n")
+    assert (code, stdout) == (Exit.DEFERRED, "")
+    assert "deferred  'boat': US$ 3.20 would go beyond the budget of US$ 0" in stderr
+
+
+def test_a_dry_run_finds_media_that_are_not_there() -> None:
+    Path("p.jsonl").write_text('{"text": "a", "image": "nope.png"}\n', "utf-8")
+    code, stdout, _ = run("generate", "p.jsonl", "--dry-run")
+    assert code == Exit.SOME_NOT
+    assert "cannot read nope.png: no such file" in " ".join(stdout.split())

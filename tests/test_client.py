@@ -206,15 +206,15 @@ def test_the_output_directory_is_made_with_its_parents() -> None:
     assert Path("a/b/c").is_dir()
 
 
-def test_a_client_that_is_closed_under_a_stream_defers_what_waits() -> None:
+def test_a_client_that_is_closed_under_a_stream_cancels_what_waits() -> None:
     async def main() -> None:
         backend = ScriptedBackend(latency=1.0)
         async with client(backend, rate_limit=2) as veo:
             task = asyncio.create_task(veo.generate_many([f"{n}" for n in range(6)]))
             await asyncio.sleep(10)
         clips = await task
-        assert statuses(clips) == ["succeeded"] * 2 + ["deferred"] * 4
-        assert {clip.error_message for clip in clips[2:]} == {"the client was closed"}
+        assert statuses(clips) == ["succeeded"] * 2 + ["cancelled"] * 4
+        assert {clip.error_kind for clip in clips[2:]} == {"stopped"}
         assert len(backend.submits) == 2
 
     virtual(main)
@@ -294,7 +294,7 @@ def test_stats_count_everything_and_are_a_snapshot() -> None:
             clips = await veo.generate_many([f"{n}" for n in range(5)])
             stats = veo.stats()
         assert (before.gates, set(before.clips), sum(before.clips.values())) == ({}, set(ClipStatus), 0)
-        assert (before.latency, before.cost_usd, before.left_running) == (None, 0.0, ())
+        assert (before.latency, before.cost_usd, before.may_be_paid) == (None, 0.0, ())
         assert Counter(statuses(clips)) == {k.value: n for k, n in stats.clips.items() if n}
         assert stats.clips[ClipStatus.SUCCEEDED] == 3
         assert stats.clips[ClipStatus.UNCERTAIN] == stats.clips[ClipStatus.REJECTED] == 1
@@ -330,10 +330,10 @@ def test_cancelled_generate_many_names_what_it_left_running(caplog: pytest.LogCa
                 await task
             assert now() <= 3 + GRACE
             assert len(backend.submits) == 3
-            assert set(veo.stats().left_running) == {"operations/1", "operations/2", "operations/3"}
+            assert set(veo.stats().may_be_paid) == {"operations/1", "operations/2", "operations/3"}
 
     virtual(main)
-    assert caplog.text.count("left running at Google, and billed if it succeeds: operations/") == 3
+    assert caplog.text.count("may be paid, and there is no video (left_running): operations/") == 3
 
 
 # ---- an hour without the service ------------------------------------------------------------------------------------

@@ -363,7 +363,7 @@ def test_a_video_at_an_address_is_downloaded_with_the_backends_headers(web: aior
     assert clip.path.read_bytes() == FILM
     assert clip.uris == (URI,)
     [[call]] = web.requests.values()
-    assert call.kwargs["headers"] == {"x-key": "film.mp4"}
+    assert call.kwargs["headers"] == {"x-key": "film.mp4", "Accept-Encoding": "identity"}
 
 
 def test_a_download_is_tried_again_a_few_times(web: aioresponses) -> None:
@@ -381,7 +381,7 @@ def test_a_video_that_cannot_be_fetched_is_paid_all_the_same_and_says_where_it_i
     web.get(URI, status=status, body="no", repeat=True)
     backend = ScriptedBackend(ending=lambda p: Finished((Video(uri=URI if p.text == "bad" else "gs://b/film.mp4"),)))
     [bad, good], stats, _ = run(backend, ["bad", "good"], max_retries=10)
-    assert (bad.status, bad.error_kind, bad.cost_usd) == (ClipStatus.FAILED, "fetch", PRICE)
+    assert (bad.status, bad.error_kind, bad.cost_usd) == (ClipStatus.UNCERTAIN, "fetch", PRICE)
     assert bad.error_message == f"{URI}: HTTP {status}: no"
     assert (bad.uris, bad.operation, bad.paths, bad.retry_count) == ((URI,), "operations/1", (), 0)
     assert good.succeeded
@@ -390,16 +390,22 @@ def test_a_video_that_cannot_be_fetched_is_paid_all_the_same_and_says_where_it_i
     assert stats.cost_usd == 2 * PRICE
 
 
-def test_a_disk_that_refuses_hurts_one_clip_and_not_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_refuses_stops_the_run_before_more_is_paid_for_and_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> Any:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "open", full)
-    film = Finished((Video(data=FILM),))
-    backend = ScriptedBackend(ending=lambda p: film if p.text == "bad" else Finished((Video(uri="gs://b/f.mp4"),)))
-    [bad, good], _, _ = run(backend, ["bad", "good"])
-    assert (bad.status, bad.error_kind, bad.cost_usd) == (ClipStatus.FAILED, "fetch", PRICE)
-    assert good.succeeded
+    backend = ScriptedBackend(ending=lambda _: Finished((Video(data=FILM),)))
+    clips, stats, _ = run(backend, [f"clip {n}" for n in range(5)], max_concurrency=1)
+    # The second was under way when the first had ended and could not be written.
+    assert [(clip.status, clip.error_kind) for clip in clips] == [
+        *[(ClipStatus.UNCERTAIN, "disk")] * 2,
+        *[(ClipStatus.CANCELLED, "stopped")] * 3,
+    ]
+    assert clips[0].cost_usd == PRICE
+    assert "No space left on device" in (clips[0].error_message or "")
+    assert stats.may_be_paid == ("operations/1", "operations/2")
+    assert len(backend.submits) == 2
 
 
 def test_whatever_else_goes_wrong_while_fetching_the_clip_is_paid_and_the_run_goes_on(
@@ -412,7 +418,7 @@ def test_whatever_else_goes_wrong_while_fetching_the_clip_is_paid_and_the_run_go
     endings = iter([Finished((Video(uri=URI),))])
     backend = Broken(ending=lambda _: next(endings, Finished((Video(uri="gs://b/film.mp4"),))))
     [bad, good], _, _ = run(backend, ["bad", "good"], max_concurrency=1)
-    assert (bad.status, bad.error_kind, bad.cost_usd) == (ClipStatus.FAILED, "unexpected", PRICE)
+    assert (bad.status, bad.error_kind, bad.cost_usd) == (ClipStatus.UNCERTAIN, "unexpected", PRICE)
     assert (bad.operation, good.status) == ("operations/1", ClipStatus.SUCCEEDED)
     assert "following operations/1 raised" in caplog.text
 

@@ -71,7 +71,9 @@ def download_fails(target: Path, uri: str = URI) -> FetchError:
 
 def asked_for(web: aioresponses) -> list[tuple[str, dict[str, str]]]:
     """Every address that was asked for, with the headers that were sent there."""
-    return [(str(url), dict(call.kwargs["headers"])) for (_, url), calls in web.requests.items() for call in calls]
+    asked = [(str(url), dict(call.kwargs["headers"])) for (_, url), calls in web.requests.items() for call in calls]
+    assert all(headers.pop("Accept-Encoding") == "identity" for _, headers in asked)  # the length must be the film's
+    return asked
 
 
 # ---- whole, and under a name of its own ----------------------------------------------------------------------------
@@ -353,8 +355,8 @@ def test_a_file_in_place_of_the_directory_is_a_clear_error(web: aioresponses, ta
     for failed in both_ways(web, target):
         assert failed.final
         assert str(failed) == (
-            f"cannot write {target}: File exists. The video is made and paid: free the disk or mend the directory, "
-            "then fetch it again."
+            f"cannot write {target}: File exists. The video is made and paid; free the disk or mend the directory "
+            "before you make more."
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import inf
 from typing import Protocol
 
 import pytest
@@ -25,7 +26,7 @@ from tests.virtual import START_UTC, NoJitter, now, now_utc, virtual
 
 """Four in the morning in Los Angeles: twenty hours to Google's midnight."""
 
-TO_MIDNIGHT = 20 * 3600.0
+TO_MIDNIGHT = 20 * 3600.0 + 60  # and a minute, lest the first request of the day come a moment too early
 MARGIN = 0.6
 """A window of 60 s gives its room back 1 % late."""
 
@@ -519,7 +520,9 @@ def test_a_spend_refusal_pauses_until_the_spending_falls_out_of_its_period_and_t
         await spend(refused(Refusal.SPEND))
         for _ in range(4):
             await spend(ACCEPTED)
-        assert went[3:] == pytest.approx([606, 706, 606 + 606, 706 + 606])  # each when as much has fallen out
+        assert went[3:] == pytest.approx(
+            [606, 706, 606 + 606, 606 + 606]
+        )  # at last a little more is tried: nothing was refused
 
     virtual(main)
 
@@ -656,7 +659,7 @@ def test_the_day_that_summer_time_ends_lasts_an_hour_longer() -> None:
             now_utc=lambda: halloween + timedelta(seconds=now()),
         )
         await send(gate, refused(Refusal.DAY))
-        assert await send(gate) == pytest.approx(24.5 * 3600, abs=1e-3)
+        assert await send(gate) == pytest.approx(24.5 * 3600 + 60, abs=1e-3)
 
     virtual(main)
 
@@ -670,10 +673,10 @@ def test_a_daily_refusal_beyond_patience_defers_at_once_and_says_until_when() ->
                 await gate.acquire()
             assert (closed.value.kind, closed.value.retry_at_utc) == (
                 "daily_quota",
-                datetime(2026, 11, 24, 8, 0, tzinfo=UTC),
+                datetime(2026, 11, 24, 8, 1, tzinfo=UTC),
             )
             assert str(closed.value) == (
-                "no submit is possible before 2026-11-24 08:00:00 UTC, past VEO3_QUOTA_PATIENCE=3600 s; "
+                "no submit is possible before 2026-11-24 08:01:00 UTC, past VEO3_QUOTA_PATIENCE=3600 s; "
                 "the last answer was: quota exceeded"
             )
         assert now() == 0.0
@@ -1010,11 +1013,15 @@ def test_an_hour_of_trouble_costs_a_handful_of_submits(trouble: Verdict) -> None
 
     async def main() -> None:
         gate, went = new_gate(retry_wait_base=30, quota_patience=None), list[float]()
+        # A probe that creates nothing is repeated before long; one whose answer is lost may cost a clip each time.
+        longest = 600 if trouble.kind is VerdictKind.UNAVAILABLE else inf
         while now() < 3600:
             went.append(await send(gate, trouble))
-        assert len(went) <= 12
+        assert len(went) <= 14
         assert went[:3] == [0, 0, 0]
-        assert [later - earlier for earlier, later in pairwise(went[2:])] == [30 * 2**n for n in range(len(went) - 3)]
+        assert [later - earlier for earlier, later in pairwise(went[2:])] == [
+            min(30 * 2**n, longest) for n in range(len(went) - 3)
+        ]
 
     virtual(main)
 
@@ -1153,7 +1160,10 @@ def test_the_daily_limit_defers_what_would_have_to_wait_for_tomorrow() -> None:
         await warm(gate, 3)
         with pytest.raises(GateClosed, match="3 a day are used up") as closed:
             await gate.acquire()
-        assert (closed.value.kind, closed.value.retry_at_utc) == ("daily_quota", datetime(2026, 11, 24, 8, tzinfo=UTC))
+        assert (closed.value.kind, closed.value.retry_at_utc) == (
+            "daily_quota",
+            datetime(2026, 11, 24, 8, 1, tzinfo=UTC),
+        )
 
     virtual(main)
 
@@ -1328,6 +1338,10 @@ class Books:
     probes: int = 0
     sent: list[list[float | None]] = field(default_factory=list)
 
+    def forget(self, record: list[float | None]) -> None:
+        """What never left: this record, not another that looks the same."""
+        self.sent = [other for other in self.sent if other is not record]
+
 
 async def be(client: Client, number: int, gate: QuotaGate, books: Books, limit: int, slots: int) -> None:
     await asyncio.sleep(client.comes_at)
@@ -1355,13 +1369,13 @@ async def be(client: Client, number: int, gate: QuotaGate, books: Books, limit: 
     record: list[float | None] = [now(), None]
     books.sent.append(record)
     if client.unused:
-        books.sent.remove(record)
+        books.forget(record)
         books.probes -= permit.admission.probe
         gate.cancel(permit)
         return
     await asyncio.sleep(client.rtt)
     if client.verdict.unsent:
-        books.sent.remove(record)
+        books.forget(record)
     else:
         record[1] = now()
     books.probes -= permit.admission.probe

@@ -37,7 +37,7 @@ STATS = Stats(
     quota_wait=75.0,
     cost_usd=19.2,
     latency=70.0,
-    left_running=(),
+    may_be_paid=(),
 )
 
 

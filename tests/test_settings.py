@@ -36,6 +36,7 @@ BY_EVERY_WAY: list[tuple[str, str, str, Any]] = [
     ("VEO3_OUTPUT_GCS_URI", "output_gcs_uri", "gs://bucket/out/", "gs://bucket/out/"),
     ("VEO3_REQUEST_TIMEOUT", "request_timeout", "40", 40),
     ("VEO3_OPERATION_TIMEOUT", "operation_timeout", "600", 600),
+    ("VEO3_RESEND_503", "resend_503", "false", False),
     ("VEO3_POLL_INTERVAL", "poll_interval", "10", 10),
     ("VEO3_MOCK_MODE", "mock_mode", "true", True),
     ("VEO3_DEBUG_MODE", "debug_mode", "1", True),
@@ -73,6 +74,7 @@ DEFAULTS = {
     "output_gcs_uri": None,
     "request_timeout": 120,
     "operation_timeout": 3600,
+    "resend_503": True,
     "poll_interval": None,
     "mock_mode": False,
     "debug_mode": False,
@@ -388,7 +390,7 @@ def test_with_nothing_to_go_by_all_three_ways_are_named() -> None:
     assert str(raised.value) == (
         "No credentials found, so there is nowhere to make clips. Choose one of three ways: "
         "(1) Vertex AI: set GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; "
-        "(2) an API key: set GOOGLE_API_KEY; "
+        "(2) an API key for Vertex AI express mode: set GOOGLE_API_KEY and VEO3_BACKEND=vertex; "
         "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator."
     )
 

@@ -23,6 +23,7 @@ from typing import Any
 import google.auth.credentials
 import pytest
 from google.auth.exceptions import RefreshError, TransportError
+from google.genai import errors
 
 from aveo3 import Media, Settings, UsageError, VeoClient, VideoPrompt
 from aveo3.backends import vertex
@@ -950,3 +951,17 @@ async def test_an_image_that_vanishes_after_it_was_queued_is_a_rejected_clip(tmp
 def test_no_variable_of_the_machine_leaks_into_these_tests() -> None:
     assert [name for name in os.environ if name.startswith(("VEO3_", "GOOGLE_", "GEMINI_"))] == []
     assert Settings().api_key is None
+
+
+@pytest.mark.parametrize(("resend", "kind"), [(True, VerdictKind.UNAVAILABLE), (False, VerdictKind.UNCERTAIN)])
+async def test_a_503_that_says_unavailable_is_believed_only_if_the_settings_do(
+    resend: bool, kind: VerdictKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_: object, **__: object) -> None:
+        raise errors.ServerError(503, {"error": {"code": 503, "status": "UNAVAILABLE", "message": "overloaded"}})
+
+    backend = await VertexBackend.open(Settings(backend="vertex", api_key="k", resend_503=resend))
+    monkeypatch.setattr(backend._client.aio.models, "generate_videos", unavailable)
+    verdict = await backend.submit(VideoPrompt(text="a boat"), "veo-3.1-generate-001")
+    await backend.aclose()
+    assert (verdict.kind, verdict.message) == (kind, "overloaded")

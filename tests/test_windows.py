@@ -275,19 +275,27 @@ def test_the_next_midnight_is_a_midnight_and_none_lies_before_it(now: datetime) 
     [("2026-01-15T08:00", 24), ("2026-03-08T08:00", 23), ("2026-07-01T07:00", 24), ("2026-11-01T07:00", 25)],
 )
 def test_a_days_quota_lasts_for_23_to_25_hours(start: str, hours: int) -> None:
-    day = DayWindow(2, Calendar(start))
+    calendar = Calendar(start)
+    calendar.sleep(hours=1 / 60)  # our day begins a minute after Google's
+    day = DayWindow(2, calendar)
     for now in (0, 1):
         assert day.ready_at(now) == now
         day.take()
         day.answered(now)
-    assert day.ready_at(2) == day.ends_at(2) == hours * 3600
-    assert day.used(hours * 3600 - 1) == 2
-    assert day.ready_at(hours * 3600) == hours * 3600
-    assert day.used(hours * 3600) == 0
+    ends_at = hours * 3600
+    assert day.ready_at(2) == day.ends_at(2) == ends_at
+    assert day.used(ends_at - 1) == 2
+    assert day.ready_at(ends_at) == ends_at
+    assert day.used(ends_at) == 0
+
+
+def test_the_first_minutes_of_a_day_are_known() -> None:
+    day = DayWindow(inf, Calendar("2026-01-16T08:01"))  # midnight, and the minute by which our day begins later
+    assert [day.just_begun(at) for at in (-1, 0, 599, 601, 43_200)] == [False, True, True, False, False]
 
 
 def test_a_request_counts_for_the_day_in_which_it_was_answered() -> None:
-    day = DayWindow(1, Calendar("2026-01-16T07:59"))  # a minute to midnight
+    day = DayWindow(1, Calendar("2026-01-16T08:00"))  # midnight: our day begins in a minute
     day.take()
     assert day.ready_at(0) == inf  # only its answer can tell which day it used up
     assert day.ready_at(60) == inf
@@ -303,7 +311,7 @@ def test_a_request_that_never_left_uses_up_no_day() -> None:
 
 
 def test_a_day_the_server_calls_used_up_is_closed_until_midnight() -> None:
-    day = DayWindow(inf, Calendar("2026-01-16T07:00"))  # an hour to midnight
+    day = DayWindow(inf, Calendar("2026-01-16T07:01"))  # an hour to midnight and a minute
     day.close_today(10)
     assert day.ready_at(10) == 3600
     assert day.ready_at(3599) == 3600
@@ -311,7 +319,7 @@ def test_a_day_the_server_calls_used_up_is_closed_until_midnight() -> None:
 
 
 def test_a_lower_limit_holds_at_once() -> None:
-    day = DayWindow(inf, Calendar("2026-01-16T07:00"))
+    day = DayWindow(inf, Calendar("2026-01-16T07:01"))
     for now in range(3):
         day.take()
         day.answered(now)
@@ -321,7 +329,7 @@ def test_a_lower_limit_holds_at_once() -> None:
 
 
 def test_a_machine_that_slept_wakes_up_in_the_right_day() -> None:
-    calendar = Calendar("2026-01-16T02:00")  # six hours to midnight
+    calendar = Calendar("2026-01-16T02:01")  # six hours to midnight and a minute
     day = DayWindow(1, calendar)
     day.take()
     day.answered(0)

@@ -21,6 +21,7 @@ from google.auth import default as application_default_credentials
 from google.auth import load_credentials_from_file
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
 from google.genai import errors, types
+from google.oauth2.credentials import Credentials as TokenCredentials
 
 from aveo3 import verdicts
 from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Running, Video
@@ -92,6 +93,8 @@ class VertexBackend:
             return verdicts.accepted(operation.name)
         except Exception as error:
             verdict = _judge(error, sent=bool(left))
+            if verdict.status == 503 and not self._settings.resend_503:
+                verdict = verdicts.uncertain(verdict.message, 503)
             return replace(verdict, message=self._without_key(verdict.message))
         finally:
             _headers_left.reset(token)
@@ -135,7 +138,7 @@ class VertexBackend:
                 raise OperationGone(self._without_key(f"Google does not know {operation}: {error.message}")) from error
             raise LookError(self._without_key(f"looking at {operation}: HTTP {error.code}: {error.message}")) from error
         except Exception as error:  # transport errors are not wrapped by the SDK, and a look is free to repeat
-            raise LookError(f"looking at {operation}: {type(error).__name__}: {error}") from error
+            raise LookError(self._without_key(f"looking at {operation}: {type(error).__name__}: {error}")) from error
         if not seen.done:
             return Running()
         if seen.error:
@@ -192,12 +195,19 @@ def credentials(settings: Settings) -> dict[str, Any]:
     except (DefaultCredentialsError, OSError) as error:
         if key is not None and settings.credentials_file is None:
             return {**place, "api_key": key}
+        if settings.credentials_file is None and _on_this_machine(settings.base_url):
+            return {**place, "credentials": _nobody()}
         raise UsageError(
             f"No usable credentials for project {settings.project!r} "
             f"({settings.credentials_file or 'application default credentials'}): {error}. Run `gcloud auth "
             "application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's file, or set "
             "GOOGLE_API_KEY."
         ) from error
+
+
+def _nobody() -> Credentials:
+    """Credentials for a server on this machine: a mock server takes anybody."""
+    return TokenCredentials(token="none")  # type: ignore[no-untyped-call]
 
 
 def _load(settings: Settings) -> Credentials:

@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +34,8 @@ def generate(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SOURCE]...", help="Files of prompts: .txt (one a line), .jsonl, .csv, .yaml; - is standard input."
+            metavar="[SOURCE]...",
+            help="Files of prompts: .txt (one a line), .jsonl, .csv, .yaml; - is standard input, text or JSON lines.",
         ),
     ] = None,
     prompt: Annotated[list[str] | None, typer.Option(help="A prompt itself; repeatable.")] = None,
@@ -84,8 +85,7 @@ def generate(
         fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
         prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [])]
         if dry_run:
-            _print_estimate(prompts, settings)
-            return
+            raise typer.Exit(_print_estimate(prompts, settings))
         from aveo3.client import VeoClient
 
         code = asyncio.run(_run(VeoClient(settings), prompts, as_json=as_json, quiet=quiet))
@@ -143,6 +143,7 @@ def _rate(text: str | None) -> dict[str, Any]:
 async def _run(client: VeoClient, prompts: list[VideoPrompt], *, as_json: bool, quiet: bool) -> Exit:
     from rich.console import Console
 
+    from aveo3.dispatch import GRACE
     from aveo3.progress import summary, watch
 
     console, interrupts = Console(stderr=True), 0
@@ -152,17 +153,24 @@ async def _run(client: VeoClient, prompts: list[VideoPrompt], *, as_json: bool, 
         async with client as veo, veo.stream(prompts) as clips:
             leaving: set[asyncio.Task[None]] = set()
 
-            def interrupted() -> None:
+            def interrupted(number: signal.Signals) -> None:
                 nonlocal interrupts
                 interrupts += 1
-                if interrupts == 1:
+                if interrupts == 1 and number is signal.SIGINT:
                     log.warning("stopping: nothing more is submitted, what runs is finished (again: leave it running)")
                     clips.stop()
-                else:
+                elif not leaving:
+                    log.warning("leaving: what runs goes on at Google; its names follow within %g s", GRACE)
                     leaving.add(asyncio.ensure_future(clips.leave()))
 
             bars: AbstractAsyncContextManager[Any] = watch(console, len(prompts), veo.stats) if live else nullcontext()
             with _on_signals(interrupted), _Ledger(client.settings.output_dir) as ledger:
+                if again := ledger.made_before(prompts):
+                    log.warning(
+                        "%d of these prompts have a clip here already (%s): they are made, and paid, again",
+                        again,
+                        MANIFEST,
+                    )
                 async with bars:
                     done = 0
                     async for clip in clips:
@@ -172,54 +180,94 @@ async def _run(client: VeoClient, prompts: list[VideoPrompt], *, as_json: bool, 
                             as_json = False
                             log.warning("nobody reads the output any more: what runs is finished, the rest is not sent")
                             clips.stop()
-                        _report(clip, f"[{done}/{len(prompts)}]", console, quiet=quiet, live=live)
+                        _report(clip, f"[{done}/{len(prompts)}]", console, live=live)
                     stats = veo.stats()
     if not quiet:
         note = " (had it been real: nothing is billed in mock mode)" if client.settings.mock_mode else ""
         table = summary(stats, asyncio.get_running_loop().time() - started_at, note=note)
         out = console if as_json else Console()
-        out.print(table)
-        out.print(f"videos and {MANIFEST} are in {client.settings.output_dir}{ledger.hint}", soft_wrap=True)
+        try:
+            out.print(table)
+            out.print(f"videos and {MANIFEST} are in {client.settings.output_dir}{ledger.hint}", soft_wrap=True)
+        except BrokenPipeError:
+            _mute()
     return Exit.INTERRUPTED if interrupts else _exit_code(stats)
 
 
 class _Ledger:
-    """`manifest.jsonl`, a line for each clip as it finishes, and `failed.jsonl`, made anew by each run.
+    """`manifest.jsonl`, a line for each clip as it finishes, and `failed.jsonl`: what has not been made here yet.
 
-    What may be paid already stays out of the second, which is there to be run again.
+    What may be paid already stays out of the second, which is there to be run again. A disk that refuses costs lines
+    here, never clips.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._manifest = (directory / MANIFEST).open("a", encoding="utf-8")
-        self._failed = directory / FAILED
+        self._directory = directory
+        self._seen: set[str] = set()
         self._unmade: list[dict[str, Any]] = []
         self._owed = 0
+        self._broken = False
 
     def __enter__(self) -> _Ledger:
         return self
 
-    def add(self, clip: VideoClip) -> None:
-        from aveo3.sources import clip_fields, retry_fields
+    def made_before(self, prompts: list[VideoPrompt]) -> int:
+        """How many of `prompts` the manifest lists as made."""
+        from aveo3.sources import prompt_fields
 
-        self._manifest.write(json.dumps(clip_fields(clip), ensure_ascii=False) + "\n")
-        self._manifest.flush()
-        if clip.may_be_paid:
-            self._owed += 1
-        elif not clip.succeeded:
+        made = {
+            json.dumps(fields["prompt"], sort_keys=True)
+            for fields in self._lines(MANIFEST)
+            if fields.get("status") == "succeeded" and "prompt" in fields
+        }
+        return sum(json.dumps(prompt_fields(prompt), sort_keys=True) in made for prompt in prompts) if made else 0
+
+    def add(self, clip: VideoClip) -> None:
+        from aveo3.sources import clip_fields, prompt_fields, retry_fields
+
+        line = json.dumps(clip_fields(clip), ensure_ascii=False) + "\n"
+        self._write(MANIFEST, line, "a")
+        self._seen.add(json.dumps(prompt_fields(clip.prompt), sort_keys=True))
+        self._owed += clip.may_be_paid
+        if not clip.succeeded and not clip.may_be_paid:
             self._unmade.append(retry_fields(clip))
 
     def __exit__(self, *_: object) -> None:
-        self._manifest.close()
-        if self._unmade:
-            lines = (json.dumps(fields, ensure_ascii=False) + "\n" for fields in self._unmade)
-            self._failed.write_text("".join(lines), encoding="utf-8")
+        unmade = [*self._still_unmade(), *self._unmade]
+        if unmade:
+            self._write(FAILED, "".join(json.dumps(fields, ensure_ascii=False) + "\n" for fields in unmade), "w")
         else:
-            self._failed.unlink(missing_ok=True)
+            with suppress(OSError):
+                (self._directory / FAILED).unlink()
+
+    def _still_unmade(self) -> Iterator[dict[str, Any]]:
+        """What earlier runs left unmade and this one did not take up."""
+        for fields in self._lines(FAILED):
+            sent = {key: value for key, value in fields.items() if not key.startswith("_")}
+            if json.dumps(sent, sort_keys=True) not in self._seen:
+                yield fields
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        """The objects of one of the two files; none if it is not there, or not ours."""
+        try:
+            lines = [json.loads(line) for line in (self._directory / name).read_text("utf-8").split("\n") if line]
+        except (OSError, ValueError):
+            return []
+        return [fields for fields in lines if isinstance(fields, dict)]
+
+    def _write(self, name: str, text: str, mode: str) -> None:
+        try:
+            with (self._directory / name).open(mode, encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            if not self._broken:
+                log.error("cannot write %s: %s", self._directory / name, error.strerror)
+            self._broken = True
 
     @property
     def hint(self) -> str:
         """Where the prompts are that were not made, and those that may have been."""
-        unmade = f"; what was not made is in {self._failed}" if self._unmade else ""
+        unmade = f"; what was not made is in {self._directory / FAILED}" if self._unmade else ""
         owed = f"; {self._owed} may be paid already and are in {MANIFEST} only" if self._owed else ""
         return unmade + owed
 
@@ -231,29 +279,37 @@ def _print_json(clip: VideoClip) -> bool:
     try:
         print(json.dumps(clip_fields(clip), ensure_ascii=False), flush=True)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  (or Python complains at exit)
+        _mute()
         return False
     return True
 
 
-def _report(clip: VideoClip, number: str, console: Console, *, quiet: bool, live: bool) -> None:
+def _mute() -> None:
+    """Standard output was closed: let Python find something to flush at its exit."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+
+
+def _report(clip: VideoClip, number: str, console: Console, *, live: bool) -> None:
     from aveo3.progress import clip_line
 
     if live:
         console.print(clip_line(clip), overflow="ellipsis", no_wrap=True)
-    elif not quiet:
-        log.info("%s %s", number, clip_line(clip).plain)
+    else:
+        log.log(logging.INFO if clip.succeeded else logging.WARNING, "%s %s", number, clip_line(clip).plain)
 
 
-def _print_estimate(prompts: list[VideoPrompt], settings: Settings) -> None:
+def _print_estimate(prompts: list[VideoPrompt], settings: Settings) -> Exit:
     from rich.console import Console
 
+    from aveo3.client import check_alive
     from aveo3.estimate import estimate
     from aveo3.progress import duration
 
+    check_alive(settings.model)
+    shares = estimate(prompts, settings)
     console = Console()
     total = 0.0
-    for share in estimate(prompts, settings):
+    for share in shares:
         rate = settings.rate(share.model)
         cost = "unknown" if share.cost_usd is None else f"US$ {share.cost_usd:.2f}"
         total += share.cost_usd or 0.0
@@ -267,13 +323,16 @@ def _print_estimate(prompts: list[VideoPrompt], settings: Settings) -> None:
     if settings.budget is not None and total > settings.budget:
         console.print(f"the budget of US$ {settings.budget:g} ends it early: the rest is deferred", style="yellow")
     console.print("nothing was sent")
+    return Exit.SOME_NOT if any(share.problems for share in shares) else Exit.ALL_MADE
 
 
 def _exit_code(stats: Stats) -> Exit:
+    """3 only where running it again later is all that is needed: a lane that closed for good wants a person."""
     unmade = {status.value for status, count in stats.clips.items() if count} - {"succeeded"}
     if not unmade:
         return Exit.ALL_MADE
-    return Exit.DEFERRED if unmade == {"deferred"} else Exit.SOME_NOT
+    closed = any(gate.closed is not None for gate in stats.gates.values())
+    return Exit.DEFERRED if unmade == {"deferred"} and not closed else Exit.SOME_NOT
 
 
 @contextmanager
@@ -284,6 +343,8 @@ def _logging_to(console: Console, settings: Settings, *, quiet: bool) -> Iterato
 
         handler: logging.Handler = RichHandler(console=console, show_path=False, show_level=False)
         handler.setFormatter(logging.Formatter("%(message)s"))
+        if not settings.debug_mode:  # the bars count what is accepted; a line each would push the clips off the screen
+            logging.getLogger("aveo3.engine").setLevel(logging.WARNING)
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
@@ -293,15 +354,16 @@ def _logging_to(console: Console, settings: Settings, *, quiet: bool) -> Iterato
         yield
     finally:
         log.removeHandler(handler)
+        logging.getLogger("aveo3.engine").setLevel(logging.NOTSET)
 
 
 @contextmanager
-def _on_signals(callback: Callable[[], None]) -> Iterator[None]:
-    """Call `callback` at each SIGINT and SIGTERM while the block runs."""
-    loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+def _on_signals(callback: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Call `callback` with each SIGINT, SIGTERM and SIGHUP while the block runs."""
+    loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
         for number in numbers:
-            loop.add_signal_handler(number, callback)
+            loop.add_signal_handler(number, callback, number)
     except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt instead
         yield
         return
