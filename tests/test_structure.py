@@ -18,7 +18,7 @@ ROOMS = [
     *("errors", "lifecycle", "models", "catalog", "settings"),
     *("verdicts", "windows", "limits", "breaker", "polling", "bell", "budget", "bucket", "gate", "retry", "poller"),
     *("backends.base", "backends.vertex", "fetch", "engine", "backlog", "planning", "dispatch", "client"),
-    *("estimate", "sources", "progress", "testing", "cli"),
+    *("estimate", "sources", "manifest", "progress", "testing", "cli"),
 ]
 """Top to bottom: a room may import the rooms before it, and none after it."""
 

@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aveo3.client import Stats, VeoClient
+    from aveo3.estimate import Estimate
     from aveo3.models import VideoClip, VideoPrompt
     from aveo3.settings import Settings
 
 log = logging.getLogger("aveo3")
-
-MANIFEST, FAILED = "manifest.jsonl", "failed.jsonl"
 
 
 def generate(
@@ -144,6 +143,8 @@ async def _run(client: VeoClient, prompts: list[VideoPrompt], *, as_json: bool, 
     from rich.console import Console
 
     from aveo3.dispatch import GRACE
+    from aveo3.estimate import estimate
+    from aveo3.manifest import MANIFEST, Manifest
     from aveo3.progress import summary, watch
 
     console, interrupts = Console(stderr=True), 0
@@ -164,8 +165,10 @@ async def _run(client: VeoClient, prompts: list[VideoPrompt], *, as_json: bool, 
                     leaving.add(asyncio.ensure_future(clips.leave()))
 
             bars: AbstractAsyncContextManager[Any] = watch(console, len(prompts), veo.stats) if live else nullcontext()
-            with _on_signals(interrupted), _Ledger(client.settings.output_dir) as ledger:
-                if again := ledger.made_before(prompts):
+            with _on_signals(interrupted), Manifest(client.settings.output_dir) as manifest:
+                for share in estimate(prompts, client.settings):
+                    log.info("%s", _what_it_takes(share, client.settings))
+                if again := manifest.made_before(prompts):
                     log.warning(
                         "%d of these prompts have a clip here already (%s): they are made, and paid, again",
                         again,
@@ -175,7 +178,7 @@ async def _run(client: VeoClient, prompts: list[VideoPrompt], *, as_json: bool, 
                     done = 0
                     async for clip in clips:
                         done += 1
-                        ledger.add(clip)
+                        manifest.add(clip)
                         if as_json and not _print_json(clip):
                             as_json = False
                             log.warning("nobody reads the output any more: what runs is finished, the rest is not sent")
@@ -188,88 +191,10 @@ async def _run(client: VeoClient, prompts: list[VideoPrompt], *, as_json: bool, 
         out = console if as_json else Console()
         try:
             out.print(table)
-            out.print(f"videos and {MANIFEST} are in {client.settings.output_dir}{ledger.hint}", soft_wrap=True)
+            out.print(f"videos and {MANIFEST} are in {client.settings.output_dir}{manifest.hint}", soft_wrap=True)
         except BrokenPipeError:
             _mute()
     return Exit.INTERRUPTED if interrupts else _exit_code(stats)
-
-
-class _Ledger:
-    """`manifest.jsonl`, a line for each clip as it finishes, and `failed.jsonl`: what has not been made here yet.
-
-    What may be paid already stays out of the second, which is there to be run again. A disk that refuses costs lines
-    here, never clips.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._seen: set[str] = set()
-        self._unmade: list[dict[str, Any]] = []
-        self._owed = 0
-        self._broken = False
-
-    def __enter__(self) -> _Ledger:
-        return self
-
-    def made_before(self, prompts: list[VideoPrompt]) -> int:
-        """How many of `prompts` the manifest lists as made."""
-        from aveo3.sources import prompt_fields
-
-        made = {
-            json.dumps(fields["prompt"], sort_keys=True)
-            for fields in self._lines(MANIFEST)
-            if fields.get("status") == "succeeded" and "prompt" in fields
-        }
-        return sum(json.dumps(prompt_fields(prompt), sort_keys=True) in made for prompt in prompts) if made else 0
-
-    def add(self, clip: VideoClip) -> None:
-        from aveo3.sources import clip_fields, prompt_fields, retry_fields
-
-        line = json.dumps(clip_fields(clip), ensure_ascii=False) + "\n"
-        self._write(MANIFEST, line, "a")
-        self._seen.add(json.dumps(prompt_fields(clip.prompt), sort_keys=True))
-        self._owed += clip.may_be_paid
-        if not clip.succeeded and not clip.may_be_paid:
-            self._unmade.append(retry_fields(clip))
-
-    def __exit__(self, *_: object) -> None:
-        unmade = [*self._still_unmade(), *self._unmade]
-        if unmade:
-            self._write(FAILED, "".join(json.dumps(fields, ensure_ascii=False) + "\n" for fields in unmade), "w")
-        else:
-            with suppress(OSError):
-                (self._directory / FAILED).unlink()
-
-    def _still_unmade(self) -> Iterator[dict[str, Any]]:
-        """What earlier runs left unmade and this one did not take up."""
-        for fields in self._lines(FAILED):
-            sent = {key: value for key, value in fields.items() if not key.startswith("_")}
-            if json.dumps(sent, sort_keys=True) not in self._seen:
-                yield fields
-
-    def _lines(self, name: str) -> list[dict[str, Any]]:
-        """The objects of one of the two files; none if it is not there, or not ours."""
-        try:
-            lines = [json.loads(line) for line in (self._directory / name).read_text("utf-8").split("\n") if line]
-        except (OSError, ValueError):
-            return []
-        return [fields for fields in lines if isinstance(fields, dict)]
-
-    def _write(self, name: str, text: str, mode: str) -> None:
-        try:
-            with (self._directory / name).open(mode, encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            if not self._broken:
-                log.error("cannot write %s: %s", self._directory / name, error.strerror)
-            self._broken = True
-
-    @property
-    def hint(self) -> str:
-        """Where the prompts are that were not made, and those that may have been."""
-        unmade = f"; what was not made is in {self._directory / FAILED}" if self._unmade else ""
-        owed = f"; {self._owed} may be paid already and are in {MANIFEST} only" if self._owed else ""
-        return unmade + owed
 
 
 def _print_json(clip: VideoClip) -> bool:
@@ -303,27 +228,31 @@ def _print_estimate(prompts: list[VideoPrompt], settings: Settings) -> Exit:
 
     from aveo3.client import check_alive
     from aveo3.estimate import estimate
-    from aveo3.progress import duration
 
     check_alive(settings.model)
     shares = estimate(prompts, settings)
     console = Console()
-    total = 0.0
+    total = sum(share.cost_usd or 0.0 for share in shares)
     for share in shares:
-        rate = settings.rate(share.model)
-        cost = "unknown" if share.cost_usd is None else f"US$ {share.cost_usd:.2f}"
-        total += share.cost_usd or 0.0
-        console.print(
-            f"{share.model}: {share.clips} clips, {cost}, about {duration(share.seconds)} at {rate.limit} requests in "
-            f"{duration(rate.period)} (bound by {share.bound_by})",
-            highlight=False,
-        )
+        console.print(_what_it_takes(share, settings), highlight=False)
         for problem in share.problems:
             console.print(f"  would be rejected: {problem}", style="yellow", highlight=False, markup=False)
     if settings.budget is not None and total > settings.budget:
         console.print(f"the budget of US$ {settings.budget:g} ends it early: the rest is deferred", style="yellow")
     console.print("nothing was sent")
     return Exit.SOME_NOT if any(share.problems for share in shares) else Exit.ALL_MADE
+
+
+def _what_it_takes(share: Estimate, settings: Settings) -> str:
+    """One model's share of the batch in a line: clips, money, time, and what sets the time."""
+    from aveo3.progress import duration
+
+    rate = settings.rate(share.model)
+    cost = "at an unknown price" if share.cost_usd is None else f"US$ {share.cost_usd:.2f} at list price"
+    return (
+        f"{share.model}: {share.clips} clip{'s' * (share.clips != 1)}, {cost}, about {duration(share.seconds)} at "
+        f"{rate.limit} requests in {duration(rate.period)} (bound by {share.bound_by})"
+    )
 
 
 def _exit_code(stats: Stats) -> Exit:

@@ -1,0 +1,97 @@
+"""What the command line writes beside the videos: `manifest.jsonl`, all clips; `failed.jsonl`, what to run again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from aveo3.models import VideoClip, VideoPrompt
+from aveo3.sources import clip_fields, prompt_fields, retry_fields
+
+log = logging.getLogger(__name__)
+
+MANIFEST, FAILED = "manifest.jsonl", "failed.jsonl"
+
+
+class Manifest:
+    """`manifest.jsonl`, a line for each clip as it finishes, and `failed.jsonl`: what has not been made here yet.
+
+    What may be paid already stays out of the second, which is there to be run again. A disk that refuses costs lines
+    here, never clips.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._seen: set[str] = set()
+        self._unmade: list[dict[str, Any]] = []
+        self._owed = 0
+        self._broken = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def made_before(self, prompts: list[VideoPrompt]) -> int:
+        """How many of `prompts` the manifest lists as made."""
+        made = {
+            json.dumps(fields["prompt"], sort_keys=True)
+            for _, fields in self._lines(MANIFEST)
+            if fields.get("status") == "succeeded" and "prompt" in fields
+        }
+        return sum(json.dumps(prompt_fields(prompt), sort_keys=True) in made for prompt in prompts) if made else 0
+
+    def add(self, clip: VideoClip) -> None:
+        """Write a finished clip down."""
+        line = json.dumps(clip_fields(clip), ensure_ascii=False) + "\n"
+        self._write(MANIFEST, line, "a")
+        self._seen.add(json.dumps(prompt_fields(clip.prompt), sort_keys=True))
+        self._owed += clip.may_be_paid
+        if not clip.succeeded and not clip.may_be_paid:
+            self._unmade.append(retry_fields(clip))
+
+    def __exit__(self, *_: object) -> None:
+        lines = [*self._still_unmade(), *(json.dumps(fields, ensure_ascii=False) for fields in self._unmade)]
+        if lines:
+            self._write(FAILED, "".join(line + "\n" for line in lines), "w")
+        else:
+            with suppress(OSError):
+                (self._directory / FAILED).unlink()
+
+    def _still_unmade(self) -> Iterator[str]:
+        """The lines that earlier runs left and this one did not take up, or cannot read."""
+        for line, fields in self._lines(FAILED):
+            sent = {key: value for key, value in fields.items() if not key.startswith("_")}
+            if not sent or json.dumps(sent, sort_keys=True) not in self._seen:
+                yield line
+
+    def _lines(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The lines of one of the two files with what they hold: nothing, if they are not whole or not ours."""
+        try:
+            lines = (self._directory / name).read_text("utf-8").split("\n")
+        except (OSError, ValueError):
+            return
+        for line in filter(None, lines):
+            try:
+                fields = json.loads(line)
+            except ValueError:
+                fields = None
+            yield line, fields if isinstance(fields, dict) else {}
+
+    def _write(self, name: str, text: str, mode: str) -> None:
+        try:
+            with (self._directory / name).open(mode, encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            if not self._broken:
+                log.error("cannot write %s: %s", self._directory / name, error.strerror)
+            self._broken = True
+
+    @property
+    def hint(self) -> str:
+        """Where the prompts are that were not made, and those that may have been."""
+        unmade = f"; what was not made is in {self._directory / FAILED}" if self._unmade else ""
+        owed = f"; {self._owed} may be paid already and are in {MANIFEST} only" if self._owed else ""
+        return unmade + owed
