@@ -107,11 +107,13 @@ class VeoClient:
 
     async def __aexit__(self, *_: object) -> None:
         self._engine = None
-        for stream in list(self._streams):  # their connections are about to close
-            await stream.leave()
-        for lane in self._lanes.values():
-            lane.gate.close()
-        await self._stack.aclose()
+        try:
+            for stream in list(self._streams):  # their connections are about to close
+                await stream.leave()
+        finally:
+            for lane in self._lanes.values():
+                lane.gate.close()
+            await self._stack.aclose()
 
     async def generate(self, prompt: Prompt) -> VideoClip:
         """Generate the video of one prompt. Raises `ClipError`, with the clip attached, if there is none."""
@@ -124,8 +126,8 @@ class VeoClient:
         """Generate every clip that can be had; the clips come in the order of `prompts`.
 
         Whatever befalls one prompt is its clip's status and never disturbs its neighbours. Cancelling stops new
-        submits; operations that were running are named in the log and in `stats().may_be_paid`. Raises `UsageError` if
-         `prompts` is a single prompt, and whatever `prompts` itself raises.
+        submits; operations that were running are named in the log and in `stats().may_be_paid`. Raises `UsageError`
+        if `prompts` is a single prompt, and whatever `prompts` itself raises.
         """
         done: dict[int, VideoClip] = {}
         async with self.stream(prompts) as clips:

@@ -151,13 +151,13 @@ class Engine:
         except Exception as error:
             log.exception("submitting %r raised; counted as sent", job.prompt.text[:60])
             verdict = verdicts.uncertain(f"{type(error).__name__}: {error}")
-        job.operation = verdict.operation  # before anything else: from here on money may be owed
-        job.attempts += not verdict.unsent
-        lane.gate.settle(permit, verdict)
-        if verdict.kind is VerdictKind.ACCEPTED:
+        job.operation = verdict.operation
+        if verdict.kind is VerdictKind.ACCEPTED:  # told before anything else is done: from here on money may be owed
             log.info("accepted: %s", verdict.operation)
         elif verdict.kind in (VerdictKind.UNAVAILABLE, VerdictKind.UNCERTAIN):  # of others the gate tells, or the clip
             log.warning("%s: %r: %.200s", verdict.kind, job.prompt.text[:60], verdict.message)
+        job.attempts += not verdict.unsent
+        lane.gate.settle(permit, verdict)
         if verdict.kind is not VerdictKind.ACCEPTED:
             return self._not_accepted(job, permit, verdict)
         job.submitted_utc = sent_utc

@@ -13,7 +13,7 @@ import typer
 
 import aveo3.mock
 from aveo3.cli import app
-from aveo3.mock import MockOptions
+from aveo3.mock import FAULTS, MockOptions
 from aveo3.settings import describe
 
 README = Path(__file__).parent.parent / "README.md"
@@ -156,3 +156,15 @@ def test_the_readme_promises_the_exit_codes_and_statuses_there_are() -> None:
 
     assert [status for status in ClipStatus if f"| `{status}` |" not in TEXT] == []
     assert [code for code in Exit if not re.search(rf"\b{code:d}\s+\(", TEXT)] == []
+
+
+def test_the_mock_servers_tables_have_every_fault_and_every_option() -> None:
+    section = TEXT[TEXT.index("## The mock server") : TEXT.index("For tests of your own")]
+    assert [name for name in FAULTS if f"`{name}`" not in section] == []
+    command = typer.main.get_command(app).commands["mock-server"]  # type: ignore[attr-defined]
+    switches = [[*parameter.opts, *parameter.secondary_opts] for parameter in command.params]
+    assert [names for names in switches if not any(f"`{name}`" in section for name in names)] == []
+
+
+def test_the_number_of_faults_is_the_one_that_is_told() -> None:
+    assert f" {len(FAULTS)} faults" in TEXT

@@ -186,7 +186,8 @@ async def _run(client: VeoClient, prompts: list[VideoPrompt], *, as_json: bool, 
                         _report(clip, f"[{done}/{len(prompts)}]", console, live=live)
                     stats = veo.stats()
     if not quiet:
-        note = " (had it been real: nothing is billed in mock mode)" if client.settings.mock_mode else ""
+        mock = client.settings.backend_name() == "mock"
+        note = " (had it been real: nothing is billed in mock mode)" if mock else ""
         table = summary(stats, asyncio.get_running_loop().time() - started_at, note=note)
         out = console if as_json else Console()
         try:
