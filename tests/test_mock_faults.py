@@ -1,5 +1,6 @@
 """Each fault does what the table says, and on the side of the commit point that it says: the books are the witness."""
 
+import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
@@ -13,6 +14,8 @@ from aveo3.mock import FAULTS, Fault, Latency, MockOptions, MockServer
 from aveo3.mock.faults import Faults, Point
 
 MODEL = "/v1beta/models/veo-3.1-generate-preview"
+BUCKET = "/storage/v1/b/bucket/o"
+TOKEN = {"Authorization": "Bearer token"}
 
 
 class Caller:
@@ -32,6 +35,16 @@ class Caller:
     async def submit(self, **more: Any) -> tuple[int | str, Any]:
         body = {"instances": [{"prompt": "a boat"}], "parameters": {"durationSeconds": 4}}
         return await self.ask("POST", f"{MODEL}:predictLongRunning", json=body, **more)
+
+    async def stored(self) -> str:
+        """The path of a finished film in a bucket."""
+        model = "/v1/projects/p/locations/us-central1/publishers/google/models/veo-3.1-generate-001"
+        body = {"instances": [{"prompt": "a boat"}], "parameters": {"storageUri": "gs://bucket"}}
+        _, accepted = await self.ask("POST", f"{model}:predictLongRunning", json=body, headers=TOKEN)
+        named = {"operationName": json.loads(accepted)["name"]}
+        _, done = await self.ask("POST", f"{model}:fetchPredictOperation", json=named, headers=TOKEN)
+        uri: str = json.loads(done)["response"]["videos"][0]["gcsUri"]
+        return f"{BUCKET}/{uri.removeprefix('gs://bucket/').replace('/', '%2F')}"
 
     async def finished(self) -> tuple[str, dict[str, Any]]:
         """Submit and poll: the path of the operation and its last body. Latency is 0 in these tests."""
@@ -212,15 +225,15 @@ DOWNLOADS: dict[str, int | str] = {
 }
 
 
+@pytest.mark.parametrize("shelf", ["file", "bucket"])
 @pytest.mark.parametrize(("name", "expected"), DOWNLOADS.items())
-async def test_a_failed_download_can_be_repeated(name: str, expected: int | str) -> None:
+async def test_a_failed_download_can_be_repeated(name: str, expected: int | str, shelf: str) -> None:
     async with calling(f"{name}@1") as caller:
-        path = await caller.film()
-        status, body = await caller.ask(
-            "GET", path, headers={"Range": "bytes=0-"} if name == "download-no-range" else {}
-        )
+        path = await caller.film() if shelf == "file" else f"{await caller.stored()}?alt=media"
+        headers = TOKEN | ({"Range": "bytes=0-"} if name == "download-no-range" else {})
+        status, body = await caller.ask("GET", path, headers=headers)
         assert status == expected
-        again, film = await caller.ask("GET", path)
+        again, film = await caller.ask("GET", path, headers=TOKEN)
         assert again == 200
         assert film[4:8] == b"ftyp"
         books = caller.server.books
@@ -230,8 +243,49 @@ async def test_a_failed_download_can_be_repeated(name: str, expected: int | str)
         assert books.downloads_complete == (2 if name in ("download-slow", "download-no-range") else 1)
 
 
+async def test_who_goes_away_in_the_middle_of_a_download_is_no_error_of_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A client that is killed then is what one comes here to try out: it left a traceback in the server's log."""
+    async with calling("download-slow@1") as caller:
+        path = await caller.film()
+        async with caller._http.get(caller.server.url + path, headers=TOKEN) as response:
+            await response.content.readany()
+            response.close()
+        await asyncio.sleep(0.05)  # the ten pieces take a fifth of that
+        assert (await caller.ask("GET", path))[0] == 200
+        assert caller.server.books.downloads_complete == 1
+    assert caplog.records == []
+
+
+STORAGE: dict[str, tuple[int | str, str, str]] = {
+    "storage-503": (503, "backendError", "We encountered an internal error."),
+    "storage-403": (403, "forbidden", "The caller does not have storage.objects."),
+    "storage-404": (404, "notFound", ""),
+    "storage-drop": ("ServerDisconnectedError", "", ""),
+}
+
+
+@pytest.mark.parametrize("asked", ["GET bucket", "GET object", "DELETE object"])
+@pytest.mark.parametrize(("name", "expected"), STORAGE.items())
+async def test_a_bucket_that_cannot_be_asked_loses_nothing(
+    name: str, expected: tuple[int | str, str, str], asked: str
+) -> None:
+    async with calling(name) as caller:
+        method, _, what = asked.partition(" ")
+        film = await caller.stored()
+        status, body = await caller.ask(method, film if what == "object" else BUCKET, headers=TOKEN)
+        assert status == expected[0]
+        if body is not None:
+            error = json.loads(body)["error"]
+            assert (error["errors"][0]["reason"], error["message"].startswith(expected[2])) == (expected[1], True)
+        assert caller.server.books.faults[name] >= 1
+        caller.server.set_faults()
+        assert json.loads((await caller.ask("GET", film, headers=TOKEN))[1])["kind"] == "storage#object"
+
+
 def test_every_fault_has_a_test() -> None:
-    tested = {*BEFORE, *AFTER, *OUTCOMES, *POLLS, *DOWNLOADS, "redirect", "slow", "stuck"}
+    tested = {*BEFORE, *AFTER, *OUTCOMES, *POLLS, *DOWNLOADS, *STORAGE, "redirect", "slow", "stuck"}
     assert tested == set(FAULTS)
 
 

@@ -77,6 +77,7 @@ UNSUPPORTED = "isn't supported by this model. Please remove it or refer to the G
         ("vertex", {}, {"sampleCount": 1.5}, "The value type for `sampleCount` needs to be a number."),
         ("vertex", {}, {"seed": -1}, "The number value for `seed` is out of bound."),
         ("vertex", {}, {"storageUri": "b/out"}, "`storageUri` needs to be a Cloud Storage URI"),
+        ("vertex", {}, {"storageUri": "gs:///out"}, "`storageUri` needs to be a Cloud Storage URI"),
         ("vertex", {}, {"generateAudio": "no"}, "The value type for `generateAudio` needs to be a boolean."),
         ("vertex", {}, {"wat": 1}, f"`wat` {UNSUPPORTED}"),
         ("developer", {}, {"generateAudio": True}, f"`generateAudio` {UNSUPPORTED}"),

@@ -137,6 +137,41 @@ def file_gone(file: str) -> Answer:
     return error(403, "PERMISSION_DENIED", f"You do not have permission to access the File {file} or it may not exist.")
 
 
+# -- Cloud Storage, which has a shape of its own for errors --------------------------------------------------------
+
+
+def storage_error(code: int, reason: str, message: str, **more: str) -> Answer:
+    entry = {"message": message, "domain": "global", "reason": reason, **more}
+    return Answer(code, {"error": {"code": code, "message": message, "errors": [entry]}})
+
+
+def in_prose(answer: Answer) -> Answer:
+    """An error of Cloud Storage as it is told to whoever asks for an object's bytes: its message alone."""
+    return Answer(answer.status, answer.body["error"]["message"], {"Content-Type": "text/html; charset=UTF-8"})
+
+
+def storage_denied(permission: str, *, anonymous: bool = False) -> Answer:
+    words = (
+        f"{'Anonymous' if anonymous else 'The'} caller does not have {permission} access to the Google Cloud Storage "
+        f"{'bucket' if permission.endswith('.list') else 'object'}. Permission '{permission}' denied on resource (or "
+        "it may not exist)."
+    )
+    if anonymous:
+        return storage_error(401, "required", words, locationType="header", location="Authorization")
+    return storage_error(403, "forbidden", words)
+
+
+def no_bucket() -> Answer:
+    return storage_error(404, "notFound", "The specified bucket does not exist.")
+
+
+def no_object(bucket: str, name: str) -> Answer:
+    return storage_error(404, "notFound", f"No such object: {bucket}/{name}")
+
+
+STORAGE_UNAVAILABLE = storage_error(503, "backendError", "We encountered an internal error. Please try again.")
+
+
 # -- refusals ------------------------------------------------------------------------------------------------------
 
 _SPEND = (

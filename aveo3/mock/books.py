@@ -33,6 +33,7 @@ class Books:
     billed_seconds: int = 0
     billed_usd: float = 0.0
     polls: int = 0
+    storage_lists: int = 0
     downloads: int = 0
     downloads_complete: int = 0
     download_bytes: int = 0
@@ -92,6 +93,7 @@ class Books:
             "billed_seconds": self.billed_seconds,
             "billed_usd": round(self.billed_usd, 6),
             "polls": self.polls,
+            "storage_lists": self.storage_lists,
             "downloads": self.downloads,
             "downloads_complete": self.downloads_complete,
             "download_bytes": self.download_bytes,
@@ -109,6 +111,8 @@ class Books:
             f"{books['running']} still running, at most {books['peak_running']} at once",
             f"{books['polls']} polls, {books['downloads']} downloads, {books['download_bytes']:,} bytes",
         ]
+        if lists := books["storage_lists"]:
+            lines.append(f"{lists} listing{'s' if lists > 1 else ''} of buckets")
         if books["faults"]:
             lines.append("faults: " + ", ".join(f"{name} × {count}" for name, count in books["faults"].items()))
         if twice := self.prompts_accepted_twice:

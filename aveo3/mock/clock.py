@@ -36,6 +36,10 @@ class Clock:
         lead = self.now() * (1 - 1 / self.speed)
         return self._now_utc() + timedelta(seconds=lead)
 
+    def utc_at(self, instant: float) -> datetime:
+        """The calendar at an emulator instant that has passed."""
+        return self.utc() - timedelta(seconds=self.now() - instant)
+
     def client_seconds(self, duration: float) -> float:
         """How long `duration` emulator seconds take on the client's clock, rounded up to whole microseconds.
 

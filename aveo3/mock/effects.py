@@ -35,8 +35,9 @@ _STATUSES = {
     "download-500": answers.INTERNAL,
     "download-503": answers.UNAVAILABLE,
     "download-404": answers.not_found(),
+    "storage-503": answers.STORAGE_UNAVAILABLE,
 }
-_CUTS = frozenset({"drop-before", "drop-after", "poll-drop"})
+_CUTS = frozenset({"drop-before", "drop-after", "poll-drop", "storage-drop"})
 _SILENCES = frozenset({"timeout-before", "timeout-after", "poll-hang"})
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from aveo3.mock.answers import Answer, RefusalWriter, Refused, misleading_delay
 from aveo3.mock.books import Books
+from aveo3.mock.buckets import Buckets
 from aveo3.mock.clock import Clock, system_utc
 from aveo3.mock.faults import Fault, Faults, Point
 from aveo3.mock.films import Films, FilmSpec
@@ -50,7 +51,8 @@ class Emulator:
         self.books = Books(refresh=self.settle, quotas=self.quota_use)
         self.masks = Masks()
         self.recent = Recent()
-        self.operations = Operations(self.books.finish)
+        self.operations = Operations(self._ended)
+        self.buckets = Buckets()
         self.films = Films(options.films)
         self.closing = asyncio.Event()
 
@@ -61,6 +63,10 @@ class Emulator:
             self._take(self.to_come.popleft())
         self.operations.settle(now)
         return now
+
+    def _ended(self, operation: Operation) -> None:
+        self.books.finish(operation)
+        self.buckets.put(operation, self.clock.utc_at(operation.done_at))
 
     def _take(self, step: Step) -> None:
         self.change(**step.changes)

@@ -24,6 +24,7 @@ class Point(StrEnum):
     OUTCOME = "each accepted operation: how it ends"
     POLL = "each poll of an operation that exists"
     DOWNLOAD = "each request for a film's bytes"
+    STORAGE = "each request to Cloud Storage, except for a film's bytes"
 
 
 _TABLE = {
@@ -83,7 +84,7 @@ _TABLE = {
     Point.DOWNLOAD: {
         "download-500": "500 INTERNAL",
         "download-503": "503 UNAVAILABLE",
-        "download-403": "403, as for a file that has expired",
+        "download-403": "403, as for a file that has expired or may not be read",
         "download-404": "404",
         "download-drop": "the connection is cut halfway through",
         "download-stall": "half of the bytes, then silence for `hang` seconds",
@@ -91,6 +92,12 @@ _TABLE = {
         "download-length": "Content-Length promises 1000 bytes more than come",
         "download-cut": "half of the film, with a Content-Length that agrees: only the MP4 itself tells",
         "download-no-range": "Range is ignored: 200 with the whole film",
+    },
+    Point.STORAGE: {
+        "storage-503": "503 backendError",
+        "storage-403": "403 forbidden: the role is missing",
+        "storage-404": "404, as if nothing had been written there; the next request finds it",
+        "storage-drop": "the connection is cut without an answer",
     },
 }
 

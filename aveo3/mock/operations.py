@@ -69,6 +69,11 @@ class Operation:
     def billed_usd(self) -> float:
         return self.billed_seconds * self.order.usd_per_second
 
+    def gcs_uri(self, sample: int) -> str | None:
+        """Where Vertex puts a sample of it when it ends; None if it was not told a place."""
+        storage = self.order.storage_uri
+        return None if storage is None else f"{storage.rstrip('/')}/{self.digits}/sample_{sample}.mp4"
+
 
 @dataclass(frozen=True, slots=True)
 class File:

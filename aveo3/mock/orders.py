@@ -3,6 +3,7 @@
 Wordings marked (live) were pasted by users from the real API; the others say the same in its style.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,6 +35,7 @@ _MEDIA = {
     "vertex": frozenset({"bytesBase64Encoded", "mimeType", "gcsUri"}),
 }
 _PEOPLE = {"developer": ("allow_all", "allow_adult"), "vertex": ("allow_adult", "dont_allow", "disallow")}
+_BUCKET = re.compile("gs://[a-z0-9][a-z0-9._-]*(/|$)")
 _IMAGE_LIMIT = 20 * 2**20 * 4 // 3  # 20 MB, as base64
 _EXTENSION = 7  # seconds an extension adds
 _LONGEST = 148  # seconds
@@ -91,8 +93,8 @@ def read_order(body: Any, model: Model, extend: Extend) -> Order:
     if not isinstance(audio, bool):
         raise Refused(invalid("The value type for `generateAudio` needs to be a boolean."))
     storage = parameters.get("storageUri")
-    if storage is not None and not (isinstance(storage, str) and storage.startswith("gs://")):
-        raise Refused(invalid("`storageUri` needs to be a Cloud Storage URI that starts with gs://."))
+    if storage is not None and not (isinstance(storage, str) and _BUCKET.match(storage)):
+        raise Refused(invalid("`storageUri` needs to be a Cloud Storage URI that starts with gs:// and a bucket."))
 
     if surface == "developer" and seconds != 8:
         if resolution != "720p":

@@ -14,13 +14,14 @@ from aveo3.mock.answers import Refused
 from aveo3.mock.books import Books
 from aveo3.mock.clock import system_utc
 from aveo3.mock.downloads import FileWire
-from aveo3.mock.effects import respond
+from aveo3.mock.effects import cut, respond
 from aveo3.mock.emulator import Emulator
 from aveo3.mock.faults import Fault
 from aveo3.mock.options import MockOptions
 from aveo3.mock.rules import QuotaRule
 from aveo3.mock.scenario import Scenario
 from aveo3.mock.view import PATHS, Viewers
+from aveo3.mock.wire_storage import StorageWire
 from aveo3.mock.wire_veo import VeoWire
 
 BODY_LIMIT = 100 * 2**20
@@ -30,7 +31,7 @@ _LIMITS = frozenset({"rpm", "rpd", "concurrency", "spend"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # Another wire is one more class with `routes()`.
-_WIRES = (VeoWire, FileWire)
+_WIRES = (VeoWire, FileWire, StorageWire)
 
 
 def create_app(
@@ -86,6 +87,8 @@ async def _as_google(request: web.Request, handler: _Handler) -> web.StreamRespo
         response = respond(answers.invalid(f"Request payload size exceeds the limit: {BODY_LIMIT} bytes."))
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         response = respond(answers.not_found(f"The requested URL {request.path} was not found on this server."))
+    except ConnectionResetError:  # who asked has gone away, or was killed, in the middle of the answer
+        return cut(request)
     await emulator.travel()
     return response
 

@@ -164,9 +164,9 @@ class VeoWire:
         return {"response": {**response, **({"videos": videos} if videos else {}), **_filtered(operation)}}
 
     async def _vertex_video(self, operation: Operation, sample: int) -> dict[str, str]:
-        storage = operation.order.storage_uri
-        if storage is not None:
-            return {"gcsUri": f"{storage.rstrip('/')}/{operation.digits}/sample_{sample}.mp4", "mimeType": "video/mp4"}
+        uri = operation.gcs_uri(sample)
+        if uri is not None:
+            return {"gcsUri": uri, "mimeType": "video/mp4"}
         film = await self.emulator.film(operation, sample)
         operation.fetched = True
         return {"bytesBase64Encoded": base64.b64encode(film).decode(), "mimeType": "video/mp4"}
