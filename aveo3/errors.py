@@ -2,6 +2,7 @@
 
     AveoError
     ├─ UsageError (ValueError)    fix the call or the settings; nothing was sent
+    │  └─ JournalError            the journal cannot be used: its file, another process, the disk; the message says
     ├─ ClipError                  `generate` made no video; `.clip` says why and what is owed
     ├─ GateClosed                 the lane takes no submits now; `.retry_at_utc` says when, or None for never
     └─ FetchError                 the video exists and is paid, but is not on disk
@@ -24,6 +25,10 @@ class AveoError(Exception):
 
 class UsageError(AveoError, ValueError):
     """The call or the settings cannot work as they are. Nothing was sent."""
+
+
+class JournalError(UsageError):
+    """The journal cannot be opened, read or written. What it could not note beforehand was not sent."""
 
 
 class ClipError(AveoError):
@@ -50,10 +55,12 @@ class GateClosed(AveoError):
 class FetchError(AveoError):
     """A finished, paid video could not be brought to disk.
 
-    `final` says that trying again is pointless; `disk`, that it is this machine's disk that refuses.
+    `final` says that trying again at once is pointless; `disk`, that it is this machine's disk that refuses; `gone`,
+    that Google does not have the video (any more).
     """
 
-    def __init__(self, message: str, *, final: bool = False, disk: bool = False) -> None:
+    def __init__(self, message: str, *, final: bool = False, disk: bool = False, gone: bool = False) -> None:
         super().__init__(message)
-        self.final = final
+        self.final = final or gone
         self.disk = disk
+        self.gone = gone

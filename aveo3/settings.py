@@ -23,6 +23,7 @@ from aveo3.errors import UsageError
 BackendName = Literal["vertex", "gemini", "mock"]
 PREFIX = "VEO3_"
 ENV_FILE = Path(".env")
+JOURNAL = Path(".aveo3", "journal.db")
 DEFAULT_REQUESTS_PER_MINUTE = 10
 
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
@@ -96,8 +97,21 @@ class Settings(BaseSettings):
         default="v1", pattern=r"^v\d\w*$", description="version in every call's path, such as v1 or v1beta1"
     )
     output_dir: Path = Field(default=Path("clips"), description="directory the videos are written to")
+    journal: Path | Literal["auto"] | None = Field(
+        default="auto",
+        description="file that remembers every job; auto: .aveo3/journal.db in the output directory; `none`: nothing "
+        "is remembered, and the same prompts are sent, and paid, again",
+    )
     output_gcs_uri: str | None = Field(
-        default=None, pattern=r"^gs://.+", description="gs:// prefix; Google then writes the videos there"
+        default=None,
+        pattern=r"^gs://.+",
+        description="gs:// prefix; Google then writes the videos there, and they are fetched from there",
+    )
+    keep_remote: bool = Field(default=False, description="leave videos that are in a gs:// bucket there")
+    storage_url: str = Field(
+        default="https://storage.googleapis.com",
+        validation_alias=AliasChoices("VEO3_STORAGE_URL", "STORAGE_EMULATOR_HOST"),
+        description="address of Cloud Storage, or of an emulator",
     )
     request_timeout: Seconds = Field(default=120, gt=0, description="seconds any one call to Google may take")
     operation_timeout: Seconds = Field(default=3600, gt=0, description="seconds a running operation is looked at")
@@ -144,12 +158,17 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise UsageError(_explain(error, values)) from None
 
-    @field_validator("output_dir", "credentials_file")
+    @field_validator("output_dir", "journal", "credentials_file")
     @classmethod
-    def _home(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser()  # no shell has read a .env
+    def _home(cls, path: Path | str | None) -> Path | str | None:
+        return path.expanduser() if isinstance(path, Path) else path  # no shell has read a .env
 
-    @field_validator("base_url")
+    @field_validator("storage_url", mode="before")
+    @classmethod
+    def _with_scheme(cls, url: Any) -> Any:
+        return f"http://{url}" if isinstance(url, str) and "://" not in url else url  # emulators are named host:port
+
+    @field_validator("base_url", "storage_url")
     @classmethod
     def _plain_address(cls, url: str | None) -> str | None:
         if url is None:
@@ -178,6 +197,11 @@ class Settings(BaseSettings):
             period = max(period, 60 / per_minute)  # the usual quota makes no whole request in less
             limit = max(1, int(per_minute * period / 60))
         return Rate(limit, period, min(self.burst or limit, limit))
+
+    @property
+    def journal_path(self) -> Path | None:
+        """Where the journal is; None for a run without one."""
+        return self.output_dir / JOURNAL if self.journal == "auto" else self.journal
 
     def backend_name(self) -> BackendName:
         """Which backend these settings choose. Raises `UsageError` naming the three ways if none is possible."""
@@ -254,6 +278,8 @@ def _allowed(field: FieldInfo) -> str:
         if (bound := getattr(rule, word, None)) is not None
     ]
     kinds = [kind for kind in (get_args(field.annotation) or (field.annotation,)) if kind is not type(None)]
+    if Path in kinds:
+        return ""
     if bool in kinds:
         return "true or false"
     if any(isinstance(kind, str) or get_args(kind) for kind in kinds):

@@ -33,6 +33,10 @@ BY_EVERY_WAY: list[tuple[str, str, str, Any]] = [
     ("VEO3_BASE_URL", "base_url", "http://127.0.0.1:8089/", "http://127.0.0.1:8089"),
     ("VEO3_API_VERSION", "api_version", "v1beta1", "v1beta1"),
     ("VEO3_OUTPUT_DIR", "output_dir", "/tmp/films", Path("/tmp/films")),
+    ("VEO3_JOURNAL", "journal", "runs/journal.db", Path("runs/journal.db")),
+    ("VEO3_KEEP_REMOTE", "keep_remote", "true", True),
+    ("VEO3_STORAGE_URL", "storage_url", "http://127.0.0.1:8787", "http://127.0.0.1:8787"),
+    ("STORAGE_EMULATOR_HOST", "storage_url", "localhost:4443", "http://localhost:4443"),
     ("VEO3_OUTPUT_GCS_URI", "output_gcs_uri", "gs://bucket/out/", "gs://bucket/out/"),
     ("VEO3_REQUEST_TIMEOUT", "request_timeout", "40", 40),
     ("VEO3_OPERATION_TIMEOUT", "operation_timeout", "600", 600),
@@ -71,7 +75,10 @@ DEFAULTS = {
     "base_url": None,
     "api_version": "v1",
     "output_dir": Path("clips"),
+    "journal": "auto",
     "output_gcs_uri": None,
+    "keep_remote": False,
+    "storage_url": "https://storage.googleapis.com",
     "request_timeout": 120,
     "operation_timeout": 3600,
     "resend_503": True,
@@ -417,6 +424,17 @@ def test_the_rate_is_what_was_set_or_the_models_usual_quota(values: dict[str, An
 def test_a_short_period_does_not_raise_the_models_usual_quota() -> None:
     """10 a minute are one in six seconds; asked for a period of one second, it must not become one a second."""
     assert Settings(rate_period=1).rate("unheard-of") == Rate(1, 6, 1)
+
+
+# ---- where the journal is --------------------------------------------------------------------------------------------
+
+
+def test_the_journal_lies_beside_the_videos_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings(output_dir="films").journal_path == Path("films/.aveo3/journal.db")
+    assert Settings(journal="elsewhere.db").journal_path == Path("elsewhere.db")
+    assert Settings(journal=None).journal_path is None
+    monkeypatch.setenv("VEO3_JOURNAL", "none")
+    assert Settings().journal_path is None
 
 
 # ---- what people see -------------------------------------------------------------------------------------------------

@@ -302,7 +302,9 @@ def test_an_ended_operation_is_forgotten_and_an_unknown_one_is_gone() -> None:
 def test_it_asks_for_no_headers_and_closes_quietly() -> None:
     async def main() -> None:
         backend = ScriptedBackend()
-        assert backend.download_headers("https://example.org/film.mp4") == {}
+        assert await backend.locate("https://example.org/film.mp4") == ("https://example.org/film.mp4", {})
+        assert await backend.locate("gs://bucket/film.mp4") is None
+        assert await backend.find("gs://bucket/") == ()
         await backend.aclose()
 
     scripted(main)

@@ -25,9 +25,9 @@ import pytest
 from google.auth.exceptions import RefreshError, TransportError
 from google.genai import errors
 
-from aveo3 import Media, Settings, UsageError, VeoClient, VideoPrompt
+from aveo3 import FetchError, Media, Settings, UsageError, VeoClient, VideoPrompt, fetch
 from aveo3.backends import vertex
-from aveo3.backends.base import Failure, Finished, LookError, OperationGone, Running
+from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Running, Video
 from aveo3.backends.vertex import VertexBackend
 from aveo3.models import ClipStatus
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
@@ -461,16 +461,94 @@ LOOKS: dict[str, tuple[Act, Any]] = {
 
 
 @pytest.mark.parametrize("case", LOOKS)
-async def test_a_look_tells_how_the_operation_stands(case: str) -> None:
+async def test_a_look_tells_how_the_operation_stands(case: str, tmp_path: Path) -> None:
     act, expected = LOOKS[case]
-    async with serving(act) as wire, opened(wire.url) as backend:
+    async with serving(act) as wire, opened(wire.url, output_dir=tmp_path) as backend:
         seen = await backend.look(OPERATION)
     if isinstance(seen, Finished):
-        assert ([(v.data, v.uri) for v in seen.videos], seen.filtered, seen.filter_reasons) == expected
+        made = [(v.file.read_bytes() if v.file else v.data, v.uri) for v in seen.videos]
+        assert (made, seen.filtered, seen.filter_reasons) == expected
+        drop_all(seen)
     else:
         assert seen == expected
     [request] = wire.requests
     assert (request.method, request.json) == ("POST", {"operationName": OPERATION})
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def drop_all(seen: Look) -> None:
+    assert isinstance(seen, Finished)
+    for video in seen.videos:
+        if video.file:
+            fetch.drop(video.file)
+
+
+async def test_inline_videos_are_in_files_of_the_output_directory(tmp_path: Path) -> None:
+    films = [MP4 + bytes([n]) * 700_000 for n in range(3)]
+    videos = [{"bytesBase64Encoded": b64(film), "mimeType": "video/mp4"} for film in films]
+    clips = tmp_path / "to" / "come"
+    act = done({"videos": videos, "raiMediaFilteredCount": 1})
+    async with serving(act) as wire, opened(wire.url, output_dir=clips) as backend:
+        seen = await backend.look(OPERATION)
+        again = await backend.look(OPERATION)  # free to repeat: each look's files are its own
+    assert isinstance(seen, Finished)
+    assert isinstance(again, Finished)
+    assert seen.filtered == 1
+    assert [(v.data, v.uri) for v in (*seen.videos, *again.videos)] == [(None, None)] * 6
+    files = [video.file for video in (*seen.videos, *again.videos)]
+    assert [file.read_bytes() for file in files if file] == films * 2
+    assert names(clips) == sorted(file.name for file in files if file)
+    drop_all(seen)
+    drop_all(again)
+    assert names(clips) == []
+
+
+async def test_a_video_inline_and_in_a_bucket_is_both(tmp_path: Path) -> None:
+    video = {"gcsUri": "gs://b/1.mp4", "bytesBase64Encoded": b64(MP4), "mimeType": "video/mp4"}
+    async with serving(done({"videos": [video]})) as wire, opened(wire.url, output_dir=tmp_path) as backend:
+        seen = await backend.look(OPERATION)
+    assert isinstance(seen, Finished)
+    [made] = seen.videos
+    assert (made.data, made.uri, made.file and made.file.read_bytes()) == (None, "gs://b/1.mp4", MP4)
+    drop_all(seen)
+
+
+async def test_no_server_can_pass_off_a_file_of_ours_for_a_video(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("mine")
+    uri = (tmp_path / "secret").as_uri()
+    async with serving(done({"videos": [{"gcsUri": uri}]})) as wire, opened(wire.url) as backend:
+        seen = await backend.look(OPERATION)
+    assert seen == Finished((Video(uri=uri),))
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"videos": [{"bytesBase64Encoded": b64(MP4)}, {"bytesBase64Encoded": "?"}]},
+        {"videos": [{"bytesBase64Encoded": b64(MP4)}, {"bytesBase64Encoded": 7}]},
+        {"videos": [{"bytesBase64Encoded": b64(MP4)}], "raiMediaFilteredCount": "many"},
+    ],
+    ids=["not base64", "not text", "not what the SDK expects"],
+)
+async def test_a_look_that_fails_after_a_video_leaves_no_file(response: dict[str, Any], tmp_path: Path) -> None:
+    async with serving(done(response)) as wire, opened(wire.url, output_dir=tmp_path) as backend:
+        with pytest.raises(LookError):
+            await backend.look(OPERATION)
+    assert names(tmp_path) == []
+
+
+async def test_a_disk_that_takes_no_video_is_not_taken_for_a_look_to_be_repeated(tmp_path: Path) -> None:
+    (tmp_path / "clips").write_text("not a directory")
+    act = LOOKS["one video"][0]
+    async with serving(act) as wire, opened(wire.url, output_dir=tmp_path / "clips") as backend:
+        with pytest.raises(
+            FetchError, match=r"^cannot write .*clips: File exists\. The video is made and paid"
+        ) as failed:
+            await backend.look(OPERATION)
+    assert (failed.value.disk, failed.value.final) == (True, True)
 
 
 async def test_an_operation_that_google_does_not_know_is_gone() -> None:
@@ -814,19 +892,19 @@ async def test_the_token_appears_nowhere(caplog: pytest.LogCaptureFixture, tmp_p
         ("http://storage.googleapis.com/b/film.mp4", False),
         ("http://127.0.0.1.evil.net:8787/film.mp4", False),
         ("https://127.0.0.2/film.mp4", False),
-        ("gs://bucket/film.mp4", False),
         ("film.mp4", False),
         ("", False),
     ],
 )
 async def test_the_key_goes_to_google_and_to_the_configured_address_only(uri: str, gets_key: bool) -> None:
     async with opened("http://127.0.0.1:8787") as backend:
-        assert backend.download_headers(uri) == ({"x-goog-api-key": KEY} if gets_key else {})
+        assert await backend.locate(uri) == (uri, {"x-goog-api-key": KEY} if gets_key else {})
 
 
 async def test_without_a_configured_address_a_uri_without_host_gets_no_key() -> None:
     backend = await VertexBackend.open(settings(api_key=KEY))
-    assert backend.download_headers("/film.mp4") == backend.download_headers("file:///film.mp4") == {}
+    for uri in ("/film.mp4", "file:///film.mp4"):
+        assert await backend.locate(uri) == (uri, {})
     await backend.aclose()
 
 
@@ -905,8 +983,11 @@ def test_the_table_above_leaves_no_field_of_a_prompt_out() -> None:
 
 
 async def test_the_bucket_for_the_videos_goes_along() -> None:
-    _, [request] = await submitted(api_key=KEY, output_gcs_uri="gs://b/out/")
-    assert request.json["parameters"] == {"sampleCount": 1, "storageUri": "gs://b/out/"}
+    async with serving(NAMED) as wire:
+        backend = await VertexBackend.open(settings(base_url=wire.url, api_key=KEY))
+        await backend.submit(VideoPrompt(text="a boat"), MODEL, output_uri="gs://b/out/")
+        await backend.aclose()
+    assert wire.requests[0].json["parameters"] == {"sampleCount": 1, "storageUri": "gs://b/out/"}
 
 
 @pytest.mark.parametrize(
@@ -934,9 +1015,9 @@ async def test_an_image_that_vanishes_after_it_was_queued_is_a_rejected_clip(tmp
     image.write_bytes(PNG)
 
     class Vanishing(VertexBackend):
-        async def submit(self, prompt: VideoPrompt, model: str) -> Verdict:
+        async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
             image.unlink()
-            return await super().submit(prompt, model)
+            return await super().submit(prompt, model, output_uri=output_uri)
 
     async with serving(NAMED) as wire:
         chosen = settings(base_url=wire.url, api_key=KEY)

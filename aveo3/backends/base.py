@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from aveo3.errors import AveoError
@@ -12,10 +14,12 @@ from aveo3.verdicts import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """One finished video: its bytes, or where they are (`gs://` or `https://`)."""
+    """One finished video: its bytes, or where they are: at an address (`gs://` or `https://`), or in a temporary file,
+    which is the caller's from now on (`fetch.keep` or `fetch.drop`)."""
 
     data: bytes | None = None
     uri: str | None = None
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +60,26 @@ class OperationGone(AveoError):
 class Backend(Protocol):
     """One Google surface with its credentials."""
 
-    async def submit(self, prompt: VideoPrompt, model: str) -> Verdict:
-        """Send one request, once. Every answer, and every lack of one, comes back as a verdict; nothing is raised."""
+    async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
+        """Send one request, once. Every answer, and every lack of one, comes back as a verdict; nothing is raised.
+
+        `output_uri` is the gs:// prefix that the videos are to be written to, None to have them with the answer.
+        """
         ...
 
     async def look(self, operation: str) -> Look:
         """How the operation stands. Raises `LookError` if this look failed, `OperationGone` if it is unknown."""
         ...
 
-    def download_headers(self, uri: str) -> dict[str, str]:
-        """The headers that fetch `uri`, credentials included."""
+    async def find(self, output_uri: str) -> Sequence[Video]:
+        """The videos that stand under a gs:// prefix by now. Raises `LookError` if that cannot be told."""
+        ...
+
+    async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
+        """Where to fetch `uri` from, and the headers that fetch it, credentials included; None if it is to stay there.
+
+        Raises `LookError` if no credentials can be had for it now.
+        """
         ...
 
     async def aclose(self) -> None:

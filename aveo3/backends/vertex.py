@@ -25,10 +25,14 @@ from google.oauth2.credentials import Credentials as TokenCredentials
 
 from aveo3 import verdicts
 from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Running, Video
-from aveo3.errors import UsageError
+from aveo3.backends.inline import Spill, SpillingResponse
+from aveo3.errors import FetchError, UsageError
+from aveo3.storage import Storage
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from google.auth.credentials import Credentials
 
     from aveo3.models import Media, VideoPrompt
@@ -48,10 +52,13 @@ _headers_left: ContextVar[list[bool]] = ContextVar("headers_left")
 class VertexBackend:
     """`Backend` for Veo on Vertex AI. Make it with `open()`."""
 
-    def __init__(self, client: genai.Client, session: aiohttp.ClientSession, settings: Settings) -> None:
+    def __init__(
+        self, client: genai.Client, session: aiohttp.ClientSession, settings: Settings, storage: Storage | None = None
+    ) -> None:
         self._client = client
         self._session = session
         self._settings = settings
+        self._storage = storage
 
     @classmethod
     async def open(cls, settings: Settings) -> VertexBackend:
@@ -65,6 +72,7 @@ class VertexBackend:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
             trust_env=not _on_this_machine(settings.base_url),  # proxies are for what is far away
             trace_configs=[_note_when_headers_leave()],
+            response_class=SpillingResponse,
         )
         client = genai.Client(
             vertexai=True,
@@ -78,12 +86,18 @@ class VertexBackend:
                 async_client_args={"allow_redirects": False},  # 307 and 308 would send the paid body again
             ),
         )
-        return cls(client, session, settings)
+        try:
+            storage = await asyncio.to_thread(_storage, settings, who.get("credentials"), session)
+        except UsageError:
+            await session.close()
+            raise
+        return cls(client, session, settings, storage)
 
-    async def submit(self, prompt: VideoPrompt, model: str) -> Verdict:
+    async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """See `Backend.submit`."""
         try:
-            source, config = await asyncio.to_thread(self._request, prompt) if prompt.media else self._request(prompt)
+            request = asyncio.to_thread(self._request, prompt, output_uri) if prompt.media else None
+            source, config = await request if request is not None else self._request(prompt, output_uri)
         except (OSError, ValueError) as error:
             return Verdict(VerdictKind.REJECTED, f"the prompt cannot be sent: {error}", unsent=True)
         left: list[bool] = []
@@ -99,7 +113,9 @@ class VertexBackend:
         finally:
             _headers_left.reset(token)
 
-    def _request(self, prompt: VideoPrompt) -> tuple[types.GenerateVideosSource, types.GenerateVideosConfig]:
+    def _request(
+        self, prompt: VideoPrompt, output_uri: str | None
+    ) -> tuple[types.GenerateVideosSource, types.GenerateVideosConfig]:
         """What the SDK is to send for `prompt`. Reads its media from disk; parameters left open are not sent."""
         source = types.GenerateVideosSource(
             prompt=prompt.text or None,
@@ -123,12 +139,16 @@ class VertexBackend:
                 for media in prompt.reference_images
             ]
             or None,
-            output_gcs_uri=self._settings.output_gcs_uri,
+            output_gcs_uri=output_uri,
         )
         return source, config
 
     async def look(self, operation: str) -> Look:
-        """See `Backend.look`."""
+        """See `Backend.look`. Inline videos go to files in the output directory: `FetchError` if that refuses them."""
+        with Spill(self._settings.output_dir) as spill:
+            return await self._look(operation, spill)
+
+    async def _look(self, operation: str, spill: Spill) -> Look:
         try:
             seen = await self._client.aio.operations.get(
                 types.GenerateVideosOperation.model_validate({"name": operation})
@@ -137,6 +157,8 @@ class VertexBackend:
             if error.code == 404:
                 raise OperationGone(self._without_key(f"Google does not know {operation}: {error.message}")) from error
             raise LookError(self._without_key(f"looking at {operation}: HTTP {error.code}: {error.message}")) from error
+        except FetchError:
+            raise
         except Exception as error:  # transport errors are not wrapped by the SDK, and a look is free to repeat
             raise LookError(self._without_key(f"looking at {operation}: {type(error).__name__}: {error}")) from error
         if not seen.done:
@@ -149,13 +171,28 @@ class VertexBackend:
             return Finished()
         videos = (made.video for made in response.generated_videos or () if made.video)
         return Finished(
-            videos=tuple(Video(v.video_bytes, v.uri) for v in videos if v.video_bytes or v.uri),
+            videos=tuple(_made(v, spill) for v in videos if v.video_bytes or v.uri),
             filtered=response.rai_media_filtered_count or 0,
             filter_reasons=tuple(response.rai_media_filtered_reasons or ()),
         )
 
-    def download_headers(self, uri: str) -> dict[str, str]:
-        """See `Backend.download_headers`. The key goes to Google and to the configured address, nowhere else."""
+    async def find(self, output_uri: str) -> Sequence[Video]:
+        """See `Backend.find`."""
+        if self._storage is None:
+            raise LookError(f"{output_uri}: {_NO_STORAGE}")
+        return [Video(uri=uri) for uri in await self._storage.list(output_uri)]
+
+    async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
+        """See `Backend.locate`. The key goes to Google and to the configured address, nowhere else."""
+        if not uri.startswith("gs://"):
+            return uri, self._key_for(uri)
+        if self._settings.keep_remote:
+            return None
+        if self._storage is None:
+            raise LookError(f"{uri}: {_NO_STORAGE}")
+        return await self._storage.place(uri)
+
+    def _key_for(self, uri: str) -> dict[str, str]:
         to = urlsplit(uri)
         host = to.hostname or ""
         ours = urlsplit(self._settings.base_url or "").hostname
@@ -172,7 +209,35 @@ class VertexBackend:
     async def aclose(self) -> None:
         """See `Backend.aclose`."""
         await self._client.aio.aclose()
+        if self._storage is not None:
+            await self._storage.aclose()
         await self._session.close()
+
+
+_NO_STORAGE = (
+    "Cloud Storage cannot be read: it needs pip install 'aveo3[gcs]', and a login or service account (an API key "
+    "opens no bucket)"
+)
+
+
+def _storage(settings: Settings, login: Credentials | None, session: aiohttp.ClientSession) -> Storage | None:
+    """What reads the bucket that the videos are written to; None if none is, or they are to stay there unread.
+
+    Raises `UsageError` if they are to be fetched and could not be: before they are paid.
+    """
+    if settings.output_gcs_uri is None:
+        return None
+    try:
+        if login is None:
+            login = _nobody() if _on_this_machine(settings.storage_url) else _load(settings)
+        return Storage(login, session, settings.storage_url)
+    except (DefaultCredentialsError, OSError, UsageError) as error:
+        if settings.keep_remote:
+            return None
+        raise UsageError(
+            f"VEO3_OUTPUT_GCS_URI={settings.output_gcs_uri}: the videos could not be fetched from there: {error} Set "
+            "VEO3_KEEP_REMOTE=true to leave them there."
+        ) from error
 
 
 def _on_this_machine(url: str | None) -> bool:
@@ -258,6 +323,11 @@ def _retry_after(error: errors.APIError) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return None
+
+
+def _made(video: types.Video, spill: Spill) -> Video:
+    file = spill.take(video.video_bytes)
+    return Video(None if file else video.video_bytes, video.uri, file)
 
 
 def _image(media: Media) -> types.Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from inspect import isawaitable
 
 from aveo3 import verdicts
@@ -14,8 +14,8 @@ from aveo3.verdicts import Verdict, VerdictKind
 
 Answer = Callable[[VideoPrompt], Verdict | Awaitable[Verdict]]
 
-FILM = b"\x00\x00\x00\x10ftypisom\x00\x00\x00\x00\x00\x00\x00\x08mdat"
-"""The smallest bytes that pass for an MP4."""
+FILM = b"\x00\x00\x00\x10ftypisom\x00\x00\x00\x00\x00\x00\x00\x08moov\x00\x00\x00\x00mdat"
+"""The smallest bytes that pass for an MP4. Bytes added at its end make it another: its last box reaches that far."""
 
 
 class ScriptedBackend:
@@ -47,7 +47,7 @@ class ScriptedBackend:
         """Accepted submits by the prompt's text: more than one is a clip paid twice."""
         self.looks = 0
 
-    async def submit(self, prompt: VideoPrompt, model: str) -> Verdict:
+    async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """The next verdict of the script."""
         loop = asyncio.get_running_loop()
         self.submits.append((loop.time(), prompt.text))
@@ -78,9 +78,13 @@ class ScriptedBackend:
         del self._operations[operation]
         return self._ending(prompt)
 
-    def download_headers(self, uri: str) -> dict[str, str]:
+    async def find(self, output_uri: str) -> Sequence[Video]:
         """None."""
-        return {}
+        return ()
+
+    async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
+        """What is in a bucket stays there; everything else is where it says, for anybody."""
+        return None if uri.startswith("gs://") else (uri, {})
 
     async def aclose(self) -> None:
         """Nothing to close."""

@@ -1,0 +1,253 @@
+"""Videos that come as base64 in the JSON of an answer, decoded into temporary files while they arrive.
+
+The SDK would hold tens of megabytes three to four times over, and stop everything else while it decodes them. Now it
+sees the answer with a short mark in place of each video, and hands us the mark.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import re
+import secrets
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+
+from aveo3 import parts
+from aveo3.parts import Part
+
+KEY = b"bytesBase64Encoded"
+PIECE = 1 << 17
+"""Bytes of an answer that are worth a thread; less is done at once."""
+
+_QUOTE, _BACKSLASH = b'"', b"\\"
+_SPECIAL = re.compile(rb'["\\]')
+_NOT_SPACE = re.compile(rb"[^ \t\r\n]")
+_HALF_ESCAPE = re.compile(rb"\\(u[0-9a-fA-F]{0,3})?\Z")
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+_one_at_a_time = threading.Lock()
+"""Decoding does not let go of the interpreter: each further thread at it would only keep the loop waiting longer."""
+
+_current: ContextVar[Spill] = ContextVar("spill")
+
+
+class Spill:
+    """Within `with`, inline videos of the answers that this task reads go to files in `directory`.
+
+    On leaving, those that were not taken are removed. Reading such an answer raises `FetchError` if the disk refuses,
+    ValueError if a video is not base64.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._made: dict[bytes, Part] = {}
+        self._over = False
+        self._turn = threading.Lock()
+
+    def __enter__(self) -> Spill:
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        _current.reset(self._token)
+        with (
+            self._turn
+        ):  # a thread may be writing still if we were cancelled; what comes to its turn later does nothing
+            self._over = True
+            for part in self._made.values():
+                part.discard()
+            self._made.clear()
+
+    def take(self, data: bytes | None) -> Path | None:
+        """The file of the video that `data` is the mark of, from now on the caller's; None if it is no mark."""
+        part = self._made.pop(data, None) if data is not None else None
+        return None if part is None else parts.hand_on(part)
+
+    def open(self) -> tuple[bytes, Part]:
+        """A new file, and its mark. The mark cannot be guessed: no server can pass off a video for another."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        mark = secrets.token_bytes(24)
+        part = self._made[mark] = parts.loose(self._directory)
+        return mark, part
+
+    def feed(self, sieve: Sieve, data: bytes) -> None:
+        """Let `data` through `sieve`, in any thread, unless all is over."""
+        with self._turn:
+            if self._over:
+                return
+            try:
+                sieve.feed(data)
+            except OSError as error:
+                raise parts.refused(self._directory, error) from error
+
+
+class Sieve:
+    """Lets a JSON text through as it is, piece by piece, save the videos: their bytes go to the files of `spill`.
+
+    Follows the text just far enough to tell a member's name from the same words within a string. What is not JSON
+    passes unchanged, or is no JSON afterwards either.
+    """
+
+    def __init__(self, spill: Spill) -> None:
+        self.text = bytearray()
+        self._spill = spill
+        self._state: Callable[[bytes, int], int] = self._between_strings
+        self._string = bytearray()  # the beginning of the string that we are in, as far as it may be KEY
+        self._escaped = False
+        self._awaited = b""
+        self._video: tuple[bytes, Part] | None = None
+        self._rest = b""  # of the video, what is not enough to go on with: half an escape, …
+        self._odd = b""  # … or less than four base64 digits
+        self._padded = False
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece. Raises ValueError if a video is not base64, OSError from the disk."""
+        at = 0
+        while at < len(data):
+            at = self._state(data, at)
+
+    # Each state takes what is its own from `data` at `at`, and returns where the next begins.
+
+    def _between_strings(self, data: bytes, at: int) -> int:
+        end = data.find(_QUOTE, at) + 1
+        if not end:
+            self.text += data[at:]
+            return len(data)
+        self.text += data[at:end]
+        self._string.clear()
+        self._state = self._in_string
+        return end
+
+    def _in_string(self, data: bytes, at: int) -> int:
+        if self._escaped:
+            self._escaped = False
+            return self._through(data, at, at + 1)
+        special = _SPECIAL.search(data, at)
+        if special is None:
+            return self._through(data, at, len(data))
+        self._through(data, at, special.start())
+        if special[0] == _BACKSLASH:
+            self._escaped = True
+            return self._through(data, special.start(), special.end())
+        self.text += _QUOTE
+        self._await(b":") if self._string == KEY else self._let_go()
+        return special.end()
+
+    def _through(self, data: bytes, at: int, end: int) -> int:
+        self.text += data[at:end]
+        self._string += data[at : min(end, at + len(KEY) + 1 - len(self._string))]
+        return end
+
+    def _after_key(self, data: bytes, at: int) -> int:
+        """KEY was a string; it is a name if a colon follows, and what it names is a video if a quote follows that."""
+        found = _NOT_SPACE.search(data, at)
+        end = found.start() if found else len(data)
+        self.text += data[at:end]
+        if found is None:
+            return end
+        if found[0] != self._awaited:
+            self._let_go()
+            return end
+        self.text += found[0]
+        if found[0] == _QUOTE:
+            self._rest, self._odd, self._padded = b"", b"", False
+            self._state = self._in_video
+        else:
+            self._await(_QUOTE)
+        return end + 1
+
+    def _await(self, sign: bytes) -> None:
+        self._awaited = sign
+        self._state = self._after_key
+
+    def _let_go(self) -> None:
+        self._state = self._between_strings
+
+    def _in_video(self, data: bytes, at: int) -> int:
+        end = data.find(_QUOTE, at)
+        if end < 0:
+            self._decode(data[at:], last=False)
+            return len(data)
+        self._decode(data[at:end], last=True)
+        if self._video is not None:
+            self.text += base64.b64encode(self._video[0])
+            self._video = None
+        self.text += _QUOTE
+        self._let_go()
+        return end + 1
+
+    def _decode(self, piece: bytes, *, last: bool) -> None:
+        digits, self._rest = self._rest + piece, b""
+        if _BACKSLASH in digits:
+            if not last and (half := _HALF_ESCAPE.search(digits)):
+                digits, self._rest = digits[: half.start()], half[0]
+            digits = json.loads(_QUOTE + digits + _QUOTE).encode("ascii")
+        digits = self._odd + digits.translate(_STANDARD, b" \t\r\n")
+        if last:
+            digits += b"=" * (-len(digits) % 4)
+        whole = len(digits) - len(digits) % 4
+        self._odd = digits[whole:]
+        if whole == 0:
+            return
+        if self._padded or digits.endswith(b"===", 0, whole):
+            raise binascii.Error("base64 goes on after its end")
+        self._padded = digits.endswith(b"=", 0, whole)
+        if self._video is None:
+            self._video = self._spill.open()
+        self._video[1].write(binascii.a2b_base64(memoryview(digits)[:whole], strict_mode=True))
+
+
+class SpillingResponse(aiohttp.ClientResponse):
+    """aiohttp's response, whose body goes through a `Sieve` if the task that reads it is within a `Spill`.
+
+    Only of a 200, and only of text in which a quote is one byte. Otherwise, and whatever goes wrong on the wire, it is
+    aiohttp's own.
+    """
+
+    async def read(self) -> bytes:
+        """See aiohttp."""
+        spill = _current.get(None)
+        if spill is None or self.status != 200 or (self.charset or "utf-8").lower() not in ("utf-8", "us-ascii"):
+            return await super().read()
+        content = self.content
+        self.content = _Sieved(content, spill)  # type: ignore[assignment]
+        try:
+            return await super().read()
+        finally:
+            self.content = content
+
+
+class _Sieved:
+    """A response's stream, of which the whole is read at once."""
+
+    def __init__(self, content: aiohttp.StreamReader, spill: Spill) -> None:
+        self._content = content
+        self._spill = spill
+
+    async def read(self) -> bytes:
+        spill, sieve, waiting = self._spill, Sieve(self._spill), bytearray()
+        while block := await self._content.readany():
+            waiting += block
+            if len(waiting) >= PIECE:
+                await asyncio.to_thread(_feed, spill, sieve, bytes(waiting))
+                waiting.clear()
+        spill.feed(sieve, bytes(waiting))
+        return bytes(sieve.text)
+
+    # What aiohttp does with a stream besides.
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+
+def _feed(spill: Spill, sieve: Sieve, data: bytes) -> None:
+    with _one_at_a_time:
+        spill.feed(sieve, data)
