@@ -1,10 +1,11 @@
-"""A job's states and its legal moves, as a table. Pure: knows neither time nor network.
+"""A job's states and its legal moves, as two tables. Pure: knows neither time nor network.
 
     planned ──► submitting ──► running ──► fetching ──► succeeded
        ▲            │             │
        └────────────┴─────────────┘   refused, unavailable, or failed at Google: a new attempt
 
-A job owes money from the moment it enters `submitting`; only an answer can say that it does not.
+A job owes money from the moment it enters `submitting`; only an answer can say that it does not. A run may end while
+a job is running or fetching: the next one finds it there, and goes on.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a job stands. The last seven are final and are the clip's status."""
+    """Where a job stands. The last seven are final within a run and are the clip's status."""
 
     PLANNED = "planned"
     SUBMITTING = "submitting"
@@ -45,12 +46,27 @@ NEXT: Mapping[State, frozenset[State]] = {
     State.FILTERED: frozenset(),
     State.REJECTED: frozenset(),
     State.FAILED: frozenset(),
-    State.UNCERTAIN: frozenset(),
+    # A video turned up where Google was told to put it: the answer was lost, the clip is not.
+    State.UNCERTAIN: frozenset({State.FETCHING}),
     State.DEFERRED: frozenset(),
     State.CANCELLED: frozenset(),
 }
 
-FINAL: frozenset[State] = frozenset(state for state, following in NEXT.items() if not following)
+REOPEN: Mapping[State, frozenset[State]] = {
+    # What nobody owes anything for may be sent by the next run.
+    State.DEFERRED: frozenset({State.PLANNED}),
+    State.CANCELLED: frozenset({State.PLANNED}),
+    State.FAILED: frozenset({State.PLANNED}),
+    # A person says so: the prompt will be judged otherwise, or its price may be paid a second time.
+    State.FILTERED: frozenset({State.PLANNED}),
+    State.REJECTED: frozenset({State.PLANNED}),
+    State.UNCERTAIN: frozenset({State.PLANNED}),
+    # Its videos came inline and never reached the disk: its operation has them still.
+    State.FETCHING: frozenset({State.RUNNING}),
+    # The file is gone from the disk; what was paid for is fetched again.
+    State.SUCCEEDED: frozenset({State.FETCHING, State.RUNNING}),
+}
+"""What the next run, or a person, may do with a job that the last run left."""
 
 
 class IllegalMove(RuntimeError):
@@ -58,8 +74,17 @@ class IllegalMove(RuntimeError):
 
 
 def check_move(old: State, new: State) -> State:
-    """Return `new` if a job may go there from `old`; raise `IllegalMove` otherwise."""
-    if new not in NEXT[old]:
-        allowed = ", ".join(sorted(NEXT[old])) or "nothing: it is final"
-        raise IllegalMove(f"a job cannot go from {old} to {new}; from {old} it may go to {allowed}")
+    """Return `new` if a job may go there from `old` within a run; raise `IllegalMove` otherwise."""
+    return _check(old, new, NEXT[old])
+
+
+def check_reopen(old: State, new: State) -> State:
+    """Return `new` if a job that a run left in `old` may be taken up there; raise `IllegalMove` otherwise."""
+    return _check(old, new, REOPEN.get(old, frozenset()))
+
+
+def _check(old: State, new: State, allowed: frozenset[State]) -> State:
+    if new not in allowed:
+        where = ", ".join(sorted(allowed)) or "nothing: it is final"
+        raise IllegalMove(f"a job cannot go from {old} to {new}; from {old} it may go to {where}")
     return new

@@ -1,28 +1,79 @@
-"""A job's moves are those of the design, and no others."""
+"""A job's moves are those of the design, and no others; and no way leads from money that may be owed to a new order."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from itertools import product
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from aveo3.lifecycle import FINAL, NEXT, IllegalMove, State, check_move
+from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State, check_move, check_reopen
 from aveo3.models import ClipStatus
 
-MOVES = """
+Move = tuple[State, State]
+
+WITHIN_A_RUN = """
     planned    -> submitting rejected deferred cancelled failed
     submitting -> running planned rejected filtered uncertain
     running    -> fetching planned filtered rejected failed uncertain
     fetching   -> succeeded uncertain
+    uncertain  -> fetching
 """
 """The design's diagram (architecture.md, section 6), and what can befall a job that was never sent."""
 
-LEGAL = {
-    (State(old), State(new))
-    for line in MOVES.strip().splitlines()
-    for old, following in [line.split(" -> ")]
-    for old, new in product([old.strip()], following.split())
+BETWEEN_RUNS = """
+    deferred   -> planned
+    cancelled  -> planned
+    failed     -> planned
+    filtered   -> planned
+    rejected   -> planned
+    uncertain  -> planned
+    fetching   -> running
+    succeeded  -> fetching running
+"""
+"""What the next run does with what the last one left, and what a person may ask of it."""
+
+MAY_BE_PAID = {State.SUBMITTING, State.RUNNING, State.FETCHING, State.UNCERTAIN, State.SUCCEEDED}
+NOTHING_OWED = {State.FILTERED, State.REJECTED, State.FAILED, State.DEFERRED, State.CANCELLED}
+ANSWERED = {
+    (old, new)
+    for old, new in product((State.SUBMITTING, State.RUNNING), {State.PLANNED, *NOTHING_OWED})
+    if new in NEXT[old]
 }
+"""Google's answers that prove that nothing was made: to the request, or to the question what became of it."""
+BY_A_PERSON = {(State.UNCERTAIN, State.PLANNED)}
+"""`aveo3 retry`: it may be paid a second time, and somebody has said yes to that."""
+
+
+def moves(table: str) -> set[Move]:
+    return {
+        (State(old), State(new))
+        for line in table.strip().splitlines()
+        for old, following in [line.split(" -> ")]
+        for old, new in product([old.strip()], following.split())
+    }
+
+
+LEGAL, REOPENED = moves(WITHIN_A_RUN), moves(BETWEEN_RUNS)
+
+
+def reachable(start: Iterable[State], following: Mapping[State, Iterable[State]]) -> set[State]:
+    """Where a job may come to, `start` included."""
+    found = set(start)
+    frontier = [*found]
+    while frontier:
+        new = set(following.get(frontier.pop(), ())) - found
+        found |= new
+        frontier += new
+    return found
+
+
+def without(taken_out: set[Move]) -> dict[State, set[State]]:
+    """Both tables as one, less some moves."""
+    return {old: {new for o, new in LEGAL | REOPENED if o is old and (o, new) not in taken_out} for old in State}
 
 
 @pytest.mark.parametrize(("old", "new"), [*product(State, State)], ids=str)
@@ -33,6 +84,16 @@ def test_a_job_goes_where_the_design_lets_it_and_nowhere_else(old: State, new: S
     else:
         with pytest.raises(IllegalMove, match=f"^a job cannot go from {old} to {new}; from {old} it may go to "):
             check_move(old, new)
+
+
+@pytest.mark.parametrize(("old", "new"), [*product(State, State)], ids=str)
+def test_a_job_that_a_run_left_is_taken_up_as_the_design_says(old: State, new: State) -> None:
+    assert (new in REOPEN.get(old, ())) == ((old, new) in REOPENED)
+    if (old, new) in REOPENED:
+        assert check_reopen(old, new) is new
+    else:
+        with pytest.raises(IllegalMove, match=f"^a job cannot go from {old} to {new}; from {old} it may go to "):
+            check_reopen(old, new)
 
 
 @pytest.mark.parametrize(
@@ -62,26 +123,97 @@ def test_an_illegal_move_names_the_legal_ones(old: State, new: State, sentence: 
     assert str(raised.value) == sentence
 
 
-def test_the_final_states_are_the_statuses_of_a_clip() -> None:
-    assert {state.value for state in FINAL} == {status.value for status in ClipStatus}
-
-
-def reachable(start: State) -> set[State]:
-    found, frontier = {start}, [start]
-    while frontier:
-        new = NEXT[frontier.pop()] - found
-        found |= new
-        frontier += new
-    return found
+def test_the_statuses_of_a_clip_are_the_ends_of_a_run_and_that_it_goes_on() -> None:
+    ends = {state for state in State if not NEXT[state]} | {State.UNCERTAIN}
+    assert {status.value for status in ClipStatus} == {state.value for state in ends} | {"unfinished"}
 
 
 def test_every_state_can_be_reached_and_every_job_can_end() -> None:
-    assert set(NEXT) == set(State) == reachable(State.PLANNED)
-    assert all(reachable(state) & FINAL for state in State)
+    assert set(NEXT) == set(State) == reachable([State.PLANNED], NEXT)
+    assert all(reachable([state], NEXT) & {State.SUCCEEDED, *NOTHING_OWED} for state in State)
+
+
+def test_money_is_owed_through_a_request_and_in_no_other_way() -> None:
+    before = reachable([State.PLANNED], without({(State.PLANNED, State.SUBMITTING)}))
+    assert not before & MAY_BE_PAID
+    assert {old for old, new in LEGAL | REOPENED if new is State.SUBMITTING} == {State.PLANNED}
+
+
+def test_what_may_be_paid_is_ordered_again_only_after_an_answer_or_by_a_person() -> None:
+    assert reachable(MAY_BE_PAID, without(ANSWERED | BY_A_PERSON)) == MAY_BE_PAID
+    for needed in ANSWERED | BY_A_PERSON:  # each of these ways is one of its own: the property has something to say
+        assert State.SUBMITTING in reachable([needed[0]], without((ANSWERED | BY_A_PERSON) - {needed}))
+
+
+def test_a_video_that_exists_is_never_made_again_without_a_person_or_its_operation() -> None:
+    assert State.PLANNED not in reachable([State.FETCHING, State.SUCCEEDED, State.UNCERTAIN], NEXT)
+    assert State.SUBMITTING not in NEXT[State.RUNNING] | NEXT[State.FETCHING] | NEXT[State.UNCERTAIN]
 
 
 def test_nothing_that_was_accepted_ever_counts_as_never_sent() -> None:
     """Deferred and cancelled promise that nothing is owed: only a planned job may end so."""
     assert {old for old, new in LEGAL if new in (State.DEFERRED, State.CANCELLED)} == {State.PLANNED}
-    assert State.SUBMITTING not in NEXT[State.RUNNING] | NEXT[State.FETCHING]
-    assert State.PLANNED not in reachable(State.FETCHING)  # a paid video is never made again
+
+
+def test_no_move_is_legal_both_within_a_run_and_between_two() -> None:
+    assert not LEGAL & REOPENED
+
+
+class Life(RuleBasedStateMachine):
+    """One job at random. Beside it a ledger with what a paying person would write down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = State.PLANNED
+        self.debt = False  # a request may have been accepted, and nobody has said what became of it
+        self.agreed = False
+
+    def go(self, new: State) -> None:
+        if new is State.SUBMITTING:
+            assert not self.debt or self.agreed, "ordered again while the first may be paid"
+            self.debt, self.agreed = True, False
+        elif (self.state, new) in ANSWERED:
+            self.debt = False
+        self.state = new
+
+    @rule(new=st.sampled_from(State))
+    def within_a_run(self, new: State) -> None:
+        try:
+            check_move(self.state, new)
+        except IllegalMove:
+            assert (self.state, new) not in LEGAL
+        else:
+            assert (self.state, new) in LEGAL
+            self.go(new)
+
+    @rule(new=st.sampled_from(State))
+    def between_runs(self, new: State) -> None:
+        try:
+            check_reopen(self.state, new)
+        except IllegalMove:
+            assert (self.state, new) not in REOPENED
+        else:
+            assert (self.state, new) in REOPENED
+            self.agreed |= (self.state, new) in BY_A_PERSON
+            self.go(new)
+
+    @precondition(lambda self: bool(NEXT[self.state]))
+    @rule(data=st.data())
+    def onwards(self, data: st.DataObject) -> None:
+        """Without this, most random moves would be illegal ones."""
+        self.go(check_move(self.state, data.draw(st.sampled_from(sorted(NEXT[self.state])))))
+
+    @invariant()
+    def what_may_be_paid_never_looks_unpaid(self) -> None:
+        if self.state in MAY_BE_PAID:
+            assert self.debt
+        if self.debt and self.state not in MAY_BE_PAID:
+            assert self.agreed  # somebody has said: once more, although it may be paid
+
+    @invariant()
+    def there_is_a_way_out(self) -> None:
+        assert reachable([self.state], NEXT) & {State.SUCCEEDED, *NOTHING_OWED}
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,0 +1,166 @@
+"""What the journal holds of a job: its row, the events that made the row, and how both are kept in SQLite."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from aveo3.lifecycle import State
+from aveo3.models import Media, VideoPrompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A job as the journal has it. From `state` on, what its events have made of it."""
+
+    id: int
+    service: str
+    """Who made it: clips of an emulator are never handed out as Google's."""
+    digest: str
+    ordinal: int
+    """1, or its place among equal prompts."""
+    position: int
+    """Place in its batch, from 0."""
+    model: str
+    prompt: Mapping[str, Any]
+    queued_utc: datetime
+    state: State
+    attempts: int = 0
+    retries: int = 0
+    operation: str | None = None
+    place: Mapping[str, str | None] = field(default_factory=dict)
+    """Backend, project, location and API version of the last submit."""
+    output_uri: str | None = None
+    """The gs:// prefix that the last attempt, and no other, was told to write to."""
+    cost_usd: float | None = None
+    error_kind: str | None = None
+    error_message: str | None = None
+    uris: tuple[str, ...] = ()
+    files: tuple[Mapping[str, Any], ...] = ()
+    """`path` (relative to the journal's directory if it lies in it), `size`, `sha256`."""
+    submitted_utc: datetime | None = None
+    finished_utc: datetime | None = None
+    fetched_utc: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """How people call it: the digest's beginning, and the ordinal from 2 on. `1a2b3c4d`, `1a2b3c4d.2`."""
+        return job_name(self.digest, self.ordinal)
+
+
+_NAMES = [f.name for f in fields(Entry)]
+CHANGING = frozenset(_NAMES[_NAMES.index("state") + 1 :])
+"""The columns that events change, besides the state."""
+
+
+def job_name(digest: str, ordinal: int) -> str:
+    """The name of a job for people; see `Entry.name`."""
+    return digest[:8] + (f".{ordinal}" if ordinal > 1 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step of a job: when, where it stood then, and what else had changed."""
+
+    at_utc: datetime
+    state: State
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A process that worked, or works, with this journal."""
+
+    id: int
+    pid: int
+    host: str
+    started_utc: datetime
+    ended_utc: datetime | None
+
+
+def replay(events: Iterable[Event]) -> dict[str, Any]:
+    """The changing part of a job as its events tell it: what its row must say."""
+    row: dict[str, Any] = {}
+    for event in events:
+        row |= {**event.changes, "state": event.state}
+    return row
+
+
+def from_row(row: sqlite3.Row) -> Entry:
+    """The job that a row of the table `jobs` stands for."""
+    values = {name: row[name] for name in row.keys() if name != "taken"}  # noqa: SIM118 - a Row iterates over values
+    for name in ("queued_utc", "submitted_utc", "finished_utc", "fetched_utc"):
+        values[name] = to_time(values[name])
+    for name, empty in (("prompt", {}), ("place", {}), ("uris", []), ("files", [])):
+        values[name] = empty if values[name] is None else json.loads(values[name])
+    return Entry(
+        **{**values, "state": State(row["state"]), "uris": tuple(values["uris"]), "files": tuple(values["files"])}
+    )
+
+
+def to_time(text: str | None) -> datetime | None:
+    """An instant as the journal keeps it, read back."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def storable(value: Any) -> Any:
+    """Text as SQLite can hold it: half a surrogate pair, as the name of a file may have one, is spelled out."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def to_column(value: Any) -> Any:
+    """A value as SQLite keeps it: lists and mappings as JSON."""
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value)
+    return plain(value) if isinstance(value, datetime) else value
+
+
+def plain(value: Any) -> str:
+    """What JSON has no form for, as text: instants, and nothing else."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"a {type(value).__name__} does not belong into the journal")
+
+
+def prompt_record(prompt: VideoPrompt, media_hashes: tuple[str | None, ...]) -> dict[str, Any]:
+    """A prompt as the journal keeps it: media by their hash and path, never their bytes."""
+    media = {"image", "last_frame", "reference_images", "video"}
+    record = prompt.model_dump(mode="json", exclude_defaults=True, exclude={*media, "metadata"})
+    if prompt.metadata:
+        record["metadata"] = to_jsonable_python(prompt.metadata, fallback=str)
+    hashes = dict(zip(map(id, prompt.media), media_hashes, strict=False))
+
+    def noted(medium: Media) -> dict[str, Any]:
+        if medium.uri is not None:
+            return {"uri": medium.uri, "mime_type": medium.mime_type}
+        path = {} if medium.path is None else {"path": str(medium.path.absolute())}
+        return {**path, "sha256": hashes.get(id(medium)), "mime_type": medium.mime_type}
+
+    for name in ("image", "last_frame", "video"):
+        if (medium := getattr(prompt, name)) is not None:
+            record[name] = noted(medium)
+    if prompt.reference_images:
+        record["reference_images"] = [noted(medium) for medium in prompt.reference_images]
+    return record
+
+
+def recorded_prompt(record: Mapping[str, Any]) -> VideoPrompt:
+    """The prompt that the journal keeps, to go on with: it is not checked, and cannot be sent, again."""
+
+    def medium(noted: Mapping[str, Any]) -> Media:
+        path = Path(noted["path"]) if "path" in noted else None
+        return Media.model_construct(path=path, uri=noted.get("uri"), mime_type=noted["mime_type"])
+
+    values = dict(record)
+    for name in ("image", "last_frame", "video"):
+        if name in record:
+            values[name] = medium(record[name])
+    values["reference_images"] = tuple(map(medium, record.get("reference_images", ())))
+    return VideoPrompt.model_construct(**values)
