@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aveo3.client import Stats, VeoClient
     from aveo3.dispatch import ClipStream, Prompts
-    from aveo3.errors import AveoError, ClipError, FetchError, GateClosed, UsageError
+    from aveo3.errors import AveoError, ClipError, FetchError, GateClosed, JournalError, UsageError
     from aveo3.models import ClipStatus, Media, VideoClip, VideoPrompt
     from aveo3.settings import Settings
 
@@ -26,6 +26,7 @@ _HOME = {
     "ClipStream": "dispatch",
     "FetchError": "errors",
     "GateClosed": "errors",
+    "JournalError": "errors",
     "Media": "models",
     "Settings": "settings",
     "Stats": "client",
@@ -42,6 +43,7 @@ __all__ = [
     "ClipStream",
     "FetchError",
     "GateClosed",
+    "JournalError",
     "Media",
     "Settings",
     "Stats",

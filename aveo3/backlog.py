@@ -6,7 +6,8 @@ import heapq
 from collections import deque
 
 from aveo3.bell import Bell
-from aveo3.engine import Job, Lane
+from aveo3.engine import Lane
+from aveo3.job import Job
 
 
 class Backlog:

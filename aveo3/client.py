@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import random
@@ -10,25 +11,35 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import aiohttp
 from pydantic import SecretStr
 
-from aveo3 import catalog
+from aveo3 import catalog, fetch
 from aveo3.budget import Budget
 from aveo3.dispatch import ClipStream, Prompts
 from aveo3.engine import Engine, Lane
+from aveo3.entries import Entry
 from aveo3.errors import ClipError, UsageError
 from aveo3.gate import GateStats, QuotaGate
+from aveo3.journal import Journal
+from aveo3.lifecycle import State
 from aveo3.models import ClipStatus, VideoClip
 from aveo3.planning import Prompt
+from aveo3.recall import EMULATED, Recall
 from aveo3.settings import Settings
 
 if TYPE_CHECKING:
     from aveo3.backends.base import Backend
 
 log = logging.getLogger(__name__)
+
+PLACE = ("project", "location", "api_version")
+"""The settings that, with the backend, lead back to an operation."""
+
+LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,8 @@ class Stats:
     """One gate per model in use."""
     clips: Mapping[ClipStatus, int]
     """How many prompts ended how; every status is there."""
+    cached: int
+    """How many of them are as earlier runs had left them: nothing was sent for them now."""
     submitted: int
     """Submits that were accepted."""
     refusals: int
@@ -60,6 +73,9 @@ class VeoClient:
     and for services of your own. One client has one quota: share it rather than make several for the same project.
     """
 
+    journal: Journal | None = None
+    """Where every job is written down, from opening to closing; None if the settings want none."""
+
     def __init__(
         self,
         settings: Settings | None = None,
@@ -77,19 +93,26 @@ class VeoClient:
         self._opened = False
         self._streams: WeakSet[ClipStream] = WeakSet()
         self._backend: Backend | None = None
+        self._place: dict[str, str | None] = {}
+        self._elsewhere: dict[tuple[str | None, ...], Backend] = {}
+        self._opening = asyncio.Lock()
+        self._service = ""
+        self._cached = 0
         self._engine: Engine | None = None
         self._budget = Budget(self.settings.budget)
         self._clips = dict.fromkeys(ClipStatus, 0)
         self._retries = 0
         self._quota_wait = 0.0
-        self._latency = 0.0
+        self._latency = 0.0  # of `_timed` clips together
+        self._timed = 0
         self._may_be_paid: list[str] = []
 
     async def __aenter__(self) -> Self:
-        """Find credentials, open connections, start the emulator in mock mode. Submits nothing.
+        """Open the journal, find credentials, open connections, start the emulator in mock mode. Submits nothing.
 
         Raises `UsageError` if credentials are missing, the model is retired, the output directory cannot be written,
-        or the client was opened before: it is opened once.
+        or the client was opened before (it is opened once); `JournalError`, which is one, if another process works
+        with the journal or it cannot be used.
         """
         if self._opened:
             raise UsageError("this client was opened before: make a new VeoClient for another `async with`")
@@ -97,6 +120,12 @@ class VeoClient:
         check_alive(self.settings.model)
         _check_writable(self.settings)
         try:
+            if (path := self.settings.journal_path) is not None:
+                self.journal = self._stack.enter_context(
+                    Journal(path, now_utc=self._now_utc, without_secrets=self._without_key)
+                )
+                fetch.sweep(self.settings.output_dir)
+            self._service = self.service
             self._backend = self._given_backend or await self._open_backend()
             session = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=True))
         except BaseException:
@@ -115,37 +144,57 @@ class VeoClient:
                 lane.gate.close()
             await self._stack.aclose()
 
-    async def generate(self, prompt: Prompt) -> VideoClip:
+    async def generate(self, prompt: Prompt, *, fresh: bool = False) -> VideoClip:
         """Generate the video of one prompt. Raises `ClipError`, with the clip attached, if there is none."""
-        [clip] = await self.generate_many([prompt])
+        [clip] = await self.generate_many([prompt], fresh=fresh)
         if not clip.succeeded:
             raise ClipError(clip)
         return clip
 
-    async def generate_many(self, prompts: Prompts) -> list[VideoClip]:
+    async def generate_many(self, prompts: Prompts, *, fresh: bool = False) -> list[VideoClip]:
         """Generate every clip that can be had; the clips come in the order of `prompts`.
 
-        Whatever befalls one prompt is its clip's status and never disturbs its neighbours. Cancelling stops new
-        submits; operations that were running are named in the log and in `stats().may_be_paid`. Raises `UsageError`
-        if `prompts` is a single prompt, and whatever `prompts` itself raises.
+        What earlier runs with the same journal have made comes back as it is (`clip.cached`), what they left running
+        is gone on with; `fresh` makes new clips of prompts that have theirs. Whatever befalls one prompt is its clip's
+        status and never disturbs its neighbours. Cancelling stops new submits; operations that were running are named
+        in the log and in `stats().may_be_paid`, and the next run picks them up. Raises `UsageError` if `prompts` is a
+        single prompt, and whatever `prompts` itself raises.
         """
         done: dict[int, VideoClip] = {}
-        async with self.stream(prompts) as clips:
+        async with self.stream(prompts, fresh=fresh) as clips:
             async for clip in clips:
                 done[clip.index] = clip
         return [done[index] for index in sorted(done)]
 
-    def stream(self, prompts: Prompts) -> ClipStream:
+    def stream(self, prompts: Prompts, *, fresh: bool = False) -> ClipStream:
         """The clips of `prompts` as they finish: `async with veo.stream(prompts) as clips: async for clip in clips`.
 
         `prompts` may be lazy, asynchronous or endless: what is read of it, and held in memory, follows what is in
-        flight. If the reader is slow, so are new submits. `clips.stop()` ends it early and in order.
+        flight. If the reader is slow, so are new submits. `clips.stop()` ends it early and in order. `fresh` as in
+        `generate_many`.
         """
+        return self._stream(prompts, fresh=fresh)
+
+    def resume(self) -> ClipStream:
+        """The clips that earlier runs left running or not fetched, oldest first; use it as `stream`. Submits nothing.
+
+        `stream` and `generate_many` do the same for the prompts they are given: this is for those nobody gives again.
+        """
+        left: list[Entry] = []
+        if self.journal is not None and self._service != EMULATED:
+            unfinished = self.journal.entries(State.RUNNING, State.FETCHING, State.UNCERTAIN)
+            left = [e for e in unfinished if e.service == self._service and (e.operation or e.output_uri)]
+            left = [e for e in left if e.state is not State.UNCERTAIN or e.output_uri]
+        return self._stream(sorted(left, key=lambda entry: entry.submitted_utc or entry.queued_utc))
+
+    def _stream(self, prompts: Prompts | list[Entry], *, fresh: bool = False) -> ClipStream:
         if self._engine is None:
             raise UsageError("open the client first: async with VeoClient() as veo: …")
         stream = ClipStream(
             prompts,
             lane_for=self._lane,
+            backend_at=self._backend_at,
+            recall=Recall(self.journal, self._service, fresh=fresh) if self.journal is not None else None,
             model=self.settings.model,
             engine=self._engine,
             budget=self._budget,
@@ -161,12 +210,13 @@ class VeoClient:
         return Stats(
             gates=gates,
             clips=dict(self._clips),
+            cached=self._cached,
             submitted=sum(gate.accepted for gate in gates.values()),
             refusals=sum(gate.refused for gate in gates.values()),
             retries=self._retries,
             quota_wait=self._quota_wait,
             cost_usd=round(self._budget.spent, 4),
-            latency=self._latency / made if (made := self._clips[ClipStatus.SUCCEEDED]) else None,
+            latency=self._latency / self._timed if self._timed else None,
             may_be_paid=tuple(self._may_be_paid),
         )
 
@@ -181,30 +231,64 @@ class VeoClient:
                     catalog.load().as_of,
                 )
             gate = QuotaGate(self.settings, model, rng=self._rng, now_utc=self._now_utc)
-            self._lanes[model] = Lane(model, gate, self._backend)
+            self._lanes[model] = Lane(model, gate, self._backend, self._place)
         return self._lanes[model]
 
     def _count(self, clip: VideoClip) -> VideoClip:
         """Take a clip that is about to be handed out into the statistics; no message of it may hold the key."""
-        key = self.settings.api_key
-        if key is not None and clip.error_message and (secret := key.get_secret_value()) in clip.error_message:
-            clip = clip.model_copy(update={"error_message": clip.error_message.replace(secret, "(the API key)")})
+        if clip.error_message and (words := self._without_key(clip.error_message)) != clip.error_message:
+            clip = clip.model_copy(update={"error_message": words})
         self._clips[clip.status] += 1
+        self._cached += clip.cached
         self._retries += clip.retry_count
         self._quota_wait += clip.quota_wait
-        if clip.succeeded and clip.submitted_utc and clip.finished_utc:
+        if clip.succeeded and not clip.cached and clip.submitted_utc and clip.finished_utc:
             self._latency += (clip.finished_utc - clip.submitted_utc).total_seconds()
+            self._timed += 1
         if clip.may_be_paid:
             name = clip.operation or repr(clip.prompt.text[:60])
             self._may_be_paid.append(name)
-            log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
+            if clip.status is ClipStatus.UNFINISHED:
+                log.warning("unfinished (%s), the next run picks it up: %s", clip.error_kind, name)
+            else:
+                log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
         return clip
+
+    def _without_key(self, words: str) -> str:
+        key = self.settings.api_key
+        return words.replace(key.get_secret_value(), "(the API key)") if key else words
+
+    @property
+    def service(self) -> str:
+        """Who makes the clips: what an emulator made is never handed out as Google's, nor the other way round."""
+        if self._given_backend is not None:
+            return "custom"
+        if self.settings.backend_name() == EMULATED:
+            return EMULATED
+        return "local" if urlsplit(self.settings.base_url or "").hostname in LOCAL_HOSTS else "google"
 
     async def _open_backend(self) -> Backend:
         settings, name = self.settings, self.settings.backend_name()
-        if name == "mock":
+        if name == EMULATED:
             settings = await self._start_emulator()
         check_offered(name)
+        self._place = {"backend": name, **{key: getattr(settings, key) for key in PLACE}}
+        return await self._open_vertex(settings)
+
+    async def _backend_at(self, place: Mapping[str, str | None]) -> Backend:
+        """The backend that reaches what was sent from `place`, be it by an earlier run with other settings."""
+        assert self._backend is not None
+        if self._given_backend is not None or not place or place == self._place:
+            return self._backend
+        key = tuple(place.get(name) for name in PLACE)
+        async with self._opening:
+            if key not in self._elsewhere:
+                check_offered(place["backend"] or "")
+                there = self.settings.model_copy(update=dict(zip(PLACE, key, strict=True)))
+                self._elsewhere[key] = await self._open_vertex(there)
+        return self._elsewhere[key]
+
+    async def _open_vertex(self, settings: Settings) -> Backend:
         from aveo3.backends.vertex import VertexBackend  # google.genai takes most of a second to import
 
         backend = await VertexBackend.open(settings)
@@ -221,7 +305,12 @@ class VeoClient:
         # In place of whatever credentials the environment holds: they are nobody else's business.
         who: dict[str, Any] = {"api_key": SecretStr("mock"), "project": None, "credentials_file": None}
         self.settings = self.settings.model_copy(
-            update={**who, "base_url": server.url, "poll_interval": self.settings.poll_interval or 0.25}
+            update={
+                **who,
+                "base_url": server.url,
+                "storage_url": server.url,
+                "poll_interval": self.settings.poll_interval or 0.25,
+            }
         )
         return self.settings
 

@@ -7,24 +7,29 @@ import asyncio
 import inspect
 import logging
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sized
 from datetime import datetime
 from math import inf
 from types import TracebackType
 from typing import Any, Self
 
+from aveo3.backends.base import Backend
 from aveo3.backlog import Backlog
 from aveo3.bell import Bell
 from aveo3.budget import Budget
-from aveo3.engine import Again, Engine, Job, Lane
-from aveo3.errors import GateClosed, UsageError
+from aveo3.engine import Engine, Lane
+from aveo3.entries import Entry
+from aveo3.errors import AveoError, GateClosed, JournalError, UsageError
+from aveo3.job import Again, Job
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
-from aveo3.planning import Prompt, plan
+from aveo3.planning import Planner, Prompt
+from aveo3.recall import Recall
 
 log = logging.getLogger(__name__)
 
 Prompts = Iterable[Prompt] | AsyncIterable[Prompt]
+BackendAt = Callable[[Mapping[str, str | None]], Awaitable[Backend]]
 
 LOOKAHEAD = 16
 """Prompts read ahead per lane, so that a lane that stands still does not hide prompts for another behind its own."""
@@ -36,7 +41,7 @@ UNCOLLECTED = 100
 """Finished clips that may wait for their reader before no new job is started: `stream` follows its reader's pace."""
 
 GRACE = 10.0
-"""Seconds that submits and downloads under way get when a run is left; then they count as uncertain, or failed."""
+"""Seconds that submits and downloads under way get when a run is left."""
 
 
 class ClipStream:
@@ -48,9 +53,11 @@ class ClipStream:
 
     def __init__(
         self,
-        prompts: Prompts,
+        prompts: Prompts | list[Entry],
         *,
         lane_for: Callable[[str], Lane],
+        backend_at: BackendAt,
+        recall: Recall | None,
         model: str,
         engine: Engine,
         budget: Budget,
@@ -65,10 +72,10 @@ class ClipStream:
         self._prompts = prompts
         self._lookahead = LOOKAHEAD_IN_LIST if isinstance(prompts, Sized) else LOOKAHEAD
         self._lane_for = lane_for
-        self._model = model
+        self._backend_at = backend_at
         self._engine = engine
         self._budget = budget
-        self._now_utc = now_utc
+        self._planner = Planner(model, recall, now_utc)
         self._ended = ended
         self._backlogs: dict[str, Backlog] = {}
         self._jobs: dict[asyncio.Task[VideoClip | Again], tuple[Job, Backlog]] = {}
@@ -120,15 +127,14 @@ class ClipStream:
             return
         self._stopping = True
         for helper in self._helpers:
-            # One that has not begun sees for itself that it is to stop; cancelled now, it would never clean up.
-            if inspect.getcoroutinestate(helper.get_coro()) != inspect.CORO_CREATED:  # type: ignore[arg-type]
+            if _has_begun(helper):
                 helper.cancel()
         for job, _ in self._jobs.values():
             job.leaving = job.leaving or job.state is State.PLANNED  # it has its permit, but nothing was sent yet
         self._reader.ring()
 
     async def leave(self) -> None:
-        """Stop, and do not wait for what is running: those clips come out `uncertain`, naming their operation.
+        """Stop, and do not wait for what is running: those clips come out `unfinished`, and the next run has them.
 
         Submits whose answer is under way get 10 seconds to learn their operation's name, and finished videos as long
         to reach the disk. Cancelling this cuts that short.
@@ -136,7 +142,7 @@ class ClipStream:
         self.stop()
         for task, (job, _) in self._jobs.items():
             job.leaving = True
-            if job.state is State.RUNNING:
+            if job.state in (State.RUNNING, State.UNCERTAIN) and _has_begun(task):
                 task.cancel()
         try:
             if tasks := [*self._helpers, *self._jobs]:
@@ -151,7 +157,8 @@ class ClipStream:
 
     async def _feed(self) -> None:
         prompts = aiter(_each(self._prompts))
-        index, given = 0, None
+        index = 0
+        given: Prompt | Entry | None = None
         try:
             if self._stopping:
                 raise asyncio.CancelledError
@@ -175,23 +182,33 @@ class ClipStream:
             for backlog in self._backlogs.values():
                 backlog.bell.ring()
 
-    async def _plan(self, given: Prompt, index: int) -> Job | None:
-        """The job of one prompt; None if it can never work, in which case its clip is out already."""
+    async def _plan(self, given: Prompt | Entry, index: int) -> Job | None:
+        """The job of one prompt; None if nothing is left to do for it, in which case its clip is out already."""
         await asyncio.sleep(0)  # a hundred thousand bad prompts in a row must not hold up the loop
-        job, problems = await plan(given, index, self._model, self._now_utc())
-        if problems:
-            await self._collected()
-            self._deliver(job.end(State.REJECTED, "bad_request", "; ".join(problems)))
+        try:
+            planned = await self._planner.plan(given, index)
+        except JournalError as error:
+            self._break_off(str(error))
+            planned = await self._planner.without_journal(given, index, error)
+        if planned is None:
             return None
-        return job
+        job, clip = planned
+        if clip is None:
+            return job
+        await self._collected()
+        self._deliver(job, clip)
+        return None
 
     async def _enqueue(self, job: Job) -> None:
         if job.model not in self._backlogs:
             self._backlogs[job.model] = Backlog(self._lane_for(job.model))
             self._start(self._pump(self._backlogs[job.model]))
         backlog = self._backlogs[job.model]
-        backlog.fresh.append(job)
         self._enqueued = job.index
+        if job.state is not State.PLANNED:
+            self._launch(self._resume(job, backlog.lane), job, backlog)
+            return
+        backlog.fresh.append(job)
         backlog.bell.ring()
         while len(backlog.fresh) >= self._lookahead:
             await self._feeder.wait()
@@ -231,25 +248,36 @@ class ClipStream:
             while not self._budget.fits(cost):
                 if not self._budget.can_ever_fit(cost):
                     limit = f"the budget of US$ {self._budget.limit:g} (US$ {self._budget.spent:.2f} spent)"
-                    self._deliver(job.end(State.DEFERRED, "budget", f"US$ {cost:.2f} would go beyond {limit}"))
+                    why = f"US$ {cost:.2f} would go beyond {limit}"
+                    self._deliver(job, job.end(State.DEFERRED, "budget", why))
                     return
                 self._budget.waiting.add(self._room.set)
                 await self._changed()
             try:
                 permit = await backlog.lane.gate.acquire(cost)
             except GateClosed as closed:
-                self._deliver(job.defer(closed))
+                self._deliver(job, job.defer(closed))
                 return
             job.quota_wait += permit.waited
             if not self._budget.fits(cost):  # another lane, or another batch, was quicker
                 backlog.lane.gate.cancel(permit)
                 permit = None
-        job.reserved = cost
-        self._budget.reserve(cost)
+        self._launch(self._engine.run(job, permit, backlog.lane), job, backlog)
+
+    def _launch(self, work: Coroutine[Any, Any, VideoClip | Again], job: Job, backlog: Backlog) -> None:
+        job.reserved = job.cost_usd or 0.0
+        self._budget.reserve(job.reserved)
         backlog.in_flight += 1
-        task = asyncio.get_running_loop().create_task(self._engine.run(job, permit, backlog.lane))
+        task = asyncio.get_running_loop().create_task(work)
         self._jobs[task] = job, backlog
         task.add_done_callback(self._job_done)
+
+    async def _resume(self, job: Job, lane: Lane) -> VideoClip | Again:
+        try:
+            backend = await self._backend_at(job.place or {})
+        except (AveoError, asyncio.CancelledError) as error:
+            return job.leave("not_looked_at", f"it could not be looked at where it was sent: {error}")
+        return await self._engine.resume(job, lane, backend)
 
     def _job_done(self, task: asyncio.Task[VideoClip | Again]) -> None:
         job, backlog = self._jobs.pop(task)
@@ -257,10 +285,11 @@ class ClipStream:
         outcome = None if task.cancelled() or task.exception() is not None else task.result()
         self._budget.book(job.reserved, (outcome.cost_usd or 0.0) if isinstance(outcome, VideoClip) else 0.0)
         if isinstance(outcome, VideoClip):
-            self._deliver(outcome)
+            self._deliver(job, outcome)
             if outcome.error_kind == "disk":  # each further clip would be paid and lost like this one
-                log.error("stopping: %s", outcome.error_message)
-                self.stop()
+                self._break_off(outcome.error_message)
+            elif job.journal is not None and job.journal.broken:  # what cannot be noted must not be sent
+                self._break_off(job.journal.broken)
         elif outcome is None:
             self._fail(asyncio.CancelledError() if task.cancelled() else task.exception())
         elif self._stopping:
@@ -272,13 +301,14 @@ class ClipStream:
 
     # ---- delivering --------------------------------------------------------------------------------------------
 
-    def _deliver(self, clip: VideoClip) -> None:
+    def _deliver(self, job: Job, clip: VideoClip) -> None:
+        job.release()
         self._finished.append(self._ended(clip))
         self._reader.ring()
 
     def _cancel(self, job: Job | None) -> None:
         if job is not None:
-            self._deliver(job.cancel())
+            self._deliver(job, job.cancel())
 
     async def _collected(self) -> None:
         """Wait until the reader has room for more clips."""
@@ -300,19 +330,29 @@ class ClipStream:
             self._fail(helper.exception())
         self._reader.ring()
 
+    def _break_off(self, why: str | None) -> None:
+        if not self._stopping:
+            log.error("stopping: %s", why)
+            self.stop()
+
     def _fail(self, error: BaseException | None) -> None:
         """Something that is not one prompt's fault went wrong: see through what runs, then raise it to the reader."""
         self._crash = self._crash or error
         self.stop()
 
 
-async def _each(prompts: Prompts) -> AsyncIterator[Prompt]:
+def _has_begun(task: asyncio.Task[Any]) -> bool:
+    """A task that has not begun sees for itself that it is to stop; cancelled now, it would never clean up."""
+    return inspect.getcoroutinestate(task.get_coro()) != inspect.CORO_CREATED  # type: ignore[arg-type]
+
+
+async def _each(prompts: Prompts | list[Entry]) -> AsyncIterator[Prompt | Entry]:
     if isinstance(prompts, AsyncIterable):
         async for prompt in prompts:
             yield prompt
     else:
-        for prompt in prompts:
-            yield prompt
+        for given in prompts:
+            yield given
 
 
 def _now() -> float:

@@ -195,6 +195,11 @@ class QuotaGate:
             self._limits.ended(succeeded=succeeded)
             self._bell.ring()
 
+    def adopt(self) -> Permit:
+        """A permit for an operation that runs already: it takes a running slot, free or not, and nothing else."""
+        self._limits.running += 1
+        return Permit(Admission(generation=-1, order=0, probe=False), 0.0, _now(), 0.0, settled=True)
+
     def cancel(self, permit: Permit) -> None:
         """Give a permit back unused: nothing was sent. Proves nothing about the service."""
         permit.settled = True

@@ -6,10 +6,12 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
+from os import SEEK_END
 from pathlib import Path
 from typing import Any, Self
 
-from aveo3.models import VideoClip, VideoPrompt
+from aveo3.models import ClipStatus, VideoClip
 from aveo3.sources import clip_fields, prompt_fields, retry_fields
 
 log = logging.getLogger(__name__)
@@ -20,8 +22,8 @@ MANIFEST, FAILED = "manifest.jsonl", "failed.jsonl"
 class Manifest:
     """`manifest.jsonl`, a line for each clip as it finishes, and `failed.jsonl`: what has not been made here yet.
 
-    What may be paid already stays out of the second, which is there to be run again. A disk that refuses costs lines
-    here, never clips.
+    A clip that an earlier run has made keeps the line it has. What may be paid already stays out of the second file,
+    which is there to be run again. A disk that refuses costs lines here, never clips.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -32,25 +34,27 @@ class Manifest:
         self._broken = False
 
     def __enter__(self) -> Self:
+        with suppress(OSError), (self._directory / MANIFEST).open("r+b") as file:
+            file.seek(-1, SEEK_END)
+            if file.read() != b"\n":
+                file.write(b"\n")  # a run was killed within a line: it spoils no other
         return self
-
-    def made_before(self, prompts: list[VideoPrompt]) -> int:
-        """How many of `prompts` the manifest lists as made."""
-        made = {
-            json.dumps(fields["prompt"], sort_keys=True)
-            for _, fields in self._lines(MANIFEST)
-            if fields.get("status") == "succeeded" and "prompt" in fields
-        }
-        return sum(json.dumps(prompt_fields(prompt), sort_keys=True) in made for prompt in prompts) if made else 0
 
     def add(self, clip: VideoClip) -> None:
         """Write a finished clip down."""
-        line = json.dumps(clip_fields(clip), ensure_ascii=False) + "\n"
-        self._write(MANIFEST, line, "a")
+        if not (clip.cached and (clip.job, clip.status) in self._written):
+            line = json.dumps(clip_fields(clip), ensure_ascii=False) + "\n"
+            self._write(MANIFEST, line, "a")
         self._seen.add(json.dumps(prompt_fields(clip.prompt), sort_keys=True))
-        self._owed += clip.may_be_paid
+        self._owed += clip.status is ClipStatus.UNCERTAIN
         if not clip.succeeded and not clip.may_be_paid:
             self._unmade.append(retry_fields(clip))
+
+    @cached_property
+    def _written(self) -> set[tuple[str | None, str]]:
+        """The jobs, and their ends, that earlier runs have lines of: one that was killed may lack the last."""
+        lines = (fields for _, fields in self._lines(MANIFEST))
+        return {(fields.get("job"), str(fields.get("status"))) for fields in lines}
 
     def __exit__(self, *_: object) -> None:
         lines = [*self._still_unmade(), *(json.dumps(fields, ensure_ascii=False) for fields in self._unmade)]

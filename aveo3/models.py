@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import mimetypes
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +25,7 @@ class ClipStatus(StrEnum):
     REJECTED = State.REJECTED
     FAILED = State.FAILED
     UNCERTAIN = State.UNCERTAIN
+    UNFINISHED = "unfinished"
     DEFERRED = State.DEFERRED
     CANCELLED = State.CANCELLED
 
@@ -40,6 +41,7 @@ _ADVICE = {
     ClipStatus.REJECTED: "the request can never work: fix what the message names",
     ClipStatus.FAILED: "the retries are used up: run it again later",
     ClipStatus.UNCERTAIN: "sent, but the outcome is unknown and may be billed: look before you repeat it",
+    ClipStatus.UNFINISHED: "accepted, but not on disk yet: run it again, it is picked up and not sent a second time",
     ClipStatus.DEFERRED: "never sent, nothing is billed: run it again when the quota or budget allows",
     ClipStatus.CANCELLED: "never sent, nothing is billed: run it again",
 }
@@ -161,27 +163,27 @@ class VideoPrompt(BaseModel):
         """Every medium that goes with the prompt."""
         return tuple(m for m in (self.image, self.last_frame, *self.reference_images, self.video) if m is not None)
 
-    def digest(self, model: str) -> str:
+    def media_hashes(self) -> tuple[str | None, ...]:
+        """Hex SHA-256 of each of `media`, None for those not on this machine. Reads them: raises `OSError`."""
+        return tuple(None if m.uri is not None else hashlib.sha256(m.read()).hexdigest() for m in self.media)
+
+    def digest(self, model: str, media_hashes: Sequence[str | None] | None = None) -> str:
         """Hex SHA-256 of everything that is sent for this prompt to `model`, the bytes of local media included.
 
-        What is the user's alone (`id`, `project_id`, `metadata`) does not count. Reads local media: raises `OSError`.
+        What is the user's alone (`id`, `project_id`, `metadata`) does not count. Without the `media_hashes`, if those
+        are known, it reads local media: raises `OSError`.
         """
         sent = self.model_copy(update={"model": model})
         digest = hashlib.sha256(sent.model_dump_json(exclude=_NOT_HASHED_AS_TEXT).encode())
-        for role, media in (("image", self.image), ("last", self.last_frame), ("video", self.video)):
-            _add_media(digest, role, media)
-        for media in self.reference_images:
-            _add_media(digest, "reference", media)
+        roles = ["image"] * (self.image is not None) + ["last"] * (self.last_frame is not None)
+        roles += ["reference"] * len(self.reference_images) + ["video"] * (self.video is not None)
+        hashes = self.media_hashes() if media_hashes is None else media_hashes
+        for role, media, content in zip(roles, self.media, hashes, strict=True):
+            digest.update(f"\n{role} {media.mime_type} {content or media.uri}".encode())
         return digest.hexdigest()
 
 
 _NOT_HASHED_AS_TEXT = {"image", "last_frame", "reference_images", "video", "id", "project_id", "metadata"}
-
-
-def _add_media(digest: Any, role: str, media: Media | None) -> None:
-    if media is not None:
-        content = media.uri if media.uri is not None else hashlib.sha256(media.read()).hexdigest()
-        digest.update(f"\n{role} {media.mime_type} {content}".encode())
 
 
 def _untouched(prompt: Any, validate: Callable[[Any], VideoPrompt]) -> VideoPrompt:
@@ -198,6 +200,8 @@ class VideoClip(BaseModel):
     status: ClipStatus
     model: str
     index: int = Field(default=0, description="Place of the prompt in its batch, from 0.")
+    job: str | None = Field(default=None, description="Its job in the journal, for `aveo3 history`; None without one.")
+    cached: bool = Field(default=False, description="An earlier run made it: nothing was sent for it now.")
     paths: tuple[Path, ...] = Field(default=(), description="The videos on disk; several if so many were asked for.")
     uris: tuple[str, ...] = Field(default=(), description="Where Google keeps them, if it said: gs:// or https://.")
     operation: str | None = Field(default=None, description="Google's name of the work; enough to look for it again.")
@@ -208,7 +212,7 @@ class VideoClip(BaseModel):
     quota_wait: float = Field(default=0.0, description="Seconds it waited, as next in line, for quota.")
     cost_usd: float | None = Field(default=None, description="Estimate in US$ from list prices; None if unknown.")
     queued_utc: datetime | None = None
-    submitted_utc: datetime | None = Field(default=None, description="When the accepted submit was sent.")
+    submitted_utc: datetime | None = Field(default=None, description="When the submit was sent that may be paid.")
     finished_utc: datetime | None = Field(default=None, description="When Google's work was seen to have ended.")
     fetched_utc: datetime | None = Field(default=None, description="When the last byte was safe on disk.")
 
@@ -224,8 +228,8 @@ class VideoClip(BaseModel):
 
     @property
     def may_be_paid(self) -> bool:
-        """True if money may be owed for a video that is not there: look for it before it is made again."""
-        return self.status is ClipStatus.UNCERTAIN
+        """True if money may be owed for a video that is not there: do not have it made again before that is known."""
+        return self.status in (ClipStatus.UNCERTAIN, ClipStatus.UNFINISHED)
 
     @property
     def succeeded(self) -> bool:

@@ -1,40 +1,90 @@
-"""A prompt becomes a job: its fields checked, its model's abilities asked for, its digest taken. Sends nothing."""
+"""A prompt becomes a job: its fields checked, its digest taken, its model's abilities asked for, and looked up among
+what earlier runs have made. Sends nothing."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from aveo3 import catalog
-from aveo3.engine import Job
-from aveo3.models import VideoPrompt, as_prompt, explain
+from aveo3.entries import Entry
+from aveo3.errors import JournalError
+from aveo3.job import Job
+from aveo3.lifecycle import State
+from aveo3.models import VideoClip, VideoPrompt, as_prompt, explain
+from aveo3.recall import Recall
 
 Prompt = str | Mapping[str, Any] | VideoPrompt
 
 
-async def plan(given: Prompt, index: int, default_model: str, queued_utc: datetime) -> tuple[Job, list[str]]:
-    """The job of one prompt, and why it can never work: one sentence each, none if it can.
+class Planner:
+    """Plans the jobs of one batch, in the order of its prompts. `model` is for prompts that name none."""
 
-    `default_model` is for prompts that name none. Reads the prompt's local media, off the loop.
-    """
-    try:
-        prompt = as_prompt(given)
-    except ValidationError as error:
-        return Job(_as_it_was(given), index, default_model, "", None, queued_utc), explain(error)
-    model = prompt.model or default_model
-    job = Job(prompt, index, model, "", catalog.load().cost_usd(prompt, model), queued_utc)
-    problems = catalog.load().problems(prompt, model)
-    try:
-        job.digest = await asyncio.to_thread(prompt.digest, model) if prompt.media else prompt.digest(model)
-    except OSError as error:
-        problems.append(f"cannot read {error.filename}: {error.strerror}")
-    except ValueError as error:  # no path at all: a null byte in it
-        problems.append(f"cannot read its media: {error}")
-    return job, problems
+    def __init__(self, model: str, recall: Recall | None, now_utc: Callable[[], datetime]) -> None:
+        self._model = model
+        self._recall = recall
+        self._now_utc = now_utc
+        self._begun: tuple[Job, list[str]] | None = None
+
+    async def plan(self, given: Prompt | Entry, index: int) -> tuple[Job, VideoClip | None] | None:
+        """The job of one prompt, and its clip if nothing is left to do for it. Reads local media, off the loop.
+
+        None for a job of the journal that another batch is at work on. After a cancellation the same prompt may be
+        planned again; it keeps its job. Raises `JournalError`: plan it `without_journal` then.
+        """
+        if self._begun is None or self._begun[0].index != index:
+            self._begun = await self._begin(given, index)
+        if self._begun is None:
+            return None
+        job, problems = self._begun
+        clip = await self._recall.settle(job) if self._recall is not None and job.journal is not None else None
+        if clip is None and job.state is State.PLANNED and problems:
+            clip = job.end(State.REJECTED, "bad_request", "; ".join(problems))
+        return job, clip
+
+    async def without_journal(
+        self, given: Prompt | Entry, index: int, error: JournalError
+    ) -> tuple[Job, VideoClip] | None:
+        """The job and clip of a prompt that the journal did not take: it must not be sent."""
+        if isinstance(given, Entry):
+            return None
+        job, _ = await self._judge(given, index)
+        return job, job.end(State.DEFERRED, "journal", str(error))
+
+    async def _begin(self, given: Prompt | Entry, index: int) -> tuple[Job, list[str]] | None:
+        """The job of one prompt, tied to what the journal knows of it, and why it can never work."""
+        if isinstance(given, Entry):
+            assert self._recall is not None
+            known = self._recall.job_of(given, index, self._now_utc())
+            return None if known is None else (known, [])
+        job, problems = await self._judge(given, index)
+        if self._recall is not None and job.digest:
+            self._recall.tie(job)
+        return job, problems
+
+    async def _judge(self, given: Prompt, index: int) -> tuple[Job, list[str]]:
+        """The job of one prompt, and why it can never work: one sentence each, none if it can."""
+        now_utc = self._now_utc()
+        try:
+            prompt = as_prompt(given)
+        except ValidationError as error:
+            return Job(_as_it_was(given), index, self._model, "", None, now_utc), explain(error)
+        model = prompt.model or self._model
+        job = Job(prompt, index, model, "", catalog.load().cost_usd(prompt, model), now_utc)
+        problems = catalog.load().problems(prompt, model)
+        try:
+            if prompt.media:
+                job.media_hashes = await asyncio.to_thread(prompt.media_hashes)
+            job.digest = prompt.digest(model, job.media_hashes)
+        except OSError as error:
+            problems.append(f"cannot read {error.filename}: {error.strerror}")
+        except ValueError as error:  # no path at all: a null byte in it
+            problems.append(f"cannot read its media: {error}")
+        return job, problems
 
 
 def _as_it_was(given: Prompt) -> VideoPrompt:

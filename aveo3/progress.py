@@ -28,18 +28,21 @@ STYLES = {
     ClipStatus.REJECTED: "red",
     ClipStatus.FAILED: "red",
     ClipStatus.UNCERTAIN: "magenta",
+    ClipStatus.UNFINISHED: "blue",
     ClipStatus.DEFERRED: "cyan",
     ClipStatus.CANCELLED: "dim",
 }
 
 
 @asynccontextmanager
-async def watch(console: Console, total: int, stats: Callable[[], Stats]) -> AsyncIterator[None]:
-    """Show the run live below whatever is printed to `console` while the block runs."""
+async def watch(
+    console: Console, total: int, stats: Callable[[], Stats], to_send: int | None = None
+) -> AsyncIterator[None]:
+    """Show the run live below whatever is printed to `console` while the block runs. See `render`."""
     started_at = asyncio.get_running_loop().time()
 
     def picture() -> RenderableType:
-        return render(stats(), total, asyncio.get_running_loop().time() - started_at)
+        return render(stats(), total, asyncio.get_running_loop().time() - started_at, to_send)
 
     with Live(picture(), console=console, auto_refresh=False, transient=True) as live:
 
@@ -57,15 +60,20 @@ async def watch(console: Console, total: int, stats: Callable[[], Stats]) -> Asy
                 await task
 
 
-def render(stats: Stats, total: int, elapsed: float) -> RenderableType:
-    """One picture of a run: bars for clips and quota, the breaker, the time left and the money spent."""
+def render(stats: Stats, total: int, elapsed: float, to_send: int | None = None) -> RenderableType:
+    """One picture of a run: bars for clips and quota, the breaker, the time left and the money spent.
+
+    Of `total` clips, `to_send` need a request, all of them if it is None: the rest is there, or was sent before.
+    """
+    to_send = total if to_send is None else to_send
     done = sum(stats.clips.values())
     running = sum(gate.running for gate in stats.gates.values())
     rows = Table.grid(padding=(0, 1))
     rows.add_column(style="bold", no_wrap=True)
     rows.add_column(width=30)
     rows.add_column(no_wrap=True, overflow="ellipsis")
-    rows.add_row("submitted", _bar(stats.submitted, total), f"{stats.submitted}/{total}")
+    if to_send:
+        rows.add_row("submitted", _bar(stats.submitted, to_send), f"{stats.submitted}/{to_send}")
     rows.add_row("running", _bar(running, max(total, 1)), f"{running}")
     rows.add_row("finished", _bar(done, total, "green"), f"{done}/{total}{_unmade(stats)}")
     for model, gate in stats.gates.items():
@@ -73,7 +81,7 @@ def render(stats: Stats, total: int, elapsed: float) -> RenderableType:
         used = f"{gate.quota_used:g} of {gate.quota_limit:g} in {duration(gate.quota_period)}{several}"
         rows.add_row("quota", _bar(gate.quota_used, gate.quota_limit, "cyan"), used)
         rows.add_row("breaker", _breaker(gate), "")
-    left = eta(stats, total, elapsed)
+    left = eta(stats, to_send)
     line = Text.assemble(
         ("time left ", "bold"),
         "about " + duration(left) if left is not None else "unknown",
@@ -89,13 +97,13 @@ def render(stats: Stats, total: int, elapsed: float) -> RenderableType:
     return Group(rows, line)
 
 
-def eta(stats: Stats, total: int, elapsed: float) -> float | None:
+def eta(stats: Stats, to_send: int) -> float | None:
     """Seconds until the last clip is there, as the quota has it; None before anything is known.
 
     What is not submitted yet goes in windows of the quota, after any pause; then the last clip takes as long as clips
     have taken so far. Models share the rest in proportion to their quota.
     """
-    unsent = total - stats.submitted - sum(stats.clips[status] for status in _NEVER_SENT)
+    unsent = to_send - stats.submitted - sum(stats.clips[status] for status in _NEVER_SENT)
     gates = [gate for gate in stats.gates.values() if gate.closed is None]
     if not gates:
         return None
@@ -121,11 +129,15 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
         if count or status is _MADE:
             advice = "" if status is _MADE else f"  {status.advice}"
             table.add_row(Text(status.value, STYLES[status]), f"{count}{advice}")
-    made = stats.clips[_MADE]
+    if stats.cached:
+        table.add_row("cached", f"{stats.cached}  of these are from earlier runs: nothing was sent for them")
     table.add_row("refusals", f"{stats.refusals}")
     table.add_row("retries", f"{stats.retries}")
     table.add_row("waited for quota", duration(stats.quota_wait))
-    table.add_row("took", f"{duration(elapsed)}, {made / elapsed * 60:.1f} clips a minute" if elapsed else "no time")
+    made = stats.clips[_MADE]
+    ours = elapsed and stats.submitted >= made  # not what was there, or sent by another run
+    pace = f", {made / elapsed * 60:.1f} clips a minute" if ours else ""
+    table.add_row("took", f"{duration(elapsed)}{pace}")
     table.add_row("spent", f"about US$ {stats.cost_usd:.2f} at list price{note}")
     for model, gate in stats.gates.items():
         limit = f"{gate.quota_limit:g} in {duration(gate.quota_period)}"
@@ -135,9 +147,11 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
 
 
 def clip_line(clip: VideoClip) -> Text:
-    """One finished clip in one line: its file, or why there is none."""
+    """One finished clip in one line: its file, or why there is none. Quiet about what earlier runs have made."""
     where = ", ".join(path.name for path in clip.paths) or ", ".join(clip.uris)
-    line = Text(f"{clip.status:<9} ", style=STYLES[clip.status])
+    if clip.cached and clip.succeeded:
+        return Text(f"{'cached':<10} {where}", style="dim")
+    line = Text(f"{clip.status:<10} ", style=STYLES[clip.status])
     line.append(where or f"{clip.prompt.text[:60]!r}: {clip.error_message}", style="default")
     if clip.operation and not clip.succeeded:
         line.append(f" ({clip.operation})", style="dim")
@@ -175,5 +189,6 @@ def _breaker(gate: GateStats) -> Text:
 
 def _unmade(stats: Stats) -> str:
     counts: Iterable[tuple[ClipStatus, int]] = stats.clips.items()
-    others = ", ".join(f"{count} {status}" for status, count in counts if count and status is not _MADE)
+    parts = [f"{stats.cached} cached"] if stats.cached else []
+    others = ", ".join(parts + [f"{count} {status}" for status, count in counts if count and status is not _MADE])
     return f" ({others})" if others else ""

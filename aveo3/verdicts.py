@@ -13,7 +13,7 @@ are google/rpc/error_details.proto):
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -288,3 +288,10 @@ def _int(value: Any) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value) else None
+
+
+def is_audio_filter(reasons: Iterable[str]) -> bool:
+    """True if nothing but the sound displeased the filter: it says so without a support code (js-genai#1272), is not
+    billed, and may pass another time."""
+    found = list(reasons)
+    return bool(found) and all("audio" in reason.lower() and not re.search(r"\d{6}", reason) for reason in found)

@@ -20,15 +20,15 @@ from aveo3 import Settings
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable that aveo3 or the SDK reads, no look for a Google machine's credentials, an empty directory."""
     for name in list(os.environ):
-        if name.startswith(("VEO3_", "GOOGLE_", "GEMINI_", "CLOUDSDK_")):
+        if name.startswith(("VEO3_", "GOOGLE_", "GEMINI_", "CLOUDSDK_", "STORAGE_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.chdir(tmp_path)
 
 
 def settings(**values: object) -> Settings:
-    """Settings for a test: quick retries unless it says otherwise."""
-    return Settings(**{"retry_wait_base": 1.0, **values})
+    """Settings for a test: quick retries, and no memory of what came before, unless it says otherwise."""
+    return Settings(**{"retry_wait_base": 1.0, "journal": None, **values})
 
 
 class _Response(ClientResponse):

@@ -495,8 +495,21 @@ async def test_the_second_signal_leaves_at_once_and_names_what_is_running() -> N
         code, stdout, stderr = await command.ended()
         names = [operation.name for operation in command.server.emulator.operations._by_id.values()]
     assert code == Exit.INTERRUPTED
+    assert counts(stdout) == {"unfinished": 4}
+    assert "leaving within 10 s: what runs goes on at Google and is picked up by the next run" in stderr
+    left = "unfinished (left_running), the next run picks it up: "
+    assert [name for name in names if left + name not in stderr] == []
+
+
+async def test_without_a_journal_the_second_signal_promises_no_more_than_names() -> None:
+    async with running(latency="1000", environment={"VEO3_JOURNAL": "none"}) as command:
+        await command.accepted(4)
+        command.process.send_signal(signal.SIGTERM)
+        _, stdout, stderr = await command.ended()
     assert counts(stdout) == {"uncertain": 4}
-    assert [name for name in names if f"may be paid, and there is no video (left_running): {name}" not in stderr] == []
+    assert "no journal is kept (VEO3_JOURNAL=none): a run that is killed loses what was running" in stderr
+    assert "leaving within 10 s: what runs goes on at Google; its names follow" in stderr
+    assert "Run the same command again" not in stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -506,8 +519,8 @@ async def test_who_is_asked_to_go_leaves_at_once_and_names_what_is_running(numbe
         await command.accepted(4)
         command.process.send_signal(number)
         code, stdout, stderr = await command.ended()
-    assert (code, counts(stdout)) == (Exit.INTERRUPTED, {"uncertain": 4})
-    assert stderr.count("may be paid, and there is no video (left_running): publishers/") == 4
+    assert (code, counts(stdout)) == (Exit.INTERRUPTED, {"unfinished": 4})
+    assert stderr.count("unfinished (left_running), the next run picks it up: publishers/") == 4
 
 
 async def test_a_process_of_its_own_makes_every_clip_and_shows_no_key() -> None:
@@ -547,13 +560,6 @@ def test_what_an_earlier_run_left_unmade_stays_in_failed_until_it_is_made(
     assert left == ["boat"]
 
 
-def test_who_makes_the_same_prompts_again_is_told_that_they_are_paid_again(emulate: Callable[..., None]) -> None:
-    emulate()
-    assert "paid, again" not in run("generate", "-", "--mock", stdin="boat\nfox\n")[2]
-    _, _, stderr = run("generate", "-", "--mock", "--quiet", stdin="fox\nowl\n")
-    assert "1 of these prompts have a clip here already (manifest.jsonl): they are made, and paid, again" in stderr
-
-
 def test_a_manifest_that_cannot_be_written_costs_no_clip(emulate: Callable[..., None]) -> None:
     emulate()
     Path("clips/manifest.jsonl").mkdir(parents=True)
@@ -567,7 +573,7 @@ def test_quiet_still_says_what_was_not_made(emulate: Callable[..., None], monkey
     monkeypatch.setenv("VEO3_BUDGET", "0")
     code, stdout, stderr = run("generate", "-", "--mock", "--quiet", stdin="boat\n")
     assert (code, stdout) == (Exit.DEFERRED, "")
-    assert "deferred  'boat': US$ 3.20 would go beyond the budget of US$ 0" in stderr
+    assert "deferred   'boat': US$ 3.20 would go beyond the budget of US$ 0" in stderr
 
 
 def test_a_dry_run_finds_media_that_are_not_there() -> None:

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from aveo3 import Settings
 from aveo3.cli import app
 from aveo3.cli import demo as demo_command
+from aveo3.lifecycle import State
 from aveo3.settings import describe
+from tests.test_cli_journal import Desk
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings(
@@ -114,7 +116,8 @@ def examples() -> list[str]:
 def test_there_are_examples_for_every_command() -> None:
     named = {" ".join(example.split()[1:3]) for example in examples()}
     assert {"config show", "config template", "config check", "demo"} <= named
-    assert any(name.startswith("generate") for name in named)
+    journal = {"status", "history", "resume", "retry"}
+    assert {name.split()[0] for name in named} >= {"generate", *journal}
 
 
 @pytest.mark.parametrize("example", examples())
@@ -124,7 +127,9 @@ def test_every_example_in_a_help_text_works(example: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(demo_command, "PERIOD", 0.2)
     monkeypatch.setattr(demo_command, "LATENCY", "0.1")
     Path("prompts.txt").write_text("a paper boat\n")
-    Path("clips").mkdir()
+    with Desk() as desk:
+        desk.job(State.FAILED, digest="1a2b3c4d")
+        desk.job(State.UNCERTAIN, digest="5e6f7a8b")
     Path("clips/failed.jsonl").write_text('{"text": "a paper boat"}\n')
     code, _, stderr = run(*shlex.split(example.partition(">")[0])[1:])
     assert code == 0, stderr

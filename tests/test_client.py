@@ -151,11 +151,12 @@ def test_generate_raises_with_the_clip_attached_whenever_there_is_no_video(statu
         ClipStatus.REJECTED: ScriptedBackend([verdicts.rejected("no")]),
         ClipStatus.FAILED: ScriptedBackend([UNAVAILABLE] * 4),
         ClipStatus.UNCERTAIN: ScriptedBackend(ending=lambda _: Finished()),
+        ClipStatus.UNFINISHED: ScriptedBackend(latency=9_000.0),
         ClipStatus.DEFERRED: ScriptedBackend([Verdict(VerdictKind.REFUSED, "no key", refusal=Refusal.BAD_KEY)]),
     }
 
     async def main() -> None:
-        async with client(backends[status], consecutive_failure_threshold=9) as veo:
+        async with client(backends[status], consecutive_failure_threshold=9, journal="auto") as veo:
             with pytest.raises(ClipError) as raised:
                 await veo.generate("a paper boat")
         assert isinstance(raised.value, AveoError)

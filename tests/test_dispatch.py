@@ -17,6 +17,7 @@ import pytest
 from aveo3 import ClipStatus, UsageError, VeoClient, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Finished, Look, Video
 from aveo3.dispatch import GRACE, LOOKAHEAD, UNCOLLECTED, Prompts
+from aveo3.fetch import SavedFile
 from aveo3.testing import ScriptedBackend
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 from tests.virtual import client as calm_client
@@ -521,19 +522,16 @@ def test_cancelled_twice_it_goes_at_once_and_leaves_no_task_behind() -> None:
 
 
 def test_a_download_that_leaving_cuts_short_is_paid_and_says_so() -> None:
-    class Stalled(ScriptedBackend):
-        def download_headers(self, uri: str) -> dict[str, str]:
-            return {}
-
     async def main() -> None:
-        backend = Stalled(ending=lambda _: Finished((Video(uri="https://films.example/film.mp4"),)))
+        backend = ScriptedBackend(ending=lambda _: Finished((Video(uri="https://films.example/film.mp4"),)))
         async with client(backend) as veo:
             assert veo._engine is not None
 
-            async def stall(*_: object, **__: object) -> None:
+            async def stall(*_: object, **__: object) -> SavedFile:
                 await asyncio.sleep(3600)
+                raise AssertionError
 
-            veo._engine._download = stall  # type: ignore[assignment]
+            veo._engine._delivery._download = stall
             async with veo.stream(["a"]) as clips:
                 await asyncio.sleep(30)
             [clip] = [clip async for clip in clips]
@@ -570,7 +568,7 @@ class Counting(ScriptedBackend):
         super().__init__(**values)
         self.most_tasks = self.count = 0
 
-    async def submit(self, prompt: VideoPrompt, model: str) -> Verdict:
+    async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         self.count += 1
         self.most_tasks = max(self.most_tasks, len(asyncio.all_tasks()) if self.count % 50 == 0 else 0)
         verdict = await super().submit(prompt, model)

@@ -15,7 +15,7 @@ from aioresponses import aioresponses
 from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Video
 from aveo3.client import Stats
-from aveo3.engine import FETCH_TRIES
+from aveo3.delivery import FETCH_TRIES
 from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
@@ -118,7 +118,7 @@ def test_an_answer_that_decides_the_clip_is_the_only_submit(
     advice = f" What to do: {verdict.refusal.advice}." if verdict.refusal else ""
     assert clip.error_message == verdict.message + advice
     assert (clip.attempts, clip.retry_count, clip.cost_usd, clip.operation) == (1, 0, cost, None)
-    assert (clip.submitted_utc, clip.finished_utc) == (None, None)
+    assert (clip.submitted_utc is not None, clip.finished_utc) == (status is ClipStatus.UNCERTAIN, None)
     assert len(backend.submits) == 1
 
 
@@ -218,7 +218,7 @@ def test_an_earlier_attempts_operation_is_not_taken_for_the_one_whose_answer_was
     """Whoever looked at it would find it failed, and pay a second time."""
     backend = ScriptedBackend([verdicts.accepted("operations/failed"), UNCERTAIN], ending=lambda _: Failure(13, "x"))
     clip = run_one(backend)
-    assert (clip.status, clip.operation, clip.submitted_utc) == (ClipStatus.UNCERTAIN, None, None)
+    assert (clip.status, clip.operation, clip.finished_utc) == (ClipStatus.UNCERTAIN, None, None)
     assert (clip.attempts, clip.retry_count, clip.cost_usd) == (2, 1, PRICE)
 
 
@@ -353,8 +353,8 @@ def test_the_same_prompt_twice_gets_two_files() -> None:
 
 def test_a_video_at_an_address_is_downloaded_with_the_backends_headers(web: aioresponses) -> None:
     class WithKey(ScriptedBackend):
-        def download_headers(self, uri: str) -> dict[str, str]:
-            return {"x-key": uri[-8:]}
+        async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
+            return uri, {"x-key": uri[-8:]}
 
     web.get(URI, body=FILM)
     clip = run_one(WithKey(ending=lambda _: Finished((Video(uri=URI),))))
@@ -412,7 +412,9 @@ def test_whatever_else_goes_wrong_while_fetching_the_clip_is_paid_and_the_run_go
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Broken(ScriptedBackend):
-        def download_headers(self, uri: str) -> dict[str, str]:
+        async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
+            if uri.startswith("gs://"):
+                return None
             raise RuntimeError("no credentials any more")
 
     endings = iter([Finished((Video(uri=URI),))])

@@ -58,11 +58,32 @@ def test_a_line_that_cannot_be_read_is_kept() -> None:
     assert Path(FAILED).read_text("utf-8") == '{"text": "half\n'
 
 
-def test_prompts_that_have_a_clip_already_are_counted_in_a_manifest_that_broke_off_too() -> None:
-    write(clip("a", ClipStatus.SUCCEEDED), clip("b", ClipStatus.FAILED))
+def test_a_clip_of_an_earlier_run_keeps_its_line_and_gets_the_one_that_a_kill_cost_it() -> None:
+    made, lost = (clip(text, ClipStatus.SUCCEEDED).model_copy(update={"job": text}) for text in ("made", "lost"))
+    write(made)
     with Path(MANIFEST).open("a") as file:
-        file.write('{"text": "killed he')
-    assert Manifest(Path()).made_before([VideoPrompt(text=text) for text in ("a", "b", "c", "a")]) == 2
+        file.write('{"text": "lost", "job": "lo')
+    again = [each.model_copy(update={"cached": True}) for each in (made, lost)]
+    write(*again)
+    write(*again)
+    lines = Path(MANIFEST).read_text("utf-8").splitlines()
+    assert [json.loads(lines[number])["text"] for number in (0, 2)] == ["made", "lost"]
+    assert lines[1:2] + lines[3:] == ['{"text": "lost", "job": "lo']
+    assert not Path(FAILED).exists()
+
+
+def test_what_an_earlier_run_settled_without_a_clip_stays_to_be_mended() -> None:
+    filtered = clip("filtered", ClipStatus.FILTERED).model_copy(update={"job": "f"})
+    write(filtered)
+    write(filtered.model_copy(update={"cached": True}))
+    assert len(Path(MANIFEST).read_text("utf-8").splitlines()) == 1
+    assert failed() == ["filtered"]
+
+
+def test_what_the_next_run_picks_up_is_not_offered_to_be_sent() -> None:
+    manifest = write(clip("running", ClipStatus.UNFINISHED))
+    assert not Path(FAILED).exists()
+    assert manifest.hint == ""
 
 
 def test_a_disk_that_refuses_costs_lines_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -292,7 +292,7 @@ def test_every_status_has_its_next_move(status: str, advice: str) -> None:
 
 
 def test_statuses_are_words_and_states() -> None:
-    assert len(ClipStatus) == 7
+    assert len(ClipStatus) == 8
     assert f"{ClipStatus.DEFERRED}" == "deferred" == State(ClipStatus.DEFERRED)
 
 

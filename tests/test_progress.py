@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -31,6 +32,7 @@ GATE = GateStats(
 STATS = Stats(
     gates={"veo": GATE},
     clips={**dict.fromkeys(ClipStatus, 0), ClipStatus.SUCCEEDED: 6, ClipStatus.FILTERED: 1},
+    cached=0,
     submitted=10,
     refusals=1,
     retries=2,
@@ -63,6 +65,15 @@ def test_a_picture_tells_the_run_at_any_width(width: int) -> None:
     ]
 
 
+def test_what_is_not_sent_has_no_part_in_what_is_still_to_be_submitted() -> None:
+    stats = replace(STATS, cached=4, clips={**STATS.clips, ClipStatus.UNFINISHED: 1})
+    words = " ".join(re.sub("[━╸╺]", " ", text(render(stats, 40, 30.0, to_send=20), 120)).split())
+    assert "submitted 10/20" in words
+    assert "8/40 (4 cached, 1 filtered, 1 unfinished)" in words
+    assert eta(stats, 20) == pytest.approx(10 * 6 + 70)
+    assert "submitted" not in text(render(stats, 40, 30.0, to_send=0))
+
+
 @pytest.mark.parametrize(
     ("gate", "words"),
     [
@@ -78,13 +89,11 @@ def test_the_breaker_says_what_it_waits_for(gate: GateStats, words: str) -> None
 
 def test_the_time_left_follows_the_quota() -> None:
     # 30 clips are not sent yet; no place is free now, ten go a minute, the last takes 70 s.
-    assert eta(STATS, 40, 30.0) == pytest.approx(30 * 6 + 70)
-    assert eta(replace(STATS, gates={"veo": replace(GATE, opens_in=100.0)}), 40, 30.0) == pytest.approx(
-        100 + 30 * 6 + 70
-    )
-    assert eta(replace(STATS, gates={}), 40, 0.0) is None
+    assert eta(STATS, 40) == pytest.approx(30 * 6 + 70)
+    assert eta(replace(STATS, gates={"veo": replace(GATE, opens_in=100.0)}), 40) == pytest.approx(100 + 30 * 6 + 70)
+    assert eta(replace(STATS, gates={}), 40) is None
     done = replace(STATS, submitted=40, gates={"veo": replace(GATE, running=0)})
-    assert eta(done, 40, 30.0) == 0.0
+    assert eta(done, 40) == 0.0
 
 
 def test_the_table_at_the_end_has_every_figure() -> None:
@@ -93,17 +102,27 @@ def test_the_table_at_the_end_has_every_figure() -> None:
         assert words in table
     assert "about US$ 19.20 at list price" in table
     assert "rejected" not in table
+    assert "cached" not in table
+
+
+def test_the_table_counts_what_earlier_runs_made_and_what_is_left() -> None:
+    clips = {**STATS.clips, ClipStatus.UNFINISHED: 2}
+    table = " ".join(text(summary(replace(STATS, cached=4, submitted=2, clips=clips), 90.0)).split())
+    assert "cached 4 of these are from earlier runs: nothing was sent for them" in table
+    assert "unfinished 2 accepted, but not on disk yet: run it again, it is picked up" in table
+    assert "clips a minute" not in table  # it made fewer than there are
 
 
 def test_a_clip_is_one_line_with_its_file_or_the_reason() -> None:
     made = VideoClip(
         prompt=VideoPrompt(text="a"), status=ClipStatus.SUCCEEDED, model="m", paths=(Path("c/0001-a.mp4"),)
     )
-    assert clip_line(made).plain == "succeeded 0001-a.mp4"
+    assert clip_line(made).plain == "succeeded  0001-a.mp4"
+    assert clip_line(made.model_copy(update={"cached": True})).plain == "cached     0001-a.mp4"
     lost = VideoClip(
         prompt=VideoPrompt(text="a"), status=ClipStatus.UNCERTAIN, model="m", error_message="lost", operation="op/1"
     )
-    assert clip_line(lost).plain == "uncertain 'a': lost (op/1)"
+    assert clip_line(lost).plain == "uncertain  'a': lost (op/1)"
 
 
 @pytest.mark.parametrize(

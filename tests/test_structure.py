@@ -17,7 +17,19 @@ HOUSE = Path(aveo3.__path__[0])
 ROOMS = [
     *("errors", "lifecycle", "models", "catalog", "settings"),
     *("verdicts", "windows", "limits", "breaker", "polling", "bell", "budget", "bucket", "gate", "retry", "poller"),
-    *("backends.base", "backends.vertex", "fetch", "engine", "backlog", "planning", "dispatch", "client"),
+    *(
+        "backends.base",
+        "storage",
+        "mp4",
+        "parts",
+        "backends.inline",
+        "backends.vertex",
+        "fetch",
+        "database",
+        "entries",
+        "journal",
+    ),
+    *("job", "delivery", "engine", "backlog", "recall", "planning", "dispatch", "client"),
     *("estimate", "sources", "manifest", "progress", "testing", "cli"),
 ]
 """Top to bottom: a room may import the rooms before it, and none after it."""

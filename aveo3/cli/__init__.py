@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from aveo3.cli import config, demo, generate, mock_server
+from aveo3.cli import config, demo, generate, history, mock_server, resume, retry, status
 
 app = typer.Typer(
     name="aveo3",
@@ -18,6 +18,10 @@ app = typer.Typer(
     rich_markup_mode=None,  # help texts hold [brackets]
 )
 app.command()(generate.generate)
+app.command()(status.status)
+app.command()(history.history)
+app.command()(resume.resume)
+app.command()(retry.retry)
 app.command()(demo.demo)
 app.command("mock-server")(mock_server.mock_server)
 app.add_typer(config.app, name="config")

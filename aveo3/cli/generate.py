@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import os
 import re
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,14 +12,10 @@ import typer
 from aveo3.cli.exits import Exit, errors_as_messages
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from aveo3.client import Stats, VeoClient
+    from aveo3.cli.known import Known
     from aveo3.estimate import Estimate
-    from aveo3.models import VideoClip, VideoPrompt
+    from aveo3.models import VideoPrompt
     from aveo3.settings import Settings
-
-log = logging.getLogger("aveo3")
 
 
 def generate(
@@ -46,6 +35,9 @@ def generate(
     rate: Annotated[str | None, typer.Option(help="Your quota: requests per time, as in 10/60s or 50/min.")] = None,
     max_concurrency: Annotated[int | None, typer.Option(help="Operations running at once.")] = None,
     budget: Annotated[float | None, typer.Option(help="US$ this run may cost at most.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Make new clips even of prompts that have theirs, and pay for them.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be sent, cost and take; send nothing.")
     ] = False,
@@ -55,11 +47,14 @@ def generate(
 ) -> None:
     """Generate a video for every prompt.
 
+    Run the same command again to go on after a stop, a crash or a kill: clips that are there come back at once, what
+    was under way is picked up, and nothing is sent a second time. See also `aveo3 status`.
+
     Everything else is set by VEO3_* and GOOGLE_* variables, in the environment or in .env: see `aveo3 config show`.
     The output directory gets the videos, a manifest.jsonl of all clips, and a failed.jsonl of those not made, which
     is itself a SOURCE.
 
-    Exit codes: 0 all made, 1 some not, 2 bad usage, 3 some deferred by quota or budget, 130 interrupted.
+    Exit codes: 0 all made, now or before; 1 some not, 2 bad usage, 3 some deferred by quota or budget, 130 interrupted.
 
     Examples:
 
@@ -83,11 +78,35 @@ def generate(
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
         fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
         prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [])]
-        if dry_run:
-            raise typer.Exit(_print_estimate(prompts, settings))
+        from aveo3.cli.known import Known, know
         from aveo3.client import VeoClient
+        from aveo3.errors import UsageError
 
-        code = asyncio.run(_run(VeoClient(settings), prompts, as_json=as_json, quiet=quiet))
+        client = VeoClient(settings)
+        try:
+            service = client.service
+        except UsageError:  # no credentials, which a dry run does without: there it is a batch like the first
+            if not dry_run:
+                raise
+            known = Known(prompts)
+        else:
+            known = know(prompts, settings, service=service, fresh=fresh)
+        if dry_run:
+            raise typer.Exit(_print_estimate(known, settings))
+        from aveo3.cli import running
+        from aveo3.estimate import estimate
+
+        work = running.run(
+            client,
+            lambda veo: veo.stream(prompts, fresh=fresh),
+            total=len(prompts),
+            to_send=len(known.to_send),
+            at_hand=known.at_hand,
+            notes=[*known.notes(), *(_what_it_takes(share, settings) for share in estimate(known.to_send, settings))],
+            as_json=as_json,
+            quiet=quiet,
+        )
+        code = asyncio.run(work)
     raise typer.Exit(code)
 
 
@@ -139,100 +158,17 @@ def _rate(text: str | None) -> dict[str, Any]:
     return {"rate_limit": int(match[1]), "rate_period": float(match[2] or 1) * unit}
 
 
-async def _run(client: VeoClient, prompts: list[VideoPrompt], *, as_json: bool, quiet: bool) -> Exit:
-    from rich.console import Console
-
-    from aveo3.dispatch import GRACE
-    from aveo3.estimate import estimate
-    from aveo3.manifest import MANIFEST, Manifest
-    from aveo3.progress import summary, watch
-
-    console, interrupts = Console(stderr=True), 0
-    live = console.is_terminal and not quiet
-    started_at = asyncio.get_running_loop().time()
-    with _logging_to(console, client.settings, quiet=quiet):
-        async with client as veo, veo.stream(prompts) as clips:
-            leaving: set[asyncio.Task[None]] = set()
-
-            def interrupted(number: signal.Signals) -> None:
-                nonlocal interrupts
-                interrupts += 1
-                if interrupts == 1 and number is signal.SIGINT:
-                    log.warning("stopping: nothing more is submitted, what runs is finished (again: leave it running)")
-                    clips.stop()
-                elif not leaving:
-                    log.warning("leaving: what runs goes on at Google; its names follow within %g s", GRACE)
-                    leaving.add(asyncio.ensure_future(clips.leave()))
-
-            bars: AbstractAsyncContextManager[Any] = watch(console, len(prompts), veo.stats) if live else nullcontext()
-            with _on_signals(interrupted), Manifest(client.settings.output_dir) as manifest:
-                for share in estimate(prompts, client.settings):
-                    log.info("%s", _what_it_takes(share, client.settings))
-                if again := manifest.made_before(prompts):
-                    log.warning(
-                        "%d of these prompts have a clip here already (%s): they are made, and paid, again",
-                        again,
-                        MANIFEST,
-                    )
-                async with bars:
-                    done = 0
-                    async for clip in clips:
-                        done += 1
-                        manifest.add(clip)
-                        if as_json and not _print_json(clip):
-                            as_json = False
-                            log.warning("nobody reads the output any more: what runs is finished, the rest is not sent")
-                            clips.stop()
-                        _report(clip, f"[{done}/{len(prompts)}]", console, live=live)
-                    stats = veo.stats()
-    if not quiet:
-        mock = client.settings.backend_name() == "mock"
-        note = " (had it been real: nothing is billed in mock mode)" if mock else ""
-        table = summary(stats, asyncio.get_running_loop().time() - started_at, note=note)
-        out = console if as_json else Console()
-        try:
-            out.print(table)
-            out.print(f"videos and {MANIFEST} are in {client.settings.output_dir}{manifest.hint}", soft_wrap=True)
-        except BrokenPipeError:
-            _mute()
-    return Exit.INTERRUPTED if interrupts else _exit_code(stats)
-
-
-def _print_json(clip: VideoClip) -> bool:
-    """Print a clip as a line of JSON; False if standard output was closed, as `| head` does."""
-    from aveo3.sources import clip_fields
-
-    try:
-        print(json.dumps(clip_fields(clip), ensure_ascii=False), flush=True)
-    except BrokenPipeError:
-        _mute()
-        return False
-    return True
-
-
-def _mute() -> None:
-    """Standard output was closed: let Python find something to flush at its exit."""
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-
-
-def _report(clip: VideoClip, number: str, console: Console, *, live: bool) -> None:
-    from aveo3.progress import clip_line
-
-    if live:
-        console.print(clip_line(clip), overflow="ellipsis", no_wrap=True)
-    else:
-        log.log(logging.INFO if clip.succeeded else logging.WARNING, "%s %s", number, clip_line(clip).plain)
-
-
-def _print_estimate(prompts: list[VideoPrompt], settings: Settings) -> Exit:
+def _print_estimate(known: Known, settings: Settings) -> Exit:
     from rich.console import Console
 
     from aveo3.client import check_alive
     from aveo3.estimate import estimate
 
     check_alive(settings.model)
-    shares = estimate(prompts, settings)
+    shares = estimate(known.to_send, settings)
     console = Console()
+    for note in known.notes():
+        console.print(note, highlight=False)
     total = sum(share.cost_usd or 0.0 for share in shares)
     for share in shares:
         console.print(_what_it_takes(share, settings), highlight=False)
@@ -254,51 +190,3 @@ def _what_it_takes(share: Estimate, settings: Settings) -> str:
         f"{share.model}: {share.clips} clip{'s' * (share.clips != 1)}, {cost}, about {duration(share.seconds)} at "
         f"{rate.limit} requests in {duration(rate.period)} (bound by {share.bound_by})"
     )
-
-
-def _exit_code(stats: Stats) -> Exit:
-    """3 only where running it again later is all that is needed: a lane that closed for good wants a person."""
-    unmade = {status.value for status, count in stats.clips.items() if count} - {"succeeded"}
-    if not unmade:
-        return Exit.ALL_MADE
-    closed = any(gate.closed is not None for gate in stats.gates.values())
-    return Exit.DEFERRED if unmade == {"deferred"} and not closed else Exit.SOME_NOT
-
-
-@contextmanager
-def _logging_to(console: Console, settings: Settings, *, quiet: bool) -> Iterator[None]:
-    """aveo3's log on `console`: above the bars on a terminal, plain lines otherwise."""
-    if console.is_terminal:
-        from rich.logging import RichHandler
-
-        handler: logging.Handler = RichHandler(console=console, show_path=False, show_level=False)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        if not settings.debug_mode:  # the bars count what is accepted; a line each would push the clips off the screen
-            logging.getLogger("aveo3.engine").setLevel(logging.WARNING)
-    else:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    log.addHandler(handler)
-    log.setLevel(logging.DEBUG if settings.debug_mode else logging.WARNING if quiet else logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        logging.getLogger("aveo3.engine").setLevel(logging.NOTSET)
-
-
-@contextmanager
-def _on_signals(callback: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """Call `callback` with each SIGINT, SIGTERM and SIGHUP while the block runs."""
-    loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    try:
-        for number in numbers:
-            loop.add_signal_handler(number, callback, number)
-    except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt instead
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

@@ -1,0 +1,117 @@
+"""What the journal knows of a batch before it is run: which prompts need sending, and which do not."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aveo3.cli.journals import EMULATED, listed
+from aveo3.lifecycle import State
+
+if TYPE_CHECKING:
+    from aveo3.entries import Entry
+    from aveo3.models import VideoPrompt
+    from aveo3.settings import Settings
+
+
+@dataclass(slots=True)
+class Known:
+    """A batch as the journal has it: what is to be sent, and how many of the rest stand where."""
+
+    to_send: list[VideoPrompt] = field(default_factory=list)
+    made: int = 0
+    under_way: int = 0
+    settled: Counter[State] = field(default_factory=Counter)
+    """Those that came to an end without a clip, and are not sent again unless a person says so."""
+
+    @property
+    def at_hand(self) -> int:
+        """How many come back at once, as they are."""
+        return self.made + self.settled.total()
+
+    def notes(self) -> Iterator[str]:
+        """What to say of it before the run."""
+        if self.made:
+            yield f"{self.made:,} of these prompts have a clip here already: nothing is sent for them (--fresh would)"
+        if self.under_way:
+            yield f"{self.under_way:,} of these prompts were sent by an earlier run: they are picked up, not sent again"
+        if self.settled:
+            which = listed(f"{count:,} {state}" for state, count in self.settled.items())
+            yield f"{which} in an earlier run: nothing is sent for them again unless you say so (aveo3 retry)"
+
+
+def know(prompts: list[VideoPrompt], settings: Settings, *, service: str, fresh: bool = False) -> Known:
+    """What the journal that `settings` name knows of `prompts`; it sorts them as a run with it would.
+
+    Reads their local media if there is anything to compare them with. Raises `JournalError` if it cannot be read.
+    """
+    path = settings.journal_path
+    left = _left(path, service, fresh=fresh) if path is not None else {}
+    known = Known()
+    if not left:
+        known.to_send = list(prompts)
+        return known
+    for prompt in prompts:
+        try:
+            jobs = left.get(prompt.digest(prompt.model or settings.model))
+        except (OSError, ValueError):  # its medium cannot be read: the run will say so
+            jobs = None
+        entry = next(jobs, None) if jobs is not None else None
+        if entry is None or _is_sent(entry):
+            known.to_send.append(prompt)
+        elif entry.state is State.SUCCEEDED:
+            known.made += 1
+        elif entry.state in (State.RUNNING, State.FETCHING) or entry.output_uri:
+            known.under_way += 1
+        else:
+            known.settled[State.UNCERTAIN if entry.state is State.SUBMITTING else entry.state] += 1
+    return known
+
+
+def resumable(settings: Settings, *, service: str) -> int:
+    """How many jobs `aveo3 resume` has something to do for."""
+    path = settings.journal_path
+    if path is None or service == EMULATED:
+        return 0
+    found = _entries(path, service, State.RUNNING, State.FETCHING, State.UNCERTAIN, State.SUBMITTING)
+    return sum(entry.state in (State.RUNNING, State.FETCHING) or entry.output_uri is not None for entry in found)
+
+
+def _left(path: Path, service: str, *, fresh: bool) -> dict[str, Iterator[Entry]]:
+    """The jobs of each digest that a run would take up, in the order in which it would."""
+    by_digest: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in _entries(path, service):
+        if not (fresh and entry.state in _ENDED):
+            by_digest[entry.digest].append(entry)
+    return {digest: iter(entries) for digest, entries in by_digest.items()}
+
+
+def _entries(path: Path, service: str, *states: State) -> Iterable[Entry]:
+    from aveo3.errors import JournalError
+    from aveo3.journal import Journal
+
+    if not path.is_file():
+        return []
+    try:
+        reader = Journal(path, writes=False)
+    except JournalError:  # of an older version, which a run may bring up to date; else it says the same once more
+        Journal(path).close()
+        reader = Journal(path, writes=False)
+    with reader as journal:
+        return [entry for entry in journal.entries(*states) if entry.service == service]
+
+
+def _is_sent(entry: Entry) -> bool:
+    if entry.state in (State.PLANNED, State.DEFERRED, State.CANCELLED, State.FAILED):
+        return True
+    if entry.state is State.REJECTED:
+        return not entry.attempts  # the catalog's word, which may have changed
+    return entry.service == EMULATED and entry.state in _GONE
+
+
+_ENDED = {State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN, State.SUBMITTING}
+_GONE = {State.SUBMITTING, State.RUNNING, State.FETCHING, State.UNCERTAIN}
+"""What an emulator had in hand is gone with it."""

@@ -1,0 +1,140 @@
+"""From Google to the disk: the videos of a finished operation, and those of lost answers that turn up all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import aiohttp
+
+from aveo3 import catalog, fetch
+from aveo3.backends.base import Backend, LookError, Video
+from aveo3.errors import FetchError
+from aveo3.job import Job
+from aveo3.lifecycle import State
+from aveo3.models import ClipStatus, VideoClip
+from aveo3.retry import repeating
+from aveo3.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FETCH_TRIES = 5
+
+PARALLEL = 8
+"""Downloads at once: more would only share the line, and leave more of them half done when it breaks."""
+
+RECOVER_MEDIANS = 3.0
+"""Medians of the model's latency after which nearly every clip is made: one in a thousand takes longer."""
+
+_PARTLY = "partly_filtered"
+
+
+class Delivery:
+    """Brings finished videos to the output directory, and jobs to their end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: aiohttp.ClientSession,
+        *,
+        rng: random.Random,
+        now_utc: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._now_utc = now_utc
+        self._line = asyncio.Semaphore(PARALLEL)
+        base = settings.poll_interval or 2.0
+        again = repeating(FetchError, base=base, max_value=60.0, rng=rng, max_tries=FETCH_TRIES)
+        self._download = again(fetch.download)
+
+    async def deliver(
+        self, job: Job, videos: Sequence[Video], backend: Backend, *, held_back: str | None = None
+    ) -> VideoClip:
+        """The operation has ended with `videos`; some of those asked for may have been `held_back`."""
+        made, asked = len(videos), max(len(videos), job.prompt.number_of_videos)
+        job.move(
+            State.FETCHING,
+            uris=tuple(video.uri for video in videos if video.uri),
+            finished_utc=self._now_utc(),
+            cost_usd=None if job.cost_usd is None else round(job.cost_usd * made / asked, 4),
+            error_kind=_PARTLY if held_back else None,
+            error_message=held_back,
+        )
+        return await self.fetch(job, videos, backend)
+
+    async def fetch(self, job: Job, videos: Sequence[Video], backend: Backend) -> VideoClip:
+        """Bring the videos of a job that is `fetching` to disk. What fails leaves it there, for the next run."""
+        job.files = ()
+        left = list(videos)
+        try:
+            while left:
+                number = len(videos) - len(left) + 1 if len(videos) > 1 else None
+                await self._fetch_one(job, left.pop(0), number, backend)
+        except (FetchError, LookError) as error:
+            if isinstance(error, FetchError) and error.gone:
+                return job.end(State.UNCERTAIN, "fetch", f"made and paid, but Google has it no more: {error}")
+            return job.leave("disk" if isinstance(error, FetchError) and error.disk else "fetch", str(error))
+        finally:
+            for video in left:
+                if video.file is not None:
+                    fetch.drop(video.file)
+        partly = job.error_kind == _PARTLY
+        return job.end(
+            State.SUCCEEDED,
+            job.error_kind if partly else None,
+            job.error_message if partly else None,
+            cost_usd=job.cost_usd,
+            files=job.files,
+            fetched_utc=self._now_utc() if job.files else None,
+        )
+
+    async def _fetch_one(self, job: Job, video: Video, number: int | None, backend: Backend) -> None:
+        position = job.index if job.position is None else job.position
+        name = fetch.file_name(position, job.prompt.text, job.digest, number, ordinal=job.ordinal)
+        target = self._settings.output_dir / name
+        if video.file is not None:
+            job.files += (await fetch.keep(video.file, target),)
+        elif video.data is not None:
+            job.files += (await fetch.save(video.data, target),)
+        elif video.uri is not None and (place := await backend.locate(video.uri)) is not None:
+            url, headers = place
+            async with self._line:
+                silence = self._settings.request_timeout
+                job.files += (await self._download(self._session, url, target, headers, silence=silence),)
+
+    async def recover(self, job: Job, backend: Backend, sent_at: float) -> VideoClip:
+        """Watch the place that this attempt alone was told to write to: what turns up there is the lost clip.
+
+        Looks for as long as nearly all clips take, and at least once. Finding nothing proves nothing.
+        """
+        assert job.output_uri is not None
+        median = catalog.load().latency(job.model, job.prompt.resolution)
+        until = sent_at + RECOVER_MEDIANS * median
+        try:
+            while True:
+                late = asyncio.get_running_loop().time() >= until
+                videos, seen = await self._turned_up(job.output_uri, backend)
+                if len(videos) >= job.prompt.number_of_videos or (videos and late):
+                    log.warning("recovered: the answer was lost, but %s is there", videos[0].uri)
+                    return await self.deliver(job, videos, backend)
+                if late or job.leaving:
+                    break
+                await asyncio.sleep(self._settings.poll_interval or max(2.0, median / 10))
+        except asyncio.CancelledError:
+            if job.state is State.FETCHING:
+                return job.leave("stopped", "made and paid, but stopped before it was on disk")
+            return job.clip(ClipStatus.UNCERTAIN)
+        except Exception as error:  # a bug, a backend's or ours: it must not cost the neighbours anything
+            log.exception("looking for %s raised", job.output_uri)
+            return job.leave("unexpected", f"{type(error).__name__}: {error}")
+        return job.clip(ClipStatus.UNCERTAIN).model_copy(update={"error_message": f"{job.error_message}; {seen}"})
+
+    async def _turned_up(self, output_uri: str, backend: Backend) -> tuple[Sequence[Video], str]:
+        try:
+            return await backend.find(output_uri), f"nothing has turned up under {output_uri} by now"
+        except LookError as error:
+            return (), f"whether anything has turned up under {output_uri} cannot be told: {error}"

@@ -1,0 +1,178 @@
+"""One prompt on its way to one clip: where it stands, what is known of it, and what of that goes into the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aveo3.entries import Entry, job_name
+from aveo3.errors import GateClosed
+from aveo3.fetch import SavedFile
+from aveo3.journal import Journal
+from aveo3.lifecycle import State, check_move, check_reopen
+from aveo3.models import ClipStatus, VideoClip, VideoPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The job is planned anew and may be submitted after `wait` seconds."""
+
+    wait: float
+
+
+_PAID = {State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN}
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One prompt on its way to one clip. What a move changes is in the journal before it is true here."""
+
+    prompt: VideoPrompt
+    index: int
+    model: str
+    digest: str
+    cost_usd: float | None
+    queued_utc: datetime
+    media_hashes: tuple[str | None, ...] = ()
+    journal: Journal | None = None
+    row: int = 0
+    ordinal: int = 1
+    position: int | None = None  # the place in its batch when it was first planned, if nobody gives it again
+    state: State = State.PLANNED
+    attempts: int = 0
+    retries: int = 0
+    audio_tries: int = 0
+    quota_wait: float = 0.0
+    reserved: float = 0.0
+    operation: str | None = None
+    place: Mapping[str, str | None] | None = None
+    output_uri: str | None = None
+    uris: tuple[str, ...] = ()
+    files: tuple[SavedFile, ...] = ()
+    error_kind: str | None = None
+    error_message: str | None = None
+    submitted_utc: datetime | None = None
+    finished_utc: datetime | None = None
+    fetched_utc: datetime | None = None
+    leaving: bool = False  # the run is being left: send nothing; if sent, learn the operation's name, then go
+
+    @property
+    def name(self) -> str:
+        """How people call it: in file names, in `aveo3 history`."""
+        return job_name(self.digest, self.ordinal)
+
+    def take_up(self, entry: Entry, journal: Journal) -> None:
+        """Be the job that the journal knows."""
+        self.journal, self.row, self.ordinal, self.state = journal, entry.id, entry.ordinal, entry.state
+        self.queued_utc, self.attempts = entry.queued_utc, entry.attempts
+        self.operation, self.place, self.output_uri = entry.operation, entry.place, entry.output_uri
+        self.uris = entry.uris
+        self.files = tuple(SavedFile(journal.locate(f), int(f["size"]), str(f["sha256"])) for f in entry.files)
+        self.error_kind, self.error_message = entry.error_kind, entry.error_message
+        self.submitted_utc, self.finished_utc = entry.submitted_utc, entry.finished_utc
+        self.fetched_utc = entry.fetched_utc
+        if entry.state in _PAID:  # of others the estimate is what counts: they may be sent yet
+            self.cost_usd = entry.cost_usd
+
+    # ---- moving ------------------------------------------------------------------------------------------------
+
+    def move(self, state: State, **changes: Any) -> None:
+        """Go on to `state`. Raises `IllegalMove` if the table does not list that, `JournalError` as `Journal.move`."""
+        self._go(check_move(self.state, state), changes)
+
+    def reopen(self, state: State, **changes: Any) -> None:
+        """Go on from where an earlier run ended. Raises `IllegalMove` if the table does not list that."""
+        self._go(check_reopen(self.state, state), changes)
+
+    def _go(self, state: State, changes: dict[str, Any]) -> None:
+        if self.journal is not None:
+            noted = changes
+            if "files" in changes:
+                noted = {**changes, "files": [self._noted(file, self.journal) for file in changes["files"]]}
+            self.journal.move(self.row, self.state, state, **noted)
+        for name, value in changes.items():
+            setattr(self, name, value)
+        self.state = state
+
+    @staticmethod
+    def _noted(file: SavedFile, journal: Journal) -> dict[str, Any]:
+        return {"path": journal.relative(file.path), "size": file.size, "sha256": file.sha256}
+
+    def plan_again(self, kind: str, message: str) -> None:
+        """Back to the start: it was not accepted, or its operation came to nothing."""
+        nothing: dict[str, Any] = {"operation": None, "submitted_utc": None, "finished_utc": None}
+        self.move(
+            State.PLANNED,
+            **nothing,
+            attempts=self.attempts,
+            retries=self.retries,
+            error_kind=kind,
+            error_message=message,
+        )
+
+    # ---- ending ------------------------------------------------------------------------------------------------
+
+    def end(self, state: State, kind: str | None = None, message: str | None = None, **changes: Any) -> VideoClip:
+        """The job is over: its clip."""
+        owed = {"cost_usd": self.cost_usd if state is State.UNCERTAIN else 0.0}
+        self.move(
+            state,
+            error_kind=kind,
+            error_message=message,
+            attempts=self.attempts,
+            retries=self.retries,
+            **{**owed, **changes},
+        )
+        return self.clip(ClipStatus(state))
+
+    def cancel(self) -> VideoClip:
+        """The run was stopped: the clip of a job that is not being submitted."""
+        if self.state is not State.PLANNED:
+            return self.leave("stopped", "the run was stopped before this was looked at again")
+        again = " again" if self.attempts else ""
+        why = f"the run was stopped before this prompt was sent{again}"
+        return self.end(State.CANCELLED, "stopped", why, operation=None)
+
+    def leave(self, kind: str, message: str) -> VideoClip:
+        """We go, what is paid stays at Google: the clip says how to come by it. With a journal, the next run does."""
+        if self.state is State.UNCERTAIN:
+            return self.clip(ClipStatus.UNCERTAIN)
+        if self.journal is None:
+            return self.end(State.UNCERTAIN, kind, message)
+        self._go(self.state, {"error_kind": kind, "error_message": message, "cost_usd": self.cost_usd})
+        return self.clip(ClipStatus.UNFINISHED)
+
+    def defer(self, closed: GateClosed) -> VideoClip:
+        """The gate lets nobody through: the clip of a job that was never sent, or came to nothing."""
+        return self.end(State.DEFERRED, closed.kind, str(closed), operation=None)
+
+    def clip(self, status: ClipStatus, *, cached: bool = False) -> VideoClip:
+        """What the user gets to see of it."""
+        return VideoClip(
+            prompt=self.prompt,
+            status=status,
+            model=self.model,
+            index=self.index,
+            job=self.name if self.journal is not None else None,
+            cached=cached,
+            paths=tuple(file.path for file in self.files),
+            uris=self.uris,
+            operation=self.operation,
+            error_kind=self.error_kind,
+            error_message=self.error_message,
+            retry_count=self.retries,
+            attempts=self.attempts,
+            quota_wait=self.quota_wait,
+            cost_usd=self.cost_usd,
+            queued_utc=self.queued_utc,
+            submitted_utc=self.submitted_utc,
+            finished_utc=self.finished_utc,
+            fetched_utc=self.fetched_utc,
+        )
+
+    def release(self) -> None:
+        """This run is done with it."""
+        if self.journal is not None:
+            self.journal.release(self.row)

@@ -1,0 +1,107 @@
+"""What earlier runs have made of a prompt: looked up in the journal before anything is sent for it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from aveo3 import catalog, fetch
+from aveo3.entries import Entry, prompt_record, recorded_prompt
+from aveo3.job import Job
+from aveo3.journal import Journal
+from aveo3.lifecycle import State
+from aveo3.models import ClipStatus, VideoClip
+
+EMULATED = "mock"
+"""The service that forgets everything when its run ends, and bills nobody."""
+
+
+class Recall:
+    """Ties each prompt of one batch to its job in the journal: the one that earlier batches left for it, or a new one.
+
+    `service` keeps the clips of an emulator and Google's apart. `fresh` wants new clips of prompts that have theirs.
+    """
+
+    def __init__(self, journal: Journal, service: str, *, fresh: bool = False) -> None:
+        self._journal = journal
+        self._service = service
+        self._fresh = fresh
+        self._stream = journal.begin_stream()
+
+    def tie(self, job: Job) -> None:
+        """Make `job` the one that the journal knows for its prompt, or a new one. Raises `JournalError`."""
+        entry = self._journal.claim(self._stream, self._service, job.digest, fresh=self._fresh)
+        if entry is None:
+            entry = self._journal.plan(
+                self._stream,
+                self._service,
+                job.digest,
+                position=job.index,
+                model=job.model,
+                prompt=prompt_record(job.prompt, job.media_hashes),
+            )
+        job.take_up(entry, self._journal)
+
+    def job_of(self, given: Entry, index: int, now_utc: datetime) -> Job | None:
+        """The job of an entry whose prompt nobody has given again; None if another batch is at work on it.
+
+        Raises `JournalError`.
+        """
+        entry = self._journal.take(self._stream, given.id)
+        if entry is None:
+            return None
+        prompt = recorded_prompt(entry.prompt)
+        cost = catalog.load().cost_usd(prompt, entry.model)
+        job = Job(prompt, index, entry.model, entry.digest, cost, now_utc, position=entry.position)
+        job.take_up(entry, self._journal)
+        return job
+
+    async def settle(self, job: Job) -> VideoClip | None:
+        """The clip of `job` if nothing is left to do for it; else None, and `job.state` says what there is to do.
+
+        planned: submit it. running, fetching: go on from there. uncertain: see whether its video has turned up.
+        Once begun, it may be begun again. Raises `JournalError`.
+        """
+        if self._service == EMULATED and job.state in (State.RUNNING, State.FETCHING, State.UNCERTAIN):
+            _begin_anew(job)
+            return None
+        if job.state is State.SUCCEEDED:
+            return await self._made(job)
+        if job.state in (State.DEFERRED, State.CANCELLED, State.FAILED) or (
+            job.state is State.REJECTED and not job.attempts  # by the catalog alone, which may know better by now
+        ):
+            job.reopen(State.PLANNED, **_NOTHING)
+        elif job.state is State.FETCHING and not job.uris:
+            job.reopen(State.RUNNING)
+        elif job.state in (State.FILTERED, State.REJECTED) or (job.state is State.UNCERTAIN and not job.output_uri):
+            return job.clip(ClipStatus(job.state), cached=True)
+        return None
+
+    async def _made(self, job: Job) -> VideoClip | None:
+        for file in job.files:
+            if not await fetch.is_intact(file):
+                break
+        else:
+            return job.clip(ClipStatus.SUCCEEDED, cached=True)
+        if self._service == EMULATED:
+            _begin_anew(job)
+            return None
+        job.reopen(State.FETCHING if job.uris else State.RUNNING, files=())
+        return None
+
+
+def _begin_anew(job: Job) -> None:
+    """Whatever the emulator was making is gone with it, and nothing is owed."""
+    if job.state in (State.SUCCEEDED, State.FETCHING):
+        job.reopen(State.RUNNING)
+    if job.state is State.RUNNING:
+        job.move(State.PLANNED, **_NOTHING)
+    else:
+        job.reopen(State.PLANNED, **_NOTHING)
+
+
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("operation", "output_uri", "error_kind", "error_message", "submitted_utc", "finished_utc")),
+    **dict.fromkeys(("uris", "files"), ()),
+}
+"""What a job has that is planned anew."""
