@@ -1,0 +1,121 @@
+"""What writing every job down costs: the same clips with a journal and without one, and handed out again from it.
+
+Virtual time and a scripted service, so that nothing but the client's own work is measured; the journal's files are on
+the disk that `--directory` is on, and its commits wait for that disk.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from aveo3 import Settings, VeoClient
+from aveo3.testing import ScriptedBackend, run_virtual
+from benchmarks import machine
+from benchmarks.table import spread, table
+
+QUESTION = "What does the journal cost a clip, against the same run without one?"
+
+WITHOUT, WITH, CACHED = "without a journal", "with a journal", "again, all cached"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one kind: milliseconds a clip, waiting for the disk included and not."""
+
+    kind: str
+    wall_ms: float
+    cpu_ms: float
+    journal_bytes: int
+
+
+def measure(clips: int, repeat: int, directory: Path | None, seed: int) -> list[Run]:
+    """`repeat` runs of each kind, interleaved; whether the journal or its absence comes first is drawn."""
+    rng = random.Random(seed)
+    runs = []
+    for _ in range(repeat):
+        with ExitStack() as stack:
+            places = {
+                kind: Path(stack.enter_context(tempfile.TemporaryDirectory(dir=directory))) for kind in (WITHOUT, WITH)
+            }
+            kinds = rng.sample([WITHOUT, WITH], 2)
+            runs += [_run(kind, clips, places[kind]) for kind in kinds]
+            runs.append(_run(CACHED, clips, places[WITH]))
+    return runs
+
+
+def _run(kind: str, clips: int, directory: Path) -> Run:
+    settings = Settings(
+        output_dir=directory,
+        journal=None if kind == WITHOUT else "auto",
+        rate_limit=clips,
+        poll_interval=60,
+        backend="vertex",
+    )
+    backend = ScriptedBackend(latency=50.0)
+
+    async def main() -> int:
+        async with VeoClient(settings, backend=backend) as veo:
+            made = await veo.generate_many(f"prompt {number}" for number in range(clips))
+            return sum(clip.succeeded for clip in made)
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    made = run_virtual(main())
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    if made != clips or len(backend.submits) != (0 if kind == CACHED else clips):
+        raise RuntimeError(f"{kind}: {made} of {clips} clips with {len(backend.submits)} submits")
+    path = settings.journal_path
+    return Run(kind, wall / clips * 1e3, cpu / clips * 1e3, path.stat().st_size if path is not None else 0)
+
+
+def rows(runs: Sequence[Run], clips: int) -> list[list[str]]:
+    """A line for each kind: milliseconds a clip, the ratio to the run without of the same repetition, bytes a clip."""
+    bare = [run for run in runs if run.kind == WITHOUT]
+    lines = []
+    for kind in (WITHOUT, WITH, CACHED):
+        group = [run for run in runs if run.kind == kind]
+        lines.append(
+            [
+                kind,
+                "",
+                spread([run.wall_ms for run in group], 2),
+                spread([run.cpu_ms for run in group], 2),
+                spread([run.wall_ms / other.wall_ms for run, other in zip(group, bare, strict=True)], 1),
+                spread([run.journal_bytes / clips for run in group], 0),
+            ]
+        )
+    return lines
+
+
+def main(
+    clips: Annotated[int, typer.Option(help="Clips a run.")] = 1000,
+    repeat: Annotated[int, typer.Option(help="Runs of each kind.")] = 7,
+    directory: Annotated[
+        Path | None, typer.Option(help="Where the runs write; its disk is what commits wait for.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws which kind goes first.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="A few clips, once: to see that it works.")] = False,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
+) -> None:
+    """Measure, and print a table."""
+    if quick:
+        clips, repeat = 50, 1
+    about = machine.describe(["aveo3", "google-genai"])
+    with tempfile.TemporaryDirectory(dir=directory) as place:
+        _run(WITH, 20, Path(place))  # imports
+    runs = measure(clips, repeat, directory, seed)
+    typer.echo(machine.line(about))
+    headers = ["run", "", "ms a clip", "of it CPU", "times the run without", "bytes a clip"]
+    typer.echo(table(headers, rows(runs, clips)))
+    if json_path is not None:
+        report: dict[str, Any] = {"question": QUESTION, "clips": clips, **about, "runs": [vars(run) for run in runs]}
+        json_path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
