@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+clips_log = logging.getLogger("aveo3.clips")
+"""Where what is owed is told, clip by clip, for whoever does not look at the clips."""
+
 PLACE = ("project", "location", "api_version")
 """The settings that, with the backend, lead back to an operation."""
 
@@ -194,7 +197,7 @@ class VeoClient:
             prompts,
             lane_for=self._lane,
             backend_at=self._backend_at,
-            recall=Recall(self.journal, self._service, fresh=fresh) if self.journal is not None else None,
+            recall=self._recall(fresh=fresh),
             model=self.settings.model,
             engine=self._engine,
             budget=self._budget,
@@ -203,6 +206,12 @@ class VeoClient:
         )
         self._streams.add(stream)
         return stream
+
+    def _recall(self, *, fresh: bool) -> Recall | None:
+        fetches = self._given_backend is None and not self.settings.keep_remote
+        if self.journal is None:
+            return None
+        return Recall(self.journal, self._service, fresh=fresh, fetches=fetches)
 
     def stats(self) -> Stats:
         """A frozen snapshot of everything so far. Free; call it as often as you like."""
@@ -249,9 +258,9 @@ class VeoClient:
             name = clip.operation or repr(clip.prompt.text[:60])
             self._may_be_paid.append(name)
             if clip.status is ClipStatus.UNFINISHED:
-                log.warning("unfinished (%s), the next run picks it up: %s", clip.error_kind, name)
+                clips_log.warning("unfinished (%s), the next run picks it up: %s", clip.error_kind, name)
             else:
-                log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
+                clips_log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
         return clip
 
     def _without_key(self, words: str) -> str:
@@ -260,7 +269,7 @@ class VeoClient:
 
     @property
     def service(self) -> str:
-        """Who makes the clips: what an emulator made is never handed out as Google's, nor the other way round."""
+        """Who makes the clips: what an emulator on this machine made is never handed out as Google's, or back."""
         if self._given_backend is not None:
             return "custom"
         if self.settings.backend_name() == EMULATED:

@@ -3,6 +3,7 @@ to stand there whole or not at all. What stands in it is the journal's business.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sqlite3
@@ -24,6 +25,9 @@ BUSY_PATIENCE = 5.0
 BATCH = 1000
 """Steps that nobody waits for before they are committed together."""
 
+BALLAST = 1 << 18
+"""Bytes that are set aside beside the journal: room for some hundred steps."""
+
 APPLICATION_ID = 0x6176_656F  # "aveo", in the file's header: what else ends in .db is not ours to touch
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -32,14 +36,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id INTEGER PRIMARY KEY,
             service TEXT NOT NULL, digest TEXT NOT NULL, ordinal INTEGER NOT NULL,
             position INTEGER NOT NULL, model TEXT NOT NULL, prompt TEXT NOT NULL, queued_utc TEXT NOT NULL,
-            taken INTEGER NOT NULL,
             state TEXT NOT NULL,
             attempts INTEGER NOT NULL DEFAULT 0, retries INTEGER NOT NULL DEFAULT 0,
             operation TEXT, place TEXT, output_uri TEXT, cost_usd REAL, error_kind TEXT, error_message TEXT,
             uris TEXT, files TEXT, submitted_utc TEXT, finished_utc TEXT, fetched_utc TEXT,
             UNIQUE (service, digest, ordinal)
         )""",
-        "CREATE INDEX jobs_by_taken ON jobs (service, digest, taken)",
         """CREATE TABLE events (
             id INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (id),
             at_utc TEXT NOT NULL, state TEXT NOT NULL, changes TEXT NOT NULL
@@ -159,6 +161,17 @@ _WRONG = (  # with what is to be written; all else is the disk's doing
 )
 
 
+def ballast_of(path: Path) -> Path:
+    """The file beside the journal at `path` that a full disk has to give back."""
+    return path.with_name(f"{path.name}-ballast")
+
+
+def load_ballast(path: Path) -> None:
+    """Set room aside for the last notes of a run whose disk has become full. Does what it can."""
+    with contextlib.suppress(OSError):
+        ballast_of(path).write_bytes(bytes(BALLAST))
+
+
 class Writer:
     """Writes steps into `db`, the journal at `path`: committed at once, or with what comes later.
 
@@ -201,6 +214,7 @@ class Writer:
             if not keep:
                 raise JournalError(f"{self.broken}. Free the disk or mend the file, then run it again.") from error
             self.waiting.append(step)
+            self._throw_ballast()
         except BaseException:  # Ctrl-C, most likely while the disk was syncing
             if committing and not self._db.in_transaction:
                 self._committed()
@@ -209,6 +223,18 @@ class Writer:
                 if keep:
                     self.waiting.append(step)
             raise
+
+    def _throw_ballast(self) -> None:
+        """Make room for what must not be forgotten: the names of operations that run. It still shows in `broken`."""
+        with contextlib.suppress(OSError, sqlite3.Error, JournalError):
+            ballast_of(self._path).unlink()
+            why = self.broken
+            self.begin()
+            self._db.execute("COMMIT")
+            self._committed()
+            self.broken = why
+            return
+        self._roll_back()
 
     def begin(self) -> None:
         """Be in a transaction that holds all that waits, also what was rolled back when the disk refused."""

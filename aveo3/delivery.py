@@ -7,12 +7,15 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 
 from aveo3 import catalog, fetch
 from aveo3.backends.base import Backend, LookError, Video
 from aveo3.errors import FetchError
+from aveo3.fetch import SavedFile
 from aveo3.job import Job
 from aveo3.lifecycle import State
 from aveo3.models import ClipStatus, VideoClip
@@ -29,7 +32,7 @@ PARALLEL = 8
 RECOVER_MEDIANS = 3.0
 """Medians of the model's latency after which nearly every clip is made: one in a thousand takes longer."""
 
-_PARTLY = "partly_filtered"
+_PARTLY, _SOME = "partly_filtered", "partly_found"
 
 
 class Delivery:
@@ -49,40 +52,50 @@ class Delivery:
         self._line = asyncio.Semaphore(PARALLEL)
         base = settings.poll_interval or 2.0
         again = repeating(FetchError, base=base, max_value=60.0, rng=rng, max_tries=FETCH_TRIES)
-        self._download = again(fetch.download)
+        self._download = again(self._download_once)
+        self._find = repeating(LookError, base=base, max_value=60.0, rng=rng, max_tries=FETCH_TRIES)(_find)
 
     async def deliver(
         self, job: Job, videos: Sequence[Video], backend: Backend, *, held_back: str | None = None
     ) -> VideoClip:
-        """The operation has ended with `videos`; some of those asked for may have been `held_back`."""
+        """The operation has ended with `videos`; some of those asked for may have been `held_back`, and are free."""
         made, asked = len(videos), max(len(videos), job.prompt.number_of_videos)
-        job.move(
-            State.FETCHING,
-            uris=tuple(video.uri for video in videos if video.uri),
-            finished_utc=self._now_utc(),
-            cost_usd=None if job.cost_usd is None else round(job.cost_usd * made / asked, 4),
+        cost = catalog.load().cost_usd(job.prompt, job.model)
+        self._found(
+            job,
+            videos,
+            cost_usd=None if cost is None else round(cost * made / asked, 4),
             error_kind=_PARTLY if held_back else None,
             error_message=held_back,
         )
         return await self.fetch(job, videos, backend)
 
+    def _found(self, job: Job, videos: Sequence[Video], **more: Any) -> None:
+        job.move(
+            State.FETCHING,
+            uris=tuple(video.uri for video in videos if video.uri),
+            finished_utc=self._now_utc(),
+            **more,
+        )
+
     async def fetch(self, job: Job, videos: Sequence[Video], backend: Backend) -> VideoClip:
         """Bring the videos of a job that is `fetching` to disk. What fails leaves it there, for the next run."""
-        job.files = ()
+        before, job.files = job.files, ()
         left = list(videos)
         try:
             while left:
                 number = len(videos) - len(left) + 1 if len(videos) > 1 else None
                 await self._fetch_one(job, left.pop(0), number, backend)
-        except (FetchError, LookError) as error:
-            if isinstance(error, FetchError) and error.gone:
+        except FetchError as error:
+            if error.gone:
+                job.files = before
                 return job.end(State.UNCERTAIN, "fetch", f"made and paid, but Google has it no more: {error}")
-            return job.leave("disk" if isinstance(error, FetchError) and error.disk else "fetch", str(error))
+            return job.leave("disk" if error.disk else "fetch", str(error))
         finally:
             for video in left:
                 if video.file is not None:
                     fetch.drop(video.file)
-        partly = job.error_kind == _PARTLY
+        partly = job.error_kind in (_PARTLY, _SOME)
         return job.end(
             State.SUCCEEDED,
             job.error_kind if partly else None,
@@ -100,16 +113,27 @@ class Delivery:
             job.files += (await fetch.keep(video.file, target),)
         elif video.data is not None:
             job.files += (await fetch.save(video.data, target),)
-        elif video.uri is not None and (place := await backend.locate(video.uri)) is not None:
-            url, headers = place
+        elif video.uri is not None:
             async with self._line:
-                silence = self._settings.request_timeout
-                job.files += (await self._download(self._session, url, target, headers, silence=silence),)
+                if (saved := await self._download(video.uri, target, backend)) is not None:
+                    job.files += (saved,)
+
+    async def _download_once(self, uri: str, target: Path, backend: Backend) -> SavedFile | None:
+        """Fetch a video from where it is, with a token that is fresh; None if it is to stay there."""
+        try:
+            place = await backend.locate(uri)
+        except LookError as error:
+            raise FetchError(str(error), final=error.final) from error
+        if place is None:
+            return None
+        url, headers = place
+        return await fetch.download(self._session, url, target, headers, silence=self._settings.request_timeout)
 
     async def recover(self, job: Job, backend: Backend, sent_at: float) -> VideoClip:
         """Watch the place that this attempt alone was told to write to: what turns up there is the lost clip.
 
-        Looks for as long as nearly all clips take, and at least once. Finding nothing proves nothing.
+        Looks for as long as nearly all clips take, and at least once; a look that fails is repeated. Finding nothing
+        proves nothing.
         """
         assert job.output_uri is not None
         median = catalog.load().latency(job.model, job.prompt.resolution)
@@ -117,11 +141,16 @@ class Delivery:
         try:
             while True:
                 late = asyncio.get_running_loop().time() >= until
-                videos, seen = await self._turned_up(job.output_uri, backend)
-                if len(videos) >= job.prompt.number_of_videos or (videos and late):
+                videos, seen, hopeless = await self._turned_up(job.output_uri, backend)
+                asked = job.prompt.number_of_videos
+                if len(videos) >= asked or (videos and late):
                     log.warning("recovered: the answer was lost, but %s is there", videos[0].uri)
-                    return await self.deliver(job, videos, backend)
-                if late or job.leaving:
+                    # Whether the others were held back, and so are free, or come later, nobody can tell.
+                    some = f"{len(videos)} of {asked} had turned up under {job.output_uri}"
+                    lack = (_SOME, some) if len(videos) < asked else (None, None)
+                    self._found(job, videos, error_kind=lack[0], error_message=lack[1])
+                    return await self.fetch(job, videos, backend)
+                if late or job.leaving or hopeless:
                     break
                 await asyncio.sleep(self._settings.poll_interval or max(2.0, median / 10))
         except asyncio.CancelledError:
@@ -133,8 +162,13 @@ class Delivery:
             return job.leave("unexpected", f"{type(error).__name__}: {error}")
         return job.clip(ClipStatus.UNCERTAIN).model_copy(update={"error_message": f"{job.error_message}; {seen}"})
 
-    async def _turned_up(self, output_uri: str, backend: Backend) -> tuple[Sequence[Video], str]:
+    async def _turned_up(self, output_uri: str, backend: Backend) -> tuple[Sequence[Video], str, bool]:
+        """The videos there, what to say if there are none, and whether to ask again is pointless."""
         try:
-            return await backend.find(output_uri), f"nothing has turned up under {output_uri} by now"
+            return await self._find(backend, output_uri), f"nothing has turned up under {output_uri} by now", False
         except LookError as error:
-            return (), f"whether anything has turned up under {output_uri} cannot be told: {error}"
+            return (), f"whether anything has turned up under {output_uri} cannot be told: {error}", error.final
+
+
+async def _find(backend: Backend, output_uri: str) -> Sequence[Video]:
+    return await backend.find(output_uri)

@@ -40,6 +40,9 @@ LOOKAHEAD_IN_LIST = 10_000
 UNCOLLECTED = 100
 """Finished clips that may wait for their reader before no new job is started: `stream` follows its reader's pace."""
 
+TAKEN_UP = 64
+"""Jobs of earlier runs that are looked at at once."""
+
 GRACE = 10.0
 """Seconds that submits and downloads under way get when a run is left."""
 
@@ -70,6 +73,8 @@ class ClipStream:
                 "generate(prompt) for a single one"
             )
         self._prompts = prompts
+        self._resumes = bool(prompts) and isinstance(prompts, list) and isinstance(prompts[0], Entry)
+        self._taking_up = asyncio.Semaphore(TAKEN_UP)
         self._lookahead = LOOKAHEAD_IN_LIST if isinstance(prompts, Sized) else LOOKAHEAD
         self._lane_for = lane_for
         self._backend_at = backend_at
@@ -82,7 +87,7 @@ class ClipStream:
         self._helpers: set[asyncio.Task[None]] = set()
         self._finished: deque[VideoClip] = deque()
         self._feeding = True
-        self._enqueued = -1  # index of the last prompt that went into a backlog
+        self._handed_on = -1  # index of the last prompt whose job is out of the feeder's hands
         self._opened = False
         self._stopping = False
         self._abandoned = False  # nobody reads any more
@@ -140,6 +145,9 @@ class ClipStream:
         to reach the disk. Cancelling this cuts that short.
         """
         self.stop()
+        for helper in self._helpers:
+            if _has_begun(helper):
+                helper.cancel()
         for task, (job, _) in self._jobs.items():
             job.leaving = True
             if job.state in (State.RUNNING, State.UNCERTAIN) and _has_begun(task):
@@ -167,17 +175,19 @@ class ClipStream:
                     await self._enqueue(job)
                 index, given = index + 1, None
         except asyncio.CancelledError:
-            if given is not None and not self._abandoned:
-                if index > self._enqueued:
-                    self._cancel(await self._plan(given, index))
+            if given is not None:
+                if index > self._handed_on:
+                    self._give_back(given, index)
                 index += 1
             if isinstance(self._prompts, Sized) and not self._abandoned:
                 async for given in prompts:  # a list: each of its prompts gets a clip, also those not read yet
-                    self._cancel(await self._plan(given, index))
+                    self._give_back(given, index)
                     index += 1
         except Exception as error:
             self._crash = error  # the iterable's own; told when what was read before is done
         finally:
+            if self._planner.begun is not None:
+                self._planner.begun.release()
             self._feeding = False
             for backlog in self._backlogs.values():
                 backlog.bell.ring()
@@ -185,27 +195,44 @@ class ClipStream:
     async def _plan(self, given: Prompt | Entry, index: int) -> Job | None:
         """The job of one prompt; None if nothing is left to do for it, in which case its clip is out already."""
         await asyncio.sleep(0)  # a hundred thousand bad prompts in a row must not hold up the loop
+        await self._collected()
         try:
             planned = await self._planner.plan(given, index)
         except JournalError as error:
             self._break_off(str(error))
-            planned = await self._planner.without_journal(given, index, error)
+            planned = self._planner.unsent(given, index, error)
         if planned is None:
             return None
         job, clip = planned
+        if clip is None and self._resumes and job.state is State.PLANNED:
+            clip = self._not_resumed(job)
         if clip is None:
             return job
-        await self._collected()
+        self._handed_on = index
         self._deliver(job, clip)
         return None
+
+    def _give_back(self, given: Prompt | Entry, index: int) -> None:
+        """The run was stopped before this prompt came to its turn."""
+        if (begun := self._planner.begun) is not None and begun.index == index:
+            self._cancel(begun)
+        elif not self._abandoned and (unsent := self._planner.unsent(given, index)) is not None:
+            self._deliver(*unsent)
+
+    def _not_resumed(self, job: Job) -> VideoClip:
+        """It came to nothing, and is not billed; resuming sends nothing."""
+        why = f"{job.error_message}; " if job.error_message else ""
+        return job.end(State.DEFERRED, "not_sent", f"{why}its prompt has to be given again for it to be sent once more")
 
     async def _enqueue(self, job: Job) -> None:
         if job.model not in self._backlogs:
             self._backlogs[job.model] = Backlog(self._lane_for(job.model))
             self._start(self._pump(self._backlogs[job.model]))
         backlog = self._backlogs[job.model]
-        self._enqueued = job.index
+        self._handed_on = job.index
+        self._planner.hand_on()
         if job.state is not State.PLANNED:
+            await self._taking_up.acquire()
             self._launch(self._resume(job, backlog.lane), job, backlog)
             return
         backlog.fresh.append(job)
@@ -249,7 +276,7 @@ class ClipStream:
                 if not self._budget.can_ever_fit(cost):
                     limit = f"the budget of US$ {self._budget.limit:g} (US$ {self._budget.spent:.2f} spent)"
                     why = f"US$ {cost:.2f} would go beyond {limit}"
-                    self._deliver(job, job.end(State.DEFERRED, "budget", why))
+                    self._deliver(job, job.end(State.DEFERRED, "budget", why, operation=None))
                     return
                 self._budget.waiting.add(self._room.set)
                 await self._changed()
@@ -265,7 +292,7 @@ class ClipStream:
         self._launch(self._engine.run(job, permit, backlog.lane), job, backlog)
 
     def _launch(self, work: Coroutine[Any, Any, VideoClip | Again], job: Job, backlog: Backlog) -> None:
-        job.reserved = job.cost_usd or 0.0
+        job.reserved = 0.0 if job.paid else job.cost_usd or 0.0
         self._budget.reserve(job.reserved)
         backlog.in_flight += 1
         task = asyncio.get_running_loop().create_task(work)
@@ -275,15 +302,20 @@ class ClipStream:
     async def _resume(self, job: Job, lane: Lane) -> VideoClip | Again:
         try:
             backend = await self._backend_at(job.place or {})
-        except (AveoError, asyncio.CancelledError) as error:
+            return await self._engine.resume(job, lane, backend)
+        except AveoError as error:
             return job.leave("not_looked_at", f"it could not be looked at where it was sent: {error}")
-        return await self._engine.resume(job, lane, backend)
+        except asyncio.CancelledError:
+            return job.cancel()
+        finally:
+            self._taking_up.release()
 
     def _job_done(self, task: asyncio.Task[VideoClip | Again]) -> None:
         job, backlog = self._jobs.pop(task)
         backlog.in_flight -= 1
         outcome = None if task.cancelled() or task.exception() is not None else task.result()
-        self._budget.book(job.reserved, (outcome.cost_usd or 0.0) if isinstance(outcome, VideoClip) else 0.0)
+        spent = (outcome.cost_usd or 0.0) if isinstance(outcome, VideoClip) and not job.paid else 0.0
+        self._budget.book(job.reserved, spent)
         if isinstance(outcome, VideoClip):
             self._deliver(job, outcome)
             if outcome.error_kind == "disk":  # each further clip would be paid and lost like this one
@@ -292,6 +324,8 @@ class ClipStream:
                 self._break_off(job.journal.broken)
         elif outcome is None:
             self._fail(asyncio.CancelledError() if task.cancelled() else task.exception())
+        elif self._resumes:
+            self._deliver(job, self._not_resumed(job))
         elif self._stopping:
             self._cancel(job)
         else:

@@ -96,7 +96,8 @@ class Engine:
         sent_at = _now() - max(0.0, (self._now_utc() - sent_utc).total_seconds())
         if job.state is State.UNCERTAIN:
             return await self._delivery.recover(job, backend, sent_at)
-        return await self._see_through(job, lane.gate.adopt(), lane, backend, sent_at, resumed=True)
+        permit = lane.gate.adopt() if job.state is State.RUNNING else None
+        return await self._see_through(job, permit, lane, backend, sent_at, resumed=True)
 
     def _intend(self, job: Job, lane: Lane) -> None:
         """Note that a request is about to leave: from here on it counts as sent, whatever happens to us."""
@@ -122,6 +123,7 @@ class Engine:
             async with asyncio.timeout(self._settings.request_timeout + SUBMIT_GRACE):
                 verdict = await lane.backend.submit(job.prompt, job.model, output_uri=job.output_uri)
         except asyncio.CancelledError:
+            job.leaving = True
             verdict = verdicts.uncertain("stopped before the answer came: a video may be under way and billed")
         except TimeoutError:
             verdict = verdicts.uncertain("no answer in time: a video may be under way and billed")
@@ -139,13 +141,13 @@ class Engine:
         return verdict
 
     async def _see_through(
-        self, job: Job, permit: Permit, lane: Lane, backend: Backend, sent_at: float, *, resumed: bool = False
+        self, job: Job, permit: Permit | None, lane: Lane, backend: Backend, sent_at: float, *, resumed: bool = False
     ) -> VideoClip | Again:
         """From accepted to the clip, whatever happens on the way."""
         try:
             if job.leaving:
-                return job.leave(*_LEFT_RUNNING)
-            if job.state is State.FETCHING:
+                return job.cancel() if job.state is State.FETCHING else job.leave(*_LEFT_RUNNING)
+            if permit is None:
                 return await self._delivery.fetch(job, [Video(uri=uri) for uri in job.uris], backend)
             return await self._follow(job, permit, lane, backend, sent_at, resumed=resumed)
         except asyncio.CancelledError:
@@ -156,7 +158,8 @@ class Engine:
             log.exception("following %s raised", job.operation)
             return job.leave("unexpected", f"{type(error).__name__}: {error}")
         finally:
-            lane.gate.finish(permit)
+            if permit is not None:
+                lane.gate.finish(permit)
 
     async def _not_accepted(
         self, job: Job, permit: Permit, lane: Lane, verdict: Verdict, sent_at: float
@@ -216,7 +219,10 @@ class Engine:
         except LookError as error:
             return job.leave("late", f"no look succeeded before its deadline; the last: {error}")
         except OperationGone as error:
+            lane.gate.finish(permit)
             why = f"{error}; whether it was billed cannot be told"
+            if job.made:
+                why = f"made and paid, but its file is not where it was, and Google has it no more: {error}"
             return await self._uncertain(job, "operation_gone", why, backend, sent_at)
         finally:
             poller.ended(operation, ended_after)

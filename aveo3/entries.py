@@ -95,7 +95,7 @@ def replay(events: Iterable[Event]) -> dict[str, Any]:
 
 def from_row(row: sqlite3.Row) -> Entry:
     """The job that a row of the table `jobs` stands for."""
-    values = {name: row[name] for name in row.keys() if name != "taken"}  # noqa: SIM118 - a Row iterates over values
+    values = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a Row iterates over values
     for name in ("queued_utc", "submitted_utc", "finished_utc", "fetched_utc"):
         values[name] = to_time(values[name])
     for name, empty in (("prompt", {}), ("place", {}), ("uris", []), ("files", [])):
@@ -134,7 +134,7 @@ def prompt_record(prompt: VideoPrompt, media_hashes: tuple[str | None, ...]) -> 
     media = {"image", "last_frame", "reference_images", "video"}
     record = prompt.model_dump(mode="json", exclude_defaults=True, exclude={*media, "metadata"})
     if prompt.metadata:
-        record["metadata"] = to_jsonable_python(prompt.metadata, fallback=str)
+        record["metadata"] = _noted(prompt.metadata)
     hashes = dict(zip(map(id, prompt.media), media_hashes, strict=False))
 
     def noted(medium: Media) -> dict[str, Any]:
@@ -149,6 +149,14 @@ def prompt_record(prompt: VideoPrompt, media_hashes: tuple[str | None, ...]) -> 
     if prompt.reference_images:
         record["reference_images"] = [noted(medium) for medium in prompt.reference_images]
     return record
+
+
+def _noted(metadata: Mapping[str, Any]) -> Any:
+    """The user's own things, as far as JSON can hold them: they are never sent, and must not keep a prompt from it."""
+    try:
+        return to_jsonable_python(metadata, fallback=str, bytes_mode="base64")
+    except ValueError:
+        return {"repr": repr(metadata)}
 
 
 def recorded_prompt(record: Mapping[str, Any]) -> VideoPrompt:

@@ -22,6 +22,7 @@ class Again:
     wait: float
 
 
+_UNFINISHED = {State.RUNNING, State.FETCHING}
 _PAID = {State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN}
 
 
@@ -56,6 +57,8 @@ class Job:
     submitted_utc: datetime | None = None
     finished_utc: datetime | None = None
     fetched_utc: datetime | None = None
+    paid: bool = False  # an earlier run has sent it and owes for it; this one has not, so far
+    made: bool = False  # an earlier run had its file on disk
     leaving: bool = False  # the run is being left: send nothing; if sent, learn the operation's name, then go
 
     @property
@@ -73,6 +76,9 @@ class Job:
         self.error_kind, self.error_message = entry.error_kind, entry.error_message
         self.submitted_utc, self.finished_utc = entry.submitted_utc, entry.finished_utc
         self.fetched_utc = entry.fetched_utc
+        if entry.attempts:  # the name that its file had, or would have had
+            self.position = entry.position
+        self.paid, self.made = entry.state in _PAID, entry.state is State.SUCCEEDED
         if entry.state in _PAID:  # of others the estimate is what counts: they may be sent yet
             self.cost_usd = entry.cost_usd
 
@@ -80,6 +86,8 @@ class Job:
 
     def move(self, state: State, **changes: Any) -> None:
         """Go on to `state`. Raises `IllegalMove` if the table does not list that, `JournalError` as `Journal.move`."""
+        if state is State.SUBMITTING:
+            self.paid = False
         self._go(check_move(self.state, state), changes)
 
     def reopen(self, state: State, **changes: Any) -> None:
@@ -129,8 +137,10 @@ class Job:
 
     def cancel(self) -> VideoClip:
         """The run was stopped: the clip of a job that is not being submitted."""
-        if self.state is not State.PLANNED:
+        if self.state in _UNFINISHED:
             return self.leave("stopped", "the run was stopped before this was looked at again")
+        if self.state is not State.PLANNED:
+            return self.clip(ClipStatus(self.state), cached=True)
         again = " again" if self.attempts else ""
         why = f"the run was stopped before this prompt was sent{again}"
         return self.end(State.CANCELLED, "stopped", why, operation=None)
@@ -138,6 +148,7 @@ class Job:
     def leave(self, kind: str, message: str) -> VideoClip:
         """We go, what is paid stays at Google: the clip says how to come by it. With a journal, the next run does."""
         if self.state is State.UNCERTAIN:
+            self.error_message = "; ".join(filter(None, (self.error_message, message)))
             return self.clip(ClipStatus.UNCERTAIN)
         if self.journal is None:
             return self.end(State.UNCERTAIN, kind, message)

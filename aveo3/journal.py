@@ -11,6 +11,7 @@ referred to by their hash and path.
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -24,7 +25,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from aveo3.database import Statement, Writer, connect, real, refused, unreadable
+from aveo3.database import Statement, Writer, ballast_of, connect, load_ballast, real, refused, unreadable
 from aveo3.entries import CHANGING, Entry, Event, Run, from_row, plain, storable, to_column, to_time
 from aveo3.errors import JournalError
 from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State
@@ -60,19 +61,24 @@ class Journal:
         self._now_utc = now_utc
         self._without_secrets = without_secrets
         self._process = os.getpid()
-        self._held: set[int] = set()  # the jobs that this process is at work on
+        self._held: set[int] = set()  # the jobs that this process is at work on …
+        self._resumed: set[int] = set()  # … and those of them that were taken up for nobody's prompt
         self._lock = FileLock(f"{real(path)}.lock", thread_local=False)
         self._run: int | None = None
         with ExitStack() as undo:
             undo.callback(self._lock.release)
             if writes:
                 self._take_lock()
+            self._log = path.with_name(f"{path.name}-wal")
+            self._had_log = self._log.exists()
             self._db = connect(path, writes=writes)
             undo.callback(self._db.close)
             self._writer = Writer(self._db, path)
-            last = self._read("SELECT coalesce(max(taken), 0), coalesce(max(id), 0) FROM jobs")[0]
-            self._streams, self._jobs = int(last[0]), int(last[1])
+            self._streams, self._jobs = 0, int(self._read("SELECT coalesce(max(id), 0) FROM jobs")[0][0])
             if writes:
+                atexit.register(self.close)  # a run that nobody closes has ended all the same
+                self._db.execute(_CURSORS)
+                load_ballast(path)
                 self._begin_run()
             undo.pop_all()
 
@@ -110,10 +116,19 @@ class Journal:
 
     def _begin_run(self) -> None:
         """Note who writes from now on, and what the last run left in the air: requests whose answer nobody heard."""
+        last = self.last_run()
+        if last is not None and last.ended_utc is None and not self._had_log:
+            raise JournalError(
+                f"{self.path}-wal is missing: the last run was killed, and what it noted last stood there. Without it "
+                "clips may be paid twice: restore it from a copy. If it is not lost (another program, such as "
+                "sqlite3, has opened the journal since, and tidied it up), make an empty file of that name."
+            )
         lost = self._read("SELECT id FROM jobs WHERE state = ?", State.SUBMITTING)
         begin = "INSERT INTO runs (pid, host, started_utc) VALUES (?, ?, ?)"
         self._write((begin, (os.getpid(), socket.gethostname(), self._stamp())), commit=True)
         self._run = self._read("SELECT max(id) FROM runs")[0][0]
+        # From here on the file itself says that its log must be there until the run has ended.
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         for [job] in lost:
             why = "the program ended between the request and its answer: a video may be under way and billed"
             self.move(job, State.SUBMITTING, State.UNCERTAIN, error_kind="answer_lost", error_message=why)
@@ -122,7 +137,11 @@ class Journal:
         """Write what waits, and let others in. What the disk does not take even now is logged, and lost."""
         if os.getpid() != self._process:  # a fork of it: the file, the lock and the run are still the other's
             return
+        atexit.unregister(self.close)
         run, self._run = self._run, None
+        unended = False
+        if self._lock.is_locked:
+            ballast_of(self.path).unlink(missing_ok=True)
         try:
             if run is not None:
                 self._write(("UPDATE runs SET ended_utc = ? WHERE id = ?", (self._stamp(), run)), commit=True)
@@ -132,9 +151,12 @@ class Journal:
             for job, at, state, changes in events:
                 if state not in _UNSENT:
                     log.error("not in the journal: job %s, %s at %s: %s", job, state, at, changes)
+            unended = True
         finally:
             try:
                 self._db.close()
+                if unended:  # its log is gone because it is tidied up, not because somebody lost it
+                    self._log.touch()
             finally:
                 self._lock.release()
 
@@ -157,32 +179,49 @@ class Journal:
         `fresh` passes over those that came to an end, so that the prompt is made once more; what is still under way
         is not made twice even so.
         """
-        query = "SELECT * FROM jobs WHERE service = ? AND digest = ? AND taken < ? ORDER BY ordinal"
+        query = "SELECT * FROM jobs WHERE service = ? AND digest = ? AND ordinal > ? ORDER BY ordinal"
         with self._reading():
-            rows = self._db.execute(query, (service, digest, stream))
+            rows = self._db.execute(query, (service, digest, self._cursor(stream, digest)))
             found = next((from_row(row) for row in rows if self._is_free(row, fresh=fresh)), None)
             rows.close()
         if found is not None:
-            self._hold(stream, found.id)
+            self._hold(stream, found)
         return found
 
     def take(self, stream: int, job: int) -> Entry | None:
         """Claim a job by its number: as it stands now; None, and not claimed, if this process is at work on it."""
         if job in self._held:
             return None
-        self._hold(stream, job)
-        return self._entries("SELECT * FROM jobs WHERE id = ?", job)[0]
+        [entry] = self._entries("SELECT * FROM jobs WHERE id = ?", job)
+        self._hold(stream, entry)
+        self._resumed.add(job)
+        return entry
+
+    def is_being_resumed(self, stream: int, service: str, digest: str) -> bool:
+        """Whether a job that `stream` could have claimed for this prompt was taken up by its number."""
+        query = "SELECT id FROM jobs WHERE service = ? AND digest = ? AND ordinal > ?"
+        if not self._resumed:
+            return False
+        with self._reading():
+            found = self._db.execute(query, (service, digest, self._cursor(stream, digest))).fetchall()
+        return any(job in self._resumed for [job] in found)
 
     def _is_free(self, row: sqlite3.Row, *, fresh: bool) -> bool:
         return bool(row["id"] not in self._held) and not (fresh and State(row["state"]) in _ENDED)
 
-    def _hold(self, stream: int, job: int) -> None:
-        self._write(("UPDATE jobs SET taken = ? WHERE id = ?", (stream, job)))
-        self._held.add(job)
+    def _hold(self, stream: int, entry: Entry) -> None:
+        self._write((_CURSOR, (stream, entry.digest, entry.ordinal)))
+        self._held.add(entry.id)
+
+    def _cursor(self, stream: int, digest: str) -> int:
+        """The ordinal of the last of equal prompts that `stream` has met. SQLite keeps it, however many there are."""
+        found = self._db.execute("SELECT ordinal FROM cursors WHERE stream = ? AND digest = ?", (stream, digest))
+        return next((int(ordinal) for [ordinal] in found), 0)
 
     def release(self, job: int) -> None:
         """This process is done with a job for now: another batch may claim it."""
         self._held.discard(job)
+        self._resumed.discard(job)
 
     def plan(
         self, stream: int, service: str, digest: str, *, position: int, model: str, prompt: Mapping[str, Any]
@@ -191,8 +230,9 @@ class Journal:
         last = "SELECT coalesce(max(ordinal), 0) FROM jobs WHERE service = ? AND digest = ?"
         at, ordinal = self._stamp(), self._read(last, service, digest)[0][0] + 1
         self._jobs += 1
-        values = (self._jobs, service, digest, ordinal, position, model, json.dumps(prompt), at, stream, State.PLANNED)
-        self._write((_PLAN, values), (_EVENT, (self._jobs, at, State.PLANNED, "{}")))
+        values = (self._jobs, service, digest, ordinal, position, model, json.dumps(prompt), at, State.PLANNED)
+        cursor = (_CURSOR, (stream, digest, ordinal))
+        self._write((_PLAN, values), (_EVENT, (self._jobs, at, State.PLANNED, "{}")), cursor)
         self._held.add(self._jobs)
         return Entry(
             id=self._jobs,
@@ -328,9 +368,13 @@ class Journal:
 
 
 _PLAN = (
-    "INSERT INTO jobs (id, service, digest, ordinal, position, model, prompt, queued_utc, taken, state) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO jobs (id, service, digest, ordinal, position, model, prompt, queued_utc, state) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _EVENT = "INSERT INTO events (job, at_utc, state, changes) VALUES (?, ?, ?, ?)"
+_CURSORS = """CREATE TEMP TABLE cursors (
+    stream INTEGER, digest TEXT, ordinal INTEGER, PRIMARY KEY (stream, digest)
+) WITHOUT ROWID"""
+_CURSOR = "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ordinal = max(ordinal, excluded.ordinal)"
 _UNSENT = {State.PLANNED, State.DEFERRED, State.CANCELLED}
 _ENDED = {State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN}

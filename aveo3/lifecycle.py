@@ -60,7 +60,7 @@ REOPEN: Mapping[State, frozenset[State]] = {
     # A person says so: the prompt will be judged otherwise, or its price may be paid a second time.
     State.FILTERED: frozenset({State.PLANNED}),
     State.REJECTED: frozenset({State.PLANNED}),
-    State.UNCERTAIN: frozenset({State.PLANNED}),
+    State.UNCERTAIN: frozenset({State.PLANNED, State.RUNNING}),  # to look again is free
     # Its videos came inline and never reached the disk: its operation has them still.
     State.FETCHING: frozenset({State.RUNNING}),
     # The file is gone from the disk; what was paid for is fetched again.

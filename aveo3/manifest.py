@@ -19,6 +19,15 @@ log = logging.getLogger(__name__)
 MANIFEST, FAILED = "manifest.jsonl", "failed.jsonl"
 
 
+def paid_in(directory: Path) -> int:
+    """How many of Google's clips the manifest in `directory` lists as made, or as paid perhaps."""
+    owed = {"succeeded", "uncertain", "unfinished"}
+    with suppress(OSError, ValueError):
+        lines = (directory / MANIFEST).read_text("utf-8").splitlines()
+        return sum(f'"status": "{status}"' in line for line in lines for status in owed)
+    return 0
+
+
 class Manifest:
     """`manifest.jsonl`, a line for each clip as it finishes, and `failed.jsonl`: what has not been made here yet.
 

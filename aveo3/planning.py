@@ -18,6 +18,9 @@ from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt, as_prompt, explain
 from aveo3.recall import Recall
 
+HELD_NAP = 1.0
+"""Seconds until a job that `resume` has taken up is asked for again: it is about to be finished."""
+
 Prompt = str | Mapping[str, Any] | VideoPrompt
 
 
@@ -28,43 +31,53 @@ class Planner:
         self._model = model
         self._recall = recall
         self._now_utc = now_utc
-        self._begun: tuple[Job, list[str]] | None = None
+        self.begun: Job | None = None
+        """The job that was tied to the journal last, until `hand_on`."""
 
     async def plan(self, given: Prompt | Entry, index: int) -> tuple[Job, VideoClip | None] | None:
         """The job of one prompt, and its clip if nothing is left to do for it. Reads local media, off the loop.
 
-        None for a job of the journal that another batch is at work on. After a cancellation the same prompt may be
-        planned again; it keeps its job. Raises `JournalError`: plan it `without_journal` then.
+        None for a job of the journal that another batch is at work on. Raises `JournalError`: plan it `unsent` then.
         """
-        if self._begun is None or self._begun[0].index != index:
-            self._begun = await self._begin(given, index)
-        if self._begun is None:
-            return None
-        job, problems = self._begun
-        clip = await self._recall.settle(job) if self._recall is not None and job.journal is not None else None
+        if isinstance(given, Entry):
+            assert self._recall is not None
+            self.begun = self._recall.job_of(given, index, self._now_utc())
+            return None if self.begun is None else (self.begun, await self._recall.settle(self.begun))
+        job, problems = await self._judge(given, index)
+        clip = None
+        if self._recall is not None and job.digest:
+            while not self._recall.tie(job):  # noqa: ASYNC110 - hardly ever: not worth a bell in the journal
+                await asyncio.sleep(HELD_NAP)
+            self.begun = job
+            clip = await self._recall.settle(job)
         if clip is None and job.state is State.PLANNED and problems:
             clip = job.end(State.REJECTED, "bad_request", "; ".join(problems))
         return job, clip
 
-    async def without_journal(
-        self, given: Prompt | Entry, index: int, error: JournalError
+    def hand_on(self) -> None:
+        """Somebody else sees to the job that was begun."""
+        self.begun = None
+
+    def unsent(
+        self, given: Prompt | Entry, index: int, error: JournalError | None = None
     ) -> tuple[Job, VideoClip] | None:
-        """The job and clip of a prompt that the journal did not take: it must not be sent."""
+        """The clip of a prompt that is not looked at any more: the run was stopped, or the journal did not take it.
+
+        None for a job of the journal: it stays as it is.
+        """
         if isinstance(given, Entry):
             return None
-        job, _ = await self._judge(given, index)
-        return job, job.end(State.DEFERRED, "journal", str(error))
-
-    async def _begin(self, given: Prompt | Entry, index: int) -> tuple[Job, list[str]] | None:
-        """The job of one prompt, tied to what the journal knows of it, and why it can never work."""
-        if isinstance(given, Entry):
-            assert self._recall is not None
-            known = self._recall.job_of(given, index, self._now_utc())
-            return None if known is None else (known, [])
-        job, problems = await self._judge(given, index)
-        if self._recall is not None and job.digest:
-            self._recall.tie(job)
-        return job, problems
+        try:
+            prompt = as_prompt(given)
+        except ValidationError:
+            prompt = _as_it_was(given)
+        job = Job(prompt, index, prompt.model or self._model, "", None, self._now_utc())
+        if error is not None:
+            return job, job.end(State.DEFERRED, "journal", str(error))
+        why = "the run was stopped before it came to this prompt"
+        if self._recall is not None:
+            why += "; what an earlier run made of it is as it was"
+        return job, job.end(State.CANCELLED, "stopped", why)
 
     async def _judge(self, given: Prompt, index: int) -> tuple[Job, list[str]]:
         """The job of one prompt, and why it can never work: one sentence each, none if it can."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from aveo3 import catalog, fetch
 from aveo3.entries import Entry, prompt_record, recorded_prompt
+from aveo3.fetch import SavedFile
 from aveo3.job import Job
 from aveo3.journal import Journal
 from aveo3.lifecycle import State
@@ -19,18 +21,25 @@ EMULATED = "mock"
 class Recall:
     """Ties each prompt of one batch to its job in the journal: the one that earlier batches left for it, or a new one.
 
-    `service` keeps the clips of an emulator and Google's apart. `fresh` wants new clips of prompts that have theirs.
+    `service` keeps the clips of an emulator and Google's apart. `fresh` wants new clips of prompts that have theirs;
+    `fetches` says that what an earlier run left in its bucket is to be fetched from there.
     """
 
-    def __init__(self, journal: Journal, service: str, *, fresh: bool = False) -> None:
+    def __init__(self, journal: Journal, service: str, *, fresh: bool = False, fetches: bool = False) -> None:
         self._journal = journal
         self._service = service
         self._fresh = fresh
+        self._fetches = fetches
         self._stream = journal.begin_stream()
 
-    def tie(self, job: Job) -> None:
-        """Make `job` the one that the journal knows for its prompt, or a new one. Raises `JournalError`."""
+    def tie(self, job: Job) -> bool:
+        """Make `job` the one that the journal knows for its prompt, or a new one. Raises `JournalError`.
+
+        False, and nothing done, if the one it knows is being finished by `resume` in this very process: ask again.
+        """
         entry = self._journal.claim(self._stream, self._service, job.digest, fresh=self._fresh)
+        if entry is None and self._journal.is_being_resumed(self._stream, self._service, job.digest):
+            return False
         if entry is None:
             entry = self._journal.plan(
                 self._stream,
@@ -41,6 +50,7 @@ class Recall:
                 prompt=prompt_record(job.prompt, job.media_hashes),
             )
         job.take_up(entry, self._journal)
+        return True
 
     def job_of(self, given: Entry, index: int, now_utc: datetime) -> Job | None:
         """The job of an entry whose prompt nobody has given again; None if another batch is at work on it.
@@ -65,29 +75,45 @@ class Recall:
         if self._service == EMULATED and job.state in (State.RUNNING, State.FETCHING, State.UNCERTAIN):
             _begin_anew(job)
             return None
-        if job.state is State.SUCCEEDED:
-            return await self._made(job)
+        if (job.state is State.SUCCEEDED or job.files) and (made := await self._made(job)) is not None:
+            return made
         if job.state in (State.DEFERRED, State.CANCELLED, State.FAILED) or (
             job.state is State.REJECTED and not job.attempts  # by the catalog alone, which may know better by now
         ):
             job.reopen(State.PLANNED, **_NOTHING)
-        elif job.state is State.FETCHING and not job.uris:
-            job.reopen(State.RUNNING)
+        elif (job.state is State.FETCHING and not job.uris) or (
+            job.state is State.UNCERTAIN and job.error_kind == "operation_gone" and job.operation
+        ):
+            job.reopen(State.RUNNING)  # a look is free
         elif job.state in (State.FILTERED, State.REJECTED) or (job.state is State.UNCERTAIN and not job.output_uri):
             return job.clip(ClipStatus(job.state), cached=True)
         return None
 
     async def _made(self, job: Job) -> VideoClip | None:
-        for file in job.files:
-            if not await fetch.is_intact(file):
-                break
-        else:
+        """A clip that was made and paid for: as it was, if its files are. They may have come back, too."""
+        if await _all_intact(job.files) and not self._may_be_fetched_now(job):
+            if job.state is not State.SUCCEEDED:
+                if job.state is not State.FETCHING:
+                    job.move(State.FETCHING)
+                job.move(State.SUCCEEDED, error_kind=None, error_message=None)
             return job.clip(ClipStatus.SUCCEEDED, cached=True)
+        if job.state is not State.SUCCEEDED:
+            return None
         if self._service == EMULATED:
             _begin_anew(job)
-            return None
-        job.reopen(State.FETCHING if job.uris else State.RUNNING, files=())
+        else:
+            job.reopen(State.FETCHING if job.uris else State.RUNNING)
         return None
+
+    def _may_be_fetched_now(self, job: Job) -> bool:
+        return self._fetches and not job.files and bool(job.uris)
+
+
+async def _all_intact(files: Iterable[SavedFile]) -> bool:
+    for file in files:
+        if not await fetch.is_intact(file):
+            return False
+    return True
 
 
 def _begin_anew(job: Job) -> None:

@@ -497,7 +497,7 @@ async def test_the_second_signal_leaves_at_once_and_names_what_is_running() -> N
     assert code == Exit.INTERRUPTED
     assert counts(stdout) == {"unfinished": 4}
     assert "leaving within 10 s: what runs goes on at Google and is picked up by the next run" in stderr
-    left = "unfinished (left_running), the next run picks it up: "
+    left = "still running at Google when this program stopped ("
     assert [name for name in names if left + name not in stderr] == []
 
 
@@ -520,7 +520,7 @@ async def test_who_is_asked_to_go_leaves_at_once_and_names_what_is_running(numbe
         command.process.send_signal(number)
         code, stdout, stderr = await command.ended()
     assert (code, counts(stdout)) == (Exit.INTERRUPTED, {"unfinished": 4})
-    assert stderr.count("unfinished (left_running), the next run picks it up: publishers/") == 4
+    assert stderr.count("still running at Google when this program stopped (publishers/") == 4
 
 
 async def test_a_process_of_its_own_makes_every_clip_and_shows_no_key() -> None:

@@ -118,6 +118,7 @@ class Desk:
     def killed(self) -> None:
         """The process is gone without a word."""
         self.journal._db.close()
+        self.journal._log.touch()  # a kill leaves it, where closing tidies it up
         self.journal._lock.release()
 
 

@@ -166,7 +166,7 @@ def test_a_journal_that_was_killed_at_birth_is_a_new_one() -> None:
         assert plan(journal).id == 1
 
 
-def test_a_journal_that_lost_its_log_is_what_it_was_before() -> None:
+def test_a_journal_that_lost_its_log_is_refused_until_somebody_says_that_nothing_was_lost() -> None:
     """SQLite cannot tell; what it then says is at least whole, as of some earlier moment."""
     with Journal(FILE) as journal:
         walk(journal, plan(journal, "one").id, State.PLANNED, State.SUBMITTING, State.RUNNING)
@@ -174,6 +174,9 @@ def test_a_journal_that_lost_its_log_is_what_it_was_before() -> None:
         journal.move(1, State.RUNNING, State.FETCHING)
         killed = left_by_a_kill(journal)
     killed.with_name(WAL.name).unlink()
+    with pytest.raises(JournalError, match=r"journal\.db-wal is missing: .*may be paid twice"):
+        Journal(killed)
+    killed.with_name(WAL.name).touch()
     with Journal(killed) as journal:
         assert states(journal) == [State.RUNNING]
         assert [event.state for event in journal.history(1)] == [State.PLANNED, State.SUBMITTING, State.RUNNING]

@@ -151,7 +151,6 @@ class Known:
 
     digest: str
     ordinal: int
-    taken: int
     events: list[tuple[State, dict[str, Any]]] = field(default_factory=lambda: [(State.PLANNED, {})])
 
     @property
@@ -245,13 +244,15 @@ class Lives(RuleBasedStateMachine):
     @rule()
     def begin_batch(self) -> None:
         self.stream = self.journal.begin_stream()
+        self.met: dict[str, int] = {}  # the highest ordinal of equal prompts that this batch has had
 
     @rule(digest=digests)
     def plan(self, digest: str) -> None:
         new = plan(self.journal, "\ud83d half \x00 zero", stream=self.stream, digest=digest)
         assert new.id not in self.live
         assert new.ordinal == 1 + sum(known.digest == digest for known in self.live.values())
-        self.live[new.id] = Known(digest, new.ordinal, self.stream)
+        self.live[new.id] = Known(digest, new.ordinal)
+        self.met[digest] = new.ordinal
         self.held.add(new.id)
 
     @rule(digest=digests, fresh=st.booleans())
@@ -259,7 +260,7 @@ class Lives(RuleBasedStateMachine):
         free = [
             (known.ordinal, job)
             for job, known in self.live.items()
-            if known.digest == digest and known.taken < self.stream and job not in self.held
+            if known.digest == digest and known.ordinal > self.met.get(digest, 0) and job not in self.held
             if not (fresh and known.state in ENDED)
         ]
         found = self.journal.claim(self.stream, "vertex", digest, fresh=fresh)
@@ -279,7 +280,7 @@ class Lives(RuleBasedStateMachine):
 
     def hold(self, found: Entry) -> None:
         self.check(found)
-        self.live[found.id].taken = self.stream
+        self.met[found.digest] = max(found.ordinal, self.met.get(found.digest, 0))
         self.held.add(found.id)
 
     @precondition(lambda self: self.held)

@@ -30,7 +30,7 @@ BETWEEN_RUNS = """
     failed     -> planned
     filtered   -> planned
     rejected   -> planned
-    uncertain  -> planned
+    uncertain  -> planned running
     fetching   -> running
     succeeded  -> fetching running
 """

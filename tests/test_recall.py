@@ -7,7 +7,7 @@ import json
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ async def leave_running(backend: ScriptedBackend, *prompts: str, after: float = 
     async with client(backend, journal="auto") as veo, veo.stream(prompts) as clips:
         await asyncio.sleep(after)
         await clips.leave()
-        assert {clip.status async for clip in clips} == {ClipStatus.UNFINISHED}
+        # What it had not come to yet is as the run before had left it.
+        assert {clip.status async for clip in clips} == {ClipStatus.UNFINISHED if after else ClipStatus.CANCELLED}
 
 
 def reach_through(veo: VeoClient, backend_at: Callable[[Any], Awaitable[ScriptedBackend]]) -> None:
@@ -218,15 +219,16 @@ async def test_operations_left_running_are_polled_on_by_name() -> None:
 
 
 @in_virtual_time
-async def test_what_was_left_running_counts_against_budget_and_slots() -> None:
+async def test_what_was_left_running_counts_against_slots_and_not_against_this_runs_budget() -> None:
     backend = ScriptedBackend(latency=100.0, ending=inline)
     await leave_running(backend, "a", "b")
-    async with client(backend, journal="auto", budget=7.0, max_concurrency=2) as veo, veo.stream(["a", "b", "c"]) as s:
+    async with client(backend, journal="auto", budget=3.2, max_concurrency=2) as veo, veo.stream(["a", "b", "c"]) as s:
         await asyncio.sleep(1)
         assert veo.stats().gates["veo-3.1-generate-001"].running == 2
         found = {clip.prompt.text: clip.status.value async for clip in s}
         assert veo.stats().gates["veo-3.1-generate-001"].running == 0
-    assert found == {"a": "succeeded", "b": "succeeded", "c": "deferred"}
+        assert veo.stats().cost_usd == 3.2
+    assert found == {"a": "succeeded", "b": "succeeded", "c": "succeeded"}
 
 
 @in_virtual_time
@@ -605,3 +607,192 @@ def test_clips_of_an_emulator_are_never_handed_out_as_googles(service: str) -> N
             assert not (await veo.generate("a")).cached
 
     virtual(main)
+
+
+# ---- batches side by side, and left early ---------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_resuming_never_submits_not_even_what_came_to_nothing() -> None:
+    endings = iter([Failure(13, "internal")])
+    backend = ScriptedBackend(latency=100.0, ending=lambda _: next(endings, INLINE))
+    await leave_running(backend, "a")
+    async with client(backend, journal="auto") as veo, veo.resume() as clips:
+        [clip] = [clip async for clip in clips]
+    assert (clip.status, clip.error_kind) == (ClipStatus.DEFERRED, "not_sent")
+    assert len(backend.submits) == 1
+    assert statuses(await make(backend, "a")) == ["succeeded"]
+
+
+@pytest.mark.parametrize("count", [20, 150])
+def test_a_stream_left_early_gives_back_every_job_that_it_had_taken_up(count: int) -> None:
+    async def main() -> None:
+        backend = ScriptedBackend(latency=0.1, ending=inline)
+        prompts = [f"prompt {number}" for number in range(count)]
+        await make(backend, *prompts, rate_limit=1000)
+        async with client(backend, journal="auto", rate_limit=1000) as veo:
+            async with veo.stream(prompts) as clips:
+                async for _ in clips:
+                    await asyncio.sleep(5)
+                    break
+            assert all(clip.cached for clip in await veo.generate_many(prompts))
+        assert len(backend.submits) == count
+
+    virtual(main)
+
+
+@in_virtual_time
+async def test_resuming_beside_a_batch_with_the_same_prompt_makes_one_clip() -> None:
+    backend = ScriptedBackend(latency=100.0, ending=inline)
+    await leave_running(backend, "a")
+
+    async def resumed(veo: VeoClient) -> list[VideoClip]:
+        async with veo.resume() as clips:
+            return [clip async for clip in clips]
+
+    async with client(backend, journal="auto") as veo:
+        task = asyncio.create_task(resumed(veo))
+        await asyncio.sleep(1)
+        clip = await veo.generate("a")
+        assert [other.path for other in await task] == [clip.path]
+    assert backend.accepted == {"a": 1}
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_what_a_later_batch_has_finished_is_there_for_an_earlier_one_that_reads_slowly(resume: bool) -> None:
+    async def main() -> None:
+        backend = ScriptedBackend(latency=10.0, ending=inline)
+        await leave_running(backend, "a", after=1.0)
+
+        async def slowly() -> AsyncIterator[str]:
+            yield "z"
+            await asyncio.sleep(100)
+            yield "a"
+
+        async with client(backend, journal="auto") as veo, veo.stream(slowly()) as clips:
+            if resume:
+                async with veo.resume() as others:
+                    assert [clip.succeeded async for clip in others] == [True]
+            else:
+                assert (await veo.generate("a")).succeeded
+            assert {clip.prompt.text: clip.cached async for clip in clips} == {"z": False, "a": True}
+        assert backend.accepted == {"a": 1, "z": 1}
+
+    virtual(main)
+
+
+@pytest.mark.parametrize("journal", [None, "auto"])
+def test_stopped_among_prompts_that_can_never_work_each_has_its_clip(journal: str | None) -> None:
+    async def main() -> None:
+        prompts = [VideoPrompt(text=f"{n}", image=Path("/not/there.png")) for n in range(150)]
+        async with client(ScriptedBackend(), journal=journal) as veo, veo.stream(prompts) as clips:
+            await asyncio.sleep(5)
+            clips.stop()
+            ends = Counter([clip.status.value async for clip in clips])
+        assert ends.total() == 150
+        assert set(ends) == {"rejected", "cancelled"}
+
+    virtual(main)
+
+
+@in_virtual_time
+async def test_after_a_stop_unread_prompts_are_neither_read_nor_noted() -> None:
+    backend = ScriptedBackend(latency=10.0, ending=inline)
+    async with client(backend, journal="auto", max_concurrency=1) as veo:
+        async with veo.stream([f"prompt {n}" for n in range(30_000)]) as clips:
+            await asyncio.sleep(1)
+            clips.stop()
+            assert len([clip async for clip in clips]) == 30_000
+        assert veo.journal is not None
+        assert sum(veo.journal.counts().values()) <= 10_002
+
+
+# ---- money ----------------------------------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_a_clip_whose_file_came_back_is_a_clip_again() -> None:
+    """Its file was away for a run, and Google had forgotten it: that was paid for, and is not forgotten here."""
+    backend = ScriptedBackend(ending=inline)
+    [clip] = await make(backend, "a")
+    assert clip.path is not None
+    shutil.move(clip.path, "away.mp4")
+    async with client(backend, journal="auto", budget=3.2) as veo:
+        lost, new = await veo.generate_many(["a", "b"])
+        assert (lost.status, lost.error_kind, new.succeeded) == (ClipStatus.UNCERTAIN, "operation_gone", True)
+        assert "made and paid" in (lost.error_message or "")
+    shutil.move("away.mp4", clip.path)
+    [again] = await make(backend, "a")
+    assert (again.succeeded, again.cached, again.path) == (True, True, clip.path)
+    assert backend.accepted == {"a": 1, "b": 1}
+
+
+@in_virtual_time
+async def test_what_was_held_back_is_taken_off_the_price_once() -> None:
+    class Remembers(ScriptedBackend):
+        async def look(self, operation: str) -> Look:
+            return Finished((Video(data=FILM),), filtered=1, filter_reasons=("58061214",))
+
+    prompt = {"text": "a", "number_of_videos": 2}
+    [first] = await make(Remembers(), prompt)
+    assert first.path is not None
+    first.path.unlink()
+    backend = Remembers()
+    [again] = await make(backend, prompt)
+    assert (first.cost_usd, again.cost_usd, again.cached, backend.submits) == (3.2, 3.2, False, [])
+
+
+@in_virtual_time
+async def test_of_two_lost_videos_the_one_that_turned_up_says_that_another_may_come() -> None:
+    class Half(ScriptedBackend):
+        async def find(self, output_uri: str) -> tuple[Video, ...]:
+            return (Video(uri=f"{output_uri}sample_0.mp4"),)
+
+    [clip] = await make(Half([UNCERTAIN]), {"text": "a", "number_of_videos": 2}, output_gcs_uri="gs://b/out")
+    assert (clip.status, clip.error_kind, clip.cost_usd) == (ClipStatus.SUCCEEDED, "partly_found", 6.4)
+    assert "1 of 2 had turned up under gs://b/out/" in (clip.error_message or "")
+
+
+@in_virtual_time
+async def test_a_refused_listing_is_not_asked_again_and_again() -> None:
+    class Refused(ScriptedBackend):
+        async def find(self, output_uri: str) -> tuple[Video, ...]:
+            self.looks += 1
+            error = LookError("grant roles/storage.objectViewer")
+            error.final = True
+            raise error
+
+    backend = Refused([UNCERTAIN])
+    await make(backend, "a", output_gcs_uri="gs://b/out")
+    assert backend.looks == 1
+
+
+@in_virtual_time
+async def test_a_slow_download_of_an_earlier_run_holds_no_running_slot() -> None:
+    class Bucketed(ScriptedBackend):
+        async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
+            await asyncio.sleep(1000)
+            return None
+
+    backend = Bucketed(latency=10.0)
+    async with client(backend, journal="auto") as veo, veo.stream(["a"]) as clips:
+        await asyncio.sleep(60)
+        await clips.leave()
+    assert states() == {"fetching": 1}
+    async with client(ScriptedBackend(ending=inline), journal="auto", max_concurrency=1) as veo:
+
+        async def backend_at(_: Any) -> ScriptedBackend:
+            return backend
+
+        reach_through(veo, backend_at)
+        async with veo.stream(["a", "b"]) as clips:
+            ends = [clip.prompt.text async for clip in clips]
+    assert ends == ["b", "a"]
+
+
+@in_virtual_time
+async def test_odd_metadata_keeps_no_prompt_from_its_clip() -> None:
+    [clip, other] = await make(ScriptedBackend(), {"text": "a", "metadata": {"raw": b"\xff\xfe"}}, "b")
+    assert clip.succeeded
+    assert other.succeeded
+    assert clip.prompt.metadata == {"raw": b"\xff\xfe"}

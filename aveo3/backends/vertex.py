@@ -53,11 +53,17 @@ class VertexBackend:
     """`Backend` for Veo on Vertex AI. Make it with `open()`."""
 
     def __init__(
-        self, client: genai.Client, session: aiohttp.ClientSession, settings: Settings, storage: Storage | None = None
+        self,
+        client: genai.Client,
+        session: aiohttp.ClientSession,
+        settings: Settings,
+        login: Credentials | None = None,
+        storage: Storage | None = None,
     ) -> None:
         self._client = client
         self._session = session
         self._settings = settings
+        self._login = login
         self._storage = storage
 
     @classmethod
@@ -86,12 +92,17 @@ class VertexBackend:
                 async_client_args={"allow_redirects": False},  # 307 and 308 would send the paid body again
             ),
         )
-        try:
-            storage = await asyncio.to_thread(_storage, settings, who.get("credentials"), session)
-        except UsageError:
-            await session.close()
-            raise
-        return cls(client, session, settings, storage)
+        login, storage = who.get("credentials"), None
+        if settings.output_gcs_uri is not None and not settings.keep_remote:  # find out before the first is paid
+            try:
+                storage = await asyncio.to_thread(_storage, settings, login, session)
+            except UsageError as error:
+                await session.close()
+                raise UsageError(
+                    f"VEO3_OUTPUT_GCS_URI={settings.output_gcs_uri}: the videos could not be fetched from there: "
+                    f"{error} Set VEO3_KEEP_REMOTE=true to leave them there."
+                ) from error
+        return cls(client, session, settings, login, storage)
 
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """See `Backend.submit`."""
@@ -178,9 +189,8 @@ class VertexBackend:
 
     async def find(self, output_uri: str) -> Sequence[Video]:
         """See `Backend.find`."""
-        if self._storage is None:
-            raise LookError(f"{output_uri}: {_NO_STORAGE}")
-        return [Video(uri=uri) for uri in await self._storage.list(output_uri)]
+        storage = await self._bucket(output_uri)
+        return [Video(uri=uri) for uri in await storage.list(output_uri)]
 
     async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
         """See `Backend.locate`. The key goes to Google and to the configured address, nowhere else."""
@@ -188,9 +198,17 @@ class VertexBackend:
             return uri, self._key_for(uri)
         if self._settings.keep_remote:
             return None
+        return await (await self._bucket(uri)).place(uri)
+
+    async def _bucket(self, uri: str) -> Storage:
         if self._storage is None:
-            raise LookError(f"{uri}: {_NO_STORAGE}")
-        return await self._storage.place(uri)
+            try:
+                self._storage = await asyncio.to_thread(_storage, self._settings, self._login, self._session)
+            except UsageError as error:
+                told = LookError(f"{uri}: {error}")
+                told.final = True
+                raise told from error
+        return self._storage
 
     def _key_for(self, uri: str) -> dict[str, str]:
         to = urlsplit(uri)
@@ -214,30 +232,14 @@ class VertexBackend:
         await self._session.close()
 
 
-_NO_STORAGE = (
-    "Cloud Storage cannot be read: it needs pip install 'aveo3[gcs]', and a login or service account (an API key "
-    "opens no bucket)"
-)
-
-
-def _storage(settings: Settings, login: Credentials | None, session: aiohttp.ClientSession) -> Storage | None:
-    """What reads the bucket that the videos are written to; None if none is, or they are to stay there unread.
-
-    Raises `UsageError` if they are to be fetched and could not be: before they are paid.
-    """
-    if settings.output_gcs_uri is None:
-        return None
+def _storage(settings: Settings, login: Credentials | None, session: aiohttp.ClientSession) -> Storage:
+    """What reads buckets. Raises `UsageError` without the extra, or a login: an API key opens no bucket. Blocks."""
     try:
         if login is None:
             login = _nobody() if _on_this_machine(settings.storage_url) else _load(settings)
-        return Storage(login, session, settings.storage_url)
-    except (DefaultCredentialsError, OSError, UsageError) as error:
-        if settings.keep_remote:
-            return None
-        raise UsageError(
-            f"VEO3_OUTPUT_GCS_URI={settings.output_gcs_uri}: the videos could not be fetched from there: {error} Set "
-            "VEO3_KEEP_REMOTE=true to leave them there."
-        ) from error
+    except (DefaultCredentialsError, OSError) as error:
+        raise UsageError(f"an API key opens no bucket, and there is no login: {error}") from error
+    return Storage(login, session, settings.storage_url)
 
 
 def _on_this_machine(url: str | None) -> bool:

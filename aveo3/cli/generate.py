@@ -78,7 +78,7 @@ def generate(
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
         fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
         prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [])]
-        from aveo3.cli.known import Known, know
+        from aveo3.cli.known import Known, check_remembered, know
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
 
@@ -91,6 +91,8 @@ def generate(
             known = Known(prompts)
         else:
             known = know(prompts, settings, service=service, fresh=fresh)
+            if not fresh:
+                check_remembered(settings, service=service)
         if dry_run:
             raise typer.Exit(_print_estimate(known, settings))
         from aveo3.cli import running

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from aveo3.settings import Settings
 
 
+_LOST = (State.UNCERTAIN, State.SUBMITTING)
+
+
 @dataclass(slots=True)
 class Known:
     """A batch as the journal has it: what is to be sent, and how many of the rest stand where."""
@@ -64,11 +67,27 @@ def know(prompts: list[VideoPrompt], settings: Settings, *, service: str, fresh:
             known.to_send.append(prompt)
         elif entry.state is State.SUCCEEDED:
             known.made += 1
-        elif entry.state in (State.RUNNING, State.FETCHING) or entry.output_uri:
+        elif entry.state in (State.RUNNING, State.FETCHING) or (entry.state in _LOST and entry.output_uri):
             known.under_way += 1
         else:
             known.settled[State.UNCERTAIN if entry.state is State.SUBMITTING else entry.state] += 1
     return known
+
+
+def check_remembered(settings: Settings, *, service: str) -> None:
+    """Raise `UsageError` if clips were made in this directory and the journal that knew them is gone."""
+    from aveo3.errors import UsageError
+    from aveo3.manifest import MANIFEST, paid_in
+
+    path = settings.journal_path
+    if path is None or service == EMULATED or (paid := paid_in(settings.output_dir)) == 0:
+        return
+    if not any(True for _ in _entries(path, service)):
+        raise UsageError(
+            f"{settings.output_dir / MANIFEST} tells of {paid:,} clips that are made or may be paid, but {path}, which "
+            "would know them, is empty or gone: they would be made, and paid, again. Restore the directory "
+            f"{path.parent} (it has to be copied along with the videos), or say --fresh if that is what you want."
+        )
 
 
 def resumable(settings: Settings, *, service: str) -> int:

@@ -190,19 +190,23 @@ def _logging_to(console: Console, settings: Settings, *, quiet: bool) -> Iterato
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    clips = logging.getLogger("aveo3.clips")
+    clips.setLevel(logging.CRITICAL)  # each clip has a line of its own here
     log.addHandler(handler)
     log.setLevel(logging.DEBUG if settings.debug_mode else logging.WARNING if quiet else logging.INFO)
     try:
         yield
     finally:
         log.removeHandler(handler)
+        clips.setLevel(logging.NOTSET)
         logging.getLogger("aveo3.engine").setLevel(logging.NOTSET)
 
 
 @contextmanager
 def _on_signals(callback: Callable[[signal.Signals], None]) -> Iterator[None]:
     """Call `callback` with each SIGINT, SIGTERM and SIGHUP while the block runs."""
-    loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # of which Windows lacks the last
+    loop, numbers = asyncio.get_running_loop(), [signal.Signals[name] for name in names if hasattr(signal, name)]
     try:
         for number in numbers:
             loop.add_signal_handler(number, callback, number)
