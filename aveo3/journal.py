@@ -18,7 +18,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -156,7 +156,8 @@ class Journal:
             try:
                 self._db.close()
                 if unended:  # its log is gone because it is tidied up, not because somebody lost it
-                    self._log.touch()
+                    with suppress(OSError):
+                        self._log.touch()
             finally:
                 self._lock.release()
 

@@ -280,7 +280,11 @@ async def test_killed_at_every_point_it_pays_once_and_loses_nothing(
     name: str, part: int, victims: Victims, tmp_path: Path
 ) -> None:
     case = CASES[name]
-    for die_at in count(part + 1, PARTS):
+    async with emulator(case) as server:
+        whole = await victims.run(case, server, tmp_path / "whole" / "clips")
+    # Until there is a job all cases are alike: the first goes through that for all.
+    begin = 1 if name == next(iter(CASES)) else whole.points.index("INSERT INTO jobs") + 1
+    for die_at in count(begin + part, PARTS):
         home = tmp_path / f"{die_at}" / "clips"
         async with emulator(case) as server:
             first = life = await victims.run(case, server, home, die_at=die_at)
@@ -290,9 +294,9 @@ async def test_killed_at_every_point_it_pays_once_and_loses_nothing(
             Aftermath(case, server, home, doubted).check(life)
         if first.lived:
             break
-    points = first.points.index("once more")
-    print(f"{name}: {points} points")
-    assert points > 50
+    points = first.points.index("once more") + 1 - begin
+    print(f"{name}: {points} points in {PARTS} parts")
+    assert points > 40
 
 
 @pytest.mark.parametrize("name", ["one inline", "two videos that come slowly"])
