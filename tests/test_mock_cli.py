@@ -150,6 +150,7 @@ EVERY = {
     "counting": "bucket",
     "phase": "3",
     "refusal-body": "text",
+    "processing": "5",
     "latency": "30-90",
     "slowdown": "2",
     "rtt": "0.1",
@@ -162,7 +163,7 @@ EVERY = {
     "films": "bundled",
     "retention": "99",
 }
-FLAGS = ["--count-refused", "--no-retry-info", "--no-quota-value", "--no-ranges"]
+FLAGS = ["--count-refused", "--retry-after", "--refuse-late", "--no-retry-info", "--no-quota-value", "--no-ranges"]
 
 
 def test_every_option_reaches_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:

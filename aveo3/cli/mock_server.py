@@ -73,7 +73,7 @@ def _row(name: str, does: str) -> str:
 
 
 # No square brackets: a typer app with rich markup takes them for tags and swallows them.
-_HELP = f"""Run an emulated Google on this machine: Veo's wire, quotas, faults, and the books of what it would cost.
+_HELP = f"""Run an emulated Google on this machine: Veo and Omni, quotas, faults, and the books of what it would cost.
 
 No account, no cost. Point any client at the printed address: aveo3, Google's SDKs, or curl. Open it in a browser to
 watch. Durations are emulator seconds; --speed says how fast they pass.
@@ -150,6 +150,8 @@ def mock_server(
     refusal_body: Annotated[_Text, _option("refusal_body", _REFUSALS)] = None,
     retry_info: Annotated[_Flag, _option("retry_info", _REFUSALS)] = None,
     quota_value: Annotated[_Flag, _option("quota_value", _REFUSALS)] = None,
+    retry_after: Annotated[_Flag, _option("retry_after", _REFUSALS)] = None,
+    refuse_late: Annotated[_Flag, _option("refuse_late", _REFUSALS)] = None,
     latency: Annotated[_Text, _option("latency", _SERVICE, "LAW")] = None,
     slowdown: Annotated[_Text, _option("slowdown", _SERVICE, "FACTOR")] = None,
     rtt: Annotated[_Text, _option("rtt", _SERVICE, "LAW")] = None,
@@ -161,6 +163,7 @@ def mock_server(
     seed: Annotated[_Text, _option("seed", _SERVICE, "N")] = None,
     films: Annotated[_Text, _option("films", _FILES)] = None,
     ranges: Annotated[_Flag, _option("ranges", _FILES)] = None,
+    processing: Annotated[_Text, _option("processing", _FILES, "LAW")] = None,
     retention: Annotated[_Text, _option("retention", _FILES, "SECONDS")] = None,
 ) -> None:
     given = {name: ctx.params[name] for name in MockOptions.model_fields if ctx.params.get(name) not in (None, [], ())}

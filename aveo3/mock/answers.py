@@ -24,6 +24,8 @@ class Answer:
     status: int
     body: Any
     headers: Mapping[str, str] = field(default_factory=dict)
+    word: str = ""
+    """The code that the Interactions API has for it, where its google.rpc status does not tell."""
 
 
 class Refused(Exception):
@@ -102,6 +104,11 @@ INTERNAL = error(
     "INTERNAL",
     "An internal error has occurred. Please retry or report in https://developers.generativeai.google/guide/troubleshooting",
 )
+CREDENTIALS = error(
+    400,
+    "INVALID_ARGUMENT",
+    "Multiple authentication credentials received. Please pass only one.",  # to users who had sent one
+)
 UNAVAILABLE = error(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
 DEADLINE = error(504, "DEADLINE_EXCEEDED", "Deadline expired before operation could complete.")
 OVERLOADED = error(
@@ -133,8 +140,19 @@ def bad_key(surface: Surface) -> Answer:
     )
 
 
+def file_not_ready(file: str) -> Answer:
+    # Seen where such a file was used as input; what a download of one answers was never reported.
+    return error(400, "FAILED_PRECONDITION", f"The File {file} is not in an ACTIVE state and usage is not allowed.")
+
+
 def file_gone(file: str) -> Answer:
     return error(403, "PERMISSION_DENIED", f"You do not have permission to access the File {file} or it may not exist.")
+
+
+def said(answer: Answer) -> str:
+    """The message of an error, whatever its shape."""
+    body = answer.body[0] if isinstance(answer.body, list) else answer.body
+    return str(body["error"]["message"])
 
 
 # -- Cloud Storage, which has a shape of its own for errors --------------------------------------------------------
@@ -179,7 +197,7 @@ _SPEND = (
     "billing history and tier."
 )
 _CONCURRENT = "Online prediction concurrent requests quota exceeded"
-_BARE = "Resource has been exhausted (e.g. check quota)."
+BARE = "Resource has been exhausted (e.g. check quota)."
 _LIMITS_PAGE = "https://ai.google.dev/gemini-api/docs/rate-limits"
 _PLAN = (
     "You exceeded your current quota, please check your plan and billing details. For more information on this error, "
@@ -204,7 +222,7 @@ class RefusalWriter:
         rules = [violation.rule for violation in violations]
         requests = [rule for rule in rules if rule.kind in ("minute", "day") or rule.limit == 0]
         if self.style == "bare":
-            return error(429, "RESOURCE_EXHAUSTED", _BARE)
+            return error(429, "RESOURCE_EXHAUSTED", BARE)
         # Google names one gate at a time; the request quotas are the first that a request meets.
         if not requests:
             return error(429, "RESOURCE_EXHAUSTED", _SPEND if rules[0].kind == "spend" else _CONCURRENT)
@@ -234,15 +252,15 @@ class RefusalWriter:
         lines = [_PLAN]
         for rule in rules:
             limit = f", limit: {rule.most:.0f}" if self.quota_value else ""
-            lines.append(f"* Quota exceeded for metric: {_metric(rule, surface)}{limit}, model: {_short(base)}")
+            lines.append(f"* Quota exceeded for metric: {_metric(rule, surface, base)}{limit}, model: {_short(base)}")
         if delay is not None:
             lines.append(f"Please retry in {_go_duration(delay)}.")
         return "\n".join(lines)
 
     def _violation(self, rule: QuotaRule, lane: Lane, base: str, surface: Surface) -> dict[str, Any]:
         violation = {
-            "quotaMetric": _metric(rule, surface),
-            "quotaId": _quota_id(rule, surface),
+            "quotaMetric": _metric(rule, surface, base),
+            "quotaId": _quota_id(rule, surface, base),
             "quotaDimensions": {"location": lane.location, "model": _short(base)},
         }
         if self.quota_value:
@@ -262,7 +280,15 @@ def misleading_delay(violations: Sequence[Violation], now: float, rng: random.Ra
     return max(minute) if minute else None
 
 
-def _metric(rule: QuotaRule, surface: Surface) -> str:
+def _is_omni(base: str) -> bool:
+    return base.startswith("gemini-omni")
+
+
+def _metric(rule: QuotaRule, surface: Surface, base: str) -> str:
+    if _is_omni(base) and surface == "developer":
+        return f"{_SERVICE[surface]}/generate_content_paid_tier_2_requests"  # live, for Omni
+    if _is_omni(base):
+        return f"{_SERVICE[surface]}/generate_content_requests_per_minute_per_project_per_base_model"
     name = (
         "predict_long_running_requests_per_model"
         if surface == "developer"
@@ -271,9 +297,11 @@ def _metric(rule: QuotaRule, surface: Surface) -> str:
     return f"{_SERVICE[surface]}/{name}{'_per_day' if rule.kind == 'day' else ''}"
 
 
-def _quota_id(rule: QuotaRule, surface: Surface) -> str:
+def _quota_id(rule: QuotaRule, surface: Surface, base: str) -> str:
     # Never seen live for Veo: built like the ids of other models, GenerateRequestsPerMinutePerProjectPerModel.
     per = "PerDay" if rule.kind == "day" else "PerMinute"
+    if _is_omni(base):
+        return f"GenerateRequests{per}PerProjectPerModel"
     if surface == "developer":
         return f"PredictLongRunningRequests{per}PerProjectPerModel"
     return f"LongRunningOnlinePredictionRequests{per}PerProjectPerRegionPerBaseModel"
@@ -281,7 +309,7 @@ def _quota_id(rule: QuotaRule, surface: Surface) -> str:
 
 def _vertex_sentence(rule: QuotaRule, base: str) -> str:
     return (
-        f"Quota exceeded for {_metric(rule, 'vertex')} with base model: {base}. Please submit a quota increase "
+        f"Quota exceeded for {_metric(rule, 'vertex', base)} with base model: {base}. Please submit a quota increase "
         "request. https://cloud.google.com/vertex-ai/docs/generative-ai/quotas-genai."
     )
 

@@ -30,7 +30,7 @@ class Books:
     peak_running: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     videos: int = 0
-    billed_seconds: int = 0
+    billed_seconds: float = 0
     billed_usd: float = 0.0
     polls: int = 0
     storage_lists: int = 0
@@ -107,7 +107,7 @@ class Books:
         lines = [
             f"{books['submits']} submits: {books['accepted']} accepted, "
             f"{books['refused']} refused, {books['rejected']} rejected",
-            f"{books['videos']} videos, {books['billed_seconds']} s billed, US$ {books['billed_usd']:.2f}; "
+            f"{books['videos']} videos, {books['billed_seconds']:g} s billed, US$ {books['billed_usd']:.2f}; "
             f"{books['running']} still running, at most {books['peak_running']} at once",
             f"{books['polls']} polls, {books['downloads']} downloads, {books['download_bytes']:,} bytes",
         ]

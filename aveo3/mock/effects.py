@@ -1,6 +1,7 @@
 """Acts faults out on a live connection: answers, silences, cuts. Decides nothing; `faults` has decided."""
 
 import json
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -31,6 +32,9 @@ _STATUSES = {
     "poll-503": answers.UNAVAILABLE,
     "poll-429": answers.OVERLOADED,
     "poll-404": answers.not_found(),
+    "poll-400": answers.CREDENTIALS,
+    "poll-array": Answer(500, [answers.INTERNAL.body]),
+    "poll-nameless": Answer(200, {}),
     "poll-garbage": Answer(200, "<html>It works!</html>", {"Content-Type": "text/html"}),
     "download-500": answers.INTERNAL,
     "download-503": answers.UNAVAILABLE,
@@ -48,12 +52,24 @@ def respond(answer: Answer) -> web.Response:
     return web.Response(status=answer.status, body=text.encode(), headers=headers)
 
 
+def _as_it_is(answer: Answer) -> Answer:
+    return answer
+
+
 async def perform(
-    fault: str, request: web.Request, emulator: Emulator, honest: Answer | None = None
+    fault: str,
+    request: web.Request,
+    emulator: Emulator,
+    honest: Answer | None = None,
+    *,
+    word: Callable[[Answer], Answer] = _as_it_is,
 ) -> web.StreamResponse:
-    """Do to `request` what `fault` says. `honest` is the answer it would have had."""
+    """Do to `request` what `fault` says.
+
+    `honest` is the answer it would have had; `word` puts an error into the words of the wire.
+    """
     if fault in _STATUSES:
-        return respond(_STATUSES[fault])
+        return respond(word(_STATUSES[fault]))
     if fault in _CUTS:
         return cut(request)
     if fault in _SILENCES:

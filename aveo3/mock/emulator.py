@@ -9,20 +9,22 @@ import logging
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from aveo3.mock.answers import Answer, RefusalWriter, Refused, misleading_delay
+from aveo3.mock.answers import Answer, RefusalWriter, Refused, misleading_delay, said
 from aveo3.mock.books import Books
 from aveo3.mock.buckets import Buckets
 from aveo3.mock.clock import Clock, system_utc
 from aveo3.mock.faults import Fault, Faults, Point
 from aveo3.mock.films import Films, FilmSpec
-from aveo3.mock.models import Model
+from aveo3.mock.models import Sold
 from aveo3.mock.operations import SUCCESS, File, Operation, Operations, Order
 from aveo3.mock.options import FIXED, MockOptions
-from aveo3.mock.recent import Masks, Recent, Request
+from aveo3.mock.recent import Masks, Recent, Request, shortened
 from aveo3.mock.rules import Lane, Moment, QuotaRule, Quotas, Violation
 from aveo3.mock.scenario import Scenario, Step
 
@@ -55,6 +57,8 @@ class Emulator:
         self.buckets = Buckets()
         self.films = Films(options.films)
         self.closing = asyncio.Event()
+        self._bells: dict[str, asyncio.Event] = {}
+        """For each operation that somebody sits out; rung when it ends."""
 
     def settle(self) -> float:
         """End the operations and take the scenario's steps that are due by now; returns the emulator's seconds."""
@@ -66,7 +70,10 @@ class Emulator:
 
     def _ended(self, operation: Operation) -> None:
         self.books.finish(operation)
-        self.buckets.put(operation, self.clock.utc_at(operation.done_at))
+        operation.ended = self.clock.utc_at(operation.done_at)
+        if (bell := self._bells.pop(operation.id, None)) is not None:
+            bell.set()
+        self.buckets.put(operation, operation.ended)
 
     def _take(self, step: Step) -> None:
         self.change(**step.changes)
@@ -92,16 +99,19 @@ class Emulator:
         if "faults" in changes:
             self.set_faults(self.options.faults)
 
-    def strike(self, point: Point) -> str | None:
+    def strike(self, *points: Point) -> str | None:
         """The fault that hits what is happening, entered in the books."""
         self.settle()
-        fault = self.faults.strike(point)
+        fault = self.faults.strike(*points)
         if fault is not None:
             self.books.faults[fault] += 1
         return fault
 
-    def admit(self, lane: Lane, order: Order, model: Model, parent: str) -> Operation:
-        """Accept an order, from now on owed for, or raise Refused with the 429 of the rules that have no room."""
+    def admit(self, lane: Lane, order: Order, model: Sold, parent: str, *more: Point) -> Operation:
+        """Accept an order, from now on owed for, or raise Refused with the 429 of the rules that have no room.
+
+        How it ends is a matter of the faults of `Point.OUTCOME`, and of `more` points of the wire's own.
+        """
         now = self.settle()
         moment = Moment(now, self.clock.utc())
         options = self.options
@@ -110,23 +120,33 @@ class Emulator:
             labels = [violation.rule.label for violation in violations]
             self.books.refuse(labels)
             raise Refused(self.refusal(violations, lane, model), ", ".join(labels))
-        outcome, latency = self.strike(Point.OUTCOME) or SUCCESS, options.latency.draw(self.rng) * options.slowdown
+        outcome = self.strike(Point.OUTCOME, *more) or SUCCESS
+        latency = options.latency.draw(self.rng) * options.slowdown
         if outcome in ("slow", "stuck"):
             outcome, latency = SUCCESS, latency * 10 if outcome == "slow" else math.inf
         operation = self.operations.accept(lane, order, model.surface, parent, outcome, now + latency)
+        operation.processing = options.processing.draw(self.rng)
         self.books.accept(order.prompt)
         return operation
 
-    def refusal(self, violations: Iterable[Violation], lane: Lane, model: Model) -> Answer:
+    def cancel(self, operation: Operation) -> None:
+        """Stop an operation that runs; it leaves nothing, and is not billed."""
+        self.operations.cancel(operation, self.settle())
+
+    def refusal(self, violations: Iterable[Violation], lane: Lane, model: Sold) -> Answer:
         """The 429 for `violations`, with its delay on the client's clock."""
         violations = tuple(violations)
         delay = misleading_delay(violations, self.clock.now(), self.rng)
-        said = None if delay is None else self.clock.client_seconds(delay)
+        wait = None if delay is None else self.clock.client_seconds(delay)
         options = self.options
         writer = RefusalWriter(options.refusal_body, options.retry_info, options.quota_value)
-        return writer.write(violations, lane, model.base, model.surface, said)
+        answer = writer.write(violations, lane, model.base, model.surface, wait)
+        header = {"Retry-After": str(math.ceil(wait))} if options.retry_after and wait is not None else {}
+        kinds = {violation.rule.kind for violation in violations}
+        word = "quota_exceeded" if "day" in kinds else "rate_limit_exceeded" if kinds & {"minute", "spend"} else ""
+        return replace(answer, headers=header, word=word)
 
-    def no_access(self, lane: Lane, model: Model) -> Answer:
+    def no_access(self, lane: Lane, model: Sold) -> Answer:
         """The 429 of a project that has been given no quota for this model; always shows its limit of 0."""
         zero = Violation(QuotaRule(kind="day", limit=0), math.inf)
         return RefusalWriter().write((zero,), lane, model.base, model.surface, None)
@@ -162,6 +182,18 @@ class Emulator:
         """Write a submit down; its story is completed by whoever answers it."""
         return self.recent.note(self.settle(), owner, model)
 
+    @contextmanager
+    def on_record(self, entry: Request) -> Iterator[None]:
+        """Writes down why the submit of `entry` is turned away, if it is."""
+        try:
+            yield
+        except Refused as refused:
+            entry.answer, entry.why = "refused", refused.why
+            if refused.answer.status != 429:
+                self.books.rejected[refused.answer.status] += 1
+                entry.answer, entry.why = "rejected", f"{refused.answer.status}: {shortened(said(refused.answer))}"
+            raise
+
     def file(self, file_id: str) -> File | None:
         """A film on the shelf; None if it never was there. Whether it has expired is for the caller to ask."""
         self.settle()
@@ -170,7 +202,7 @@ class Emulator:
     def expired(self, file: File) -> bool:
         return self.clock.now() >= file.operation.done_at + self.options.retention
 
-    def extendable(self, file_id: str) -> int | None:
+    def extendable(self, file_id: str) -> float | None:
         """How long a file lasts that may be extended: on the shelf, not expired, 720p."""
         file = self.file(file_id)
         if file is None or self.expired(file) or file.operation.order.resolution != "720p":
@@ -188,11 +220,31 @@ class Emulator:
 
     async def hang(self) -> None:
         """Say nothing for `hang` seconds, or until the server stops."""
-        try:
-            async with asyncio.timeout(self.options.hang / self.clock.speed):
-                await self.closing.wait()
-        except TimeoutError:
-            pass
+        await self.idle(self.options.hang)
+
+    async def idle(self, duration: float) -> None:
+        """Let so many emulator seconds pass, or wait until the server stops."""
+        await self._listen(self.closing, duration)
+
+    async def sit_out(self, operation: Operation) -> None:
+        """Until `operation` has ended, or the server stops."""
+        while not (operation.done or self.closing.is_set()):
+            bell = self._bells.setdefault(operation.id, asyncio.Event())
+            # Never nothing: see `live_through_the_scenario`.
+            await self._listen(bell, max(operation.done_at - self.clock.now(), 0.001))
+            self.settle()
+
+    async def _listen(self, bell: asyncio.Event, duration: float) -> None:
+        """Until `bell` rings, for so many emulator seconds at most; they may be infinite."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(duration / self.clock.speed if math.isfinite(duration) else None):
+                await bell.wait()
+
+    def close(self) -> None:
+        """Let go whoever waits here."""
+        self.closing.set()
+        for bell in self._bells.values():
+            bell.set()
 
     def set_faults(self, faults: Iterable[Fault]) -> None:
         """Replace the faults; their counts start again."""

@@ -24,8 +24,14 @@ class Point(StrEnum):
     OUTCOME = "each accepted operation: how it ends"
     POLL = "each poll of an operation that exists"
     DOWNLOAD = "each request for a film's bytes"
+    CREATE = "each create of an interaction, before anything exists"
+    ENDING = "each accepted interaction: how it ends"
+    LOOK = "each poll of an interaction"
     STORAGE = "each request to Cloud Storage, except for a film's bytes"
 
+
+OF_INTERACTIONS = frozenset({Point.CREATE, Point.ENDING, Point.LOOK})
+"""These strike nothing of Veo's; an interaction is struck by them and by what strikes a submit, operation or poll."""
 
 _TABLE = {
     Point.SUBMIT: {
@@ -92,6 +98,26 @@ _TABLE = {
         "download-length": "Content-Length promises 1000 bytes more than come",
         "download-cut": "half of the film, with a Content-Length that agrees: only the MP4 itself tells",
         "download-no-range": "Range is ignored: 200 with the whole film",
+    },
+    Point.CREATE: {
+        "late-429": "200 with an id, but every poll of it answers 429 too_many_requests; nothing was created",
+    },
+    Point.ENDING: {
+        "failed-error": "failed, and why stands in `error`; not billed",
+        "failed-step": "failed, and why stands in the `error` of a step; not billed",
+        "failed-mute": "failed, and nothing says why; not billed",
+        "incomplete": "status incomplete, without a video; not billed",
+        "over-budget": "status budget_exceeded, without a video; not billed",
+        "odd-status": "a status that nobody knows, without a video; not billed",
+        "unread": "completed and billed, but its video is in a block of an unknown type",
+        "file-failed": "completed and billed, but its file ends as FAILED",
+    },
+    Point.LOOK: {
+        "poll-400": "400, as if the credentials were wrong; the next poll finds it again",
+        "poll-array": "500 with the error inside a list",
+        "poll-nameless": "200 with neither id nor status",
+        "poll-queued": "status queued, even if it is done",
+        "poll-inline": "the video itself, even if its URI was asked for",
     },
     Point.STORAGE: {
         "storage-503": "503 backendError",
@@ -188,7 +214,7 @@ class Faults:
             _Plan(fault, random.Random(f"{seed}/{place}/{fault.name}")) for place, fault in enumerate(faults)
         ]
 
-    def strike(self, point: Point) -> str | None:
+    def strike(self, *points: Point) -> str | None:
         """The name of the fault that hits this request, if any; of several the one listed first."""
-        struck = [plan.fault.name for plan in self._plans if plan.fault.point is point and plan.strikes()]
+        struck = [plan.fault.name for plan in self._plans if plan.fault.point in points and plan.strikes()]
         return struck[0] if struck else None

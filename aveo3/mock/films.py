@@ -24,7 +24,7 @@ class FilmSpec(NamedTuple):
     """All that decides a film's bytes; equal specs give equal bytes, so that a download can be resumed."""
 
     prompt: str
-    seconds: int
+    seconds: float
     aspect: str
     resolution: str
     sample: int
@@ -68,8 +68,8 @@ def draw(spec: FilmSpec, *, preset: str = "ultrafast", crf: int = 30) -> bytes:
     import av
 
     width, height = (_SHORT, _LONG) if spec.aspect == "9:16" else (_LONG, _SHORT)
-    rate = max(1, min(24, _MOST_FRAMES // spec.seconds))
-    frames = rate * spec.seconds
+    rate = max(1, min(24, int(_MOST_FRAMES // spec.seconds)))
+    frames = round(rate * spec.seconds)
     tint = zlib.crc32(spec.prompt.encode())  # neighbours in a folder should not look alike
     blank: Any = av.VideoFrame  # partly untyped in PyAV
     card = blank.from_image(_card(spec, width, height)).reformat(format="yuv420p")
@@ -102,7 +102,7 @@ def _card(spec: FilmSpec, width: int, height: int) -> Any:
     pen.multiline_text(
         (12, 12), "\n".join(lines[: height // 24]), font=ImageFont.load_default(16), fill=(240, 240, 240)
     )
-    caption = f"#{spec.sample + 1} · {spec.seconds} s · {spec.aspect} · {spec.resolution} (drawn small)"
+    caption = f"#{spec.sample + 1} · {spec.seconds:g} s · {spec.aspect} · {spec.resolution} (drawn small)"
     pen.text((12, height - 30), caption, font=ImageFont.load_default(10), fill=(180, 180, 180))
     return card
 

@@ -1,13 +1,25 @@
-"""Which Veo models the emulated Google has, what each can do and what it costs. Data, with the date it was true.
+"""Which models the emulated Google has, what each can do and what it costs. Data, with the date it was true.
 
 As of 2026-11-23, from Google's model and pricing pages. The Developer API's previews were shut on 2026-10-22; they
-live on here, or nothing could be tried on that wire (`MockOptions.retired` shuts any model).
+live on here, or nothing could be tried on that wire (`MockOptions.retired` shuts any model). Omni's figures are what
+users measured: 17,376 video tokens for three seconds, and as many for each second of 1080p.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 Surface = Literal["vertex", "developer"]
+
+
+class Sold(Protocol):
+    """What a quota needs to know of a model."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def surface(self) -> Surface: ...
+    @property
+    def base(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,32 @@ class Model:
         return (self.usd if audio or not self.usd_silent else self.usd_silent)[resolution]
 
 
+@dataclass(frozen=True, slots=True)
+class Omni:
+    """One model of the Interactions API, on one surface. It sells video tokens, as many a second at any resolution."""
+
+    id: str
+    surface: Surface
+    usd_per_million: float = 17.50
+    tokens_per_second: int = 5792
+    shortest: float = 3
+    longest: float = 10
+    longest_extended: float = 40
+    aspects: tuple[str, ...] = ("16:9", "9:16")
+    resolutions: tuple[str, ...] = ("360p", "720p", "1080p", "4k")
+    images: int = 10
+    videos: int = 3
+
+    @property
+    def base(self) -> str:
+        """The name Google uses for the model in quota messages."""
+        return self.id.removesuffix("-preview")
+
+    @property
+    def usd_per_second(self) -> float:
+        return self.tokens_per_second * self.usd_per_million / 1e6
+
+
 _FULL = {"720p": 0.40, "1080p": 0.40, "4k": 0.60}
 _FAST = {"720p": 0.10, "1080p": 0.12, "4k": 0.30}
 _LITE = {"720p": 0.05, "1080p": 0.08}
@@ -57,7 +95,18 @@ MODELS = {
     )
 }
 
+OMNI = {
+    (model.surface, model.id): model
+    for model in (
+        Omni("gemini-omni-1.1-flash", "developer"),
+        # Its price was never published; this one is from a reseller's discount.
+        Omni("gemini-omni-1.2-flash", "developer", usd_per_million=12.00),
+        Omni("gemini-omni-1.1-flash-preview", "vertex"),
+    )
+}
+
 RETIRED = (
+    "gemini-omni-flash-preview",
     "veo-2.0-generate-001",
     "veo-3.0-generate-001",
     "veo-3.0-fast-generate-001",

@@ -10,11 +10,15 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from aveo3.mock.models import Surface
 from aveo3.mock.rules import Lane
 
 SUCCESS = "success"
+CANCELLED = "cancelled"
+_DELIVERED = frozenset({SUCCESS, "unread", "file-failed"})
+"""The outcomes that make all of the films, and are billed for them. The latter two hand them over badly."""
 _ALPHABET = string.ascii_lowercase + string.digits
 
 
@@ -23,8 +27,8 @@ class Order:
     """What was asked for, without its media: all that a film, a bill and the books need."""
 
     prompt: str
-    seconds: int
-    film_seconds: int
+    seconds: float
+    film_seconds: float
     samples: int
     aspect: str
     resolution: str
@@ -50,19 +54,23 @@ class Operation:
     digits: int
     files: tuple[str, ...] = ()
     done: bool = False
+    ended: datetime | None = None
+    """The calendar at its end, read once: asked again, a clock may round it to another second."""
     polls: int = 0
+    processing: float = 0.0
+    """Emulator seconds from its end until its files are ready to be fetched."""
     fetched: bool = False
     """A film of it has left the house whole: inside a poll, or as a download."""
 
     @property
     def delivered(self) -> int:
         """How many samples come out in the end; only these are billed."""
-        if self.outcome == SUCCESS:
+        if self.outcome in _DELIVERED:
             return self.order.samples
         return self.order.samples // 2 if self.outcome == "partial" else 0
 
     @property
-    def billed_seconds(self) -> int:
+    def billed_seconds(self) -> float:
         return self.delivered * self.order.seconds
 
     @property
@@ -116,12 +124,21 @@ class Operations:
 
     def settle(self, now: float) -> None:
         while self._ending and self._ending[0][0] <= now:
-            operation = heapq.heappop(self._ending)[2]
-            operation.done = True
-            self._running[operation.lane] -= 1
-            for sample, file in enumerate(operation.files):
-                self.files[file] = File(operation, sample)
-            self._on_done(operation)
+            self._end(heapq.heappop(self._ending)[2])
+
+    def cancel(self, operation: Operation, now: float) -> None:
+        """End it now, without a film and without a bill. It must not have ended."""
+        self._ending = [entry for entry in self._ending if entry[2] is not operation]
+        heapq.heapify(self._ending)
+        operation.outcome, operation.done_at, operation.files = CANCELLED, now, ()
+        self._end(operation)
+
+    def _end(self, operation: Operation) -> None:
+        operation.done = True
+        self._running[operation.lane] -= 1
+        for sample, file in enumerate(operation.files):
+            self.files[file] = File(operation, sample)
+        self._on_done(operation)
 
     def running(self, lane: Lane) -> int:
         """As of the last `settle`."""

@@ -73,6 +73,13 @@ class MockOptions(BaseModel):
     retry_info: bool = Field(True, description="a refusal says how long to wait, where Google would")
     quota_value: bool = Field(True, description="a refusal says what the limit is, where Google would")
 
+    retry_after: bool = Field(False, description="a refusal says it in a Retry-After header too")
+    refuse_late: bool = Field(
+        False,
+        description="an interaction for which there is no quota left is answered 200 with an id, and refused when it "
+        "is polled, as Google has been seen to do",
+    )
+
     latency: _Law = Field(
         Latency(law="lognormal", a=70, b=0.35),
         description="emulator seconds from accepted to done; 11 s to 6 min on the real one",
@@ -94,6 +101,10 @@ class MockOptions(BaseModel):
     seed: int = Field(0, description="decides every draw: latencies, round trips, faults; equal seeds replay equally")
 
     ranges: bool = Field(True, description="downloads honour Range, so that a client can resume")
+    processing: _Law = Field(
+        Latency(law="fixed", a=0),
+        description="emulator seconds from done until a file on the Developer API can be fetched; up to 95 s seen",
+    )
     retention: float = Field(172_800.0, gt=0, description="emulator seconds a file stays; Google deletes after 2 days")
     films: Films = Field(
         "auto",

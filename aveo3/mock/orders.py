@@ -40,7 +40,7 @@ _IMAGE_LIMIT = 20 * 2**20 * 4 // 3  # 20 MB, as base64
 _EXTENSION = 7  # seconds an extension adds
 _LONGEST = 148  # seconds
 
-Extend = Callable[[str], int | None]
+Extend = Callable[[str], float | None]
 """Given the id of a file on our shelf: how many seconds it lasts, or None if it may not be extended."""
 
 
@@ -102,7 +102,7 @@ def read_order(body: Any, model: Model, extend: Extend) -> Order:
         for name, what in (("referenceImages", "Reference images"), ("video", "Video extension")):
             if name in instance:
                 raise Refused(invalid(f"{what} is not supported for a duration of {seconds} seconds."))
-    film_seconds = seconds
+    film_seconds: float = seconds
     if "video" in instance:
         seconds, film_seconds = _EXTENSION, _extended(instance["video"], resolution, surface, extend)
     return Order(
@@ -188,7 +188,7 @@ def _seconds(parameters: Mapping[str, Any], model: Model) -> int:
     raise Refused(invalid(message))
 
 
-def _extended(video: Mapping[str, Any], resolution: str, surface: Surface, extend: Extend) -> int:
+def _extended(video: Mapping[str, Any], resolution: str, surface: Surface, extend: Extend) -> float:
     if resolution != "720p":
         raise Refused(invalid(f"{resolution} is not supported for video extension."))
     uri = str(video.get("uri", ""))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from aveo3.mock.complaints import complaint, unlimited
-from aveo3.mock.models import MODELS
+from aveo3.mock.models import MODELS, OMNI
 
 LIMITS = ("rpm", "rpd", "spend", "concurrency")
 WHOM = ("project", "key", "model")
@@ -46,7 +46,7 @@ class Quota(BaseModel):
             raise ValueError(f"a quota needs a limit. {SHAPE}")
         if self.project is not None and self.key is not None:
             raise ValueError(f"a request comes with a project or with a key, so a quota has one of them. {SHAPE}")
-        ids = sorted({model.id for model in MODELS.values()})
+        ids = [*sorted({name for _, name in MODELS}), *sorted({name for _, name in OMNI})]
         if self.model is not None and not any(fnmatchcase(known, self.model) for known in ids):
             raise ValueError(f"model {self.model!r} matches no model. Known: {', '.join(ids)}; * stands for anything.")
         return self

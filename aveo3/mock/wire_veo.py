@@ -9,7 +9,7 @@ from aiohttp import web
 
 from aveo3.mock import answers
 from aveo3.mock.answers import Answer, Refused
-from aveo3.mock.callers import Caller, caller_of
+from aveo3.mock.callers import authorized, read_json, shown_as
 from aveo3.mock.effects import perform, respond
 from aveo3.mock.emulator import Emulator
 from aveo3.mock.faults import Point
@@ -76,7 +76,7 @@ class VeoWire:
         raw = await request.read()
         emulator.books.submits += 1
         part, resource = request.match_info, _resource(request)
-        entry = emulator.arrived(self._who(request), part["model"])
+        entry = emulator.arrived(shown_as(request, emulator.masks), part["model"])
         entry.prompt = _prompt_of(raw)
         fault = emulator.strike(Point.SUBMIT)
         if fault is not None:
@@ -85,39 +85,26 @@ class VeoWire:
             return respond(answers.bad_key(surface))
         if fault is not None and fault != "no-access":
             return await perform(fault, request, emulator)
-        try:
-            caller = _caller(request, surface)
+        with emulator.on_record(entry):
+            caller = authorized(request, surface)
             model = find_model(part["model"], surface, part["version"], emulator.options.retired, resource)
             owner, secret = part.get("project", caller.secret), "project" not in part
             lane = Lane(owner, part.get("location", "global"), model.id, secret)
             if fault == "no-access":
                 return respond(emulator.no_access(lane, model))
-            order = read_order(_json(raw), model, emulator.extendable)
+            order = read_order(read_json(raw), model, emulator.extendable)
             operation = emulator.admit(lane, order, model, resource)
-        except Refused as refused:
-            entry.answer, entry.why = "refused", refused.why
-            if refused.answer.status != 429:
-                emulator.books.rejected[refused.answer.status] += 1
-                entry.answer, entry.why = "rejected", f"{refused.answer.status}: {_said(refused.answer)}"
-            raise
         entry.answer, entry.operation, entry.prompt = "accepted", operation, shortened(order.prompt)
         honest = Answer(200, {"name": operation.name})
         fault = emulator.strike(Point.ACCEPTED)
         entry.fault = fault or ""
         return await perform(fault, request, emulator, honest) if fault else respond(honest)
 
-    def _who(self, request: web.Request) -> str:
-        """Whoever asks, as they may be shown."""
-        if (project := request.match_info.get("project")) is not None:
-            return f"project {project}"
-        caller = caller_of(request)
-        return "no credential" if caller is None else self.emulator.masks.mask(caller.secret)
-
     # -- poll ------------------------------------------------------------------------------------------------------
 
     async def poll_vertex(self, request: web.Request) -> web.StreamResponse:
-        _caller(request, "vertex")
-        body = _json(await request.read())
+        authorized(request, "vertex")
+        body = read_json(await request.read())
         name = body.get("operationName") if isinstance(body, dict) else None
         if not isinstance(name, str):
             raise Refused(answers.invalid("`operationName` is required."))
@@ -126,7 +113,7 @@ class VeoWire:
         return await self._look(request, name, self._vertex_body)
 
     async def poll_developer(self, request: web.Request) -> web.StreamResponse:
-        _caller(request, "developer")
+        authorized(request, "developer")
         return await self._look(request, _resource(request), self._developer_body)
 
     async def _look(self, request: web.Request, name: str, body: _Body) -> web.StreamResponse:
@@ -188,15 +175,6 @@ def _filtered(operation: Operation) -> dict[str, Any]:
     return {"raiMediaFilteredCount": count, "raiMediaFilteredReasons": [reason] * count}
 
 
-def _caller(request: web.Request, surface: Surface) -> Caller:
-    caller = caller_of(request)
-    if caller is None:
-        raise Refused(answers.no_credential(surface))
-    if caller.by_key and "project" in request.match_info:
-        raise Refused(answers.KEY_ON_PROJECT_PATH)
-    return caller
-
-
 def _resource(request: web.Request) -> str:
     """What the path is about: everything between the version and the verb."""
     return request.path.split("/", 2)[2].partition(":")[0]
@@ -208,14 +186,3 @@ def _prompt_of(raw: bytes) -> str:
         return shortened(json.loads(raw)["instances"][0]["prompt"]) if len(raw) < 50_000 else ""
     except (ValueError, LookupError, TypeError):
         return ""
-
-
-def _said(answer: Answer) -> str:
-    return shortened(answer.body["error"]["message"])
-
-
-def _json(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except ValueError:
-        raise Refused(answers.invalid("Invalid JSON payload received. Unexpected token.")) from None
