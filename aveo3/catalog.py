@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,7 +14,12 @@ from aveo3.models import VideoPrompt
 
 
 class ModelCard(BaseModel):
-    """One model's entry in the catalog. Prices in US$ per second and video, latency in seconds."""
+    """One model's entry in the catalog. Prices in US$ per second and video, latency in seconds.
+
+    `backend` is the one that has the model. `generate_audio` is "always" for a model that makes no silent videos.
+    `previous`: earlier clips can be named as material; `edit`: and changed, not only extended. `token_prices` are US$
+    per million tokens of `input`, `video` and other `output`, of a model that is billed by them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,7 +34,7 @@ class ModelCard(BaseModel):
     last_frame: bool
     reference_images: int
     video: bool
-    generate_audio: bool
+    generate_audio: bool | Literal["always"]
     seed: bool
     negative_prompt: bool
     max_videos: int
@@ -36,6 +42,11 @@ class ModelCard(BaseModel):
     latency: Mapping[str, float]
     prices: Mapping[str, float]
     silent: Mapping[str, float]
+    backend: Literal["vertex", "gemini"] = "vertex"
+    person_generation: bool = True
+    previous: bool = False
+    edit: bool = False
+    token_prices: Mapping[str, float] = {}
 
 
 class Retired(BaseModel):
@@ -78,6 +89,23 @@ class Catalog(BaseModel):
             return None
         return round(price * (prompt.duration_seconds or card.default_duration) * prompt.number_of_videos, 4)
 
+    def cost_of_tokens(self, tokens: Mapping[str, int], model: str) -> float | None:
+        """What Google bills for `tokens` by list price, in US$. None if there are none, or no such price."""
+        prices = card.token_prices if (card := self.models.get(model)) is not None else {}
+        if not tokens or not prices:
+            return None
+        return round(sum(prices[kind] * number for kind, number in tokens.items()) / 1e6, 4)
+
+    def check_backend(self, model: str, backend: str) -> None:
+        """Raise ValueError if it is another backend that has `model`."""
+        card = self.models.get(model)
+        if card is not None and card.backend != backend:
+            ours = [name for name, other in self.models.items() if other.backend == backend]
+            raise ValueError(
+                f"model {model} is not to be had with VEO3_BACKEND={backend}: set VEO3_BACKEND={card.backend}, or use "
+                f"{' or '.join(ours)}"
+            )
+
     def requests_per_minute(self, model: str) -> int | None:
         """The quota a project has if nobody asked for more, None if unknown."""
         card = self.models.get(model)
@@ -99,8 +127,7 @@ def _problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) 
 
     def offered(name: str, wanted: bool, able: bool) -> None:
         if wanted and not able:
-            others = " or ".join(m for m, c in models.items() if getattr(c, name))
-            found.append(f"{model} takes no {name}: leave it out" + (f", or use {others}" if others else ""))
+            found.append(f"{model} takes no {name}: leave it out{_or_use(name, card, models)}")
 
     one_of("duration_seconds", prompt.duration_seconds, card.durations)
     one_of("resolution", prompt.resolution, card.resolutions)
@@ -109,13 +136,22 @@ def _problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) 
     offered("last_frame", prompt.last_frame is not None, card.last_frame)
     offered("reference_images", bool(prompt.reference_images), card.reference_images > 0)
     offered("video", prompt.video is not None, card.video)
-    offered("generate_audio", prompt.generate_audio is not None, card.generate_audio)
+    offered("generate_audio", prompt.generate_audio is not None, bool(card.generate_audio))
+    if prompt.generate_audio is False and card.generate_audio == "always":
+        found.append(f"{model} makes no silent videos: leave generate_audio out{_or_use('silent', card, models)}")
     offered("seed", prompt.seed is not None, card.seed)
     offered("negative_prompt", prompt.negative_prompt is not None, card.negative_prompt)
+    offered("person_generation", prompt.person_generation is not None, card.person_generation)
+    offered("previous", prompt.previous is not None, card.previous)
+    if prompt.task == "edit" and not card.edit:
+        found.append(f"{model} edits no videos: leave task out to extend{_or_use('edit', card, models)}")
     if len(prompt.reference_images) > card.reference_images > 0:
         found.append(f"{len(prompt.reference_images)} reference_images: {model} takes at most {card.reference_images}")
     if prompt.number_of_videos > card.max_videos:
-        found.append(f"number_of_videos={prompt.number_of_videos}: {model} makes at most {card.max_videos} per request")
+        found.append(
+            f"number_of_videos={prompt.number_of_videos}: {model} makes at most {card.max_videos} per request; give "
+            "the prompt again for each further one"
+        )
     if prompt.duration_seconds not in (None, 8):
         found += [
             f"{name} needs duration_seconds=8 on {model}, not {prompt.duration_seconds}"
@@ -123,6 +159,14 @@ def _problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) 
             if getattr(prompt, name)
         ]
     return found
+
+
+def _or_use(name: str, card: ModelCard, models: Mapping[str, ModelCard]) -> str:
+    """The models that have what `card` has not: those of its own backend, else those of another."""
+    able = {m: c.backend for m, c in models.items() if getattr(c, name)}
+    near = [m for m, backend in able.items() if backend == card.backend]
+    far = [f"{m} (VEO3_BACKEND={backend})" for m, backend in able.items()]
+    return f", or use {' or '.join(near or far)}" if able else ""
 
 
 @cache

@@ -121,6 +121,7 @@ class VeoClient:
             raise UsageError("this client was opened before: make a new VeoClient for another `async with`")
         self._opened = True
         check_alive(self.settings.model)
+        self._check_backend()
         _check_writable(self.settings)
         try:
             if (path := self.settings.journal_path) is not None:
@@ -280,27 +281,47 @@ class VeoClient:
         settings, name = self.settings, self.settings.backend_name()
         if name == EMULATED:
             settings = await self._start_emulator()
-        check_offered(name)
         self._place = {"backend": name, **{key: getattr(settings, key) for key in PLACE}}
-        return await self._open_vertex(settings)
+        return await self._open(self._speaks(name), settings)
+
+    def _speaks(self, backend: str) -> str:
+        """Whose wire `backend` is spoken to in: the emulator knows both."""
+        if backend != EMULATED:
+            return backend
+        card = catalog.load().models.get(self.settings.model)
+        return card.backend if card is not None else "vertex"
+
+    def _check_backend(self) -> None:
+        """Raise `UsageError` if the settings' backend has not the settings' model."""
+        if self._given_backend is None:
+            try:
+                catalog.load().check_backend(self.settings.model, self._speaks(self.settings.backend_name()))
+            except UsageError:
+                raise
+            except ValueError as error:
+                raise UsageError(f"VEO3_MODEL: {error}.") from None
 
     async def _backend_at(self, place: Mapping[str, str | None]) -> Backend:
         """The backend that reaches what was sent from `place`, be it by an earlier run with other settings."""
         assert self._backend is not None
         if self._given_backend is not None or not place or place == self._place:
             return self._backend
-        key = tuple(place.get(name) for name in PLACE)
+        key = tuple(place.get(name) for name in ("backend", *PLACE))
         async with self._opening:
             if key not in self._elsewhere:
-                check_offered(place["backend"] or "")
-                there = self.settings.model_copy(update=dict(zip(PLACE, key, strict=True)))
-                self._elsewhere[key] = await self._open_vertex(there)
+                there = self.settings.model_copy(update={name: place.get(name) for name in PLACE})
+                self._elsewhere[key] = await self._open(place.get("backend") or "vertex", there)
         return self._elsewhere[key]
 
-    async def _open_vertex(self, settings: Settings) -> Backend:
-        from aveo3.backends.vertex import VertexBackend  # google.genai takes most of a second to import
-
-        backend = await VertexBackend.open(settings)
+    async def _open(self, name: str, settings: Settings) -> Backend:
+        # google.genai takes most of a second to import
+        if name == "vertex":
+            from aveo3.backends.vertex import VertexBackend as Kind
+        elif name == "gemini":
+            from aveo3.backends.gemini import GeminiBackend as Kind  # type: ignore[assignment]
+        else:
+            raise UsageError(f"This release has no backend {name!r}; the journal is that of a later one.")
+        backend = await Kind.open(settings)
         self._stack.push_async_callback(backend.aclose)
         return backend
 
@@ -322,15 +343,6 @@ class VeoClient:
             }
         )
         return self.settings
-
-
-def check_offered(backend: str) -> None:
-    """Raise `UsageError` if this release has no such backend."""
-    if backend == "gemini":
-        raise UsageError(
-            "The Gemini backend (API keys through the Interactions API) is not part of this release. With an API key "
-            "for Vertex AI express mode set VEO3_BACKEND=vertex; without any account set VEO3_MOCK_MODE=true."
-        )
 
 
 def check_alive(model: str) -> None:

@@ -56,15 +56,25 @@ class Delivery:
         self._find = repeating(LookError, base=base, max_value=60.0, rng=rng, max_tries=FETCH_TRIES)(_find)
 
     async def deliver(
-        self, job: Job, videos: Sequence[Video], backend: Backend, *, held_back: str | None = None
+        self,
+        job: Job,
+        videos: Sequence[Video],
+        backend: Backend,
+        *,
+        held_back: str | None = None,
+        cost_usd: float | None = None,
     ) -> VideoClip:
-        """The operation has ended with `videos`; some of those asked for may have been `held_back`, and are free."""
+        """The operation has ended with `videos`; some of those asked for may have been `held_back`, and are free.
+
+        `cost_usd` is what Google says that they cost; None has it estimated.
+        """
         made, asked = len(videos), max(len(videos), job.prompt.number_of_videos)
-        cost = catalog.load().cost_usd(job.prompt, job.model)
+        if cost_usd is None and (estimate := catalog.load().cost_usd(job.prompt, job.model)) is not None:
+            cost_usd = round(estimate * made / asked, 4)
         self._found(
             job,
             videos,
-            cost_usd=None if cost is None else round(cost * made / asked, 4),
+            cost_usd=cost_usd,
             error_kind=_PARTLY if held_back else None,
             error_message=held_back,
         )

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from aveo3 import catalog, verdicts
-from aveo3.backends.base import Backend, Failure, Finished, Look, LookError, OperationGone, Running, Video
+from aveo3.backends.base import Backend, Failure, Finished, Look, LookError, OperationGone, Refused, Running, Video
 from aveo3.delivery import Delivery
 from aveo3.errors import FetchError, JournalError
 from aveo3.gate import Permit, QuotaGate
@@ -34,6 +34,9 @@ SUBMIT_GRACE = 2.0
 
 GONE_LOOKS = 4
 """Looks that must all find the operation unknown before a paid clip is given up."""
+
+LATE_REFUSALS = 10
+"""Times that a job may be accepted and then refused, each time costing a request, before it is left for later."""
 
 OVERTIME = 60.0
 """Seconds for which an operation of an earlier run is looked at even if its time is up."""
@@ -209,7 +212,7 @@ class Engine:
                     return job.leave("late", f"still running {_now() - sent_at:.0f} s after its submit; may be billed")
                 if looked_at is not None:
                     await poller.wait(operation, sent_at, looked_at, deadline)
-                look = await self._look(operation, backend, deadline)
+                look = await self._look(operation, backend, deadline, permit, lane.gate)
                 before, looked_at = looked_at, _now()
                 if isinstance(look, Finished) and look.videos and before is not None:
                     # It ended between the two looks. What failed or was filtered ended early and would mislead.
@@ -229,14 +232,20 @@ class Engine:
         lane.gate.finish(permit, succeeded=isinstance(look, Finished))
         if isinstance(look, Failure):
             return self._failed(job, look)
+        if isinstance(look, Refused):
+            return self._refused(job, permit, lane, look)
         return await self._finished(job, look, backend, sent_at)
 
-    async def _look_once(self, operation: str, backend: Backend, deadline: float) -> Look:
+    async def _look_once(
+        self, operation: str, backend: Backend, deadline: float, permit: Permit, gate: QuotaGate
+    ) -> Look:
         """Look; a look that fails proves nothing and is repeated, but not past the operation's deadline."""
         try:
             return await backend.look(operation)
         except LookError as error:
             error.final = _now() >= deadline
+            if error.verdict is not None:  # whosever refusal it is, the quota is used up
+                gate.refuse_late(permit, error.verdict)
             raise
 
     def _poller(self, lane: Lane, prompt: VideoPrompt) -> Poller:
@@ -258,13 +267,32 @@ class Engine:
             return self._retry(job, "operation_failed", message)
         return job.end(State.FAILED, "operation_failed", message, **ended)
 
+    def _refused(self, job: Job, permit: Permit, lane: Lane, look: Refused) -> VideoClip | Again:
+        """It was accepted and turned down afterwards: nothing was made, so it is as if the answer had said so."""
+        verdict = look.verdict
+        if verdict.kind is VerdictKind.REJECTED:
+            state = State.FILTERED if verdict.filtered else State.REJECTED
+            cost = catalog.load().cost_of_tokens(look.tokens, job.model) or 0.0
+            ended: dict[str, Any] = {"finished_utc": self._now_utc(), "cost_usd": cost}
+            return job.end(state, verdict.error_kind, verdict.message, **ended)
+        if verdict.kind is not VerdictKind.REFUSED:
+            return self._retry(job, verdict.error_kind, verdict.message, verdict.retry_after or 0.0)
+        lane.gate.refuse_late(permit, verdict)
+        job.late_refusals += 1
+        job.plan_again(verdict.error_kind, verdict.message)
+        if job.late_refusals < LATE_REFUSALS:
+            return Again(0.0)
+        why = f"{verdict.message} (accepted and then refused {job.late_refusals} times)"
+        return job.end(State.DEFERRED, verdict.error_kind, why, operation=None)
+
     async def _finished(self, job: Job, look: Finished, backend: Backend, sent_at: float) -> VideoClip | Again:
         reasons = "; ".join(look.filter_reasons)
         if look.videos:
             held_back = f"{look.filtered} held back: {reasons or 'no reason given'}" if look.filtered else None
-            return await self._delivery.deliver(job, look.videos, backend, held_back=held_back)
+            cost = catalog.load().cost_of_tokens(look.tokens, job.model)
+            return await self._delivery.deliver(job, look.videos, backend, held_back=held_back, cost_usd=cost)
         if not (reasons or look.filtered):
-            why = "it ended with neither video nor error: it may be billed"
+            why = f"{look.note or 'it ended with neither video nor error'}: it may be billed"
             return await self._uncertain(job, "no_video", why, backend, sent_at)
         if verdicts.is_audio_filter(look.filter_reasons) and not job.audio_tries and self._settings.max_retries:
             job.audio_tries += 1  # it is not deterministic, and not billed: once more may do

@@ -49,6 +49,8 @@ class Permit:
     """Seconds it waited as the next in line."""
     settled: bool = False
     finished: bool = False
+    refused: bool = False
+    """Its submit was accepted, and refused afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,20 @@ class QuotaGate:
                 self._breaker.settle(permit.admission, Health.UNKNOWN, now)
             else:
                 self._take_trouble(permit, verdict, now)
+        self._bell.ring()
+
+    def refuse_late(self, permit: Permit, verdict: Verdict) -> None:
+        """Take in that a submit which was accepted has been refused after all. Said more than once it counts once.
+
+        Its running slot is freed by `finish`.
+        """
+        if permit.refused:
+            return
+        permit.refused = True
+        if permit.admission.order:  # not adopted: it was counted as accepted here
+            self._accepted -= 1
+            self._limits.was_not_accepted()
+        self._take_refusal(permit, verdict, _now())
         self._bell.ring()
 
     def finish(self, permit: Permit, *, succeeded: bool = False) -> None:

@@ -45,6 +45,7 @@ class Job:
     attempts: int = 0
     retries: int = 0
     audio_tries: int = 0
+    late_refusals: int = 0
     quota_wait: float = 0.0
     reserved: float = 0.0
     operation: str | None = None

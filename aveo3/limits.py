@@ -77,6 +77,10 @@ class Limits:
             self._accepted.answered(now)
             self._try_one_more(now)
 
+    def was_not_accepted(self) -> None:
+        """A request that was answered as accepted turns out to be refused: it proves nothing of what a period takes."""
+        self._accepted.take_back()
+
     def ended(self, *, succeeded: bool) -> None:
         """An operation holds its running slot no more. Success tries the slots one higher once each has succeeded."""
         self.running -= 1

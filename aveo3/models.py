@@ -108,7 +108,7 @@ _MAGIC = (
     (rb"....ftyp(?!heic|heix|mif1|avif)", "video/mp4"),
 )
 
-Resolution = Literal["720p", "1080p", "4k"]
+Resolution = Literal["360p", "720p", "1080p", "4k"]
 
 
 def _lower(value: Any) -> Any:
@@ -137,7 +137,17 @@ class VideoPrompt(BaseModel):
     image: Media | None = Field(default=None, description="First frame.")
     last_frame: Media | None = Field(default=None, description="Last frame; needs `image`.")
     reference_images: tuple[Media, ...] = Field(default=(), description="Pictures of what is to appear.")
-    video: Media | None = Field(default=None, description="A Veo video to extend.")
+    video: Media | None = Field(default=None, description="A video to extend, or with `task` to edit.")
+    previous: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_.~=-]{1,1000}$",
+        description="An earlier clip of Omni to edit or extend, by its `operation`.",
+    )
+    task: Literal["extend", "edit"] | None = Field(
+        default=None,
+        description="What to do with `video` or `previous`; None extends a `video`, and has Omni tell from the text "
+        "what to do with `previous`.",
+    )
     metadata: dict[str, Any] = Field(default_factory=dict, description="Yours; comes back with the clip, never sent.")
     id: str | None = Field(default=None, max_length=200, description="Yours; comes back with the clip, never sent.")
     project_id: str | None = Field(
@@ -156,6 +166,12 @@ class VideoPrompt(BaseModel):
             raise ValueError("reference_images cannot go with image, last_frame or video: give the one or the other")
         if self.image is not None and self.video is not None:
             raise ValueError("image and video cannot go together: give the one or the other")
+        if self.previous is not None and self.media:
+            raise ValueError("previous cannot go with image, last_frame, reference_images or video: the clip is there")
+        if self.previous is not None and not self.text.strip():
+            raise ValueError("previous needs text: what to do with the clip")
+        if self.task is not None and self.video is None and self.previous is None:
+            raise ValueError(f"task={self.task!r} needs video or previous: the clip to {self.task}")
         return self
 
     @property
@@ -174,7 +190,9 @@ class VideoPrompt(BaseModel):
         are known, it reads local media: raises `OSError`.
         """
         sent = self.model_copy(update={"model": model})
-        digest = hashlib.sha256(sent.model_dump_json(exclude=_NOT_HASHED_AS_TEXT).encode())
+        # Fields of later releases count only where they are used: what was paid before them must be found again.
+        later = {name for name in ("previous", "task") if getattr(self, name) is None}
+        digest = hashlib.sha256(sent.model_dump_json(exclude=_NOT_HASHED_AS_TEXT | later).encode())
         roles = ["image"] * (self.image is not None) + ["last"] * (self.last_frame is not None)
         roles += ["reference"] * len(self.reference_images) + ["video"] * (self.video is not None)
         hashes = self.media_hashes() if media_hashes is None else media_hashes

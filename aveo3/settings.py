@@ -25,6 +25,7 @@ PREFIX = "VEO3_"
 ENV_FILE = Path(".env")
 JOURNAL = Path(".aveo3", "journal.db")
 DEFAULT_REQUESTS_PER_MINUTE = 10
+DEFAULT_MODELS = {"vertex": "veo-3.1-generate-001", "gemini": "gemini-omni-1.1-flash"}
 
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 Dollars = Annotated[float, Field(allow_inf_nan=False)]
@@ -91,7 +92,11 @@ class Settings(BaseSettings):
         description="seconds the gate may stand still before what waits is deferred; `none`: wait for ever",
     )
     backend: Literal["auto", BackendName] = Field(default="auto", description="where the clips are made")
-    model: str = Field(default="veo-3.1-generate-001", min_length=1, description="model id")
+    model: str = Field(
+        default=DEFAULT_MODELS["vertex"],
+        min_length=1,
+        description=f"model id; unset: that, or with the Gemini API {DEFAULT_MODELS['gemini']}",
+    )
     base_url: str | None = Field(default=None, description="address of a mock server or gateway instead of Google")
     api_version: str = Field(
         default="v1", pattern=r"^v\d\w*$", description="version in every call's path, such as v1 or v1beta1"
@@ -181,6 +186,12 @@ class Settings(BaseSettings):
         return url.rstrip("/")
 
     @model_validator(mode="after")
+    def _model_of_the_backend(self) -> Settings:
+        if "model" not in self.model_fields_set and self._choice()[0] == "gemini":
+            object.__setattr__(self, "model", DEFAULT_MODELS["gemini"])
+        return self
+
+    @model_validator(mode="after")
     def _burst_within_limit(self) -> Settings:
         if self.burst is not None and self.burst > (limit := self.rate(self.model).limit):
             raise ValueError(
@@ -209,6 +220,18 @@ class Settings(BaseSettings):
 
     def backend_choice(self) -> tuple[BackendName, str]:
         """The backend and the reason for it, as `backend_name` chooses it."""
+        name, why = self._choice()
+        if name is not None:
+            return name, why
+        raise UsageError(
+            "No credentials found, so there is nowhere to make clips. Choose one of three ways: "
+            "(1) Vertex AI: set GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; "
+            "(2) an API key: set GEMINI_API_KEY for the Gemini API, or GOOGLE_API_KEY and VEO3_BACKEND=vertex for "
+            "Vertex AI express mode; "
+            "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator."
+        )
+
+    def _choice(self) -> tuple[BackendName | None, str]:
         if self.mock_mode:
             return "mock", "VEO3_MOCK_MODE is true"
         if self.backend != "auto":
@@ -219,12 +242,7 @@ class Settings(BaseSettings):
             return "vertex", f"GOOGLE_CLOUD_PROJECT={self.project}"
         if self.api_key:
             return "gemini", "there is an API key and no project"
-        raise UsageError(
-            "No credentials found, so there is nowhere to make clips. Choose one of three ways: "
-            "(1) Vertex AI: set GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; "
-            "(2) an API key for Vertex AI express mode: set GOOGLE_API_KEY and VEO3_BACKEND=vertex; "
-            "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator."
-        )
+        return None, ""
 
     @classmethod
     def origins(cls) -> dict[str, str]:

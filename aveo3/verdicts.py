@@ -1,5 +1,9 @@
 """What Google's answers mean for us: HTTP answers and lost answers in, a `Verdict` out. Pure.
 
+Google writes errors in two ways: `{"code": 429, "status": "RESOURCE_EXHAUSTED", …}`, and in the Interactions API also
+`{"code": "too_many_requests", …}` without a status (recorded 2026-10-08, and on its page of errors). Both are
+read.
+
 The split that keeps a clip from being paid twice (API errors page, read 2026-09-20; `QuotaFailure` and `RetryInfo`
 are google/rpc/error_details.proto):
 
@@ -64,13 +68,17 @@ _ADVICE = {
     Refusal.NO_ACCESS: "this project has no quota for the model here: ask Google for some, or use another model",
     Refusal.BILLING: "see to the project's billing account in the Google Cloud console",
     Refusal.BAD_KEY: (
-        "check the credentials: a key of the Gemini Developer API does not open Vertex AI, and a project wants "
-        "`gcloud auth application-default login` or a service account instead of a key"
+        "check the credentials: a key of the Gemini Developer API does not open Vertex AI nor the other way round, and "
+        "a project wants `gcloud auth application-default login` or a service account instead of a key"
     ),
     Refusal.PERMISSION: (
-        "check GOOGLE_CLOUD_PROJECT, that the Vertex AI API is enabled there, and that these credentials may use it"
+        "check that these credentials may use the API, and that it is enabled in their project; with Vertex AI, check "
+        "GOOGLE_CLOUD_PROJECT"
     ),
-    Refusal.NO_MODEL: "check VEO3_MODEL, and GOOGLE_CLOUD_LOCATION: Veo is in us-central1",
+    Refusal.NO_MODEL: (
+        "check VEO3_MODEL; with Vertex AI also GOOGLE_CLOUD_LOCATION (Veo is in us-central1), with the Gemini API also "
+        "VEO3_API_VERSION (v1 or v1beta)"
+    ),
 }
 
 
@@ -134,21 +142,22 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
     the header's delay in seconds. Never raises, whatever the body.
     """
     error = _error_of(body)
-    message = _text(error.get("message")) or _text(body) or f"HTTP {status} without a message"
+    message = message_of(body) or f"HTTP {status} without a message"
     reasons = {reason for d in _details(error) if isinstance(reason := d.get("reason"), str)}
 
     if status == 429 or status == 402:
         return _refused(status, error, message, retry_after)
-    if status == 401 or (status in (400, 403) and "API_KEY_INVALID" in reasons):
+    bad_key = "API_KEY_INVALID" in reasons or re.search(r"api key (not valid|expired|not found)", message.lower())
+    if status == 401 or (status in (400, 403) and bad_key):
         return _closed(Refusal.BAD_KEY, status, message)
     if status == 403:
         billing = "BILLING_DISABLED" in reasons or "billing" in message.lower()
         return _closed(Refusal.BILLING if billing else Refusal.PERMISSION, status, message)
-    if status == 400 and error.get("status") == "FAILED_PRECONDITION":
+    if status == 400 and "FAILED_PRECONDITION" in _words(error):
         return _closed(Refusal.BILLING if "billing" in message.lower() else Refusal.NO_ACCESS, status, message)
     if status == 404:
         return _closed(Refusal.NO_MODEL, status, message)
-    if status == 503 and error.get("status") == "UNAVAILABLE":
+    if status == 503 and _words(error) & {"UNAVAILABLE", "SERVICE_UNAVAILABLE"}:
         return Verdict(VerdictKind.UNAVAILABLE, message, retry_after=_delay(error, message, retry_after), status=status)
     if status in (307, 308):
         # The server did nothing but point elsewhere. Followed blindly, the paid POST would be sent twice.
@@ -156,6 +165,11 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
     if 400 <= status < 500 and status not in (408, 499) and error:
         return rejected(message, filtered=is_safety(message), status=status)
     return uncertain(f"HTTP {status}: {message}", status)
+
+
+def message_of(body: Any) -> str:
+    """The words of an error's body, parsed or not; empty if it has none."""
+    return _text(_error_of(body).get("message")) or _text(body)
 
 
 _SAFETY = re.compile(
@@ -177,6 +191,27 @@ class Ending(StrEnum):
     FAILED = "failed"
 
 
+def rpc_code(code: Any) -> int | None:
+    """The gRPC code for what stands as an error's `code`: that itself, an HTTP status or a word; None if unknown."""
+    if isinstance(code, str):
+        return _CODES.get(code.lower())
+    if isinstance(code, int) and not isinstance(code, bool):
+        return code if 0 <= code <= 16 else _CODES.get(str(code))
+    return None
+
+
+_CODES = {
+    **dict.fromkeys(("invalid_request", "invalid_argument", "400"), 3),
+    **dict.fromkeys(("deadline_exceeded", "504"), 4),
+    **dict.fromkeys(("not_found", "404"), 5),
+    **dict.fromkeys(("permission_denied", "403"), 7),
+    **dict.fromkeys(("too_many_requests", "resource_exhausted", "rate_limit_exceeded", "429"), 8),
+    "failed_precondition": 9,
+    **dict.fromkeys(("internal", "internal_error", "server_error", "api_error", "500"), 13),
+    **dict.fromkeys(("unavailable", "service_unavailable", "overloaded", "503"), 14),
+}
+
+
 def from_operation_error(code: int | None, message: str) -> Ending:
     """Judge the `error` of a finished operation: a gRPC code (3, 7, 8, 13, 14, …) and Google's words."""
     if is_safety(message):
@@ -196,6 +231,7 @@ def _refused(status: int, error: Mapping[str, Any], message: str, retry_after: f
     text = message.lower()
     found = {Refusal.UNKNOWN}
     limits: list[int] = []
+    delay = _delay(error, message, retry_after)
     if status == 402 or "prepayment" in text or "credits are depleted" in text:
         found.add(Refusal.BILLING)
     if "spend-based" in text:
@@ -208,6 +244,11 @@ def _refused(status: int, error: Mapping[str, Any], message: str, retry_after: f
         found.add(Refusal.DAY)
     if re.search(r"requests_per_(base_)?model|per_minute|per minute", text) and not concurrent:
         found.add(Refusal.MINUTE)
+    # The Gemini API's generating quota (Omni, recorded 2026-09-03) has one name for all periods: the delay tells.
+    metric = re.search(r"generate_content_\w*requests, limit: ([1-9]\d*)(?![.\d])", text)
+    if metric and not concurrent and delay is not None and delay <= 60:
+        found.add(Refusal.MINUTE)
+        limits.append(int(metric[1]))
     for violation in _violations(error):
         name = " ".join(_text(violation.get(key)) for key in ("quotaId", "quotaMetric")).lower()
         value = _int(violation.get("quotaValue"))
@@ -220,7 +261,7 @@ def _refused(status: int, error: Mapping[str, Any], message: str, retry_after: f
         VerdictKind.REFUSED,
         message,
         refusal=refusal,
-        retry_after=_delay(error, message, retry_after),
+        retry_after=delay,
         limit=min(limits) if limits and refusal is Refusal.MINUTE else None,
         status=status,
     )
@@ -265,6 +306,11 @@ def _error_of(body: Any) -> Mapping[str, Any]:
         body = body[0]
     error = body.get("error", body) if isinstance(body, Mapping) else None
     return error if isinstance(error, Mapping) else {}
+
+
+def _words(error: Mapping[str, Any]) -> set[str]:
+    """What kind of error it calls itself, in whichever of the two places."""
+    return {word.upper() for word in (error.get("status"), error.get("code")) if isinstance(word, str)}
 
 
 def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -69,6 +69,11 @@ class QuotaWindow:
         """The request provably never left: it used up nothing."""
         self._in_flight -= amount
 
+    def take_back(self) -> None:
+        """The request answered last does not count after all. If none does any more, nothing happens."""
+        if self._answered:
+            self._answered_sum -= self._answered.pop()[1]
+
 
 _ROUNDING = 1e-9  # a billionth of a dollar or request is a sum's rounding, not a quota
 

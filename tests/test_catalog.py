@@ -15,6 +15,9 @@ from aveo3.models import Media, VideoPrompt
 SHIPPED = catalog.load()
 MODELS = sorted(SHIPPED.models)
 BEST, FAST, LITE = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "veo-3.1-lite-generate-001"
+OMNI, NEW_OMNI = "gemini-omni-1.1-flash", "gemini-omni-1.2-flash"
+ANY_VEO = " or ".join(f"{model} (VEO3_BACKEND=vertex)" for model in (BEST, FAST, LITE))
+ANY_OMNI = " or ".join(f"{model} (VEO3_BACKEND=gemini)" for model in (OMNI, NEW_OMNI))
 PICTURE = Media(uri="gs://bucket/picture.png")
 FILM = Media(uri="gs://bucket/film.mp4")
 
@@ -34,8 +37,10 @@ def test_every_card_is_consistent_with_itself(model: str) -> None:
     assert card.state in ("alive", "preview")
     assert card.default_duration in card.durations
     assert card.default_resolution in card.resolutions
-    assert set(card.prices) == set(card.silent) == set(card.latency) == set(card.resolutions)
-    assert all(0 < card.silent[resolution] < card.prices[resolution] for resolution in card.resolutions)
+    assert set(card.prices) == set(card.latency) == set(card.resolutions)
+    assert set(card.silent) == (set() if card.generate_audio == "always" else set(card.resolutions))
+    assert all(0 < silent < card.prices[resolution] for resolution, silent in card.silent.items())
+    assert set(card.token_prices) in (set(), {"input", "output", "video"})
     assert all(name in VideoPrompt.model_fields for name in card.only_8_seconds)
     assert 8 in card.durations
     assert min(card.requests_per_minute, card.max_videos, *card.latency.values()) > 0
@@ -51,7 +56,7 @@ def test_every_model_makes_the_plainest_prompt_and_has_a_price_for_it(model: str
 
 def test_it_is_dated_and_names_its_sources() -> None:
     assert date.fromisoformat(SHIPPED.as_of) > date(2026, 1, 1)
-    assert set(SHIPPED.sources) == {"models", "prices", "quota"}
+    assert set(SHIPPED.sources) == {"models", "prices", "quota", "omni"}
 
 
 def test_a_card_with_a_misspelt_line_does_not_load() -> None:
@@ -109,6 +114,37 @@ def test_models_it_has_never_heard_of_pass_whatever_is_asked_of_them() -> None:
             {"video": FILM, "duration_seconds": 6},
             f"video needs duration_seconds=8 on {LITE}, not 6",
         ),
+        (LITE, {"resolution": "360p"}, f"resolution='360p' is not offered by {LITE}: choose 720p or 1080p"),
+        (BEST, {"previous": "v1_a"}, f"{BEST} takes no previous: leave it out, or use {ANY_OMNI}"),
+        (
+            BEST,
+            {"video": FILM, "task": "edit"},
+            f"{BEST} edits no videos: leave task out to extend, or use {ANY_OMNI}",
+        ),
+        (
+            OMNI,
+            {"duration_seconds": 11},
+            f"duration_seconds=11 is not offered by {OMNI}: choose 3 or 4 or 5 or 6 or 7 or 8 or 9 or 10",
+        ),
+        (OMNI, {"negative_prompt": "rain"}, f"{OMNI} takes no negative_prompt: leave it out, or use {ANY_VEO}"),
+        (OMNI, {"seed": 0}, f"{OMNI} takes no seed: leave it out, or use {ANY_VEO}"),
+        (
+            OMNI,
+            {"person_generation": "allow_all"},
+            f"{OMNI} takes no person_generation: leave it out, or use {ANY_VEO}",
+        ),
+        (
+            OMNI,
+            {"generate_audio": False},
+            f"{OMNI} makes no silent videos: leave generate_audio out, or use {ANY_VEO}",
+        ),
+        (
+            OMNI,
+            {"number_of_videos": 2},
+            f"number_of_videos=2: {OMNI} makes at most 1 per request; give the prompt again for each further one",
+        ),
+        (OMNI, {"reference_images": (PICTURE,) * 11}, f"11 reference_images: {OMNI} takes at most 10"),
+        (OMNI, {"aspect_ratio": "1:1"}, f"aspect_ratio='1:1' is not offered by {OMNI}: choose 16:9 or 9:16"),
     ],
 )
 def test_what_a_model_cannot_make_is_told_with_what_it_can(model: str, fields: dict[str, Any], sentence: str) -> None:
@@ -127,6 +163,23 @@ def test_what_a_model_cannot_make_is_told_with_what_it_can(model: str, fields: d
 )
 def test_what_a_model_can_make_passes(fields: dict[str, Any]) -> None:
     assert problems(BEST, **fields) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"duration_seconds": 3, "resolution": "4k", "aspect_ratio": "9:16"},
+        {"image": PICTURE, "last_frame": PICTURE, "generate_audio": True},  # it always has sound
+        {"reference_images": (PICTURE,) * 10, "resolution": "360p"},
+        {"video": FILM, "task": "edit"},
+        {"video": FILM, "duration_seconds": 5},
+        {"previous": "v1_a", "task": "extend"},
+        {"previous": "v1_a"},
+    ],
+)
+@pytest.mark.parametrize("model", [OMNI, NEW_OMNI])
+def test_what_omni_can_make_passes(model: str, fields: dict[str, Any]) -> None:
+    assert problems(model, **fields) == []
 
 
 def test_every_problem_has_its_sentence() -> None:
@@ -171,7 +224,9 @@ def test_what_only_others_take_is_refused_naming_them(name: str, fields: dict[st
 
 def test_more_videos_than_a_request_can_make_are_refused() -> None:
     prompt = VideoPrompt(text="a boat", number_of_videos=2)
-    assert with_poor_model().problems(prompt, "poor") == ["number_of_videos=2: poor makes at most 1 per request"]
+    assert with_poor_model().problems(prompt, "poor") == [
+        "number_of_videos=2: poor makes at most 1 per request; give the prompt again for each further one"
+    ]
 
 
 # ---- prices, quotas, latency -----------------------------------------------------------------------------------------
@@ -192,6 +247,9 @@ def test_more_videos_than_a_request_can_make_are_refused() -> None:
         (LITE, {}, 0.40),
         (LITE, {"generate_audio": False, "duration_seconds": 4}, 0.12),
         (LITE, {"resolution": "4k"}, None),  # not offered: no price
+        (OMNI, {}, 1.014),  # ten seconds
+        (OMNI, {"duration_seconds": 8}, 0.8112),
+        (OMNI, {"duration_seconds": 8, "generate_audio": True}, 0.8112),
         ("veo-9", {}, None),
         ("veo-2.0-generate-001", {}, None),
     ],
@@ -200,6 +258,31 @@ def test_the_price_is_that_of_every_second_of_every_video(
     model: str, fields: dict[str, Any], cost: float | None
 ) -> None:
     assert SHIPPED.cost_usd(VideoPrompt(text="a boat", **fields), model) == cost
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "cost"),
+    [
+        (OMNI, {"input": 19, "video": 17_376, "output": 732}, 0.3107),  # three seconds, recorded 2026-10-08
+        (OMNI, {"input": 0, "video": 0, "output": 0}, 0.0),
+        (OMNI, {}, None),  # Google did not say
+        (BEST, {"input": 19, "video": 17_376, "output": 732}, None),
+        ("veo-9", {"input": 19}, None),
+    ],
+)
+def test_what_google_says_it_bills_has_its_price(model: str, tokens: dict[str, int], cost: float | None) -> None:
+    assert SHIPPED.cost_of_tokens(tokens, model) == cost
+
+
+def test_a_model_of_another_backend_is_told_with_both_ways_out() -> None:
+    for backend, model in {"vertex": BEST, "gemini": OMNI, "elsewhere": "veo-9"}.items():
+        SHIPPED.check_backend(model, backend)
+    with pytest.raises(ValueError, match=r"^model gemini-omni-1\.1-flash is not to be had") as caught:
+        SHIPPED.check_backend(OMNI, "vertex")
+    assert str(caught.value) == (
+        f"model {OMNI} is not to be had with VEO3_BACKEND=vertex: set VEO3_BACKEND=gemini, or use "
+        f"{BEST} or {FAST} or {LITE}"
+    )
 
 
 @pytest.mark.parametrize(("model", "quota"), [(BEST, 50), (LITE, 10), ("veo-9", None), ("veo-2.0-generate-001", None)])

@@ -184,8 +184,13 @@ def test_a_directory_of_prompts_is_none(tmp_path: Path) -> None:
         ),
         (
             {"VEO3_BACKEND": "gemini"},
-            "The Gemini backend (API keys through the Interactions API) is not part of this release. With an API key "
-            "for Vertex AI express mode set VEO3_BACKEND=vertex; without any account set VEO3_MOCK_MODE=true.",
+            "The Gemini API needs a key: set GEMINI_API_KEY (from https://aistudio.google.com/apikey, of a project "
+            "with billing). Without one, set GOOGLE_CLOUD_PROJECT for Vertex AI, or VEO3_MOCK_MODE=true.",
+        ),
+        (
+            {"VEO3_BACKEND": "gemini", "GEMINI_API_KEY": "k", "VEO3_MODEL": "veo-3.1-generate-001"},
+            "VEO3_MODEL: model veo-3.1-generate-001 is not to be had with VEO3_BACKEND=gemini: set "
+            "VEO3_BACKEND=vertex, or use gemini-omni-1.1-flash or gemini-omni-1.2-flash.",
         ),
         (
             {"VEO3_BACKEND": "vertex"},
@@ -195,8 +200,8 @@ def test_a_directory_of_prompts_is_none(tmp_path: Path) -> None:
         (
             {},
             "No credentials found, so there is nowhere to make clips. Choose one of three ways: (1) Vertex AI: set "
-            "GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; (2) an API key for Vertex AI "
-            "express mode: set GOOGLE_API_KEY and VEO3_BACKEND=vertex; "
+            "GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; (2) an API key: set "
+            "GEMINI_API_KEY for the Gemini API, or GOOGLE_API_KEY and VEO3_BACKEND=vertex for Vertex AI express mode; "
             "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator.",
         ),
     ],

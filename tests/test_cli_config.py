@@ -72,6 +72,17 @@ def test_the_template_is_an_env_file_with_every_setting_at_its_default() -> None
             0,
             ["backend: vertex (VEO3_BACKEND=vertex)", "credentials: API key, Vertex AI express mode", "ready"],
         ),
+        (
+            {"GEMINI_API_KEY": "k"},
+            0,
+            [
+                "backend: gemini (there is an API key",
+                "model: gemini-omni-1.1-flash (alive",
+                "API key, Gemini API",
+                "ready",
+            ],
+        ),
+        ({"VEO3_BACKEND": "gemini"}, 2, ["backend: gemini (VEO3_BACKEND=gemini)", "The Gemini API needs a key"]),
         ({}, 2, ["Choose one of three ways"]),
         (PROJECT, 2, ["backend: vertex (GOOGLE_CLOUD_PROJECT=my-project)", "No usable credentials", "missing.json"]),
         (

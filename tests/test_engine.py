@@ -13,9 +13,10 @@ import pytest
 from aioresponses import aioresponses
 
 from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
-from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Video
+from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Refused, Video
 from aveo3.client import Stats
 from aveo3.delivery import FETCH_TRIES
+from aveo3.engine import LATE_REFUSALS
 from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
@@ -441,3 +442,102 @@ def test_a_slow_download_holds_no_running_slot() -> None:
         web.get(URI, exception=TimeoutError(), callback=slow, repeat=True)
         run(backend, ["a", "b", "c"], max_concurrency=1, poll_interval=5.0)
     assert submitted_at(backend)[-1] < 40
+
+
+# ---- accepted, and then turned down ---------------------------------------------------------------------------------
+
+QUOTA = Verdict(VerdictKind.REFUSED, "limit: 2", refusal=Refusal.MINUTE, retry_after=20.0, limit=2)
+FILM_LOOK = Finished((Video(uri="gs://scripted/film.mp4"),))
+
+
+def endings(*looks: Look) -> Callable[[VideoPrompt], Look]:
+    """How operations end, in order; well, after the last of them."""
+    left = iter(looks)
+    return lambda _: next(left, FILM_LOOK)
+
+
+def test_a_late_refusal_costs_no_try_and_no_money_and_the_lane_waits_as_it_says() -> None:
+    backend = ScriptedBackend(latency=1.0, ending=endings(Refused(QUOTA)))
+    [clip], stats, _ = run(backend, max_retries=0, poll_interval=1.0)
+    assert (clip.status, clip.retry_count, clip.attempts, clip.cost_usd) == (ClipStatus.SUCCEEDED, 0, 2, PRICE)
+    assert (stats.submitted, stats.refusals) == (1, 1)
+    first, second = submitted_at(backend)
+    assert second - first >= 21  # the delay counts from the refusal, not from the submit
+
+
+def test_a_late_refusal_teaches_the_quota_to_all_who_come_after() -> None:
+    backend = ScriptedBackend(latency=1.0, ending=endings(FILM_LOOK, FILM_LOOK, Refused(QUOTA)))
+    clips, stats, _ = run(backend, [str(n) for n in range(5)], rate_limit=3, poll_interval=1.0)
+    assert [clip.status for clip in clips] == [ClipStatus.SUCCEEDED] * 5
+    assert {gate.quota_limit for gate in stats.gates.values()} == {2}
+    assert stats.refusals == 1  # the first three went at once; after that, two a minute
+    assert len(backend.submits) == 6
+
+
+def test_a_refusal_for_good_that_comes_late_closes_the_lane() -> None:
+    closed = Refused(Verdict(VerdictKind.REFUSED, "no credit", refusal=Refusal.BILLING))
+    backend = ScriptedBackend(latency=1.0, ending=lambda _: closed)
+    clips, _, _ = run(backend, ["a", "b"], max_concurrency=1, poll_interval=1.0)
+    assert [(clip.status, clip.error_kind) for clip in clips] == [(ClipStatus.DEFERRED, "billing")] * 2
+    assert len(backend.submits) == 1
+
+
+def test_a_job_that_is_refused_late_again_and_again_is_left_for_another_day() -> None:
+    backend = ScriptedBackend(latency=1.0, ending=lambda _: Refused(QUOTA))
+    clip = run_one(backend, poll_interval=1.0)
+    assert (clip.status, clip.error_kind, clip.cost_usd) == (ClipStatus.DEFERRED, "minute_quota", 0.0)
+    assert clip.error_message == f"limit: 2 (accepted and then refused {LATE_REFUSALS} times)"
+    assert len(backend.submits) == LATE_REFUSALS
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status", "kind"),
+    [
+        (verdicts.rejected("I can't", filtered=True), ClipStatus.FILTERED, "safety"),
+        (verdicts.rejected("no such ratio"), ClipStatus.REJECTED, "bad_request"),
+    ],
+)
+def test_what_is_rejected_late_is_not_sent_again(verdict: Verdict, status: ClipStatus, kind: str) -> None:
+    backend = ScriptedBackend(ending=lambda _: Refused(verdict, {"input": 19, "video": 0, "output": 265}))
+    clip = run_one(backend, {"text": "a boat", "model": "gemini-omni-1.1-flash"})
+    assert (clip.status, clip.error_kind, clip.error_message) == (status, kind, verdict.message)
+    assert clip.cost_usd == 0.0024  # words are billed, too
+    assert clip.finished_utc is not None
+    assert len(backend.submits) == 1
+
+
+def test_what_was_unavailable_after_all_is_tried_again_at_the_price_of_a_try() -> None:
+    backend = ScriptedBackend(ending=endings(Refused(UNAVAILABLE)))
+    clip = run_one(backend)
+    assert (clip.status, clip.retry_count, len(backend.submits)) == (ClipStatus.SUCCEEDED, 1, 2)
+
+
+def test_a_look_that_is_refused_pauses_the_lane_once_and_is_repeated() -> None:
+    def told(look: int) -> Exception | None:
+        error = LookError("HTTP 429: limit: 2")
+        error.verdict = QUOTA
+        return error if look <= 3 else None
+
+    backend = Watched(latency=1.0, trouble=told)
+    clips, stats, _ = run(backend, ["a", "b"], rate_limit=1, rate_period=5, poll_interval=1.0)
+    assert [clip.status for clip in clips] == [ClipStatus.SUCCEEDED] * 2
+    assert [clip.attempts for clip in clips] == [1, 1]  # nothing was sent again
+    assert stats.refusals == 1
+    first, second = submitted_at(backend)
+    assert second - first >= 21
+
+
+def test_what_google_says_it_bills_is_what_a_clip_has_cost() -> None:
+    film = Finished(FILM_LOOK.videos, tokens={"input": 19, "video": 17_376, "output": 732})
+    backend = ScriptedBackend(ending=lambda _: film)
+    clip = run_one(backend, {"text": "a boat", "duration_seconds": 3, "model": "gemini-omni-1.1-flash"})
+    assert clip.cost_usd == 0.3107
+    assert run_one(ScriptedBackend(ending=lambda _: film)).cost_usd == PRICE  # Veo is not sold by tokens
+
+
+def test_an_end_without_a_video_says_what_there_was_instead() -> None:
+    clip = run_one(ScriptedBackend(ending=lambda _: Finished(note="it was cancelled at Google")))
+    assert (clip.status, clip.error_message) == (
+        ClipStatus.UNCERTAIN,
+        "it was cancelled at Google: it may be billed",
+    )

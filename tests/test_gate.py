@@ -1421,3 +1421,58 @@ def test_whatever_comes_no_limit_is_broken_no_permit_lost_and_nobody_overtaken(
         assert gate.stats().quota_used == 0
 
     virtual(main)
+
+
+# ---- accepted, and then refused --------------------------------------------------------------------------------------
+
+
+def test_a_late_refusal_counts_once_however_often_it_is_said() -> None:
+    async def main() -> None:
+        gate = new_gate()
+        permit = await gate.acquire()
+        gate.settle(permit, ACCEPTED)
+        for _ in range(3):
+            gate.refuse_late(permit, refused(Refusal.MINUTE, 20.0, limit=7))
+        stats = gate.stats()
+        assert (stats.accepted, stats.refused, stats.quota_limit, stats.running) == (0, 1, 7, 1)
+        assert stats.opens_in == 20.0
+        gate.finish(permit)
+        assert gate.stats().running == 0
+
+    virtual(main)
+
+
+def test_what_was_refused_late_does_not_prove_what_a_period_takes() -> None:
+    async def main() -> None:
+        gate = new_gate()
+        await warm(gate, 3)
+        permits = await hold(gate, 4)
+        for permit in permits:
+            gate.settle(permit, ACCEPTED)
+        await asyncio.sleep(1.0)
+        gate.refuse_late(permits[3], refused(Refusal.MINUTE))
+        assert gate.stats().quota_limit == 6  # not seven: the seventh was the one too many
+
+    virtual(main)
+
+
+def test_late_refusals_open_the_breaker_once_there_is_one_without_an_acceptance_in_between() -> None:
+    async def main() -> None:
+        gate = new_gate(consecutive_failure_threshold=1)
+        permit = await gate.acquire()
+        gate.settle(permit, ACCEPTED)
+        gate.refuse_late(permit, refused(Refusal.UNKNOWN, 5.0))
+        gate.finish(permit)
+        assert (gate.stats().breaker, gate.stats().opens_in) == (BreakerState.OPEN, 5.0)
+
+    virtual(main)
+
+
+def test_an_operation_of_an_earlier_run_that_is_refused_late_pauses_the_lane_and_teaches_nothing() -> None:
+    async def main() -> None:
+        gate = new_gate()
+        gate.refuse_late(gate.adopt(), refused(Refusal.MINUTE, 20.0, limit=7))
+        stats = gate.stats()
+        assert (stats.accepted, stats.refused, stats.quota_limit, stats.opens_in) == (0, 1, 10, 20.0)
+
+    virtual(main)

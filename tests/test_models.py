@@ -125,7 +125,7 @@ def test_bytes_do_not_flood_a_repr() -> None:
         ({"image": PNG, "video": MP4}, "image and video cannot go together: give the one or the other"),
         ({"text": "x", "duration_seconds": 0}, "Input should be greater than 0"),
         ({"text": "x", "aspect_ratio": "wide"}, r"String should match pattern '^\d+:\d+$'"),
-        ({"text": "x", "resolution": "8k"}, "Input should be '720p', '1080p' or '4k'"),
+        ({"text": "x", "resolution": "8k"}, "Input should be '360p', '720p', '1080p' or '4k'"),
         ({"text": "x", "seed": -1}, "Input should be greater than or equal to 0"),
         ({"text": "x", "seed": 2**32}, "Input should be less than 4294967296"),
         ({"text": "x", "number_of_videos": 0}, "Input should be greater than or equal to 1"),
@@ -195,6 +195,8 @@ SENT: dict[str, dict[str, Any]] = {
     "last_frame": {"image": PNG, "last_frame": PNG},
     "reference_images": {"reference_images": (PNG,)},
     "video": {"video": MP4},
+    "previous": {"previous": "v1_a"},
+    "task": {"video": MP4, "task": "edit"},
 }
 NEVER_SENT = {"id": {"id": "7"}, "project_id": {"project_id": "spring"}, "metadata": {"metadata": {"scene": 3}}}
 
@@ -205,6 +207,13 @@ def digest(model: str = "m", **fields: Any) -> str:
 
 def test_every_field_is_either_sent_or_not() -> None:
     assert {*SENT, *NEVER_SENT, "model"} == set(VideoPrompt.model_fields)
+
+
+def test_a_digest_outlives_the_release() -> None:
+    """What was paid for before a field was added must be found again after it."""
+    prompt = VideoPrompt(text="a boat", duration_seconds=8, seed=7, video=Media(uri="gs://b/film.mp4"))
+    known = "6d582470becab5bccab823300f323b65de9bab848d59004145e21d7790fc7303"
+    assert prompt.digest("veo-3.1-generate-001") == known
 
 
 def test_everything_that_is_sent_makes_another_digest() -> None:

@@ -397,9 +397,31 @@ def test_with_nothing_to_go_by_all_three_ways_are_named() -> None:
     assert str(raised.value) == (
         "No credentials found, so there is nowhere to make clips. Choose one of three ways: "
         "(1) Vertex AI: set GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; "
-        "(2) an API key for Vertex AI express mode: set GOOGLE_API_KEY and VEO3_BACKEND=vertex; "
+        "(2) an API key: set GEMINI_API_KEY for the Gemini API, or GOOGLE_API_KEY and VEO3_BACKEND=vertex for "
+        "Vertex AI express mode; "
         "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator."
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "model"),
+    [
+        ({}, "veo-3.1-generate-001"),
+        ({"project": "p", "api_key": "k"}, "veo-3.1-generate-001"),
+        ({"mock_mode": True, "backend": "gemini"}, "veo-3.1-generate-001"),
+        ({"api_key": "k"}, "gemini-omni-1.1-flash"),
+        ({"backend": "gemini"}, "gemini-omni-1.1-flash"),
+        ({"backend": "gemini", "model": "gemini-omni-1.2-flash"}, "gemini-omni-1.2-flash"),
+        ({"backend": "gemini", "model": "veo-3.1-generate-001"}, "veo-3.1-generate-001"),  # said is said
+    ],
+)
+def test_a_backend_without_a_model_has_its_own(values: dict[str, Any], model: str) -> None:
+    assert Settings(**values).model == model
+
+
+def test_the_burst_is_held_against_the_quota_of_the_backends_own_model() -> None:
+    with pytest.raises(UsageError, match=r"VEO3_BURST=9 is over the rate limit of 8"):
+        Settings(backend="gemini", burst=9)
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,70 @@ def test_an_overloaded_model_that_says_so_in_googles_form_took_nothing() -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "message", "kind", "error_kind"),
+    [
+        (400, "invalid_request", "The value '1:7' is not supported for …", REJECTED, "bad_request"),
+        (400, "failed_precondition", "User location is not supported for the API use.", REFUSED, "no_access"),
+        (400, "failed_precondition", "Please enable billing.", REFUSED, "billing"),
+        (400, "invalid_request", "API key not valid. Please pass a valid API key.", REFUSED, "bad_key"),
+        (400, "invalid_request", "API key expired. Please renew the API key.", REFUSED, "bad_key"),
+        (401, "authentication", "no key", REFUSED, "bad_key"),
+        (402, "payment_required", "Your prepayment credits are depleted.", REFUSED, "billing"),
+        (403, "permission_denied", "no", REFUSED, "permission"),
+        (404, "model_not_found", "This model is no longer available.", REFUSED, "model_not_found"),
+        (429, "too_many_requests", "Resource exhausted.", REFUSED, "shared_capacity"),
+        (429, "too_many_requests", "You exceeded your spend-based rate limit.", REFUSED, "spend_limit"),
+        (500, "api_error", "internal", UNCERTAIN, "answer_lost"),
+        (503, "service_unavailable", "overloaded", UNAVAILABLE, "unavailable"),
+        (503, "api_error", "overloaded", UNCERTAIN, "answer_lost"),
+        (504, "deadline_exceeded", "late", UNCERTAIN, "answer_lost"),
+    ],
+)
+def test_the_interactions_api_says_the_same_in_its_own_words(
+    status: int, code: str, message: str, kind: VerdictKind, error_kind: str
+) -> None:
+    verdict = from_answer(status, {"error": {"code": code, "message": message}})
+    assert (verdict.kind, verdict.error_kind) == (kind, error_kind)
+    assert message in verdict.message
+
+
+OMNI_METRIC = "Quota exceeded for metric: generativelanguage.googleapis.com/generate_content_paid_tier_2_requests"
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal", "retry_after", "limit"),
+    [
+        ("limit: 8, model: omni\nPlease retry in 23.397s.", Refusal.MINUTE, 23.397, 8),
+        ("limit: 8, model: omni\nPlease retry in 60s.", Refusal.MINUTE, 60.0, 8),
+        ("limit: 8, model: omni\nPlease retry in 2h3m.", Refusal.UNKNOWN, 7380.0, None),  # no minute's quota
+        ("limit: 8, model: omni", Refusal.UNKNOWN, None, None),
+        ("limit: 0, model: omni\nPlease retry in 23.397s.", Refusal.NO_ACCESS, 23.397, None),
+        ("limit: 8, model: omni, concurrent. Please retry in 5s.", Refusal.CONCURRENT, 5.0, None),
+        ("limit: 8 per day. Please retry in 5s.", Refusal.DAY, 5.0, None),
+    ],
+)
+def test_the_quota_of_generating_has_one_name_and_the_delay_tells_its_period(
+    words: str, refusal: Refusal, retry_after: float | None, limit: int | None
+) -> None:
+    verdict = from_answer(429, {"error": {"code": "too_many_requests", "message": f"{OMNI_METRIC}, {words}"}})
+    assert (verdict.refusal, verdict.retry_after, verdict.limit) == (refusal, retry_after, limit)
+
+
+@pytest.mark.parametrize(
+    ("code", "rpc"),
+    [
+        *((n, n) for n in (0, 3, 8, 13, 14, 16)),
+        *((400, 3), (403, 7), (404, 5), (429, 8), (500, 13), (503, 14), (504, 4), (418, None)),
+        *(("too_many_requests", 8), ("RESOURCE_EXHAUSTED", 8), ("invalid_request", 3), ("INVALID_ARGUMENT", 3)),
+        *(("api_error", 13), ("INTERNAL", 13), ("service_unavailable", 14), ("UNAVAILABLE", 14), ("huh", None)),
+        *((None, None), (True, None), (-1, None), ([], None), (8.0, None)),
+    ],
+)
+def test_an_errors_code_is_a_number_of_either_kind_or_a_word(code: Any, rpc: int | None) -> None:
+    assert verdicts.rpc_code(code) == rpc
+
+
 @pytest.mark.parametrize("status", [307, 308])
 def test_a_redirect_did_nothing_but_point_elsewhere(status: int) -> None:
     assert from_answer(status, None).kind is UNAVAILABLE

@@ -956,6 +956,11 @@ PROMPTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {"video": {"gcsUri": "gs://b/film.mp4", "mimeType": "video/mp4"}},
         {},
     ),
+    "video to extend, said so": (
+        {"video": "gs://b/film.mp4", "task": "extend"},
+        {"video": {"gcsUri": "gs://b/film.mp4", "mimeType": "video/mp4"}},
+        {},
+    ),
     "video by bytes": (
         {"video": MP4},
         {"video": {"bytesBase64Encoded": b64(MP4), "mimeType": "video/mp4"}},
@@ -979,7 +984,23 @@ async def test_every_field_of_a_prompt_goes_over_the_wire_as_google_writes_it(ca
 
 
 def test_the_table_above_leaves_no_field_of_a_prompt_out() -> None:
-    assert {name for fields, _, _ in PROMPTS.values() for name in fields} == set(VideoPrompt.model_fields)
+    assert {name for fields, _, _ in PROMPTS.values() for name in fields} == set(VideoPrompt.model_fields) - {
+        "previous"
+    }
+
+
+@pytest.mark.parametrize("fields", [{"previous": "v1_a"}, {"video": "gs://b/film.mp4", "task": "edit"}])
+async def test_what_only_omni_can_do_is_refused_rather_than_left_out(fields: dict[str, str]) -> None:
+    async with serving(NAMED) as wire, opened(wire.url) as backend:
+        verdict = await backend.submit(VideoPrompt.model_validate({"text": "night", **fields}), "veo-9")
+    assert (verdict.kind, verdict.unsent, wire.connections) == (REJECTED, True, 0)
+
+
+async def test_a_model_of_another_backend_is_refused_before_anything_leaves() -> None:
+    async with serving(NAMED) as wire, opened(wire.url) as backend:
+        verdict = await backend.submit(VideoPrompt(text="a boat"), "gemini-omni-1.1-flash")
+    assert (verdict.kind, verdict.unsent, wire.connections) == (REJECTED, True, 0)
+    assert "set VEO3_BACKEND=gemini" in verdict.message
 
 
 async def test_the_bucket_for_the_videos_goes_along() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -29,11 +29,17 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The operation ended well: `videos`, less those that a safety filter held back for `filter_reasons`."""
+    """The operation ended well: `videos`, less those that a safety filter held back for `filter_reasons`.
+
+    `tokens` is what Google says that it bills, by kind (see `ModelCard.token_prices`), where it says so. `note` tells,
+    if there is neither a video nor a reason, what there was instead.
+    """
 
     videos: tuple[Video, ...] = ()
     filtered: int = 0
     filter_reasons: tuple[str, ...] = ()
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +50,28 @@ class Failure:
     message: str
 
 
-Look = Running | Finished | Failure
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The submit was accepted and then turned down after all, as `verdict` says: refused, rejected or unavailable.
+
+    Nothing was made. `tokens` as in `Finished`: words are billed, too.
+    """
+
+    verdict: Verdict
+    tokens: Mapping[str, int] = field(default_factory=dict)
+
+
+Look = Running | Finished | Failure | Refused
 
 
 class LookError(AveoError):
-    """One look at an operation failed. Proves nothing about the operation; look again, unless `final` is set."""
+    """One look at an operation failed. Proves nothing about the operation; look again, unless `final` is set.
+
+    `verdict` is a refusal that the look met with, if it says that the lane had better submit nothing for a while.
+    """
 
     final = False
+    verdict: Verdict | None = None
 
 
 class OperationGone(AveoError):

@@ -13,7 +13,7 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
@@ -43,11 +43,12 @@ _current: ContextVar[Spill] = ContextVar("spill")
 class Spill:
     """Within `with`, inline videos of the answers that this task reads go to files in `directory`.
 
-    On leaving, those that were not taken are removed. Reading such an answer raises `FetchError` if the disk refuses,
-    ValueError if a video is not base64.
+    `key` is the name of the members that hold videos. On leaving, those that were not taken are removed. Reading such
+    an answer raises `FetchError` if the disk refuses, ValueError if a video is not base64.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, key: bytes = KEY) -> None:
+        self.key = key
         self._directory = directory
         self._made: dict[bytes, Part] = {}
         self._over = False
@@ -101,7 +102,7 @@ class Sieve:
         self.text = bytearray()
         self._spill = spill
         self._state: Callable[[bytes, int], int] = self._between_strings
-        self._string = bytearray()  # the beginning of the string that we are in, as far as it may be KEY
+        self._string = bytearray()  # the beginning of the string that we are in, as far as it may be the key
         self._escaped = False
         self._awaited = b""
         self._video: tuple[bytes, Part] | None = None
@@ -139,16 +140,16 @@ class Sieve:
             self._escaped = True
             return self._through(data, special.start(), special.end())
         self.text += _QUOTE
-        self._await(b":") if self._string == KEY else self._let_go()
+        self._await(b":") if self._string == self._spill.key else self._let_go()
         return special.end()
 
     def _through(self, data: bytes, at: int, end: int) -> int:
         self.text += data[at:end]
-        self._string += data[at : min(end, at + len(KEY) + 1 - len(self._string))]
+        self._string += data[at : min(end, at + len(self._spill.key) + 1 - len(self._string))]
         return end
 
     def _after_key(self, data: bytes, at: int) -> int:
-        """KEY was a string; it is a name if a colon follows, and what it names is a video if a quote follows that."""
+        """The key was a string; it is a name if a colon follows, and it names a video if a quote follows that."""
         found = _NOT_SPACE.search(data, at)
         end = found.start() if found else len(data)
         self.text += data[at:end]
@@ -206,6 +207,23 @@ class Sieve:
         self._video[1].write(binascii.a2b_base64(memoryview(digits)[:whole], strict_mode=True))
 
 
+def current() -> Spill | None:
+    """The `Spill` that this task is within, if any."""
+    return _current.get(None)
+
+
+async def strain(blocks: AsyncIterable[bytes], spill: Spill) -> bytes:
+    """A JSON answer that arrives in `blocks`, read to its end: its text, less the videos, which are in `spill`."""
+    sieve, waiting = Sieve(spill), bytearray()
+    async for block in blocks:
+        waiting += block
+        if len(waiting) >= PIECE:
+            await asyncio.to_thread(_feed, spill, sieve, bytes(waiting))
+            waiting.clear()
+    spill.feed(sieve, bytes(waiting))
+    return bytes(sieve.text)
+
+
 class SpillingResponse(aiohttp.ClientResponse):
     """aiohttp's response, whose body goes through a `Sieve` if the task that reads it is within a `Spill`.
 
@@ -215,7 +233,7 @@ class SpillingResponse(aiohttp.ClientResponse):
 
     async def read(self) -> bytes:
         """See aiohttp."""
-        spill = _current.get(None)
+        spill = current()
         if spill is None or self.status != 200 or (self.charset or "utf-8").lower() not in ("utf-8", "us-ascii"):
             return await super().read()
         content = self.content
@@ -234,14 +252,11 @@ class _Sieved:
         self._spill = spill
 
     async def read(self) -> bytes:
-        spill, sieve, waiting = self._spill, Sieve(self._spill), bytearray()
+        return await strain(self._blocks(), self._spill)
+
+    async def _blocks(self) -> AsyncIterator[bytes]:
         while block := await self._content.readany():
-            waiting += block
-            if len(waiting) >= PIECE:
-                await asyncio.to_thread(_feed, spill, sieve, bytes(waiting))
-                waiting.clear()
-        spill.feed(sieve, bytes(waiting))
-        return bytes(sieve.text)
+            yield block
 
     # What aiohttp does with a stream besides.
     def __getattr__(self, name: str) -> Any:

@@ -10,10 +10,7 @@ import asyncio
 import logging
 from contextvars import ContextVar
 from dataclasses import replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import aiohttp
 from google import genai
@@ -23,7 +20,8 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, Ref
 from google.genai import errors, types
 from google.oauth2.credentials import Credentials as TokenCredentials
 
-from aveo3 import verdicts
+from aveo3 import catalog, verdicts
+from aveo3.backends import wire
 from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Running, Video
 from aveo3.backends.inline import Spill, SpillingResponse
 from aveo3.errors import FetchError, UsageError
@@ -76,7 +74,7 @@ class VertexBackend:
         who = await asyncio.to_thread(credentials, settings)
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
-            trust_env=not _on_this_machine(settings.base_url),  # proxies are for what is far away
+            trust_env=not wire.on_this_machine(settings.base_url),  # proxies are for what is far away
             trace_configs=[_note_when_headers_leave()],
             response_class=SpillingResponse,
         )
@@ -107,6 +105,7 @@ class VertexBackend:
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """See `Backend.submit`."""
         try:
+            catalog.load().check_backend(model, "vertex")
             request = asyncio.to_thread(self._request, prompt, output_uri) if prompt.media else None
             source, config = await request if request is not None else self._request(prompt, output_uri)
         except (OSError, ValueError) as error:
@@ -127,7 +126,12 @@ class VertexBackend:
     def _request(
         self, prompt: VideoPrompt, output_uri: str | None
     ) -> tuple[types.GenerateVideosSource, types.GenerateVideosConfig]:
-        """What the SDK is to send for `prompt`. Reads its media from disk; parameters left open are not sent."""
+        """What the SDK is to send for `prompt`. Reads its media from disk; parameters left open are not sent.
+
+        Raises ValueError for what Vertex AI has no place for.
+        """
+        if prompt.previous is not None or prompt.task == "edit":
+            raise ValueError("Veo goes on from no earlier clip and edits none: leave previous and task out")
         source = types.GenerateVideosSource(
             prompt=prompt.text or None,
             image=_image(prompt.image) if prompt.image else None,
@@ -195,7 +199,7 @@ class VertexBackend:
     async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
         """See `Backend.locate`. The key goes to Google and to the configured address, nowhere else."""
         if not uri.startswith("gs://"):
-            return uri, self._key_for(uri)
+            return uri, wire.key_for(uri, self._settings.api_key, self._settings.base_url)
         if self._settings.keep_remote:
             return None
         return await (await self._bucket(uri)).place(uri)
@@ -210,19 +214,8 @@ class VertexBackend:
                 raise told from error
         return self._storage
 
-    def _key_for(self, uri: str) -> dict[str, str]:
-        to = urlsplit(uri)
-        host = to.hostname or ""
-        ours = urlsplit(self._settings.base_url or "").hostname
-        key = self._settings.api_key
-        if key is not None and (host == ours or (to.scheme == "https" and host.endswith(".googleapis.com"))):
-            return {"x-goog-api-key": key.get_secret_value()}
-        return {}
-
     def _without_key(self, words: str) -> str:
-        """Google quotes the key of a caller it has suspended; it must get into no log and no clip."""
-        key = self._settings.api_key
-        return words.replace(key.get_secret_value(), "(the API key)") if key else words
+        return wire.without_key(words, self._settings.api_key)
 
     async def aclose(self) -> None:
         """See `Backend.aclose`."""
@@ -236,14 +229,10 @@ def _storage(settings: Settings, login: Credentials | None, session: aiohttp.Cli
     """What reads buckets. Raises `UsageError` without the extra, or a login: an API key opens no bucket. Blocks."""
     try:
         if login is None:
-            login = _nobody() if _on_this_machine(settings.storage_url) else _load(settings)
+            login = _nobody() if wire.on_this_machine(settings.storage_url) else _load(settings)
     except (DefaultCredentialsError, OSError) as error:
         raise UsageError(f"an API key opens no bucket, and there is no login: {error}") from error
     return Storage(login, session, settings.storage_url)
-
-
-def _on_this_machine(url: str | None) -> bool:
-    return urlsplit(url or "").hostname in ("127.0.0.1", "::1", "localhost")
 
 
 def credentials(settings: Settings) -> dict[str, Any]:
@@ -262,7 +251,7 @@ def credentials(settings: Settings) -> dict[str, Any]:
     except (DefaultCredentialsError, OSError) as error:
         if key is not None and settings.credentials_file is None:
             return {**place, "api_key": key}
-        if settings.credentials_file is None and _on_this_machine(settings.base_url):
+        if settings.credentials_file is None and wire.on_this_machine(settings.base_url):
             return {**place, "credentials": _nobody()}
         raise UsageError(
             f"No usable credentials for project {settings.project!r} "
@@ -314,17 +303,8 @@ def _judge(error: Exception, *, sent: bool) -> Verdict:
 
 
 def _retry_after(error: errors.APIError) -> float | None:
-    """Seconds in the `Retry-After` header, which is a number or a date (RFC 9110, 10.2.3)."""
     headers = getattr(error.response, "headers", None)
-    value = headers.get("Retry-After") if headers is not None else None
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
+    return wire.seconds(headers.get("Retry-After")) if headers is not None else None
 
 
 def _made(video: types.Video, spill: Spill) -> Video:

@@ -58,14 +58,12 @@ def check() -> None:
 
     Example: aveo3 config check
     """
-    from aveo3.client import check_offered
     from aveo3.settings import Settings
 
     with errors_as_messages():
         settings = Settings()
         name, why = settings.backend_choice()
         typer.echo(f"backend: {name} ({why})")
-        check_offered(name)
         typer.echo(f"model: {settings.model}{_about(settings)}")
         rate = settings.rate(settings.model)
         typer.echo(f"quota: {rate.limit} requests in {rate.period:g} s, {rate.burst} at once")
@@ -100,6 +98,11 @@ def _about(settings: Settings) -> str:
 
 
 def _credentials(settings: Settings) -> str:
+    if settings.backend_name() == "gemini":
+        from aveo3.backends import gemini
+
+        gemini.credentials(settings)
+        return "API key, Gemini API"
     from aveo3.backends import vertex
 
     found = vertex.credentials(settings)
