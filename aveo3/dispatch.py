@@ -209,6 +209,7 @@ class ClipStream:
         if clip is None:
             return job
         self._handed_on = index
+        self._planner.hand_on()
         self._deliver(job, clip)
         return None
 
@@ -229,10 +230,11 @@ class ClipStream:
             self._backlogs[job.model] = Backlog(self._lane_for(job.model))
             self._start(self._pump(self._backlogs[job.model]))
         backlog = self._backlogs[job.model]
+        if job.state is not State.PLANNED:
+            await self._taking_up.acquire()  # stopped here, the job is still the planner's, and is given back
         self._handed_on = job.index
         self._planner.hand_on()
         if job.state is not State.PLANNED:
-            await self._taking_up.acquire()
             self._launch(self._resume(job, backlog.lane), job, backlog)
             return
         backlog.fresh.append(job)

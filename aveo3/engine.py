@@ -118,6 +118,7 @@ class Engine:
             finished_utc=None,
             error_kind=None,
             error_message=None,
+            **dict.fromkeys(("uris", "files"), ()),  # an earlier attempt's are not what this one will be known by
         )
 
     async def _submit(self, job: Job, lane: Lane) -> Verdict:

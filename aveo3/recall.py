@@ -75,7 +75,8 @@ class Recall:
         if self._service == EMULATED and job.state in (State.RUNNING, State.FETCHING, State.UNCERTAIN):
             _begin_anew(job)
             return None
-        if (job.state is State.SUCCEEDED or job.files) and (made := await self._made(job)) is not None:
+        once_made = job.state is State.SUCCEEDED or (job.files and job.state in _NOT_THERE)
+        if once_made and (made := await self._made(job)) is not None:
             return made
         if job.state in (State.DEFERRED, State.CANCELLED, State.FAILED) or (
             job.state is State.REJECTED and not job.attempts  # by the catalog alone, which may know better by now
@@ -125,6 +126,9 @@ def _begin_anew(job: Job) -> None:
     else:
         job.reopen(State.PLANNED, **_NOTHING)
 
+
+_NOT_THERE = (State.RUNNING, State.FETCHING, State.UNCERTAIN)
+"""Where a clip that was made once stands while its file is not where it was."""
 
 _NOTHING: dict[str, Any] = {
     **dict.fromkeys(("operation", "output_uri", "error_kind", "error_message", "submitted_utc", "finished_utc")),

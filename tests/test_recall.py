@@ -15,6 +15,7 @@ import pytest
 
 from aveo3 import ClipStatus, JournalError, VeoClient, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Video
+from aveo3.dispatch import TAKEN_UP
 from aveo3.journal import Journal
 from aveo3.lifecycle import State
 from aveo3.settings import JOURNAL
@@ -39,9 +40,9 @@ async def make(backend: ScriptedBackend, *prompts: Any, fresh: bool = False, **v
         return await veo.generate_many(prompts, fresh=fresh)
 
 
-async def leave_running(backend: ScriptedBackend, *prompts: str, after: float = 5.0) -> None:
+async def leave_running(backend: ScriptedBackend, *prompts: str, after: float = 5.0, **values: object) -> None:
     """A run that goes while its operations run on."""
-    async with client(backend, journal="auto") as veo, veo.stream(prompts) as clips:
+    async with client(backend, journal="auto", **values) as veo, veo.stream(prompts) as clips:
         await asyncio.sleep(after)
         await clips.leave()
         # What it had not come to yet is as the run before had left it.
@@ -796,3 +797,35 @@ async def test_odd_metadata_keeps_no_prompt_from_its_clip() -> None:
     assert clip.succeeded
     assert other.succeeded
     assert clip.prompt.metadata == {"raw": b"\xff\xfe"}
+
+
+@in_virtual_time
+async def test_stopped_while_many_wait_to_be_taken_up_each_has_its_clip_and_none_is_sent_again() -> None:
+    backend = ScriptedBackend(latency=1000.0, ending=inline)
+    prompts = [f"prompt {number}" for number in range(TAKEN_UP + 20)]
+    await leave_running(backend, *prompts, rate_limit=1000)
+    async with client(backend, journal="auto", rate_limit=1000) as veo:
+        async with veo.stream(prompts) as clips:
+            await asyncio.sleep(5)
+            await clips.leave()
+            assert len([clip async for clip in clips]) == len(prompts)
+        await asyncio.sleep(1000)
+        assert set(statuses(await veo.generate_many(prompts))) == {"succeeded"}
+    assert len(backend.submits) == len(prompts)
+
+
+@in_virtual_time
+async def test_what_a_person_had_planned_anew_is_made_anew_though_its_file_came_back() -> None:
+    backend = ScriptedBackend(ending=inline)
+    [clip] = await make(backend, "a")
+    assert clip.path is not None
+    shutil.move(clip.path, "away.mp4")
+    assert statuses(await make(backend, "a")) == ["uncertain"]
+    with Journal(PATH) as journal:
+        journal.move(1, State.UNCERTAIN, State.PLANNED)
+    shutil.move("away.mp4", clip.path)
+    slow = ScriptedBackend(latency=100.0, ending=inline)
+    await leave_running(slow, "a")
+    assert states() == {"running": 1}  # and that one is followed: the old file is not taken for its
+    assert [clip.cached for clip in await make(slow, "a")] == [False]
+    assert slow.accepted == {"a": 1}
