@@ -6,9 +6,10 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aveo3.models import VideoPrompt
 
@@ -170,6 +171,41 @@ def _or_use(name: str, card: ModelCard, models: Mapping[str, ModelCard]) -> str:
 
 
 @cache
-def load() -> Catalog:
-    """The catalog that ships with this release. Reads its file once."""
-    return Catalog.model_validate(tomllib.loads(files("aveo3").joinpath("catalog.toml").read_text("utf-8")))
+def load(path: Path | None = None) -> Catalog:
+    """The catalog that ships with this release, with what the file at `path` adds to it or says instead. Reads once.
+
+    Such a file has entries like those that ship: `[models."name"]`, whole or only what differs from the one that is
+    known by that name, `[retired]`, `[sources]`, `as_of`. Raises ValueError saying what is wrong with it and where.
+    """
+    known = tomllib.loads(files("aveo3").joinpath("catalog.toml").read_text("utf-8"))
+    if path is None:
+        return Catalog.model_validate(known)
+    try:
+        given = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    except ValueError as error:  # neither UTF-8 nor TOML
+        raise ValueError(f"is no catalog: {error}") from None
+    try:
+        return Catalog.model_validate(_merged(known, given))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise ValueError(f"is no catalog: {where}: {problem['msg']}; `aveo3 models --toml` prints one") from None
+
+
+def _merged(known: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`known` with what `given` says: tables of tables entry by entry, everything else as a whole."""
+    merged = {**known, **given}
+    for table in ("models", "retired", "sources"):
+        if table in given and (entries := _table(given, table)):
+            merged[table] = {**known[table], **entries}
+    for name, card in _table(given, "models").items():
+        if isinstance(card, dict):
+            merged["models"][name] = {**known["models"].get(name, {}), **card}
+            merged["retired"] = {gone: to for gone, to in merged["retired"].items() if gone != name}
+    return merged
+
+
+def _table(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return table if isinstance(table := given.get(name), dict) else {}

@@ -17,7 +17,7 @@ from weakref import WeakSet
 import aiohttp
 from pydantic import SecretStr
 
-from aveo3 import catalog, fetch
+from aveo3 import fetch
 from aveo3.budget import Budget
 from aveo3.dispatch import ClipStream, Prompts
 from aveo3.engine import Engine, Lane
@@ -120,7 +120,7 @@ class VeoClient:
         if self._opened:
             raise UsageError("this client was opened before: make a new VeoClient for another `async with`")
         self._opened = True
-        check_alive(self.settings.model)
+        check_alive(self.settings)
         self._check_backend()
         _check_writable(self.settings)
         try:
@@ -200,6 +200,7 @@ class VeoClient:
             backend_at=self._backend_at,
             recall=self._recall(fresh=fresh),
             model=self.settings.model,
+            cards=self.settings.cards,
             engine=self._engine,
             budget=self._budget,
             now_utc=self._now_utc,
@@ -212,7 +213,7 @@ class VeoClient:
         fetches = self._given_backend is None and not self.settings.keep_remote
         if self.journal is None:
             return None
-        return Recall(self.journal, self._service, fresh=fresh, fetches=fetches)
+        return Recall(self.journal, self._service, self.settings.cards, fresh=fresh, fetches=fetches)
 
     def stats(self) -> Stats:
         """A frozen snapshot of everything so far. Free; call it as often as you like."""
@@ -233,12 +234,12 @@ class VeoClient:
     def _lane(self, model: str) -> Lane:
         if model not in self._lanes:
             assert self._backend is not None
-            if not catalog.load().knows(model):
+            if not self.settings.cards.knows(model):
                 log.warning(
                     "model %s is not in the catalog of %s: its parameters are not checked and its price is unknown, "
                     "so neither budget nor spend limit can hold it",
                     model,
-                    catalog.load().as_of,
+                    self.settings.cards.as_of,
                 )
             gate = QuotaGate(self.settings, model, rng=self._rng, now_utc=self._now_utc)
             self._lanes[model] = Lane(model, gate, self._backend, self._place)
@@ -288,14 +289,14 @@ class VeoClient:
         """Whose wire `backend` is spoken to in: the emulator knows both."""
         if backend != EMULATED:
             return backend
-        card = catalog.load().models.get(self.settings.model)
+        card = self.settings.cards.models.get(self.settings.model)
         return card.backend if card is not None else "vertex"
 
     def _check_backend(self) -> None:
         """Raise `UsageError` if the settings' backend has not the settings' model."""
         if self._given_backend is None:
             try:
-                catalog.load().check_backend(self.settings.model, self._speaks(self.settings.backend_name()))
+                self.settings.cards.check_backend(self.settings.model, self._speaks(self.settings.backend_name()))
             except UsageError:
                 raise
             except ValueError as error:
@@ -345,10 +346,10 @@ class VeoClient:
         return self.settings
 
 
-def check_alive(model: str) -> None:
-    """Raise `UsageError` naming the replacement if Google has shut `model` down."""
-    if (gone := catalog.load().retired.get(model)) is not None:
-        raise UsageError(f"VEO3_MODEL={model} was retired by Google on {gone.on}: use {gone.replacement}.")
+def check_alive(settings: Settings) -> None:
+    """Raise `UsageError` naming the replacement if Google has shut the model of `settings` down."""
+    if (gone := settings.cards.retired.get(settings.model)) is not None:
+        raise UsageError(f"VEO3_MODEL={settings.model} was retired by Google on {gone.on}: use {gone.replacement}.")
 
 
 def _check_writable(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from aveo3 import catalog, fetch
+from aveo3 import fetch
 from aveo3.backends.base import Backend, LookError, Video
 from aveo3.errors import FetchError
 from aveo3.fetch import SavedFile
@@ -69,7 +69,7 @@ class Delivery:
         `cost_usd` is what Google says that they cost; None has it estimated.
         """
         made, asked = len(videos), max(len(videos), job.prompt.number_of_videos)
-        if cost_usd is None and (estimate := catalog.load().cost_usd(job.prompt, job.model)) is not None:
+        if cost_usd is None and (estimate := self._settings.cards.cost_usd(job.prompt, job.model)) is not None:
             cost_usd = round(estimate * made / asked, 4)
         self._found(
             job,
@@ -146,7 +146,7 @@ class Delivery:
         proves nothing.
         """
         assert job.output_uri is not None
-        median = catalog.load().latency(job.model, job.prompt.resolution)
+        median = self._settings.cards.latency(job.model, job.prompt.resolution)
         until = sent_at + RECOVER_MEDIANS * median
         try:
             while True:

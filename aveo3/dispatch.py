@@ -17,6 +17,7 @@ from aveo3.backends.base import Backend
 from aveo3.backlog import Backlog
 from aveo3.bell import Bell
 from aveo3.budget import Budget
+from aveo3.catalog import Catalog
 from aveo3.engine import Engine, Lane
 from aveo3.entries import Entry
 from aveo3.errors import AveoError, GateClosed, JournalError, UsageError
@@ -62,6 +63,7 @@ class ClipStream:
         backend_at: BackendAt,
         recall: Recall | None,
         model: str,
+        cards: Catalog,
         engine: Engine,
         budget: Budget,
         now_utc: Callable[[], datetime],
@@ -80,7 +82,7 @@ class ClipStream:
         self._backend_at = backend_at
         self._engine = engine
         self._budget = budget
-        self._planner = Planner(model, recall, now_utc)
+        self._planner = Planner(model, cards, recall, now_utc)
         self._ended = ended
         self._backlogs: dict[str, Backlog] = {}
         self._jobs: dict[asyncio.Task[VideoClip | Again], tuple[Job, Backlog]] = {}

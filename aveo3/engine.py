@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from aveo3 import catalog, verdicts
+from aveo3 import verdicts
 from aveo3.backends.base import Backend, Failure, Finished, Look, LookError, OperationGone, Refused, Running, Video
 from aveo3.delivery import Delivery
 from aveo3.errors import FetchError, JournalError
@@ -252,7 +252,7 @@ class Engine:
     def _poller(self, lane: Lane, prompt: VideoPrompt) -> Poller:
         kind = prompt.resolution, prompt.duration_seconds
         if kind not in lane.pollers:
-            median = catalog.load().latency(lane.model, prompt.resolution)
+            median = self._settings.cards.latency(lane.model, prompt.resolution)
             lane.pollers[kind] = Poller(median, interval=self._settings.poll_interval, rng=self._rng)
         return lane.pollers[kind]
 
@@ -273,7 +273,7 @@ class Engine:
         verdict = look.verdict
         if verdict.kind is VerdictKind.REJECTED:
             state = State.FILTERED if verdict.filtered else State.REJECTED
-            cost = catalog.load().cost_of_tokens(look.tokens, job.model) or 0.0
+            cost = self._settings.cards.cost_of_tokens(look.tokens, job.model) or 0.0
             ended: dict[str, Any] = {"finished_utc": self._now_utc(), "cost_usd": cost}
             return job.end(state, verdict.error_kind, verdict.message, **ended)
         if verdict.kind is not VerdictKind.REFUSED:
@@ -290,7 +290,7 @@ class Engine:
         reasons = "; ".join(look.filter_reasons)
         if look.videos:
             held_back = f"{look.filtered} held back: {reasons or 'no reason given'}" if look.filtered else None
-            cost = catalog.load().cost_of_tokens(look.tokens, job.model)
+            cost = self._settings.cards.cost_of_tokens(look.tokens, job.model)
             return await self._delivery.deliver(job, look.videos, backend, held_back=held_back, cost_usd=cost)
         if not (reasons or look.filtered):
             why = f"{look.note or 'it ended with neither video nor error'}: it may be billed"

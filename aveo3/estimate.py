@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from aveo3 import catalog
 from aveo3.models import VideoPrompt
 from aveo3.settings import Settings
 
@@ -29,7 +28,7 @@ def estimate(prompts: Iterable[VideoPrompt], settings: Settings) -> list[Estimat
     """One `Estimate` per model, in the order in which the models first appear."""
     by_model: dict[str, list[VideoPrompt]] = {}
     problems: dict[str, list[str]] = {}
-    cards = catalog.load()
+    cards = settings.cards
     for prompt in prompts:
         model = prompt.model or settings.model
         fits = by_model.setdefault(model, [])
@@ -43,7 +42,7 @@ def estimate(prompts: Iterable[VideoPrompt], settings: Settings) -> list[Estimat
 
 
 def _estimate(model: str, prompts: list[VideoPrompt], settings: Settings, problems: tuple[str, ...]) -> Estimate:
-    cards, count = catalog.load(), len(prompts)
+    cards, count = settings.cards, len(prompts)
     costs = [cards.cost_usd(prompt, model) for prompt in prompts]
     cost = None if None in costs else round(sum(c for c in costs if c is not None), 4)
     latency = max((cards.latency(model, prompt.resolution) for prompt in prompts), default=0.0)

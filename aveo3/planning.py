@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aveo3 import catalog
+from aveo3.catalog import Catalog
 from aveo3.entries import Entry
 from aveo3.errors import JournalError
 from aveo3.job import Job
@@ -27,8 +27,9 @@ Prompt = str | Mapping[str, Any] | VideoPrompt
 class Planner:
     """Plans the jobs of one batch, in the order of its prompts. `model` is for prompts that name none."""
 
-    def __init__(self, model: str, recall: Recall | None, now_utc: Callable[[], datetime]) -> None:
+    def __init__(self, model: str, cards: Catalog, recall: Recall | None, now_utc: Callable[[], datetime]) -> None:
         self._model = model
+        self._cards = cards
         self._recall = recall
         self._now_utc = now_utc
         self.begun: Job | None = None
@@ -87,8 +88,8 @@ class Planner:
         except ValidationError as error:
             return Job(_as_it_was(given), index, self._model, "", None, now_utc), explain(error)
         model = prompt.model or self._model
-        job = Job(prompt, index, model, "", catalog.load().cost_usd(prompt, model), now_utc)
-        problems = catalog.load().problems(prompt, model)
+        job = Job(prompt, index, model, "", self._cards.cost_usd(prompt, model), now_utc)
+        problems = self._cards.problems(prompt, model)
         try:
             if prompt.media:
                 job.media_hashes = await asyncio.to_thread(prompt.media_hashes)

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from aveo3 import catalog, fetch
+from aveo3 import fetch
+from aveo3.catalog import Catalog
 from aveo3.entries import Entry, prompt_record, recorded_prompt
 from aveo3.fetch import SavedFile
 from aveo3.job import Job
@@ -25,8 +26,11 @@ class Recall:
     `fetches` says that what an earlier run left in its bucket is to be fetched from there.
     """
 
-    def __init__(self, journal: Journal, service: str, *, fresh: bool = False, fetches: bool = False) -> None:
+    def __init__(
+        self, journal: Journal, service: str, cards: Catalog, *, fresh: bool = False, fetches: bool = False
+    ) -> None:
         self._journal = journal
+        self._cards = cards
         self._service = service
         self._fresh = fresh
         self._fetches = fetches
@@ -61,7 +65,7 @@ class Recall:
         if entry is None:
             return None
         prompt = recorded_prompt(entry.prompt)
-        cost = catalog.load().cost_usd(prompt, entry.model)
+        cost = self._cards.cost_usd(prompt, entry.model)
         job = Job(prompt, index, entry.model, entry.digest, cost, now_utc, position=entry.position)
         job.take_up(entry, self._journal)
         return job

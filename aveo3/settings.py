@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aveo3 import catalog
+from aveo3.catalog import Catalog
 from aveo3.errors import UsageError
 
 BackendName = Literal["vertex", "gemini", "mock"]
@@ -97,6 +98,9 @@ class Settings(BaseSettings):
         min_length=1,
         description=f"model id; unset: that, or with the Gemini API {DEFAULT_MODELS['gemini']}",
     )
+    catalog: Path | None = Field(
+        default=None, description="TOML file whose models and prices add to, or stand for, those that aveo3 knows"
+    )
     base_url: str | None = Field(default=None, description="address of a mock server or gateway instead of Google")
     api_version: str = Field(
         default="v1", pattern=r"^v\d\w*$", description="version in every call's path, such as v1 or v1beta1"
@@ -163,10 +167,16 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise UsageError(_explain(error, values)) from None
 
-    @field_validator("output_dir", "journal", "credentials_file")
+    @field_validator("output_dir", "journal", "credentials_file", "catalog")
     @classmethod
     def _home(cls, path: Path | str | None) -> Path | str | None:
         return path.expanduser() if isinstance(path, Path) else path  # no shell has read a .env
+
+    @field_validator("catalog")
+    @classmethod
+    def _readable_catalog(cls, path: Path | None) -> Path | None:
+        catalog.load(path)
+        return path
 
     @field_validator("storage_url", mode="before")
     @classmethod
@@ -204,10 +214,15 @@ class Settings(BaseSettings):
         """The token bucket and window of `model`: as set, else its usual quota, else 10 a minute."""
         limit, period = self.rate_limit, self.rate_period
         if limit is None:
-            per_minute = catalog.load().requests_per_minute(model) or DEFAULT_REQUESTS_PER_MINUTE
+            per_minute = self.cards.requests_per_minute(model) or DEFAULT_REQUESTS_PER_MINUTE
             period = max(period, 60 / per_minute)  # the usual quota makes no whole request in less
             limit = max(1, int(per_minute * period / 60))
         return Rate(limit, period, min(self.burst or limit, limit))
+
+    @property
+    def cards(self) -> Catalog:
+        """What is known of the models: the catalog that ships with this release, and `VEO3_CATALOG`."""
+        return catalog.load(self.catalog)
 
     @property
     def journal_path(self) -> Path | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +13,9 @@ from pydantic import ValidationError
 
 from aveo3 import catalog
 from aveo3.catalog import Catalog, ModelCard
+from aveo3.errors import UsageError
 from aveo3.models import Media, VideoPrompt
+from aveo3.settings import Settings
 
 SHIPPED = catalog.load()
 MODELS = sorted(SHIPPED.models)
@@ -296,3 +301,55 @@ def test_the_usual_quota_is_known_for_living_models(model: str, quota: int | Non
 )
 def test_the_first_guess_at_the_latency(model: str, resolution: str | None, seconds: float) -> None:
     assert SHIPPED.latency(model, resolution) == seconds
+
+
+def test_a_file_adds_to_what_ships_and_says_other_things_of_it(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        'as_of = "2027-01-01"\n'
+        '[models."veo-3.1-generate-001"]\nprices = { "720p" = 1.0 }\n'
+        '[models."veo-2.0-generate-001"]\n'
+        + "\n".join(
+            line
+            for line in files("aveo3").joinpath("catalog.toml").read_text().split("[models.")[1].splitlines()[1:]
+            if line
+        )
+        + '\n[retired]\n"veo-3.1-lite-generate-001" = { on = "2027-01-01", replacement = "veo-4" }\n'
+    )
+    cards = catalog.load(mine)
+    assert cards.as_of == "2027-01-01"
+    assert cards.models["veo-3.1-generate-001"].prices == {"720p": 1.0}
+    assert cards.models["veo-3.1-generate-001"].durations == (4, 6, 8)
+    assert "gemini-omni-1.1-flash" in cards.models
+    assert cards.retired["veo-3.1-lite-generate-001"].replacement == "veo-4"
+    assert "veo-2.0-generate-001" not in cards.retired  # it is listed as one that works
+    assert cards.problems(VideoPrompt(text="x"), "veo-2.0-generate-001") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "cannot be read: No such file"),
+        ("models = ", "is no catalog: "),
+        ("[models.new]\nimage = true", "is no catalog: models.new.state: Field required"),
+        ("[models.new]\nimige = true", "is no catalog: models.new."),
+        ("models = 3", "is no catalog: models: "),
+    ],
+)
+def test_a_catalog_that_is_none_is_told_with_the_setting_that_named_it(
+    tmp_path: Path, text: str | None, told: str
+) -> None:
+    mine = tmp_path / "mine.toml"
+    if text is not None:
+        mine.write_text(text)
+    with pytest.raises(UsageError, match=re.escape(f"catalog={mine} (as an argument) is refused: {told}")):
+        Settings(catalog=mine)
+
+
+def test_the_settings_look_things_up_in_the_catalog_that_they_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[models."veo-3.1-generate-001"]\nrequests_per_minute = 3\n')
+    monkeypatch.setenv("VEO3_CATALOG", str(mine))
+    assert Settings().rate("veo-3.1-generate-001").limit == 3

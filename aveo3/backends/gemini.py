@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from google import genai
 from google.genai import errors, types
 
-from aveo3 import catalog, verdicts
+from aveo3 import verdicts
 from aveo3.backends import inline, omni, wire
 from aveo3.backends.base import Finished, Look, LookError, OperationGone, Refused, Running, Video
 from aveo3.backends.inline import Spill
@@ -92,7 +92,7 @@ class GeminiBackend:
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """See `Backend.submit`."""
         try:
-            catalog.load().check_backend(model, "gemini")
+            self._settings.cards.check_backend(model, "gemini")
             if output_uri is not None:
                 raise ValueError("the Gemini API writes to no bucket")
             request = (

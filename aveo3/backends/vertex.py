@@ -20,7 +20,7 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, Ref
 from google.genai import errors, types
 from google.oauth2.credentials import Credentials as TokenCredentials
 
-from aveo3 import catalog, verdicts
+from aveo3 import verdicts
 from aveo3.backends import wire
 from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Running, Video
 from aveo3.backends.inline import Spill, SpillingResponse
@@ -105,7 +105,7 @@ class VertexBackend:
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """See `Backend.submit`."""
         try:
-            catalog.load().check_backend(model, "vertex")
+            self._settings.cards.check_backend(model, "vertex")
             request = asyncio.to_thread(self._request, prompt, output_uri) if prompt.media else None
             source, config = await request if request is not None else self._request(prompt, output_uri)
         except (OSError, ValueError) as error:

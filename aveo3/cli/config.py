@@ -85,11 +85,10 @@ def _shown(value: object) -> str:
 
 def _about(settings: Settings) -> str:
     """What the catalog says of the model, after a retired one has been refused."""
-    from aveo3 import catalog
     from aveo3.client import check_alive
 
-    check_alive(settings.model)
-    cards = catalog.load()
+    check_alive(settings)
+    cards = settings.cards
     card = cards.models.get(settings.model)
     if card is None:
         return f" (not in the catalog of {cards.as_of}: nothing is checked, its price is unknown)"

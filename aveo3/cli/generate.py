@@ -166,7 +166,7 @@ def _print_estimate(known: Known, settings: Settings) -> Exit:
     from aveo3.client import check_alive
     from aveo3.estimate import estimate
 
-    check_alive(settings.model)
+    check_alive(settings)
     shares = estimate(known.to_send, settings)
     console = Console()
     for note in known.notes():
