@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aveo3.client import Stats, VeoClient
     from aveo3.dispatch import ClipStream, Prompts
     from aveo3.errors import AveoError, ClipError, FetchError, GateClosed, JournalError, UsageError
+    from aveo3.lanes import LaneSettings
     from aveo3.models import ClipStatus, Media, VideoClip, VideoPrompt
     from aveo3.settings import Settings
 
@@ -27,6 +28,7 @@ _HOME = {
     "FetchError": "errors",
     "GateClosed": "errors",
     "JournalError": "errors",
+    "LaneSettings": "lanes",
     "Media": "models",
     "Settings": "settings",
     "Stats": "client",
@@ -44,6 +46,7 @@ __all__ = [
     "FetchError",
     "GateClosed",
     "JournalError",
+    "LaneSettings",
     "Media",
     "Settings",
     "Stats",

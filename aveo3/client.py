@@ -6,12 +6,12 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import aiohttp
@@ -20,16 +20,19 @@ from pydantic import SecretStr
 from aveo3 import fetch
 from aveo3.budget import Budget
 from aveo3.dispatch import ClipStream, Prompts
-from aveo3.engine import Engine, Lane
+from aveo3.engine import Engine, OpenLane
 from aveo3.entries import Entry
 from aveo3.errors import ClipError, UsageError
+from aveo3.estimate import Estimate, estimate
 from aveo3.gate import GateStats, QuotaGate
 from aveo3.journal import Journal
+from aveo3.lanes import PLACE, Lane, Lanes, LaneSettings, same_place, spoken
 from aveo3.lifecycle import State
-from aveo3.models import ClipStatus, VideoClip
+from aveo3.models import ClipStatus, VideoClip, as_prompt
 from aveo3.planning import Prompt
 from aveo3.recall import EMULATED, Recall
-from aveo3.settings import Settings
+from aveo3.routing import Routes
+from aveo3.settings import Settings, on_this_machine
 
 if TYPE_CHECKING:
     from aveo3.backends.base import Backend
@@ -39,22 +42,19 @@ log = logging.getLogger(__name__)
 clips_log = logging.getLogger("aveo3.clips")
 """Where what is owed is told, clip by clip, for whoever does not look at the clips."""
 
-PLACE = ("project", "location", "api_version")
-"""The settings that, with the backend, lead back to an operation."""
-
-LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
-
 
 @dataclass(frozen=True, slots=True)
 class Stats:
     """What a client has done so far. Seconds and US$."""
 
     gates: Mapping[str, GateStats]
-    """One gate per model in use."""
+    """One gate per lane in use, by the lane's name; where none are set, each model has one, and it is the model's."""
     clips: Mapping[ClipStatus, int]
     """How many prompts ended how; every status is there."""
     cached: int
     """How many of them are as earlier runs had left them: nothing was sent for them now."""
+    substituted: Mapping[tuple[str, str], int]
+    """How many have a video of another model than was asked for: by the two, (asked for, made by)."""
     submitted: int
     """Submits that were accepted."""
     refusals: int
@@ -72,8 +72,10 @@ class Stats:
 class VeoClient:
     """Generates videos within a quota: `async with VeoClient() as veo: clips = await veo.generate_many(prompts)`.
 
-    `settings` None reads the environment and `.env`. `backend` replaces the one that the settings choose, for tests
-    and for services of your own. One client has one quota: share it rather than make several for the same project.
+    `settings` None reads the environment and `.env`. `lanes`, as `LaneSettings` or mappings of their fields, are
+    several places that share the prompts, in place of those that the settings name. `backend` replaces the one that
+    the settings choose, for tests and for services of your own. One client has one quota for each lane: share it
+    rather than make several for the same project.
     """
 
     journal: Journal | None = None
@@ -83,6 +85,7 @@ class VeoClient:
         self,
         settings: Settings | None = None,
         *,
+        lanes: Sequence[LaneSettings | Mapping[str, Any]] | None = None,
         backend: Backend | None = None,
         rng: random.Random | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -92,17 +95,18 @@ class VeoClient:
         self._rng = rng or random.Random()
         self._now_utc = now_utc
         self._stack = AsyncExitStack()
-        self._lanes: dict[str, Lane] = {}
+        self._lanes = Lanes(self.settings, lanes, custom=backend is not None)
+        self._routes: Routes | None = None
+        self._open_lanes: dict[Lane, OpenLane] = {}
         self._opened = False
         self._streams: WeakSet[ClipStream] = WeakSet()
-        self._backend: Backend | None = None
-        self._place: dict[str, str | None] = {}
         self._elsewhere: dict[tuple[str | None, ...], Backend] = {}
         self._opening = asyncio.Lock()
         self._service = ""
         self._cached = 0
         self._engine: Engine | None = None
         self._budget = Budget(self.settings.budget)
+        self._substituted: Counter[tuple[str, str]] = Counter()
         self._clips = dict.fromkeys(ClipStatus, 0)
         self._retries = 0
         self._quota_wait = 0.0
@@ -113,28 +117,40 @@ class VeoClient:
     async def __aenter__(self) -> Self:
         """Open the journal, find credentials, open connections, start the emulator in mock mode. Submits nothing.
 
-        Raises `UsageError` if credentials are missing, the model is retired, the output directory cannot be written,
+        Raises `UsageError` if credentials are missing, a model is retired, the output directory cannot be written,
         or the client was opened before (it is opened once); `JournalError`, which is one, if another process works
         with the journal or it cannot be used.
         """
         if self._opened:
             raise UsageError("this client was opened before: make a new VeoClient for another `async with`")
         self._opened = True
-        check_alive(self.settings)
-        self._check_backend()
+        routes = self.routes
+        if not self._lanes.listed:
+            check_alive(self.settings)
+            self._service = self.service  # which raises if there are no credentials at all
+            try:
+                self._lanes.of(self.settings.model)
+            except UsageError as error:
+                raise UsageError(f"VEO3_MODEL: {error}.") from None
         _check_writable(self.settings)
         try:
             if (path := self.settings.journal_path) is not None:
                 self.journal = self._stack.enter_context(
-                    Journal(path, now_utc=self._now_utc, without_secrets=self._without_key)
+                    Journal(path, now_utc=self._now_utc, without_secrets=self._without_keys)
                 )
                 fetch.sweep(self.settings.output_dir)
             self._service = self.service
-            self._backend = self._given_backend or await self._open_backend()
+            if self.journal is not None and self._service != EMULATED:
+                self._budget.before = self.journal.spent(self._service)
+            if self._service == EMULATED:
+                routes = await self._start_emulator()
+            for lane in self._lanes.listed or self._lanes.of(self.settings.model):
+                await self._open_lane(lane, for_use=bool(self._lanes.listed))
             session = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=True))
         except BaseException:
             await self._stack.aclose()
             raise
+        self._routes = routes
         self._engine = Engine(self.settings, session, rng=self._rng, now_utc=self._now_utc)
         return self
 
@@ -144,7 +160,7 @@ class VeoClient:
             for stream in list(self._streams):  # their connections are about to close
                 await stream.leave()
         finally:
-            for lane in self._lanes.values():
+            for lane in self._open_lanes.values():
                 lane.gate.close()
             await self._stack.aclose()
 
@@ -194,13 +210,13 @@ class VeoClient:
     def _stream(self, prompts: Prompts | list[Entry], *, fresh: bool = False) -> ClipStream:
         if self._engine is None:
             raise UsageError("open the client first: async with VeoClient() as veo: …")
+        assert self._routes is not None
         stream = ClipStream(
             prompts,
-            lane_for=self._lane,
+            routes=self._routes,
+            open_lane=self._open_lane,
             backend_at=self._backend_at,
             recall=self._recall(fresh=fresh),
-            model=self.settings.model,
-            cards=self.settings.cards,
             engine=self._engine,
             budget=self._budget,
             now_utc=self._now_utc,
@@ -213,15 +229,16 @@ class VeoClient:
         fetches = self._given_backend is None and not self.settings.keep_remote
         if self.journal is None:
             return None
-        return Recall(self.journal, self._service, self.settings.cards, fresh=fresh, fetches=fetches)
+        return Recall(self.journal, self._service, fresh=fresh, fetches=fetches)
 
     def stats(self) -> Stats:
         """A frozen snapshot of everything so far. Free; call it as often as you like."""
-        gates = {model: lane.gate.stats() for model, lane in self._lanes.items()}
+        gates = {lane.name: opened.gate.stats() for lane, opened in self._open_lanes.items() if opened.used}
         return Stats(
             gates=gates,
             clips=dict(self._clips),
             cached=self._cached,
+            substituted=dict(self._substituted),
             submitted=sum(gate.accepted for gate in gates.values()),
             refusals=sum(gate.refused for gate in gates.values()),
             retries=self._retries,
@@ -231,26 +248,31 @@ class VeoClient:
             may_be_paid=tuple(self._may_be_paid),
         )
 
-    def _lane(self, model: str) -> Lane:
-        if model not in self._lanes:
-            assert self._backend is not None
-            if not self.settings.cards.knows(model):
-                log.warning(
-                    "model %s is not in the catalog of %s: its parameters are not checked and its price is unknown, "
-                    "so neither budget nor spend limit can hold it",
-                    model,
-                    self.settings.cards.as_of,
-                )
-            gate = QuotaGate(self.settings, model, rng=self._rng, now_utc=self._now_utc)
-            self._lanes[model] = Lane(model, gate, self._backend, self._place)
-        return self._lanes[model]
+    async def _open_lane(self, lane: Lane, *, for_use: bool = True) -> OpenLane:
+        """`lane` with its gate and connection, which all batches share. Raises `UsageError` without credentials."""
+        async with self._opening:
+            if lane not in self._open_lanes:
+                if not self.settings.cards.knows(lane.model):
+                    log.warning(
+                        "model %s is not in the catalog of %s: its parameters are not checked and its price is "
+                        "unknown, so neither budget nor spend limit can hold it",
+                        lane.model,
+                        self.settings.cards.as_of,
+                    )
+                backend = self._given_backend or await self._open(spoken(lane), lane.settings)
+                gate = QuotaGate(lane.settings, lane.model, rng=self._rng, now_utc=self._now_utc)
+                self._open_lanes[lane] = OpenLane(lane, gate, backend)
+            self._open_lanes[lane].used |= for_use
+            return self._open_lanes[lane]
 
     def _count(self, clip: VideoClip) -> VideoClip:
         """Take a clip that is about to be handed out into the statistics; no message of it may hold the key."""
-        if clip.error_message and (words := self._without_key(clip.error_message)) != clip.error_message:
+        if clip.error_message and (words := self._without_keys(clip.error_message)) != clip.error_message:
             clip = clip.model_copy(update={"error_message": words})
         self._clips[clip.status] += 1
         self._cached += clip.cached
+        if clip.succeeded and clip.instead_of is not None:
+            self._substituted[clip.instead_of, clip.model] += 1
         self._retries += clip.retry_count
         self._quota_wait += clip.quota_wait
         if clip.succeeded and not clip.cached and clip.submitted_utc and clip.finished_utc:
@@ -265,53 +287,46 @@ class VeoClient:
                 clips_log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
         return clip
 
-    def _without_key(self, words: str) -> str:
-        key = self.settings.api_key
-        return words.replace(key.get_secret_value(), "(the API key)") if key else words
+    def _without_keys(self, words: str) -> str:
+        for settings in (self.settings, *(lane.settings for lane in self._lanes.listed)):
+            words = words.replace(settings.api_key.get_secret_value(), "(the API key)") if settings.api_key else words
+        return words
 
     @property
     def service(self) -> str:
         """Who makes the clips: what an emulator on this machine made is never handed out as Google's, or back."""
         if self._given_backend is not None:
             return "custom"
-        if self.settings.backend_name() == EMULATED:
+        first = self._lanes.listed[0].settings if self._lanes.listed else self.settings
+        if first.backend_name() == EMULATED:
             return EMULATED
-        return "local" if urlsplit(self.settings.base_url or "").hostname in LOCAL_HOSTS else "google"
+        return "local" if on_this_machine(first.base_url) else "google"
 
-    async def _open_backend(self) -> Backend:
-        settings, name = self.settings, self.settings.backend_name()
-        if name == EMULATED:
-            settings = await self._start_emulator()
-        self._place = {"backend": name, **{key: getattr(settings, key) for key in PLACE}}
-        return await self._open(self._speaks(name), settings)
+    @property
+    def routes(self) -> Routes:
+        """Which lanes the prompts may go to. Raises `UsageError` if the fallback names a model that none has."""
+        return self._routes or Routes(self._lanes)
 
-    def _speaks(self, backend: str) -> str:
-        """Whose wire `backend` is spoken to in: the emulator knows both."""
-        if backend != EMULATED:
-            return backend
-        card = self.settings.cards.models.get(self.settings.model)
-        return card.backend if card is not None else "vertex"
+    def estimate(self, prompts: Iterable[Prompt]) -> list[Estimate]:
+        """What `prompts` will cost, and how long their quota will take, lane by lane. Sends and opens nothing.
 
-    def _check_backend(self) -> None:
-        """Raise `UsageError` if the settings' backend has not the settings' model."""
-        if self._given_backend is None:
-            try:
-                self.settings.cards.check_backend(self.settings.model, self._speaks(self.settings.backend_name()))
-            except UsageError:
-                raise
-            except ValueError as error:
-                raise UsageError(f"VEO3_MODEL: {error}.") from None
+        Raises `pydantic.ValidationError` if a prompt is none.
+        """
+        return estimate(map(as_prompt, prompts), self.routes)
 
     async def _backend_at(self, place: Mapping[str, str | None]) -> Backend:
         """The backend that reaches what was sent from `place`, be it by an earlier run with other settings."""
-        assert self._backend is not None
-        if self._given_backend is not None or not place or place == self._place:
-            return self._backend
-        key = tuple(place.get(name) for name in ("backend", *PLACE))
+        if self._given_backend is not None:
+            return self._given_backend
+        for lane, opened in self._open_lanes.items():
+            if not place or same_place(lane.place, place):
+                return opened.backend
+        key = tuple(place.get(name) for name in ("backend", "credentials", *PLACE))
         async with self._opening:
             if key not in self._elsewhere:
-                there = self.settings.model_copy(update={name: place.get(name) for name in PLACE})
-                self._elsewhere[key] = await self._open(place.get("backend") or "vertex", there)
+                self._elsewhere[key] = await self._open(
+                    place.get("backend") or "vertex", self._lanes.settings_at(place)
+                )
         return self._elsewhere[key]
 
     async def _open(self, name: str, settings: Settings) -> Backend:
@@ -326,24 +341,34 @@ class VeoClient:
         self._stack.push_async_callback(backend.aclose)
         return backend
 
-    async def _start_emulator(self) -> Settings:
-        """Run the emulator in this process, with the quota that the settings expect of Google."""
+    async def _start_emulator(self) -> Routes:
+        """Run the emulator in this process, with the quotas that the lanes expect of Google, and go there."""
         from aveo3.mock import Latency, MockOptions, MockServer
+        from aveo3.mock.quota import Quota
 
-        rate = self.settings.rate(self.settings.model)
-        options = MockOptions(rpm=rate.limit, period=rate.period, latency=Latency.parse("0.5-2"))
+        common = self.settings.rate(self.settings.model)
+        rates = [lane.settings.rate(lane.model) for lane in self._lanes.listed]
+        period = max((rate.period for rate in rates), default=common.period)
+        quotas = [
+            Quota(key=f"mock-{number}", rpm=int(rate.limit * period / rate.period)) for number, rate in enumerate(rates)
+        ]
+        options = MockOptions(rpm=common.limit, period=period, latency=Latency.parse("0.5-2"), quotas=tuple(quotas))
         server = await self._stack.enter_async_context(MockServer(options))
-        # In place of whatever credentials the environment holds: they are nobody else's business.
-        who: dict[str, Any] = {"api_key": SecretStr("mock"), "project": None, "credentials_file": None}
-        self.settings = self.settings.model_copy(
-            update={
-                **who,
-                "base_url": server.url,
-                "storage_url": server.url,
-                "poll_interval": self.settings.poll_interval or 0.25,
-            }
-        )
-        return self.settings
+        self.settings = _emulated(self.settings, "mock", server.url)
+        listed = [
+            replace(lane, settings=_emulated(lane.settings, f"mock-{number}", server.url))
+            for number, lane in enumerate(self._lanes.listed)
+        ]
+        self._lanes = Lanes(self.settings, listed)
+        return Routes(self._lanes)
+
+
+def _emulated(settings: Settings, key: str, url: str) -> Settings:
+    """The settings for an emulator in this process, in place of whatever credentials there are: those are nobody
+    else's business."""
+    who: dict[str, Any] = {"api_key": SecretStr(key), "project": None, "credentials_file": None}
+    where = {"base_url": url, "storage_url": url, "poll_interval": settings.poll_interval or 0.25}
+    return settings.model_copy(update={**who, **where})
 
 
 def check_alive(settings: Settings) -> None:

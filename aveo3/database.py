@@ -52,6 +52,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             started_utc TEXT NOT NULL, ended_utc TEXT
         )""",
     ),
+    (
+        "ALTER TABLE jobs ADD COLUMN sent_as TEXT",
+        "ALTER TABLE jobs ADD COLUMN instead_of TEXT",
+        "ALTER TABLE jobs ADD COLUMN translated TEXT",
+        "ALTER TABLE jobs ADD COLUMN sunk_usd REAL NOT NULL DEFAULT 0",
+        "CREATE INDEX jobs_by_sent_as ON jobs (service, sent_as) WHERE sent_as IS NOT NULL",
+    ),
 )
 """What makes version n+1 of the schema out of version n, each in a transaction of its own. Never edit one: add one."""
 

@@ -14,18 +14,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from aveo3.backends.base import Backend
-from aveo3.backlog import Backlog
+from aveo3.backlog import Backlog, Pump
 from aveo3.bell import Bell
 from aveo3.budget import Budget
-from aveo3.catalog import Catalog
-from aveo3.engine import Engine, Lane
+from aveo3.engine import Engine, OpenLane
 from aveo3.entries import Entry
 from aveo3.errors import AveoError, GateClosed, JournalError, UsageError
 from aveo3.job import Again, Job
+from aveo3.lanes import Lane
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
 from aveo3.planning import Planner, Prompt
 from aveo3.recall import Recall
+from aveo3.routing import Routes
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +60,10 @@ class ClipStream:
         self,
         prompts: Prompts | list[Entry],
         *,
-        lane_for: Callable[[str], Lane],
+        routes: Routes,
+        open_lane: Callable[[Lane], Awaitable[OpenLane]],
         backend_at: BackendAt,
         recall: Recall | None,
-        model: str,
-        cards: Catalog,
         engine: Engine,
         budget: Budget,
         now_utc: Callable[[], datetime],
@@ -78,13 +78,16 @@ class ClipStream:
         self._resumes = bool(prompts) and isinstance(prompts, list) and isinstance(prompts[0], Entry)
         self._taking_up = asyncio.Semaphore(TAKEN_UP)
         self._lookahead = LOOKAHEAD_IN_LIST if isinstance(prompts, Sized) else LOOKAHEAD
-        self._lane_for = lane_for
+        self._lanes = routes.lanes
+        self._open_lane = open_lane
         self._backend_at = backend_at
         self._engine = engine
         self._budget = budget
-        self._planner = Planner(model, cards, recall, now_utc)
+        self._planner = Planner(routes, recall, now_utc)
+        self._now_utc = now_utc
         self._ended = ended
-        self._backlogs: dict[str, Backlog] = {}
+        self._pumps: dict[Lane, Pump] = {}
+        self._backlogs: dict[tuple[tuple[Lane, ...], ...], Backlog] = {}
         self._jobs: dict[asyncio.Task[VideoClip | Again], tuple[Job, Backlog]] = {}
         self._helpers: set[asyncio.Task[None]] = set()
         self._finished: deque[VideoClip] = deque()
@@ -191,8 +194,7 @@ class ClipStream:
             if self._planner.begun is not None:
                 self._planner.begun.release()
             self._feeding = False
-            for backlog in self._backlogs.values():
-                backlog.bell.ring()
+            self._see_to_the_end()
 
     async def _plan(self, given: Prompt | Entry, index: int) -> Job | None:
         """The job of one prompt; None if nothing is left to do for it, in which case its clip is out already."""
@@ -228,82 +230,154 @@ class ClipStream:
         return job.end(State.DEFERRED, "not_sent", f"{why}its prompt has to be given again for it to be sent once more")
 
     async def _enqueue(self, job: Job) -> None:
-        if job.model not in self._backlogs:
-            self._backlogs[job.model] = Backlog(self._lane_for(job.model))
-            self._start(self._pump(self._backlogs[job.model]))
-        backlog = self._backlogs[job.model]
-        if job.state is not State.PLANNED:
+        try:
+            at = (
+                await self._open_lane(self._lanes.at(job.place or {}, job.model))
+                if job.state is not State.PLANNED
+                else None
+            )
+            backlog = await self._backlog_for(job, at)
+        except AveoError as error:
+            self._handed_on = job.index
+            self._planner.hand_on()
+            self._deliver(
+                job, job.end(State.DEFERRED, "no_lane", str(error)) if job.state is State.PLANNED else job.cancel()
+            )
+            return
+        if at is not None:
             await self._taking_up.acquire()  # stopped here, the job is still the planner's, and is given back
         self._handed_on = job.index
         self._planner.hand_on()
-        if job.state is not State.PLANNED:
-            self._launch(self._resume(job, backlog.lane), job, backlog)
+        if at is not None:
+            self._launch(self._resume(job, at), job, backlog, job.cost_usd)
             return
         backlog.fresh.append(job)
-        backlog.bell.ring()
+        backlog.ring()
         while len(backlog.fresh) >= self._lookahead:
             await self._feeder.wait()
 
-    # ---- pumping: one lane's backlog through its gate ------------------------------------------------------------
+    async def _backlog_for(self, job: Job, at: OpenLane | None) -> Backlog:
+        """Where jobs wait that may go to the same lanes as `job`; of one that none can take, the lane that has it."""
+        key = job.route.key if job.route is not None else ((at.lane,),) if at is not None else ()
+        if key not in self._backlogs:
+            tiers = [[await self._open_lane(lane) for lane in tier] for tier in key]
+            backlog = self._backlogs[key] = Backlog(tuple(tuple(map(self._pump_of, tier)) for tier in tiers))
+            for pump in backlog.pumps:
+                pump.backlogs.append(backlog)
+        return self._backlogs[key]
 
-    async def _pump(self, backlog: Backlog) -> None:
+    def _pump_of(self, lane: OpenLane) -> Pump:
+        if lane.lane not in self._pumps:
+            self._pumps[lane.lane] = Pump(lane)
+            self._start(self._run(self._pumps[lane.lane]))
+        return self._pumps[lane.lane]
+
+    # ---- pumping: what waits, through the gates of its lanes -----------------------------------------------------
+
+    async def _run(self, pump: Pump) -> None:
+        """Submit what waits for this lane, until no more can come."""
         try:
-            while not self._stopping and (job := await self._next_job(backlog)) is not None:
-                try:
-                    await self._submit_when_possible(job, backlog)
-                except asyncio.CancelledError:
-                    self._cancel(job)
-                    raise
+            while not self._stopping and (found := await self._next_job(pump)) is not None:
+                await self._submit_when_possible(*found, pump)
         except asyncio.CancelledError:
             pass
+        except Exception as error:
+            self._fail(error)
         finally:
-            for job in backlog.drain():
-                self._cancel(job)
+            if self._stopping:
+                for job in [job for backlog in self._backlogs.values() for job in backlog.drain()]:
+                    self._cancel(job)
 
-    async def _next_job(self, backlog: Backlog) -> Job | None:
-        """The next job to submit, as soon as there is one; None when no more can come."""
+    async def _next_job(self, pump: Pump) -> tuple[Backlog, Job] | None:
+        """The next job that this lane may submit, as soon as there is one; None when no more can come."""
         while True:
-            job = backlog.pop(_now())
-            if job is not None:
-                self._feeder.ring()
-                return job
-            if not (self._feeding or backlog.again or backlog.in_flight):
+            await self._collected()
+            now = _now()
+            if pump.reopens_at <= now:
+                pump.closed, pump.reopens_at = None, inf
+            if (found := pump.next_job(now)) is not None:
+                return found
+            if not self._feeding and pump.idle:
                 return None
-            await backlog.bell.wait(backlog.again[0][0] if backlog.again else inf)
+            await pump.bell.wait(min(pump.due_at(now), pump.reopens_at))
 
-    async def _submit_when_possible(self, job: Job, backlog: Backlog) -> None:
-        await self._collected()
-        cost = job.cost_usd or 0.0
-        permit = None
-        while permit is None:
-            while not self._budget.fits(cost):
-                if not self._budget.can_ever_fit(cost):
-                    limit = f"the budget of US$ {self._budget.limit:g} (US$ {self._budget.spent:.2f} spent)"
-                    why = f"US$ {cost:.2f} would go beyond {limit}"
-                    self._deliver(job, job.end(State.DEFERRED, "budget", why, operation=None))
-                    return
-                self._budget.waiting.add(self._room.set)
-                await self._changed()
-            try:
-                permit = await backlog.lane.gate.acquire(cost)
-            except GateClosed as closed:
-                self._deliver(job, job.defer(closed))
-                return
+    async def _submit_when_possible(self, backlog: Backlog, job: Job, pump: Pump) -> None:
+        """Take a permit, and then what is next by then: another lane may have been quicker."""
+        cost = _cost_of(job, pump)
+        if not self._budget.fits(cost):
+            await self._wait_for_money(backlog, job, pump)
+            return
+        if pump.passed is not job and (other := backlog.less_loaded(pump, cost)) is not None:
+            pump.passed = job
+            other.bell.ring()
+            await asyncio.sleep(0)  # it goes first, if nothing keeps it
+            return
+        pump.closed, pump.reopens_at = None, inf
+        pump.asking = asyncio.current_task()
+        try:
+            permit = await pump.lane.gate.acquire(cost)
+        except GateClosed as closed:
+            self._pass_on(pump, closed)
+            return
+        finally:
+            pump.asking = None
+        found = pump.next_job(_now())
+        if found is None or (found[1] is not job and _cost_of(found[1], pump) != cost) or not self._budget.fits(cost):
+            pump.lane.gate.cancel(permit)
+            return
+        if found[1] is job:
             job.quota_wait += permit.waited
-            if not self._budget.fits(cost):  # another lane, or another batch, was quicker
-                backlog.lane.gate.cancel(permit)
-                permit = None
-        self._launch(self._engine.run(job, permit, backlog.lane), job, backlog)
+        backlog, job = found
+        backlog.pop(_now())
+        self._feeder.ring()
+        pump.lane.taken += 1
+        self._launch(self._engine.run(job, permit, pump.lane), job, backlog, cost)
 
-    def _launch(self, work: Coroutine[Any, Any, VideoClip | Again], job: Job, backlog: Backlog) -> None:
-        job.reserved = 0.0 if job.paid else job.cost_usd or 0.0
+    async def _wait_for_money(self, backlog: Backlog, job: Job, pump: Pump) -> None:
+        """Wait until something changes; or defer what cannot be paid on any lane, whatever is given back."""
+        assert job.route is not None
+        if any(self._budget.can_ever_fit(stop.cost_usd or 0.0) for stop in job.route):
+            self._budget.waiting.add(pump.bell.ring)
+            await pump.bell.wait()
+            return
+        backlog.pop(_now())
+        self._feeder.ring()
+        why = f"US$ {_cost_of(job, pump):.2f} would go beyond {self._budget.told}"
+        self._deliver(job, job.end(State.DEFERRED, "budget", why, operation=None))
+        self._see_to_the_end()
+
+    def _pass_on(self, pump: Pump, closed: GateClosed) -> None:
+        """A lane lets nobody through: what waits goes to the others, and is deferred where there are none."""
+        pump.closed = closed
+        if closed.retry_at_utc is not None:
+            pump.reopens_at = _now() + max(1.0, (closed.retry_at_utc - self._now_utc()).total_seconds())
+        for backlog in pump.backlogs:
+            if (why := backlog.closed()) is None:
+                backlog.ring()
+            elif (job := backlog.pop(_now())) is not None:
+                self._feeder.ring()
+                self._deliver(job, job.defer(why))
+        self._see_to_the_end()
+
+    def _see_to_the_end(self) -> None:
+        """Have lanes that wait for permits which nobody needs any more stop waiting."""
+        if not self._feeding:
+            for pump in self._pumps.values():
+                pump.bell.ring()
+                if pump.idle and pump.asking is not None:
+                    pump.asking.cancel()
+
+    def _launch(
+        self, work: Coroutine[Any, Any, VideoClip | Again], job: Job, backlog: Backlog, cost_usd: float | None
+    ) -> None:
+        job.reserved = 0.0 if job.paid else cost_usd or 0.0
         self._budget.reserve(job.reserved)
         backlog.in_flight += 1
         task = asyncio.get_running_loop().create_task(work)
         self._jobs[task] = job, backlog
         task.add_done_callback(self._job_done)
 
-    async def _resume(self, job: Job, lane: Lane) -> VideoClip | Again:
+    async def _resume(self, job: Job, lane: OpenLane) -> VideoClip | Again:
         try:
             backend = await self._backend_at(job.place or {})
             return await self._engine.resume(job, lane, backend)
@@ -318,8 +392,12 @@ class ClipStream:
         job, backlog = self._jobs.pop(task)
         backlog.in_flight -= 1
         outcome = None if task.cancelled() or task.exception() is not None else task.result()
-        spent = (outcome.cost_usd or 0.0) if isinstance(outcome, VideoClip) and not job.paid else 0.0
-        self._budget.book(job.reserved, spent)
+        spent = (outcome.cost_usd or 0.0) if isinstance(outcome, VideoClip) else 0.0
+        if not job.paid:
+            self._budget.book(job.reserved, spent)
+        else:
+            self._budget.correct(job.paid_usd, spent)
+            job.paid = False  # what it costs from here on is this run's
         if isinstance(outcome, VideoClip):
             self._deliver(job, outcome)
             if outcome.error_kind == "disk":  # each further clip would be paid and lost like this one
@@ -332,9 +410,13 @@ class ClipStream:
             self._deliver(job, self._not_resumed(job))
         elif self._stopping:
             self._cancel(job)
+        elif job.route is None:
+            why = "; ".join(filter(None, (job.error_message, "no lane can take its prompt any more")))
+            self._deliver(job, job.end(State.DEFERRED, "no_lane", why))
         else:
             backlog.push_again(job, _now() + outcome.wait)
-        backlog.bell.ring()
+        backlog.ring()
+        self._see_to_the_end()
         self._reader.ring()
 
     # ---- delivering --------------------------------------------------------------------------------------------
@@ -377,6 +459,11 @@ class ClipStream:
         """Something that is not one prompt's fault went wrong: see through what runs, then raise it to the reader."""
         self._crash = self._crash or error
         self.stop()
+
+
+def _cost_of(job: Job, pump: Pump) -> float:
+    assert job.route is not None
+    return job.route.at(pump.lane.lane).cost_usd or 0.0
 
 
 def _has_begun(task: asyncio.Task[Any]) -> bool:

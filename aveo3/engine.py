@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,10 +20,12 @@ from aveo3.delivery import Delivery
 from aveo3.errors import FetchError, JournalError
 from aveo3.gate import Permit, QuotaGate
 from aveo3.job import Again, Job
+from aveo3.lanes import Lane
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
 from aveo3.poller import Poller
 from aveo3.retry import repeating, wait_before
+from aveo3.routing import Stop
 from aveo3.settings import Settings
 from aveo3.verdicts import Ending, Verdict, VerdictKind
 
@@ -43,14 +45,16 @@ OVERTIME = 60.0
 
 
 @dataclass(eq=False)
-class Lane:
-    """One place with a quota of its own, and what has been learnt about it."""
+class OpenLane:
+    """A lane that can be used: its gate, its connection, and what has been learnt about it."""
 
-    model: str
+    lane: Lane
     gate: QuotaGate
     backend: Backend
-    place: Mapping[str, str | None]
-    """Backend, project, location, API version: what it takes to find its operations again."""
+    used: bool = False
+    """A batch has asked for it."""
+    taken: int = 0
+    """Clips that it got, of whatever batch."""
     pollers: dict[tuple[str | None, int | None], Poller] = field(default_factory=dict)
 
 
@@ -73,24 +77,26 @@ class Engine:
         seen = repeating(LookError, base=base, max_value=60.0, rng=rng)(self._look_once)
         self._look = repeating(OperationGone, base=base, max_value=60.0, rng=rng, max_tries=GONE_LOOKS)(seen)
 
-    async def run(self, job: Job, permit: Permit, lane: Lane) -> VideoClip | Again:
+    async def run(self, job: Job, permit: Permit, lane: OpenLane) -> VideoClip | Again:
         """Submit `job` and see it through. Cancelling it gives a clip too, which names what is still running."""
         if job.leaving:  # stopped after its permit and before its submit
             lane.gate.cancel(permit)
             return job.cancel()
+        assert job.route is not None
+        stop = job.route.at(lane.lane)
         try:
-            self._intend(job, lane)
+            self._intend(job, stop)
         except JournalError as error:  # what cannot be noted is not sent
             lane.gate.cancel(permit)
             return job.end(State.DEFERRED, "journal", str(error))
         sent_at = _now()
-        verdict = await self._submit(job, lane)
+        verdict = await self._submit(job, stop.prompt, lane)
         lane.gate.settle(permit, verdict)
         if verdict.kind is not VerdictKind.ACCEPTED:
             return await self._not_accepted(job, permit, lane, verdict, sent_at)
         return await self._see_through(job, permit, lane, lane.backend, sent_at)
 
-    async def resume(self, job: Job, lane: Lane, backend: Backend) -> VideoClip | Again:
+    async def resume(self, job: Job, lane: OpenLane, backend: Backend) -> VideoClip | Again:
         """Go on with a job that an earlier run left running, fetching or uncertain; `backend` is where it was sent.
 
         Submits nothing. Cancelling it gives a clip, as with `run`.
@@ -102,18 +108,17 @@ class Engine:
         permit = lane.gate.adopt() if job.state is State.RUNNING else None
         return await self._see_through(job, permit, lane, backend, sent_at, resumed=True)
 
-    def _intend(self, job: Job, lane: Lane) -> None:
+    def _intend(self, job: Job, stop: Stop) -> None:
         """Note that a request is about to leave: from here on it counts as sent, whatever happens to us."""
-        where = self._settings.output_gcs_uri
+        where = stop.lane.settings.output_gcs_uri
         attempt = job.attempts + 1
         job.move(
             State.SUBMITTING,
             attempts=attempt,
-            place=lane.place,
+            **job.turn_to(stop),
             # No two attempts write to one place, so that what turns up there can only be this one's.
             output_uri=where and f"{where.rstrip('/')}/{job.name}/{attempt}-{uuid.uuid4().hex[:12]}/",
             submitted_utc=self._now_utc(),
-            cost_usd=job.cost_usd,
             operation=None,
             finished_utc=None,
             error_kind=None,
@@ -121,11 +126,11 @@ class Engine:
             **dict.fromkeys(("uris", "files"), ()),  # an earlier attempt's are not what this one will be known by
         )
 
-    async def _submit(self, job: Job, lane: Lane) -> Verdict:
+    async def _submit(self, job: Job, prompt: VideoPrompt, lane: OpenLane) -> Verdict:
         """One request, once, and its verdict in the journal."""
         try:
             async with asyncio.timeout(self._settings.request_timeout + SUBMIT_GRACE):
-                verdict = await lane.backend.submit(job.prompt, job.model, output_uri=job.output_uri)
+                verdict = await lane.backend.submit(prompt, job.model, output_uri=job.output_uri)
         except asyncio.CancelledError:
             job.leaving = True
             verdict = verdicts.uncertain("stopped before the answer came: a video may be under way and billed")
@@ -145,7 +150,14 @@ class Engine:
         return verdict
 
     async def _see_through(
-        self, job: Job, permit: Permit | None, lane: Lane, backend: Backend, sent_at: float, *, resumed: bool = False
+        self,
+        job: Job,
+        permit: Permit | None,
+        lane: OpenLane,
+        backend: Backend,
+        sent_at: float,
+        *,
+        resumed: bool = False,
     ) -> VideoClip | Again:
         """From accepted to the clip, whatever happens on the way."""
         try:
@@ -166,7 +178,7 @@ class Engine:
                 lane.gate.finish(permit)
 
     async def _not_accepted(
-        self, job: Job, permit: Permit, lane: Lane, verdict: Verdict, sent_at: float
+        self, job: Job, permit: Permit, lane: OpenLane, verdict: Verdict, sent_at: float
     ) -> VideoClip | Again:
         if verdict.kind is VerdictKind.UNCERTAIN:
             return await self._uncertain(job, verdict.error_kind, verdict.message, lane.backend, sent_at)
@@ -195,7 +207,7 @@ class Engine:
         return await self._delivery.recover(job, backend, sent_at)
 
     async def _follow(
-        self, job: Job, permit: Permit, lane: Lane, backend: Backend, sent_at: float, *, resumed: bool
+        self, job: Job, permit: Permit, lane: OpenLane, backend: Backend, sent_at: float, *, resumed: bool
     ) -> VideoClip | Again:
         """Look at a running operation until it has ended, then do what its end asks for."""
         assert job.operation is not None
@@ -249,10 +261,10 @@ class Engine:
                 gate.refuse_late(permit, error.verdict)
             raise
 
-    def _poller(self, lane: Lane, prompt: VideoPrompt) -> Poller:
+    def _poller(self, lane: OpenLane, prompt: VideoPrompt) -> Poller:
         kind = prompt.resolution, prompt.duration_seconds
         if kind not in lane.pollers:
-            median = self._settings.cards.latency(lane.model, prompt.resolution)
+            median = self._settings.cards.latency(lane.lane.model, prompt.resolution)
             lane.pollers[kind] = Poller(median, interval=self._settings.poll_interval, rng=self._rng)
         return lane.pollers[kind]
 
@@ -268,7 +280,7 @@ class Engine:
             return self._retry(job, "operation_failed", message)
         return job.end(State.FAILED, "operation_failed", message, **ended)
 
-    def _refused(self, job: Job, permit: Permit, lane: Lane, look: Refused) -> VideoClip | Again:
+    def _refused(self, job: Job, permit: Permit, lane: OpenLane, look: Refused) -> VideoClip | Again:
         """It was accepted and turned down afterwards: nothing was made, so it is as if the answer had said so."""
         verdict = look.verdict
         if verdict.kind is VerdictKind.REJECTED:

@@ -28,15 +28,24 @@ class Entry:
     """1, or its place among equal prompts."""
     position: int
     """Place in its batch, from 0."""
-    model: str
     prompt: Mapping[str, Any]
     queued_utc: datetime
     state: State
+    model: str
+    """The one that it was sent to last, or is to be sent to."""
     attempts: int = 0
     retries: int = 0
     operation: str | None = None
     place: Mapping[str, str | None] = field(default_factory=dict)
-    """Backend, project, location and API version of the last submit."""
+    """Backend, project, location, API version and lane of the last submit."""
+    sent_as: str | None = None
+    """The digest of what was sent, where that is another than what was asked for: another model, for one."""
+    instead_of: str | None = None
+    """The model that was asked for, where a fallback got the prompt."""
+    translated: tuple[str, ...] = ()
+    """What was put otherwise for the fallback."""
+    sunk_usd: float = 0.0
+    """What attempts that were given up for lost may have cost, in US$."""
     output_uri: str | None = None
     """The gs:// prefix that the last attempt, and no other, was told to write to."""
     cost_usd: float | None = None
@@ -98,10 +107,14 @@ def from_row(row: sqlite3.Row) -> Entry:
     values = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a Row iterates over values
     for name in ("queued_utc", "submitted_utc", "finished_utc", "fetched_utc"):
         values[name] = to_time(values[name])
-    for name, empty in (("prompt", {}), ("place", {}), ("uris", []), ("files", [])):
+    for name, empty in (("prompt", {}), ("place", {}), ("uris", []), ("files", []), ("translated", [])):
         values[name] = empty if values[name] is None else json.loads(values[name])
     return Entry(
-        **{**values, "state": State(row["state"]), "uris": tuple(values["uris"]), "files": tuple(values["files"])}
+        **{
+            **values,
+            "state": State(row["state"]),
+            **{name: tuple(values[name]) for name in ("uris", "files", "translated")},
+        }
     )
 
 

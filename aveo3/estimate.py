@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from aveo3.lanes import Lane
 from aveo3.models import VideoPrompt
-from aveo3.settings import Settings
+from aveo3.routing import Routes
+from aveo3.settings import Rate
 
 
 class Estimate(NamedTuple):
-    """One model's share of a batch."""
+    """One lane's share of a batch."""
 
+    lane: str
+    """Its name; where no lanes are set, the model's."""
     model: str
+    rate: Rate
     clips: int
     cost_usd: float | None
     """None if the model has no known price."""
@@ -21,40 +27,81 @@ class Estimate(NamedTuple):
     bound_by: str
     """What takes the time: `latency`, `rate`, `spend limit`, `running slots` or `daily limit`."""
     problems: tuple[str, ...]
-    """Prompts that cannot work, one sentence each; they are not counted."""
+    """Prompts that cannot work on any lane, one sentence each; they are not counted."""
 
 
-def estimate(prompts: Iterable[VideoPrompt], settings: Settings) -> list[Estimate]:
-    """One `Estimate` per model, in the order in which the models first appear."""
-    by_model: dict[str, list[VideoPrompt]] = {}
-    problems: dict[str, list[str]] = {}
-    cards = settings.cards
+@dataclass(eq=False, slots=True)
+class _Share:
+    """What one lane gets."""
+
+    lane: Lane
+    clips: int = 0
+    cost_usd: float = 0.0
+    priced: bool = True
+    latency: float = 0.0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def rate(self) -> Rate:
+        return self.lane.settings.rate(self.lane.model)
+
+    def waits(self, clips: int) -> dict[str, float]:
+        """How long each rule by itself would hold back the last of `clips` requests: whole windows, slots or days."""
+        settings, last = self.lane.settings, max(clips - 1, 0)
+        waits = {"latency": 0.0, "rate": last // self.rate.limit * self.rate.period}
+        if settings.spend_limit is not None and self.clips:
+            before = self.cost_usd / self.clips * last
+            waits["spend limit"] = before // settings.spend_limit * settings.spend_period
+        if settings.max_concurrency is not None:
+            waits["running slots"] = last // settings.max_concurrency * self.latency
+        if settings.daily_limit is not None:
+            waits["daily limit"] = last // settings.daily_limit * 86_400.0
+        return waits
+
+    def next_at(self) -> tuple[float, float]:
+        """When it could submit one more, and how much it has by its weight."""
+        return max(self.waits(self.clips + 1).values()), self.clips / self.lane.weight
+
+    def result(self) -> Estimate:
+        """The share as people see it."""
+        waits = self.waits(self.clips)
+        bound_by = max(waits, key=waits.__getitem__)
+        return Estimate(
+            self.lane.name,
+            self.lane.model,
+            self.rate,
+            self.clips,
+            round(self.cost_usd, 4) if self.priced else None,
+            waits[bound_by] + self.latency if self.clips else 0.0,
+            bound_by,
+            tuple(self.problems),
+        )
+
+
+def estimate(prompts: Iterable[VideoPrompt], routes: Routes) -> list[Estimate]:
+    """One `Estimate` per lane that gets anything, each prompt counted where it can go soonest.
+
+    Reserves and fallbacks get nothing: it is not foreseen that a lane closes.
+    """
+    cards = routes.lanes.settings.cards
+    shares: dict[str, _Share] = {}
     for prompt in prompts:
-        model = prompt.model or settings.model
-        fits = by_model.setdefault(model, [])
-        found = cards.problems(prompt, model)
-        found += [f"cannot read {m.path}: no such file" for m in prompt.media if m.path and not m.path.is_file()]
-        if found:
-            problems.setdefault(model, []).append(f"{prompt.text[:40]!r}: {'; '.join(found)}")
-        else:
-            fits.append(prompt)
-    return [_estimate(model, fits, settings, tuple(problems.get(model, ()))) for model, fits in by_model.items()]
-
-
-def _estimate(model: str, prompts: list[VideoPrompt], settings: Settings, problems: tuple[str, ...]) -> Estimate:
-    cards, count = settings.cards, len(prompts)
-    costs = [cards.cost_usd(prompt, model) for prompt in prompts]
-    cost = None if None in costs else round(sum(c for c in costs if c is not None), 4)
-    latency = max((cards.latency(model, prompt.resolution) for prompt in prompts), default=0.0)
-    last = max(count - 1, 0)
-    rate = settings.rate(model)
-    # Each rule by itself would let the last request go after so long: whole windows, slots or days that come first.
-    waits = {"latency": 0.0, "rate": last // rate.limit * rate.period}
-    if settings.spend_limit is not None and cost:
-        waits["spend limit"] = (cost - cost / count) // settings.spend_limit * settings.spend_period
-    if settings.max_concurrency is not None:
-        waits["running slots"] = last // settings.max_concurrency * latency
-    if settings.daily_limit is not None:
-        waits["daily limit"] = last // settings.daily_limit * 86_400.0
-    bound_by = max(waits, key=waits.__getitem__)
-    return Estimate(model, count, cost, (waits[bound_by] + latency) if count else 0.0, bound_by, problems)
+        route, problems = routes.of(prompt)
+        problems += [f"cannot read {m.path}: no such file" for m in prompt.media if m.path and not m.path.is_file()]
+        if route is None or problems:
+            model = routes.model_of(prompt)
+            share = shares.setdefault(model, _Share(Lane(model, model, routes.lanes.settings, {})))
+            share.problems.append(f"{prompt.text[:40]!r}: {'; '.join(problems)}")
+            continue
+        stops = {stop.lane.name: stop for stop in route.tiers[0]}
+        for name, stop in stops.items():
+            shares.setdefault(name, _Share(stop.lane)).lane = stop.lane
+        share = (
+            min((shares[name] for name in stops), key=_Share.next_at) if len(stops) > 1 else shares[next(iter(stops))]
+        )
+        cost = stops[share.lane.name].cost_usd
+        share.clips += 1
+        share.cost_usd += cost or 0.0
+        share.priced = share.priced and cost is not None
+        share.latency = max(share.latency, cards.latency(share.lane.model, prompt.resolution))
+    return [share.result() for share in shares.values() if share.clips or share.problems]

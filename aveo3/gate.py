@@ -165,6 +165,16 @@ class QuotaGate:
         self._unanswered += 1
         return Permit(self._breaker.admit(now), cost_usd, now, waited)
 
+    def is_free(self, cost_usd: float = 0.0) -> bool:
+        """True if a submit would go at once."""
+        now = _now()
+        return (
+            self._closed is None
+            and not self._turn.locked()
+            and self._bucket.ready
+            and self._ready_at(now, cost_usd) <= now
+        )
+
     # ---- telling -----------------------------------------------------------------------------------------------
 
     def settle(self, permit: Permit, verdict: Verdict) -> None:

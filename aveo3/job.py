@@ -13,6 +13,7 @@ from aveo3.fetch import SavedFile
 from aveo3.journal import Journal
 from aveo3.lifecycle import State, check_move, check_reopen
 from aveo3.models import ClipStatus, VideoClip, VideoPrompt
+from aveo3.routing import Route, Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Job:
     digest: str
     cost_usd: float | None
     queued_utc: datetime
+    route: Route | None = None  # None: no lane can take it, or none is asked to
+    known_by: tuple[str, ...] = ()  # its digests, one for each model that it may be made by
     media_hashes: tuple[str | None, ...] = ()
     journal: Journal | None = None
     row: int = 0
@@ -50,6 +53,10 @@ class Job:
     reserved: float = 0.0
     operation: str | None = None
     place: Mapping[str, str | None] | None = None
+    sent_as: str | None = None
+    instead_of: str | None = None
+    translated: tuple[str, ...] = ()
+    sunk_usd: float = 0.0
     output_uri: str | None = None
     uris: tuple[str, ...] = ()
     files: tuple[SavedFile, ...] = ()
@@ -59,6 +66,7 @@ class Job:
     finished_utc: datetime | None = None
     fetched_utc: datetime | None = None
     paid: bool = False  # an earlier run has sent it and owes for it; this one has not, so far
+    paid_usd: float = 0.0  # what the journal had put down for it then
     made: bool = False  # an earlier run had its file on disk
     leaving: bool = False  # the run is being left: send nothing; if sent, learn the operation's name, then go
 
@@ -73,6 +81,9 @@ class Job:
         self.queued_utc, self.attempts = entry.queued_utc, entry.attempts
         self.operation, self.place, self.output_uri = entry.operation, entry.place, entry.output_uri
         self.uris = entry.uris
+        self.digest, self.model = entry.digest, entry.model
+        self.sent_as, self.instead_of, self.translated = entry.sent_as, entry.instead_of, entry.translated
+        self.sunk_usd = entry.sunk_usd
         self.files = tuple(SavedFile(journal.locate(f), int(f["size"]), str(f["sha256"])) for f in entry.files)
         self.error_kind, self.error_message = entry.error_kind, entry.error_message
         self.submitted_utc, self.finished_utc = entry.submitted_utc, entry.finished_utc
@@ -81,7 +92,21 @@ class Job:
             self.position = entry.position
         self.paid, self.made = entry.state in _PAID, entry.state is State.SUCCEEDED
         if entry.state in _PAID:  # of others the estimate is what counts: they may be sent yet
-            self.cost_usd = entry.cost_usd
+            self.cost_usd, self.paid_usd = entry.cost_usd, entry.cost_usd or 0.0
+
+    def turn_to(self, stop: Stop) -> dict[str, Any]:
+        """What changes in going to `stop`, for the move that says so."""
+        known = dict(zip(self.route.models, self.known_by, strict=False)) if self.route is not None else {}
+        sent_as = None if stop.instead_of else known.get(stop.lane.model)
+        sent_as = sent_as or stop.prompt.digest(stop.lane.model, self.media_hashes)
+        return {
+            "model": stop.lane.model,
+            "cost_usd": stop.cost_usd,
+            "place": stop.lane.place,
+            "instead_of": stop.instead_of,
+            "translated": stop.translated,
+            "sent_as": None if sent_as == self.digest else sent_as,
+        }
 
     # ---- moving ------------------------------------------------------------------------------------------------
 
@@ -166,6 +191,9 @@ class Job:
             prompt=self.prompt,
             status=status,
             model=self.model,
+            lane=(self.place or {}).get("lane"),
+            instead_of=self.instead_of,
+            translated=self.translated,
             index=self.index,
             job=self.name if self.journal is not None else None,
             cached=cached,

@@ -17,7 +17,7 @@ import logging
 import os
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,7 +77,8 @@ class Journal:
             self._streams, self._jobs = 0, int(self._read("SELECT coalesce(max(id), 0) FROM jobs")[0][0])
             if writes:
                 atexit.register(self.close)  # a run that nobody closes has ended all the same
-                self._db.execute(_CURSORS)
+                for table in _CURSORS:
+                    self._db.execute(table)
                 load_ballast(path)
                 self._begin_run()
             undo.pop_all()
@@ -174,19 +175,24 @@ class Journal:
         self._streams += 1
         return self._streams
 
-    def claim(self, stream: int, service: str, digest: str, *, fresh: bool = False) -> Entry | None:
+    def claim(self, stream: int, service: str, digests: Sequence[str], *, fresh: bool = False) -> Entry | None:
         """The job that earlier batches left for this prompt, for `stream` alone; None if there is none to take up.
 
-        `fresh` passes over those that came to an end, so that the prompt is made once more; what is still under way
-        is not made twice even so.
+        The prompt is known by any of `digests`. `fresh` passes over jobs that came to an end, so that the prompt is
+        made once more; what is still under way is not made twice even so.
         """
-        query = "SELECT * FROM jobs WHERE service = ? AND digest = ? AND ordinal > ? ORDER BY ordinal"
+        for column, digest in [(column, digest) for column in ("digest", "sent_as") for digest in digests]:
+            if (found := self._next_free(stream, service, column, digest, fresh=fresh)) is not None:
+                self._hold(stream, found, f"{column} {digest}")
+                return found
+        return None
+
+    def _next_free(self, stream: int, service: str, column: str, digest: str, *, fresh: bool) -> Entry | None:
+        query = f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND id > ? ORDER BY id"
         with self._reading():
-            rows = self._db.execute(query, (service, digest, self._cursor(stream, digest)))
-            found = next((from_row(row) for row in rows if self._is_free(row, fresh=fresh)), None)
+            rows = self._db.execute(query, (service, digest, self._cursor(stream, f"{column} {digest}")))
+            found = next((from_row(row) for row in rows if self._is_free(stream, row, fresh=fresh)), None)
             rows.close()
-        if found is not None:
-            self._hold(stream, found)
         return found
 
     def take(self, stream: int, job: int) -> Entry | None:
@@ -194,30 +200,36 @@ class Journal:
         if job in self._held:
             return None
         [entry] = self._entries("SELECT * FROM jobs WHERE id = ?", job)
-        self._hold(stream, entry)
+        self._hold(stream, entry, f"digest {entry.digest}")
         self._resumed.add(job)
         return entry
 
-    def is_being_resumed(self, stream: int, service: str, digest: str) -> bool:
+    def is_being_resumed(self, stream: int, service: str, digests: Sequence[str]) -> bool:
         """Whether a job that `stream` could have claimed for this prompt was taken up by its number."""
-        query = "SELECT id FROM jobs WHERE service = ? AND digest = ? AND ordinal > ?"
         if not self._resumed:
             return False
-        with self._reading():
-            found = self._db.execute(query, (service, digest, self._cursor(stream, digest))).fetchall()
-        return any(job in self._resumed for [job] in found)
+        marks = ", ".join("?" * len(digests))
+        query = f"SELECT id FROM jobs WHERE service = ? AND (digest IN ({marks}) OR sent_as IN ({marks}))"
+        found = self._read(query, service, *digests, *digests)
+        return any(job in self._resumed and not self._has_met(stream, job) for [job] in found)
 
-    def _is_free(self, row: sqlite3.Row, *, fresh: bool) -> bool:
-        return bool(row["id"] not in self._held) and not (fresh and State(row["state"]) in _ENDED)
+    def _is_free(self, stream: int, row: sqlite3.Row, *, fresh: bool) -> bool:
+        if row["id"] in self._held or (fresh and State(row["state"]) in _ENDED):
+            return False
+        return not self._has_met(stream, row["id"])
 
-    def _hold(self, stream: int, entry: Entry) -> None:
-        self._write((_CURSOR, (stream, entry.digest, entry.ordinal)))
+    def _hold(self, stream: int, entry: Entry, known_by: str) -> None:
+        self._write((_CURSOR, (stream, known_by, entry.id)), (_MET, (stream, entry.id)))
         self._held.add(entry.id)
 
-    def _cursor(self, stream: int, digest: str) -> int:
-        """The ordinal of the last of equal prompts that `stream` has met. SQLite keeps it, however many there are."""
-        found = self._db.execute("SELECT ordinal FROM cursors WHERE stream = ? AND digest = ?", (stream, digest))
-        return next((int(ordinal) for [ordinal] in found), 0)
+    def _cursor(self, stream: int, known_by: str) -> int:
+        """The last of equal prompts' jobs that `stream` has met. SQLite keeps it, however many there are."""
+        found = self._db.execute("SELECT job FROM cursors WHERE stream = ? AND known_by = ?", (stream, known_by))
+        return next((int(job) for [job] in found), 0)
+
+    def _has_met(self, stream: int, job: int) -> bool:
+        """Whether `stream` has had this job for another of its prompts, by whatever digest."""
+        return bool(self._read("SELECT 1 FROM met WHERE stream = ? AND job = ?", stream, job))
 
     def release(self, job: int) -> None:
         """This process is done with a job for now: another batch may claim it."""
@@ -232,8 +244,9 @@ class Journal:
         at, ordinal = self._stamp(), self._read(last, service, digest)[0][0] + 1
         self._jobs += 1
         values = (self._jobs, service, digest, ordinal, position, model, json.dumps(prompt), at, State.PLANNED)
-        cursor = (_CURSOR, (stream, digest, ordinal))
-        self._write((_PLAN, values), (_EVENT, (self._jobs, at, State.PLANNED, "{}")), cursor)
+        begun = (_EVENT, (self._jobs, at, State.PLANNED, json.dumps({"model": model})))
+        met = (_CURSOR, (stream, f"digest {digest}", self._jobs)), (_MET, (stream, self._jobs))
+        self._write((_PLAN, values), begun, *met)
         self._held.add(self._jobs)
         return Entry(
             id=self._jobs,
@@ -308,6 +321,16 @@ class Journal:
         with self._reading():
             return [Event(datetime.fromisoformat(at), State(state), json.loads(changes)) for at, state, changes in rows]
 
+    def spent(self, service: str) -> float:
+        """What the jobs of `service` cost so far or may cost, in US$: those that are paid, and those that may be."""
+        query = "SELECT total(sunk_usd) + total(iif(state IN (?, ?, ?, ?, ?), cost_usd, 0)) FROM jobs WHERE service = ?"
+        return float(self._read(query, *_OWED, service)[0][0])
+
+    def place_of(self, service: str, operation: str) -> Mapping[str, str | None] | None:
+        """Where the clip was made that is known as `operation`; None if it is not known here."""
+        found = self._read("SELECT place FROM jobs WHERE service = ? AND operation = ?", service, operation)
+        return json.loads(found[0][0]) if found and found[0][0] else None
+
     def counts(self) -> dict[State, int]:
         """How many jobs stand where."""
         with self._reading():
@@ -373,9 +396,12 @@ _PLAN = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _EVENT = "INSERT INTO events (job, at_utc, state, changes) VALUES (?, ?, ?, ?)"
-_CURSORS = """CREATE TEMP TABLE cursors (
-    stream INTEGER, digest TEXT, ordinal INTEGER, PRIMARY KEY (stream, digest)
-) WITHOUT ROWID"""
-_CURSOR = "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ordinal = max(ordinal, excluded.ordinal)"
+_CURSORS = (
+    "CREATE TEMP TABLE cursors (stream INTEGER, known_by TEXT, job INTEGER, PRIMARY KEY (stream, known_by))",
+    "CREATE TEMP TABLE met (stream INTEGER, job INTEGER, PRIMARY KEY (stream, job)) WITHOUT ROWID",
+)
+_CURSOR = "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET job = max(job, excluded.job)"
+_MET = "INSERT INTO met VALUES (?, ?) ON CONFLICT DO UPDATE SET job = job"
 _UNSENT = {State.PLANNED, State.DEFERRED, State.CANCELLED}
+_OWED = (State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN)
 _ENDED = {State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN}

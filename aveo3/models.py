@@ -218,6 +218,9 @@ class VideoClip(BaseModel):
     status: ClipStatus
     model: str
     index: int = Field(default=0, description="Place of the prompt in its batch, from 0.")
+    lane: str | None = Field(default=None, description="The lane that it was sent to, where lanes are set.")
+    instead_of: str | None = Field(default=None, description="The model that was asked for, if a fallback got it.")
+    translated: tuple[str, ...] = Field(default=(), description="What was put otherwise for the fallback.")
     job: str | None = Field(default=None, description="Its job in the journal, for `aveo3 history`; None without one.")
     cached: bool = Field(default=False, description="An earlier run made it: nothing was sent for it now.")
     paths: tuple[Path, ...] = Field(default=(), description="The videos on disk; several if so many were asked for.")

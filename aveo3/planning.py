@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aveo3.catalog import Catalog
 from aveo3.entries import Entry
 from aveo3.errors import JournalError
 from aveo3.job import Job
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt, as_prompt, explain
 from aveo3.recall import Recall
+from aveo3.routing import Routes
 
 HELD_NAP = 1.0
 """Seconds until a job that `resume` has taken up is asked for again: it is about to be finished."""
@@ -25,11 +25,10 @@ Prompt = str | Mapping[str, Any] | VideoPrompt
 
 
 class Planner:
-    """Plans the jobs of one batch, in the order of its prompts. `model` is for prompts that name none."""
+    """Plans the jobs of one batch, in the order of its prompts."""
 
-    def __init__(self, model: str, cards: Catalog, recall: Recall | None, now_utc: Callable[[], datetime]) -> None:
-        self._model = model
-        self._cards = cards
+    def __init__(self, routes: Routes, recall: Recall | None, now_utc: Callable[[], datetime]) -> None:
+        self._routes = routes
         self._recall = recall
         self._now_utc = now_utc
         self.begun: Job | None = None
@@ -72,7 +71,7 @@ class Planner:
             prompt = as_prompt(given)
         except ValidationError:
             prompt = _as_it_was(given)
-        job = Job(prompt, index, prompt.model or self._model, "", None, self._now_utc())
+        job = Job(prompt, index, self._routes.model_of(prompt), "", None, self._now_utc())
         if error is not None:
             return job, job.end(State.DEFERRED, "journal", str(error))
         why = "the run was stopped before it came to this prompt"
@@ -86,14 +85,17 @@ class Planner:
         try:
             prompt = as_prompt(given)
         except ValidationError as error:
-            return Job(_as_it_was(given), index, self._model, "", None, now_utc), explain(error)
-        model = prompt.model or self._model
-        job = Job(prompt, index, model, "", self._cards.cost_usd(prompt, model), now_utc)
-        problems = self._cards.problems(prompt, model)
+            return Job(_as_it_was(given), index, self._routes.lanes.settings.model, "", None, now_utc), explain(error)
+        home = self._recall.home_of(prompt.previous) if self._recall is not None and prompt.previous else None
+        route, problems = self._routes.of(prompt, home)
+        models = (route.models if route is not None else []) or [self._routes.model_of(prompt)]
+        cost = next(iter(route)).cost_usd if route is not None else None
+        job = Job(prompt, index, models[0], "", cost, now_utc, route)
         try:
             if prompt.media:
                 job.media_hashes = await asyncio.to_thread(prompt.media_hashes)
-            job.digest = prompt.digest(model, job.media_hashes)
+            job.known_by = tuple(prompt.digest(model, job.media_hashes) for model in models)
+            job.digest = job.known_by[0]
         except OSError as error:
             problems.append(f"cannot read {error.filename}: {error.strerror}")
         except ValueError as error:  # no path at all: a null byte in it

@@ -131,6 +131,8 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
             table.add_row(Text(status.value, STYLES[status]), f"{count}{advice}")
     if stats.cached:
         table.add_row("cached", f"{stats.cached}  of these are from earlier runs: nothing was sent for them")
+    for (asked, made_by), count in stats.substituted.items():
+        table.add_row("substituted", f"{count}  made by {made_by} instead of {asked}")
     table.add_row("refusals", f"{stats.refusals}")
     table.add_row("retries", f"{stats.retries}")
     table.add_row("waited for quota", duration(stats.quota_wait))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from aveo3 import fetch
-from aveo3.catalog import Catalog
 from aveo3.entries import Entry, prompt_record, recorded_prompt
 from aveo3.fetch import SavedFile
 from aveo3.job import Job
@@ -26,11 +25,8 @@ class Recall:
     `fetches` says that what an earlier run left in its bucket is to be fetched from there.
     """
 
-    def __init__(
-        self, journal: Journal, service: str, cards: Catalog, *, fresh: bool = False, fetches: bool = False
-    ) -> None:
+    def __init__(self, journal: Journal, service: str, *, fresh: bool = False, fetches: bool = False) -> None:
         self._journal = journal
-        self._cards = cards
         self._service = service
         self._fresh = fresh
         self._fetches = fetches
@@ -41,8 +37,8 @@ class Recall:
 
         False, and nothing done, if the one it knows is being finished by `resume` in this very process: ask again.
         """
-        entry = self._journal.claim(self._stream, self._service, job.digest, fresh=self._fresh)
-        if entry is None and self._journal.is_being_resumed(self._stream, self._service, job.digest):
+        entry = self._journal.claim(self._stream, self._service, job.known_by, fresh=self._fresh)
+        if entry is None and self._journal.is_being_resumed(self._stream, self._service, job.known_by):
             return False
         if entry is None:
             entry = self._journal.plan(
@@ -65,10 +61,13 @@ class Recall:
         if entry is None:
             return None
         prompt = recorded_prompt(entry.prompt)
-        cost = self._cards.cost_usd(prompt, entry.model)
-        job = Job(prompt, index, entry.model, entry.digest, cost, now_utc, position=entry.position)
+        job = Job(prompt, index, entry.model, entry.digest, None, now_utc, position=entry.position)
         job.take_up(entry, self._journal)
         return job
+
+    def home_of(self, operation: str) -> Mapping[str, str | None] | None:
+        """Where the clip was made that is known as `operation`; None if the journal does not know it."""
+        return self._journal.place_of(self._service, operation)
 
     async def settle(self, job: Job) -> VideoClip | None:
         """The clip of `job` if nothing is left to do for it; else None, and `job.state` says what there is to do.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from aveo3 import catalog
 from aveo3.catalog import Catalog
@@ -134,6 +135,13 @@ class Settings(BaseSettings):
     mock_mode: bool = Field(default=False, description="use the built-in emulator: no key, no network, no cost")
     debug_mode: bool = Field(default=False, description="log more: every look that failed, every limit that is tried")
 
+    lanes: Path | None = Field(
+        default=None, description="TOML file of several places with a quota each, that share the prompts"
+    )
+    fallback: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="models, as in `a -> b`, that make a clip when every lane of its own model is closed; unset: none",
+    )
     project: str | None = Field(
         default=None,
         validation_alias=AliasChoices("VEO3_PROJECT", "GOOGLE_CLOUD_PROJECT"),
@@ -167,7 +175,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise UsageError(_explain(error, values)) from None
 
-    @field_validator("output_dir", "journal", "credentials_file", "catalog")
+    @field_validator("output_dir", "journal", "credentials_file", "catalog", "lanes")
     @classmethod
     def _home(cls, path: Path | str | None) -> Path | str | None:
         return path.expanduser() if isinstance(path, Path) else path  # no shell has read a .env
@@ -177,6 +185,11 @@ class Settings(BaseSettings):
     def _readable_catalog(cls, path: Path | None) -> Path | None:
         catalog.load(path)
         return path
+
+    @field_validator("fallback", mode="before")
+    @classmethod
+    def _chain(cls, chain: Any) -> Any:
+        return [name.strip() for name in re.split(r"->|,", chain) if name.strip()] if isinstance(chain, str) else chain
 
     @field_validator("storage_url", mode="before")
     @classmethod
@@ -274,6 +287,17 @@ class Settings(BaseSettings):
         }
 
 
+def read_key(variable: str) -> SecretStr | None:
+    """The API key in a variable of the environment, or of `.env`; None if there is none."""
+    value = os.environ.get(variable) or _env_file({}).get(variable.upper())
+    return SecretStr(value) if value else None
+
+
+def on_this_machine(url: str | None) -> bool:
+    """True if `url` is that of a server here: no proxies are asked for it, and it asks for no credentials."""
+    return urlsplit(url or "").hostname in ("127.0.0.1", "::1", "localhost")
+
+
 class Variable(NamedTuple):
     """One setting as people see it."""
 
@@ -290,7 +314,7 @@ def describe() -> Iterator[Variable]:
         yield Variable(
             name,
             " or ".join(_variables(name, field)),
-            "unset" if field.default is None else str(field.default).lower(),
+            "unset" if field.default in (None, ()) else str(field.default).lower(),
             f"{field.description}{f' ({allowed})' if allowed else ''}",
         )
 

@@ -118,9 +118,9 @@ def test_an_error_in_the_middle_of_a_claim_leaves_the_journal_usable(file: Path)
         journal.release(bad)
         journal._db.execute("UPDATE jobs SET prompt = '{' WHERE id = ?", (bad,))
         with pytest.raises(JournalError, match="cannot be read"):
-            journal.claim(journal.begin_stream(), "vertex", digest)
+            journal.claim(journal.begin_stream(), "vertex", (digest,))
         journal._db.execute("UPDATE jobs SET prompt = '{}' WHERE id = ?", (bad,))
-        found = journal.claim(journal.begin_stream(), "vertex", digest)
+        found = journal.claim(journal.begin_stream(), "vertex", (digest,))
         assert found is not None
         assert found.id == bad
 
@@ -253,7 +253,7 @@ def test_a_journal_that_could_not_be_opened_can_be_opened_when_that_is_mended(fi
     execute(file, "PRAGMA user_version = 99")
     with pytest.raises(JournalError):
         Journal(file)
-    execute(file, "PRAGMA user_version = 1")
+    execute(file, f"PRAGMA user_version = {len(MIGRATIONS)}")
     Journal(file).close()
 
 

@@ -192,8 +192,8 @@ def test_jobs_to_be_tried_again_go_before_fresh_ones() -> None:
         backend = ScriptedBackend([UNAVAILABLE], latency=1.0)
         async with client(backend, max_concurrency=1, retry_wait_base=4.0, poll_interval=1.5) as veo:
             await veo.generate_many([f"{n}" for n in range(10)])
-        # It is due after four seconds, when the fifth is the next in line already.
-        assert [text for _, text in backend.submits] == list("01234056789")
+        # It is due after four seconds, while the fifth is the next in line: the permit goes to who has waited longer.
+        assert [text for _, text in backend.submits] == list("01230456789")
 
     virtual(main)
 
@@ -416,7 +416,7 @@ def check_left(backend: ScriptedBackend, veo: VeoClient, submits_then: int, got:
     assert len(backend.submits) == submits_then, "sent after the run was left"
     assert max(backend.accepted.values(), default=1) == 1
     assert sum(gate.running for gate in stats.gates.values()) == 0
-    assert all(lane.gate._unanswered == 0 for lane in veo._lanes.values())
+    assert all(lane.gate._unanswered == 0 for lane in veo._open_lanes.values())
     assert veo._budget.reserved == pytest.approx(0.0)
     accepted = sum(backend.accepted.values())
     assert stats.clips[ClipStatus.SUCCEEDED] + len(stats.may_be_paid) == accepted

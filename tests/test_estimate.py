@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aveo3 import Settings, VideoPrompt
 from aveo3.estimate import estimate
+from aveo3.lanes import Lanes
+from aveo3.routing import Routes
+
+
+def routes(**settings: Any) -> Routes:
+    return Routes(Lanes(Settings(backend="vertex", **settings)))
+
 
 FAST = "veo-3.1-fast-generate-001"
 
@@ -25,13 +34,13 @@ def prompts(count: int, **fields: object) -> list[VideoPrompt]:
     ],
 )
 def test_the_slowest_rule_sets_the_time(limits: dict[str, float], seconds: float, bound_by: str) -> None:
-    [share] = estimate(prompts(12), Settings(**limits))
+    [share] = estimate(prompts(12), routes(**limits))
     assert (share.clips, share.cost_usd, share.bound_by) == (12, 38.4, bound_by)
     assert share.seconds == seconds
 
 
 def test_each_model_has_its_share_and_its_price() -> None:
-    shares = estimate(prompts(2) + prompts(3, model=FAST) + prompts(1, model="new-model"), Settings())
+    shares = estimate(prompts(2) + prompts(3, model=FAST) + prompts(1, model="new-model"), routes())
     assert [(s.model, s.clips, s.cost_usd) for s in shares] == [
         ("veo-3.1-generate-001", 2, 6.4),
         (FAST, 3, 2.4),
@@ -40,7 +49,7 @@ def test_each_model_has_its_share_and_its_price() -> None:
 
 
 def test_prompts_that_cannot_work_are_named_and_not_counted() -> None:
-    [share] = estimate(prompts(1) + prompts(1, duration_seconds=5), Settings())
+    [share] = estimate(prompts(1) + prompts(1, duration_seconds=5), routes())
     assert share.clips == 1
     assert share.problems == (
         "'prompt 0': duration_seconds=5 is not offered by veo-3.1-generate-001: choose 4 or 6 or 8",
@@ -48,4 +57,4 @@ def test_prompts_that_cannot_work_are_named_and_not_counted() -> None:
 
 
 def test_nothing_costs_nothing() -> None:
-    assert estimate([], Settings()) == []
+    assert estimate([], routes()) == []

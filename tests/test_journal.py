@@ -151,7 +151,7 @@ class Known:
 
     digest: str
     ordinal: int
-    events: list[tuple[State, dict[str, Any]]] = field(default_factory=lambda: [(State.PLANNED, {})])
+    events: list[tuple[State, dict[str, Any]]] = field(default_factory=lambda: [(State.PLANNED, {"model": "veo"})])
 
     @property
     def state(self) -> State:
@@ -263,8 +263,8 @@ class Lives(RuleBasedStateMachine):
             if known.digest == digest and known.ordinal > self.met.get(digest, 0) and job not in self.held
             if not (fresh and known.state in ENDED)
         ]
-        found = self.journal.claim(self.stream, "vertex", digest, fresh=fresh)
-        assert self.journal.claim(self.stream, "another service", digest) is None
+        found = self.journal.claim(self.stream, "vertex", (digest,), fresh=fresh)
+        assert self.journal.claim(self.stream, "another service", (digest,)) is None
         assert (found and found.id) == (min(free)[1] if free else None)
         if found is not None:
             self.hold(found)
@@ -384,7 +384,7 @@ def batch(journal: Journal, *digests: str, fresh: bool = False) -> list[int]:
     """The jobs of some prompts, as a run ties them; it is done with them at its end."""
     stream = journal.begin_stream()
     jobs = [
-        (journal.claim(stream, "vertex", digest, fresh=fresh) or plan(journal, stream=stream, digest=digest)).id
+        (journal.claim(stream, "vertex", (digest,), fresh=fresh) or plan(journal, stream=stream, digest=digest)).id
         for digest in digests
     ]
     for job in jobs:
@@ -426,19 +426,19 @@ def test_a_fresh_batch_passes_over_what_has_ended_and_over_nothing_that_is_under
 def test_two_batches_at_once_never_work_on_one_job(journal: Journal) -> None:
     [job] = batch(journal, "a1")
     first, second = journal.begin_stream(), journal.begin_stream()
-    claimed = journal.claim(first, "vertex", "a1")
+    claimed = journal.claim(first, "vertex", ("a1",))
     assert claimed is not None
     assert claimed.id == job
-    assert journal.claim(second, "vertex", "a1") is None
+    assert journal.claim(second, "vertex", ("a1",)) is None
     assert journal.take(second, job) is None
     journal.release(job)
     assert journal.take(second, job) == claimed
-    assert journal.claim(first, "vertex", "a1") is None
+    assert journal.claim(first, "vertex", ("a1",)) is None
 
 
 def test_what_an_emulator_made_is_never_handed_out_as_googles(journal: Journal) -> None:
     batch(journal, "a1")
-    assert journal.claim(journal.begin_stream(), "mock", "a1") is None
+    assert journal.claim(journal.begin_stream(), "mock", ("a1",)) is None
 
 
 def test_a_claim_that_could_not_be_written_leaves_the_job_for_the_next_batch(journal: Journal) -> None:
@@ -451,7 +451,7 @@ def test_a_claim_that_could_not_be_written_leaves_the_job_for_the_next_batch(jou
     disk = flaky(journal)
     disk.full = True
     with pytest.raises(JournalError, match=FULL):
-        journal.claim(journal.begin_stream(), "vertex", "a1")
+        journal.claim(journal.begin_stream(), "vertex", ("a1",))
     disk.full = False
     assert batch(journal, "a1") == [job]
 
@@ -578,7 +578,7 @@ def test_with_a_full_disk_the_journal_still_says_what_is_so(journal: Journal) ->
     assert states(journal) == [State.RUNNING, State.PLANNED, State.PLANNED]
     for known in (sent, planned, later):
         journal.release(known.id)
-        claimed = journal.claim(journal.begin_stream(), "vertex", known.digest)
+        claimed = journal.claim(journal.begin_stream(), "vertex", (known.digest,))
         assert claimed is not None
         assert claimed.id == known.id
     assert plan(journal, digest="c3").ordinal == 2

@@ -33,6 +33,7 @@ STATS = Stats(
     gates={"veo": GATE},
     clips={**dict.fromkeys(ClipStatus, 0), ClipStatus.SUCCEEDED: 6, ClipStatus.FILTERED: 1},
     cached=0,
+    substituted={},
     submitted=10,
     refusals=1,
     retries=2,

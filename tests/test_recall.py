@@ -90,7 +90,7 @@ async def test_the_same_prompts_again_are_handed_out_without_a_request() -> None
 async def test_cached_clips_cost_this_run_nothing_and_are_counted() -> None:
     await make(ScriptedBackend(ending=inline), "a")
     backend = ScriptedBackend(ending=inline)
-    async with client(backend, journal="auto", budget=3.2) as veo:
+    async with client(backend, journal="auto", budget=6.4) as veo:
         assert statuses(await veo.generate_many(["a", "b"])) == ["succeeded", "succeeded"]
         stats = veo.stats()
     assert (stats.cached, stats.clips[ClipStatus.SUCCEEDED], stats.cost_usd) == (1, 2, 3.2)
@@ -220,10 +220,10 @@ async def test_operations_left_running_are_polled_on_by_name() -> None:
 
 
 @in_virtual_time
-async def test_what_was_left_running_counts_against_slots_and_not_against_this_runs_budget() -> None:
+async def test_what_was_left_running_counts_against_slots_and_once_against_the_budget() -> None:
     backend = ScriptedBackend(latency=100.0, ending=inline)
     await leave_running(backend, "a", "b")
-    async with client(backend, journal="auto", budget=3.2, max_concurrency=2) as veo, veo.stream(["a", "b", "c"]) as s:
+    async with client(backend, journal="auto", budget=9.6, max_concurrency=2) as veo, veo.stream(["a", "b", "c"]) as s:
         await asyncio.sleep(1)
         assert veo.stats().gates["veo-3.1-generate-001"].running == 2
         found = {clip.prompt.text: clip.status.value async for clip in s}
@@ -718,7 +718,7 @@ async def test_a_clip_whose_file_came_back_is_a_clip_again() -> None:
     [clip] = await make(backend, "a")
     assert clip.path is not None
     shutil.move(clip.path, "away.mp4")
-    async with client(backend, journal="auto", budget=3.2) as veo:
+    async with client(backend, journal="auto", budget=6.4) as veo:
         lost, new = await veo.generate_many(["a", "b"])
         assert (lost.status, lost.error_kind, new.succeeded) == (ClipStatus.UNCERTAIN, "operation_gone", True)
         assert "made and paid" in (lost.error_message or "")

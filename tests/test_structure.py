@@ -15,7 +15,7 @@ import aveo3
 HOUSE = Path(aveo3.__path__[0])
 
 ROOMS = [
-    *("errors", "lifecycle", "models", "catalog", "settings"),
+    *("errors", "lifecycle", "models", "catalog", "settings", "lanes", "routing"),
     *("verdicts", "windows", "limits", "breaker", "polling", "bell", "budget", "bucket", "gate", "retry", "poller"),
     *(
         "backends.base",
@@ -32,8 +32,8 @@ ROOMS = [
         "entries",
         "journal",
     ),
-    *("job", "delivery", "engine", "backlog", "recall", "planning", "dispatch", "client"),
-    *("estimate", "sources", "manifest", "progress", "testing", "cli"),
+    *("job", "delivery", "engine", "backlog", "recall", "planning", "dispatch", "estimate", "client"),
+    *("sources", "manifest", "progress", "testing", "cli"),
 ]
 """Top to bottom: a room may import the rooms before it, and none after it."""
 

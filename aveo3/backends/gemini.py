@@ -25,6 +25,7 @@ from aveo3.backends import inline, omni, wire
 from aveo3.backends.base import Finished, Look, LookError, OperationGone, Refused, Running, Video
 from aveo3.backends.inline import Spill
 from aveo3.errors import FetchError, UsageError
+from aveo3.settings import on_this_machine
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def credentials(settings: Settings) -> str:
     """The key that pays. Raises `UsageError` if there is none."""
     if settings.api_key is not None:
         return settings.api_key.get_secret_value()
-    if wire.on_this_machine(settings.base_url):
+    if on_this_machine(settings.base_url):
         return "none"  # a mock server takes anybody
     raise UsageError(
         "The Gemini API needs a key: set GEMINI_API_KEY (from https://aistudio.google.com/apikey, of a project with "
@@ -227,7 +228,7 @@ def _client(settings: Settings) -> genai.Client:
             async_client_args={
                 "follow_redirects": False,  # httpx: 307 and 308 would send the paid body again
                 "allow_redirects": False,  # aiohttp, for the files: it would carry the key along
-                "trust_env": not wire.on_this_machine(settings.base_url),  # proxies are for what is far away
+                "trust_env": not on_this_machine(settings.base_url),  # proxies are for what is far away
                 "limits": _Limits(None, None, KEEP_ALIVE),
                 "event_hooks": {"request": [_before_request], "response": [_before_reading]},
             },

@@ -25,6 +25,7 @@ from aveo3.backends import wire
 from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Running, Video
 from aveo3.backends.inline import Spill, SpillingResponse
 from aveo3.errors import FetchError, UsageError
+from aveo3.settings import on_this_machine
 from aveo3.storage import Storage
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
@@ -74,7 +75,7 @@ class VertexBackend:
         who = await asyncio.to_thread(credentials, settings)
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
-            trust_env=not wire.on_this_machine(settings.base_url),  # proxies are for what is far away
+            trust_env=not on_this_machine(settings.base_url),  # proxies are for what is far away
             trace_configs=[_note_when_headers_leave()],
             response_class=SpillingResponse,
         )
@@ -229,7 +230,7 @@ def _storage(settings: Settings, login: Credentials | None, session: aiohttp.Cli
     """What reads buckets. Raises `UsageError` without the extra, or a login: an API key opens no bucket. Blocks."""
     try:
         if login is None:
-            login = _nobody() if wire.on_this_machine(settings.storage_url) else _load(settings)
+            login = _nobody() if on_this_machine(settings.storage_url) else _load(settings)
     except (DefaultCredentialsError, OSError) as error:
         raise UsageError(f"an API key opens no bucket, and there is no login: {error}") from error
     return Storage(login, session, settings.storage_url)
@@ -251,7 +252,7 @@ def credentials(settings: Settings) -> dict[str, Any]:
     except (DefaultCredentialsError, OSError) as error:
         if key is not None and settings.credentials_file is None:
             return {**place, "api_key": key}
-        if settings.credentials_file is None and wire.on_this_machine(settings.base_url):
+        if settings.credentials_file is None and on_this_machine(settings.base_url):
             return {**place, "credentials": _nobody()}
         raise UsageError(
             f"No usable credentials for project {settings.project!r} "

@@ -11,11 +11,6 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 
-def on_this_machine(url: str | None) -> bool:
-    """True if `url` is that of a server here, for which there are no proxies and which asks for no credentials."""
-    return urlsplit(url or "").hostname in ("127.0.0.1", "::1", "localhost")
-
-
 def key_for(uri: str, key: SecretStr | None, base_url: str | None) -> dict[str, str]:
     """The header that fetches `uri`: the key goes to Google and to the configured address, nowhere else."""
     to = urlsplit(uri)

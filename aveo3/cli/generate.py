@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aveo3.cli.known import Known
     from aveo3.estimate import Estimate
     from aveo3.models import VideoPrompt
+    from aveo3.routing import Routes
     from aveo3.settings import Settings
 
 
@@ -34,7 +35,16 @@ def generate(
     resolution: Annotated[str | None, typer.Option(help="720p, 1080p or 4k, for prompts that name none.")] = None,
     rate: Annotated[str | None, typer.Option(help="Your quota: requests per time, as in 10/60s or 50/min.")] = None,
     max_concurrency: Annotated[int | None, typer.Option(help="Operations running at once.")] = None,
-    budget: Annotated[float | None, typer.Option(help="US$ this run may cost at most.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="US$ that the clips in the output directory may cost at most, in all.")
+    ] = None,
+    lanes: Annotated[Path | None, typer.Option(help="TOML file of several places with a quota each.")] = None,
+    fallback: Annotated[
+        str | None, typer.Option(help="Models that stand in where all else is closed, as in 'a -> b'.")
+    ] = None,
+    keep_remote: Annotated[
+        bool | None, typer.Option("--keep-remote/--fetch", help="Leave videos that are in a gs:// bucket there.")
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Make new clips even of prompts that have theirs, and pay for them.")
     ] = False,
@@ -70,6 +80,9 @@ def generate(
             "model": model,
             "max_concurrency": max_concurrency,
             "budget": budget,
+            "lanes": lanes,
+            "fallback": fallback,
+            "keep_remote": keep_remote,
             "mock_mode": mock or None,
             **_rate(rate),
         }
@@ -81,22 +94,24 @@ def generate(
         from aveo3.cli.known import Known, check_remembered, know
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
+        from aveo3.estimate import estimate
+        from aveo3.lanes import Lanes
+        from aveo3.routing import Routes
 
         client = VeoClient(settings)
         try:
-            service = client.service
+            service, routes = client.service, client.routes
         except UsageError:  # no credentials, which a dry run does without: there it is a batch like the first
-            if not dry_run:
+            if not dry_run or settings.lanes is not None:
                 raise
-            known = Known(prompts)
+            known, routes = Known(prompts), Routes(Lanes(settings, custom=True))
         else:
-            known = know(prompts, settings, service=service, fresh=fresh)
+            known = know(prompts, settings, routes, service=service, fresh=fresh)
             if not fresh:
                 check_remembered(settings, service=service)
         if dry_run:
-            raise typer.Exit(_print_estimate(known, settings))
+            raise typer.Exit(_print_estimate(known, settings, routes))
         from aveo3.cli import running
-        from aveo3.estimate import estimate
 
         work = running.run(
             client,
@@ -104,7 +119,7 @@ def generate(
             total=len(prompts),
             to_send=len(known.to_send),
             at_hand=known.at_hand,
-            notes=[*known.notes(), *(_what_it_takes(share, settings) for share in estimate(known.to_send, settings))],
+            notes=[*known.notes(), *map(_what_it_takes, estimate(known.to_send, routes))],
             as_json=as_json,
             quiet=quiet,
         )
@@ -160,35 +175,49 @@ def _rate(text: str | None) -> dict[str, Any]:
     return {"rate_limit": int(match[1]), "rate_period": float(match[2] or 1) * unit}
 
 
-def _print_estimate(known: Known, settings: Settings) -> Exit:
+def _print_estimate(known: Known, settings: Settings, routes: Routes) -> Exit:
     from rich.console import Console
 
     from aveo3.client import check_alive
     from aveo3.estimate import estimate
 
-    check_alive(settings)
-    shares = estimate(known.to_send, settings)
+    if not routes.lanes.listed:
+        check_alive(settings)
+    shares = estimate(known.to_send, routes)
     console = Console()
     for note in known.notes():
         console.print(note, highlight=False)
-    total = sum(share.cost_usd or 0.0 for share in shares)
+    total = known.spent_usd + sum(share.cost_usd or 0.0 for share in shares)
     for share in shares:
-        console.print(_what_it_takes(share, settings), highlight=False)
+        if share.clips or not share.problems:
+            console.print(_what_it_takes(share), highlight=False)
         for problem in share.problems:
             console.print(f"  would be rejected: {problem}", style="yellow", highlight=False, markup=False)
+    if len([share for share in shares if share.clips]) > 1:
+        console.print(_all_together(shares), highlight=False)
     if settings.budget is not None and total > settings.budget:
-        console.print(f"the budget of US$ {settings.budget:g} ends it early: the rest is deferred", style="yellow")
+        earlier = f", of which US$ {known.spent_usd:.2f} are spent," if known.spent_usd else ""
+        said = f"the budget of US$ {settings.budget:g}{earlier} ends it early: the rest is deferred"
+        console.print(said, style="yellow", highlight=False)
     console.print("nothing was sent")
     return Exit.SOME_NOT if any(share.problems for share in shares) else Exit.ALL_MADE
 
 
-def _what_it_takes(share: Estimate, settings: Settings) -> str:
-    """One model's share of the batch in a line: clips, money, time, and what sets the time."""
+def _all_together(shares: list[Estimate]) -> str:
     from aveo3.progress import duration
 
-    rate = settings.rate(share.model)
+    clips, cost = sum(share.clips for share in shares), sum(share.cost_usd or 0.0 for share in shares)
+    slowest = max(share.seconds for share in shares)
+    return f"together: {clips} clips, US$ {cost:.2f} at list price, about {duration(slowest)}"
+
+
+def _what_it_takes(share: Estimate) -> str:
+    """One lane's share of the batch in a line: clips, money, time, and what sets the time."""
+    from aveo3.progress import duration
+
+    rate = share.rate
     cost = "at an unknown price" if share.cost_usd is None else f"US$ {share.cost_usd:.2f} at list price"
     return (
-        f"{share.model}: {share.clips} clip{'s' * (share.clips != 1)}, {cost}, about {duration(share.seconds)} at "
+        f"{share.lane}: {share.clips} clip{'s' * (share.clips != 1)}, {cost}, about {duration(share.seconds)} at "
         f"{rate.limit} requests in {duration(rate.period)} (bound by {share.bound_by})"
     )

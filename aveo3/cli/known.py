@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from aveo3.lifecycle import State
 if TYPE_CHECKING:
     from aveo3.entries import Entry
     from aveo3.models import VideoPrompt
+    from aveo3.routing import Routes
     from aveo3.settings import Settings
 
 
@@ -27,6 +29,8 @@ class Known:
     to_send: list[VideoPrompt] = field(default_factory=list)
     made: int = 0
     under_way: int = 0
+    spent_usd: float = 0.0
+    """What earlier runs have spent of the directory's budget."""
     settled: Counter[State] = field(default_factory=Counter)
     """Those that came to an end without a clip, and are not sent again unless a person says so."""
 
@@ -46,31 +50,39 @@ class Known:
             yield f"{which} in an earlier run: nothing is sent for them again unless you say so (aveo3 retry)"
 
 
-def know(prompts: list[VideoPrompt], settings: Settings, *, service: str, fresh: bool = False) -> Known:
+def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, service: str, fresh: bool = False) -> Known:
     """What the journal that `settings` name knows of `prompts`; it sorts them as a run with it would.
 
     Reads their local media if there is anything to compare them with. Raises `JournalError` if it cannot be read.
     """
     path = settings.journal_path
-    left = _left(path, service, fresh=fresh) if path is not None else {}
-    known = Known()
+    entries = list(_entries(path, service)) if path is not None else []
+    known = Known(spent_usd=sum(_owed(entry) for entry in entries) if service != EMULATED else 0.0)
+    left: defaultdict[str, deque[Entry]] = defaultdict(deque)
+    for job in entries:
+        if not (fresh and job.state in _ENDED):
+            for digest in filter(None, (job.digest, job.sent_as)):
+                left[digest].append(job)
     if not left:
         known.to_send = list(prompts)
         return known
+    met: set[int] = set()
     for prompt in prompts:
-        try:
-            jobs = left.get(prompt.digest(prompt.model or settings.model))
-        except (OSError, ValueError):  # its medium cannot be read: the run will say so
-            jobs = None
-        entry = next(jobs, None) if jobs is not None else None
-        if entry is None or _is_sent(entry):
+        route, _ = routes.of(prompt)
+        models = (route.models if route is not None else []) or [routes.model_of(prompt)]
+        found: Entry | None = None
+        with suppress(OSError, ValueError):  # its medium cannot be read: the run will say so
+            hashes = prompt.media_hashes()
+            digests = (prompt.digest(model, hashes) for model in models)
+            found = next((hit for digest in digests if (hit := _next(left.get(digest), met))), None)
+        if found is None or _is_sent(found):
             known.to_send.append(prompt)
-        elif entry.state is State.SUCCEEDED:
+        elif found.state is State.SUCCEEDED:
             known.made += 1
-        elif entry.state in (State.RUNNING, State.FETCHING) or (entry.state in _LOST and entry.output_uri):
+        elif found.state in (State.RUNNING, State.FETCHING) or (found.state in _LOST and found.output_uri):
             known.under_way += 1
         else:
-            known.settled[State.UNCERTAIN if entry.state is State.SUBMITTING else entry.state] += 1
+            known.settled[State.UNCERTAIN if found.state is State.SUBMITTING else found.state] += 1
     return known
 
 
@@ -99,13 +111,18 @@ def resumable(settings: Settings, *, service: str) -> int:
     return sum(entry.state in (State.RUNNING, State.FETCHING) or entry.output_uri is not None for entry in found)
 
 
-def _left(path: Path, service: str, *, fresh: bool) -> dict[str, Iterator[Entry]]:
-    """The jobs of each digest that a run would take up, in the order in which it would."""
-    by_digest: defaultdict[str, list[Entry]] = defaultdict(list)
-    for entry in _entries(path, service):
-        if not (fresh and entry.state in _ENDED):
-            by_digest[entry.digest].append(entry)
-    return {digest: iter(entries) for digest, entries in by_digest.items()}
+def _next(jobs: deque[Entry] | None, met: set[int]) -> Entry | None:
+    """The first of `jobs` that none of the prompts before has met."""
+    while jobs:
+        if (job := jobs.popleft()).id not in met:
+            met.add(job.id)
+            return job
+    return None
+
+
+def _owed(entry: Entry) -> float:
+    owed = entry.state in (State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN)
+    return entry.sunk_usd + (entry.cost_usd or 0.0) * owed
 
 
 def _entries(path: Path, service: str, *states: State) -> Iterable[Entry]:

@@ -1,0 +1,356 @@
+"""Several lanes share a batch: each clip goes where it can go soonest, closed lanes leave theirs to the others, and
+nothing is made twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aveo3 import ClipStatus, VeoClient, VideoPrompt, verdicts
+from aveo3.backends.base import Failure, Finished, Look, Video
+from aveo3.mock import rules
+from aveo3.settings import Settings
+from aveo3.testing import ScriptedBackend
+from aveo3.testing.scripted import FILM
+from aveo3.verdicts import Refusal, Verdict, VerdictKind
+from tests.conftest import settings
+from tests.virtual import NoJitter, now, now_utc, statuses, virtual
+
+BEST, FAST, OMNI = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "gemini-omni-1.1-flash"
+CLOSED = Verdict(VerdictKind.REFUSED, "billing is off", refusal=Refusal.BILLING)
+NO_DAY = Verdict(VerdictKind.REFUSED, "the day is used up", refusal=Refusal.DAY)
+BUSY = Verdict(VerdictKind.REFUSED, "wait", refusal=Refusal.MINUTE, retry_after=1800.0, limit=50)
+LATENCY = 70.0
+
+
+def lane(name: str, rate_limit: int = 10, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "project": name, "model": BEST, "rate_limit": rate_limit, "rate_period": 60, **fields}
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> dict[str, ScriptedBackend]:
+    """The service behind each project, and behind the key that is called KEY."""
+    found: dict[str, ScriptedBackend] = {}
+
+    async def there(_: VeoClient, kind: str, settings: Settings) -> ScriptedBackend:
+        return found.setdefault(settings.project or kind, made())
+
+    monkeypatch.setattr(VeoClient, "_open", there)
+    monkeypatch.setenv("KEY", "k")
+    return found
+
+
+def made(*answers: Verdict, **script: Any) -> ScriptedBackend:
+    """A service that makes a film each time, after its `answers`."""
+    return ScriptedBackend(answers, **{"latency": LATENCY, "ending": lambda _: Finished((Video(data=FILM),)), **script})
+
+
+def client(*lanes: dict[str, Any], **values: object) -> VeoClient:
+    common = settings(**{"poll_interval": 1.0, **values})
+    return VeoClient(common, lanes=lanes or None, rng=NoJitter(), now_utc=now_utc)
+
+
+def counting(name: str, limit: int, dies_at: float) -> Callable[[VideoPrompt], Verdict]:
+    """A project that lets through `limit` in any minute as the emulator's rules count, until its billing is off."""
+    quotas = rules.Quotas([rules.QuotaRule(kind="minute", limit=limit)])
+
+    def answer(_: VideoPrompt) -> Verdict:
+        if now() >= dies_at:
+            return CLOSED
+        moment = rules.Moment(now(), now_utc())
+        if quotas.judge(rules.Lane(name, "us-central1", BEST), moment, usd=3.2, running=0):
+            return Verdict(VerdictKind.REFUSED, "too many", refusal=Refusal.MINUTE)
+        operations[0] += 1
+        return verdicts.accepted(f"operations/{operations[0]}")
+
+    operations = [0]
+    return answer
+
+
+def optimum(clips: int, dies_at: float) -> float:
+    """The best that could be done with 2, 5 and 10 a minute, the 5 until `dies_at`: whole minutes, then the latency."""
+    sent, at = 0, 0.0
+    while True:
+        sent += 12 + (5 if at < dies_at else 0)
+        if sent >= clips:
+            return at + LATENCY
+        at += 60.0
+
+
+@pytest.mark.parametrize(("clips", "dies_at"), [(200, 330.0), (200, float("inf")), (60, 90.0)])
+def test_three_lanes_together_are_as_fast_as_the_sum_of_their_quotas(
+    clips: int, dies_at: float, places: dict[str, ScriptedBackend]
+) -> None:
+    async def main() -> None:
+        limits = {"two": 2, "five": 5, "ten": 10}
+        for name, limit in limits.items():
+            dies = dies_at if name == "five" else float("inf")
+            places[name] = made(answer=counting(name, limit, dies), round_trip=0.1)
+        async with client(*(lane(name, limit) for name, limit in limits.items())) as veo:
+            begun = now()
+            found = await veo.generate_many([f"{n}" for n in range(clips)])
+            took = now() - begun
+            stats = veo.stats()
+        assert {clip.status for clip in found} == {ClipStatus.SUCCEEDED}
+        assert sum((place.accepted for place in places.values()), Counter()) == Counter(
+            {f"{n}": 1 for n in range(clips)}
+        )
+        assert took <= 1.10 * optimum(clips, dies_at)
+        assert stats.refusals <= (5 if dies_at < took else 0), "those that were out when it died, and no storm"
+        assert Counter(clip.lane for clip in found) == Counter(
+            {name: sum(place.accepted.values()) for name, place in places.items()}
+        )
+
+    virtual(main)
+
+
+def test_clips_that_several_lanes_could_take_are_shared_by_weight(places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        async with client(lane("a", 100, weight=3), lane("b", 100)) as veo:
+            many = await veo.generate_many([f"{n}" for n in range(8)])
+            single = [await veo.generate(f"one by one {n}") for n in range(8)]
+        assert Counter(clip.lane for clip in many) == {"a": 6, "b": 2}
+        assert Counter(clip.lane for clip in single) == {"a": 6, "b": 2}
+
+    virtual(main)
+
+
+@pytest.mark.parametrize("why", [CLOSED, NO_DAY], ids=["for good", "for the day"])
+def test_a_closed_lane_leaves_its_clips_to_the_others(why: Verdict, places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        places["a"] = made(*[verdicts.accepted(f"operations/{n}") for n in (1, 2)], answer=lambda _: why)
+        async with client(lane("a"), lane("b", 2)) as veo:
+            found = await veo.generate_many([f"{n}" for n in range(9)])
+            assert veo.stats().gates["a"].refused <= 8  # all that were out at once
+        assert Counter(clip.lane for clip in found) == {"a": 2, "b": 7}
+
+    virtual(main)
+
+
+def test_a_reserve_gets_nothing_until_every_lane_before_it_is_closed(places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        places["a"] = made(*[verdicts.accepted(f"operations/{n}") for n in range(1, 5)], answer=lambda _: CLOSED)
+        async with client(lane("a", 2), lane("b", order=2)) as veo:
+            found = await veo.generate_many([f"{n}" for n in range(8)])
+        assert [clip.lane for clip in found] == ["a"] * 4 + ["b"] * 4
+        assert min(at for at, _ in places["b"].submits) > 60, "a was at its pace, not closed"
+
+    virtual(main)
+
+
+def test_a_lane_that_has_closed_for_a_while_is_asked_again_when_it_opens(places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        places["a"] = made(BUSY)
+        async with client(lane("a", 50), lane("b", 1), quota_patience=60) as veo:
+            found = await veo.generate_many([f"{n}" for n in range(80)])
+        by_lane = Counter(clip.lane for clip in found)
+        assert statuses(found) == ["succeeded"] * 80
+        assert 28 <= by_lane["b"] <= 34, "half an hour alone, at one a minute"
+
+    virtual(main)
+
+
+def test_where_all_lanes_are_closed_a_clip_is_deferred_and_says_why(places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        places["a"], places["b"] = made(answer=lambda _: CLOSED), made(answer=lambda _: NO_DAY)
+        async with client(lane("a"), lane("b")) as veo:
+            found = await veo.generate_many(["x", "y", "z"])
+        assert statuses(found) == ["deferred"] * 3
+        told = found[2].error_message or ""
+        assert "every lane is closed: a: billing is off" in told
+        assert "b: no submit is possible before 2026-11-24 08:01:00 UTC" in told
+        assert found[2].error_kind == "daily_quota", "the one that opens first"
+
+    virtual(main)
+
+
+def test_a_batch_ends_though_a_lane_that_nobody_needs_any_more_stands_still(places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        places["a"] = made(BUSY)
+        async with client(lane("a"), lane("b")) as veo:
+            found = await veo.generate_many([f"{n}" for n in range(5)])
+            assert now() < 100
+            assert veo.stats().gates["a"].running == 0
+            again = await veo.generate_many([f"again {n}" for n in range(5)])
+        assert {clip.lane for clip in (*found, *again)} == {"b"}
+
+    virtual(main)
+
+
+def test_a_stop_leaves_every_prompt_with_a_clip_and_sends_nothing_more(places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        async with client(lane("a", 3), lane("b", 2)) as veo:
+            async with veo.stream([f"{n}" for n in range(50)]) as clips:
+                await asyncio.sleep(61)
+                sent = sum(len(place.submits) for place in places.values())
+                clips.stop()
+                found = [clip async for clip in clips]
+            assert sum(len(place.submits) for place in places.values()) == sent == 10
+        assert Counter(statuses(found)) == {"succeeded": 10, "cancelled": 40}
+
+    virtual(main)
+
+
+def test_a_clip_that_failed_on_one_lane_may_be_made_by_another(places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        places["a"] = made(ending=lambda _: Failure(13, "internal"))
+        async with client(lane("a", 1), lane("b", 1), max_retries=1) as veo:
+            found = await veo.generate_many(["x", "y"])
+        assert {clip.lane for clip in found if clip.succeeded} == {"b"}
+        assert any(clip.retry_count for clip in found)
+
+    virtual(main)
+
+
+# ---- fallbacks -------------------------------------------------------------------------------------------------------
+
+KEY = {"name": "key", "api_key_env": "KEY", "rate_limit": 10}
+
+
+def test_a_fallback_makes_what_all_else_is_closed_for_and_it_is_told(places: dict[str, ScriptedBackend]) -> None:
+    seen: list[VideoPrompt] = []
+
+    def look(prompt: VideoPrompt) -> Look:
+        seen.append(prompt)
+        return Finished((Video(data=FILM),))
+
+    async def main() -> None:
+        places["a"], places["gemini"] = made(answer=lambda _: CLOSED), made(ending=look)
+        async with client(lane("a"), KEY, fallback=f"{BEST} -> {OMNI}", journal="auto") as veo:
+            prompts: list[Any] = [
+                {"text": "x", "model": BEST, "negative_prompt": "rain"},
+                {"text": "y", "model": BEST, "seed": 1},
+            ]
+            made_, not_ = await veo.generate_many(prompts)
+            assert veo.stats().substituted == {(BEST, OMNI): 1}
+        assert (made_.status, made_.model, made_.instead_of, made_.lane) == ("succeeded", OMNI, BEST, "key")
+        assert made_.translated == ("duration_seconds=8", "negative_prompt is in the text")
+        assert made_.prompt.negative_prompt == "rain", "as it was given"
+        assert [(p.text, p.duration_seconds, p.negative_prompt) for p in seen] == [("x\nAvoid: rain", 8, None)]
+        assert (not_.status, not_.instead_of) == ("deferred", None), "a seed is nothing that Omni takes"
+
+    virtual(main)
+
+
+def test_without_a_fallback_another_model_makes_nothing(places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        places["a"] = made(answer=lambda _: CLOSED)
+        async with client(lane("a"), KEY) as veo:
+            [clip] = await veo.generate_many([VideoPrompt(text="x", model=BEST)])
+        assert clip.status is ClipStatus.DEFERRED
+        assert places["gemini"].submits == []
+
+    virtual(main)
+
+
+# ---- later runs ------------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_is_known_again_by_whatever_model_has_made_it(places: dict[str, ScriptedBackend]) -> None:
+    """Lanes come, go and change places; what they have made was paid for."""
+
+    async def run(*lanes: dict[str, Any], **values: object) -> list[tuple[str, bool]]:
+        async with client(*lanes, journal="auto", **values) as veo:
+            found = await veo.generate_many(["x", "y"])
+        return [(clip.model, clip.cached) for clip in found]
+
+    async def main() -> None:
+        fast = lane("f", 1, model=FAST)
+        first = await run(lane("a", 1), fast)
+        assert sorted(first) == [(FAST, False), (BEST, False)]
+        assert await run(fast, lane("a", 1)) == [(model, True) for model, _ in first]
+        assert await run(lane("other", 9), {**fast, "name": "called_otherwise"}) == [(m, True) for m, _ in first]
+        # Only the one model is asked for now: the clip of the other is not one of it.
+        assert Counter(await run(fast)) == {(FAST, True): 1, (FAST, False): 1}
+
+    virtual(main)
+
+
+def test_what_a_fallback_made_is_there_for_who_asks_for_either_model(places: dict[str, ScriptedBackend]) -> None:
+    async def run(*lanes: dict[str, Any], **values: object) -> tuple[str, bool, str | None]:
+        async with client(*lanes, journal="auto", **values) as veo:
+            clip = await veo.generate("x")
+        return clip.model, clip.cached, clip.instead_of
+
+    async def main() -> None:
+        places["a"] = made(CLOSED)
+        fast = lane("f", model=FAST)
+        assert await run(lane("a"), fast, model=BEST, fallback=FAST) == (FAST, False, BEST)
+        assert await run(lane("a"), fast, model=BEST) == (FAST, True, BEST)
+        assert await run(lane("a"), fast, model=FAST) == (FAST, True, BEST)
+        assert await run(lane("a"), model=BEST, fallback=()) == (FAST, True, BEST)
+        assert sum(len(place.submits) for place in places.values()) == 2  # the refused one, and the clip
+
+    virtual(main)
+
+
+def test_equal_prompts_of_one_batch_are_as_many_clips_on_whatever_lanes(places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        lanes = lane("a", 2), lane("f", 2, model=FAST)
+        prompts: list[Any] = ["x", "x", {"text": "x", "model": FAST}, "x", {"text": "x", "model": BEST}]
+        for cached in (False, True, True):
+            async with client(*lanes, journal="auto") as veo:
+                found = await veo.generate_many(prompts)
+            assert [clip.cached for clip in found] == [cached] * 5
+            assert len({clip.path for clip in found}) == 5
+            assert (found[2].model, found[4].model) == (FAST, BEST)
+        assert sum(len(place.submits) for place in places.values()) == 5
+
+    virtual(main)
+
+
+def test_what_runs_is_looked_at_where_it_was_sent_whatever_the_lanes_are_now(
+    places: dict[str, ScriptedBackend],
+) -> None:
+    async def main() -> None:
+        a, b = lane("a", 1), lane("b", 1)
+        async with client(a, b, journal="auto") as veo, veo.stream(["x", "y"]) as clips:
+            await asyncio.sleep(5)
+            await clips.leave()
+        looks = {name: place.looks for name, place in places.items()}
+        async with client({**b, "name": "bee"}, journal="auto") as veo:
+            found = await veo.generate_many(["x", "y"])
+        assert statuses(found) == ["succeeded"] * 2
+        assert all(place.looks > looks[name] for name, place in places.items())
+        assert sum(len(place.submits) for place in places.values()) == 2
+
+    virtual(main)
+
+
+# ---- money -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_that_is_too_dear_for_one_lane_goes_to_a_cheaper_one(places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        async with client(lane("a"), lane("f", 1, model=FAST), budget=4.9) as veo:
+            found = await veo.generate_many(["x", "y", "z", "w"])
+            assert veo.stats().cost_usd == pytest.approx(4.8)
+        assert Counter((clip.lane, clip.status.value) for clip in found) == {
+            ("a", "succeeded"): 1,
+            ("f", "succeeded"): 2,
+            (None, "deferred"): 1,
+        }
+
+    virtual(main)
+
+
+def test_a_budget_is_that_of_a_directory_for_all_its_runs(places: dict[str, ScriptedBackend]) -> None:
+    async def run(*prompts: str, **values: object) -> list[str]:
+        async with client(lane("a"), journal="auto", budget=7.0, **values) as veo:
+            return statuses(await veo.generate_many(prompts))
+
+    async def main() -> None:
+        assert await run("x") == ["succeeded"]
+        assert await run("x", "y", "z") == ["succeeded", "succeeded", "deferred"]
+        async with client(lane("a"), journal="auto", budget=7.0) as veo:
+            [clip] = await veo.generate_many(["z"])
+            assert veo.stats().cost_usd == 0
+        assert clip.error_message == (
+            "US$ 3.20 would go beyond the budget of US$ 7 (US$ 6.40 spent, US$ 6.40 of it by earlier runs)"
+        )
+
+    virtual(main)
