@@ -42,6 +42,8 @@ def said(error: pytest.ExceptionInfo[Refused]) -> str:
         ("vertex", {}, {"generateAudio": False, "fps": 24, "compressionQuality": "OPTIMIZED", "resizeMode": "PAD"}),
         ("vertex", {"image": {"gcsUri": "gs://b/in.png", "mimeType": "image/png"}}, {"personGeneration": "dont_allow"}),
         ("vertex", {"video": {"gcsUri": "gs://b/in.mp4", "mimeType": "video/mp4"}}, {"seed": 2**32 - 1}),
+        ("vertex", {"video": {"gcsUri": "gs://b/in.mp4"}}, {"durationSeconds": 7, "resolution": "1080p"}),
+        ("vertex", {"referenceImages": [REFERENCE]}, {"durationSeconds": 8, "resolution": "1080p"}),
     ],
 )
 def test_what_google_takes(surface: Surface, instance: dict[str, Any], parameters: dict[str, Any]) -> None:
@@ -63,6 +65,25 @@ UNSUPPORTED = "isn't supported by this model. Please remove it or refer to the G
             "`durationSeconds` is out of bound. Please provide a value between 4",
         ),
         ("vertex", {}, {"durationSeconds": 5}, "Unsupported output video duration 5 seconds, supported durations are"),
+        ("vertex", {"image": PNG}, {"durationSeconds": 5}, "durations are [4,6,8] for feature image_to_video."),
+        (
+            "vertex",
+            {"referenceImages": [REFERENCE]},
+            {"durationSeconds": 4},
+            "durations are [8] for feature reference_to_video.",
+        ),
+        (
+            "vertex",
+            {"video": {"gcsUri": "gs://b/in.mp4"}},
+            {"durationSeconds": 8},
+            "durations are [7] for feature video_extension.",
+        ),
+        (
+            "vertex",
+            {"video": {"gcsUri": "gs://b/in.mp4"}},
+            {"resolution": "4k"},
+            "4k is not supported for video extension.",
+        ),
         ("developer", {}, {"durationSeconds": 6, "resolution": "1080p"}, "1080p is not supported for a duration of 6"),
         (
             "developer",

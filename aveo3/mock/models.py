@@ -33,7 +33,6 @@ class Model:
     seconds: tuple[int, ...] = (4, 6, 8)
     aspects: tuple[str, ...] = ("16:9", "9:16")
     references: int = 3
-    last_frame: bool = True
     extension: bool = True
     negative_prompt: bool = True
 

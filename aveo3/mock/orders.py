@@ -38,6 +38,9 @@ _PEOPLE = {"developer": ("allow_all", "allow_adult"), "vertex": ("allow_adult", 
 _BUCKET = re.compile("gs://[a-z0-9][a-z0-9._-]*(/|$)")
 _IMAGE_LIMIT = 20 * 2**20 * 4 // 3  # 20 MB, as base64
 _EXTENSION = 7  # seconds an extension adds
+_FEATURES = {"video": ("video_extension", (_EXTENSION,)), "referenceImages": ("reference_to_video", (8,))}
+"""What Vertex AI calls the work that takes lengths of its own, by what asks for it, and those lengths in seconds."""
+_EXTENDED = {"developer": ("720p",), "vertex": ("720p", "1080p")}
 _LONGEST = 148  # seconds
 
 Extend = Callable[[str], float | None]
@@ -84,7 +87,7 @@ def read_order(body: Any, model: Model, extend: Extend) -> Order:
         raise Refused(_unsupported("negativePrompt"))
 
     samples = _whole(parameters, "sampleCount", 1, 1, 1 if surface == "developer" else 4)
-    seconds = _seconds(parameters, model)
+    seconds = _seconds(parameters, model, instance)
     resolution = _one_of(parameters, "resolution", "720p", tuple(model.usd))
     aspect = _one_of(parameters, "aspectRatio", "16:9", model.aspects)
     _whole(parameters, "seed", 0, 0, 2**32 - 1)
@@ -169,27 +172,30 @@ def _check_media(media: Any, name: str, surface: Surface) -> None:
         raise Refused(invalid(f"`mimeType` of `{name}` needs to be image/png or image/jpeg."))
 
 
-def _seconds(parameters: Mapping[str, Any], model: Model) -> int:
-    seconds = parameters.get("durationSeconds", 8)
+def _seconds(parameters: Mapping[str, Any], model: Model, instance: Mapping[str, Any]) -> int:
+    feature, allowed = "image_to_video" if "image" in instance else "text_to_video", model.seconds
+    if model.surface == "vertex":
+        feature, allowed = next((_FEATURES[name] for name in _FEATURES if name in instance), (feature, allowed))
+    seconds = parameters.get("durationSeconds", allowed[-1])
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise Refused(invalid("The value type for `durationSeconds` needs to be a number."))  # live
-    if seconds in model.seconds:
+    if seconds in allowed:
         return int(seconds)
     if model.surface == "developer":  # live, for 5 seconds too
         message = (
             "The number value for `durationSeconds` is out of bound. Please provide a value between "
-            f"{model.seconds[0]} and {model.seconds[-1]}, inclusive."
+            f"{allowed[0]} and {allowed[-1]}, inclusive."
         )
     else:
-        message = (
+        message = (  # live
             f"Unsupported output video duration {seconds:g} seconds, supported durations are "
-            f"[{','.join(map(str, model.seconds))}] for feature text_to_video."
+            f"[{','.join(map(str, allowed))}] for feature {feature}."
         )
     raise Refused(invalid(message))
 
 
 def _extended(video: Mapping[str, Any], resolution: str, surface: Surface, extend: Extend) -> float:
-    if resolution != "720p":
+    if resolution not in _EXTENDED[surface]:
         raise Refused(invalid(f"{resolution} is not supported for video extension."))
     uri = str(video.get("uri", ""))
     # A film in someone's bucket cannot be looked up: it is taken for one of eight seconds.
