@@ -276,96 +276,7 @@ async def test_a_503_that_says_unavailable_is_believed_only_if_the_settings_do(
     assert (verdict.kind, verdict.message) == (kind, "overloaded")
 
 
-# ---- the prompt on the wire ------------------------------------------------------------------------------------------
-
-TEXT = {"type": "text", "text": "a boat"}
-INLINE_PNG = {"type": "image", "mime_type": "image/png", "data": b64(PNG)}
-INLINE_MP4 = {"type": "video", "mime_type": "video/mp4", "data": b64(MP4)}
-FILE_PNG = {"type": "image", "mime_type": "image/png", "uri": "https://generativelanguage.googleapis.com/files/a"}
-
-PROMPTS: dict[str, tuple[dict[str, Any], dict[str, Any], str | None, Any]] = {
-    # name: fields of the prompt, more of the response format, the task, and the input: content, or the text itself
-    "text only": ({}, {}, "text_to_video", "a boat"),
-    "not ASCII": ({"text": 'Löwenzahn 🌼 \u2028 "q"'}, {}, "text_to_video", 'Löwenzahn 🌼 \u2028 "q"'),
-    "duration": ({"duration_seconds": 6}, {"duration": "6s"}, "text_to_video", "a boat"),
-    "aspect": ({"aspect_ratio": "9:16"}, {"aspect_ratio": "9:16"}, "text_to_video", "a boat"),
-    "resolution": ({"resolution": "4K"}, {"resolution": "4k"}, "text_to_video", "a boat"),
-    "audio": ({"generate_audio": True}, {}, "text_to_video", "a boat"),
-    "one video": ({"number_of_videos": 1}, {}, "text_to_video", "a boat"),
-    "image by path": ({"image": "first.png"}, {}, "image_to_video", [INLINE_PNG, TEXT]),
-    "image by bytes": ({"image": PNG}, {}, "image_to_video", [INLINE_PNG, TEXT]),
-    "image of the Files API": (
-        {"image": Media(uri=FILE_PNG["uri"], mime_type="image/png")},
-        {},
-        "image_to_video",
-        [FILE_PNG, TEXT],
-    ),
-    "image alone": ({"text": "", "image": PNG}, {}, "image_to_video", [INLINE_PNG]),
-    "last frame": (
-        {"image": PNG, "last_frame": b"\xff\xd8\xff\xe0"},
-        {},
-        "image_to_video",
-        [INLINE_PNG, {"type": "image", "mime_type": "image/jpeg", "data": b64(b"\xff\xd8\xff\xe0")}, TEXT],
-    ),
-    "references": ({"reference_images": [PNG, PNG]}, {}, "reference_to_video", [INLINE_PNG, INLINE_PNG, TEXT]),
-    "video to extend": ({"video": MP4}, {}, "extend", [INLINE_MP4, TEXT]),
-    "video to edit": ({"video": MP4, "task": "edit"}, {}, "edit", [INLINE_MP4, TEXT]),
-    "clip to go on with": ({"previous": ID}, {}, None, "a boat"),
-    "clip to edit": ({"previous": ID, "task": "edit"}, {}, "edit", "a boat"),
-    "clip to extend": (
-        {"previous": ID, "task": "extend", "duration_seconds": 4},
-        {"duration": "4s"},
-        "extend",
-        "a boat",
-    ),
-    "what is the user's own": (
-        {"metadata": {"a": 1}, "id": "7", "project_id": "mine", "model": MODEL},
-        {},
-        "text_to_video",
-        "a boat",
-    ),
-}
-
-NOWHERE: dict[str, dict[str, Any]] = {
-    "negative_prompt": {"negative_prompt": "rain"},
-    "seed": {"seed": 0},
-    "person_generation": {"person_generation": "allow_all"},
-    "generate_audio=False": {"generate_audio": False},
-    "number_of_videos": {"number_of_videos": 2},
-}
-
-
-@pytest.mark.parametrize("case", PROMPTS)
-async def test_every_field_of_a_prompt_goes_over_the_wire_as_google_writes_it(case: str, tmp_path: Path) -> None:
-    fields, more, task, content = PROMPTS[case]
-    (tmp_path / "first.png").write_bytes(PNG)
-    async with serving(NAMED) as wire, opened(wire.url) as backend:
-        verdict = await backend.submit(VideoPrompt(**{"text": "a boat", **fields}), MODEL)
-    assert verdict.kind is VerdictKind.ACCEPTED, verdict
-    [request] = wire.requests
-    assert request.json == {
-        "model": MODEL,
-        "background": True,
-        "store": True,
-        "input": content if isinstance(content, str) else [{"type": "user_input", "content": content}],
-        "response_format": {"type": "video", "delivery": "uri", **more},
-        **({"generation_config": {"video_config": {"task": task}}} if task else {}),
-        **({"previous_interaction_id": ID} if "previous" in fields else {}),
-    }
-    assert request.headers["content-type"] == "application/json"
-
-
-def test_the_tables_above_and_below_leave_no_field_of_a_prompt_out() -> None:
-    tried = {name for fields, *_ in PROMPTS.values() for name in fields} | {n for f in NOWHERE.values() for n in f}
-    assert tried == set(VideoPrompt.model_fields)
-
-
-@pytest.mark.parametrize("name", NOWHERE)
-async def test_what_the_api_has_no_place_for_is_refused_rather_than_left_out(name: str) -> None:
-    async with serving(NAMED) as wire, opened(wire.url) as backend:
-        verdict = await backend.submit(VideoPrompt(text="a boat", **NOWHERE[name]), "omni-that-nobody-knows")
-    assert (verdict.kind, verdict.unsent, wire.connections) == (REJECTED, True, 0)
-    assert verdict.message == f"the prompt cannot be sent: the Interactions API has no {name}: leave it out"
+# ---- prompts that cannot be sent; those that can are in test_fields --------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -837,16 +748,6 @@ async def test_a_prompt_answered_in_words_is_filtered_and_costs_the_words(tmp_pa
             [clip] = await veo.generate_many(["a boat"])
     assert (clip.status, clip.error_kind, clip.error_message) == (ClipStatus.FILTERED, "safety", SORRY)
     assert clip.cost_usd == 0.0024
-
-
-async def test_what_omni_cannot_do_never_reaches_it(tmp_path: Path) -> None:
-    async with (
-        serving(NAMED) as wire,
-        VeoClient(settings(base_url=wire.url, api_key=KEY, output_dir=tmp_path)) as veo,
-    ):
-        clips = await veo.generate_many([{"text": "a boat", **fields} for fields in NOWHERE.values()])
-    assert [clip.status for clip in clips] == [ClipStatus.REJECTED] * len(NOWHERE)
-    assert wire.connections == 0
 
 
 def test_the_sdk_is_not_imported_before_a_backend_is_built() -> None:
