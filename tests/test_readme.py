@@ -1,10 +1,12 @@
-"""The README is run: its Python blocks, its command lines and its table of settings are what the program is."""
+"""The README is run: its Python blocks, its command lines and its tables of settings and of what the models can do are
+what the program is."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import ssl
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,8 @@ import pytest
 import typer
 
 import aveo3.mock
+from aveo3 import VideoPrompt, catalog
+from aveo3.catalog import Catalog, ModelCard
 from aveo3.cli import app
 from aveo3.mock import FAULTS, MockOptions
 from aveo3.settings import describe
@@ -143,6 +147,75 @@ def test_the_table_of_settings_is_what_the_settings_are() -> None:
     table = TEXT.partition("\n<!-- settings -->\n")[2].partition("\n<!-- /settings -->\n")[0]
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     assert rows == ROWS, "README.md's table of settings is out of date; its rows should be:\n" + "\n".join(ROWS)
+
+
+# ---- what the models can do ------------------------------------------------------------------------------------------
+
+
+def yes_or_no(able: object) -> str:
+    return "yes" if able else "no"
+
+
+def up_to(number: int) -> str:
+    return {0: "no", 1: "1"}.get(number, f"up to {number}")
+
+
+def seconds(card: ModelCard) -> str:
+    low, high = card.durations[0], card.durations[-1]
+    return f"{low} to {high}" if card.durations == tuple(range(low, high + 1)) else listed(map(str, card.durations))
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "–"
+
+
+CAN: dict[str, tuple[str, Callable[[ModelCard], str]]] = {
+    # a card's field: what the table calls it, and how it tells of it
+    "backend": ("`VEO3_BACKEND`", lambda card: card.backend),
+    "durations": ("`duration_seconds`", seconds),
+    "default_duration": ("… unless told", lambda card: str(card.default_duration)),
+    "resolutions": ("`resolution`", lambda card: listed(card.resolutions)),
+    "default_resolution": ("… unless told", lambda card: card.default_resolution),
+    "aspect_ratios": ("`aspect_ratio`", lambda card: listed(card.aspect_ratios)),
+    "image": ("`image`", lambda card: yes_or_no(card.image)),
+    "last_frame": ("`last_frame`", lambda card: yes_or_no(card.last_frame)),
+    "reference_images": ("`reference_images`", lambda card: up_to(card.reference_images)),
+    "video": ("`video`, to be extended", lambda card: yes_or_no(card.video)),
+    "previous": ("`previous`, an own clip", lambda card: yes_or_no(card.previous)),
+    "edit": ('`task="edit"`', lambda card: yes_or_no(card.edit)),
+    "only_8_seconds": ("in 8 seconds only", lambda card: listed(f"`{name}`" for name in card.only_8_seconds)),
+    "generate_audio": ("`generate_audio=False`", lambda card: yes_or_no(card.generate_audio is True)),
+    "seed": ("`seed`", lambda card: yes_or_no(card.seed)),
+    "negative_prompt": ("`negative_prompt`", lambda card: yes_or_no(card.negative_prompt)),
+    "person_generation": ("`person_generation`", lambda card: yes_or_no(card.person_generation)),
+    "max_videos": ("`number_of_videos`", lambda card: up_to(card.max_videos)),
+}
+NOT_AN_ABILITY = {"state", "requests_per_minute", "latency", "prices", "silent", "token_prices"}
+
+
+def abilities(cards: Catalog) -> list[str]:
+    """The rows of the table. Models that can do the same share a column."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for model, card in cards.models.items():
+        alike.setdefault(tuple(tell(card) for _, tell in CAN.values()), []).append(f"`{model}`")
+    head = (f"as of {cards.as_of}", *map(listed, alike.values()))
+    rows = [f"| {' | '.join(row)} |" for row in (head, *zip((name for name, _ in CAN.values()), *alike, strict=True))]
+    return [rows[0], "|---" * len(head) + "|", *rows[1:]]
+
+
+def test_the_table_of_abilities_is_what_the_catalog_says() -> None:
+    rows = abilities(catalog.load())
+    table = TEXT.partition("\n<!-- capabilities -->\n")[2].partition("\n<!-- /capabilities -->\n")[0]
+    assert table.splitlines() == rows, "README.md's table of what the models can do should be:\n" + "\n".join(rows)
+
+
+def test_the_table_of_abilities_leaves_nothing_out_that_a_card_says() -> None:
+    assert set(CAN) == set(ModelCard.model_fields) - NOT_AN_ABILITY
+
+
+def test_every_field_of_a_prompt_is_named_where_files_of_prompts_are_told_of() -> None:
+    section = TEXT[TEXT.index("### Files of prompts") : TEXT.index("## How the quota is used")]
+    assert [name for name in VideoPrompt.model_fields if f"`{name}`" not in section] == []
 
 
 def test_every_variable_that_the_readme_names_exists() -> None:
