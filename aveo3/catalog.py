@@ -18,8 +18,9 @@ class ModelCard(BaseModel):
     """One model's entry in the catalog. Prices in US$ per second and video, latency in seconds.
 
     `backend` is the one that has the model. `generate_audio` is "always" for a model that makes no silent videos.
-    `previous`: earlier clips can be named as material; `edit`: and changed, not only extended. `token_prices` are US$
-    per million tokens of `input`, `video` and other `output`, of a model that is billed by them.
+    `only_seconds`: fields of a prompt with which there is but one length. `previous`: earlier clips can be named as
+    material; `edit`: and changed, not only extended. `token_prices` are US$ per million tokens of `input`, `video` and
+    other `output`, of a model that is billed by them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,7 +31,7 @@ class ModelCard(BaseModel):
     resolutions: tuple[str, ...]
     default_resolution: str
     aspect_ratios: tuple[str, ...]
-    only_8_seconds: tuple[str, ...]
+    only_seconds: Mapping[str, int]
     image: bool
     last_frame: bool
     reference_images: int
@@ -88,7 +89,8 @@ class Catalog(BaseModel):
         price = prices.get(prompt.resolution or card.default_resolution)
         if price is None:
             return None
-        return round(price * (prompt.duration_seconds or card.default_duration) * prompt.number_of_videos, 4)
+        usual = next(iter(_only_seconds(prompt, card).values()), card.default_duration)
+        return round(price * (prompt.duration_seconds or usual) * prompt.number_of_videos, 4)
 
     def cost_of_tokens(self, tokens: Mapping[str, int], model: str) -> float | None:
         """What Google bills for `tokens` by list price, in US$. None if there are none, or no such price."""
@@ -130,7 +132,8 @@ def _problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) 
         if wanted and not able:
             found.append(f"{model} takes no {name}: leave it out{_or_use(name, card, models)}")
 
-    one_of("duration_seconds", prompt.duration_seconds, card.durations)
+    if not (only := _only_seconds(prompt, card)):
+        one_of("duration_seconds", prompt.duration_seconds, card.durations)
     one_of("resolution", prompt.resolution, card.resolutions)
     one_of("aspect_ratio", prompt.aspect_ratio, card.aspect_ratios)
     offered("image", prompt.image is not None, card.image)
@@ -153,13 +156,16 @@ def _problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) 
             f"number_of_videos={prompt.number_of_videos}: {model} makes at most {card.max_videos} per request; give "
             "the prompt again for each further one"
         )
-    if prompt.duration_seconds not in (None, 8):
-        found += [
-            f"{name} needs duration_seconds=8 on {model}, not {prompt.duration_seconds}"
-            for name in card.only_8_seconds
-            if getattr(prompt, name)
-        ]
+    found += [
+        f"{name} needs duration_seconds={seconds} on {model}, not {prompt.duration_seconds}"
+        for name, seconds in only.items()
+        if prompt.duration_seconds not in (None, seconds)
+    ]
     return found
+
+
+def _only_seconds(prompt: VideoPrompt, card: ModelCard) -> dict[str, int]:
+    return {name: seconds for name, seconds in card.only_seconds.items() if getattr(prompt, name)}
 
 
 def _or_use(name: str, card: ModelCard, models: Mapping[str, ModelCard]) -> str:

@@ -57,7 +57,7 @@ ABILITIES: dict[str, list[dict[str, Any]]] = {
     "video": [{"video": MP4}, {"video": MP4, "task": "extend"}],
     "previous": [{"previous": EARLIER}, {"previous": EARLIER, "task": "extend"}],
     "edit": [{"video": MP4, "task": "edit"}, {"previous": EARLIER, "task": "edit"}],
-    "only_8_seconds": [{**one, **other} for one, other in product(LENGTHS, MEDIA)],
+    "only_seconds": [{**one, **other} for one, other in product(LENGTHS, MEDIA)],
     "generate_audio": [{"generate_audio": True}, {"generate_audio": False}],
     "seed": [{"seed": 0}, {"seed": 2**32 - 1}],
     "negative_prompt": [{"negative_prompt": "rain"}],
@@ -84,8 +84,6 @@ def differ(model: str, prompt: VideoPrompt) -> str | None:
         return "Google takes it of projects on a list of its own; the emulator's are on none"
     if prompt.video is None or prompt.task == "edit":
         return None
-    if prompt.duration_seconds in (7, 8):
-        return "live refusals name 7 seconds, reports of the pages 8: the catalog has these"
     if prompt.resolution == "4k" and prompt.resolution in card.resolutions:
         return "it makes 4k, but extends 720p and 1080p only, which the catalog does not tell apart"
     return None

@@ -46,7 +46,7 @@ def test_every_card_is_consistent_with_itself(model: str) -> None:
     assert set(card.silent) == (set() if card.generate_audio == "always" else set(card.resolutions))
     assert all(0 < silent < card.prices[resolution] for resolution, silent in card.silent.items())
     assert set(card.token_prices) in (set(), {"input", "output", "video"})
-    assert all(name in VideoPrompt.model_fields for name in card.only_8_seconds)
+    assert all(name in VideoPrompt.model_fields for name in card.only_seconds)
     assert 8 in card.durations
     assert min(card.requests_per_minute, card.max_videos, *card.latency.values()) > 0
 
@@ -116,8 +116,8 @@ def test_models_it_has_never_heard_of_pass_whatever_is_asked_of_them() -> None:
         ),
         (
             LITE,
-            {"video": FILM, "duration_seconds": 6},
-            f"video needs duration_seconds=8 on {LITE}, not 6",
+            {"video": FILM, "duration_seconds": 8},
+            f"video needs duration_seconds=7 on {LITE}, not 8",
         ),
         (LITE, {"resolution": "360p"}, f"resolution='360p' is not offered by {LITE}: choose 720p or 1080p"),
         (BEST, {"previous": "v1_a"}, f"{BEST} takes no previous: leave it out, or use {ANY_OMNI}"),
@@ -163,6 +163,7 @@ def test_what_a_model_cannot_make_is_told_with_what_it_can(model: str, fields: d
         {"reference_images": (PICTURE,) * 3, "duration_seconds": 8},
         {"reference_images": (PICTURE,)},  # eight seconds are the default
         {"video": FILM},
+        {"video": FILM, "duration_seconds": 7},
         {"last_frame": PICTURE, "duration_seconds": 4, "number_of_videos": 4, **EVERYTHING},
     ],
 )
@@ -243,6 +244,7 @@ def test_more_videos_than_a_request_can_make_are_refused() -> None:
         (BEST, {}, 3.20),  # eight seconds of 720p, with sound
         (BEST, {"generate_audio": True}, 3.20),
         (BEST, {"generate_audio": False}, 1.60),
+        (BEST, {"video": FILM}, 2.80),  # the seven seconds that are added
         (BEST, {"duration_seconds": 4}, 1.60),
         (BEST, {"resolution": "4k"}, 4.80),
         (BEST, {"resolution": "4K", "generate_audio": False, "number_of_videos": 4}, 12.80),

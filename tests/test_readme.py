@@ -183,7 +183,10 @@ CAN: dict[str, tuple[str, Callable[[ModelCard], str]]] = {
     "video": ("`video`, to be extended", lambda card: yes_or_no(card.video)),
     "previous": ("`previous`, an own clip", lambda card: yes_or_no(card.previous)),
     "edit": ('`task="edit"`', lambda card: yes_or_no(card.edit)),
-    "only_8_seconds": ("in 8 seconds only", lambda card: listed(f"`{name}`" for name in card.only_8_seconds)),
+    "only_seconds": (
+        "in one length only",
+        lambda card: listed(f"`{n}` in {s} s" for n, s in card.only_seconds.items()),
+    ),
     "generate_audio": ("`generate_audio=False`", lambda card: yes_or_no(card.generate_audio is True)),
     "seed": ("`seed`", lambda card: yes_or_no(card.seed)),
     "negative_prompt": ("`negative_prompt`", lambda card: yes_or_no(card.negative_prompt)),
