@@ -214,6 +214,8 @@ def _lane(given: LaneSettings, common: Settings, where: str) -> Lane:
     if backend == "gemini":
         own["output_gcs_uri"] = None  # that of all is for those that can write to one
     own |= {name: value for name in (*OF_A_PLACE, *OF_A_QUOTA) if (value := getattr(given, name)) is not None}
+    if backend == "vertex" and (given.project or common.project):
+        own["api_key"] = None  # no key opens a project, and that of all is for those that have none
     if given.rate_limit is not None and given.burst is None:
         own["burst"] = None  # that of all may be over this one's limit
     credentials = {}

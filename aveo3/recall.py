@@ -86,7 +86,7 @@ class Recall:
         ):
             job.reopen(State.PLANNED, **_NOTHING)
         elif (job.state is State.FETCHING and not job.uris) or (
-            job.state is State.UNCERTAIN and job.error_kind == "operation_gone" and job.operation
+            job.state is State.UNCERTAIN and job.error_kind in ("operation_gone", "fetch") and job.operation
         ):
             job.reopen(State.RUNNING)  # a look is free
         elif job.state in (State.FILTERED, State.REJECTED) or (job.state is State.UNCERTAIN and not job.output_uri):

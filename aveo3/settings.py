@@ -87,7 +87,9 @@ class Settings(BaseSettings):
         description="US$ per spend period, as Google's rolling limit; a clip that costs more goes alone",
     )
     spend_period: Seconds = Field(default=600, gt=0, description="seconds")
-    budget: Dollars | None = Field(default=None, ge=0, description="US$; the run stops before it has cost more")
+    budget: Dollars | None = Field(
+        default=None, ge=0, description="US$; a run stops before the clips of its directory have cost more"
+    )
     quota_patience: Seconds | None = Field(
         default=3600,
         ge=0,
