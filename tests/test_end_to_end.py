@@ -134,6 +134,9 @@ CLOSING = {
     "billing": "billing",
     "prepaid": "billing",
     "permission": "permission",
+    "key-blocked": "permission",
+    "api-disabled": "permission",
+    "no-billing": "billing",
     "no-access": "no_access",
 }
 POLLS = ["poll-500", "poll-503", "poll-429", "poll-drop", "poll-hang", "poll-pending", "poll-garbage"]

@@ -86,6 +86,9 @@ BEFORE: dict[str, tuple[int | str, str | None]] = {
     "billing": (402, "Your prepayment credits are depleted."),
     "prepaid": (429, "Your prepayment credits are depleted."),
     "permission": (403, "PERMISSION_DENIED"),
+    "key-blocked": (403, "API_KEY_SERVICE_BLOCKED"),
+    "api-disabled": (403, "SERVICE_DISABLED"),
+    "no-billing": (403, "BILLING_DISABLED"),
     "no-access": (429, "limit: 0"),
 }
 AFTER: dict[str, tuple[int | str, str | None]] = {

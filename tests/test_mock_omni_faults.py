@@ -28,6 +28,9 @@ BEFORE: dict[str, tuple[int | str, str | None]] = {
     "billing": (402, "payment_required"),
     "prepaid": (429, "too_many_requests"),
     "permission": (403, "[403]"),
+    "key-blocked": (403, "[403]"),
+    "api-disabled": (403, "[403]"),
+    "no-billing": (403, "[403]"),
     "no-access": (429, "too_many_requests"),
     "late-429": (200, None),
 }

@@ -20,7 +20,6 @@ _STATUSES = {
     "country": answers.COUNTRY,
     "billing": answers.BILLING,
     "prepaid": answers.PREPAID,
-    "permission": answers.PERMISSION,
     "500-after": answers.INTERNAL,
     "502-after": answers.page(502, "Bad Gateway"),
     "503-after": answers.UNAVAILABLE,

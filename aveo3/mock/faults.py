@@ -17,9 +17,12 @@ from aveo3.mock.complaints import unknown
 
 
 class Point(StrEnum):
-    """Where a fault strikes. Before `ACCEPTED` nothing exists and nothing is owed; after it money may be."""
+    """Where a fault strikes. Before `ACCEPTED` nothing exists and nothing is owed; after it money may be.
 
-    SUBMIT = "each submit, before anything is checked or created"
+    A check is a look at a model, or a poll of an operation that does not exist.
+    """
+
+    SUBMIT = "each submit, before anything is created; and each check"
     ACCEPTED = "each submit that has just been accepted"
     OUTCOME = "each accepted operation: how it ends"
     POLL = "each poll of an operation that exists"
@@ -50,6 +53,9 @@ _TABLE = {
         "billing": "402, prepaid credits are depleted",
         "prepaid": "429 with the text of 402, as it used to be",
         "permission": "403 PERMISSION_DENIED",
+        "key-blocked": "403 API_KEY_SERVICE_BLOCKED: the key is one for other APIs",
+        "api-disabled": "403 SERVICE_DISABLED, with the link that enables the API",
+        "no-billing": "403 BILLING_DISABLED: the project has no billing account",
         "no-access": "429 with limit 0: this project may not use the model",
     },
     Point.ACCEPTED: {

@@ -21,6 +21,7 @@ from aveo3.mock.options import MockOptions
 from aveo3.mock.rules import QuotaRule
 from aveo3.mock.scenario import Scenario
 from aveo3.mock.view import PATHS, Viewers
+from aveo3.mock.wire_models import ModelWire
 from aveo3.mock.wire_omni import OmniWire
 from aveo3.mock.wire_storage import StorageWire
 from aveo3.mock.wire_veo import VeoWire
@@ -32,7 +33,7 @@ _LIMITS = frozenset({"rpm", "rpd", "concurrency", "spend"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # Another wire is one more class with `routes()`.
-_WIRES = (VeoWire, OmniWire, FileWire, StorageWire)
+_WIRES = (VeoWire, OmniWire, ModelWire, FileWire, StorageWire)
 
 
 def create_app(

@@ -74,8 +74,7 @@ class OmniWire:
         fault = emulator.strike(Point.SUBMIT, Point.CREATE)
         if fault is not None:
             entry.answer, entry.fault = "failed", fault
-        if fault in ("bad-key", "permission"):
-            denied = answers.bad_key(_surface(request)) if fault == "bad-key" else answers.PERMISSION
+        if (denied := answers.at_the_door(fault, _surface(request))) is not None:
             return respond(_declined(request, denied))
         if fault is not None and fault not in ("no-access", "late-429"):
             return await perform(fault, request, emulator, word=_words(request))

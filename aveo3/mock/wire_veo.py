@@ -18,6 +18,7 @@ from aveo3.mock.operations import SUCCESS, Operation
 from aveo3.mock.orders import find_model, read_order
 from aveo3.mock.recent import shortened
 from aveo3.mock.rules import Lane
+from aveo3.mock.wire_models import check
 
 _VERSION = "/{version:v1|v1beta|v1beta1}"
 _MODEL = "{model:[^/:]+}"
@@ -81,8 +82,8 @@ class VeoWire:
         fault = emulator.strike(Point.SUBMIT)
         if fault is not None:
             entry.answer, entry.fault = "failed", fault
-        if fault == "bad-key":
-            return respond(answers.bad_key(surface))
+        if (denied := answers.at_the_door(fault, surface)) is not None:
+            return respond(denied)
         if fault is not None and fault != "no-access":
             return await perform(fault, request, emulator)
         with emulator.on_record(entry):
@@ -110,6 +111,13 @@ class VeoWire:
             raise Refused(answers.invalid("`operationName` is required."))
         if name.rpartition("/operations/")[0] != _resource(request):
             raise Refused(answers.invalid(f"The operation name {name} does not belong to {_resource(request)}."))
+        # What Google says of an operation that never was is documented nowhere. Here it is what a submit would meet,
+        # the 404 of a model that is not to be had included, and else a 404 of its own.
+        self.emulator.settle()
+        if self.emulator.operations.find(name) is None:
+            struck = await check(request, self.emulator, "vertex", _resource(request))
+            if struck is not None:
+                return struck
         return await self._look(request, name, self._vertex_body)
 
     async def poll_developer(self, request: web.Request) -> web.StreamResponse:
