@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -20,7 +22,8 @@ class ModelCard(BaseModel):
     `backend` is the one that has the model. `generate_audio` is "always" for a model that makes no silent videos.
     `only_seconds`: fields of a prompt with which there is but one length. `previous`: earlier clips can be named as
     material; `edit`: and changed, not only extended. `token_prices` are US$ per million tokens of `input`, `video` and
-    other `output`, of a model that is billed by them.
+    other `output`, of a model that is billed by them. `since` is the day from which on it is as `state` says, `retires`
+    what Google says of its end, `source` the key of the catalog's source for both; empty where nobody knows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +52,9 @@ class ModelCard(BaseModel):
     previous: bool = False
     edit: bool = False
     token_prices: Mapping[str, float] = {}
+    since: str = ""
+    retires: str = ""
+    source: str = ""
 
 
 class Retired(BaseModel):
@@ -58,6 +64,7 @@ class Retired(BaseModel):
 
     on: str
     replacement: str
+    source: str = ""
 
 
 class Catalog(BaseModel):
@@ -183,7 +190,7 @@ def load(path: Path | None = None) -> Catalog:
     Such a file has entries like those that ship: `[models."name"]`, whole or only what differs from the one that is
     known by that name, `[retired]`, `[sources]`, `as_of`. Raises ValueError saying what is wrong with it and where.
     """
-    known = tomllib.loads(files("aveo3").joinpath("catalog.toml").read_text("utf-8"))
+    known = tomllib.loads(_shipped())
     if path is None:
         return Catalog.model_validate(known)
     try:
@@ -198,6 +205,38 @@ def load(path: Path | None = None) -> Catalog:
         problem = error.errors(include_url=False)[0]
         where = ".".join(map(str, problem["loc"]))
         raise ValueError(f"is no catalog: {where}: {problem['msg']}; `aveo3 models --toml` prints one") from None
+
+
+def as_toml(path: Path | None = None) -> str:
+    """The catalog of `load(path)` as a file that says the same: the one that ships as it is, comments and all."""
+    if path is None:
+        return _shipped()
+    whole = load(path).model_dump(mode="json")
+    tables = {name: whole.pop(name) for name in ("sources", "models", "retired")}
+    lines = [f"{name} = {_value(value)}" for name, value in whole.items()]
+    lines += ["", "[sources]", *(f"{_key(name)} = {_value(value)}" for name, value in tables["sources"].items())]
+    for model, card in tables["models"].items():
+        lines += ["", f"[models.{_key(model)}]", *(f"{_key(name)} = {_value(value)}" for name, value in card.items())]
+    lines += ["", "[retired]", *(f"{_key(name)} = {_value(gone)}" for name, gone in tables["retired"].items())]
+    return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+
+
+def _value(value: object) -> str:
+    """`value` in TOML. Its texts, numbers and booleans are written as JSON's are; a table within one line."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{_key(name)} = {_value(one)}" for name, one in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _shipped() -> str:
+    return files("aveo3").joinpath("catalog.toml").read_text("utf-8")
 
 
 def _merged(known: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

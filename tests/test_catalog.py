@@ -61,7 +61,22 @@ def test_every_model_makes_the_plainest_prompt_and_has_a_price_for_it(model: str
 
 def test_it_is_dated_and_names_its_sources() -> None:
     assert date.fromisoformat(SHIPPED.as_of) > date(2026, 1, 1)
-    assert set(SHIPPED.sources) == {"models", "prices", "quota", "omni"}
+    entries = {"models", "preview", "omni", "new_omni", "shutdown", "retired"}
+    assert set(SHIPPED.sources) == {"prices", "quota"} | entries
+    sources = {card.source for card in SHIPPED.models.values()} | {gone.source for gone in SHIPPED.retired.values()}
+    assert sources == entries
+    assert all(date.fromisoformat(card.since) for card in SHIPPED.models.values())
+
+
+def test_a_catalog_is_written_as_it_is_read(tmp_path: Path) -> None:
+    """Texts, numbers, booleans, lists, tables, and keys of every kind."""
+    (tmp_path / "own.toml").write_text('as_of = "2027-01-01"\n[sources]\n"a b" = "\\"ü\\"\\n"\n')
+    (tmp_path / "both.toml").write_text(catalog.as_toml(tmp_path / "own.toml"))
+    assert catalog.load(tmp_path / "both.toml") == catalog.load(tmp_path / "own.toml")
+    assert catalog.load(tmp_path / "both.toml").sources["a b"] == '"ü"\n'
+    assert catalog.load(tmp_path / "both.toml").models == SHIPPED.models
+    (tmp_path / "shipped.toml").write_text(catalog.as_toml())
+    assert catalog.load(tmp_path / "shipped.toml") == SHIPPED
 
 
 def test_a_card_with_a_misspelt_line_does_not_load() -> None:
