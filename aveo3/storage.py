@@ -86,6 +86,17 @@ class Storage:
             params["pageToken"] = page.next_page
         return sorted(found)
 
+    async def check(self, prefix: str) -> None:
+        """Raise `LookError` if what is below `prefix` cannot be listed, or the bucket does not exist. One request."""
+        bucket, folder = _parts(prefix)
+        params = {"prefix": folder, "fields": _WANTED, "maxResults": "1"}
+        if await self._page(bucket, params, prefix) is None:
+            error = LookError(
+                f"listing {prefix}: there is no bucket {bucket}. Make it: gcloud storage buckets create gs://{bucket}"
+            )
+            error.final = True
+            raise error
+
     async def _page(self, bucket: str, params: dict[str, str], prefix: str) -> _Page | None:
         """One page; None if there is no such bucket."""
         try:

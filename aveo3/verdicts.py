@@ -143,7 +143,7 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
     """
     error = _error_of(body)
     message = message_of(body) or f"HTTP {status} without a message"
-    reasons = {reason for d in _details(error) if isinstance(reason := d.get("reason"), str)}
+    reasons = reasons_of(body)
 
     if status == 429 or status == 402:
         return _refused(status, error, message, retry_after)
@@ -170,6 +170,15 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
 def message_of(body: Any) -> str:
     """The words of an error's body, parsed or not; empty if it has none."""
     return _text(_error_of(body).get("message")) or _text(body)
+
+
+def reasons_of(body: Any) -> dict[str, Mapping[str, Any]]:
+    """The reasons of an error's body in one word each (`google.rpc.ErrorInfo`), and what it says to each of them."""
+    return {
+        reason: metadata if isinstance(metadata := detail.get("metadata"), Mapping) else {}
+        for detail in _details(_error_of(body))
+        if isinstance(reason := detail.get("reason"), str)
+    }
 
 
 _SAFETY = re.compile(

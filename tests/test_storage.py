@@ -111,6 +111,19 @@ async def test_the_videos_of_a_folder_are_listed_and_its_siblings_are_not() -> N
         assert server.books.storage_lists == 7
 
 
+async def test_a_check_is_one_request_and_tells_a_bucket_that_is_not_there() -> None:
+    async with bucket("gs://b/out/1/", "gs://b/out/2/") as (storage, server):
+        await storage.check("gs://b/out")
+        await storage.check("gs://b/nothing-here-yet/")
+        with pytest.raises(LookError, match="there is no bucket nobodys") as caught:
+            await storage.check("gs://nobodys/out")
+        assert caught.value.final
+        server.set_faults(Fault.parse("storage-403"))
+        with pytest.raises(LookError, match=r"roles/storage\.objectViewer on the bucket b"):
+            await storage.check("gs://b/out")
+        assert server.books.storage_lists == 4
+
+
 async def test_a_video_whose_submit_lost_its_answer_is_found_and_fetched() -> None:
     async with bucket("gs://b/key/1/", faults=["drop-after"]) as (storage, server):
         [film] = await storage.list("gs://b/key/1/")

@@ -15,11 +15,12 @@ import aveo3
 HOUSE = Path(aveo3.__path__[0])
 
 ROOMS = [
-    *("errors", "lifecycle", "models", "catalog", "settings", "lanes", "routing"),
-    *("verdicts", "windows", "limits", "breaker", "polling", "bell", "budget", "bucket", "gate", "retry", "poller"),
+    *("errors", "lifecycle", "models", "catalog", "settings", "lanes", "routing", "verdicts", "remedies"),
+    *("windows", "limits", "breaker", "polling", "bell", "budget", "bucket", "gate", "retry", "poller"),
     *(
         "backends.base",
         "backends.wire",
+        "backends.reach",
         "storage",
         "mp4",
         "parts",
@@ -33,7 +34,7 @@ ROOMS = [
         "journal",
     ),
     *("job", "delivery", "engine", "backlog", "recall", "planning", "dispatch", "estimate", "client"),
-    *("sources", "manifest", "progress", "testing", "cli"),
+    *("checkup", "sources", "manifest", "progress", "testing", "cli"),
 ]
 """Top to bottom: a room may import the rooms before it, and none after it."""
 

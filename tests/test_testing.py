@@ -305,6 +305,7 @@ def test_it_asks_for_no_headers_and_closes_quietly() -> None:
         assert await backend.locate("https://example.org/film.mp4") == ("https://example.org/film.mp4", {})
         assert await backend.locate("gs://bucket/film.mp4") is None
         assert await backend.find("gs://bucket/") == ()
+        assert (await backend.check("any-model")).status == 200
         await backend.aclose()
 
     scripted(main)

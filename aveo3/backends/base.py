@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from aveo3.errors import AveoError
 from aveo3.models import VideoPrompt
+from aveo3.remedies import Trouble
 from aveo3.verdicts import Verdict
 
 
@@ -64,6 +65,21 @@ class Refused:
 Look = Running | Finished | Failure | Refused
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one free call came to: an HTTP answer (`status`, and its parsed `body`), or `trouble` where there was none.
+
+    `address` is who was asked, empty if nobody was; `seconds` how long that took; `said` the words of the trouble.
+    """
+
+    address: str = ""
+    seconds: float = 0.0
+    status: int | None = None
+    body: Any = None
+    trouble: Trouble | None = None
+    said: str = ""
+
+
 class LookError(AveoError):
     """One look at an operation failed. Proves nothing about the operation; look again, unless `final` is set.
 
@@ -100,6 +116,13 @@ class Backend(Protocol):
         """Where to fetch `uri` from, and the headers that fetch it, credentials included; None if it is to stay there.
 
         Raises `LookError` if no credentials can be had for it now.
+        """
+        ...
+
+    async def check(self, model: str) -> Probe:
+        """Ask for something that tells whether credentials, project and `model` answer. Raises nothing.
+
+        It goes where submits go, can create nothing and costs nothing, whatever comes back; redirects are not followed.
         """
         ...
 

@@ -21,8 +21,8 @@ from google import genai
 from google.genai import errors, types
 
 from aveo3 import verdicts
-from aveo3.backends import inline, omni, wire
-from aveo3.backends.base import Finished, Look, LookError, OperationGone, Refused, Running, Video
+from aveo3.backends import inline, omni, reach, wire
+from aveo3.backends.base import Finished, Look, LookError, OperationGone, Probe, Refused, Running, Video
 from aveo3.backends.inline import Spill
 from aveo3.errors import FetchError, UsageError
 from aveo3.settings import on_this_machine
@@ -184,6 +184,13 @@ class GeminiBackend:
             what = f"looking at {operation}: its file {name}: {type(error).__name__}: {error}"
             raise LookError(self._without_key(what)) from error
         return file.state is None or file.state.value != "PROCESSING"
+
+    async def check(self, model: str) -> Probe:
+        """See `Backend.check`: one look at what the model is (`models.get`), which is free and takes the key.
+
+        (aiohttp asks a second time if the connection is cut before an answer.)
+        """
+        return await reach.ask(self._client.aio.models.get(model=model), self._settings.base_url or GOOGLE)
 
     async def find(self, output_uri: str) -> Sequence[Video]:
         """See `Backend.find`. There are no buckets here."""

@@ -21,8 +21,8 @@ from google.genai import errors, types
 from google.oauth2.credentials import Credentials as TokenCredentials
 
 from aveo3 import verdicts
-from aveo3.backends import wire
-from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Running, Video
+from aveo3.backends import reach, wire
+from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Probe, Running, Video
 from aveo3.backends.inline import Spill, SpillingResponse
 from aveo3.errors import FetchError, UsageError
 from aveo3.settings import on_this_machine
@@ -44,6 +44,9 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 KEEP_ALIVE = 2.0
 """Seconds a connection may lie idle before it is dropped rather than used again. A server that closes an idle
 connection just as a submit goes out leaves no answer, and so a clip that may be paid: short beats saved handshakes."""
+
+NOBODYS = "00000000-0000-4000-8000-000000000000"
+"""An operation that does not exist: Veo's are named by random UUIDs."""
 
 _headers_left: ContextVar[list[bool]] = ContextVar("headers_left")
 
@@ -192,6 +195,25 @@ class VertexBackend:
             filter_reasons=tuple(response.rai_media_filtered_reasons or ()),
         )
 
+    async def check(self, model: str) -> Probe:
+        """See `Backend.check`: one look (`fetchPredictOperation`) at an operation of the model that does not exist.
+
+        Of all free calls it is the one that names project, region and model as a submit does, and needs what a submit
+        needs to be let in. (`models.get` leaves project and region out of its path: google-genai 3.4,
+        `_api_client._build_request`.) Whether there is quota and billing, only a submit can tell.
+        """
+        settings = self._settings
+        if self._login is not None and (failed := await reach.refresh(self._login, settings.request_timeout)):
+            return failed
+        place = f"projects/{settings.project}/locations/{settings.location}/" if settings.project else ""
+        name = f"{place}publishers/google/models/{model}/operations/{NOBODYS}"
+        operation = types.GenerateVideosOperation.model_validate({"name": name})
+        return await reach.ask(self._client.aio.operations.get(operation), address(settings))
+
+    async def check_bucket(self, output_uri: str) -> None:
+        """Raise `LookError` if what is under a gs:// prefix cannot be listed, or there is no such bucket."""
+        await (await self._bucket(output_uri)).check(output_uri)
+
     async def find(self, output_uri: str) -> Sequence[Video]:
         """See `Backend.find`."""
         storage = await self._bucket(output_uri)
@@ -234,6 +256,17 @@ def _storage(settings: Settings, login: Credentials | None, session: aiohttp.Cli
     except (DefaultCredentialsError, OSError) as error:
         raise UsageError(f"an API key opens no bucket, and there is no login: {error}") from error
     return Storage(login, session, settings.storage_url)
+
+
+def address(settings: Settings) -> str:
+    """Where the SDK sends calls to (google-genai 3.4, `_api_client`)."""
+    if settings.base_url is not None:
+        return settings.base_url
+    if settings.project is None or settings.location == "global":
+        return "https://aiplatform.googleapis.com"
+    if settings.location in ("us", "eu"):
+        return f"https://aiplatform.{settings.location}.rep.googleapis.com"
+    return f"https://{settings.location}-aiplatform.googleapis.com"
 
 
 def credentials(settings: Settings) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from aveo3.cli import config, demo, generate, history, mock_server, models, resume, retry, status
+from aveo3.cli import check, config, demo, generate, history, mock_server, models, resume, retry, status
 
 app = typer.Typer(
     name="aveo3",
@@ -23,6 +23,7 @@ app.command()(history.history)
 app.command()(resume.resume)
 app.command()(retry.retry)
 app.command()(models.models)
+app.command()(check.check)
 app.command()(demo.demo)
 app.command("mock-server")(mock_server.mock_server)
 app.add_typer(config.app, name="config")

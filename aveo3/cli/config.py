@@ -52,7 +52,8 @@ def template() -> None:
 
 @app.command()
 def check() -> None:
-    """Say which backend would be used and why, and what is missing. Looks for credentials; asks Google nothing.
+    """Say which backend would be used and why, and what is missing. Looks for credentials; asks Google nothing:
+    that is `aveo3 check`.
 
     Exit codes: 0 everything is there, 2 something is missing or wrong.
 
@@ -71,7 +72,9 @@ def check() -> None:
         if name == "mock":
             typer.echo("credentials: none needed")
         else:
-            typer.echo(f"credentials: {_credentials(settings)}")
+            from aveo3.checkup import login_of
+
+            typer.echo(f"credentials: {login_of(settings, name)}")
     typer.echo("ready")
 
 
@@ -94,19 +97,3 @@ def _about(settings: Settings) -> str:
         return f" (not in the catalog of {cards.as_of}: nothing is checked, its price is unknown)"
     prices = ", ".join(f"{resolution} US$ {price:g}" for resolution, price in card.prices.items())
     return f" ({card.state}; a second costs {prices})"
-
-
-def _credentials(settings: Settings) -> str:
-    if settings.backend_name() == "gemini":
-        from aveo3.backends import gemini
-
-        gemini.credentials(settings)
-        return "API key, Gemini API"
-    from aveo3.backends import vertex
-
-    found = vertex.credentials(settings)
-    if "api_key" in found:
-        where = f"project {settings.project} in {settings.location}" if "project" in found else "Vertex AI express mode"
-        return f"API key, {where}"
-    kind = type(found["credentials"]).__module__.removeprefix("google.").replace("oauth2.", "")
-    return f"{kind}, project {settings.project} in {settings.location}"

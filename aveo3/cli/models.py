@@ -207,8 +207,8 @@ def _facts(name: str, cards: Catalog) -> Iterator[tuple[str, str]]:
     yield "seconds", f"{', '.join(map(str, card.durations))}; {card.default_duration} if not given"
     yield "resolutions", f"{', '.join(card.resolutions)}; {card.default_resolution} if not given"
     yield "aspect ratios", ", ".join(card.aspect_ratios)
-    if card.only_8_seconds:
-        yield "8 s only with", ", ".join(card.only_8_seconds)
+    if card.only_seconds:
+        yield "one length only", ", ".join(f"{name} in {seconds} s" for name, seconds in card.only_seconds.items())
     yield "videos a request", f"1 to {card.max_videos}" if card.max_videos > 1 else "1"
     sound = {True: "on, or off with generate_audio=false", "always": "always", False: "none"}
     yield "sound", sound[card.generate_audio]

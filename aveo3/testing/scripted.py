@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from inspect import isawaitable
 
 from aveo3 import verdicts
-from aveo3.backends.base import Finished, Look, OperationGone, Running, Video
+from aveo3.backends.base import Finished, Look, OperationGone, Probe, Running, Video
 from aveo3.models import VideoPrompt
 from aveo3.verdicts import Verdict, VerdictKind
 
@@ -85,6 +85,10 @@ class ScriptedBackend:
     async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
         """What is in a bucket stays there; everything else is where it says, for anybody."""
         return None if uri.startswith("gs://") else (uri, {})
+
+    async def check(self, model: str) -> Probe:
+        """Answers, for any model."""
+        return Probe("in memory", status=200)
 
     async def aclose(self) -> None:
         """Nothing to close."""

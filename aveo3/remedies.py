@@ -1,0 +1,468 @@
+"""What a free call to Google tells about credentials, project and model, and what to do where it fails. Pure.
+
+Asked is for something that costs nothing whatever comes back (see `Backend.check`); judged is the answer, or why there
+was none. `REMEDIES` is the whole of what is known: one row a trouble. Reasons in one word are those of
+google/api/error_reason.proto; the sentences they are told by otherwise are ones that users pasted (python-genai#1404
+and #2079, hermes-agent#114335, gemini-cli#1614) or that stand in Google's documentation of errors (2026-09-20).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from aveo3 import verdicts
+from aveo3.verdicts import Refusal
+
+
+class Step(StrEnum):
+    """What has to be well, in the order in which it shows."""
+
+    SETTINGS = "settings"
+    ADDRESS = "address"
+    CREDENTIALS = "credentials"
+    PROJECT = "project"
+    MODEL = "model"
+    BUCKET = "bucket"
+
+
+class Trouble(StrEnum):
+    """What can be wrong, in one word."""
+
+    NO_NAME = "dns"
+    REFUSED = "connection_refused"
+    NO_ROUTE = "no_connection"
+    TLS = "tls"
+    OUT_OF_DATE = "certificate_dates"
+    PROXY = "proxy"
+    TIMEOUT = "timeout"
+    DROPPED = "dropped"
+    REDIRECTED = "redirected"
+    NOT_GOOGLE = "not_google"
+    NOTHING_THERE = "wrong_address"
+    AWAY = "unavailable"
+
+    CLOCK = "clock"
+    NO_TOKEN = "no_token"
+    TOKEN_SERVER = "token_server_unreachable"
+    LOGIN_REFUSED = "login_refused"
+    SCOPES = "scopes"
+    BAD_KEY = "bad_key"
+    NO_KEYS = "key_not_taken"
+    KEY_ELSEWHERE = "key_for_another_api"
+    KEY_RESTRICTED = "key_restricted"
+    TWO_CREDENTIALS = "two_credentials"
+
+    API_DISABLED = "api_disabled"
+    BILLING = "billing"
+    CREDITS = "credits_used_up"
+    PERMISSION = "permission"
+    NO_PROJECT = "project_unknown"
+    QUOTA_PROJECT = "quota_project"
+    SUSPENDED = "suspended"
+    POLICY = "policy"
+    COUNTRY = "country"
+    PRECONDITION = "precondition"
+
+    NO_MODEL = "model_not_found"
+    RETIRED = "model_retired"
+    NO_QUOTA = "no_quota"
+    BUSY = "busy"
+    BUCKET = "bucket"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asked whom for what: what the sentences are filled in with."""
+
+    backend: str
+    model: str
+    address: str
+    project: str | None = None
+    location: str | None = None
+    bucket: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A row: the step that is not well, what that means, and the way out; with the Gemini API, `gemini` if given."""
+
+    step: Step
+    what: str
+    way_out: str
+    gemini: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong, what it means, what to do, and what Google (or the network) said."""
+
+    trouble: Trouble
+    step: Step
+    what: str
+    way_out: str
+    said: str = ""
+
+
+_LOG_IN = (
+    "`gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account"
+)
+_SURFACES = (
+    "A key from AI Studio opens the Gemini API alone: unset GOOGLE_CLOUD_PROJECT and set VEO3_BACKEND=gemini to make "
+    "clips with it. A key for Vertex AI (express mode) goes without a project. With a project, log in: " + _LOG_IN + "."
+)
+_AI_STUDIO = "make a key at https://aistudio.google.com/apikey, in a project with billing"
+
+REMEDIES: Mapping[Trouble, Remedy] = {
+    # -- the way there -------------------------------------------------------------------------------------------------
+    Trouble.NO_NAME: Remedy(
+        Step.ADDRESS,
+        "the name in {address} cannot be found (DNS)",
+        "Check the connection to the internet and VEO3_BASE_URL; with Vertex AI also GOOGLE_CLOUD_LOCATION, which is a "
+        "part of the name ({location}; Veo is in us-central1).",
+        gemini="Check the connection to the internet, and VEO3_BASE_URL if it is set.",
+    ),
+    Trouble.REFUSED: Remedy(
+        Step.ADDRESS,
+        "nobody listens at {address} (connection refused)",
+        "Start what should be there (`aveo3 mock-server`, a gateway), or correct or unset VEO3_BASE_URL; for Google "
+        "itself, look for a firewall between here and there.",
+    ),
+    Trouble.NO_ROUTE: Remedy(
+        Step.ADDRESS,
+        "no connection to {address} can be made",
+        "Check the network, and whether a firewall or VPN lets it through; where everything goes through a proxy, set "
+        "HTTPS_PROXY.",
+    ),
+    Trouble.TLS: Remedy(
+        Step.ADDRESS,
+        "{address} cannot be trusted (TLS)",
+        "Where an office proxy reads along, point SSL_CERT_FILE to a file with its certificate and the usual ones; an "
+        "address that speaks plain HTTP needs http:// in VEO3_BASE_URL.",
+    ),
+    Trouble.OUT_OF_DATE: Remedy(
+        Step.ADDRESS,
+        "the certificate of {address} is not valid at the time that this machine's clock shows",
+        "Set the clock (turn on time synchronisation); if it is right, the certificate's owner has to renew it.",
+    ),
+    Trouble.PROXY: Remedy(
+        Step.ADDRESS,
+        "the proxy on the way to {address} does not let this through",
+        "Check HTTPS_PROXY and HTTP_PROXY (address, user, password), or name the host in NO_PROXY.",
+    ),
+    Trouble.TIMEOUT: Remedy(
+        Step.ADDRESS,
+        "{address} did not answer in time",
+        "Try again; if it stays so, look for a firewall that swallows packets, or a proxy that has to be named in "
+        "HTTPS_PROXY.",
+    ),
+    Trouble.DROPPED: Remedy(
+        Step.ADDRESS,
+        "{address} hung up without an answer",
+        "Try again; if it stays so, something between here and there cuts connections (proxy, firewall, gateway).",
+    ),
+    Trouble.REDIRECTED: Remedy(
+        Step.ADDRESS,
+        "{address} points elsewhere, and no credentials are taken along to an address that nobody has named",
+        "Set VEO3_BASE_URL to where it points if that is right; a network that wants a login first does this, too.",
+    ),
+    Trouble.NOT_GOOGLE: Remedy(
+        Step.ADDRESS,
+        "what answers at {address} is not Google's API",
+        "Check VEO3_BASE_URL; a network that wants a login first answers like this, too.",
+    ),
+    Trouble.NOTHING_THERE: Remedy(
+        Step.ADDRESS,
+        "{address} answers, but has no such API",
+        "Check VEO3_BASE_URL, VEO3_API_VERSION (v1, v1beta1) and GOOGLE_CLOUD_LOCATION ({location}; Veo is in "
+        "us-central1).",
+        gemini="Check VEO3_BASE_URL and VEO3_API_VERSION (v1 or v1beta).",
+    ),
+    Trouble.AWAY: Remedy(
+        Step.ADDRESS,
+        "the service is in trouble",
+        "Nothing is wrong here: try again later. https://status.cloud.google.com tells of outages.",
+    ),
+    # -- who asks ------------------------------------------------------------------------------------------------------
+    Trouble.CLOCK: Remedy(
+        Step.CREDENTIALS,
+        "this machine's clock is wrong: what it signs is not valid at the time that Google's shows",
+        "Set the clock (turn on time synchronisation), then check again.",
+    ),
+    Trouble.NO_TOKEN: Remedy(
+        Step.CREDENTIALS,
+        "the login is no longer good for a token (expired, revoked, or its account is gone)",
+        "Log in again: " + _LOG_IN + ".",
+    ),
+    Trouble.TOKEN_SERVER: Remedy(
+        Step.CREDENTIALS,
+        "Google's server for tokens cannot be reached",
+        "Check the network: the login asks https://oauth2.googleapis.com (a machine at Google: its metadata server).",
+    ),
+    Trouble.LOGIN_REFUSED: Remedy(
+        Step.CREDENTIALS,
+        "Google does not take the login",
+        "Log in again: " + _LOG_IN + ". If that does not help, compare this machine's clock with the real time.",
+        gemini="The Gemini API wants an API key: " + _AI_STUDIO + ", and set GEMINI_API_KEY.",
+    ),
+    Trouble.SCOPES: Remedy(
+        Step.CREDENTIALS,
+        "the login may not be used for this API: its access scopes are too narrow",
+        "Log in with `gcloud auth application-default login`, or give the machine the scope cloud-platform.",
+    ),
+    Trouble.BAD_KEY: Remedy(
+        Step.CREDENTIALS,
+        "the API key is not valid: misspelt, deleted or expired",
+        "Copy GOOGLE_API_KEY again, without spaces or quotes. " + _SURFACES,
+        gemini="Copy GEMINI_API_KEY again, without spaces or quotes, or " + _AI_STUDIO + ". A key for Vertex AI "
+        "(express mode) needs VEO3_BACKEND=vertex.",
+    ),
+    Trouble.NO_KEYS: Remedy(
+        Step.CREDENTIALS,
+        "Vertex AI does not take this API key",
+        _SURFACES,
+        gemini="The Gemini API wants an API key: " + _AI_STUDIO + ", and set GEMINI_API_KEY.",
+    ),
+    Trouble.KEY_ELSEWHERE: Remedy(
+        Step.CREDENTIALS,
+        "the API key is restricted to other APIs than {service}",
+        _SURFACES + " Or allow {service} for it at https://console.cloud.google.com/apis/credentials.",
+        gemini="A key for Vertex AI (express mode) needs VEO3_BACKEND=vertex. Else " + _AI_STUDIO + ", or allow "
+        "{service} for this one at https://console.cloud.google.com/apis/credentials.",
+    ),
+    Trouble.KEY_RESTRICTED: Remedy(
+        Step.CREDENTIALS,
+        "the API key is restricted to certain web pages, addresses or apps, and this is none of them",
+        "Change its application restrictions at https://console.cloud.google.com/apis/credentials, or use another key.",
+    ),
+    Trouble.TWO_CREDENTIALS: Remedy(
+        Step.CREDENTIALS,
+        "Google says that it was sent several credentials; it was sent one",
+        "Seen in October 2026 with keys that begin with AQ.: the videos were made and billed, but could not be asked "
+        "for. Use another key before anything is paid: " + _AI_STUDIO + ".",
+    ),
+    # -- for whom ------------------------------------------------------------------------------------------------------
+    Trouble.API_DISABLED: Remedy(
+        Step.PROJECT,
+        "{service} is not enabled in {whose}",
+        "Enable it at {link} and check again some minutes later.",
+        gemini="Enable it at {link} and check again some minutes later. If this is a key for Vertex AI (express mode), "
+        "set VEO3_BACKEND=vertex instead.",
+    ),
+    Trouble.BILLING: Remedy(
+        Step.PROJECT,
+        "{whose} has no billing account, or its account is closed",
+        "Link one at {link} and check again some minutes later.",
+    ),
+    Trouble.CREDITS: Remedy(
+        Step.PROJECT,
+        "the prepaid credits of {whose} are used up",
+        "Buy some, at https://ai.studio/projects or in the Google Cloud console.",
+    ),
+    Trouble.PERMISSION: Remedy(
+        Step.PROJECT,
+        "the account may not use Vertex AI in {whose}, or there is no such project",
+        "Check GOOGLE_CLOUD_PROJECT (the project's ID, not its name). Then have an owner grant Vertex AI User: "
+        "gcloud projects add-iam-policy-binding {project} --member=user:YOU@EXAMPLE.COM --role=roles/aiplatform.user "
+        "(for a service account, --member=serviceAccount:…).",
+        gemini="The key's project may not use the Gemini API: " + _AI_STUDIO + ".",
+    ),
+    Trouble.NO_PROJECT: Remedy(
+        Step.PROJECT,
+        "Google knows no project {project} for this call",
+        "Check GOOGLE_CLOUD_PROJECT (the project's ID, not its name), and use VEO3_API_VERSION=v1.",
+        gemini="The key belongs to no project that exists: " + _AI_STUDIO + ".",
+    ),
+    Trouble.QUOTA_PROJECT: Remedy(
+        Step.PROJECT,
+        "the login names a project to charge its requests to that the account may not use",
+        "`gcloud auth application-default set-quota-project {project}`, or have an owner grant the account the role "
+        "roles/serviceusage.serviceUsageConsumer there.",
+    ),
+    Trouble.SUSPENDED: Remedy(
+        Step.PROJECT,
+        "Google has suspended {whose}",
+        "See its e-mail to the project's owner, and https://console.cloud.google.com; no setting helps.",
+    ),
+    Trouble.POLICY: Remedy(
+        Step.PROJECT,
+        "a policy of the organisation forbids this call",
+        "Ask who administers it: VPC Service Controls, an organisation policy (such as vertexai.allowedModels), or the "
+        "places allowed for resources ({location}).",
+    ),
+    Trouble.COUNTRY: Remedy(
+        Step.PROJECT,
+        "Google does not offer this where the request comes from, or not without billing",
+        "Enable billing for the project, or use a server (not a VPN that moves about) in a country that "
+        "https://ai.google.dev/gemini-api/docs/available-regions lists.",
+        gemini="Enable billing for the key's project in AI Studio, or use a server (not a VPN that moves about) in a "
+        "country that https://ai.google.dev/gemini-api/docs/available-regions lists, or Vertex AI.",
+    ),
+    Trouble.PRECONDITION: Remedy(
+        Step.PROJECT,
+        "{whose} is not in the state that this call wants",
+        "Do what Google's words say; most often billing is missing.",
+    ),
+    # -- for what ------------------------------------------------------------------------------------------------------
+    Trouble.NO_MODEL: Remedy(
+        Step.MODEL,
+        "{model} is not to be had for {whose} in {location}",
+        "Check VEO3_MODEL (`aveo3 models` lists what there is) and GOOGLE_CLOUD_LOCATION: Veo is in us-central1. A "
+        "project without access has to ask for it in Model Garden: https://console.cloud.google.com/vertex-ai/model-garden",
+        gemini="Check VEO3_MODEL (`aveo3 models` lists what there is) and VEO3_API_VERSION (v1 or v1beta). Veo is on "
+        "Vertex AI only.",
+    ),
+    Trouble.RETIRED: Remedy(
+        Step.MODEL,
+        "Google has shut {model} down",
+        "Choose another with VEO3_MODEL: `aveo3 models` lists what there is.",
+    ),
+    Trouble.NO_QUOTA: Remedy(
+        Step.MODEL,
+        "the quota of {whose} for {model} is 0",
+        "Ask for some at https://console.cloud.google.com/iam-admin/quotas, or use another model or project.",
+        gemini="Enable billing for the key's project (videos have no free tier), or use another model or project.",
+    ),
+    Trouble.BUSY: Remedy(
+        Step.MODEL,
+        "Google answers 429: too many requests, from here or from everybody",
+        "Credentials are not the reason. Wait a minute and check again; `aveo3 generate` waits by itself.",
+    ),
+    Trouble.BUCKET: Remedy(
+        Step.BUCKET,
+        "what is in {bucket} cannot be read: the videos that are written there could not be fetched",
+        "Do what the words below say, or unset VEO3_OUTPUT_GCS_URI to have the videos with Google's answer.",
+    ),
+    Trouble.UNKNOWN: Remedy(
+        Step.MODEL,
+        "Google's answer is none that aveo3 knows",
+        "Its own words are all there is to go by.",
+    ),
+}
+
+_BY_REASON = {
+    "API_KEY_INVALID": Trouble.BAD_KEY,
+    "API_KEY_SERVICE_BLOCKED": Trouble.KEY_ELSEWHERE,
+    "API_KEY_HTTP_REFERRER_BLOCKED": Trouble.KEY_RESTRICTED,
+    "API_KEY_IP_ADDRESS_BLOCKED": Trouble.KEY_RESTRICTED,
+    "API_KEY_ANDROID_APP_BLOCKED": Trouble.KEY_RESTRICTED,
+    "API_KEY_IOS_APP_BLOCKED": Trouble.KEY_RESTRICTED,
+    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": Trouble.SCOPES,
+    "SERVICE_DISABLED": Trouble.API_DISABLED,
+    "BILLING_DISABLED": Trouble.BILLING,
+    "USER_PROJECT_DENIED": Trouble.QUOTA_PROJECT,
+    "CONSUMER_SUSPENDED": Trouble.SUSPENDED,
+    "CONSUMER_INVALID": Trouble.NO_PROJECT,
+    "RESOURCE_PROJECT_INVALID": Trouble.NO_PROJECT,
+    "SECURITY_POLICY_VIOLATED": Trouble.POLICY,
+    "IAM_PERMISSION_DENIED": Trouble.PERMISSION,
+}
+
+_BY_WORDS = tuple(
+    (re.compile(pattern), trouble)
+    for pattern, trouble in (
+        (r"api keys are not supported", Trouble.NO_KEYS),
+        (r"api key (not valid|expired|not found)", Trouble.BAD_KEY),
+        (r"multiple authentication credentials", Trouble.TWO_CREDENTIALS),
+        (r"requests to this api .* are blocked", Trouble.KEY_ELSEWHERE),
+        (r"has not been used in project|(api|service) (is|it is) (disabled|not enabled)", Trouble.API_DISABLED),
+        (r"insufficient authentication scopes", Trouble.SCOPES),
+        (r"(location|country).*not (supported|available)|not (supported|available) in your country", Trouble.COUNTRY),
+        (r"vpc service controls|organization'?s? policy|constraints?/", Trouble.POLICY),
+        (r"prepayment|credits are depleted", Trouble.CREDITS),
+        (r"has been suspended", Trouble.SUSPENDED),
+        (r"is no longer available", Trouble.RETIRED),
+    )
+)
+
+_SERVICES = {"vertex": "aiplatform.googleapis.com", "gemini": "generativelanguage.googleapis.com"}
+_REFUSALS = {
+    Refusal.BILLING: Trouble.BILLING,
+    Refusal.BAD_KEY: Trouble.LOGIN_REFUSED,
+    Refusal.PERMISSION: Trouble.PERMISSION,
+    Refusal.NO_MODEL: Trouble.NO_MODEL,
+}
+
+
+def diagnose(status: int, body: Any, asked: Asked) -> Trouble | None:
+    """What an HTTP answer to a free call says is wrong; None if everything answers. Never raises, whatever the body."""
+    message = verdicts.message_of(body)
+    if status == 200:
+        return None
+    if 300 <= status < 400:
+        return Trouble.REDIRECTED
+    if message.lstrip().startswith("<"):  # a page: what Google has to say of a call is never one
+        return Trouble.NOTHING_THERE if status == 404 else Trouble.AWAY if status >= 500 else Trouble.NOT_GOOGLE
+    for reason in verdicts.reasons_of(body):
+        if reason in _BY_REASON:
+            return _BY_REASON[reason]
+    for words, trouble in _BY_WORDS:
+        if words.search(message.lower()):
+            return trouble
+    if asked.backend == "vertex" and _speaks_of_the_operation(status, message):
+        return None
+    return _by_status(status, body, message)
+
+
+def _speaks_of_the_operation(status: int, message: str) -> bool:
+    """True if all that Vertex AI finds fault with is the operation that it was asked for, which cannot exist.
+
+    What it says of one that it does not know is documented nowhere: any 404 that is not about the model will do, and a
+    400 about an operation.
+    """
+    said = re.sub(r"\S*/\S*", "", message.lower())  # names of resources: they hold the words that are looked for
+    if status == 404:
+        return not re.search(r"\b(model|project|location|region)\b", said)
+    return status == 400 and "operation" in said
+
+
+def _by_status(status: int, body: Any, message: str) -> Trouble:
+    if status >= 500:
+        return Trouble.AWAY
+    refusal = verdicts.from_answer(status, body).refusal
+    if status == 429:
+        known = {Refusal.NO_ACCESS: Trouble.NO_QUOTA, Refusal.BILLING: Trouble.BILLING}
+        return known.get(refusal or Refusal.UNKNOWN, Trouble.BUSY)
+    if status == 402:
+        return Trouble.CREDITS
+    if status == 403 and re.search(r"permission denied on resource project", message.lower()):
+        return Trouble.PERMISSION
+    if refusal is Refusal.NO_ACCESS:
+        return Trouble.PRECONDITION
+    return _REFUSALS.get(refusal, Trouble.UNKNOWN) if refusal is not None else Trouble.UNKNOWN
+
+
+def explain(trouble: Trouble, asked: Asked, body: Any = None, said: str = "") -> Finding:
+    """The row of `trouble`, filled in. `body` may name a service and a link; `said` is what there is in its place."""
+    remedy = REMEDIES[trouble]
+    told = next(iter(verdicts.reasons_of(body).values()), {})
+    message = verdicts.message_of(body)
+    whose = f"project {asked.project}" if asked.project else "the API key's project"
+    words = {
+        "address": asked.address,
+        "model": asked.model,
+        "project": asked.project or "PROJECT",
+        "location": asked.location if asked.location and asked.project else "express mode",
+        "bucket": asked.bucket or "",
+        "whose": whose,
+        "service": str(told.get("service") or _SERVICES.get(asked.backend, "the API")),
+        "link": _link(told, message, asked, trouble),
+    }
+    way_out = remedy.gemini if remedy.gemini and asked.backend == "gemini" else remedy.way_out
+    return Finding(trouble, remedy.step, remedy.what.format(**words), way_out.format(**words), said or message)
+
+
+def _link(told: Mapping[str, Any], message: str, asked: Asked, trouble: Trouble) -> str:
+    """The page that Google names for it, else the one where such things are done."""
+    if isinstance(named := told.get("activationUrl"), str) and named.startswith("https://console."):
+        return named
+    if found := re.search(r"https://console\.[\w./?=&%-]+[\w/]", message):
+        return found[0]
+    project = f"?project={asked.project}" if asked.project else ""
+    if trouble is Trouble.BILLING:
+        return f"https://console.cloud.google.com/billing/linkedaccount{project}"
+    return f"https://console.cloud.google.com/apis/library/{_SERVICES.get(asked.backend, '')}{project}"

@@ -1,0 +1,361 @@
+"""A checkup against the emulator, over real sockets: what it tells, and by the books that nothing is owed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from google.auth import exceptions
+from google.genai import Client
+
+from aveo3 import Settings
+from aveo3.backends import vertex
+from aveo3.checkup import Checkup, check
+from aveo3.mock import MockOptions, MockServer
+from aveo3.remedies import Step, Trouble
+from tests.conftest import settings
+
+KEY = "AIzaSy-secret-key-0123456789"
+SSL_CONTEXT = ssl.create_default_context()
+
+# google-genai subclasses aiohttp's session, which aiohttp frowns upon.
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
+
+WAYS: dict[str, dict[str, Any]] = {
+    "project": {"backend": "vertex", "project": "my-project"},
+    "express": {"backend": "vertex", "api_key": KEY},
+    "gemini": {"backend": "gemini", "api_key": KEY},
+}
+LOOKS = {
+    "project": "/v1/projects/my-project/locations/us-central1/publishers/google/models/veo-3.1-generate-001",
+    "express": "/v1/publishers/google/models/veo-3.1-generate-001",
+}
+
+
+@pytest.fixture(autouse=True)
+def one_ssl_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)
+
+
+@asynccontextmanager
+async def emulator(**options: Any) -> AsyncIterator[MockServer]:
+    async with MockServer(MockOptions.model_validate({"films": "bundled", **options})) as server:
+        yield server
+
+
+def towards(server: MockServer, way: str, **values: Any) -> Settings:
+    return settings(**{"base_url": server.url, "storage_url": server.url, **WAYS[way], **values})
+
+
+def trouble(sheet: Checkup) -> Trouble | None:
+    return sheet.wrong[0].trouble if sheet.wrong else None
+
+
+def owes_nothing(server: MockServer) -> bool:
+    """True if nothing was submitted, accepted, running or billed."""
+    books = server.books
+    return (books.submits, books.accepted, books.running, books.videos, books.billed_usd) == (0, 0, 0, 0, 0)
+
+
+# ---- all is well -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_where_everything_answers_every_step_is_well_and_nothing_is_owed(way: str) -> None:
+    async with emulator() as server:
+        sheet = await check(towards(server, way))
+    assert sheet.ok, sheet
+    assert list(sheet.well) == [Step.SETTINGS, Step.ADDRESS, Step.CREDENTIALS, Step.PROJECT, Step.MODEL]
+    assert sheet.well[Step.ADDRESS].startswith(f"{server.url} answered in ")
+    assert sheet.seconds is not None
+    assert owes_nothing(server)
+    posts = {f"{LOOKS[way]}:fetchPredictOperation": 1} if way in LOOKS else {}
+    assert server.books.posts == posts
+
+
+async def test_a_bucket_is_listed_once() -> None:
+    async with emulator() as server:
+        sheet = await check(towards(server, "project", output_gcs_uri="gs://bucket/out"))
+    assert sheet.ok
+    assert sheet.well[Step.BUCKET] == "gs://bucket/out is not there yet: an emulator makes it with the first video"
+    assert server.books.storage_lists == 1
+    assert owes_nothing(server)
+
+
+async def test_a_bucket_that_is_there_can_be_listed() -> None:
+    async with emulator(latency="0") as server:
+        body: dict[str, object] = {"instances": [{"prompt": "a boat"}], "parameters": {"storageUri": "gs://bucket/out"}}
+        client = Client(vertexai=True, api_key="x", http_options={"base_url": server.url, "api_version": "v1"})
+        await client.aio._api_client.async_request(
+            "post", "publishers/google/models/veo-3.1-generate-001:predictLongRunning", body
+        )
+        await client.aio.aclose()
+        sheet = await check(towards(server, "project", output_gcs_uri="gs://bucket/out"))
+    assert sheet.well[Step.BUCKET] == (
+        "gs://bucket/out can be listed; whether Vertex AI may write there shows with the first video"
+    )
+
+
+async def test_mock_mode_needs_no_check_and_has_none() -> None:
+    sheet = await check(settings(mock_mode=True, base_url="http://127.0.0.1:1"))
+    assert sheet.ok
+    assert "there is nothing to check" in sheet.well[Step.SETTINGS]
+    assert sheet.address == ""
+
+
+# ---- what is wrong at Google -----------------------------------------------------------------------------------------
+
+FAULTS: dict[str, tuple[Trouble, set[str]]] = {
+    "bad-key": (Trouble.BAD_KEY, {"settings", "address"}),
+    "key-blocked": (Trouble.KEY_ELSEWHERE, {"settings", "address"}),
+    "permission": (Trouble.PERMISSION, {"settings", "address", "credentials"}),
+    "api-disabled": (Trouble.API_DISABLED, {"settings", "address", "credentials"}),
+    "no-billing": (Trouble.BILLING, {"settings", "address", "credentials"}),
+    "billing": (Trouble.CREDITS, {"settings", "address", "credentials"}),
+    "prepaid": (Trouble.CREDITS, {"settings", "address", "credentials"}),
+    "country": (Trouble.COUNTRY, {"settings", "address", "credentials"}),
+    "no-access": (Trouble.NO_QUOTA, {"settings", "address", "credentials", "project"}),
+    "overloaded": (Trouble.BUSY, {"settings", "address"}),
+    "503": (Trouble.AWAY, {"settings"}),
+    "502-before": (Trouble.AWAY, {"settings"}),
+    "500-before": (Trouble.AWAY, {"settings"}),
+    "redirect": (Trouble.REDIRECTED, {"settings"}),
+    "drop-before": (Trouble.DROPPED, {"settings"}),
+    "timeout-before": (Trouble.TIMEOUT, {"settings"}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_every_fault_is_told_and_nothing_is_owed(fault: str, way: str) -> None:
+    timeout = 0.3 if "timeout" in fault else 20.0
+    async with emulator(faults=[fault]) as server:
+        sheet = await check(towards(server, way, request_timeout=timeout))
+    expected, well = FAULTS[fault]
+    assert trouble(sheet) is expected, sheet
+    assert set(sheet.well) == well
+    assert not sheet.ok
+    assert owes_nothing(server)
+    # One call. (A GET whose connection was cut is asked a second time by aiohttp.)
+    assert server.books.faults == {fault: 2 if (fault, way) == ("drop-before", "gemini") else 1}
+    assert KEY not in json.dumps(sheet.as_dict())
+
+
+async def test_the_link_that_enables_the_api_is_google_s_own() -> None:
+    async with emulator(faults=["api-disabled"]) as server:
+        [finding] = (await check(towards(server, "project"))).wrong
+    assert finding.way_out.startswith(
+        "Enable it at https://console.developers.google.com/apis/api/aiplatform.googleapis.com/overview?project="
+    )
+    assert finding.said.startswith("HTTP 403: Vertex AI API has not been used in project ")
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_model_that_is_not_there_is_told_from_an_operation_that_is_not(way: str) -> None:
+    async with emulator() as server:
+        sheet = await check(towards(server, way, model="veo-9"))
+    assert trouble(sheet) is Trouble.NO_MODEL
+    assert Step.PROJECT in sheet.well
+    assert owes_nothing(server)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_model_that_google_has_shut_is_told_though_the_catalog_knows_nothing_of_it(way: str) -> None:
+    name = "gemini-omni-1.1-flash" if way == "gemini" else "veo-3.1-generate-001"
+    async with emulator(retired=[name]) as server:
+        assert trouble(await check(towards(server, way, model=name))) is Trouble.RETIRED
+
+
+async def test_a_key_where_a_project_wants_a_login_is_told() -> None:
+    async with emulator() as server:
+        sheet = await check(towards(server, "project", api_key=KEY))
+    assert trouble(sheet) is Trouble.NO_KEYS
+    assert "gcloud auth application-default login" in sheet.wrong[0].way_out
+
+
+@pytest.mark.parametrize(("fault", "words"), [("storage-403", "roles/storage.objectViewer"), ("storage-503", "503")])
+async def test_a_bucket_that_cannot_be_read_is_told(fault: str, words: str) -> None:
+    async with emulator(faults=[fault]) as server:
+        sheet = await check(towards(server, "project", output_gcs_uri="gs://bucket/out"))
+    assert trouble(sheet) is Trouble.BUCKET
+    assert words in sheet.wrong[0].said
+    assert Step.MODEL in sheet.well
+    assert owes_nothing(server)
+
+
+async def test_a_bucket_that_google_does_not_have_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with emulator() as server:
+        chosen = towards(server, "project", output_gcs_uri="gs://bucket/out")
+        monkeypatch.setattr("aveo3.backends.wire.on_this_machine", lambda _: False)
+        monkeypatch.setattr(vertex, "credentials", lambda _: {"project": "p", "location": "l", "credentials": NOBODY})
+        sheet = await check(chosen)
+    assert trouble(sheet) is Trouble.BUCKET
+    assert "gcloud storage buckets create gs://bucket" in sheet.wrong[0].said
+
+
+# ---- the way there ---------------------------------------------------------------------------------------------------
+
+
+class Login:
+    """Credentials with or without a token, as google-auth has them."""
+
+    quota_project_id = None
+    expired = False
+
+    def __init__(self, token: str | None, error: Exception | None = None) -> None:
+        self.token, self.error = token, error
+
+    @property
+    def valid(self) -> bool:
+        return self.token is not None
+
+    def refresh(self, _request: object) -> None:
+        assert self.error is not None
+        raise self.error
+
+    def before_request(self, *_: object) -> None:
+        """Nothing to do: the token is there."""
+
+
+NOBODY = Login("token")
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_where_nobody_listens_that_is_what_is_told(way: str) -> None:
+    async with emulator() as server:
+        chosen = towards(server, way)
+    sheet = await check(chosen)  # the emulator is gone
+    assert trouble(sheet) is Trouble.REFUSED
+    assert sheet.wrong[0].what == f"nobody listens at {chosen.base_url} (connection refused)"
+    assert (set(sheet.well), sheet.seconds) == ({Step.SETTINGS}, None)
+
+
+async def test_a_name_that_is_nobody_s_is_told() -> None:
+    sheet = await check(settings(**WAYS["gemini"], base_url="http://nobody.invalid"))
+    assert trouble(sheet) is Trouble.NO_NAME
+
+
+async def test_a_server_that_speaks_no_tls_is_told() -> None:
+    async with emulator() as server:
+        sheet = await check(settings(**WAYS["gemini"], base_url=server.url.replace("http://", "https://")))
+    assert trouble(sheet) is Trouble.TLS
+
+
+async def test_a_page_where_the_api_should_be_is_told() -> None:
+    async def portal(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _reader.readuntil(b"\r\n\r\n")
+        page = b"<html>Welcome to our WLAN</html>"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(page) + page)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(portal, "127.0.0.1", 0) as portals:
+        url = f"http://127.0.0.1:{portals.sockets[0].getsockname()[1]}"
+        for way in WAYS:
+            sheet = await check(settings(**WAYS[way], base_url=url))
+            assert trouble(sheet) is Trouble.NOT_GOOGLE, way
+
+
+async def test_the_key_is_not_taken_along_to_where_a_redirect_points() -> None:
+    asked = []
+
+    async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.read(100))
+        writer.close()
+
+    async with await asyncio.start_server(elsewhere, "127.0.0.1", 0) as there:
+        url = f"http://127.0.0.1:{there.sockets[0].getsockname()[1]}/"
+        async with emulator(faults=["redirect"], redirect_to=url) as server:
+            for way in WAYS:
+                assert trouble(await check(towards(server, way))) is Trouble.REDIRECTED
+    assert asked == []
+
+
+REFRESH: dict[str, Trouble] = {
+    "invalid_grant: Token has been expired or revoked.": Trouble.NO_TOKEN,
+    "invalid_grant: Invalid JWT: Token must be … in a reasonable timeframe. Check your iat and exp": Trouble.CLOCK,
+}
+
+
+@pytest.mark.parametrize("words", REFRESH)
+async def test_a_login_without_a_token_asks_vertex_nothing(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    error: Any = exceptions.RefreshError
+    login = {"project": "p", "location": "us-central1", "credentials": Login(None, error(words))}
+    monkeypatch.setattr(vertex, "credentials", lambda _: login)
+    async with emulator() as server:
+        sheet = await check(towards(server, "project"))
+    assert trouble(sheet) is REFRESH[words]
+    assert words in sheet.wrong[0].said
+    assert set(sheet.well) == {Step.SETTINGS}
+    assert server.books.posts == {}
+
+
+# ---- settings --------------------------------------------------------------------------------------------------------
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing": ({}, "Choose one of three ways"),
+    "no key": ({"backend": "gemini"}, "The Gemini API needs a key"),
+    "nobody who pays": ({"backend": "vertex"}, "Vertex AI needs to know who pays"),
+    "retired": (
+        {"backend": "vertex", "api_key": KEY, "model": "veo-2.0-generate-001"},
+        "was retired by Google on 2026-06-30: use veo-3.1-generate-001.",
+    ),
+    "the other's model": (
+        {"backend": "gemini", "api_key": KEY, "model": "veo-3.1-generate-001"},
+        "is not to be had with VEO3_BACKEND=gemini",
+    ),
+    "a bucket on the Gemini API": (
+        {"backend": "gemini", "api_key": KEY, "output_gcs_uri": "gs://b/c"},
+        "the Gemini API writes to no bucket",
+    ),
+    "no such file": (
+        {"backend": "vertex", "project": "p", "credentials_file": "/no/such/file.json"},
+        "No usable credentials for project 'p'",
+    ),
+}
+
+
+@pytest.mark.filterwarnings(r"ignore:\s*The load_credentials_from_file method:DeprecationWarning")
+@pytest.mark.parametrize("name", WRONG)
+async def test_settings_that_cannot_work_are_told_before_anybody_is_asked(name: str) -> None:
+    values, words = WRONG[name]
+    sheet = await check(settings(**values))
+    assert words in sheet.settings_wrong
+    assert (sheet.ok, sheet.address, dict(sheet.well)) == (False, "", {})
+    assert sheet.as_dict()["steps"]["settings"] == "failed"
+
+
+async def test_several_places_are_checked_each_by_settings_of_its_own() -> None:
+    async with emulator() as server:
+        one = towards(server, "project")
+        sheets = [await check(one.model_copy(update={"location": place})) for place in ("us-central1", "europe-west4")]
+    assert [(sheet.location, sheet.ok) for sheet in sheets] == [("us-central1", True), ("europe-west4", True)]
+    assert len(server.books.posts) == 2
+
+
+def test_a_checkup_in_plain_values() -> None:
+    values = Checkup("gemini", "why", "m", well={Step.SETTINGS: "x", Step.ADDRESS: "y"}, seconds=0.12345).as_dict()
+    assert json.loads(json.dumps(values)) == values
+    assert (values["ok"], values["seconds"], values["problems"]) == (True, 0.123, [])
+    assert values["steps"] == {
+        **{"settings": "ok", "address": "ok"},
+        **dict.fromkeys(("credentials", "project", "model", "bucket"), "not asked"),
+    }
+
+
+@pytest.mark.parametrize("location", ["us-central1", "europe-west4", "global", "us", "eu"])
+def test_the_address_is_the_one_that_the_sdk_sends_to(location: str) -> None:
+    chosen = settings(backend="vertex", project="p", location=location)
+    client = Client(vertexai=True, project="p", location=location, credentials=vertex._nobody())
+    base_url = client._api_client._http_options.base_url
+    assert (base_url or "").rstrip("/") == vertex.address(chosen)
+
+
+def test_the_address_of_express_mode_is_the_one_that_the_sdk_sends_to() -> None:
+    base_url = Client(vertexai=True, api_key="x")._api_client._http_options.base_url
+    assert (base_url or "").rstrip("/") == vertex.address(settings(backend="vertex", api_key="x"))
