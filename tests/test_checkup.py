@@ -235,6 +235,20 @@ async def test_where_nobody_listens_that_is_what_is_told(way: str) -> None:
     assert (set(sheet.well), sheet.seconds) == ({Step.SETTINGS}, None)
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_is_on_this_machine_is_not_asked_through_a_proxy(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    async with emulator() as server:
+        assert (await check(towards(server, way))).ok
+
+
+async def test_a_proxy_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert trouble(await check(settings(**WAYS["gemini"], base_url="http://gateway.invalid"))) is Trouble.PROXY
+
+
 async def test_a_name_that_is_nobody_s_is_told() -> None:
     sheet = await check(settings(**WAYS["gemini"], base_url="http://nobody.invalid"))
     assert trouble(sheet) is Trouble.NO_NAME

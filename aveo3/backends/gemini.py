@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+import aiohttp
 from google import genai
 from google.genai import errors, types
 
@@ -73,8 +74,9 @@ class _Doubt:
 class GeminiBackend:
     """`Backend` for Omni on the Gemini API. Make it with `open()`."""
 
-    def __init__(self, client: genai.Client, settings: Settings) -> None:
+    def __init__(self, client: genai.Client, session: aiohttp.ClientSession, settings: Settings) -> None:
         self._client = client
+        self._session = session
         self._settings = settings
         self._doubts: dict[str, _Doubt] = {}
         self._processing: dict[str, float] = {}  # until when a file may be
@@ -87,8 +89,15 @@ class GeminiBackend:
                 f"VEO3_OUTPUT_GCS_URI={settings.output_gcs_uri}: the Gemini API writes to no bucket. Unset it, or use "
                 "Vertex AI (VEO3_BACKEND=vertex)."
             )
-        # In a thread: certificates are read, and the SDK puts its largest import off until interactions are used.
-        return cls(await asyncio.to_thread(_client, settings), settings)
+        # For files and models. The SDK's own would send what is for this machine through the proxies, too.
+        session = aiohttp.ClientSession(trust_env=not wire.on_this_machine(settings.base_url))
+        try:
+            # In a thread: certificates are read, and the SDK puts its largest import off until interactions are used.
+            client = await asyncio.to_thread(_client, settings, session)
+        except BaseException:
+            await session.close()
+            raise
+        return cls(client, session, settings)
 
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """See `Backend.submit`."""
@@ -209,6 +218,7 @@ class GeminiBackend:
     async def aclose(self) -> None:
         """See `Backend.aclose`."""
         await self._client.aio.aclose()
+        await self._session.close()
 
 
 def credentials(settings: Settings) -> str:
@@ -223,7 +233,7 @@ def credentials(settings: Settings) -> str:
     )
 
 
-def _client(settings: Settings) -> genai.Client:
+def _client(settings: Settings, session: aiohttp.ClientSession) -> genai.Client:
     client = genai.Client(
         vertexai=False,
         api_key=credentials(settings),
@@ -232,6 +242,7 @@ def _client(settings: Settings) -> genai.Client:
             api_version=settings.api_version,
             timeout=int(settings.request_timeout * 1000),
             retry_options=types.HttpRetryOptions(attempts=1),
+            aiohttp_client=session,
             async_client_args={
                 "follow_redirects": False,  # httpx: 307 and 308 would send the paid body again
                 "allow_redirects": False,  # aiohttp, for the files: it would carry the key along
