@@ -17,7 +17,7 @@ from aveo3.backends.base import Backend, LookError, Probe
 from aveo3.client import check_alive
 from aveo3.errors import UsageError
 from aveo3.remedies import Asked, Finding, Step, Trouble
-from aveo3.settings import Settings
+from aveo3.settings import Settings, on_this_machine
 
 if TYPE_CHECKING:
     from aveo3.backends.vertex import VertexBackend
@@ -119,7 +119,7 @@ async def _asked(sheet: Checkup, settings: Settings, backend: Backend) -> Checku
     sheet = replace(sheet, address=probe.address, seconds=seconds)
     well = {Step.SETTINGS: f"{_choice(sheet)}; {sheet.credentials}", **_well(sheet, finding)}
     if finding is None and asked.bucket is not None:
-        where = wire.on_this_machine(settings.storage_url)
+        where = on_this_machine(settings.storage_url)
         finding, words = await _look_into(cast("VertexBackend", backend), asked, emulated=where)
         well |= {Step.BUCKET: words} if finding is None else {}
     return replace(sheet, well=well, wrong=() if finding is None else (finding,))

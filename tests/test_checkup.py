@@ -191,7 +191,7 @@ async def test_a_bucket_that_cannot_be_read_is_told(fault: str, words: str) -> N
 async def test_a_bucket_that_google_does_not_have_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async with emulator() as server:
         chosen = towards(server, "project", output_gcs_uri="gs://bucket/out")
-        monkeypatch.setattr("aveo3.backends.wire.on_this_machine", lambda _: False)
+        monkeypatch.setattr("aveo3.checkup.on_this_machine", lambda _: False)
         monkeypatch.setattr(vertex, "credentials", lambda _: {"project": "p", "location": "l", "credentials": NOBODY})
         sheet = await check(chosen)
     assert trouble(sheet) is Trouble.BUCKET

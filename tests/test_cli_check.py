@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,3 +136,34 @@ def test_mock_mode_has_nothing_to_check(monkeypatch: pytest.MonkeyPatch) -> None
     code, stdout, _ = run("check")
     assert code == 0
     assert "there is nothing to check" in stdout
+
+
+def test_every_lane_is_asked_and_told_by_its_name(
+    emulate: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulate(faults=["permission@1"])
+    monkeypatch.setenv("KEY_B", "b")
+    Path("lanes.toml").write_text(
+        '[[lane]]\nname = "closed"\nbackend = "vertex"\n'
+        '[[lane]]\nname = "other"\nbackend = "gemini"\napi_key_env = "KEY_B"\n'
+    )
+    code, stdout, _ = run("check", "--lanes", "lanes.toml")
+    closed, _, other = stdout.partition("\nother\n")
+    assert code == 1
+    assert closed.startswith("closed\n")
+    assert "FAILED" in closed
+    assert "gemini-omni-1.1-flash" in other
+    assert other.endswith("ready\n")
+    code, stdout, _ = run("check", "--lanes", "lanes.toml", "--json")
+    told = json.loads(stdout)
+    assert (code, told["ok"], [lane["lane"] for lane in told["lanes"]]) == (0, True, ["closed", "other"])
+
+
+def test_the_models_of_a_fallback_are_asked_too(
+    emulate: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulate()
+    monkeypatch.setenv("VEO3_FALLBACK", "veo-3.1-fast-generate-001")
+    code, stdout, _ = run("check")
+    assert (code, stdout.count("ready")) == (0, 2)
+    assert "\nveo-3.1-fast-generate-001\n" in stdout

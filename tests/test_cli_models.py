@@ -101,7 +101,7 @@ def test_one_model_is_told_in_full() -> None:
         "seconds 4, 6, 8; 8 if not given",
         "resolutions 720p, 1080p; 720p if not given",
         "aspect ratios 16:9, 9:16",
-        "8 s only with video",
+        "one length only video in 7 s",
         "videos a request 1 to 4",
         "sound on, or off with generate_audio=false",
         "image yes last frame yes reference images no video to extend yes earlier clip no edit no seed yes",

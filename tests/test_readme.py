@@ -193,7 +193,10 @@ CAN: dict[str, tuple[str, Callable[[ModelCard], str]]] = {
     "person_generation": ("`person_generation`", lambda card: yes_or_no(card.person_generation)),
     "max_videos": ("`number_of_videos`", lambda card: up_to(card.max_videos)),
 }
-NOT_AN_ABILITY = {"state", "requests_per_minute", "latency", "prices", "silent", "token_prices"}
+NOT_AN_ABILITY = {
+    *("state", "since", "retires", "source"),
+    *("requests_per_minute", "latency", "prices", "silent", "token_prices"),
+}
 
 
 def abilities(cards: Catalog) -> list[str]:

@@ -90,7 +90,7 @@ class GeminiBackend:
                 "Vertex AI (VEO3_BACKEND=vertex)."
             )
         # For files and models. The SDK's own would send what is for this machine through the proxies, too.
-        session = aiohttp.ClientSession(trust_env=not wire.on_this_machine(settings.base_url))
+        session = aiohttp.ClientSession(trust_env=not on_this_machine(settings.base_url))
         try:
             # In a thread: certificates are read, and the SDK puts its largest import off until interactions are used.
             client = await asyncio.to_thread(_client, settings, session)

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,14 +16,18 @@ from aveo3.cli.exits import Exit, errors_as_messages
 if TYPE_CHECKING:
     from aveo3.checkup import Checkup
     from aveo3.remedies import Finding
+    from aveo3.settings import Settings
 
 _INDENT = " " * 21
 
 
 def check(
+    lanes: Annotated[Path | None, typer.Option(help="TOML file of several places, each of which is asked.")] = None,
     json_line: Annotated[bool, typer.Option("--json", help="One JSON object, with everything.")] = False,
 ) -> None:
     """Ask Google, for free, whether credentials, project, region and model answer; where not, say what to do.
+
+    Each lane is asked, and each model of VEO3_FALLBACK.
 
     No video is generated and nothing is billed: Vertex AI is asked for an operation that does not exist, the Gemini API
     for what the model is; with VEO3_OUTPUT_GCS_URI the bucket is listed, too. Quota and billing of the model itself
@@ -38,18 +43,39 @@ def check(
     """
     import asyncio
 
-    from aveo3.checkup import check as checked
     from aveo3.settings import Settings
 
     with errors_as_messages():
-        settings = Settings()
-    sheet = asyncio.run(checked(settings))
+        places = _places(Settings() if lanes is None else Settings(lanes=lanes))
+    sheets = asyncio.run(_ask(places))
     if json_line:
-        print(json.dumps(sheet.as_dict(), ensure_ascii=False))
-    else:
-        _tell(sheet)
-    if not sheet.ok:
-        raise typer.Exit(Exit.USAGE if sheet.settings_wrong else Exit.SOME_NOT)
+        told = [{"lane": name, **sheet.as_dict()} for (name, _), sheet in zip(places, sheets, strict=True)]
+        one = sheets[0].as_dict() if len(sheets) == 1 else {"ok": all(s.ok for s in sheets), "lanes": told}
+        print(json.dumps(one, ensure_ascii=False))
+    for (name, _), sheet in zip(places, sheets, strict=True):
+        if not json_line:
+            if len(sheets) > 1:
+                typer.secho(name, bold=True)
+            _tell(sheet)
+    if not all(sheet.ok for sheet in sheets):
+        raise typer.Exit(Exit.USAGE if any(sheet.settings_wrong for sheet in sheets) else Exit.SOME_NOT)
+
+
+def _places(settings: Settings) -> list[tuple[str, Settings]]:
+    """Every place that prompts may go to, by the name of its lane. Raises `UsageError` if the lanes are wrong."""
+    from aveo3.lanes import Lanes
+
+    lanes = Lanes(settings)
+    places = [(lane.name, lane.settings) for lane in lanes.listed] or [(settings.model, settings)]
+    for model in settings.fallback:
+        places += [(lane.name, lane.settings) for lane in lanes.of(model) if lane not in lanes.listed]
+    return places
+
+
+async def _ask(places: list[tuple[str, Settings]]) -> list[Checkup]:
+    from aveo3.checkup import check as checked
+
+    return [await checked(settings) for _, settings in places]
 
 
 def _tell(sheet: Checkup) -> None:
