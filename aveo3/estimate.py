@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,6 +26,8 @@ class Estimate(NamedTuple):
     """From the first submit to the last clip, if every request is accepted."""
     bound_by: str
     """What takes the time: `latency`, `rate`, `spend limit`, `running slots` or `daily limit`."""
+    waits: Mapping[str, float]
+    """How long each of these would hold back the last submit by itself, in seconds."""
     problems: tuple[str, ...]
     """Prompts that cannot work on any lane, one sentence each; they are not counted."""
 
@@ -74,6 +76,7 @@ class _Share:
             round(self.cost_usd, 4) if self.priced else None,
             waits[bound_by] + self.latency if self.clips else 0.0,
             bound_by,
+            waits,
             tuple(self.problems),
         )
 

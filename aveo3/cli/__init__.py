@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from aveo3.cli import check, config, demo, generate, history, mock_server, models, resume, retry, status
+from aveo3.cli import check, config, demo, generate, history, mock_server, models, resume, retry, simulate, status
 
 app = typer.Typer(
     name="aveo3",
@@ -24,6 +24,7 @@ app.command()(resume.resume)
 app.command()(retry.retry)
 app.command()(models.models)
 app.command()(check.check)
+app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.command("mock-server")(mock_server.mock_server)
 app.add_typer(config.app, name="config")

@@ -84,7 +84,7 @@ def generate(
             "fallback": fallback,
             "keep_remote": keep_remote,
             "mock_mode": mock or None,
-            **_rate(rate),
+            **rate_fields(rate),
         }
         from aveo3.settings import Settings
 
@@ -162,7 +162,7 @@ def _with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
         raise UsageError(f"{option} {problem['input']}: {problem['msg'].lower()}") from None
 
 
-def _rate(text: str | None) -> dict[str, Any]:
+def rate_fields(text: str | None) -> dict[str, Any]:
     """`10/60s`, `50/min`, `2/1.5m` → settings."""
     from aveo3.errors import UsageError
 

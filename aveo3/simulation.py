@@ -1,0 +1,132 @@
+"""A batch before it is paid for: the client itself, in virtual time, on a service with the quotas of the settings.
+
+The gate, the dispatcher and the polls are the real ones; only Google and the clock are not. The service counts with the
+emulator's rules, which know nothing of the gate's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from aveo3 import verdicts
+from aveo3.client import Stats, VeoClient
+from aveo3.estimate import Estimate
+from aveo3.mock import Latency, rules
+from aveo3.models import VideoPrompt
+from aveo3.settings import Settings
+from aveo3.testing import ScriptedBackend, run_virtual
+from aveo3.verdicts import Refusal, Verdict, VerdictKind
+
+SIGMA = 0.35
+"""Spread of the latencies around their median, as Google's are: measured on Veo 3.1, see the emulator's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What became of a simulated batch. Seconds from its start, US$ at list price."""
+
+    done_at: tuple[float, ...]
+    """When each clip was there, in order of time."""
+    submitted_at: tuple[float, ...]
+    stats: Stats
+    shares: tuple[Estimate, ...]
+    """What each lane's rules would take by themselves."""
+
+
+def simulate(
+    prompts: Sequence[VideoPrompt], settings: Settings, *, latency: float | None = None, seed: int = 0
+) -> Forecast:
+    """Run `prompts` with `settings` from now on, in virtual time. Median `latency` in seconds; None: the catalog's.
+
+    Nothing is sent, and nothing stays on disk. Time and memory follow the number of prompts: some thousand a second.
+    """
+    with tempfile.TemporaryDirectory(prefix="aveo3-simulation-") as directory:
+        kept: dict[str, Any] = {
+            "journal": None,
+            "quota_patience": None,
+            "output_dir": Path(directory),
+            "mock_mode": False,
+        }
+        if settings.backend == "mock":
+            kept["backend"] = "auto"
+        return run_virtual(_run(prompts, settings.model_copy(update=kept), latency, random.Random(seed)))
+
+
+async def _run(
+    prompts: Sequence[VideoPrompt], settings: Settings, latency: float | None, rng: random.Random
+) -> Forecast:
+    began = datetime.now(UTC)
+
+    def now_utc() -> datetime:
+        return began + timedelta(seconds=_now())
+
+    services: list[_Service] = []
+
+    class Simulated(VeoClient):
+        async def _open(self, name: str, settings: Settings) -> _Service:
+            services.append(_Service(settings, latency, rng, now_utc))
+            return services[-1]
+
+    async with Simulated(settings, rng=rng, now_utc=now_utc) as veo, veo.stream(prompts) as clips:
+        done_at = tuple([_now() async for clip in clips if clip.succeeded])
+        submitted = sorted(at for service in services for at, _ in service.submits)
+        return Forecast(done_at, tuple(submitted), veo.stats(), tuple(veo.estimate(prompts)))
+
+
+class _Service(ScriptedBackend):
+    """One place that keeps to the quota that its lane expects, as the strictest of servers would count."""
+
+    def __init__(self, settings: Settings, latency: float | None, rng: random.Random, now_utc: Any) -> None:
+        super().__init__(answer=self._judge, latency=self._latency, round_trip=0.5)
+        rate = settings.rate(settings.model)
+        self._quotas = rules.Quotas(
+            [
+                rules.QuotaRule(kind="minute", limit=rate.limit, period=rate.period),
+                rules.QuotaRule(kind="day", limit=settings.daily_limit),
+                rules.QuotaRule(kind="spend", limit=settings.spend_limit, period=settings.spend_period),
+                rules.QuotaRule(kind="concurrent", limit=settings.max_concurrency),
+            ]
+        )
+        self._settings, self._median, self._rng, self._now_utc = settings, latency, rng, now_utc
+        self._numbers = count(1)
+        self._running: list[float] = []  # when each operation ends
+
+    def _latency(self, prompt: VideoPrompt) -> float:
+        median = self._median or self._settings.cards.latency(self._settings.model, prompt.resolution)
+        took = Latency(law="lognormal", a=median, b=SIGMA).draw(self._rng)
+        heapq.heappush(self._running, _now() + took)
+        return took
+
+    def _judge(self, prompt: VideoPrompt) -> Verdict:
+        now = _now()
+        while self._running and self._running[0] <= now:
+            heapq.heappop(self._running)
+        cost = self._settings.cards.cost_usd(prompt, self._settings.model) or 0.0
+        lane = rules.Lane("simulated", self._settings.location, self._settings.model)
+        moment = rules.Moment(now, self._now_utc())
+        violated = self._quotas.judge(lane, moment, usd=cost, running=len(self._running))
+        if not violated:
+            return verdicts.accepted(f"operations/{next(self._numbers)}")
+        worst = violated[-1]
+        return Verdict(VerdictKind.REFUSED, f"{worst.rule.kind} quota", refusal=_REFUSALS[worst.rule.kind])
+
+
+_REFUSALS = {
+    "minute": Refusal.MINUTE,
+    "day": Refusal.DAY,
+    "spend": Refusal.SPEND,
+    "concurrent": Refusal.CONCURRENT,
+}
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
