@@ -8,7 +8,7 @@ import logging
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from aveo3.job import Again, Job
 from aveo3.lanes import Lane
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
-from aveo3.poller import Poller
+from aveo3.poller import Poller, Pollers
 from aveo3.retry import repeating, wait_before
 from aveo3.routing import Stop
 from aveo3.settings import Settings
@@ -55,7 +55,6 @@ class OpenLane:
     """A batch has asked for it."""
     taken: int = 0
     """Clips that it got, of whatever batch."""
-    pollers: dict[tuple[str | None, int | None], Poller] = field(default_factory=dict)
 
 
 class Engine:
@@ -73,6 +72,7 @@ class Engine:
         self._rng = rng
         self._now_utc = now_utc
         self._delivery = Delivery(settings, session, rng=rng, now_utc=now_utc)
+        self.pollers = Pollers(interval=settings.poll_interval, rate=settings.poll_rate, rng=rng)
         base = settings.poll_interval or 2.0
         seen = repeating(LookError, base=base, max_value=60.0, rng=rng)(self._look_once)
         self._look = repeating(OperationGone, base=base, max_value=60.0, rng=rng, max_tries=GONE_LOOKS)(seen)
@@ -218,18 +218,18 @@ class Engine:
         if resumed:
             deadline = max(deadline, _now() + OVERTIME)
         look: Look = Running()
-        ended_after = None
+        ended_between = None
         try:
             while isinstance(look, Running):
                 if _now() >= deadline:
                     return job.leave("late", f"still running {_now() - sent_at:.0f} s after its submit; may be billed")
                 if looked_at is not None:
                     await poller.wait(operation, sent_at, looked_at, deadline)
-                look = await self._look(operation, backend, deadline, permit, lane.gate)
+                look = await self._look(operation, backend, deadline, permit, lane.gate, poller)
                 before, looked_at = looked_at, _now()
                 if isinstance(look, Finished) and look.videos and before is not None:
-                    # It ended between the two looks. What failed or was filtered ended early and would mislead.
-                    ended_after = (before + looked_at) / 2 - sent_at
+                    # What failed or was filtered ended early and would mislead.
+                    ended_between = before - sent_at, looked_at - sent_at
         except FetchError as error:  # it has ended, and its videos were in the answer
             return job.leave("disk", str(error))
         except LookError as error:
@@ -241,7 +241,7 @@ class Engine:
                 why = f"made and paid, but its file is not where it was, and Google has it no more: {error}"
             return await self._uncertain(job, "operation_gone", why, backend, sent_at)
         finally:
-            poller.ended(operation, ended_after)
+            poller.ended(operation, ended_between)
         lane.gate.finish(permit, succeeded=isinstance(look, Finished))
         if isinstance(look, Failure):
             return self._failed(job, look)
@@ -250,7 +250,7 @@ class Engine:
         return await self._finished(job, look, backend, sent_at)
 
     async def _look_once(
-        self, operation: str, backend: Backend, deadline: float, permit: Permit, gate: QuotaGate
+        self, operation: str, backend: Backend, deadline: float, permit: Permit, gate: QuotaGate, poller: Poller
     ) -> Look:
         """Look; a look that fails proves nothing and is repeated, but not past the operation's deadline."""
         try:
@@ -259,14 +259,13 @@ class Engine:
             error.final = _now() >= deadline
             if error.verdict is not None:  # whosever refusal it is, the quota is used up
                 gate.refuse_late(permit, error.verdict)
+            if error.refused and not error.final:
+                await poller.refused(error.retry_after, deadline)
             raise
 
     def _poller(self, lane: OpenLane, prompt: VideoPrompt) -> Poller:
-        kind = prompt.resolution, prompt.duration_seconds
-        if kind not in lane.pollers:
-            median = self._settings.cards.latency(lane.lane.model, prompt.resolution)
-            lane.pollers[kind] = Poller(median, interval=self._settings.poll_interval, rng=self._rng)
-        return lane.pollers[kind]
+        median = self._settings.cards.latency(lane.lane.model, prompt.resolution)
+        return self.pollers.of(lane, (lane.lane.model, prompt.resolution, prompt.duration_seconds), median)
 
     def _failed(self, job: Job, failure: Failure) -> VideoClip | Again:
         message = f"{failure.message} (code {failure.code})"

@@ -1,72 +1,181 @@
-"""Waiting for the next look at running operations of one kind. When an operation ends and so teaches how long its kind
-takes, the others, asleep by what was believed before, are woken to think again."""
+"""When to look at each running operation of a client: what is learnt of each kind, what each lane says to being looked
+at, and one timetable for all of them."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
 
-from aveo3.polling import Latency
+from aveo3.latency import Latency
+from aveo3.polling import next_look
+from aveo3.timetable import Sleeper, Timetable
 
 FIRST_LOOK = 0.5
-"""Seconds to the first look at the first operation of a kind; each next one comes half as much later again."""
+"""Seconds to the first look at the first operation of a kind; each next one comes when it is twice as old."""
 
-LESSONS = 10
-"""Ends that wake the sleepers: by then what is believed is what is seen."""
+LESSONS = 30
+"""Ends up to which the sleepers think again, each time that there are half as many more: by then what is believed is
+what is seen."""
+
+REFUSED_WAIT = 5.0
+"""Seconds without a look after one that was refused without a delay."""
+
+SLOWEST = 1 / 64
+"""Share of the usual looks below which refusals take no lane; each look that is answered gives as much back."""
+
+Kind = tuple[str, str | None, int | None]
+"""Model, resolution and duration, the last two as the prompt has them."""
+
+
+@dataclass(eq=False)
+class _Known:
+    """One kind: what is known of it, and who runs."""
+
+    latency: Latency
+    running: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """How old each operation was when it was last seen running, and the era that it is from."""
+    lessons: int = 0
+    unread: float = 0.0
+    think_again_at: int = 1
+    scout: str | None = None
+
+    def note(self, weight: float) -> bool:
+        """Take in evidence worth `weight` ends; True if that was so much that the conclusions were drawn anew."""
+        self.unread += weight
+        if self.unread < max(1.0, 0.1 * self.latency.ends, 0.05 * len(self.running)):
+            return False
+        self.unread = 0.0
+        self.latency.reckon((age, self.latency.weight(era)) for age, era in self.running.values())
+        return True
+
+
+@dataclass(eq=False)
+class _Lane:
+    """What one lane has said to being looked at."""
+
+    share: float = 1.0
+    """Of the usual looks, how many it gets: halved by a refusal, as TCP does."""
+    quiet_until: float = -inf
+
+    def refused(self, now: float, retry_after: float | None) -> None:
+        if now >= self.quiet_until:  # what was out together is one refusal
+            self.share = max(self.share / 2, SLOWEST)
+        wait = retry_after if retry_after is not None else REFUSED_WAIT / self.share / 2
+        self.quiet_until = max(self.quiet_until, now + wait)
+
+    def answered(self) -> None:
+        self.share = min(1.0, self.share + SLOWEST)
+
+
+class Pollers:
+    """The pollers of one client.
+
+    `rate` bounds the looks a minute at all operations together, None for as many as it takes; `interval` is a fixed
+    number of seconds between looks, which then heeds neither what is learnt nor the rate.
+    """
+
+    def __init__(self, *, interval: float | None, rate: float | None, rng: random.Random) -> None:
+        self.interval = interval
+        self.rng = rng
+        self.timetable = Timetable(inf if rate is None else rate / 60)
+        self._kinds: dict[Kind, _Known] = {}
+        self._lanes: dict[Hashable, _Lane] = {}
+        self._memory: dict[Kind, Mapping[str, Any]] = {}
+
+    def of(self, lane: Hashable, kind: Kind, median: float) -> Poller:
+        """The poller of one kind of operations in one lane. `median` seconds is what they take as far as is known."""
+        if kind not in self._kinds:
+            self._kinds[kind] = known = _Known(Latency(median))
+            if (memory := self._memory.pop(kind, None)) is not None:
+                known.latency.recall(memory)
+        return Poller(self, self._kinds[kind], self._lanes.setdefault(lane, _Lane()))
+
+    def remember(self) -> dict[Kind, dict[str, Any]]:
+        """What was learnt of each kind that has taught anything in this run, as JSON takes it, for a later `recall`."""
+        return {kind: known.latency.remember() for kind, known in self._kinds.items() if known.lessons}
+
+    def recall(self, memory: Mapping[Kind, Mapping[str, Any]]) -> None:
+        """Start from what earlier runs have learnt. For kinds that have a poller already it is too late."""
+        self._memory.update(memory)
 
 
 class Poller:
-    """When to look at each running operation of one model, resolution and duration."""
+    """When to look at each running operation of one kind in one lane."""
 
-    def __init__(self, median: float, *, interval: float | None, rng: random.Random) -> None:
-        self._latency = Latency(median)
-        self._interval = interval
-        self._rng = rng
-        self._lessons = 0
-        self._sleepers: set[asyncio.Future[None]] = set()
-        self._scout: str | None = None
+    def __init__(self, pollers: Pollers, known: _Known, lane: _Lane) -> None:
+        self._pollers = pollers
+        self._known = known
+        self._lane = lane
 
     async def wait(self, operation: str, sent_at: float, looked_at: float, until: float) -> None:
-        """Return when the next look is due at an operation submitted at `sent_at` and last looked at at `looked_at`.
+        """Return when the next look is due at an operation submitted at `sent_at` and last seen running at `looked_at`.
 
-        Instants are the loop's; `until` is the latest to return at.
+        Instants are the loop's; `until` is the latest to return at, unless the budget is used up.
         """
-        loop = asyncio.get_running_loop()
-        jitter = self._rng.uniform(1.0, 1.1)  # no two in lockstep, and no look just before the one that pays
-        while True:
-            due_at = min(looked_at + jitter * self._next_look(operation, looked_at - sent_at), until)
-            if loop.time() >= due_at:
-                return
-            woken = loop.create_future()
-            timer = loop.call_at(due_at, _wake, woken)
-            self._sleepers.add(woken)
-            try:
-                await woken
-            finally:
-                self._sleepers.discard(woken)
-                timer.cancel()
+        known, age = self._known, max(looked_at - sent_at, 0.0)
+        _, era = known.running.get(operation, (0.0, known.latency.era))
+        known.running[operation] = age, era
+        if age > 0:
+            self._lane.answered()
+            known.note(0.25)
+        jitter = self._pollers.rng.uniform(1.0, 1.1)  # no two in lockstep, and no look just before the one that pays
 
-    def ended(self, operation: str, seconds: float | None) -> None:
-        """An operation has ended, `seconds` after its submit; None if that says nothing about the others."""
-        if self._scout == operation:
-            self._scout = None
-        if seconds is None:
+        def due() -> float:
+            return looked_at + jitter * self._next_look(operation, age)
+
+        await self._sleep(due, until, demand=1 / self._own_pace(operation, age, 1.0))
+
+    async def refused(self, retry_after: float | None, until: float) -> None:
+        """A look was refused: all looks of the lane pause, then come at half the pace. Return when one may be tried.
+
+        `retry_after` seconds is what the refusal asks for. Nothing is concluded about submits.
+        """
+        now = asyncio.get_running_loop().time()
+        self._lane.refused(now, retry_after)
+        await self._sleep(lambda: now, until, demand=0.0)
+
+    def ended(self, operation: str, between: tuple[float, float] | None) -> None:
+        """An operation has ended `between` two ages in seconds; None if that says nothing about how long clips take."""
+        known = self._known
+        age, era = known.running.pop(operation, (0.0, known.latency.era))
+        if known.scout == operation:
+            known.scout = None
+        if between is None:
+            if age > 0:
+                known.latency.outlived(age, known.latency.weight(era))
             return
-        self._latency.learn(seconds)
-        self._lessons += 1
-        if self._lessons <= LESSONS:
-            for sleeper in self._sleepers:
-                _wake(sleeper)
+        known.latency.learn(*between, known.latency.weight(era))
+        known.lessons += 1
+        if known.note(1.0) and known.think_again_at <= known.lessons <= LESSONS:
+            known.think_again_at = known.lessons + (known.lessons + 1) // 2
+            self._pollers.timetable.rethink(known)
 
-    def _next_look(self, operation: str, elapsed: float) -> float:
-        if self._interval is not None:
-            return self._interval
-        if self._lessons == 0 and self._scout in (None, operation):
-            self._scout = operation  # one operation finds out for all
-            return min(max(FIRST_LOOK, elapsed / 2), self._latency.next_look(max(elapsed, FIRST_LOOK)))
-        return self._latency.next_look(elapsed)
+    async def _sleep(self, due: Callable[[], float], until: float, *, demand: float) -> None:
+        lane, phase = self._lane, self._pollers.rng.random()
 
+        def when() -> float:
+            at = due()
+            if at < lane.quiet_until:  # all wait for its end: spread them as they would have been, not all at once
+                at = lane.quiet_until + phase * self._own_pace("", self._known.latency.median, 1 / lane.share)
+            return min(at, until)
 
-def _wake(sleeper: asyncio.Future[None]) -> None:
-    if not sleeper.done():
-        sleeper.set_result(None)
+        fixed = self._pollers.interval is not None
+        await self._pollers.timetable.sleep(Sleeper(when, self._known, demand, paced=not fixed))
+
+    def _next_look(self, operation: str, age: float) -> float:
+        return self._own_pace(operation, age, self._pollers.timetable.stretch / self._lane.share)
+
+    def _own_pace(self, operation: str, age: float, stretch: float) -> float:
+        """Seconds from one look to the next if nobody else were looking, times `stretch`."""
+        if self._pollers.interval is not None:
+            return self._pollers.interval / self._lane.share
+        known = self._known
+        believed = next_look(known.latency, age, stretch)
+        if known.latency.ends or not operation or known.scout not in (None, operation):
+            return believed
+        known.scout = operation  # one operation finds out for all
+        return min(max(FIRST_LOOK, age), next_look(known.latency, max(age, FIRST_LOOK), stretch))

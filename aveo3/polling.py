@@ -1,78 +1,53 @@
-"""When to look next at a running operation. Pure: elapsed seconds in, seconds to wait out.
+"""When to look next at a running operation. Pure: what is known and the operation's age in, seconds to wait out.
 
-Looking at density n(t) costs n·S(t) polls and leaves a mean lag of f(t)/2n(t), where S is the share of operations
-still running at t and f = h·S the density of ends. With one poll worth c seconds of lag, the sum is least for
+Looking at density n(t) costs ∫n·S polls and leaves a mean lag of ∫f/2n, where S is the share of operations that still
+run at t and f = h·S the density of ends. With one poll worth c seconds of lag, the sum is least for
 
     Δ(t) = 1/n(t) = √(2c / h(t)),        h = f/S the hazard
 
-so a look is due soonest where operations are likeliest to end, and a fixed interval is right only for a constant
-hazard. The first look comes when the fastest twentieth would be done.
+(J. B. Keller, Optimum checking schedules for systems subject to random failure, Management Science 21, 1974, 256-260,
+https://doi.org/10.1287/mnsc.21.3.256). So a look is due soonest where operations are likeliest to end; a fixed interval
+is right only for a constant hazard, and one that grows from look to look only for a falling one. For every law the
+product of lag and polls is (∫√(f·S))²/2: to halve the lag takes twice the polls.
+
+The least that any schedule can reach is figured by `python -m benchmarks poll`; this one comes within a few hundredths.
 """
 
 from __future__ import annotations
 
-from math import erfc, exp, log, pi, sqrt
+from math import sqrt
 
-POLL_WORTH = 1.0
-"""Seconds of lag that one poll may save: c in the formula."""
+from aveo3.latency import Latency
+
+FIRST = 0.08
+"""The first look comes when this share of operations would be done: nearest to the optimum at six to eight polls."""
+
+POLL_SHARE, POLL_COST = 1 / 175, 0.05
+"""Seconds of lag that one poll is worth, c in the formula: a share of the median, and what any request costs, which is
+what keeps operations of a second from being looked at all the time. At a median of 60 s this makes seven to eight polls
+of a log-normal law with sigma 0.5."""
 
 SHORTEST, LONGEST = 0.02, 30.0
-"""Bounds of an interval, as a share of the expected median (shortest) and in seconds (longest)."""
+"""Bounds of an interval: a share of the median, or a second if that is less; and seconds."""
 
-_Z05 = -1.6448536269514722  # the normal distribution's 5th percentile
-_PRIOR_SIGMA = 1.2
+LATEST_FIRST = 0.5
+"""However few polls there are, the first comes when half of the operations would be done."""
 
 
-class Latency:
-    """What is known of how long one kind of operation takes: log-normal, learnt from those that ended.
+def next_look(known: Latency, age: float, stretch: float = 1.0) -> float:
+    """Seconds from now to the next look at an operation that has run for `age` seconds.
 
-    The prior is `median` seconds with a spread so wide (a factor of three either way) that a few ends outweigh it.
+    `stretch` is how many times longer than worth their price the intervals have to be, for want of polls: c is then
+    `stretch`² times as much.
     """
+    first = known.quantile(min(FIRST * stretch, LATEST_FIRST))
+    if age < first:
+        return max(first - age, 1e-6)  # what rounding leaves of it would have us look for ever at one instant
+    # The hazard in the middle of the interval stands for the whole of it.
+    return _interval(known, age + stretch * _interval(known, age) / 2) * stretch
 
-    def __init__(self, median: float) -> None:
-        self._prior_mu = log(median)
-        self._n = 0
-        self._sum = self._squares = 0.0
 
-    def learn(self, seconds: float) -> None:
-        """An operation ended `seconds` after its submit."""
-        x = log(max(seconds, 1e-3))
-        self._n += 1
-        self._sum += x
-        self._squares += x * x
-
-    @property
-    def mu(self) -> float:
-        """Mean of the logarithm of the latency: the prior's, replaced by what was seen as the sample grows."""
-        # The prior's share fades with the square of the sample: three ends that agree are worth believing.
-        return (self._prior_mu + self._n * self._sum) / (1 + self._n**2)
-
-    @property
-    def sigma(self) -> float:
-        """Standard deviation of the logarithm: the prior's, replaced by what was seen as the sample grows."""
-        if self._n < 2:
-            return _PRIOR_SIGMA
-        seen = max(self._squares / self._n - (self._sum / self._n) ** 2, 0.01)
-        return sqrt((_PRIOR_SIGMA**2 + self._n**2 * seen) / (1 + self._n**2))
-
-    def hazard(self, t: float) -> float:
-        """Ends per second among operations that have run for `t` seconds."""
-        z = (log(t) - self.mu) / self.sigma
-        survival = erfc(z / sqrt(2)) / 2
-        density = exp(-z * z / 2) / (t * self.sigma * sqrt(2 * pi))
-        return density / max(survival, 1e-12)
-
-    def next_look(self, elapsed: float) -> float:
-        """Seconds from now to the next look at an operation that has run for `elapsed` seconds."""
-        median = exp(self.mu)
-        first = exp(self.mu + _Z05 * self.sigma)
-        if elapsed < first:
-            return max(first - elapsed, 1e-6)  # what rounding leaves of it would have us look for ever at one instant
-        shortest = min(SHORTEST * median, 1.0)
-        interval = self._interval(elapsed, shortest)
-        # The hazard in the middle of the interval stands for the whole of it.
-        return self._interval(elapsed + interval / 2, shortest)
-
-    def _interval(self, t: float, shortest: float) -> float:
-        worth = POLL_WORTH * exp(self.mu) / 70  # a poll is worth a share of the latency, one second in Veo's seventy
-        return min(max(sqrt(2 * worth / max(self.hazard(t), 1e-9)), shortest), LONGEST)
+def _interval(known: Latency, t: float) -> float:
+    worth = POLL_SHARE * known.median + POLL_COST
+    interval = sqrt(2 * worth / max(known.hazard(t), 1e-9))
+    return min(max(interval, min(SHORTEST * known.median, 1.0)), LONGEST)

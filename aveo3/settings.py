@@ -134,6 +134,11 @@ class Settings(BaseSettings):
     poll_interval: Seconds | None = Field(
         default=None, gt=0, description="seconds between looks at an operation; unset: learnt from the run"
     )
+    poll_rate: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=1200,
+        gt=0,
+        description="looks a minute at all running operations together; `none`: as many as it takes",
+    )
     mock_mode: bool = Field(default=False, description="use the built-in emulator: no key, no network, no cost")
     debug_mode: bool = Field(default=False, description="log more: every look that failed, every limit that is tried")
 

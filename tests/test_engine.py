@@ -527,6 +527,22 @@ def test_a_look_that_is_refused_pauses_the_lane_once_and_is_repeated() -> None:
     assert second - first >= 21
 
 
+def test_a_look_that_is_refused_slows_all_looks_and_says_nothing_about_submits() -> None:
+    def told(look: int) -> Exception | None:
+        error = LookError("HTTP 429")
+        error.refused, error.retry_after = True, 40.0
+        return error if look == 1 else None
+
+    backend = Watched(latency=30.0, trouble=told)
+    clips, stats, _ = run(backend, ["a", "b", "c"], rate_limit=1, rate_period=5, poll_interval=10.0)
+    assert [clip.status for clip in clips] == [ClipStatus.SUCCEEDED] * 3
+    assert stats.refusals == 0
+    assert submitted_at(backend) == pytest.approx([0, 5, 10], abs=0.5)
+    refused_at, *others = backend.looked_at
+    assert refused_at == pytest.approx(10.0)
+    assert min(others) >= refused_at + 40
+
+
 def test_what_google_says_it_bills_is_what_a_clip_has_cost() -> None:
     film = Finished(FILM_LOOK.videos, tokens={"input": 19, "video": 17_376, "output": 732})
     backend = ScriptedBackend(ending=lambda _: film)

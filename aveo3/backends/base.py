@@ -83,10 +83,13 @@ class Probe:
 class LookError(AveoError):
     """One look at an operation failed. Proves nothing about the operation; look again, unless `final` is set.
 
+    `refused`: there were too many looks (429), and the next had better wait `retry_after` seconds, if that is told.
     `verdict` is a refusal that the look met with, if it says that the lane had better submit nothing for a while.
     """
 
     final = False
+    refused = False
+    retry_after: float | None = None
     verdict: Verdict | None = None
 
 
