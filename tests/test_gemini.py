@@ -517,6 +517,7 @@ async def test_a_look_that_fails_says_which_interaction_and_proves_nothing(case:
         await asyncio.sleep(0.01)
     assert len(wire.requests) == 1  # repeating it is the engine's business
     assert failed.value.verdict is None
+    assert failed.value.refused == (case == "429")
     assert names(tmp_path) == []
 
 
@@ -531,22 +532,28 @@ async def test_a_look_at_a_server_that_is_away_fails() -> None:
 LATE = said(429, "too_many_requests", QUOTA)
 
 
-async def late(backend: GeminiBackend) -> Verdict | None:
+async def late(backend: GeminiBackend) -> LookError:
     with pytest.raises(LookError) as failed:
         await backend.look(ID)
-    return failed.value.verdict
+    return failed.value
 
 
 @pytest.mark.parametrize(
-    ("message", "refusal", "proof"),
-    [(QUOTA, Refusal.MINUTE, 24.0), ("Resource exhausted. Please retry in 23.4s.", Refusal.UNKNOWN, 601.0)],
+    ("message", "refusal", "proof", "delay"),
+    [
+        (QUOTA, Refusal.MINUTE, 24.0, 23.397),
+        ("Resource exhausted. Please retry in 23.4s.", Refusal.UNKNOWN, 601.0, 23.4),
+    ],
 )
 async def test_a_429_that_every_look_meets_past_its_delay_is_the_submits(
-    message: str, refusal: Refusal, proof: float
+    message: str, refusal: Refusal, proof: float, delay: float
 ) -> None:
     async with serving(said(429, "too_many_requests", message)) as wire, opened(wire.url) as backend:
         told = [await late(backend) for _ in range(4)]  # often enough, but too soon
-        assert [verdict.refusal for verdict in told if verdict] == [refusal] * 4
+        assert [(error.refused, error.retry_after) for error in told] == [(True, delay)] * 4
+        # Only one that names a quota says anything about submits; the other may be for those who look too often.
+        named = [refusal] * 4 if refusal is Refusal.MINUTE else []
+        assert [error.verdict.refusal for error in told if error.verdict] == named
         backend._doubts[ID].until -= proof
         seen = await backend.look(ID)
     assert isinstance(seen, Refused)
@@ -556,9 +563,9 @@ async def test_a_429_that_every_look_meets_past_its_delay_is_the_submits(
 
 async def test_long_ago_is_not_often() -> None:
     async with serving(LATE) as wire, opened(wire.url) as backend:
-        assert await late(backend)
+        assert (await late(backend)).verdict
         backend._doubts[ID].until -= 1e6
-        assert await late(backend)
+        assert (await late(backend)).verdict
         assert isinstance(await backend.look(ID), Refused)
 
 

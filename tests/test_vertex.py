@@ -580,10 +580,19 @@ FAILED_LOOKS = {
 async def test_a_look_that_fails_says_which_operation_and_proves_nothing(case: str) -> None:
     timeout = 0.25 if case == "no answer" else 20.0
     async with serving(FAILED_LOOKS[case]) as wire, opened(wire.url, request_timeout=timeout) as backend:
-        with pytest.raises(LookError, match=r"^looking at projects/p/.+/7d1f: \w+"):
+        with pytest.raises(LookError, match=r"^looking at projects/p/.+/7d1f: \w+") as failed:
             await backend.look(OPERATION)
         await asyncio.sleep(0.01)
     assert len(wire.requests) == 1  # repeating it is the engine's business
+    assert (failed.value.refused, failed.value.verdict) == (case.startswith("429"), None)
+
+
+async def test_a_look_that_is_refused_says_how_long_to_wait_and_nothing_about_submits() -> None:
+    refusal = rpc(429, "RESOURCE_EXHAUSTED", "Quota exceeded: requests per minute. Please retry in 7.5s.")
+    async with serving(refusal) as wire, opened(wire.url) as backend:
+        with pytest.raises(LookError) as failed:
+            await backend.look(OPERATION)
+    assert (failed.value.refused, failed.value.retry_after, failed.value.verdict) == (True, 7.5, None)
 
 
 async def test_a_look_at_a_server_that_is_away_fails() -> None:

@@ -163,7 +163,8 @@ class GeminiBackend:
             verdict = replace(verdict, message=self._without_key(verdict.message))
             if self._is_believed(operation, verdict):
                 return Refused(verdict)
-            if verdict.retry_after is not None or verdict.refusal is not Refusal.UNKNOWN:
+            failure.refused, failure.retry_after = True, verdict.retry_after
+            if verdict.refusal is not Refusal.UNKNOWN:  # a delay alone may be for those who look too often
                 failure.verdict = verdict
         raise failure from error
 

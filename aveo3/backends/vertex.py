@@ -175,7 +175,11 @@ class VertexBackend:
         except errors.APIError as error:
             if error.code == 404:
                 raise OperationGone(self._without_key(f"Google does not know {operation}: {error.message}")) from error
-            raise LookError(self._without_key(f"looking at {operation}: HTTP {error.code}: {error.message}")) from error
+            failure = LookError(self._without_key(f"looking at {operation}: HTTP {error.code}: {error.message}"))
+            if error.code == 429:  # a submit has its own answer here: this one is for those who look too often
+                told = verdicts.from_answer(429, error.details, _retry_after(error))
+                failure.refused, failure.retry_after = True, told.retry_after
+            raise failure from error
         except FetchError:
             raise
         except Exception as error:  # transport errors are not wrapped by the SDK, and a look is free to repeat
