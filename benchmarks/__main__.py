@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from benchmarks import journal, makespan
+from benchmarks import journal, makespan, poll
 
 app = typer.Typer(help="Measurements of aveo3, each the answer to one question.", add_completion=False)
 
-BENCHMARKS = {"makespan": makespan, "journal": journal}
+BENCHMARKS = {"makespan": makespan, "journal": journal, "poll": poll}
 """By the name they are run under. A benchmark is a module with a QUESTION and a `main` for typer."""
 
 
