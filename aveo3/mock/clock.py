@@ -36,6 +36,10 @@ class Clock:
         lead = self.now() * (1 - 1 / self.speed)
         return self._now_utc() + timedelta(seconds=lead)
 
+    def client_utc(self) -> datetime:
+        """The calendar on the client's clock, which is not sped up: for what it compares with its own."""
+        return self._now_utc()
+
     def utc_at(self, instant: float) -> datetime:
         """The calendar at an emulator instant that has passed."""
         return self.utc() - timedelta(seconds=self.now() - instant)

@@ -48,6 +48,7 @@ class OmniWire:
             yield web.post(f"{scope}/interactions/{_ID}/cancel", self._in_words(self.cancel))
             yield web.delete(f"{scope}/interactions/{_ID}", self._in_words(self.delete))
         verbs = "{verb:generateContent|streamGenerateContent}"
+        yield web.get("/.well-known/jwks.json", self._announcer.keys)
         yield web.post(f"{_VERSION}/models/{{model:gemini-omni[^/:]*}}:{verbs}", self.elsewhere)
 
     def _in_words(self, handler: _Handler) -> _Handler:
