@@ -152,7 +152,34 @@ class VeoClient:
             raise
         self._routes = routes
         self._engine = Engine(self.settings, session, rng=self._rng, now_utc=self._now_utc)
+        if self.settings.webhook is not None:
+            try:
+                await self._listen(self.settings.webhook, self._engine, session)
+            except BaseException:
+                await self._stack.aclose()
+                raise
         return self
+
+    async def _listen(self, webhook: str, engine: Engine, session: aiohttp.ClientSession) -> None:
+        """Have Google say what has ended. Raises `UsageError` if no lane can."""
+        from aveo3.webhooks import Receiver  # for most, in vain
+
+        lanes = self._lanes.listed or self._lanes.of(self.settings.model)
+        google = next((lane.settings for lane in lanes if spoken(lane) == "gemini"), None)
+        if google is None:
+            raise UsageError(
+                f"VEO3_WEBHOOK={webhook}: only the Gemini API sends webhooks, and this is Vertex AI. Unset it, or use "
+                "VEO3_BACKEND=gemini."
+            )
+        receiver = Receiver(
+            webhook,
+            self.settings.webhook_listen,
+            google=google.base_url,
+            session=session,
+            wake=engine.pollers.wake,
+            now_utc=self._now_utc,
+        )
+        await self._stack.enter_async_context(receiver)
 
     async def __aexit__(self, *_: object) -> None:
         self._engine = None

@@ -260,7 +260,7 @@ class Engine:
             if error.verdict is not None:  # whosever refusal it is, the quota is used up
                 gate.refuse_late(permit, error.verdict)
             if error.refused and not error.final:
-                await poller.refused(error.retry_after, deadline)
+                await poller.refused(operation, error.retry_after, deadline)
             raise
 
     def _poller(self, lane: OpenLane, prompt: VideoPrompt) -> Poller:

@@ -27,6 +27,15 @@ REFUSED_WAIT = 5.0
 SLOWEST = 1 / 64
 """Share of the usual looks below which refusals take no lane; each look that is answered gives as much back."""
 
+AFTER_TOLD = 5.0
+"""Seconds between looks at an operation that is said to have ended: all that is awaited is its file."""
+
+SAFETY_NET = 4.0
+"""How many times longer the intervals are in a lane whose ends are told: the looks are for those that are not."""
+
+FORETOLD = 1_000
+"""Ends that are remembered though nobody has looked for them yet."""
+
 Kind = tuple[str, str | None, int | None]
 """Model, resolution and duration, the last two as the prompt has them."""
 
@@ -60,6 +69,8 @@ class _Lane:
     share: float = 1.0
     """Of the usual looks, how many it gets: halved by a refusal, as TCP does."""
     quiet_until: float = -inf
+    told: bool = False
+    """Its last end was told before a look found it."""
 
     def refused(self, now: float, retry_after: float | None) -> None:
         if now >= self.quiet_until:  # what was out together is one refusal
@@ -85,6 +96,8 @@ class Pollers:
         self._kinds: dict[Kind, _Known] = {}
         self._lanes: dict[Hashable, _Lane] = {}
         self._memory: dict[Kind, Mapping[str, Any]] = {}
+        self._asleep: dict[str, tuple[Sleeper, _Lane]] = {}
+        self._told: dict[str, bool] = {}  # operations said to have ended; True: looked at since
 
     def of(self, lane: Hashable, kind: Kind, median: float) -> Poller:
         """The poller of one kind of operations in one lane. `median` seconds is what they take as far as is known."""
@@ -93,6 +106,15 @@ class Pollers:
             if (memory := self._memory.pop(kind, None)) is not None:
                 known.latency.recall(memory)
         return Poller(self, self._kinds[kind], self._lanes.setdefault(lane, _Lane()))
+
+    def wake(self, operation: str) -> None:
+        """It is said that `operation` has ended: let it be looked at now, or as soon as it is known here."""
+        self._told.setdefault(operation, False)
+        if len(self._told) > FORETOLD:
+            del self._told[next(iter(self._told))]
+        sleeper, lane = self._asleep.get(operation, (None, None))
+        if sleeper is not None and lane is not None and asyncio.get_running_loop().time() >= lane.quiet_until:
+            self.timetable.wake(sleeper)
 
     def remember(self) -> dict[Kind, dict[str, Any]]:
         """What was learnt of each kind that has taught anything in this run, as JSON takes it, for a later `recall`."""
@@ -125,18 +147,23 @@ class Poller:
         jitter = self._pollers.rng.uniform(1.0, 1.1)  # no two in lockstep, and no look just before the one that pays
 
         def due() -> float:
-            return looked_at + jitter * self._next_look(operation, age)
+            wait = AFTER_TOLD if operation in told else self._next_look(operation, age)
+            return looked_at + jitter * wait
 
-        await self._sleep(due, until, demand=1 / self._own_pace(operation, age, 1.0))
+        told = self._pollers._told
+        if told.get(operation) is not False:
+            await self._sleep(operation, due, until, demand=1 / self._own_pace(operation, age, 1.0))
+        if operation in told:
+            told[operation] = self._lane.told = True
 
-    async def refused(self, retry_after: float | None, until: float) -> None:
+    async def refused(self, operation: str, retry_after: float | None, until: float) -> None:
         """A look was refused: all looks of the lane pause, then come at half the pace. Return when one may be tried.
 
         `retry_after` seconds is what the refusal asks for. Nothing is concluded about submits.
         """
         now = asyncio.get_running_loop().time()
         self._lane.refused(now, retry_after)
-        await self._sleep(lambda: now, until, demand=0.0)
+        await self._sleep(operation, lambda: now, until, demand=0.0)
 
     def ended(self, operation: str, between: tuple[float, float] | None) -> None:
         """An operation has ended `between` two ages in seconds; None if that says nothing about how long clips take."""
@@ -144,17 +171,20 @@ class Poller:
         age, era = known.running.pop(operation, (0.0, known.latency.era))
         if known.scout == operation:
             known.scout = None
+        told = self._pollers._told.pop(operation, None) is not None
         if between is None:
             if age > 0:
                 known.latency.outlived(age, known.latency.weight(era))
             return
-        known.latency.learn(*between, known.latency.weight(era))
+        self._lane.told = told
+        after, by = between
+        known.latency.learn(by if told else after, by, known.latency.weight(era))
         known.lessons += 1
         if known.note(1.0) and known.think_again_at <= known.lessons <= LESSONS:
             known.think_again_at = known.lessons + (known.lessons + 1) // 2
             self._pollers.timetable.rethink(known)
 
-    async def _sleep(self, due: Callable[[], float], until: float, *, demand: float) -> None:
+    async def _sleep(self, operation: str, due: Callable[[], float], until: float, *, demand: float) -> None:
         lane, phase = self._lane, self._pollers.rng.random()
 
         def when() -> float:
@@ -164,10 +194,16 @@ class Poller:
             return min(at, until)
 
         fixed = self._pollers.interval is not None
-        await self._pollers.timetable.sleep(Sleeper(when, self._known, demand, paced=not fixed))
+        sleeper = Sleeper(when, self._known, demand, paced=not fixed)
+        self._pollers._asleep[operation] = sleeper, lane
+        try:
+            await self._pollers.timetable.sleep(sleeper)
+        finally:
+            self._pollers._asleep.pop(operation, None)
 
     def _next_look(self, operation: str, age: float) -> float:
-        return self._own_pace(operation, age, self._pollers.timetable.stretch / self._lane.share)
+        net = SAFETY_NET if self._lane.told else 1.0
+        return self._own_pace(operation, age, net * self._pollers.timetable.stretch / self._lane.share)
 
     def _own_pace(self, operation: str, age: float, stretch: float) -> float:
         """Seconds from one look to the next if nobody else were looking, times `stretch`."""

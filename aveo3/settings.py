@@ -139,6 +139,15 @@ class Settings(BaseSettings):
         gt=0,
         description="looks a minute at all running operations together; `none`: as many as it takes",
     )
+    webhook: str | None = Field(
+        default=None,
+        description="address at which the Gemini API can reach this program, to say when an interaction has ended",
+    )
+    webhook_listen: str = Field(
+        default="127.0.0.1:8788",
+        pattern=r"^.+:[0-9]{1,5}$",
+        description="HOST:PORT to listen on for that; what is between it and the address is yours",
+    )
     mock_mode: bool = Field(default=False, description="use the built-in emulator: no key, no network, no cost")
     debug_mode: bool = Field(default=False, description="log more: every look that failed, every limit that is tried")
 
@@ -203,7 +212,7 @@ class Settings(BaseSettings):
     def _with_scheme(cls, url: Any) -> Any:
         return f"http://{url}" if isinstance(url, str) and "://" not in url else url  # emulators are named host:port
 
-    @field_validator("base_url", "storage_url")
+    @field_validator("base_url", "storage_url", "webhook")
     @classmethod
     def _plain_address(cls, url: str | None) -> str | None:
         if url is None:

@@ -234,7 +234,7 @@ def test_a_refused_look_quietens_all_kinds_of_its_lane_and_no_other_lane() -> No
         other = all_of_them.of("other", KIND, 70)
         waiting = [asyncio.create_task(looks(poller, "x", 100)) for poller in (same_lane, other)]
         await asyncio.sleep(15)
-        await refused.refused(60.0, inf)
+        await refused.refused("r", 60.0, inf)
         assert now() == pytest.approx(75 + 10)  # the pause, and half of the doubled interval after it
         quietened, as_ever = await asyncio.gather(*waiting)
         assert as_ever == pytest.approx([10 * n for n in range(1, 11)])
@@ -247,10 +247,10 @@ def test_a_refused_look_quietens_all_kinds_of_its_lane_and_no_other_lane() -> No
 def test_refusals_that_were_out_together_count_once_and_one_after_the_pause_again() -> None:
     async def main() -> None:
         poller = pollers(interval=1).of("lane", KIND, 70)
-        together = [asyncio.create_task(poller.refused(10.0, inf)) for _ in range(5)]
+        together = [asyncio.create_task(poller.refused(str(n), 10.0, inf)) for n in range(5)]
         await asyncio.gather(*together)
         assert poller._lane.share == 0.5
-        await poller.refused(10.0, inf)
+        await poller.refused("r", 10.0, inf)
         assert poller._lane.share == 0.25
 
     run_virtual(main())
@@ -262,7 +262,7 @@ def test_refusals_without_a_delay_pause_longer_and_longer_and_answers_bring_the_
         pauses = []
         for _ in range(4):
             before = now()
-            await poller.refused(None, inf)
+            await poller.refused("r", None, inf)
             pauses.append(now() - before)
         assert pauses == pytest.approx([REFUSED_WAIT * factor for factor in (1, 2, 4, 8)], rel=0.01)
         await looks(poller, "a", 2.0)
@@ -278,7 +278,7 @@ def test_those_who_were_quiet_do_not_all_come_back_at_once() -> None:
         poller = all_of_them.of("lane", KIND, 70)
         waiting = [asyncio.create_task(looks(poller, str(n), 60)) for n in range(100)]
         await asyncio.sleep(1)
-        await poller.refused(100.0, inf)
+        await poller.refused("r", 100.0, inf)
         back = sorted(seen[0] for seen in await asyncio.gather(*waiting))
         assert back[0] >= 101
         assert back[-1] - back[0] > 1
@@ -292,10 +292,79 @@ def test_at_its_deadline_an_operation_is_looked_at_even_in_a_pause() -> None:
     async def main() -> None:
         poller = pollers().of("lane", KIND, 70)
         waiting = asyncio.create_task(poller.wait("a", 0, 0, 30))
-        await poller.refused(1_000.0, 20)
+        await poller.refused("r", 1_000.0, 20)
         assert now() == pytest.approx(20)
         await waiting
         assert now() == pytest.approx(30)
+
+    run_virtual(main())
+
+
+# ---- ends that are told ----------------------------------------------------------------------------------------------
+
+
+def test_an_operation_that_is_said_to_have_ended_is_looked_at_now_and_then_every_few_seconds() -> None:
+    async def main() -> None:
+        all_of_them = pollers()
+        poller = all_of_them.of("lane", KIND, 3_000)
+        poller.ended("before", (3_000, 3_000))
+        following = asyncio.create_task(looks(poller, "a", 32))
+        other = asyncio.create_task(poller.wait("b", 0, 0, inf))
+        await asyncio.sleep(20)
+        all_of_them.wake("a")
+        assert await following == pytest.approx([20, 25, 30, 35])  # its file was not there yet
+        assert not other.done()
+        other.cancel()
+
+    run_virtual(main())
+
+
+def test_what_is_told_before_it_is_known_here_is_remembered() -> None:
+    async def main() -> None:
+        all_of_them = pollers(interval=60)
+        all_of_them.wake("a")
+        assert await looks(all_of_them.of("lane", KIND, 70), "a", 0.0) == []
+        all_of_them.wake("b")
+        await all_of_them.of("lane", KIND, 70).wait("b", 0, 0, inf)
+        assert now() == 0
+        for n in range(5_000):
+            all_of_them.wake(f"never heard of {n}")
+        assert len(all_of_them._told) <= 1_000
+
+    run_virtual(main())
+
+
+def test_where_ends_are_told_looks_are_seldom_until_one_is_found_that_was_not() -> None:
+    async def main() -> None:
+        all_of_them = pollers()
+        all_of_them.recall({KIND: knowing(*(50.0 + n for n in range(20))).remember()})
+        poller = all_of_them.of("lane", KIND, 70)
+
+        async def polls(name: str, took: float, *, told: bool) -> int:
+            if told:
+                asyncio.get_running_loop().call_later(took, all_of_them.wake, name)
+            return len(await looks(poller, name, took))
+
+        usual = await polls("a", 70, told=True)
+        assert await polls("b", 70, told=True) < usual / 2
+        untold = await polls("c", 70, told=False)
+        assert usual / 8 < untold < usual / 2
+        assert await polls("d", 70, told=False) >= usual - 1
+
+    run_virtual(main())
+
+
+def test_one_that_is_told_in_a_pause_waits_for_its_end() -> None:
+    async def main() -> None:
+        all_of_them = pollers(interval=10)
+        poller = all_of_them.of("lane", KIND, 70)
+        waiting = asyncio.create_task(poller.wait("a", 0, 0, inf))
+        pause = asyncio.create_task(poller.refused("b", 100.0, inf))
+        await asyncio.sleep(1)
+        all_of_them.wake("a")
+        await waiting
+        assert now() >= 100
+        await pause
 
     run_virtual(main())
 

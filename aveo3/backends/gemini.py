@@ -110,6 +110,8 @@ class GeminiBackend:
             )
         except (OSError, ValueError) as error:
             return Verdict(VerdictKind.REJECTED, f"the prompt cannot be sent: {error}", unsent=True)
+        if self._settings.webhook is not None:
+            request["webhook_config"] = {"uris": [self._settings.webhook]}
         left: list[bool] = []
         token = _headers_left.set(left)
         try:

@@ -45,6 +45,9 @@ def generate(
     keep_remote: Annotated[
         bool | None, typer.Option("--keep-remote/--fetch", help="Leave videos that are in a gs:// bucket there.")
     ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(help="Address at which the Gemini API reaches this program, to say what has ended.")
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Make new clips even of prompts that have theirs, and pay for them.")
     ] = False,
@@ -83,6 +86,7 @@ def generate(
             "lanes": lanes,
             "fallback": fallback,
             "keep_remote": keep_remote,
+            "webhook": webhook,
             "mock_mode": mock or None,
             **rate_fields(rate),
         }

@@ -1,0 +1,190 @@
+"""Google says when an interaction has ended: a receiver for its webhooks, which has the poller look at once.
+
+A delivery names what ended and holds nothing else: the clip is still had by a look. So a delivery that is lost, late,
+forged or not understood costs nothing, and nothing is believed for one.
+
+Deliveries for `webhook_config` are signed as live ones were seen to be (googleapis/python-genai#2927, 2026-08-31): the
+headers webhook-id, webhook-timestamp and webhook-signature of the Standard Webhooks, the signature `v1a,BASE64`:
+Ed25519 over `id.timestamp.body` with a key of /.well-known/jwks.json. Google's page on webhooks (2026-09-24) shows an
+RS256 token instead, without its audience and claims: such a delivery is turned away, and the slow looks find the clip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from aveo3.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+GOOGLE = "https://generativelanguage.googleapis.com"
+KEYS_PATH = "/.well-known/jwks.json"
+
+OLDEST = 300.0
+"""Seconds that a delivery's timestamp may be away from now, as Google advises against replays."""
+
+KEYS_LAST, KEYS_APART = 3600.0, 60.0
+"""Seconds for which the keys are believed; and at least from one fetch of them to the next, whatever comes in."""
+
+BODY_LIMIT = 64 * 1024
+REMEMBERED = 1_000
+"""Deliveries whose repetition is noticed: they come at least once."""
+
+
+class Untrusted(Exception):
+    """A delivery that is not shown to be Google's, and why."""
+
+
+def check(headers: Mapping[str, str], body: bytes, keys: list[Ed25519PublicKey], now: float) -> str:
+    """The delivery's webhook-id, if one of `keys` has signed it within five minutes of `now` (Unix seconds).
+
+    Raises `Untrusted` otherwise.
+    """
+    number, stamp, signatures = (headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
+    if not (number and stamp and signatures):
+        raise Untrusted("webhook-id, webhook-timestamp or webhook-signature is missing")
+    if not (stamp.isascii() and stamp.isdecimal() and abs(int(stamp[:15]) - now) <= OLDEST):
+        raise Untrusted(f"its timestamp {stamp[:15]} is more than {OLDEST:g} s from now: check this machine's clock")
+    signed = f"{number}.{stamp}.".encode() + body
+    told = [value for scheme, _, value in (one.partition(",") for one in signatures.split()) if scheme == "v1a"]
+    if not told:
+        raise Untrusted("it has no signature of the scheme v1a")
+    for value in told:
+        for key in keys:
+            try:
+                key.verify(base64.b64decode(value, validate=True), signed)
+            except (InvalidSignature, ValueError):
+                continue
+            return number
+    raise Untrusted("no published key has signed it")
+
+
+def read_keys(body: Any) -> list[Ed25519PublicKey]:
+    """The Ed25519 keys of a JSON Web Key Set; what is anything else is left out."""
+    found = body.get("keys") if isinstance(body, Mapping) else None
+    keys = []
+    for each in found if isinstance(found, list) else ():
+        if isinstance(each, Mapping) and each.get("crv") == "Ed25519" and isinstance(x := each.get("x"), str):
+            try:
+                keys.append(Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(x + "=" * (-len(x) % 4))))
+            except ValueError:
+                log.debug("a key that is none: %.80s", x)
+    return keys
+
+
+class Receiver:
+    """Listens while its `async with` lasts, and calls `wake` with the id of each interaction that has ended.
+
+    `address` is where Google sends to, `listen` (HOST:PORT) where that arrives; `google` has the keys that count, if it
+    is not Google. Entering raises `UsageError` if `listen` cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        listen: str,
+        *,
+        google: str | None = None,
+        session: aiohttp.ClientSession,
+        wake: Callable[[str], None],
+        now_utc: Callable[[], datetime],
+    ) -> None:
+        self._listen = listen
+        self._google = google or GOOGLE
+        self._session = session
+        self._wake = wake
+        self._now_utc = now_utc
+        self._keys: list[Ed25519PublicKey] = []
+        self._fetched_at: float | None = None
+        self._fetching = asyncio.Lock()
+        self._heard: dict[str, None] = {}
+        app = web.Application(client_max_size=BODY_LIMIT)
+        app.router.add_post(urlsplit(address).path or "/", self._hear)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+
+    async def __aenter__(self) -> Self:
+        host, _, port = self._listen.rpartition(":")
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise UsageError(
+                f"VEO3_WEBHOOK_LISTEN={self._listen} cannot be listened on: {error.strerror or error}. Name another "
+                "port, or unset VEO3_WEBHOOK to do without webhooks."
+            ) from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def _hear(self, request: web.Request) -> web.Response:
+        """2xx at once for what is Google's, understood or not; else it would come again for a day."""
+        body = await request.read()
+        try:
+            number = await self._check(request.headers, body)
+        except Untrusted as why:
+            log.warning("a webhook is turned away: %s", why)
+            return web.Response(status=401)
+        if number not in self._heard:
+            self._heard[number] = None
+            if len(self._heard) > REMEMBERED:
+                del self._heard[next(iter(self._heard))]
+            if (name := _ended(body)) is not None:
+                self._wake(name)
+        return web.Response(status=204)
+
+    async def _check(self, headers: Mapping[str, str], body: bytes) -> str:
+        now = self._now_utc().timestamp()
+        await self._fetch(KEYS_LAST)
+        try:
+            return check(headers, body, self._keys, now)
+        except Untrusted:
+            if not await self._fetch(KEYS_APART):  # else the keys may have changed
+                raise
+            return check(headers, body, self._keys, now)
+
+    async def _fetch(self, oldest: float) -> bool:
+        """Fetch the keys anew if they are older than that; True if it was done."""
+        loop = asyncio.get_running_loop()
+        async with self._fetching:
+            if self._fetched_at is not None and loop.time() < self._fetched_at + oldest:
+                return False
+            self._fetched_at = loop.time()
+            try:
+                async with self._session.get(
+                    self._google + KEYS_PATH, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=10)
+                ) as answer:
+                    answer.raise_for_status()
+                    self._keys = read_keys(await answer.json(content_type=None)) or self._keys
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                log.warning("the keys of webhooks could not be fetched: %s", error)
+            return True
+
+
+def _ended(body: bytes) -> str | None:
+    """The id of the interaction that a delivery says has ended; None if it says something else."""
+    try:
+        event = json.loads(body)
+        about, name = event["type"], event["data"]["id"]
+    except (ValueError, TypeError, LookupError):
+        return None
+    return name if isinstance(name, str) and isinstance(about, str) and about.startswith("interaction.") else None
