@@ -17,9 +17,9 @@ from aveo3.timetable import Sleeper, Timetable
 FIRST_LOOK = 0.5
 """Seconds to the first look at the first operation of a kind; each next one comes when it is twice as old."""
 
-LESSONS = 30
-"""Ends up to which the sleepers think again, each time that there are half as many more: by then what is believed is
-what is seen."""
+SOONER = 1.25
+"""How many times shorter operations have to be than was believed for the sleepers to think again. Each who sleeps by a
+belief that is a little off loses little, and all who are woken by one look at once."""
 
 REFUSED_WAIT = 5.0
 """Seconds without a look after one that was refused without a delay."""
@@ -49,16 +49,26 @@ class _Known:
     """How old each operation was when it was last seen running, and the era that it is from."""
     lessons: int = 0
     unread: float = 0.0
-    think_again_at: int = 1
+    slept_by: float = 0.0
+    """The longest median that anybody may be sleeping by."""
     scout: str | None = None
 
+    def __post_init__(self) -> None:
+        self.slept_by = self.latency.median
+
     def note(self, weight: float) -> bool:
-        """Take in evidence worth `weight` ends; True if that was so much that the conclusions were drawn anew."""
+        """Take in evidence worth `weight` ends. True if the sleepers had better think again."""
         self.unread += weight
-        if self.unread < max(1.0, 0.1 * self.latency.ends, 0.05 * len(self.running)):
+        # The first end of a crowd tells it much; later, each conclusion costs a walk through all that run.
+        enough = max(1.0, 0.1 * self.latency.ends, min(0.1 * self.lessons, 0.05 * len(self.running)))
+        if self.unread < enough:
             return False
         self.unread = 0.0
         self.latency.reckon((age, self.latency.weight(era)) for age, era in self.running.values())
+        self.slept_by = max(self.slept_by, self.latency.median)
+        if self.latency.median > self.slept_by / SOONER:
+            return False
+        self.slept_by = self.latency.median
         return True
 
 
@@ -102,9 +112,10 @@ class Pollers:
     def of(self, lane: Hashable, kind: Kind, median: float) -> Poller:
         """The poller of one kind of operations in one lane. `median` seconds is what they take as far as is known."""
         if kind not in self._kinds:
-            self._kinds[kind] = known = _Known(Latency(median))
+            latency = Latency(median)
             if (memory := self._memory.pop(kind, None)) is not None:
-                known.latency.recall(memory)
+                latency.recall(memory)
+            self._kinds[kind] = _Known(latency)
         return Poller(self, self._kinds[kind], self._lanes.setdefault(lane, _Lane()))
 
     def wake(self, operation: str) -> None:
@@ -143,7 +154,7 @@ class Poller:
         known.running[operation] = age, era
         if age > 0:
             self._lane.answered()
-            known.note(0.25)
+            self._note(min(0.25, 5 / len(known.running)))
         jitter = self._pollers.rng.uniform(1.0, 1.1)  # no two in lockstep, and no look just before the one that pays
 
         def due() -> float:
@@ -180,9 +191,11 @@ class Poller:
         after, by = between
         known.latency.learn(by if told else after, by, known.latency.weight(era))
         known.lessons += 1
-        if known.note(1.0) and known.think_again_at <= known.lessons <= LESSONS:
-            known.think_again_at = known.lessons + (known.lessons + 1) // 2
-            self._pollers.timetable.rethink(known)
+        self._note(1.0)
+
+    def _note(self, weight: float) -> None:
+        if self._known.note(weight):
+            self._pollers.timetable.rethink(self._known)
 
     async def _sleep(self, operation: str, due: Callable[[], float], until: float, *, demand: float) -> None:
         lane, phase = self._lane, self._pollers.rng.random()

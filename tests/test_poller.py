@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from math import inf
@@ -94,9 +95,10 @@ def test_the_others_sleep_by_the_prior_while_the_scout_is_out() -> None:
     assert next_look(Latency(300), 0) <= at < 2 * next_look(Latency(300), 0)
 
 
-def test_the_scouts_lesson_wakes_the_others_to_think_again() -> None:
+@pytest.mark.parametrize("count", [2, 20, 500])
+def test_the_scouts_lesson_wakes_the_others_to_think_again(count: int) -> None:
     async def main(poller: Poller) -> list[float]:
-        all_looks = await asyncio.gather(*(looks(poller, str(n), 20) for n in range(20)))
+        all_looks = await asyncio.gather(*(looks(poller, str(n), 20) for n in range(count)))
         return [seen[-1] for seen in all_looks]
 
     found = polling(main, median=3_000)
@@ -118,6 +120,23 @@ def test_a_lesson_that_lets_a_look_be_overdue_brings_it_at_once() -> None:
         return [now()]
 
     assert polling(main, median=3_000) == pytest.approx([50])
+
+
+def test_a_lesson_that_changes_little_wakes_nobody() -> None:
+    """Regression: a few early ends of a thousand submitted at once had all the rest looked at in one second."""
+
+    async def main() -> None:
+        rng = random.Random(1)
+        all_of_them = pollers(rng=rng)
+        all_of_them.recall({KIND: knowing(*(rng.lognormvariate(4.1, 0.5) for _ in range(200))).remember()})
+        poller = all_of_them.of("lane", KIND, 70)
+        took = [rng.lognormvariate(4.1, 0.5) for _ in range(1_000)]
+        each = await asyncio.gather(*(looks(poller, str(n), seconds) for n, seconds in enumerate(took)))
+        by_second = Counter(int(at) for seen in each for at in seen)
+        assert max(by_second.values()) < 500
+        assert fmean(len(seen) for seen in each) < 9
+
+    run_virtual(main())
 
 
 def test_when_the_scout_ends_without_a_lesson_the_next_one_scouts() -> None:
