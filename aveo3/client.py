@@ -132,6 +132,8 @@ class VeoClient:
                 self._lanes.of(self.settings.model)
             except UsageError as error:
                 raise UsageError(f"VEO3_MODEL: {error}.") from None
+        if self.settings.webhook is not None:
+            self._teller()
         _check_writable(self.settings)
         try:
             if (path := self.settings.journal_path) is not None:
@@ -161,25 +163,28 @@ class VeoClient:
         return self
 
     async def _listen(self, webhook: str, engine: Engine, session: aiohttp.ClientSession) -> None:
-        """Have Google say what has ended. Raises `UsageError` if no lane can."""
+        """Have Google say what has ended."""
         from aveo3.webhooks import Receiver  # for most, in vain
 
-        lanes = self._lanes.listed or self._lanes.of(self.settings.model)
-        google = next((lane.settings for lane in lanes if spoken(lane) == "gemini"), None)
-        if google is None:
-            raise UsageError(
-                f"VEO3_WEBHOOK={webhook}: only the Gemini API sends webhooks, and this is Vertex AI. Unset it, or use "
-                "VEO3_BACKEND=gemini."
-            )
         receiver = Receiver(
             webhook,
             self.settings.webhook_listen,
-            google=google.base_url,
+            google=self._teller().base_url,
             session=session,
             wake=engine.pollers.wake,
             now_utc=self._now_utc,
         )
         await self._stack.enter_async_context(receiver)
+
+    def _teller(self) -> Settings:
+        """The settings of a lane that can say what has ended. Raises `UsageError` if there is none."""
+        for lane in self._lanes.listed or self._lanes.of(self.settings.model):
+            if spoken(lane) == "gemini":
+                return lane.settings
+        raise UsageError(
+            f"VEO3_WEBHOOK={self.settings.webhook}: only the Gemini API sends webhooks, and this is Vertex AI. Unset "
+            "it, or use VEO3_BACKEND=gemini."
+        )
 
     async def __aexit__(self, *_: object) -> None:
         self._engine = None

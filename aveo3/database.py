@@ -59,6 +59,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE jobs ADD COLUMN sunk_usd REAL NOT NULL DEFAULT 0",
         "CREATE INDEX jobs_by_sent_as ON jobs (service, sent_as) WHERE sent_as IS NOT NULL",
     ),
+    (
+        """CREATE TABLE memory (
+            service TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+            PRIMARY KEY (service, kind, name)
+        ) WITHOUT ROWID""",
+    ),
 )
 """What makes version n+1 of the schema out of version n, each in a transaction of its own. Never edit one: add one."""
 

@@ -291,6 +291,10 @@ class Journal:
         """Note something about a job that stays where it is."""
         self.move(job, state, state, **changes)
 
+    def keep(self, service: str, kind: str, name: str, value: Mapping[str, Any]) -> None:
+        """Keep something that is no job's for later runs, in place of what was kept under its name."""
+        self._write((_KEEP, (service, kind, name, json.dumps(value))), keep=True)
+
     def _write(self, *step: Statement, commit: bool = False, keep: bool = False) -> None:
         if os.getpid() != self._process:
             raise JournalError(f"{self.path} was opened by process {self._process}; a fork of it must open its own.")
@@ -330,6 +334,26 @@ class Journal:
         """Where the clip was made that is known as `operation`; None if it is not known here."""
         found = self._read("SELECT place FROM jobs WHERE service = ? AND operation = ?", service, operation)
         return json.loads(found[0][0]) if found and found[0][0] else None
+
+    def kept(self, service: str, kind: str) -> dict[str, dict[str, Any]]:
+        """All that was kept of a kind, by its name."""
+        rows = self._read("SELECT name, value FROM memory WHERE service = ? AND kind = ?", service, kind)
+        with self._reading():
+            return {name: json.loads(value) for name, value in rows}
+
+    def events_since(self, service: str, since: datetime) -> Iterator[tuple[int, Event]]:
+        """Every step of any job since an instant, with its job, the latest first. Reads them as they are asked for."""
+        query = (
+            "SELECT events.id, job, at_utc, events.state, changes FROM events JOIN jobs ON jobs.id = job "
+            f"WHERE service = ? AND events.id < ? ORDER BY events.id DESC LIMIT {PAGE}"
+        )
+        last = 1 << 62
+        while page := self._read(query, service, last):
+            for number, job, at, state, changes in page:
+                if (at_utc := datetime.fromisoformat(at)) < since:
+                    return
+                yield job, Event(at_utc, State(state), json.loads(changes))
+                last = number
 
     def counts(self) -> dict[State, int]:
         """How many jobs stand where."""
@@ -396,6 +420,7 @@ _PLAN = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _EVENT = "INSERT INTO events (job, at_utc, state, changes) VALUES (?, ?, ?, ?)"
+_KEEP = "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _CURSORS = (
     "CREATE TEMP TABLE cursors (stream INTEGER, known_by TEXT, job INTEGER, PRIMARY KEY (stream, known_by))",
     "CREATE TEMP TABLE met (stream INTEGER, job INTEGER, PRIMARY KEY (stream, job)) WITHOUT ROWID",

@@ -56,8 +56,9 @@ def simulate(
             "output_dir": Path(directory),
             "mock_mode": False,
         }
-        if settings.backend == "mock":
-            kept["backend"] = "auto"
+        if settings.lanes is None:  # nobody needs credentials to be told what would be
+            card = settings.cards.models.get(settings.model)
+            kept["backend"] = "vertex" if card is None else card.backend
         return run_virtual(_run(prompts, settings.model_copy(update=kept), latency, random.Random(seed)))
 
 

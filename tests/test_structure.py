@@ -34,7 +34,8 @@ ROOMS = [
         "entries",
         "journal",
     ),
-    *("job", "delivery", "engine", "backlog", "recall", "planning", "dispatch", "webhooks", "estimate", "client"),
+    *("job", "delivery", "engine", "backlog", "recall", "memory", "planning", "dispatch", "webhooks"),
+    *("estimate", "client"),
     *("checkup", "sources", "manifest", "progress", "testing", "simulation", "cli"),
 ]
 """Top to bottom: a room may import the rooms before it, and none after it."""

@@ -14,7 +14,6 @@ from aveo3.cli.generate import rate_fields
 from aveo3.cli.journals import counted
 
 if TYPE_CHECKING:
-    from aveo3.settings import Settings
     from aveo3.simulation import Forecast
 
 MOST = 100_000
@@ -49,6 +48,7 @@ def simulate(
     with errors_as_messages():
         from aveo3.errors import UsageError
         from aveo3.models import VideoPrompt
+        from aveo3.settings import Settings
         from aveo3.simulation import simulate as run
 
         if rpm is not None and rate is not None:
@@ -60,7 +60,7 @@ def simulate(
             "max_concurrency": max_concurrency,
             "model": model,
         }
-        settings = _settings({name: value for name, value in given.items() if value is not None})
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
         fields = {"duration_seconds": duration, "resolution": resolution}
         fields = {name: value for name, value in fields.items() if value is not None}
         problems = (
@@ -76,20 +76,6 @@ def simulate(
         typer.echo(json.dumps(_fields(forecast), ensure_ascii=False))
     else:
         _tell(forecast, clips)
-
-
-def _settings(given: dict[str, Any]) -> Settings:
-    """The settings with what was given; nobody needs credentials to be told what would be."""
-    from aveo3.errors import UsageError
-    from aveo3.settings import Settings
-
-    settings = Settings(**given)
-    try:
-        settings.backend_name()
-    except UsageError:
-        card = settings.cards.models.get(settings.model)
-        return settings.model_copy(update={"backend": "vertex" if card is None else card.backend})
-    return settings
 
 
 def _tell(forecast: Forecast, clips: int) -> None:
