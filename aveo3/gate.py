@@ -3,7 +3,8 @@
 
 First come, first served. A waiter takes nothing until the moment it goes, so one that is cancelled owes nothing; only
 the head of the queue watches the clock. A refusal pauses the whole lane, never one job alone, and the next submit
-after it goes alone, as a scout: submits whose answer is still out are let through one, two, four, … at a time.
+after it goes alone, as a scout: submits whose answer is still out are let through one at a time at first, and half as
+many again with each round trip.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ PROBE_GRACE = 5.0
 
 SHORTEST_STAY = 1.0
 """Seconds that the breaker stays open at first when no wait between tries is wanted: doubling nothing gives nothing."""
+
+GROWTH = 0.5
+"""By how much each acceptance raises the number of submits that may be unanswered at once: half as many again with
+every round trip. TCP's slow start doubles; where one too many is one refused, that draws twice the refusals."""
 
 _ROUNDING = 1e-3
 
@@ -98,9 +103,10 @@ class QuotaGate:
         self._limits = Limits(self.rate, settings, self._utc_at)
         self._bucket = TokenBucket(self.rate)
         self._unanswered = 0
-        self._ramp = 1  # submits that may be unanswered at once
+        self._ramp = 1.0  # submits that may be unanswered at once
         self._before_scout = 0  # admissions up to this one were out when the lane last stood still
         self._before_lesson = 0  # admissions up to this one were out when a refusal last taught something
+        self._lesson = Refusal.UNKNOWN  # what that refusal was
         self._accepted = self._refused = 0
         self._paused_until = -inf
         self._stalled_since: float | None = None  # first refusal or failure since the last acceptance
@@ -133,7 +139,7 @@ class QuotaGate:
 
     def _ready_at(self, now: float, cost_usd: float) -> float:
         """When everything but the bucket lets the next submit through; `inf` if that hangs on something to end."""
-        if self._unanswered >= self._ramp and self._breaker.state(now) is BreakerState.CLOSED:
+        if self._unanswered + 1 > self._ramp and self._breaker.state(now) is BreakerState.CLOSED:
             return inf  # an open breaker does its own counting, and its probe is a lease
         return max(self._stands_still_until(now), self._breaker.ready_at(now), self._limits.ready_at(now, cost_usd))
 
@@ -246,10 +252,10 @@ class QuotaGate:
         self._accepted += 1
         self._breaker.settle(permit.admission, Health.HEALTHY, now)
         if permit.admission.order <= self._before_lesson:
-            self._limits.proved_one_more()  # it was out when the limit was counted
+            self._limits.proved_one_more(self._lesson)  # it was out when the limit was counted
         if permit.admission.order > self._before_scout:
             self._stalled_since = self._last_failure = None
-            self._ramp += 1  # doubles with every round trip, as TCP's slow start does
+            self._ramp += GROWTH
 
     def _take_trouble(self, permit: Permit, verdict: Verdict, now: float) -> None:
         """The service is away or loses answers. Going on at full pace would lose, or pay for, every clip in turn."""
@@ -277,7 +283,7 @@ class QuotaGate:
         self._breaker.settle(permit.admission, health, now, open_for=pause or self._limits.period_of(refusal))
         first = permit.admission.order > self._before_lesson  # not out together with one that has taught us already
         if first:
-            self._before_lesson = self._breaker.admitted
+            self._before_lesson, self._lesson = self._breaker.admitted, refusal
             self._limits.learn(refusal, verdict, permit.granted_at, permit.cost_usd, now)
         self._pause(now + (self._growing_wait() if pause is None else pause))
         wait = self._stands_still_until(now) - now

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from math import inf
 
+from aveo3.learner import Ceiling
 from aveo3.settings import Rate, Settings
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 from aveo3.windows import DayWindow, QuotaWindow
@@ -17,11 +18,27 @@ log = logging.getLogger(__name__)
 MARGIN = 0.01
 """Fraction of a period by which a window's room comes back late: two clocks never run quite alike."""
 
-CLEAN_PERIODS = 5
+COUNTED_ROUNDS = 2
 """Periods without a refusal after which a limit that was counted from what had been accepted is tried one higher."""
 
-CLEAN_PERIODS_NAMED = 60
-"""The same for a limit that the refusal named, which is right until Google moves it: an hour, by the minute."""
+NAMED_ROUNDS = 10
+"""The same for a limit that the refusal named, which is right until Google moves it."""
+
+UNSET_ROUNDS = 10
+"""The same for the model's usual quota, where nothing was set: this project's may be higher. What is set is never
+exceeded."""
+
+SURE = 0.75
+"""The part of a counted limit that goes as fast as answers come; the rest goes one at a time."""
+
+SHARED_ROUNDS = 5
+"""The same for a limit of few requests that others share: it never stays where it is, so that each try, and not only
+the first, is likely to be refused, and where few go a period, one in every second is many."""
+
+FEW = 10
+
+SURPRISES = 2
+"""Refusals well below the quota they name, within as many periods each, after which others must be using it too."""
 
 
 class Limits:
@@ -31,25 +48,46 @@ class Limits:
     """
 
     def __init__(self, rate: Rate, settings: Settings, utc_at: Callable[[float], datetime]) -> None:
-        self._rate = rate
         self.requests = QuotaWindow(rate.limit, rate.period, margin=rate.period * MARGIN)
         self.day = DayWindow(settings.daily_limit or inf, utc_at)
         self.running = 0
-        self.running_limit: float = settings.max_concurrency or inf
-        self._most_running = self.running_limit
         self._dollars = QuotaWindow(
             settings.spend_limit or inf, settings.spend_period, margin=settings.spend_period * MARGIN
         )
-        self._most_dollars = self._dollars.limit
+        self._most_requests = Ceiling(rate.limit, settings.rate_limit, rounds=UNSET_ROUNDS)
+        self._most_dollars = Ceiling(self._dollars.limit, settings.spend_limit, rounds=1)
+        self._most_running = Ceiling(settings.max_concurrency or inf, settings.max_concurrency, rounds=1)
+        self._requests_round, self._dollars_round = _Round(rate.period), _Round(settings.spend_period)
+        self._succeeded = 0  # operations, since the running slots last changed
         self._accepted = QuotaWindow(inf, rate.period)  # what was accepted lately: the proof of what a period takes
         self._counted = False  # the limit was not named but counted, from what was accepted before
-        self._clean_since = -inf
+        self._surprises = 0
+        self._surprised_at = -inf
+
+    @property
+    def running_limit(self) -> float:
+        """Operations that may run at once."""
+        return self._most_running.limit
 
     def ready_at(self, now: float, cost_usd: float) -> float:
         """When one more request has room; `inf` if that hangs on an answer or on an operation's end."""
         if self.running + 1 > self.running_limit:
             return inf
-        return max(self.requests.ready_at(now), self._dollars.ready_at(now, cost_usd), self.day.ready_at(now))
+        requests, dollars = self.requests.ready_at(now), self._dollars.ready_at(now, cost_usd)
+        self._requests_round.pressed |= requests > now
+        self._dollars_round.pressed |= dollars > now
+        if self.requests.in_flight and self._goes_beyond_the_proven(now, cost_usd):
+            return inf
+        return max(requests, dollars, self.day.ready_at(now))
+
+    def _goes_beyond_the_proven(self, now: float, cost_usd: float) -> bool:
+        """True if one more is a try: it goes alone, and a refusal costs one request."""
+        sure = self._most_requests.proven * (SURE if self._counted else 1.0)
+        return (
+            ((self._most_requests.trying or self._counted) and self.requests.used(now) >= sure)
+            or (self._most_running.trying and self.running >= self._most_running.proven)
+            or (self._most_dollars.trying and self._dollars.used(now) + cost_usd > self._most_dollars.proven)
+        )
 
     def take(self, cost_usd: float) -> None:
         """A request goes out."""
@@ -75,7 +113,7 @@ class Limits:
         if kind is VerdictKind.ACCEPTED:
             self._accepted.take()
             self._accepted.answered(now)
-            self._try_one_more(now)
+            self._try_more(now)
 
     def was_not_accepted(self) -> None:
         """A request that was answered as accepted turns out to be refused: it proves nothing of what a period takes."""
@@ -84,45 +122,75 @@ class Limits:
     def ended(self, *, succeeded: bool) -> None:
         """An operation holds its running slot no more. Success tries the slots one higher once each has succeeded."""
         self.running -= 1
-        if succeeded and self.running_limit < self._most_running:
-            self.running_limit = min(self.running_limit + 1 / self.running_limit, self._most_running)
+        self._succeeded += succeeded
+        if self._succeeded >= self.running_limit:
+            self._succeeded = 0
+            if self._most_running.round():
+                log.debug("trying %g operations at once", self.running_limit)
 
-    def _try_one_more(self, now: float) -> None:
-        periods = CLEAN_PERIODS if self._counted else CLEAN_PERIODS_NAMED
-        if self.requests.limit < self._rate.limit and now - self._clean_since > periods * self._rate.period:
-            self.requests.limit += 1
-            self._clean_since = now
-            log.debug("no refusal for %d periods: trying %g a period", periods, self.requests.limit)
-        if self._dollars.limit < self._most_dollars and now - self._clean_since > self._dollars.period:
-            self._dollars.limit = min(self._dollars.limit * 1.5, self._most_dollars)
-            self._clean_since = now
-            log.debug("no refusal for %g s: trying US$ %g", self._dollars.period, self._dollars.limit)
+    def _try_more(self, now: float) -> None:
+        if self._requests_round.over(now) and self._most_requests.round():
+            log.debug("no refusal lately: trying %g requests a period", self._most_requests.limit)
+        if self._dollars_round.over(now) and self._most_dollars.round():
+            log.debug("no refusal lately: trying US$ %g a period", self._most_dollars.limit)
+        self._apply()
+
+    def _apply(self) -> None:
+        self.requests.limit, self._dollars.limit = self._most_requests.limit, self._most_dollars.limit
 
     def refused(self, refusal: Refusal, now: float) -> None:
         """Take note of any refusal."""
-        self._clean_since = now
+        self._requests_round.begin(now)
+        self._dollars_round.begin(now)
         if refusal is Refusal.DAY and not self.day.just_begun(now):
             self.day.close_today(now)
 
-    def proved_one_more(self) -> None:
-        """A request that was still out when the limit was counted has been accepted too."""
-        if self._counted and self.requests.limit < self._rate.limit:
-            self.requests.limit += 1
+    def proved_one_more(self, refusal: Refusal) -> None:
+        """A request that was still out when this refusal taught a limit has been accepted too."""
+        if refusal is Refusal.MINUTE and self._counted:
+            self._most_requests.proved()
+        elif refusal is Refusal.CONCURRENT:
+            self._most_running.proved()
+        self._apply()
 
     def learn(self, refusal: Refusal, verdict: Verdict, sent_at: float, cost_usd: float, now: float) -> None:
         """Lower the limit that this refusal disproves. One that names no rule disproves none."""
         if refusal is Refusal.MINUTE:
-            self._counted = verdict.limit is None
-            proven = float(verdict.limit or max(1.0, self._accepted.used(sent_at)))
-            self.requests.limit = min(self.requests.limit, proven)
+            self._learn_requests(verdict.limit, sent_at)
         elif refusal is Refusal.SPEND:
-            self._dollars.limit = min(self._dollars.limit, max(self._dollars.used(now), cost_usd))
+            spent = self._dollars.used(now)
+            self._most_dollars.first_step = max(cost_usd, spent / 10)
+            self._most_dollars.refused(spent, least=cost_usd)
         elif refusal is Refusal.CONCURRENT:
-            self.running_limit = min(self.running_limit, max(1, self.running))
+            # What is out may be refused as well; what of it is accepted will prove itself.
+            self._most_running.refused(self.running - self.requests.in_flight)
+            self._succeeded = 0
+        self._apply()
+
+    def _learn_requests(self, named: int | None, sent_at: float) -> None:
+        """`named` is the quota's value if the refusal told it; else what a period took before is all that is known."""
+        taken = self._accepted.used(sent_at)
+        known = self._most_requests.proven if named is None else min(named, self._most_requests.proven)
+        # Below what is known to be there: an earlier run of ours used it, which passes, or others do, which goes on.
+        if taken + self.requests.in_flight < known:
+            recent = sent_at - self._surprised_at <= SURPRISES * self.requests.period
+            self._surprises = self._surprises + 1 if recent or self.shared else 1
+            self._surprised_at = sent_at
+        self._counted = named is None or self.shared
+        if named is not None and not self.shared:
+            self._most_requests.refused(named, rounds=NAMED_ROUNDS)
+        elif taken:  # otherwise others have it all: that says nothing of how much there is
+            rounds = SHARED_ROUNDS if self.shared and taken < FEW else COUNTED_ROUNDS
+            self._most_requests.refused(taken, rounds=rounds)
+
+    @property
+    def shared(self) -> bool:
+        """True if others seem to use the same quota."""
+        return self._surprises >= SURPRISES
 
     def period_of(self, refusal: Refusal) -> float | None:
         """Seconds after which the quota that refused is whole again; None if that is not known."""
-        return {Refusal.MINUTE: self._rate.period, Refusal.SPEND: self._dollars.period}.get(refusal)
+        return {Refusal.MINUTE: self.requests.period, Refusal.SPEND: self._dollars.period}.get(refusal)
 
     def pause_after(self, refusal: Refusal, verdict: Verdict, now: float) -> float | None:
         """Seconds for which a refusal of this kind keeps the lane from submitting; None if nobody can say."""
@@ -134,7 +202,30 @@ class Limits:
             return verdict.retry_after
         if refusal is Refusal.MINUTE:
             # What we used comes back through the window; if we used nothing, others do.
-            return 0.0 if self._accepted.used(now) else self._rate.period
+            return 0.0 if self._accepted.used(now) else self.requests.period
         if refusal is Refusal.SPEND:
             return 0.0 if self._dollars.used(now) else self._dollars.period
         return None
+
+
+class _Round:
+    """A period without refusal in which somebody waited for room: what is idle proves nothing."""
+
+    __slots__ = ("_period", "_since", "pressed")
+
+    def __init__(self, period: float) -> None:
+        self._period = period
+        self._since = -inf
+        self.pressed = False
+
+    def begin(self, now: float) -> None:
+        self._since, self.pressed = now, False
+
+    def over(self, now: float) -> bool:
+        """True if one has passed; the next begins."""
+        if self._since == -inf:
+            self.begin(now)
+        if not self.pressed or now - self._since <= self._period:
+            return False
+        self.begin(now)
+        return True

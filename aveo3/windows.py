@@ -74,6 +74,27 @@ class QuotaWindow:
         if self._answered:
             self._answered_sum -= self._answered.pop()[1]
 
+    @property
+    def in_flight(self) -> float:
+        """What was taken and has not been answered."""
+        return self._in_flight
+
+    def oldest(self, now: float) -> float | None:
+        """The instant of the oldest answer that still counts; None if none does."""
+        self.used(now)
+        return self._answered[0][0] - self.period - self.margin if self._answered else None
+
+    def forget(self) -> None:
+        """Nothing that was answered counts any more: the server has begun anew."""
+        self._answered.clear()
+        self._answered_sum = 0.0
+
+    def answers(self, now: float) -> list[tuple[float, float]]:
+        """(instant, amount) of every answer that still counts, oldest first; what is in flight as answered now."""
+        self.used(now)
+        answers = [(back_at - self.period - self.margin, amount) for back_at, amount in self._answered]
+        return [*answers, (now, self._in_flight)] if self._in_flight else answers
+
 
 _ROUNDING = 1e-9  # a billionth of a dollar or request is a sum's rounding, not a quota
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from benchmarks import journal, makespan, poll
+from benchmarks import journal, makespan, poll, wrong_rate
 
 app = typer.Typer(help="Measurements of aveo3, each the answer to one question.", add_completion=False)
 
-BENCHMARKS = {"makespan": makespan, "journal": journal, "poll": poll}
+BENCHMARKS = {"makespan": makespan, "journal": journal, "poll": poll, "wrong-rate": wrong_rate}
 """By the name they are run under. A benchmark is a module with a QUESTION and a `main` for typer."""
 
 

@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from aveo3.mock import MockOptions, MockServer
-from benchmarks import makespan, optimum
+from benchmarks import makespan, optimum, wrong_rate
 from benchmarks.__main__ import BENCHMARKS, app
 from benchmarks.makespan import Plan, Run
 from benchmarks.optimum import COUNTINGS, Counting
-from benchmarks.rivals import Task, roster
+from benchmarks.rivals import Task, roster, virtual_roster
 from benchmarks.table import spread, table
 
 # The SDK's own session inherits from aiohttp's, which aiohttp discourages; aveo3 brings a session of its own.
@@ -107,6 +107,27 @@ def test_without_a_quota_every_contestant_makes_every_clip_once(rival: str, tmp_
 
     assert asyncio.run(main()) == {"a": 1, "b": 1, "c": 1}
     assert len(list(tmp_path.glob("*.mp4"))) == 3
+
+
+def test_a_contest_in_virtual_time_comes_out_the_same_from_the_same_seed() -> None:
+    case = "fixed, nothing named"
+    for rival in virtual_roster():
+        run = wrong_rate.CONTEST.run(case, rival, 3)
+        assert run == wrong_rate.CONTEST.run(case, rival, 3)
+        assert run.submits == run.made + run.refused
+        assert (run.made, run.unavailable) == (100, 0)
+        assert run.score >= 0.99
+
+
+def test_a_contest_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
+    path = tmp_path / "wrong-rate.json"
+    options = f"wrong-rate --quick --only aveo3 --only aimd --json {path}".split()
+    result = CliRunner().invoke(app, [*options, "--case", "sliding, nothing named"])
+    assert result.exit_code == 0, result.output
+    assert result.output.count("sliding, nothing named") == 2
+    about = json.loads(path.read_text("utf-8"))
+    assert (about["benchmark"], about["seeds"], len(about["runs"])) == ("wrong-rate", 2, 4)
+    assert about["cases"]["sliding, nothing named"]["service"]["limit"] == 10
 
 
 # ---- the report ----------------------------------------------------------------------------------------------------

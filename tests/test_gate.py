@@ -221,9 +221,9 @@ def test_a_server_that_refuses_faster_than_it_accepts_teaches_its_quota_all_the_
             gate.finish(permit)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(15):  # slow start lets 1, 2, 4 and then 8 out at once: three of the eight are taken
+            for _ in range(11):  # slow start lets 1, 1, 2, 3 and then 4 out at once: three of the four are taken
                 group.create_task(clip())
-        assert gate.stats().quota_limit >= 9
+        assert gate.stats().quota_limit == 10
 
     virtual(main)
 
@@ -338,11 +338,13 @@ def test_a_permit_tells_how_long_it_waited_as_next_in_line() -> None:
 # ---- slow start, and the scout after a refusal ---------------------------------------------------------------------
 
 
-def test_submits_whose_answer_is_out_grow_one_two_four_with_every_round_trip() -> None:
+def test_submits_whose_answer_is_out_grow_by_half_with_every_round_trip() -> None:
+    """Not twofold: of a limit set too high the last round trip is refused, and that would be half of all."""
+
     async def main() -> None:
         gate = new_gate(rate_limit=50)
-        went = await asyncio.gather(*(send(gate, rtt=1.0) for _ in range(15)))
-        assert sorted(went) == [0.0] + [1.0] * 2 + [2.0] * 4 + [3.0] * 8
+        went = await asyncio.gather(*(send(gate, rtt=1.0) for _ in range(17)))
+        assert sorted(went) == [0.0, 1.0] + [2.0] * 2 + [3.0] * 3 + [4.0] * 4 + [5.0] * 6
 
     virtual(main)
 
@@ -358,7 +360,10 @@ def test_after_a_refusal_only_one_goes_until_it_is_answered(trouble: Verdict) ->
         assert await is_held_back(others[0], 600)
         gate.settle(scout, ACCEPTED)
         await soon()
-        assert [other.done() for other in others] == [True, True, False, False]  # and from here on it doubles again
+        assert [other.done() for other in others] == [True, False, False, False]
+        gate.settle(others[0].result(), ACCEPTED)
+        await soon()
+        assert [other.done() for other in others] == [True, True, True, False]  # and from here on it grows again
         for other in others:
             other.cancel()
 
@@ -461,15 +466,15 @@ def test_a_minute_refusal_before_anything_was_accepted_pauses_a_period() -> None
         gate = new_gate()
         await send(gate, refused(Refusal.MINUTE))
         assert gate.stats().opens_in == 60.0
-        assert gate.stats().quota_limit == 1
-        assert await send(gate) == pytest.approx(60 + MARGIN)
+        assert gate.stats().quota_limit == 10  # that others have it all says nothing of how much there is
+        assert await send(gate) == 60.0
 
     virtual(main)
 
 
-@pytest.mark.parametrize(("named", "first_raise"), [(2, 60), (None, 5)])
+@pytest.mark.parametrize(("named", "first_raise"), [(2, 10), (None, 2)])
 def test_a_limit_that_was_learnt_is_tried_one_higher_after_clean_periods(named: int | None, first_raise: int) -> None:
-    """Soon if it was counted from what had been accepted; after an hour if the refusal named it."""
+    """Soon if it was counted from what had been accepted; not so soon if the refusal named it."""
 
     async def main() -> None:
         gate = new_gate(rate_limit=5)
@@ -482,7 +487,7 @@ def test_a_limit_that_was_learnt_is_tried_one_higher_after_clean_periods(named: 
         while now() < 4 * 3600:
             await send(gate)
             limits.append(gate.stats().quota_limit)
-        assert sorted(set(limits)) == [3, 4, 5]
+        assert sorted(set(limits)) == [3, 5]  # the step that held was followed by a larger one
         assert limits == sorted(limits)  # and never beyond what was set
 
     virtual(main)
@@ -583,7 +588,7 @@ def test_running_slots_grow_by_one_again_as_operations_succeed() -> None:
             gate.finish(running.popleft(), succeeded=True)
             running += await hold_running(gate, 1)
             limits.append(int(gate.stats().running_limit))
-        assert limits[3] == 4  # not before as many have succeeded as there are slots
+        assert limits[:4] == [4, 4, 4, 5]  # not before as many have succeeded as there are slots
         assert sorted(set(limits)) == [4, 5, 6]
         assert gate.stats().running_limit == 6
 
@@ -920,7 +925,7 @@ def test_at_most_one_probe_when_half_open_and_only_its_success_lets_the_next_in(
         assert [waiter.done() for waiter in waiters] == [True] + [False] * 49
         gate.settle(waiters[0].result(), ACCEPTED)
         await soon()
-        assert sum(waiter.done() for waiter in waiters) == 3  # one by one, never all at once
+        assert sum(waiter.done() for waiter in waiters) == 2  # one by one, never all at once
         for waiter in waiters:
             waiter.cancel()
 
@@ -1445,12 +1450,12 @@ def test_a_late_refusal_counts_once_however_often_it_is_said() -> None:
 def test_what_was_refused_late_does_not_prove_what_a_period_takes() -> None:
     async def main() -> None:
         gate = new_gate()
-        await warm(gate, 3)
-        permits = await hold(gate, 4)
+        await warm(gate, 4)
+        permits = await hold(gate, 3)
         for permit in permits:
             gate.settle(permit, ACCEPTED)
         await asyncio.sleep(1.0)
-        gate.refuse_late(permits[3], refused(Refusal.MINUTE))
+        gate.refuse_late(permits[2], refused(Refusal.MINUTE))
         assert gate.stats().quota_limit == 6  # not seven: the seventh was the one too many
 
     virtual(main)

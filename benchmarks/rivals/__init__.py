@@ -12,7 +12,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from benchmarks.lane import VirtualGoogle
 
 MODEL = "veo-3.1-generate-001"
 
@@ -60,3 +63,32 @@ def roster() -> dict[str, Rival]:
     from benchmarks.rivals import aveo3, gather, limiter, sdk_retries
 
     return {"aveo3": aveo3, "gather": gather, "sdk_retries": sdk_retries, "limiter": limiter}
+
+
+# ---- in virtual time -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class VirtualTask:
+    """What a contestant in virtual time is asked for, and told."""
+
+    clips: int
+    told: int | None
+    """The quota it is told: requests per `period`; None: nothing, and it goes by what it knows of the model."""
+    period: float = 60.0
+    seed: int = 0
+
+
+class VirtualRival(Protocol):
+    """A module of this package: a way to deal with a quota, without SDK and wire. A minute lasts a minute."""
+
+    NAME: str
+
+    async def make_all(self, google: VirtualGoogle, task: VirtualTask) -> None: ...
+
+
+def virtual_roster() -> dict[str, VirtualRival]:
+    """All contestants in virtual time by the name of their module."""
+    from benchmarks.rivals import aimd, cubic, pause, virtual_aveo3
+
+    return {"aveo3": virtual_aveo3, "pause": pause, "aimd": aimd, "cubic": cubic}
