@@ -19,8 +19,7 @@ class TokenBucket:
 
     def __init__(self, rate: Rate) -> None:
         self.rate = rate
-        # As many tokens as the burst, flowing back in the time in which `limit / period` makes that many.
-        self._limiter = AsyncLimiter(rate.burst, rate.burst * rate.period / rate.limit)
+        self._limiter = _limiter(rate)
         self._in_hand = 0
         self._coming: asyncio.Task[None] | None = None
 
@@ -44,7 +43,8 @@ class TokenBucket:
         """Call `callback` once a token is ready. Takes nothing from anybody."""
 
         def arrived(task: asyncio.Task[None]) -> None:
-            self._coming = None
+            if self._coming is task:
+                self._coming = None
             if not task.cancelled():
                 self._in_hand += 1
                 callback()
@@ -53,7 +53,18 @@ class TokenBucket:
             self._coming = asyncio.get_running_loop().create_task(self._limiter.acquire())
             self._coming.add_done_callback(arrived)
 
+    def renew(self, rate: Rate) -> None:
+        """Be full again, at this rate: the quota is whole, or larger. Whoever waits has to ask anew."""
+        self.close()
+        self._coming, self._in_hand, self.rate = None, 0, rate
+        self._limiter = _limiter(rate)
+
     def close(self) -> None:
         """Stop waiting for tokens."""
         if self._coming is not None:
             self._coming.cancel()
+
+
+def _limiter(rate: Rate) -> AsyncLimiter:
+    """As many tokens as the burst, flowing back in the time in which `limit / period` makes that many."""
+    return AsyncLimiter(rate.burst, rate.burst * rate.period / rate.limit)

@@ -315,7 +315,7 @@ class ClipStream:
         pump.closed, pump.reopens_at = None, inf
         pump.asking = asyncio.current_task()
         try:
-            permit = await pump.lane.gate.acquire(cost)
+            permit = await pump.lane.gate.acquire(cost, lambda: self._to_come(pump))
         except GateClosed as closed:
             self._pass_on(pump, closed)
             return
@@ -332,6 +332,12 @@ class ClipStream:
         self._feeder.ring()
         pump.lane.taken += 1
         self._launch(self._engine.run(job, permit, pump.lane), job, backlog, cost)
+
+    def _to_come(self, pump: Pump) -> int | None:
+        """Submits that are still to come to a lane, the one that asks included; None if nobody can know."""
+        if self._feeding or any(len(backlog.pumps) > 1 for backlog in pump.backlogs):
+            return None
+        return sum(len(backlog.fresh) + len(backlog.again) for backlog in pump.backlogs)
 
     async def _wait_for_money(self, backlog: Backlog, job: Job, pump: Pump) -> None:
         """Wait until something changes; or defer what cannot be paid on any lane, whatever is given back."""

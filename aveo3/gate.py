@@ -22,7 +22,7 @@ from aveo3.breaker import Admission, BreakerState, CircuitBreaker, Health
 from aveo3.bucket import TokenBucket
 from aveo3.errors import GateClosed
 from aveo3.limits import Limits
-from aveo3.settings import Settings
+from aveo3.settings import Rate, Settings
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,8 @@ class Permit:
     finished: bool = False
     refused: bool = False
     """Its submit was accepted, and refused afterwards."""
+    over: bool = False
+    """It went though the window was full, where a refusal would cost nothing: see `spill`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class QuotaGate:
         )
         self._limits = Limits(self.rate, settings, self._utc_at)
         self._bucket = TokenBucket(self.rate)
+        self._asking = 0  # who wait for their turn or have it
         self._unanswered = 0
         self._ramp = 1.0  # submits that may be unanswered at once
         self._before_scout = 0  # admissions up to this one were out when the lane last stood still
@@ -118,30 +121,51 @@ class QuotaGate:
 
     # ---- asking ------------------------------------------------------------------------------------------------
 
-    async def acquire(self, cost_usd: float = 0.0) -> Permit:
+    async def acquire(self, cost_usd: float = 0.0, waiting: Callable[[], int | None] | None = None) -> Permit:
         """Wait for leave to submit once; first come, first served. `cost_usd` counts against the spend window.
 
+        `waiting` tells how many submits are still to come, this one included, or None; who does not know it leaves it
+        out. It decides whether the end of a batch may try for more than the window holds.
         Raises `GateClosed` if no submit is possible within the settings' `quota_patience`, or ever.
         """
-        async with self._turn:  # asyncio.Lock wakes in order of arrival
-            arrived = _now()
-            while True:
-                now = _now()
-                self._check_patience(now)
-                ready_at = self._ready_at(now, cost_usd)
-                if ready_at <= now:
-                    if self._bucket.ready:
-                        await self._bucket.take()
-                        return self._grant(now, cost_usd, now - arrived)
-                    self._bucket.call_when_ready(self._bell.ring)
-                    ready_at = inf
-                await self._bell.wait(min(ready_at, now + LONGEST_NAP))
+        self._asking += 1
+        try:
+            async with self._turn:  # asyncio.Lock wakes in order of arrival
+                return await self._next_turn(cost_usd, waiting)
+        finally:
+            self._asking -= 1
 
-    def _ready_at(self, now: float, cost_usd: float) -> float:
+    async def _next_turn(self, cost_usd: float, waiting: Callable[[], int | None] | None) -> Permit:
+        arrived = _now()
+        while True:
+            now = _now()
+            self._check_patience(now)
+            to_come = waiting() if waiting is not None and self._asking == 1 else None  # others count for themselves
+            ready_at = self._ready_at(now, cost_usd, to_come)
+            self._keep_the_bucket_up()
+            if ready_at <= now:
+                if self._bucket.ready:
+                    await self._bucket.take()
+                    return self._grant(now, cost_usd, now - arrived)
+                self._bucket.call_when_ready(self._bell.ring)
+                ready_at = inf
+            await self._bell.wait(min(ready_at, now + LONGEST_NAP))
+
+    def _keep_the_bucket_up(self) -> None:
+        """The bucket smooths what the windows allow; where they allow more than it was made for, it must not hold."""
+        rate, limit = self._bucket.rate, self._limits.requests.limit
+        anew = self._limits.has_begun_anew() and rate.burst == rate.limit  # who wants no bursts gets none here either
+        if anew or limit > rate.limit:
+            limit = max(rate.limit, int(limit))
+            self._bucket.renew(Rate(limit, rate.period, limit if rate.burst == rate.limit else rate.burst))
+
+    def _ready_at(self, now: float, cost_usd: float, waiting: int | None) -> float:
         """When everything but the bucket lets the next submit through; `inf` if that hangs on something to end."""
         if self._unanswered + 1 > self._ramp and self._breaker.state(now) is BreakerState.CLOSED:
             return inf  # an open breaker does its own counting, and its probe is a lease
-        return max(self._stands_still_until(now), self._breaker.ready_at(now), self._limits.ready_at(now, cost_usd))
+        return max(
+            self._stands_still_until(now), self._breaker.ready_at(now), self._limits.ready_at(now, cost_usd, waiting)
+        )
 
     def _stands_still_until(self, now: float) -> float:
         """When the lane may submit again after refusals; waiting one's turn, or for a probe's answer, is not that."""
@@ -167,9 +191,9 @@ class QuotaGate:
         )
 
     def _grant(self, now: float, cost_usd: float, waited: float) -> Permit:
-        self._limits.take(cost_usd)
+        over = self._limits.take(now, cost_usd)
         self._unanswered += 1
-        return Permit(self._breaker.admit(now), cost_usd, now, waited)
+        return Permit(self._breaker.admit(now), cost_usd, now, waited, over=over)
 
     def is_free(self, cost_usd: float = 0.0) -> bool:
         """True if a submit would go at once."""
@@ -194,6 +218,8 @@ class QuotaGate:
             self._limits.give_back(permit.cost_usd)
         else:
             self._limits.answered(now, permit.cost_usd, verdict.kind)
+        if permit.over:
+            self._limits.spilled(now, verdict)
         if verdict.kind is VerdictKind.ACCEPTED:
             self._take_acceptance(permit, now)
         else:
@@ -274,6 +300,9 @@ class QuotaGate:
             log.warning("closed for good (%s): %s", refusal.value, reason)
             self.close(refusal.value, reason)
             return
+        if permit.over and refusal in (Refusal.MINUTE, Refusal.UNKNOWN):
+            self._take_spill_refusal(permit, verdict, now)
+            return
         self._stand_still(verdict, now)
         self._limits.refused(refusal, now)
         pause = self._limits.pause_after(refusal, verdict, now)
@@ -289,6 +318,16 @@ class QuotaGate:
         wait = self._stands_still_until(now) - now
         level = logging.INFO if first else logging.DEBUG
         log.log(level, "refused (%s), all wait for %.2g s: %.80s", refusal.value, wait, verdict.message)
+
+    def _take_spill_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
+        """One more than fits was tried and refused: whatever is said of the reason, that is it, and nobody is ill."""
+        self._breaker.settle(permit.admission, Health.UNKNOWN, now)
+        if self._limits.begins_anew:
+            self._stand_still(verdict, now)  # what one delay tells is told to a scout first
+        self._pause(now + (verdict.retry_after or 0.0))
+        log.info(
+            "one more than %g a period was tried, and refused: %.80s", self._limits.requests.limit, verdict.message
+        )
 
     def _growing_wait(self) -> float:
         """Seconds to pause after a refusal that tells neither rule nor delay; doubles with each in a row."""

@@ -10,6 +10,7 @@ from math import inf
 
 from aveo3.learner import Ceiling
 from aveo3.settings import Rate, Settings
+from aveo3.spill import Spill
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 from aveo3.windows import DayWindow, QuotaWindow
 
@@ -37,6 +38,10 @@ the first, is likely to be refused, and where few go a period, one in every seco
 
 FEW = 10
 
+EARLY = 0.05
+"""Fraction of a period by which a named delay must be shorter than a sliding window would ask for to prove that it is
+none: round trips blur what is less, and nothing is to be gained by it."""
+
 SURPRISES = 2
 """Refusals well below the quota they name, within as many periods each, after which others must be using it too."""
 
@@ -60,25 +65,52 @@ class Limits:
         self._requests_round, self._dollars_round = _Round(rate.period), _Round(settings.spend_period)
         self._succeeded = 0  # operations, since the running slots last changed
         self._accepted = QuotaWindow(inf, rate.period)  # what was accepted lately: the proof of what a period takes
+        self._learnt = False  # some refusal has told the limit, or was counted
         self._counted = False  # the limit was not named but counted, from what was accepted before
         self._surprises = 0
         self._surprised_at = -inf
+        self._spill = Spill(rate.period)
+        self._begins_anew_at = inf  # the server has named the instant
+        self._began_anew_at = -inf
+        self._forgotten: list[tuple[float, float]] = []
+        self._anew = False
+        self._keeps_its_word = True  # no such instant was named in vain
 
     @property
     def running_limit(self) -> float:
         """Operations that may run at once."""
         return self._most_running.limit
 
-    def ready_at(self, now: float, cost_usd: float) -> float:
-        """When one more request has room; `inf` if that hangs on an answer or on an operation's end."""
+    def ready_at(self, now: float, cost_usd: float, waiting: int | None = None) -> float:
+        """When one more request has room; `inf` if that hangs on an answer or on an operation's end.
+
+        `waiting` counts the submits to come, this one included, if anybody knows: see `spill`.
+        """
         if self.running + 1 > self.running_limit:
             return inf
+        if self._begins_anew_at <= now:
+            self._forgotten = self.requests.forget()
+            self._began_anew_at, self._begins_anew_at, self._anew = now, inf, True
         requests, dollars = self.requests.ready_at(now), self._dollars.ready_at(now, cost_usd)
         self._requests_round.pressed |= requests > now
         self._dollars_round.pressed |= dollars > now
         if self.requests.in_flight and self._goes_beyond_the_proven(now, cost_usd):
             return inf
+        if requests > now:
+            requests = min(requests, self._begins_anew_at, self._spill_at(now, requests, waiting))
         return max(requests, dollars, self.day.ready_at(now))
+
+    def _spill_at(self, now: float, room_at: float, waiting: int | None) -> float:
+        """When one request may go though the window is full until `room_at`."""
+        if waiting is None or self.shared or self._most_requests.trying or self._spill.refused_at is not None:
+            return inf
+        window = self.requests
+        if not self._spill.accepted:
+            # Alone, and only where there is something to gain and nothing to lose.
+            little = window.period * EARLY
+            if window.in_flight or room_at - now < little or window.gap(now, waiting) > little:
+                return inf
+        return self._spill.ready_at(now, window.limit, window.in_flight)
 
     def _goes_beyond_the_proven(self, now: float, cost_usd: float) -> bool:
         """True if one more is a try: it goes alone, and a refusal costs one request."""
@@ -89,12 +121,14 @@ class Limits:
             or (self._most_dollars.trying and self._dollars.used(now) + cost_usd > self._most_dollars.proven)
         )
 
-    def take(self, cost_usd: float) -> None:
-        """A request goes out."""
+    def take(self, now: float, cost_usd: float) -> bool:
+        """A request goes out. True if the window had no room for it."""
+        over = self.requests.ready_at(now) > now
         self.requests.take()
         self.day.take()
         self._dollars.take(cost_usd)
         self.running += 1
+        return over
 
     def give_back(self, cost_usd: float) -> None:
         """A request provably never left. Its running slot is freed by `ended`."""
@@ -105,6 +139,7 @@ class Limits:
     def answered(self, now: float, cost_usd: float, kind: VerdictKind) -> None:
         """A request was answered, or will not be. Refused ones used up their place too: some servers count them."""
         self.requests.answered(now)
+        self._spill.answered(now, self.requests.limit)
         self.day.answered(now)
         if kind in (VerdictKind.ACCEPTED, VerdictKind.UNCERTAIN):
             self._dollars.answered(now, cost_usd)
@@ -156,7 +191,14 @@ class Limits:
     def learn(self, refusal: Refusal, verdict: Verdict, sent_at: float, cost_usd: float, now: float) -> None:
         """Lower the limit that this refusal disproves. One that names no rule disproves none."""
         if refusal is Refusal.MINUTE:
-            self._learn_requests(verdict.limit, sent_at)
+            alone = self._learn_requests(verdict.limit, sent_at)
+            # A bucket would take one more before long.
+            if (
+                verdict.retry_after is not None
+                and alone
+                and verdict.retry_after > 1.5 * self.requests.period / (self._most_requests.limit)
+            ):
+                self._learn_edge(verdict.retry_after, now)
         elif refusal is Refusal.SPEND:
             spent = self._dollars.used(now)
             self._most_dollars.first_step = max(cost_usd, spent / 10)
@@ -167,12 +209,16 @@ class Limits:
             self._succeeded = 0
         self._apply()
 
-    def _learn_requests(self, named: int | None, sent_at: float) -> None:
-        """`named` is the quota's value if the refusal told it; else what a period took before is all that is known."""
+    def _learn_requests(self, named: int | None, sent_at: float) -> bool:
+        """`named` is the quota's value if the refusal told it; else what a period took before is all that is known.
+
+        True if what we sent explains the refusal.
+        """
         taken = self._accepted.used(sent_at)
-        known = self._most_requests.proven if named is None else min(named, self._most_requests.proven)
+        known = min(self._most_requests.proven if self._learnt else inf, inf if named is None else named)
         # Below what is known to be there: an earlier run of ours used it, which passes, or others do, which goes on.
-        if taken + self.requests.in_flight < known:
+        alone = taken + self.requests.in_flight >= known or known == inf
+        if not alone:
             recent = sent_at - self._surprised_at <= SURPRISES * self.requests.period
             self._surprises = self._surprises + 1 if recent or self.shared else 1
             self._surprised_at = sent_at
@@ -182,6 +228,42 @@ class Limits:
         elif taken:  # otherwise others have it all: that says nothing of how much there is
             rounds = SHARED_ROUNDS if self.shared and taken < FEW else COUNTED_ROUNDS
             self._most_requests.refused(taken, rounds=rounds)
+        self._learnt = True
+        return alone
+
+    def spilled(self, now: float, verdict: Verdict) -> None:
+        """What came of a request that went though the window was full."""
+        if verdict.kind is VerdictKind.ACCEPTED:
+            self._spill.accepted += 1
+        elif verdict.kind is VerdictKind.REFUSED:
+            self._spill.refused_at = now
+            if verdict.limit is not None and verdict.limit < self.requests.limit:
+                self._most_requests.refused(verdict.limit, rounds=NAMED_ROUNDS)
+                self._apply()
+            if verdict.retry_after is not None:
+                self._learn_edge(verdict.retry_after, now)
+
+    @property
+    def begins_anew(self) -> bool:
+        """True if the server has named an instant at which its window ends."""
+        return self._begins_anew_at < inf
+
+    def has_begun_anew(self) -> bool:
+        """True once after that instant."""
+        anew, self._anew = self._anew, False
+        return anew
+
+    def _learn_edge(self, delay: float, now: float) -> None:
+        """A delay that ends before anything of ours is a period old is the time to the end of a fixed window, if the
+        server is no bucket: it begins anew then, and so may we."""
+        period, oldest = self.requests.period, self.requests.oldest(now)
+        if now - self._began_anew_at < period * (1 - EARLY):
+            self.requests.recall(self._forgotten)  # it had, they said, and yet it is full
+            self._forgotten = []
+            self._keeps_its_word = False
+        early = oldest is not None and now + delay < oldest + period * (1 - EARLY)
+        if early and self._keeps_its_word and not self.shared:
+            self._begins_anew_at = now + delay
 
     @property
     def shared(self) -> bool:

@@ -84,10 +84,29 @@ class QuotaWindow:
         self.used(now)
         return self._answered[0][0] - self.period - self.margin if self._answered else None
 
-    def forget(self) -> None:
-        """Nothing that was answered counts any more: the server has begun anew."""
+    def gap(self, now: float, ahead: int) -> float:
+        """Seconds by which the `ahead`-th request from now would go later if one more were taken first."""
+        self.used(now)
+        backs = self._answered
+        skipped = max(0, len(backs) - int(self.limit))  # more than the limit: the first to come back make no room
+        count = len(backs) - skipped
+        if not count:
+            return 0.0
+        place = (ahead - 1) % count
+        later = backs[skipped + place + 1][0] if place + 1 < count else backs[skipped][0] + self.period + self.margin
+        return later - backs[skipped + place][0]
+
+    def forget(self) -> list[tuple[float, float]]:
+        """Nothing that was answered counts any more: the server has begun anew. What `recall` takes, if it has not."""
+        forgotten = list(self._answered)
         self._answered.clear()
         self._answered_sum = 0.0
+        return forgotten
+
+    def recall(self, forgotten: list[tuple[float, float]]) -> None:
+        """Count again what was forgotten."""
+        self._answered.extendleft(reversed(forgotten))
+        self._answered_sum += sum(amount for _, amount in forgotten)
 
     def answers(self, now: float) -> list[tuple[float, float]]:
         """(instant, amount) of every answer that still counts, oldest first; what is in flight as answered now."""

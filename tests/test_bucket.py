@@ -149,3 +149,24 @@ def test_a_closed_bucket_waits_for_nothing() -> None:
 
 def test_closing_an_idle_bucket_does_nothing() -> None:
     TokenBucket(Rate(10, 60, 1)).close()
+
+
+def test_a_bucket_that_is_renewed_is_full_at_the_new_rate_and_nobody_waits_for_the_old_one() -> None:
+    async def main() -> None:
+        bucket = TokenBucket(Rate(2, 60.0, 2))
+        rung = []
+        await bucket.take()
+        await bucket.take()
+        bucket.call_when_ready(lambda: rung.append(1))
+        await asyncio.sleep(1)
+        bucket.renew(Rate(3, 60.0, 3))
+        for _ in range(3):
+            assert bucket.ready
+            await bucket.take()
+        assert not bucket.ready
+        bucket.call_when_ready(lambda: rung.append(2))
+        await asyncio.sleep(20.001)
+        assert rung == [2]
+        assert bucket.ready
+
+    run_virtual(main())

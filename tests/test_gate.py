@@ -1481,3 +1481,87 @@ def test_an_operation_of_an_earlier_run_that_is_refused_late_pauses_the_lane_and
         assert (stats.accepted, stats.refused, stats.quota_limit, stats.opens_in) == (0, 1, 10, 20.0)
 
     virtual(main)
+
+
+# ---- what is not set -------------------------------------------------------------------------------------------------
+
+
+def test_where_nothing_is_set_the_usual_quota_is_where_the_search_begins() -> None:
+    """One more after ten full periods, and then more of it: this project's quota may be higher."""
+
+    async def main() -> None:
+        gate = QuotaGate(settings(rate_limit=None, model="not in the catalog"), rng=NoJitter(), now_utc=now_utc)
+        limits, raised_at = [10.0], []
+        while len(limits) < 5:
+            await send(gate)
+            if (limit := gate.stats().quota_limit) != limits[-1]:
+                limits.append(limit)
+                raised_at.append(now())
+        assert limits == [10, 11, 13, 17, 25]
+        assert 10 * 60 < raised_at[0] < 12 * 60
+        assert all(60 < later - earlier < 122 for earlier, later in pairwise(raised_at))
+        assert gate._bucket.rate.limit == 17  # and the bucket does not hold back what the window lets through
+
+    virtual(main)
+
+
+def test_what_is_set_is_never_exceeded_however_long_nothing_is_refused() -> None:
+    async def main() -> None:
+        gate, went = new_gate(rate_limit=10), list[float]()
+        while now() < 3600:
+            went.append(await send(gate))
+        assert all(later - earlier >= 60 for earlier, later in zip(went, went[10:], strict=False))
+
+    virtual(main)
+
+
+def test_what_lies_beyond_the_proven_goes_alone() -> None:
+    async def main() -> None:
+        gate = new_gate(rate_limit=20)
+        await warm(gate, 4)
+        await send(gate, refused(Refusal.MINUTE, limit=4))
+        while gate.stats().quota_limit == 4:
+            await warm(gate, 1)
+        await asyncio.sleep(61)
+        [*_, last] = await hold(gate, 4)
+        waiter = asyncio.create_task(gate.acquire())
+        assert await is_held_back(waiter, 5)
+        gate.settle(last, ACCEPTED)
+        assert await is_held_back(waiter, 5)  # three are out still
+        waiter.cancel()
+
+    virtual(main)
+
+
+# ---- others on the same quota ----------------------------------------------------------------------------------------
+
+
+def test_a_refusal_below_the_quota_it_names_is_forgiven_once_and_then_counted() -> None:
+    """An earlier run of ours may have used it, which passes; if it goes on, others share it."""
+
+    async def main() -> None:
+        gate = new_gate(consecutive_failure_threshold=50)
+        await warm(gate, 4)
+        await send(gate, refused(Refusal.MINUTE, 1.0, limit=10))
+        assert gate.stats().quota_limit == 10
+        await send(gate)
+        await send(gate, refused(Refusal.MINUTE, 1.0, limit=10))
+        assert gate.stats().quota_limit == 5
+
+    virtual(main)
+
+
+def test_a_full_house_teaches_what_runs_and_not_what_was_asked_for() -> None:
+    async def main() -> None:
+        gate = new_gate(rate_limit=50)
+        await hold_running(gate, 7)
+        first, *others = await hold(gate, 4)
+        gate.settle(first, refused(Refusal.CONCURRENT))
+        assert gate.stats().running_limit == 7
+        gate.settle(others[0], ACCEPTED)
+        assert gate.stats().running_limit == 8
+        for permit in others[1:]:
+            gate.settle(permit, refused(Refusal.CONCURRENT))
+        assert gate.stats().running_limit == 8
+
+    virtual(main)

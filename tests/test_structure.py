@@ -16,7 +16,7 @@ HOUSE = Path(aveo3.__path__[0])
 
 ROOMS = [
     *("errors", "lifecycle", "models", "catalog", "settings", "lanes", "routing", "verdicts", "remedies"),
-    *("windows", "learner", "limits", "breaker", "latency", "polling", "bell", "budget", "bucket"),
+    *("windows", "learner", "spill", "limits", "breaker", "latency", "polling", "bell", "budget", "bucket"),
     *("gate", "retry", "timetable", "poller"),
     *(
         "backends.base",

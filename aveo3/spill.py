@@ -1,0 +1,60 @@
+"""Whether the server lets more through than the strictest way of counting: the end of a batch without waiting. Pure.
+
+Nobody outside Google knows how a quota is counted. A window that holds in any period is safe for all ways, and makes
+the rest of a batch that is no multiple of the limit wait for up to a period where a bucket, which refills all the time,
+would take it at once. One request too many shows which it is. It goes only where it costs nothing if it is refused: the
+last period of the batch has places to spare, even for a server that counts what it refuses.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+
+class Refill:
+    """How full a leaking bucket of the server's is at the most, if it has one. Instants in, instants out.
+
+    A request counts in full until it is answered, then leaks like the rest: whenever it arrived, the server's bucket is
+    no fuller than this.
+    """
+
+    def __init__(self, period: float, *, margin: float = 0.01) -> None:
+        self.period = period * (1 + margin)
+        self._level = 0.0
+        self._at = -inf
+
+    def answered(self, now: float, limit: float) -> None:
+        """A request was answered: from here on it leaks."""
+        # A bucket cannot be emptier than empty: what was refused has built up no debt.
+        self._level, self._at = min(self._leaked(now, limit) + 1, limit), now
+
+    def ready_at(self, now: float, limit: float, in_flight: float) -> float:
+        """The earliest instant at which one more fits; `inf` if that hangs on answers."""
+        if in_flight + 1 > limit:
+            return inf
+        excess = self._leaked(now, limit) + in_flight + 1 - limit
+        return now if excess <= 0 else now + excess * self.period / limit
+
+    def _leaked(self, now: float, limit: float) -> float:
+        return max(0.0, self._level - (now - self._at) * limit / self.period) if self._at > -inf else 0.0
+
+
+class Spill:
+    """May one request go though the window is full? Until one was refused, if nothing is lost by that."""
+
+    def __init__(self, period: float) -> None:
+        self._refill = Refill(period)
+        self.refused_at: float | None = None
+        """When a request too many was refused: from then on the window holds."""
+        self.accepted = 0
+        """Requests too many that were accepted."""
+
+    def answered(self, now: float, limit: float) -> None:
+        """Any request was answered."""
+        self._refill.answered(now, limit)
+
+    def ready_at(self, now: float, limit: float, in_flight: float) -> float:
+        """The instant at which a server's bucket would take one more over a full window; `inf` once one was refused."""
+        if self.refused_at is not None:
+            return inf
+        return self._refill.ready_at(now, limit, in_flight)
