@@ -5,6 +5,8 @@ reports median and spread, and writes every single run with machine, versions an
 
     optimum    the best that any client could do, per way of counting         pure
     rivals/    what people write today, one contestant a file
+    lane       one lane of the emulator in virtual time: its rules and words, without its wire
+    contest    many seeds of one task on such a lane, for contestants that need no wire
     emulator   aveo3.mock in a process of its own, so that nobody's client pays for its work
     machine    what a result is worth nothing without: CPU, OS, versions, date
     table      rows to text, or Markdown

@@ -6,6 +6,8 @@ knows how the server counts and where its windows lie. Nobody outside Google doe
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 Counting = Literal["fixed", "sliding", "bucket"]
@@ -17,6 +19,14 @@ def last_submit(counting: Counting, n: int, limit: int, period: float, edge_in: 
     if counting == "fixed":
         return fixed(n, limit, period, edge_in)
     return sliding(n, limit, period) if counting == "sliding" else bucket(n, limit, period)
+
+
+def in_slots(durations: Sequence[float], slots: int) -> float:
+    """Seconds until the last of these operations ends, `slots` at a time, each begun as soon as one is free."""
+    free_at = [0.0] * slots
+    for duration in durations:
+        heapq.heapreplace(free_at, free_at[0] + duration)
+    return max(free_at)
 
 
 def fixed(n: int, limit: int, period: float, edge_in: float) -> float:

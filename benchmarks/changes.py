@@ -1,0 +1,46 @@
+"""A quota that Google changes while a batch runs."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from benchmarks.contest import Contest, Score
+from benchmarks.lane import Service, VirtualGoogle
+from benchmarks.optimum import COUNTINGS
+from benchmarks.rivals import VirtualTask
+from benchmarks.wrong_rate import WORDS
+
+QUESTION = "Where the quota changes in mid-run, how much of it is used in half an hour, and how much is refused?"
+
+LASTS = 1800.0
+
+CHANGES: dict[str, tuple[tuple[float, int], ...]] = {
+    "10 to 4": ((300.0, 4),),
+    "10 to 30": ((300.0, 30),),
+    "10 to 2 to 10": ((300.0, 2), (900.0, 10)),
+}
+
+
+def used(google: VirtualGoogle, task: VirtualTask) -> float:
+    """Requests accepted, of those that the quota had."""
+    steps = [(0.0, google.service.limit), *google.service.changes, (LASTS, None)]
+    there = sum((limit or 0) * (until - at) / google.service.period for (at, limit), (until, _) in pairwise(steps))
+    return len(google.accepted_at) / there
+
+
+CONTEST = Contest(
+    "changes",
+    QUESTION,
+    {
+        f"{name}, {counting}, {words}": (
+            Service(limit=10, counting=counting, body=body, changes=changes, latency=5.0),
+            VirtualTask(clips=1500, told=40),
+        )
+        for name, changes in CHANGES.items()
+        for counting in COUNTINGS
+        for words, body in WORDS.items()
+    },
+    Score("of the quota", used),
+    lasts=LASTS,
+)
+main = CONTEST.main

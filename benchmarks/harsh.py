@@ -1,0 +1,23 @@
+"""A server that counts what it refuses, names neither limit nor delay, and has a quarter of what one was told."""
+
+from __future__ import annotations
+
+from benchmarks.contest import Contest, makespan
+from benchmarks.lane import Service
+from benchmarks.optimum import COUNTINGS
+from benchmarks.rivals import VirtualTask
+from benchmarks.wrong_rate import best
+
+QUESTION = "Where refused requests use up the quota too and no delay is named, does every clip get through, and when?"
+
+CONTEST = Contest(
+    "harsh",
+    QUESTION,
+    {
+        counting: (Service(limit=10, counting=counting, count_refused=True), VirtualTask(clips=100, told=40))
+        for counting in COUNTINGS
+    },
+    makespan(best),
+    optimum=best,
+)
+main = CONTEST.main

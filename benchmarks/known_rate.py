@@ -1,0 +1,33 @@
+"""A quota that one was told rightly: what is left to gain over waiting as the strictest way of counting demands?
+
+`makespan` asks the same of the SDK and HTTP in real time; here are minutes of sixty seconds, and many seeds. The limit
+is known, the way of counting is not, and where a fixed minute ends is known to nobody.
+"""
+
+from __future__ import annotations
+
+from benchmarks.contest import Contest, makespan
+from benchmarks.lane import Service
+from benchmarks.optimum import COUNTINGS
+from benchmarks.rivals import VirtualTask
+from benchmarks.wrong_rate import WORDS, best
+
+QUESTION = "Told the real quota, how long do n clips take against the optimum, the server counting in three ways?"
+
+CONTEST = Contest(
+    "known-rate",
+    QUESTION,
+    {
+        f"{limit} a minute, {clips} clips, {counting}, {words}": (
+            Service(limit=limit, counting=counting, body=body),
+            VirtualTask(clips=clips, told=limit),
+        )
+        for limit in (2, 10, 50)
+        for clips in (limit * 5 // 2, limit * 10)
+        for counting in COUNTINGS
+        for words, body in WORDS.items()
+    },
+    makespan(best),
+    optimum=best,
+)
+main = CONTEST.main

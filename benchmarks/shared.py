@@ -1,0 +1,43 @@
+"""A quota that another program uses too: half of it, at random instants; what is refused to it, it does not repeat."""
+
+from __future__ import annotations
+
+from benchmarks.contest import Contest, Score
+from benchmarks.lane import Service, VirtualGoogle
+from benchmarks.optimum import COUNTINGS
+from benchmarks.rivals import VirtualTask
+from benchmarks.wrong_rate import WORDS
+
+QUESTION = "Where another program takes half the quota at random, how much of the rest is used, how much refused?"
+
+PERIODS = 20
+"""Measured after the first, in which a full burst is there for the taking."""
+
+
+def used(google: VirtualGoogle, task: VirtualTask) -> float:
+    """Requests accepted, of those that the quota had left. Buckets, and fixed windows' edges, allow a little more."""
+    period, limit = google.service.period, google.service.limit
+    assert limit is not None
+
+    def within(instants: list[float]) -> int:
+        return sum(period <= at < (PERIODS + 1) * period for at in instants)
+
+    return within(google.accepted_at) / (PERIODS * limit - within(google.others_accepted_at))
+
+
+CONTEST = Contest(
+    "shared",
+    QUESTION,
+    {
+        f"{limit} a minute, {counting}, {words}": (
+            Service(limit=limit, counting=counting, body=body, others=limit / 2, latency=5.0),
+            VirtualTask(clips=(PERIODS + 5) * limit, told=limit),
+        )
+        for limit in (10, 20, 50)
+        for counting in COUNTINGS
+        for words, body in WORDS.items()
+    },
+    Score("of the rest", used),
+    lasts=(PERIODS + 1) * 60.0 + 5,
+)
+main = CONTEST.main
