@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
 
+from aveo3 import memory
 from aveo3.bell import Bell
 from aveo3.breaker import Admission, BreakerState, CircuitBreaker, Health
 from aveo3.bucket import TokenBucket
@@ -32,6 +33,8 @@ PROBE_GRACE = 5.0
 
 SHORTEST_STAY = 1.0
 """Seconds that the breaker stays open at first when no wait between tries is wanted: doubling nothing gives nothing."""
+
+MEMORY_VERSION = 1
 
 GROWTH = 0.5
 """By how much each acceptance raises the number of submits that may be unanswered at once: half as many again with
@@ -82,7 +85,8 @@ class QuotaGate:
     """Lets submits through as fast as one lane's quota allows, and no faster.
 
     `now_utc` is asked only for Google's calendar day; every other instant is the running loop's. `rng` spreads the
-    pauses that nobody named a length for.
+    pauses that nobody named a length for. `remembered` is what the gate of an earlier run on this lane said in
+    `remember()`: with it no burst follows a restart. It needs a running loop.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class QuotaGate:
         *,
         rng: random.Random | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+        remembered: memory.Memory | None = None,
     ) -> None:
         self.rate = settings.rate(model or settings.model)
         self._settings = settings
@@ -116,6 +121,8 @@ class QuotaGate:
         self._failed_at = -inf
         self._last_failure: Verdict | None = None
         self._closed: GateClosed | None = None
+        if remembered is not None:
+            self._recall(remembered)
         self._turn = asyncio.Lock()
         self._bell = Bell()
 
@@ -154,7 +161,7 @@ class QuotaGate:
     def _keep_the_bucket_up(self) -> None:
         """The bucket smooths what the windows allow; where they allow more than it was made for, it must not hold."""
         rate, limit = self._bucket.rate, self._limits.requests.limit
-        anew = self._limits.has_begun_anew() and rate.burst == rate.limit  # who wants no bursts gets none here either
+        anew = self._limits.edge.has_passed() and rate.burst == rate.limit  # who wants no bursts gets none here either
         if anew or limit > rate.limit:
             limit = max(rate.limit, int(limit))
             self._bucket.renew(Rate(limit, rate.period, limit if rate.burst == rate.limit else rate.burst))
@@ -322,7 +329,7 @@ class QuotaGate:
     def _take_spill_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
         """One more than fits was tried and refused: whatever is said of the reason, that is it, and nobody is ill."""
         self._breaker.settle(permit.admission, Health.UNKNOWN, now)
-        if self._limits.begins_anew:
+        if self._limits.edge.at < inf:
             self._stand_still(verdict, now)  # what one delay tells is told to a scout first
         self._pause(now + (verdict.retry_after or 0.0))
         log.info(
@@ -363,6 +370,21 @@ class QuotaGate:
             refused=self._refused,
             closed=None if self._closed is None else str(self._closed),
         )
+
+    def remember(self) -> memory.Memory:
+        """What a later run on this lane should know, ready for JSON: requests and dollars of the running periods and
+        of today with their times, and the limits that were learnt with theirs. Take it whenever something was settled;
+        a request without an answer counts as answered now.
+        """
+        return {"version": MEMORY_VERSION, "at": self._now_utc().isoformat(), **memory.remember(self._limits, _now())}
+
+    def _recall(self, remembered: memory.Memory) -> None:
+        """What cannot be read is told and left aside: it is worth a few refusals, not a run."""
+        try:
+            if remembered["version"] == MEMORY_VERSION:
+                memory.recall(self._limits, remembered, _now())
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+            log.warning("what an earlier run remembered of the quota cannot be read, and is forgotten: %r", error)
 
     def _utc_at(self, instant: float) -> datetime:
         return self._now_utc() + timedelta(seconds=instant - _now())

@@ -59,6 +59,34 @@ class Ceiling:
         self.limit = self.proven = min(self.limit, proven)
         self._rounds, self._step = 0, self.first_step
 
+    def recall(self, limit: float, *, rounds: int) -> None:
+        """An earlier run has learnt this: begin there, and wait for as many rounds before it is tried higher."""
+        self.refused(limit, rounds=rounds)
+        self.limit = self.proven = min(max(self.limit, limit), self.most)
+
     def proved(self, amount: float = 1.0) -> None:
         """What was out when the refusal came has been taken too: so much more is proven."""
         self.limit = self.proven = min(max(self.limit, self.proven + amount), self.most)
+
+
+class Round:
+    """A period without refusal in which somebody waited for room: what is idle proves nothing."""
+
+    __slots__ = ("_period", "_since", "pressed")
+
+    def __init__(self, period: float) -> None:
+        self._period = period
+        self._since = -inf
+        self.pressed = False
+
+    def begin(self, now: float) -> None:
+        self._since, self.pressed = now, False
+
+    def over(self, now: float) -> bool:
+        """True if one has passed; the next begins."""
+        if self._since == -inf:
+            self.begin(now)
+        if not self.pressed or now - self._since <= self._period:
+            return False
+        self.begin(now)
+        return True

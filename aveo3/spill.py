@@ -10,6 +10,12 @@ from __future__ import annotations
 
 from math import inf
 
+from aveo3.windows import QuotaWindow
+
+EARLY = 0.05
+"""Fraction of a period by which a named delay must be shorter than a sliding window would ask for to prove that it is
+none: round trips blur what is less, and nothing is to be gained by it."""
+
 
 class Refill:
     """How full a leaking bucket of the server's is at the most, if it has one. Instants in, instants out.
@@ -44,8 +50,8 @@ class Spill:
 
     def __init__(self, period: float) -> None:
         self._refill = Refill(period)
-        self.refused_at: float | None = None
-        """When a request too many was refused: from then on the window holds."""
+        self.refused = False
+        """A request too many was refused: from then on the window holds."""
         self.accepted = 0
         """Requests too many that were accepted."""
 
@@ -55,6 +61,46 @@ class Spill:
 
     def ready_at(self, now: float, limit: float, in_flight: float) -> float:
         """The instant at which a server's bucket would take one more over a full window; `inf` once one was refused."""
-        if self.refused_at is not None:
+        if self.refused:
             return inf
         return self._refill.ready_at(now, limit, in_flight)
+
+
+class Edge:
+    """The end of a fixed window, told by a refusal's delay: the server counts anew from there, and so may we.
+
+    A delay that ends before anything of ours is a period old cannot be a sliding window's. That of somebody else's
+    request looks the same, though: a scout goes first, and what was named in vain once is never believed again.
+    """
+
+    def __init__(self, window: QuotaWindow) -> None:
+        self._window = window
+        self._forgotten: list[tuple[float, float]] = []
+        self._passed_at = -inf
+        self._passed = False
+        self._keeps_its_word = True
+        self.at = inf
+        """The instant that was named last, if it is still to come."""
+
+    def named(self, delay: float, now: float) -> None:
+        """The server is no bucket, we alone filled its window, and it has room again in `delay` seconds."""
+        oldest = self._window.oldest(now)
+        if self._keeps_its_word and oldest is not None and now + delay < oldest + self._window.period * (1 - EARLY):
+            self.at = now + delay
+
+    def pass_by(self, now: float) -> None:
+        """Count anew if its time has come."""
+        if self.at <= now:
+            self._forgotten = self._window.forget()
+            self._passed_at, self.at, self._passed = now, inf, True
+
+    def has_passed(self) -> bool:
+        """True once after it has."""
+        passed, self._passed = self._passed, False
+        return passed
+
+    def refused(self, now: float) -> None:
+        """A request was refused: if the window was to be new, it was named in vain, and what it saw counts again."""
+        if now - self._passed_at < self._window.period * (1 - EARLY):
+            self._window.recall(self._forgotten)
+            self._forgotten, self._passed_at, self._keeps_its_word = [], -inf, False

@@ -103,6 +103,10 @@ class QuotaWindow:
         self._answered_sum = 0.0
         return forgotten
 
+    def restore(self, answers: list[tuple[float, float]]) -> None:
+        """Count what an earlier run saw: (instant, amount) of answers, oldest first, as `answers` gave them."""
+        self.recall([(at + self.period + self.margin, amount) for at, amount in answers])
+
     def recall(self, forgotten: list[tuple[float, float]]) -> None:
         """Count again what was forgotten."""
         self._answered.extendleft(reversed(forgotten))
@@ -183,6 +187,17 @@ class DayWindow:
     def give_back(self) -> None:
         """The request provably never left: it used up nothing."""
         self._in_flight -= 1
+
+    def restore(self, used: int, ends_utc: datetime, now: float) -> None:
+        """Count what an earlier run used of the day that ended, or ends, at `ends_utc`."""
+        self.used(now)
+        if ends_utc == self._resets_utc:
+            self._answered += used
+
+    def ends_utc(self, now: float) -> datetime:
+        """When the day ends that `now` lies in."""
+        self.used(now)
+        return self._resets_utc
 
 
 def next_pacific_midnight(utc: datetime) -> datetime:

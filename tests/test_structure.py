@@ -16,7 +16,7 @@ HOUSE = Path(aveo3.__path__[0])
 
 ROOMS = [
     *("errors", "lifecycle", "models", "catalog", "settings", "lanes", "routing", "verdicts", "remedies"),
-    *("windows", "learner", "spill", "limits", "breaker", "latency", "polling", "bell", "budget", "bucket"),
+    *("windows", "learner", "spill", "limits", "memory", "breaker", "latency", "polling", "bell", "budget", "bucket"),
     *("gate", "retry", "timetable", "poller"),
     *(
         "backends.base",
@@ -34,7 +34,7 @@ ROOMS = [
         "entries",
         "journal",
     ),
-    *("job", "delivery", "engine", "backlog", "recall", "memory", "planning", "dispatch", "webhooks"),
+    *("job", "delivery", "engine", "backlog", "recall", "hindsight", "planning", "dispatch", "webhooks"),
     *("estimate", "client"),
     *("checkup", "sources", "manifest", "progress", "testing", "simulation", "cli"),
 ]
