@@ -7,6 +7,10 @@
 
 Every admission carries the breaker's *generation*; answers from an earlier one prove nothing and are ignored, so
 calls that were in flight when the state changed can neither open nor close it (as sony/gobreaker does).
+
+A service that fails every other time never fails `threshold` times in a row. What it may be asked again is a budget, as
+in gRPC's retry throttling (gRFC A6): failures draw on it, successes fill it, and while it is less than half full a
+single failure opens the breaker.
 """
 
 from __future__ import annotations
@@ -14,6 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
+
+RETRIES = 10.0
+"""The budget when it is full."""
+
+EARNED = 0.5
+"""What a success adds: a third of all calls may fail without using the budget up."""
 
 
 class BreakerState(StrEnum):
@@ -58,6 +68,7 @@ class CircuitBreaker:
         self.failures = 0  # consecutive
         self.failed_probes = 0  # consecutive
         self.open_until = -inf
+        self.retries_left = RETRIES
         self._opened = False
         self._probe_until = -inf  # end of the lease of the probe that is out
         self.admitted = 0
@@ -91,11 +102,12 @@ class CircuitBreaker:
         *,
         open_for: float | None = None,
         longest: float | None = None,
+        draws: bool = False,
     ) -> bool:
         """Take in what came of an admitted call; True if it counted as a failure of its own.
 
         `open_for` is how long the failure asked to stay away, in seconds, if it did; failed probes double it, up to
-        `longest` if given.
+        `longest` if given. One that `draws` costs a retry of the budget.
         """
         if admission.generation != self.generation:
             return False
@@ -103,6 +115,7 @@ class CircuitBreaker:
             self._probe_until = -inf
         in_flight_with_failure = admission.order < self._first_after_failure
         if health is Health.HEALTHY:
+            self.retries_left = min(self.retries_left + EARNED, RETRIES)
             if admission.probe:
                 self.failed_probes = 0
                 self._change(opened=False)
@@ -112,8 +125,10 @@ class CircuitBreaker:
             return False
         self._first_after_failure = self.admitted + 1
         self.failures += 1
+        self.retries_left = max(0.0, self.retries_left - draws)
+        used_up = draws and self.retries_left <= RETRIES / 2
         self.failed_probes += admission.probe
-        if admission.probe or self.failures >= self.threshold:
+        if admission.probe or used_up or self.failures >= self.threshold:
             stay = (open_for if open_for is not None else self.reset_interval) * 2.0 ** min(self.failed_probes, 64)
             self._change(opened=True)
             self.open_until = now + min(stay, max(self.longest if longest is None else longest, open_for or 0.0))

@@ -296,7 +296,7 @@ class QuotaGate:
         wait = verdict.retry_after or self._settings.retry_wait_base or SHORTEST_STAY
         # A probe that creates nothing costs nothing: look again before long. One whose answer is lost may cost a clip.
         longest = 2 * self._settings.quota_wait_time if verdict.kind is VerdictKind.UNAVAILABLE else None
-        self._breaker.settle(permit.admission, Health.UNHEALTHY, now, open_for=wait, longest=longest)
+        self._breaker.settle(permit.admission, Health.UNHEALTHY, now, open_for=wait, longest=longest, draws=True)
         self._pause(now + (verdict.retry_after or 0.0))
 
     def _take_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:

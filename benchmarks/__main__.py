@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from benchmarks import cap, changes, harsh, journal, known_rate, makespan, poll, shared, wrong_rate
+from benchmarks import cap, changes, harsh, journal, known_rate, makespan, outage, poll, shared, wrong_rate
 
 app = typer.Typer(help="Measurements of aveo3, each the answer to one question.", add_completion=False)
 
-BENCHMARKS = {"makespan": makespan, "journal": journal, "poll": poll, "wrong-rate": wrong_rate, "known-rate": known_rate, "harsh": harsh, "cap": cap, "shared": shared, "changes": changes}
+BENCHMARKS = {"makespan": makespan, "journal": journal, "poll": poll, "wrong-rate": wrong_rate, "known-rate": known_rate, "harsh": harsh, "cap": cap, "shared": shared, "changes": changes, "outage": outage}
 """By the name they are run under. A benchmark is a module with a QUESTION and a `main` for typer."""
 
 

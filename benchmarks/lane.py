@@ -53,7 +53,9 @@ class Service:
     others: float = 0.0
     """Requests of another program per period, at random instants; refused ones are not repeated."""
     away: tuple[float, float] = (inf, inf)
-    """From when until when nothing but 503 is said."""
+    """From when until when 503 is said."""
+    failing: float = 1.0
+    """The part of the answers in that time that are 503."""
 
 
 class VirtualGoogle:
@@ -136,7 +138,8 @@ class VirtualGoogle:
         return minute, QuotaRule(kind="concurrent", limit=service.concurrent)
 
     def _judge(self) -> Verdict:
-        if self.service.away[0] <= _now() < self.service.away[1]:
+        away_from, away_until = self.service.away
+        if away_from <= _now() < away_until and self._rng.random() < self.service.failing:
             self.unavailable += 1
             return verdicts.from_answer(UNAVAILABLE.status, UNAVAILABLE.body)
         self._quotas.rules = self._rules()

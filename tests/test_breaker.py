@@ -10,7 +10,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from aveo3.breaker import Admission, BreakerState, CircuitBreaker, Health
+from aveo3.breaker import RETRIES, Admission, BreakerState, CircuitBreaker, Health
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 HEALTHY, UNHEALTHY, UNKNOWN = Health.HEALTHY, Health.UNHEALTHY, Health.UNKNOWN
@@ -270,3 +270,44 @@ class Breaker(RuleBasedStateMachine):
 
 Breaker.TestCase.settings = effort(max_examples=100, stateful_step_count=40, deadline=None, derandomize=True)
 TestBreaker = Breaker.TestCase
+
+
+# ---- the budget of retries -------------------------------------------------------------------------------------------
+
+
+def every_other(breaker: CircuitBreaker, calls: int, *, draws: bool) -> int:
+    """Calls, one a second, of which every other one fails: how many get through."""
+    through = 0
+    for second in range(calls):
+        if breaker.ready_at(second) > second:
+            continue
+        through += 1
+        health = Health.UNHEALTHY if through % 2 else Health.HEALTHY
+        breaker.settle(breaker.admit(second), health, second, open_for=30.0, draws=draws)
+    return through
+
+
+def test_a_service_that_fails_every_other_time_is_asked_seldom_once_the_budget_is_used_up() -> None:
+    assert every_other(CircuitBreaker(3, 3600, probe_lease=10), 3600, draws=True) <= 2 * 3600 / 30 + 20
+
+
+def test_what_draws_on_no_budget_opens_by_its_number_in_a_row_alone() -> None:
+    assert every_other(CircuitBreaker(3, 3600, probe_lease=10), 3600, draws=False) == 3600
+
+
+def test_a_few_failures_among_many_successes_never_use_the_budget_up() -> None:
+    breaker = CircuitBreaker(3, 3600, probe_lease=10)
+    for second in range(1000):
+        health = Health.UNHEALTHY if second % 3 == 0 else Health.HEALTHY
+        breaker.settle(breaker.admit(second), health, second, open_for=30.0, draws=True)
+        assert breaker.state(second) is BreakerState.CLOSED
+
+
+def test_the_budget_is_filled_by_successes_and_never_overflows() -> None:
+    breaker = CircuitBreaker(100, 3600, probe_lease=10)
+    for second in range(4):
+        breaker.settle(breaker.admit(second), Health.UNHEALTHY, second, draws=True)
+    assert breaker.retries_left == RETRIES - 4
+    for second in range(4, 50):
+        breaker.settle(breaker.admit(second), Health.HEALTHY, second)
+    assert breaker.retries_left == RETRIES
