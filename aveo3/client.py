@@ -25,6 +25,7 @@ from aveo3.entries import Entry
 from aveo3.errors import ClipError, UsageError
 from aveo3.estimate import Estimate, estimate
 from aveo3.gate import GateStats, QuotaGate
+from aveo3.hindsight import Hindsight
 from aveo3.journal import Journal
 from aveo3.lanes import PLACE, Lane, Lanes, LaneSettings, same_place, spoken
 from aveo3.lifecycle import State
@@ -113,6 +114,8 @@ class VeoClient:
         self._latency = 0.0  # of `_timed` clips together
         self._timed = 0
         self._may_be_paid: list[str] = []
+        self._hindsight: Hindsight | None = None
+        self._lessons = 0  # refusals of which what they taught is noted
 
     async def __aenter__(self) -> Self:
         """Open the journal, find credentials, open connections, start the emulator in mock mode. Submits nothing.
@@ -146,6 +149,8 @@ class VeoClient:
                 self._budget.before = self.journal.spent(self._service)
             if self._service == EMULATED:
                 routes = await self._start_emulator()
+            if self.journal is not None and self._service != EMULATED:
+                self._hindsight = Hindsight(self.journal, self._service, self._now_utc())
             for lane in self._lanes.listed or self._lanes.of(self.settings.model):
                 await self._open_lane(lane, for_use=bool(self._lanes.listed))
             session = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=True))
@@ -154,6 +159,8 @@ class VeoClient:
             raise
         self._routes = routes
         self._engine = Engine(self.settings, session, rng=self._rng, now_utc=self._now_utc)
+        if self._hindsight is not None:
+            self._engine.pollers.recall(self._hindsight.latencies())
         if self.settings.webhook is not None:
             try:
                 await self._listen(self.settings.webhook, self._engine, session)
@@ -187,11 +194,14 @@ class VeoClient:
         )
 
     async def __aexit__(self, *_: object) -> None:
-        self._engine = None
+        engine, self._engine = self._engine, None
         try:
             for stream in list(self._streams):  # their connections are about to close
                 await stream.leave()
         finally:
+            self._keep_lessons()
+            if self._hindsight is not None and engine is not None:
+                self._hindsight.keep_latencies(engine.pollers.remember())
             for lane in self._open_lanes.values():
                 lane.gate.close()
             await self._stack.aclose()
@@ -292,7 +302,8 @@ class VeoClient:
                         self.settings.cards.as_of,
                     )
                 backend = self._given_backend or await self._open(spoken(lane), lane.settings)
-                gate = QuotaGate(lane.settings, lane.model, rng=self._rng, now_utc=self._now_utc)
+                remembered = self._hindsight.of_lane(lane) if self._hindsight is not None else None
+                gate = QuotaGate(lane.settings, lane.model, rng=self._rng, now_utc=self._now_utc, remembered=remembered)
                 self._open_lanes[lane] = OpenLane(lane, gate, backend)
             self._open_lanes[lane].used |= for_use
             return self._open_lanes[lane]
@@ -303,6 +314,9 @@ class VeoClient:
             clip = clip.model_copy(update={"error_message": words})
         self._clips[clip.status] += 1
         self._cached += clip.cached
+        if (refused := sum(opened.gate.refused for opened in self._open_lanes.values())) != self._lessons:
+            self._lessons = refused
+            self._keep_lessons()
         if clip.succeeded and clip.instead_of is not None:
             self._substituted[clip.instead_of, clip.model] += 1
         self._retries += clip.retry_count
@@ -318,6 +332,12 @@ class VeoClient:
             else:
                 clips_log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
         return clip
+
+    def _keep_lessons(self) -> None:
+        """Note what refusals have taught, for later runs."""
+        if self._hindsight is not None:
+            for lane, opened in self._open_lanes.items():
+                self._hindsight.keep_lane(lane, opened.gate.remember())
 
     def _without_keys(self, words: str) -> str:
         for settings in (self.settings, *(lane.settings for lane in self._lanes.listed)):

@@ -202,6 +202,11 @@ class QuotaGate:
         self._unanswered += 1
         return Permit(self._breaker.admit(now), cost_usd, now, waited, over=over)
 
+    @property
+    def refused(self) -> int:
+        """Submits that were refused."""
+        return self._refused
+
     def is_free(self, cost_usd: float = 0.0) -> bool:
         """True if a submit would go at once."""
         now = _now()
@@ -209,7 +214,7 @@ class QuotaGate:
             self._closed is None
             and not self._turn.locked()
             and self._bucket.ready
-            and self._ready_at(now, cost_usd) <= now
+            and self._ready_at(now, cost_usd, None) <= now
         )
 
     # ---- telling -----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from aveo3.gate import MEMORY_VERSION
 from aveo3.journal import Journal
 from aveo3.lanes import Lane, same_place
 from aveo3.lifecycle import State
@@ -50,13 +51,13 @@ class Hindsight:
         longest = max(rate.period, settings.spend_period if settings.spend_limit is not None else 0.0)
         learnt = self._limits.get(_name(lane))
         begins = self._now_utc - timedelta(seconds=2 * longest)
-        if settings.daily_limit is not None or (learnt or {}).get("used", {}).get("day", {}).get("requests"):
+        if settings.daily_limit is not None:
             begins = min(begins, next_pacific_midnight(self._now_utc) - timedelta(hours=25))
         self._read(begins)
         submits = [s for s in self._submits if s.model == lane.model and same_place(s.place, lane.place)]
         if not submits and learnt is None:
             return None
-        return {**(learnt or {"version": 1, "learnt": {}}), "used": self._used(submits)}
+        return {**(learnt or {"version": MEMORY_VERSION, "learnt": {}}), "used": self._used(submits)}
 
     def _used(self, submits: list[Submit]) -> dict[str, Any]:
         """In the form of a gate's `remember()`."""
@@ -78,7 +79,7 @@ class Hindsight:
     def keep_lane(self, lane: Lane, limits: Mapping[str, Any]) -> None:
         """Note what the gate of `lane` says in `remember()`, if that has changed what is known."""
         name = _name(lane)
-        if limits.get("learnt") != self._limits.get(name, {}).get("learnt"):
+        if limits["learnt"] != self._limits.get(name, {}).get("learnt", {}):
             kept = {key: value for key, value in limits.items() if key != "used"}
             self._limits[name] = kept
             self._journal.keep(self._service, LIMITS, name, kept)

@@ -8,7 +8,18 @@ from benchmarks import cap, changes, harsh, journal, known_rate, makespan, outag
 
 app = typer.Typer(help="Measurements of aveo3, each the answer to one question.", add_completion=False)
 
-BENCHMARKS = {"makespan": makespan, "journal": journal, "poll": poll, "wrong-rate": wrong_rate, "known-rate": known_rate, "harsh": harsh, "cap": cap, "shared": shared, "changes": changes, "outage": outage}
+BENCHMARKS = {
+    "makespan": makespan,
+    "journal": journal,
+    "poll": poll,
+    "wrong-rate": wrong_rate,
+    "known-rate": known_rate,
+    "harsh": harsh,
+    "cap": cap,
+    "shared": shared,
+    "changes": changes,
+    "outage": outage,
+}
 """By the name they are run under. A benchmark is a module with a QUESTION and a `main` for typer."""
 
 

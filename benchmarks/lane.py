@@ -16,7 +16,7 @@ from math import inf
 from typing import Literal
 
 from aveo3 import verdicts
-from aveo3.backends.base import Finished, Look, Running, Video
+from aveo3.backends.base import Finished, Look, Probe, Running, Video
 from aveo3.mock.answers import UNAVAILABLE, RefusalWriter, misleading_delay
 from aveo3.mock.rules import Counting, Lane, Moment, QuotaRule, Quotas
 from aveo3.models import VideoPrompt
@@ -75,6 +75,10 @@ class VirtualGoogle:
         self.accepted_at: list[float] = []
         self.done_at: list[float] = []
         self.others_accepted_at: list[float] = []
+
+    async def check(self, model: str) -> Probe:
+        """Always well."""
+        return Probe("virtual", status=200)
 
     def open(self) -> None:
         """Let the other program, if there is one, begin."""

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from aveo3 import Settings, verdicts
+from aveo3.hindsight import Hindsight
 from aveo3.journal import Journal
 from aveo3.lanes import Lane, Lanes
-from aveo3.hindsight import Hindsight
 from aveo3.settings import JOURNAL
 from aveo3.testing import ScriptedBackend
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
