@@ -113,6 +113,13 @@ class Backlog:
             return heapq.heappop(self.again)[2]
         return self.fresh.popleft() if self.fresh else None
 
+    def take(self, job: Job) -> None:
+        """Take out `job`, which `peek` has shown: by the time that the clock is read again, another may be due."""
+        if not self.is_again(job):
+            heapq.heappop(self.again)
+        else:
+            self.fresh.remove(job)  # the first of them
+
     def push_again(self, job: Job, due_at: float) -> None:
         """Have `job` submitted anew, not before `due_at`."""
         heapq.heappush(self.again, (due_at, job.index, job))

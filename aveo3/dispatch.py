@@ -328,7 +328,7 @@ class ClipStream:
         if found[1] is job:
             job.quota_wait += permit.waited
         backlog, job = found
-        backlog.pop(_now())
+        backlog.take(job)
         self._feeder.ring()
         pump.lane.taken += 1
         self._launch(self._engine.run(job, permit, pump.lane), job, backlog, cost)
@@ -346,7 +346,7 @@ class ClipStream:
             self._budget.waiting.add(pump.bell.ring)
             await pump.bell.wait()
             return
-        backlog.pop(_now())
+        backlog.take(job)
         self._feeder.ring()
         why = f"US$ {_cost_of(job, pump):.2f} would go beyond {self._budget.told}"
         self._deliver(job, job.end(State.DEFERRED, "budget", why, operation=None))

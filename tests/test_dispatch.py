@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from aveo3 import ClipStatus, UsageError, VeoClient, VideoClip, VideoPrompt, verdicts
-from aveo3.backends.base import Finished, Look, Video
+from aveo3.backends.base import Failure, Finished, Look, Video
 from aveo3.dispatch import GRACE, LOOKAHEAD, UNCOLLECTED, Prompts
 from aveo3.fetch import SavedFile
-from aveo3.testing import ScriptedBackend
+from aveo3.testing import ScriptedBackend, VirtualTimeLoop
+from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 from tests.virtual import client as calm_client
 from tests.virtual import now, statuses, virtual
@@ -149,6 +150,30 @@ def test_a_stream_that_was_not_opened_says_how() -> None:
 
 
 # ---- lanes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_retry_that_falls_due_between_two_looks_at_the_clock_costs_no_prompt_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed: Counter[str] = Counter()
+
+    def once_in_vain(prompt: VideoPrompt) -> Look:
+        failed[prompt.text] += 1
+        return Failure(13, "internal") if failed[prompt.text] == 1 else Finished((Video(data=FILM),))
+
+    def creeping(loop: VirtualTimeLoop) -> float:
+        loop._jumping.now += 0.01
+        return loop._jumping.now
+
+    async def main() -> None:
+        backend = ScriptedBackend(ending=once_in_vain)
+        async with client(backend) as veo:
+            clips = await veo.generate_many([f"{n}" for n in range(300)])
+        assert statuses(clips) == ["succeeded"] * 300
+        assert set(backend.accepted.values()) == {2}, "one failed, one made"
+
+    monkeypatch.setattr(VirtualTimeLoop, "time", creeping)
+    virtual(main)
 
 
 def by_model(verdict: Verdict) -> Callable[[VideoPrompt], Verdict]:
