@@ -328,8 +328,7 @@ class ClipStream:
         if found[1] is job:
             job.quota_wait += permit.waited
         backlog, job = found
-        backlog.take(job)
-        self._feeder.ring()
+        self._take(job, backlog)
         pump.lane.taken += 1
         self._launch(self._engine.run(job, permit, pump.lane), job, backlog, cost)
 
@@ -340,17 +339,22 @@ class ClipStream:
         return sum(len(backlog.fresh) + len(backlog.again) for backlog in pump.backlogs)
 
     async def _wait_for_money(self, backlog: Backlog, job: Job, pump: Pump) -> None:
-        """Wait until something changes; or defer what cannot be paid on any lane, whatever is given back."""
-        assert job.route is not None
-        if any(self._budget.can_ever_fit(stop.cost_usd or 0.0) for stop in job.route):
+        """Wait until something changes; or defer what cannot be paid on any lane that may take it, whatever is given
+        back."""
+        serving = [other for other in backlog.pumps if backlog.serves(other)]
+        if any(self._budget.can_ever_fit(_cost_of(job, other)) for other in serving):
             self._budget.waiting.add(pump.bell.ring)
             await pump.bell.wait()
             return
-        backlog.take(job)
-        self._feeder.ring()
+        self._take(job, backlog)
         why = f"US$ {_cost_of(job, pump):.2f} would go beyond {self._budget.told}"
         self._deliver(job, job.end(State.DEFERRED, "budget", why, operation=None))
         self._see_to_the_end()
+
+    def _take(self, job: Job, backlog: Backlog) -> None:
+        backlog.take(job)
+        backlog.ring()  # a lane that had no money for this one may have it for the next
+        self._feeder.ring()
 
     def _pass_on(self, pump: Pump, closed: GateClosed) -> None:
         """A lane lets nobody through: what waits goes to the others, and is deferred where there are none."""

@@ -338,6 +338,22 @@ def test_a_clip_that_is_too_dear_for_one_lane_goes_to_a_cheaper_one(places: dict
     virtual(main)
 
 
+@pytest.mark.parametrize("why", ["closed for good", "a fallback, and not asked"])
+def test_a_clip_that_only_a_lane_could_pay_which_does_not_take_it_is_deferred(
+    why: str, places: dict[str, ScriptedBackend]
+) -> None:
+    async def main() -> None:
+        values: dict[str, Any] = {"model": BEST, "fallback": FAST}
+        if why == "closed for good":
+            places["f"], values = made(answer=lambda _: CLOSED), {}
+        async with client(lane("a"), lane("f", model=FAST), budget=4.5, **values) as veo:
+            found = await veo.generate_many(["x", "y"])
+            assert now() < 3600
+        assert [(clip.status, clip.error_kind) for clip in found] == [("succeeded", None), ("deferred", "budget")]
+
+    virtual(main)
+
+
 def test_a_budget_is_that_of_a_directory_for_all_its_runs(places: dict[str, ScriptedBackend]) -> None:
     async def run(*prompts: str, **values: object) -> list[str]:
         async with client(lane("a"), journal="auto", budget=7.0, **values) as veo:
