@@ -105,9 +105,11 @@ class Routes:
             if not able:
                 return None, [f"the clip that it goes on from was made at {_told(home)}, where no lane is"]
         stops = [Stop(lane, prompt, self._cards.cost_usd(prompt, lane.model)) for lane in able]
-        return Route((*_tiers(stops), *self._stand_ins(prompt, asked, able))), []
+        return Route((*_tiers(stops), *self._stand_ins(prompt, asked, able, home))), []
 
-    def _stand_ins(self, prompt: VideoPrompt, asked: str, taken: Sequence[Lane]) -> Iterator[tuple[Stop, ...]]:
+    def _stand_ins(
+        self, prompt: VideoPrompt, asked: str, taken: Sequence[Lane], home: Mapping[str, str | None] | None
+    ) -> Iterator[tuple[Stop, ...]]:
         """A tier for each model of the chain that comes after the one that was asked for, and can make the clip."""
         chain = self._chain[self._chain.index(asked) + 1 :] if asked in self._chain else self._chain
         for model in chain:
@@ -116,6 +118,8 @@ class Routes:
                 continue
             cost = self._cards.cost_usd(sent, model)
             lanes = [lane for lane in self.lanes.of(model) if lane not in taken]
+            if home is not None and self.lanes.listed:
+                lanes = [lane for lane in lanes if same_place(lane.place, home)]
             yield from _tiers([Stop(lane, sent, cost, asked, tuple(notes)) for lane in lanes])
 
 

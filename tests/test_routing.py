@@ -96,6 +96,15 @@ def test_what_goes_on_from_an_earlier_clip_goes_to_where_that_was_made() -> None
     assert (route, problems) == (None, ["the clip that it goes on from was made at gone, where no lane is"])
 
 
+def test_no_fallback_goes_on_from_a_clip_that_was_made_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER", "other")
+    newer = "gemini-omni-1.2-flash"
+    here, there = ({"name": name, "api_key_env": name, "model": newer} for name in ("KEY", "OTHER"))
+    found = routes(K, here, there, model=OMNI, fallback=newer)
+    prompt = VideoPrompt(text="at night", previous="abc")
+    assert names(found.of(prompt, {"backend": "gemini", "credentials": "$KEY"})[0]) == [["o"], ["KEY"]]
+
+
 # ---- fallbacks -------------------------------------------------------------------------------------------------------
 
 CHAIN = f"{BEST} -> {FAST} -> {OMNI}"
