@@ -225,6 +225,10 @@ def _lane(given: LaneSettings, common: Settings, where: str) -> Lane:
                 f"{where}: api_key_env is for Vertex AI's express mode, which knows no project: leave project out, or "
                 "name a credentials_file."
             )
+        if given.api_key_env.startswith(("AIza", "AQ.")):
+            raise UsageError(
+                f"{where}: api_key_env holds a key itself: put that into a variable or .env, and name that."
+            )
         if (key := read_key(given.api_key_env)) is None:
             raise UsageError(f"{where}: api_key_env names {given.api_key_env}, which is not set, here or in .env.")
         own |= {"api_key": key, "credentials_file": None, "project": given.project}

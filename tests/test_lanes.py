@@ -80,6 +80,7 @@ def test_keys_are_found_in_the_env_file_too_and_shown_nowhere(monkeypatch: pytes
         ({"projekt": "p"}, "lanes, lane 1: projekt is not a field of a lane: did you mean project?"),
         ({"name": "a", "weight": 0}, "lanes, lane 1 (a): weight: input should be greater than or equal to 1"),
         ({"api_key": "AIza-secret"}, "keys do not belong here; put it into a variable or .env, and name that with"),
+        ({"api_key_env": "AIza-secret"}, "lanes, lane 1: api_key_env holds a key itself"),
         ({"api_key_env": "KEY_X"}, "lanes, lane 1: api_key_env names KEY_X, which is not set, here or in .env"),
         ({"api_key_env": "KEY_B", "credentials_file": "f"}, "api_key_env and credentials_file cannot go together"),
         ({"api_key_env": "KEY_B", "backend": "vertex", "project": "p"}, "express mode, which knows no project"),
