@@ -189,10 +189,22 @@ class Journal:
 
     def _next_free(self, stream: int, service: str, column: str, digest: str, *, fresh: bool) -> Entry | None:
         query = f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND id > ? ORDER BY id"
+        known_by, found = f"{column} {digest}", None
+        begun = passed = self._cursor(stream, known_by)
+        all_met = True
         with self._reading():
-            rows = self._db.execute(query, (service, digest, self._cursor(stream, f"{column} {digest}")))
-            found = next((from_row(row) for row in rows if self._is_free(stream, row, fresh=fresh)), None)
+            rows = self._db.execute(query, (service, digest, begun))
+            for row in rows:
+                if self._has_met(stream, row["id"]):
+                    passed = row["id"] if all_met else passed
+                elif self._is_free(row, column, fresh=fresh):
+                    found = from_row(row)
+                    break
+                else:
+                    all_met = False
             rows.close()
+        if found is None and passed > begun:  # of many equal prompts, each would go through all of these
+            self._write((_CURSOR, (stream, known_by, passed)))
         return found
 
     def take(self, stream: int, job: int) -> Entry | None:
@@ -213,10 +225,11 @@ class Journal:
         found = self._read(query, service, *digests, *digests)
         return any(job in self._resumed and not self._has_met(stream, job) for [job] in found)
 
-    def _is_free(self, stream: int, row: sqlite3.Row, *, fresh: bool) -> bool:
-        if row["id"] in self._held or (fresh and State(row["state"]) in _ENDED):
+    def _is_free(self, row: sqlite3.Row, column: str, *, fresh: bool) -> bool:
+        state = State(row["state"])
+        if column == "sent_as" and state in _TO_SEND:  # nothing was made as that, and what will be made is asked for
             return False
-        return not self._has_met(stream, row["id"])
+        return row["id"] not in self._held and not (fresh and state in _ENDED)
 
     def _hold(self, stream: int, entry: Entry, known_by: str) -> None:
         self._write((_CURSOR, (stream, known_by, entry.id)), (_MET, (stream, entry.id)))
@@ -429,4 +442,5 @@ _CURSOR = "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET job = 
 _MET = "INSERT INTO met VALUES (?, ?) ON CONFLICT DO UPDATE SET job = job"
 _UNSENT = {State.PLANNED, State.DEFERRED, State.CANCELLED}
 _OWED = (State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN)
+_TO_SEND = {State.PLANNED, State.DEFERRED, State.CANCELLED, State.FAILED}
 _ENDED = {State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN}

@@ -392,6 +392,25 @@ def batch(journal: Journal, *digests: str, fresh: bool = False) -> list[int]:
     return jobs
 
 
+def test_many_equal_prompts_are_each_looked_up_once_by_what_was_sent_for_them(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, stream, met = [0], journal.begin_stream(), journal._has_met
+
+    def counted(stream: int, job: int) -> bool:
+        looks[0] += 1
+        return met(stream, job)
+
+    monkeypatch.setattr(journal, "_has_met", counted)
+    for _ in range(100):
+        assert journal.claim(stream, "vertex", ("a1", "b2")) is None
+        job = plan(journal, stream=stream, digest="a1").id
+        walk(journal, job, *PLAIN_PATH)
+        journal.note(job, State.SUCCEEDED, sent_as="b2")
+        journal.release(job)
+    assert looks[0] <= 2 * 100
+
+
 def test_equal_prompts_in_one_batch_get_jobs_of_their_own_and_the_next_batch_the_same_in_order(
     journal: Journal,
 ) -> None:

@@ -321,6 +321,25 @@ def test_what_runs_is_looked_at_where_it_was_sent_whatever_the_lanes_are_now(
     virtual(main)
 
 
+def test_a_clip_that_one_model_was_asked_for_by_name_is_never_another_s_that_was_asked_for_by_name(
+    places: dict[str, ScriptedBackend],
+) -> None:
+    """The fallback was asked, and made nothing: what it makes of the prompt later is not that clip."""
+
+    async def run(model: str, **values: object) -> tuple[str, str, bool]:
+        async with client(lane("a"), lane("f", model=FAST), journal="auto", **values) as veo:
+            [clip] = await veo.generate_many([VideoPrompt(text="x", model=model)])
+        return clip.status.value, clip.model, clip.cached
+
+    async def main() -> None:
+        places.update(a=made(CLOSED), f=made(CLOSED))
+        assert (await run(BEST, fallback=FAST))[0] == "deferred"
+        assert await run(FAST) == ("succeeded", FAST, False)
+        assert await run(BEST) == ("succeeded", BEST, False)
+
+    virtual(main)
+
+
 # ---- money -----------------------------------------------------------------------------------------------------------
 
 

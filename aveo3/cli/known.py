@@ -61,7 +61,7 @@ def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, serv
     left: defaultdict[str, deque[Entry]] = defaultdict(deque)
     for job in entries:
         if not (fresh and job.state in _ENDED):
-            for digest in filter(None, (job.digest, job.sent_as)):
+            for digest in filter(None, (job.digest, None if _is_sent(job) else job.sent_as)):
                 left[digest].append(job)
     if not left:
         known.to_send = list(prompts)
