@@ -8,7 +8,7 @@ import logging
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from aveo3.delivery import Delivery
 from aveo3.errors import FetchError, JournalError
 from aveo3.gate import Permit, QuotaGate
 from aveo3.job import Again, Job
-from aveo3.lanes import Lane
+from aveo3.lanes import Lane, same_place
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
 from aveo3.poller import Poller, Pollers
@@ -105,6 +105,10 @@ class Engine:
         sent_at = _now() - max(0.0, (self._now_utc() - sent_utc).total_seconds())
         if job.state is State.UNCERTAIN:
             return await self._delivery.recover(job, backend, sent_at)
+        if not same_place(lane.lane.place, job.place or {}):  # its own lane is gone: this one's quota is another
+            lane = replace(
+                lane, gate=QuotaGate(lane.lane.settings, lane.lane.model, rng=self._rng, now_utc=self._now_utc)
+            )
         permit = lane.gate.adopt() if job.state is State.RUNNING else None
         return await self._see_through(job, permit, lane, backend, sent_at, resumed=True)
 

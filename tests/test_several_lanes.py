@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aveo3 import ClipStatus, VeoClient, VideoPrompt, verdicts
-from aveo3.backends.base import Failure, Finished, Look, Video
+from aveo3.backends.base import Failure, Finished, Look, Refused, Video
 from aveo3.mock import rules
 from aveo3.settings import Settings
 from aveo3.testing import ScriptedBackend
@@ -336,6 +336,20 @@ def test_a_clip_that_one_model_was_asked_for_by_name_is_never_another_s_that_was
         assert (await run(BEST, fallback=FAST))[0] == "deferred"
         assert await run(FAST) == ("succeeded", FAST, False)
         assert await run(BEST) == ("succeeded", BEST, False)
+
+    virtual(main)
+
+
+def test_a_refusal_of_what_a_lane_sent_that_is_gone_closes_no_other(places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        places["gone"] = made(ending=lambda _: Refused(CLOSED))
+        async with client(lane("gone"), journal="auto") as veo, veo.stream(["x"]) as clips:
+            await asyncio.sleep(5)
+            await clips.leave()
+        async with client(lane("b", 2), journal="auto") as veo:
+            found = await veo.generate_many(["x", *(f"{n}" for n in range(8))])
+            assert veo.stats().gates["b"].refused == 0
+        assert statuses(found) == ["succeeded"] * 9
 
     virtual(main)
 
