@@ -102,6 +102,7 @@ class VeoClient:
         self._opened = False
         self._streams: WeakSet[ClipStream] = WeakSet()
         self._elsewhere: dict[tuple[str | None, ...], Backend] = {}
+        self._settings_elsewhere: list[Settings] = []  # whose keys no message may hold either
         self._opening = asyncio.Lock()
         self._service = ""
         self._cached = 0
@@ -340,8 +341,10 @@ class VeoClient:
                 self._hindsight.keep_lane(lane, opened.gate.remember())
 
     def _without_keys(self, words: str) -> str:
-        for settings in (self.settings, *(lane.settings for lane in self._lanes.listed)):
-            words = words.replace(settings.api_key.get_secret_value(), "(the API key)") if settings.api_key else words
+        known = (self.settings, *(lane.settings for lane in self._lanes.listed), *self._settings_elsewhere)
+        keys = {settings.api_key.get_secret_value() for settings in known if settings.api_key}
+        for key in sorted(keys, key=len, reverse=True):  # one may begin as another does
+            words = words.replace(key, "(the API key)")
         return words
 
     @property
@@ -376,9 +379,9 @@ class VeoClient:
         key = tuple(place.get(name) for name in ("backend", "credentials", *PLACE))
         async with self._opening:
             if key not in self._elsewhere:
-                self._elsewhere[key] = await self._open(
-                    place.get("backend") or "vertex", self._lanes.settings_at(place)
-                )
+                settings = self._lanes.settings_at(place)
+                self._settings_elsewhere.append(settings)
+                self._elsewhere[key] = await self._open(place.get("backend") or "vertex", settings)
         return self._elsewhere[key]
 
     async def _open(self, name: str, settings: Settings) -> Backend:

@@ -354,6 +354,23 @@ def test_a_refusal_of_what_a_lane_sent_that_is_gone_closes_no_other(places: dict
     virtual(main)
 
 
+def test_a_key_of_an_earlier_run_is_in_no_message(
+    places: dict[str, ScriptedBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        monkeypatch.setenv("OLD", "old-key")
+        key = {"name": "k", "api_key_env": "OLD", "model": OMNI}
+        places["gemini"] = made(ending=lambda _: Failure(3, "who is old-key?"))
+        async with client(key, journal="auto") as veo, veo.stream(["x"]) as clips:
+            await asyncio.sleep(5)
+            await clips.leave()
+        async with client(lane("b"), journal="auto") as veo, veo.resume() as clips:
+            [clip] = [clip async for clip in clips]
+        assert "who is (the API key)?" in (clip.error_message or "")
+
+    virtual(main)
+
+
 # ---- money -----------------------------------------------------------------------------------------------------------
 
 
