@@ -19,6 +19,7 @@ class Estimate(NamedTuple):
     """Its name; where no lanes are set, the model's."""
     model: str
     rate: Rate
+    daily_limit: int | None
     clips: int
     cost_usd: float | None
     """None if the model has no known price."""
@@ -72,6 +73,7 @@ class _Share:
             self.lane.name,
             self.lane.model,
             self.rate,
+            self.lane.settings.daily_limit,
             self.clips,
             round(self.cost_usd, 4) if self.priced else None,
             waits[bound_by] + self.latency if self.clips else 0.0,

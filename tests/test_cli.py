@@ -586,3 +586,25 @@ def test_a_dry_run_finds_media_that_are_not_there() -> None:
     code, stdout, _ = run("generate", "p.jsonl", "--dry-run")
     assert code == Exit.SOME_NOT
     assert "cannot read nope.png: no such file" in " ".join(stdout.split())
+
+
+def test_a_batch_that_the_day_has_no_room_for_says_so_and_how_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEO3_DAILY_LIMIT", "2")
+    code, _, stderr = run("generate", "-", "--mock", "--output-dir", "a", stdin=BOATS + "one more boat\n")
+    assert code == Exit.DEFERRED
+    assert "veo-3.1-generate-001: 2 today, the other 3 after " in stderr
+    assert " UTC, at 2 a day (--wait waits for that)\n" in stderr
+
+
+def test_who_waits_is_told_that_it_will_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    async def no_run(client: Any, *_: Any, notes: list[str], **__: Any) -> Exit:
+        seen.append((client.settings.quota_patience, notes[-1]))
+        return Exit.ALL_MADE
+
+    monkeypatch.setattr("aveo3.cli.running.run", no_run)
+    monkeypatch.setenv("VEO3_DAILY_LIMIT", "1")
+    assert run("generate", "-", "--mock", "--wait", stdin="one\ntwo\n")[0] == 0
+    assert seen[0][0] is None
+    assert seen[0][1].endswith("at 1 a day (they are waited for)")

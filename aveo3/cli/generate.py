@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,6 +49,9 @@ def generate(
     webhook: Annotated[
         str | None, typer.Option(help="Address at which the Gemini API reaches this program, to say what has ended.")
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for quota however long it takes, over midnight if need be.")
+    ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Make new clips even of prompts that have theirs, and pay for them.")
     ] = False,
@@ -92,13 +96,13 @@ def generate(
         }
         from aveo3.settings import Settings
 
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        chosen = {name: value for name, value in given.items() if value is not None}
+        settings = Settings(**chosen, **({"quota_patience": None} if wait else {}))
         fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
         prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [])]
         from aveo3.cli.known import Known, check_remembered, know
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
-        from aveo3.estimate import estimate
         from aveo3.lanes import Lanes
         from aveo3.routing import Routes
 
@@ -123,7 +127,7 @@ def generate(
             total=len(prompts),
             to_send=len(known.to_send),
             at_hand=known.at_hand,
-            notes=[*known.notes(), *map(_what_it_takes, estimate(known.to_send, routes))],
+            notes=[*known.notes(), *_what_it_takes_by_lane(known, settings, routes, service)],
             as_json=as_json,
             quiet=quiet,
         )
@@ -213,6 +217,24 @@ def _all_together(shares: list[Estimate]) -> str:
     clips, cost = sum(share.clips for share in shares), sum(share.cost_usd or 0.0 for share in shares)
     slowest = max(share.seconds for share in shares)
     return f"together: {clips} clips, US$ {cost:.2f} at list price, about {duration(slowest)}"
+
+
+def _what_it_takes_by_lane(known: Known, settings: Settings, routes: Routes, service: str) -> Iterator[str]:
+    """What a run says before it begins: each lane's share, and what of it today's quota has no room for."""
+    from aveo3.cli.known import days_of
+    from aveo3.estimate import estimate
+
+    shares = estimate(known.to_send, routes)
+    yield from map(_what_it_takes, shares)
+    left = days_of(settings, routes, service) if any(share.daily_limit is not None for share in shares) else {}
+    for share in shares:
+        if share.lane in left and share.clips > left[share.lane].requests:
+            today, later = left[share.lane].requests, share.clips - left[share.lane].requests
+            patient = "they are waited for" if settings.quota_patience is None else "--wait waits for that"
+            yield (
+                f"{share.lane}: {today:,} today, the other {later:,} after {left[share.lane].ends_utc:%H:%M} UTC, "
+                f"at {share.daily_limit:,} a day ({patient})"
+            )
 
 
 def _what_it_takes(share: Estimate) -> str:

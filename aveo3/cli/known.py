@@ -6,8 +6,9 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aveo3.cli.journals import EMULATED, listed
 from aveo3.lifecycle import State
@@ -100,6 +101,32 @@ def check_remembered(settings: Settings, *, service: str) -> None:
             "would know them, is empty or gone: they would be made, and paid, again. Restore the directory "
             f"{path.parent} (it has to be copied along with the videos), or say --fresh if that is what you want."
         )
+
+
+class Today(NamedTuple):
+    """What a lane's daily limit has left."""
+
+    requests: int
+    ends_utc: datetime
+
+
+def days_of(settings: Settings, routes: Routes, service: str) -> dict[str, Today]:
+    """What is left of today for each lane that has a daily limit, by the lane's name."""
+    from aveo3.hindsight import Hindsight
+    from aveo3.journal import Journal
+    from aveo3.windows import next_pacific_midnight
+
+    now, path = datetime.now(UTC), settings.journal_path
+    lanes = [lane for lane in routes.lanes.listed or routes.lanes.of(settings.model) if lane.settings.daily_limit]
+    left = {lane.name: Today(lane.settings.daily_limit or 0, next_pacific_midnight(now)) for lane in lanes}
+    if path is None or not path.is_file() or service == EMULATED:
+        return left
+    with Journal(path, writes=False) as journal:
+        hindsight = Hindsight(journal, service, now)
+        for lane in lanes:
+            used = (hindsight.of_lane(lane) or {"used": {"day": {"requests": 0}}})["used"]["day"]["requests"]
+            left[lane.name] = left[lane.name]._replace(requests=max(0, left[lane.name].requests - used))
+    return left
 
 
 def resumable(settings: Settings, *, service: str) -> int:
