@@ -22,7 +22,7 @@ from aveo3.bell import Bell
 from aveo3.breaker import Admission, BreakerState, CircuitBreaker, Health
 from aveo3.bucket import TokenBucket
 from aveo3.errors import GateClosed
-from aveo3.limits import Limits
+from aveo3.limits import REQUESTS, Limits
 from aveo3.settings import Rate, Settings
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
@@ -39,6 +39,9 @@ MEMORY_VERSION = 1
 GROWTH = 0.5
 """By how much each acceptance raises the number of submits that may be unanswered at once: half as many again with
 every round trip. TCP's slow start doubles; where one too many is one refused, that draws twice the refusals."""
+
+LONGEST_PERIODS = 10
+"""Periods of a quota that others use up, after which it is asked for again at the latest: it may be free any time."""
 
 _ROUNDING = 1e-3
 
@@ -79,6 +82,8 @@ class GateStats:
     refused: int
     closed: str | None
     """Why no submit will ever be possible again, None while one is."""
+    quota_learnt: bool = False
+    """Refusals have told the limit, or an earlier run remembers it; else it is what is set, or usual."""
 
 
 class QuotaGate:
@@ -321,7 +326,9 @@ class QuotaGate:
         # Full is not ill: until its end the day's window holds the lane, and the next operation that ends makes room.
         full = refusal is Refusal.DAY or (refusal is Refusal.CONCURRENT and pause == 0.0)
         health = Health.UNKNOWN if full else Health.UNHEALTHY
-        self._breaker.settle(permit.admission, health, now, open_for=pause or self._limits.period_of(refusal))
+        whole_after = self._limits.period_of(refusal)
+        longest = whole_after and LONGEST_PERIODS * whole_after
+        self._breaker.settle(permit.admission, health, now, open_for=pause or whole_after, longest=longest)
         first = permit.admission.order > self._before_lesson  # not out together with one that has taught us already
         if first:
             self._before_lesson, self._lesson = self._breaker.admitted, refusal
@@ -374,6 +381,7 @@ class QuotaGate:
             accepted=self._accepted,
             refused=self._refused,
             closed=None if self._closed is None else str(self._closed),
+            quota_learnt=REQUESTS in self._limits.learnt_utc,
         )
 
     def remember(self) -> memory.Memory:

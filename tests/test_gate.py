@@ -1565,3 +1565,13 @@ def test_a_full_house_teaches_what_runs_and_not_what_was_asked_for() -> None:
         assert gate.stats().running_limit == 8
 
     virtual(main)
+
+
+def test_a_minute_that_others_use_up_is_asked_for_every_ten_minutes_at_least() -> None:
+    async def main() -> None:
+        gate, went = new_gate(quota_patience=None), list[float]()
+        while now() < 6 * 3600:
+            went.append(await send(gate, refused(Refusal.MINUTE)))
+        assert max(later - earlier for earlier, later in pairwise(went)) == pytest.approx(600)
+
+    virtual(main)
