@@ -85,12 +85,14 @@ DOZEN = [f"prompt {number}" for number in range(12)]
 
 
 @pytest.mark.parametrize("counting", ["sliding", "fixed", "bucket"])
-async def test_a_dozen_clips_on_a_quota_of_two_meet_no_refusal(counting: str) -> None:
+async def test_a_dozen_clips_on_a_quota_of_two_meet_one_refusal_at_most(counting: str) -> None:
+    """Where the last period has a place to spare, one request asks whether the server counts less strictly."""
     async with emulator(rpm=2, period=0.06, counting=counting) as server:
         clips, books = await make(server, DOZEN, rate_limit=2, rate_period=0.06)
     assert_on_disk(clips)
     assert [clip.prompt.text for clip in clips] == DOZEN
-    assert (books.refused, books.submits) == (0, 12)
+    assert books.refused <= 1
+    assert books.submits == 12 + books.refused
     assert books.accepted_by_prompt == Counter(DOZEN)
 
 
