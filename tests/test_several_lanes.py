@@ -4,14 +4,16 @@ nothing is made twice."""
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from math import inf
 from typing import Any
 
 import pytest
 
-from aveo3 import ClipStatus, VeoClient, VideoPrompt, verdicts
-from aveo3.backends.base import Failure, Finished, Look, Refused, Video
+from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
+from aveo3.backends.base import Failure, Finished, Look, Refused, Running, Video
 from aveo3.mock import rules
 from aveo3.settings import Settings
 from aveo3.testing import ScriptedBackend
@@ -24,6 +26,7 @@ BEST, FAST, OMNI = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "gemini-
 CLOSED = Verdict(VerdictKind.REFUSED, "billing is off", refusal=Refusal.BILLING)
 NO_DAY = Verdict(VerdictKind.REFUSED, "the day is used up", refusal=Refusal.DAY)
 BUSY = Verdict(VerdictKind.REFUSED, "wait", refusal=Refusal.MINUTE, retry_after=1800.0, limit=50)
+PASSING = [refusal for refusal in Refusal if not refusal.for_good]
 LATENCY = 70.0
 
 
@@ -419,4 +422,111 @@ def test_a_budget_is_that_of_a_directory_for_all_its_runs(places: dict[str, Scri
             "US$ 3.20 would go beyond the budget of US$ 7 (US$ 6.40 spent, US$ 6.40 of it by earlier runs)"
         )
 
+    virtual(main)
+
+
+# ---- all at once -----------------------------------------------------------------------------------------------------
+
+
+class Rough:
+    """A service on which anything may happen, by `rng`, until it is `calm`; it knows what is to be paid."""
+
+    calm = False
+
+    def __init__(self, name: str, rng: random.Random, paid: Counter[str]) -> None:
+        self.name, self.rng, self.paid = name, rng, paid
+        self.operations: dict[str, tuple[float, Look]] = {}
+        self.odds = {kind: rng.choice([0.0, 0.1]) for kind in ("refused", "away", "lost", "late", "failed")}
+        self.round_trip, self.latency = rng.choice([0.0, 0.3, 5.0]), rng.choice([1.0, 30.0, 90.0])
+        self.dies_at = rng.choice([inf, inf, rng.uniform(0, 300)])
+
+    def happens(self, kind: str) -> bool:
+        return self.rng.random() < self.odds[kind] and not self.calm
+
+    async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
+        await asyncio.sleep(self.round_trip / 2)
+        verdict = self.answer(prompt.text)
+        await asyncio.sleep(self.round_trip / 2)
+        return verdict
+
+    def answer(self, text: str) -> Verdict:
+        if now() >= self.dies_at and not self.calm:
+            return CLOSED
+        if self.happens("refused"):
+            named: dict[str, Any] = self.rng.choice([{"retry_after": 5.0}, {"retry_after": 1800.0}, {"limit": 3}, {}])
+            return Verdict(VerdictKind.REFUSED, "no", refusal=self.rng.choice(PASSING), **named)
+        if self.happens("away"):
+            return Verdict(VerdictKind.UNAVAILABLE, "away", status=503)
+        if self.happens("lost"):
+            self.paid[text] += 1
+            return verdicts.uncertain("HTTP 500", 500)
+        name = f"{self.name}/{len(self.operations)}"
+        end: Look = Finished((Video(data=FILM),))
+        if self.happens("late"):
+            end = Refused(Verdict(VerdictKind.REFUSED, "late", refusal=Refusal.MINUTE))
+        elif self.happens("failed"):
+            end = Failure(13, "internal")
+        self.operations[name] = now() + self.latency * self.rng.uniform(0.3, 2), end
+        self.paid[text] += isinstance(end, Finished)
+        return verdicts.accepted(name)
+
+    async def look(self, operation: str) -> Look:
+        done_at, end = self.operations[operation]
+        return end if now() >= done_at else Running()
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_happens_each_prompt_has_one_clip_and_is_paid_once(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lanes, what befalls them, how runs end, and how the prompts come: all by chance; then one calm run."""
+    rng, paid, there = random.Random(seed), Counter[str](), dict[str, Rough]()
+
+    async def opened(_: VeoClient, kind: str, settings: Settings) -> Rough:
+        name = settings.project or kind
+        return there.setdefault(name, Rough(name, rng, paid))
+
+    async def fed(prompts: list[Any]) -> AsyncIterator[Any]:
+        for prompt in prompts:
+            await asyncio.sleep(rng.choice([0, 0, rng.uniform(0, 40)]))
+            yield prompt
+
+    def any_lanes() -> list[dict[str, Any]]:
+        some = [
+            lane(f"p{n}", rng.randint(1, 20), model=rng.choice([BEST, FAST]), weight=rng.randint(1, 3))
+            | rng.choice([{}, {}, {"order": 2}, {"max_concurrency": 2}, {"spend_limit": 8.0}, {"quota_patience": 0}])
+            for n in range(rng.randint(1, 4))
+        ]
+        return [*some, lane("best", 3, order=rng.randint(1, 3)), lane("fast", 3, model=FAST)]
+
+    async def run(prompts: list[Any], ends: str, lanes: list[dict[str, Any]], **values: Any) -> list[VideoClip]:
+        common = settings(poll_interval=1.0, journal="auto", **values)
+        async with VeoClient(common, lanes=lanes, rng=rng, now_utc=now_utc) as veo:
+            lazy = ends == "end" and rng.random() < 0.5
+            async with veo.stream(fed(prompts) if lazy else prompts) as clips:
+                if ends != "end":
+                    await asyncio.sleep(rng.choice([0, rng.uniform(0, 3), rng.uniform(0, 300)]))
+                    await clips.leave() if ends == "leave" else clips.stop()
+                found = [clip async for clip in clips]
+            gates = [opened.gate for opened in veo._open_lanes.values()]
+            assert [(gate.stats().running, gate._unanswered) for gate in gates] == [(0, 0)] * len(gates)
+        assert sorted(clip.index for clip in found) == list(range(len(prompts)))
+        return found
+
+    async def main() -> None:
+        prompts = [{"text": f"{n}", **rng.choice([{}, {"model": BEST}, {"model": FAST}])} for n in range(20)]
+        for _ in range(rng.randint(1, 3)):
+            values: dict[str, Any] = rng.choice([{}, {"fallback": FAST}, {"fallback": f"{BEST} -> {FAST}"}])
+            values |= {"budget": rng.choice([None, 20.0]), "quota_patience": rng.choice([60, 3600])}
+            await run(prompts, rng.choice(["end", "stop", "leave"]), any_lanes(), **values)
+        Rough.calm = True
+        await asyncio.sleep(86_400)
+        for _ in range(2):  # an operation that was left running may yet come to nothing, its retries used up
+            found = await run(prompts, "end", [lane("best", 50), lane("fast", 50, model=FAST)])
+        assert {clip.status.value for clip in found} <= {"succeeded", "uncertain"}
+        assert paid == Counter({clip.prompt.text: 1 for clip in found})
+
+    monkeypatch.setattr(VeoClient, "_open", opened)
+    monkeypatch.setattr(Rough, "calm", False)
     virtual(main)
