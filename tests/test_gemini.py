@@ -639,6 +639,13 @@ async def test_the_key_goes_to_google_and_to_the_configured_address_only(uri: st
         assert await backend.locate(uri) == (url, {"x-goog-api-key": KEY} if gets_key else {})
 
 
+async def test_a_mock_server_that_is_asked_without_a_key_is_asked_so_for_the_film_too() -> None:
+    url = "http://127.0.0.1:8787"
+    backend = await GeminiBackend.open(settings(base_url=url, backend="gemini"))
+    assert await backend.locate(f"{url}/film.mp4") == (f"{url}/film.mp4", {"x-goog-api-key": "none"})
+    await backend.aclose()
+
+
 async def test_without_a_configured_address_https_stays_https() -> None:
     backend = await GeminiBackend.open(settings(api_key=KEY))
     assert await backend.locate(FILE) == (FILE, {"x-goog-api-key": KEY})

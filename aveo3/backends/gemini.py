@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from google import genai
 from google.genai import errors, types
+from pydantic import SecretStr
 
 from aveo3 import verdicts
 from aveo3.backends import inline, omni, reach, wire
@@ -213,7 +214,7 @@ class GeminiBackend:
         there, ours = urlsplit(uri), urlsplit(self._settings.base_url or GOOGLE)
         if there.scheme == "https" and ours.scheme == "http" and there.netloc == ours.netloc:
             uri = there._replace(scheme="http").geturl()  # the SDK takes none but https: an emulator has to say so
-        return uri, wire.key_for(uri, self._settings.api_key, self._settings.base_url)
+        return uri, wire.key_for(uri, SecretStr(credentials(self._settings)), self._settings.base_url)
 
     def _without_key(self, words: str) -> str:
         return wire.without_key(words, self._settings.api_key)
