@@ -684,10 +684,18 @@ async def test_a_project_on_a_machine_that_provides_nothing_pays_by_key(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     without_credentials(monkeypatch, tmp_path)
+    monkeypatch.setattr("aveo3.backends.vertex.on_this_machine", lambda url: False)
     _, [request] = await submitted(project="p", api_key=KEY)
     assert request.path == PROJECT_PATH
     assert request.headers["x-goog-api-key"] == KEY
     assert "authorization" not in request.headers
+
+
+async def test_a_mock_server_gets_no_key_for_a_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    without_credentials(monkeypatch, tmp_path)
+    _, [request] = await submitted(project="p", api_key=KEY)
+    assert request.headers["authorization"] == "Bearer none"
+    assert "x-goog-api-key" not in request.headers
 
 
 async def test_nobody_who_pays_is_a_usage_error_that_names_both_ways() -> None:
@@ -707,6 +715,7 @@ async def test_a_project_without_credentials_is_a_usage_error_that_names_three_w
         await VertexBackend.open(settings(project="p"))
     text = str(caught.value)
     assert text.startswith("No usable credentials for project 'p' (application default credentials): ")
+    assert ".. " not in text
     assert text.endswith(
         ". Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's "
         "file, or set GOOGLE_API_KEY."

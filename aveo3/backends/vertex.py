@@ -287,15 +287,15 @@ def credentials(settings: Settings) -> dict[str, Any]:
     try:
         return {**place, "credentials": _load(settings)}
     except (DefaultCredentialsError, OSError) as error:
+        if settings.credentials_file is None and on_this_machine(settings.base_url):
+            return {**place, "credentials": _nobody()}  # not the key, which opens no project there either
         if key is not None and settings.credentials_file is None:
             return {**place, "api_key": key}
-        if settings.credentials_file is None and on_this_machine(settings.base_url):
-            return {**place, "credentials": _nobody()}
         raise UsageError(
             f"No usable credentials for project {settings.project!r} "
-            f"({settings.credentials_file or 'application default credentials'}): {error}. Run `gcloud auth "
-            "application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's file, or set "
-            "GOOGLE_API_KEY."
+            f"({settings.credentials_file or 'application default credentials'}): {str(error).rstrip('.')}. Run "
+            "`gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's "
+            "file, or set GOOGLE_API_KEY."
         ) from error
 
 
