@@ -376,6 +376,7 @@ _BY_WORDS = tuple(
         (r"prepayment|credits are depleted", Trouble.CREDITS),
         (r"has been suspended", Trouble.SUSPENDED),
         (r"is no longer available", Trouble.RETIRED),
+        (r"the requested url \S+ was not found on this server", Trouble.NOTHING_THERE),
     )
 )
 
@@ -403,9 +404,17 @@ def diagnose(status: int, body: Any, asked: Asked) -> Trouble | None:
     for words, trouble in _BY_WORDS:
         if words.search(message.lower()):
             return trouble
+    if status == 404 and not _is_an_error(body):  # a gateway's, or a proxy's: an API says what it does not find
+        return Trouble.NOTHING_THERE
     if asked.backend == "vertex" and _speaks_of_the_operation(status, message):
         return None
     return _by_status(status, body, message)
+
+
+def _is_an_error(body: Any) -> bool:
+    """True if a body is an error as Google's APIs write it. What is none the SDK hands on as `message` and `status`."""
+    first = body[0] if isinstance(body, list) and body else body
+    return isinstance(first, Mapping) and "error" in first
 
 
 def _speaks_of_the_operation(status: int, message: str) -> bool:
@@ -442,11 +451,12 @@ def explain(trouble: Trouble, asked: Asked, body: Any = None, said: str = "") ->
     told = next(iter(verdicts.reasons_of(body).values()), {})
     message = verdicts.message_of(body)
     whose = f"project {asked.project}" if asked.project else "the API key's project"
+    keyed = "the Gemini API" if asked.backend == "gemini" else "express mode"
     words = {
         "address": asked.address,
         "model": asked.model,
         "project": asked.project or "PROJECT",
-        "location": asked.location if asked.location and asked.project else "express mode",
+        "location": asked.location if asked.location and asked.project else keyed,
         "bucket": asked.bucket or "",
         "whose": whose,
         "service": str(told.get("service") or _SERVICES.get(asked.backend, "the API")),

@@ -226,6 +226,14 @@ ANSWERS: dict[str, tuple[Asked, tuple[int, Any], Trouble, str]] = {
     # the way there
     "no such path": (VERTEX, page(404, "Not Found"), Trouble.NOTHING_THERE, "VEO3_API_VERSION (v1, v1beta1)"),
     "no such path on Gemini": (GEMINI, page(404, "Not Found"), Trouble.NOTHING_THERE, "(v1 or v1beta)"),
+    "Google's words for no such path": (
+        VERTEX,
+        rpc(404, "NOT_FOUND", "The requested URL /foo/v1/projects/p was not found on this server."),
+        Trouble.NOTHING_THERE,
+        "VEO3_BASE_URL",
+    ),
+    "a bare 404": (VERTEX, (404, {"message": "", "status": "Not Found"}), Trouble.NOTHING_THERE, "VEO3_BASE_URL"),
+    "a gateway's 404": (GEMINI, (404, {"message": "no route"}), Trouble.NOTHING_THERE, "VEO3_BASE_URL"),
     "somebody else": (GEMINI, page(403, "Corporate gateway"), Trouble.NOT_GOOGLE, "VEO3_BASE_URL"),
     "bad gateway": (GEMINI, page(502, "Bad Gateway"), Trouble.AWAY, "try again later"),
     "unavailable": (VERTEX, rpc(503, "UNAVAILABLE", "The service is overloaded."), Trouble.AWAY, "try again later"),
@@ -252,6 +260,15 @@ def test_every_answer_is_told_from_the_others_and_has_a_way_out(name: str) -> No
 
 def test_what_the_gemini_api_says_of_an_operation_is_no_sign_of_health() -> None:
     assert diagnose(404, {"error": {"message": "Operation x was not found."}}, GEMINI) is Trouble.NO_MODEL
+
+
+def test_a_list_around_the_error_changes_nothing() -> None:
+    assert diagnose(404, [{"error": {"message": "Operation x was not found."}}], VERTEX) is None
+
+
+def test_a_key_of_the_gemini_api_is_not_told_of_express_mode() -> None:
+    assert explain(Trouble.NO_MODEL, GEMINI).what.endswith("for the API key's project in the Gemini API")
+    assert explain(Trouble.NO_MODEL, EXPRESS).what.endswith("for the API key's project in express mode")
 
 
 @pytest.mark.parametrize("trouble", Trouble)
