@@ -69,7 +69,7 @@ def render(stats: Stats, total: int, elapsed: float, to_send: int | None = None)
     done = sum(stats.clips.values())
     running = sum(gate.running for gate in stats.gates.values())
     rows = Table.grid(padding=(0, 1))
-    rows.add_column(style="bold", no_wrap=True)
+    rows.add_column(style="bold", no_wrap=True, min_width=9)
     rows.add_column(width=30)
     rows.add_column(no_wrap=True, overflow="ellipsis")
     if to_send:
@@ -144,13 +144,16 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
     for model, gate in stats.gates.items():
         limit = f"{gate.quota_limit:g} in {duration(gate.quota_period)}"
         running = f", {gate.running_limit:.0f} at once" if gate.running_limit < inf else ""
-        table.add_row("quota", f"{model}: {limit}{running}" + (f"; closed: {gate.closed}" if gate.closed else ""))
+        share = f", {gate.accepted} accepted" if len(stats.gates) > 1 else ""
+        table.add_row(
+            "quota", f"{model}: {limit}{running}{share}" + (f"; closed: {gate.closed}" if gate.closed else "")
+        )
     return table
 
 
 def clip_line(clip: VideoClip) -> Text:
     """One finished clip in one line: its file, or why there is none. Quiet about what earlier runs have made."""
-    where = ", ".join(path.name for path in clip.paths) or ", ".join(clip.uris)
+    where = ", ".join(path.name for path in clip.paths) or (", ".join(clip.uris) if clip.succeeded else "")
     if clip.cached and clip.succeeded:
         return Text(f"{'cached':<10} {where}", style="dim")
     line = Text(f"{clip.status:<10} ", style=STYLES[clip.status])

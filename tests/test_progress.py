@@ -114,6 +114,12 @@ def test_the_table_counts_what_earlier_runs_made_and_what_is_left() -> None:
     assert "clips a minute" not in table  # it made fewer than there are
 
 
+def test_of_several_lanes_the_table_says_how_many_each_took() -> None:
+    table = text(summary(replace(STATS, gates={"one": GATE, "two": replace(GATE, accepted=4)}), 90.0))
+    assert "one: 10 in 1 min, 10 accepted" in table
+    assert "two: 10 in 1 min, 4 accepted" in table
+
+
 def test_a_clip_is_one_line_with_its_file_or_the_reason() -> None:
     made = VideoClip(
         prompt=VideoPrompt(text="a"), status=ClipStatus.SUCCEEDED, model="m", paths=(Path("c/0001-a.mp4"),)
@@ -124,6 +130,16 @@ def test_a_clip_is_one_line_with_its_file_or_the_reason() -> None:
         prompt=VideoPrompt(text="a"), status=ClipStatus.UNCERTAIN, model="m", error_message="lost", operation="op/1"
     )
     assert clip_line(lost).plain == "uncertain  'a': lost (op/1)"
+    away = lost.model_copy(update={"status": ClipStatus.UNFINISHED, "uris": ("gs://b/1.mp4",)})
+    assert clip_line(away).plain == "unfinished 'a': lost (op/1)", "why it is not here, rather than where it is"
+
+
+def test_long_names_of_lanes_take_no_room_from_the_labels() -> None:
+    gates = dict.fromkeys(("project/us-central1/veo-3.1-generate-001", "another/europe-west4/veo-3.1"), GATE)
+    picture = text(render(replace(STATS, gates=gates), 5, 1.0), width=80)
+    assert {"submitted", "running", "finished", "quota", "breaker"} <= {
+        line.split(" ")[0] for line in picture.split("\n")
+    }
 
 
 @pytest.mark.parametrize(
