@@ -157,7 +157,8 @@ def clip_line(clip: VideoClip) -> Text:
     if clip.cached and clip.succeeded:
         return Text(f"{'cached':<10} {where}", style="dim")
     line = Text(f"{clip.status:<10} ", style=STYLES[clip.status])
-    line.append(where or f"{clip.prompt.text[:60]!r}: {clip.error_message}", style="default")
+    why = " ".join((clip.error_message or "").split())
+    line.append(where or f"{clip.prompt.text[:60]!r}: {why}", style="default")
     if clip.operation and not clip.succeeded:
         line.append(f" ({clip.operation})", style="dim")
     return line

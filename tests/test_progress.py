@@ -130,6 +130,7 @@ def test_a_clip_is_one_line_with_its_file_or_the_reason() -> None:
         prompt=VideoPrompt(text="a"), status=ClipStatus.UNCERTAIN, model="m", error_message="lost", operation="op/1"
     )
     assert clip_line(lost).plain == "uncertain  'a': lost (op/1)"
+    assert clip_line(lost.model_copy(update={"error_message": "{\n  1\n}"})).plain == "uncertain  'a': { 1 } (op/1)"
     away = lost.model_copy(update={"status": ClipStatus.UNFINISHED, "uris": ("gs://b/1.mp4",)})
     assert clip_line(away).plain == "unfinished 'a': lost (op/1)", "why it is not here, rather than where it is"
 
