@@ -44,6 +44,7 @@ def test_show_prints_every_value_and_where_it_comes_from(monkeypatch: pytest.Mon
         "VEO3_MAX_RETRIES = 3   from default",
         "GOOGLE_API_KEY or GEMINI_API_KEY = **********   from environment",
         "VEO3_MOCK_MODE = false   from default",
+        "VEO3_FALLBACK = unset   from default",
     ):
         assert line in stdout
     assert "AIza-secret" not in stdout
@@ -103,6 +104,29 @@ def test_check_says_what_would_be_used_and_what_is_missing(
     said = " ".join((stdout + stderr).split())
     assert got == code, said
     assert [word for word in words if word not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("lanes", "code", "words"),
+    [
+        (
+            '[[lane]]\nname = "k"\napi_key_env = "KEY"\nrate_limit = 7\n'
+            '[[lane]]\nname = "v"\nbackend = "vertex"\napi_key_env = "KEY"',
+            0,
+            ["lane k: gemini-omni-1.1-flash (alive", "7 requests in 60 s", "API key, Vertex AI express mode", "ready"],
+        ),
+        ('[[lane]]\napi_key_env = "NONE"', 2, ["lane 1: api_key_env names NONE, which is not set"]),
+    ],
+)
+def test_check_tells_each_lane(lanes: str, code: int, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("lanes.toml").write_text(lanes)
+    monkeypatch.setenv("VEO3_LANES", "lanes.toml")
+    monkeypatch.setenv("KEY", "secret")
+    got, stdout, stderr = run("config", "check")
+    said = " ".join((stdout + stderr).split())
+    assert got == code, said
+    assert [word for word in words if word not in said] == []
+    assert "secret" not in said
 
 
 def test_the_demo_loses_what_a_plain_loop_loses_and_then_makes_everything(monkeypatch: pytest.MonkeyPatch) -> None:

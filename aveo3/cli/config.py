@@ -63,6 +63,9 @@ def check() -> None:
 
     with errors_as_messages():
         settings = Settings()
+        if settings.lanes is not None:
+            _tell_lanes(settings)
+            return
         name, why = settings.backend_choice()
         typer.echo(f"backend: {name} ({why})")
         typer.echo(f"model: {settings.model}{_about(settings)}")
@@ -78,8 +81,23 @@ def check() -> None:
     typer.echo("ready")
 
 
+def _tell_lanes(settings: Settings) -> None:
+    """A line for each lane. Raises `UsageError` if one of them cannot be used."""
+    from aveo3.checkup import login_of
+    from aveo3.lanes import Lanes
+
+    for lane in Lanes(settings).listed:
+        rate = lane.settings.rate(lane.model)
+        mock = lane.settings.backend_name() == "mock"
+        login = "none needed" if mock else login_of(lane.settings, lane.settings.backend_name())
+        about = f"{rate.limit} requests in {rate.period:g} s, {rate.burst} at once; credentials: {login}"
+        typer.echo(f"lane {lane.name}: {lane.model}{_about(lane.settings)}; {about}")
+    typer.echo(f"videos go to: {settings.output_gcs_uri or settings.output_dir}")
+    typer.echo("ready")
+
+
 def _shown(value: object) -> str:
-    if value is None:
+    if value in (None, ()):
         return "unset"
     if isinstance(value, bool):
         return str(value).lower()
