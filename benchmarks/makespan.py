@@ -265,9 +265,12 @@ class CountingChoice(StrEnum):
 
 class RivalChoice(StrEnum):
     aveo3 = "aveo3"
-    gather = "gather"
-    sdk_retries = "sdk_retries"
+    async_batch_llm = "async_batch_llm"
     limiter = "limiter"
+    cookbook = "cookbook"
+    tenacity_alone = "tenacity_alone"
+    sdk_retries = "sdk_retries"
+    gather = "gather"
 
 
 class BodyChoice(StrEnum):

@@ -57,6 +57,14 @@ class Rival(Protocol):
 
 def roster() -> dict[str, Rival]:
     """All contestants by the name of their module."""
-    from benchmarks.rivals import aveo3, gather, limiter, sdk_retries
+    from benchmarks.rivals import async_batch_llm, aveo3, cookbook, gather, limiter, sdk_retries, tenacity_alone
 
-    return {"aveo3": aveo3, "gather": gather, "sdk_retries": sdk_retries, "limiter": limiter}
+    return {
+        "aveo3": aveo3,
+        "async_batch_llm": async_batch_llm,
+        "limiter": limiter,
+        "cookbook": cookbook,
+        "tenacity_alone": tenacity_alone,
+        "sdk_retries": sdk_retries,
+        "gather": gather,
+    }
