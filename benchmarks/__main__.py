@@ -1,15 +1,23 @@
-"""`python -m benchmarks`: the list of benchmarks, and the way into each."""
+"""`python -m benchmarks`: the list of benchmarks, the way into each, into all, and from their results to the README."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from typing import Annotated
+
 import typer
 
-from benchmarks import journal, makespan
+from benchmarks import journal, makespan, readme, results
 
 app = typer.Typer(help="Measurements of aveo3, each the answer to one question.", add_completion=False)
 
-BENCHMARKS = {"makespan": makespan, "journal": journal}
-"""By the name they are run under. A benchmark is a module with a QUESTION and a `main` for typer."""
+BENCHMARKS: dict[str, readme.Benchmark] = {
+    "makespan": makespan,
+    "journal": journal,
+}
+"""By the name they are run under."""
 
 
 @app.callback(invoke_without_command=True)
@@ -18,6 +26,33 @@ def overview(context: typer.Context) -> None:
         for name, benchmark in BENCHMARKS.items():
             typer.echo(f"{name:<12} {benchmark.QUESTION}")
         typer.echo("\nRun one with: python -m benchmarks NAME [--quick] [--help]")
+        typer.echo("Run all of them, and bring README.md up to date, with: python -m benchmarks all")
+
+
+@app.command("all")
+def run_all(
+    only: Annotated[list[str] | None, typer.Option(help="Repeatable; unset: every benchmark.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="See that they work: no result is kept.")] = False,
+) -> None:
+    """Run every benchmark in a process of its own, keep the results, then do as `report` does."""
+    for name in only or BENCHMARKS:
+        typer.echo(f"== {name}", err=True)
+        began = time.monotonic()
+        options = ["--quick"] if quick else ["--json", str(results.path_of(name))]
+        subprocess.run([sys.executable, "-m", "benchmarks", name, *options], check=True, cwd=readme.PATH.parent)
+        typer.echo(f"== {name}: {time.monotonic() - began:.0f} s", err=True)
+    if not quick:
+        report()
+
+
+@app.command()
+def report() -> None:
+    """Draw the plots, and write the tables into README.md, from the results that are kept."""
+    for name, benchmark in BENCHMARKS.items():
+        if (found := results.read(name)) is not None:
+            readme.plot(found, benchmark)
+    text = readme.PATH.read_text("utf-8")
+    readme.PATH.write_text(readme.filled_in(text, BENCHMARKS), "utf-8")
 
 
 for _name, _benchmark in BENCHMARKS.items():

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aveo3.mock import MockOptions, MockServer
-from benchmarks import makespan, optimum
+from benchmarks import makespan, optimum, plots, readme
 from benchmarks.__main__ import BENCHMARKS, app
 from benchmarks.makespan import Plan, Run
 from benchmarks.optimum import COUNTINGS, Counting
@@ -185,3 +185,28 @@ def test_a_run_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
         assert run.paid_twice == 0
         assert run.submits - run.refused >= run.made
         assert run.made == 3 or run.rival == "gather"
+
+
+# ---- from the results to the README ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["journal"])
+def test_every_benchmark_runs_and_its_result_can_be_shown(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"{name}.json"
+    result = CliRunner().invoke(app, [name, "--quick", "--json", str(path)], env={"HTTP_PROXY": None})
+    assert result.exit_code == 0, result.output
+    found = json.loads(path.read_text("utf-8"))
+    assert found["benchmark"] == name
+    assert found["runs"]
+    assert BENCHMARKS[name].QUESTION in result.output
+    assert BENCHMARKS[name].summary(found) in result.output
+    monkeypatch.setattr(plots, "HOME", tmp_path)
+    assert BENCHMARKS[name].summary(found, markdown=True).startswith("|")
+    assert readme.plot(found, BENCHMARKS[name]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_readme_shows_what_is_kept_and_nothing_else_of_it_changes() -> None:
+    text = readme.PATH.read_text("utf-8")
+    assert readme.filled_in(text, BENCHMARKS) == text, "run: python -m benchmarks report"
