@@ -190,7 +190,7 @@ def test_a_run_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
 # ---- from the results to the README ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["journal"])
+@pytest.mark.parametrize("name", ["overhead", "journal"])
 def test_every_benchmark_runs_and_its_result_can_be_shown(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
