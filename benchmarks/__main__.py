@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import journal, makespan, overhead, readme, results
+from benchmarks import gate, journal, makespan, overhead, readme, results
 
 app = typer.Typer(help="Measurements of aveo3, each the answer to one question.", add_completion=False)
 
 BENCHMARKS: dict[str, readme.Benchmark] = {
     "makespan": makespan,
     "overhead": overhead,
+    "gate": gate,
     "journal": journal,
 }
 """By the name they are run under."""

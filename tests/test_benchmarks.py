@@ -190,7 +190,7 @@ def test_a_run_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
 # ---- from the results to the README ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["overhead", "journal"])
+@pytest.mark.parametrize("name", ["overhead", "gate", "journal"])
 def test_every_benchmark_runs_and_its_result_can_be_shown(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,3 +210,17 @@ def test_every_benchmark_runs_and_its_result_can_be_shown(
 def test_the_readme_shows_what_is_kept_and_nothing_else_of_it_changes() -> None:
     text = readme.PATH.read_text("utf-8")
     assert readme.filled_in(text, BENCHMARKS) == text, "run: python -m benchmarks report"
+
+
+def test_a_place_in_the_readme_is_filled_and_filled_anew() -> None:
+    runs: list[dict[str, object]] = []
+    for contestant, waiters, cost in (("aiolimiter", 0, 2), ("aiolimiter", 10, 3), ("aiolimiter", 100, 3)):
+        runs += [{"contestant": contestant, "waiters": waiters, "microseconds": cost}]
+        runs += [{"contestant": "aveo3", "waiters": waiters, "microseconds": 2 * cost}]
+    found = {"benchmark": "gate", "question": "?", "options": {"waiters": [10, 100]}, "runs": runs}
+    before = "a\n<!-- benchmark gate -->\n<!-- end -->\n<!-- benchmark journal -->\nold\n<!-- end -->\nb\n"
+    once = readme.filled_in(before, BENCHMARKS, {"gate": found, "journal": None}.__getitem__)
+    assert "| none" in once
+    assert once.startswith("a\n<!-- benchmark gate -->\n**")
+    assert once.endswith("<!-- end -->\n<!-- benchmark journal -->\nold\n<!-- end -->\nb\n")
+    assert readme.filled_in(once, BENCHMARKS, {"gate": found, "journal": None}.__getitem__) == once
