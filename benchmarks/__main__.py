@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import gate, journal, makespan, overhead, readme, results
+from benchmarks import gate, journal, makespan, overhead, readme, results, scale
 
 app = typer.Typer(help="Measurements of aveo3, each the answer to one question.", add_completion=False)
 
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, readme.Benchmark] = {
     "makespan": makespan,
     "overhead": overhead,
     "gate": gate,
+    "scale": scale,
     "journal": journal,
 }
 """By the name they are run under."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 from itertools import count
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aveo3.mock import MockOptions, MockServer
-from benchmarks import makespan, optimum, plots, readme
+from benchmarks import makespan, memory_of, optimum, plots, readme, scale
 from benchmarks.__main__ import BENCHMARKS, app
 from benchmarks.makespan import Plan, Run
 from benchmarks.optimum import COUNTINGS, Counting
@@ -190,7 +191,7 @@ def test_a_run_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
 # ---- from the results to the README ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["overhead", "gate", "journal"])
+@pytest.mark.parametrize("name", ["overhead", "gate", "scale", "journal"])
 def test_every_benchmark_runs_and_its_result_can_be_shown(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,9 +219,26 @@ def test_a_place_in_the_readme_is_filled_and_filled_anew() -> None:
         runs += [{"contestant": contestant, "waiters": waiters, "microseconds": cost}]
         runs += [{"contestant": "aveo3", "waiters": waiters, "microseconds": 2 * cost}]
     found = {"benchmark": "gate", "question": "?", "options": {"waiters": [10, 100]}, "runs": runs}
-    before = "a\n<!-- benchmark gate -->\n<!-- end -->\n<!-- benchmark journal -->\nold\n<!-- end -->\nb\n"
-    once = readme.filled_in(before, BENCHMARKS, {"gate": found, "journal": None}.__getitem__)
+    before = "a\n<!-- benchmark gate -->\n<!-- end -->\n<!-- benchmark scale -->\nold\n<!-- end -->\nb\n"
+    once = readme.filled_in(before, BENCHMARKS, {"gate": found, "scale": None}.__getitem__)
     assert "| none" in once
     assert once.startswith("a\n<!-- benchmark gate -->\n**")
-    assert once.endswith("<!-- end -->\n<!-- benchmark journal -->\nold\n<!-- end -->\nb\n")
-    assert readme.filled_in(once, BENCHMARKS, {"gate": found, "journal": None}.__getitem__) == once
+    assert once.endswith("<!-- end -->\n<!-- benchmark scale -->\nold\n<!-- end -->\nb\n")
+    assert readme.filled_in(once, BENCHMARKS, {"gate": found, "scale": None}.__getitem__) == once
+
+
+def test_growth_is_told_from_sizes_that_are_there() -> None:
+    runs = [{"contestant": "x", "prompts": n, "seconds": s} for n, s in ((10, 1.0), (100, 5.0), (1000, 50.0))]
+    assert scale.growth({"runs": runs}, "x", "seconds", least=100) == pytest.approx((10.0, 1.0))
+    assert scale.growth({"runs": runs}, "x", "seconds", least=1000) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")
+def test_the_peak_is_what_was_held_since_it_was_forgotten() -> None:
+    memory_of.forget_peak()
+    before = memory_of.peak_mb()
+    held = b"x" * 50_000_000
+    assert 45 < memory_of.peak_mb() - before < 60
+    del held
+    memory_of.forget_peak()
+    assert memory_of.peak_mb() - before < 20
