@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import gate, journal, makespan, overhead, readme, results, scale
+from benchmarks import gate, journal, makespan, memory, overhead, readme, results, scale, stall
 
 app = typer.Typer(help="Measurements of aveo3, each the answer to one question.", add_completion=False)
 
@@ -18,6 +18,8 @@ BENCHMARKS: dict[str, readme.Benchmark] = {
     "overhead": overhead,
     "gate": gate,
     "scale": scale,
+    "memory": memory,
+    "stall": stall,
     "journal": journal,
 }
 """By the name they are run under."""
