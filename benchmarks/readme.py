@@ -57,9 +57,11 @@ def filled_in(text: str, benchmarks: Mapping[str, Benchmark], read: Callable[[st
 
 def section(found: Result, benchmark: Benchmark) -> str:
     """What the README shows of a result."""
-    name = found["benchmark"]
+    name, on = found["benchmark"], found["machine"]
+    busy = "" if on["load"] is None else f", load {on['load']:.1f}"
     return (
-        f"**{benchmark.QUESTION}**\n\n{benchmark.summary(found, markdown=True)}\n"
+        f"**{benchmark.QUESTION}**\n\n{benchmark.summary(found, markdown=True)} On {found['date'][:10]}, {on['cpu']}, "
+        f"{on['cores']} cores{busy}, {on['python']}.\n"
         f"([plot](benchmarks/pictures/{name}.png), [every run](benchmarks/results/{name}.json), "
         f"`python -m benchmarks {name}`)\n"
     )

@@ -244,14 +244,14 @@ PANELS = 2
 
 def main(
     size: Annotated[list[int] | None, typer.Option(help="Prompts; repeatable; unset: 1,000 to 100,000.")] = None,
-    most_with_journal: Annotated[int, typer.Option(help="The largest size with a journal.")] = 30_000,
+    most_with_journal: Annotated[int, typer.Option(help="The largest size with a journal.")] = 20_000,
     most_of_rival: Annotated[int, typer.Option(help="The rival's largest size: it holds them all.")] = 100_000,
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 1,
     seed: Annotated[int, typer.Option(help="Decides the order.")] = 0,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few prompts, once: to see that it works.")] = False,
 ) -> None:
-    sizes = sorted(size or (1000, 10_000, 30_000, 100_000))
+    sizes = sorted(size or (1000, 10_000, 20_000, 100_000))
     if quick:
         sizes, repeat = [100, 300], 1
     runs = measure(sizes, most_with_journal, most_of_rival, repeat, seed)

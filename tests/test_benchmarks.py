@@ -223,10 +223,18 @@ def test_a_place_in_the_readme_is_filled_and_filled_anew() -> None:
     for contestant, waiters, cost in (("aiolimiter", 0, 2), ("aiolimiter", 10, 3), ("aiolimiter", 100, 3)):
         runs += [{"contestant": contestant, "waiters": waiters, "microseconds": cost}]
         runs += [{"contestant": "aveo3", "waiters": waiters, "microseconds": 2 * cost}]
-    found = {"benchmark": "gate", "question": "?", "options": {"waiters": [10, 100]}, "runs": runs}
+    on = {"load": 0.5, "cpu": "a chip", "cores": 2, "python": "CPython 3.11"}
+    found = {
+        "benchmark": "gate",
+        "date": "2026-11-23T01:02:03",
+        "machine": on,
+        "options": {"waiters": [10, 100]},
+        "runs": runs,
+    }
     before = "a\n<!-- benchmark gate -->\n<!-- end -->\n<!-- benchmark scale -->\nold\n<!-- end -->\nb\n"
     once = readme.filled_in(before, BENCHMARKS, {"gate": found, "scale": None}.__getitem__)
     assert "| none" in once
+    assert "On 2026-11-23, a chip, 2 cores, load 0.5, CPython 3.11." in once
     assert once.startswith("a\n<!-- benchmark gate -->\n**")
     assert once.endswith("<!-- end -->\n<!-- benchmark scale -->\nold\n<!-- end -->\nb\n")
     assert readme.filled_in(once, BENCHMARKS, {"gate": found, "scale": None}.__getitem__) == once
