@@ -25,7 +25,7 @@ BENCHMARKS: dict[str, readme.Benchmark] = {
 """By the name they are run under."""
 
 FEWER = {"makespan": ("--repeat", "3"), "journal": ("--repeat", "3"), "memory": ("--repeat", "2")}
-"""Options that fit all of them into a quarter of an hour on two cores."""
+"""Options with which all of them together are meant to take a quarter of an hour on two idle cores."""
 
 
 @app.callback(invoke_without_command=True)
