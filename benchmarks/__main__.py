@@ -1,37 +1,100 @@
-"""`python -m benchmarks`: the list of benchmarks, and the way into each."""
+"""`python -m benchmarks`: the list of benchmarks, the way into each, into all, and from their results to the README."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from types import ModuleType
+from typing import Annotated
+
 import typer
 
-from benchmarks import cap, changes, harsh, journal, known_rate, makespan, outage, poll, shared, wrong_rate
+from benchmarks import (
+    cap,
+    changes,
+    gate,
+    harsh,
+    journal,
+    known_rate,
+    makespan,
+    memory,
+    outage,
+    overhead,
+    poll,
+    readme,
+    results,
+    scale,
+    shared,
+    stall,
+    wrong_rate,
+)
 
 app = typer.Typer(help="Measurements of aveo3, each the answer to one question.", add_completion=False)
 
-BENCHMARKS = {
+BENCHMARKS: dict[str, readme.Benchmark] = {
     "makespan": makespan,
+    "overhead": overhead,
+    "gate": gate,
+    "scale": scale,
+    "memory": memory,
+    "stall": stall,
     "journal": journal,
+}
+"""By the name they are run under: what `all` runs, and README.md has a table and a plot of."""
+
+IN_VIRTUAL_TIME: dict[str, ModuleType] = {
     "poll": poll,
-    "wrong-rate": wrong_rate,
     "known-rate": known_rate,
+    "wrong-rate": wrong_rate,
     "harsh": harsh,
     "cap": cap,
     "shared": shared,
     "changes": changes,
     "outage": outage,
 }
-"""By the name they are run under. A benchmark is a module with a QUESTION and a `main` for typer."""
+"""Those that need no sockets, and no idle machine. `--json benchmarks/results/NAME.json` keeps what they found."""
+
+FEWER = {"makespan": ("--repeat", "3"), "journal": ("--repeat", "3"), "memory": ("--repeat", "2")}
+"""Options with which all of them together are meant to take a quarter of an hour on two idle cores."""
 
 
 @app.callback(invoke_without_command=True)
 def overview(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
-        for name, benchmark in BENCHMARKS.items():
+        for name, benchmark in {**BENCHMARKS, **IN_VIRTUAL_TIME}.items():
             typer.echo(f"{name:<12} {benchmark.QUESTION}")
         typer.echo("\nRun one with: python -m benchmarks NAME [--quick] [--help]")
+        typer.echo("Run all of them, and bring README.md up to date, with: python -m benchmarks all")
 
 
-for _name, _benchmark in BENCHMARKS.items():
+@app.command("all")
+def run_all(
+    only: Annotated[list[str] | None, typer.Option(help="Repeatable; unset: every benchmark.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="See that they work: no result is kept.")] = False,
+) -> None:
+    """Run every benchmark in a process of its own, keep the results, then do as `report` does."""
+    for name in only or BENCHMARKS:
+        typer.echo(f"== {name}", err=True)
+        began = time.monotonic()
+        options = ["--quick"] if quick else [*FEWER.get(name, ()), "--json", str(results.path_of(name))]
+        subprocess.run([sys.executable, "-m", "benchmarks", name, *options], check=True, cwd=readme.PATH.parent)
+        typer.echo(f"== {name}: {time.monotonic() - began:.0f} s", err=True)
+    if not quick:
+        report()
+
+
+@app.command()
+def report() -> None:
+    """Draw the plots, and write the tables into README.md, from the results that are kept."""
+    for name, benchmark in BENCHMARKS.items():
+        if (found := results.read(name)) is not None:
+            readme.plot(found, benchmark)
+    text = readme.PATH.read_text("utf-8")
+    readme.PATH.write_text(readme.filled_in(text, BENCHMARKS), "utf-8")
+
+
+for _name, _benchmark in {**BENCHMARKS, **IN_VIRTUAL_TIME}.items():
     app.command(_name, help=_benchmark.QUESTION)(_benchmark.main)
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 from collections.abc import Mapping
 from typing import Any, Self
@@ -35,7 +36,7 @@ class EmulatorProcess:
         await self._process.wait()
 
     async def start(self, options: Mapping[str, Any]) -> str:
-        """A new emulator with these `MockOptions`; returns its address."""
+        """A new emulator with these `MockOptions`; returns its address. `film_mb` makes every film so many MB long."""
         url = (await self._ask("start", **options))["url"]
         assert isinstance(url, str)
         return url
@@ -71,7 +72,10 @@ async def serve() -> None:
         verb, words = json.loads(order)
         answer: dict[str, Any] = {}
         if verb == "start":
+            film_mb = words.pop("film_mb", None)
             server = await MockServer(MockOptions.model_validate(words)).__aenter__()
+            if film_mb is not None:
+                _make_films_long(server, film_mb)
             accepted_at = _note_acceptances(server)
             answer["url"] = server.url
         elif verb == "align" and server is not None:
@@ -95,6 +99,19 @@ def _note_acceptances(server: Any) -> list[float]:
 
     emulator.admit = noted
     return instants
+
+
+def _make_films_long(server: Any, megabytes: float) -> None:
+    """The same film each time, filled up with a box of noise (ISO/IEC 14496-12, 8.1.2): noise does not compress."""
+    from aveo3.mock.films import bundled
+
+    size = round(megabytes * 1e6) - len(bundled())
+    film = bundled() + size.to_bytes(4, "big") + b"free" + random.Random(0).randbytes(size - 8)
+
+    async def same(_: object) -> bytes:
+        return film
+
+    server.emulator.films.film = same
 
 
 if __name__ == "__main__":

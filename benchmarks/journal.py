@@ -6,7 +6,6 @@ the disk that `--directory` is on, and its commits wait for that disk.
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 import time
@@ -14,18 +13,23 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aveo3 import Settings, VeoClient
 from aveo3.testing import ScriptedBackend, run_virtual
-from benchmarks import machine
+from benchmarks import plots
+from benchmarks.results import Result, result, tell
 from benchmarks.table import spread, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 QUESTION = "What does the journal cost a clip, against the same run without one?"
 
 WITHOUT, WITH, CACHED = "without a journal", "with a journal", "again, all cached"
+KINDS = (WITHOUT, WITH, CACHED)
 
 
 @dataclass(frozen=True)
@@ -77,23 +81,36 @@ def _run(kind: str, clips: int, directory: Path) -> Run:
     return Run(kind, wall / clips * 1e3, cpu / clips * 1e3, path.stat().st_size if path is not None else 0)
 
 
-def rows(runs: Sequence[Run], clips: int) -> list[list[str]]:
+def _of(found: Result, kind: str, figure: str) -> list[float]:
+    return [run[figure] for run in found["runs"] if run["kind"] == kind]
+
+
+def summary(found: Result, *, markdown: bool = False) -> str:
     """A line for each kind: milliseconds a clip, the ratio to the run without of the same repetition, bytes a clip."""
-    bare = [run for run in runs if run.kind == WITHOUT]
-    lines = []
-    for kind in (WITHOUT, WITH, CACHED):
-        group = [run for run in runs if run.kind == kind]
-        lines.append(
-            [
-                kind,
-                "",
-                spread([run.wall_ms for run in group], 2),
-                spread([run.cpu_ms for run in group], 2),
-                spread([run.wall_ms / other.wall_ms for run, other in zip(group, bare, strict=True)], 1),
-                spread([run.journal_bytes / clips for run in group], 0),
-            ]
-        )
-    return lines
+    bare, clips = _of(found, WITHOUT, "wall_ms"), found["options"]["clips"]
+    rows = [
+        [
+            kind,
+            spread(_of(found, kind, "wall_ms"), 2),
+            spread(_of(found, kind, "cpu_ms"), 2),
+            spread([wall / other for wall, other in zip(_of(found, kind, "wall_ms"), bare, strict=True)], 1),
+            spread([size / clips for size in _of(found, kind, "journal_bytes")], 0),
+        ]
+        for kind in KINDS
+    ]
+    headers = ["", "ms a clip", "of it CPU", "times the run without", "bytes a clip"]
+    return (
+        f"{table(headers, rows, words=1, markdown=markdown)}\n\n"
+        f"{clips:,} clips, median [lowest-highest] of {found['options']['repeat']} runs, in virtual time."
+    )
+
+
+PANELS = 1
+
+
+def draw(found: Result, axes: Sequence[Axes]) -> None:
+    """One bar a kind."""
+    plots.bars(axes[0], {f"aveo3 {kind}": _of(found, kind, "wall_ms") for kind in KINDS}, "ms a clip")
 
 
 def main(
@@ -109,13 +126,9 @@ def main(
     """Measure, and print a table."""
     if quick:
         clips, repeat = 50, 1
-    about = machine.describe(["aveo3", "google-genai"])
     with tempfile.TemporaryDirectory(dir=directory) as place:
         _run(WITH, 20, Path(place))  # imports
     runs = measure(clips, repeat, directory, seed)
-    typer.echo(machine.line(about))
-    headers = ["run", "", "ms a clip", "of it CPU", "times the run without", "bytes a clip"]
-    typer.echo(table(headers, rows(runs, clips)))
-    if json_path is not None:
-        report: dict[str, Any] = {"question": QUESTION, "clips": clips, **about, "runs": [vars(run) for run in runs]}
-        json_path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    options = {"clips": clips, "repeat": repeat, "seed": seed}
+    found = result("journal", QUESTION, ("aveo3", "google-genai"), options, runs)
+    tell(found, summary(found), json_path)

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
-import os
 import random
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +23,12 @@ import typer
 
 from benchmarks import machine, optimum
 from benchmarks.emulator import EmulatorProcess
+from benchmarks.environment import forget_the_environment
+from benchmarks.makespan_shown import PANELS as PANELS
+from benchmarks.makespan_shown import draw as draw
+from benchmarks.makespan_shown import summary as summary
 from benchmarks.optimum import COUNTINGS, Counting
+from benchmarks.results import as_json
 from benchmarks.rivals import Rival, Task, roster
 from benchmarks.table import spread, table
 
@@ -246,13 +249,6 @@ def report(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def as_json(about: Mapping[str, Any]) -> str:
-    """`about` with one run a line, so that two results can be compared by eye and by diff."""
-    head = json.dumps({key: value for key, value in about.items() if key != "runs"}, indent=1)
-    runs = ",\n  ".join(json.dumps(run) for run in about["runs"])
-    return f'{head[:-2]},\n "runs": [\n  {runs}\n ]\n}}\n'
-
-
 def _tell(words: str) -> None:
     typer.echo(words, err=True)
 
@@ -265,9 +261,12 @@ class CountingChoice(StrEnum):
 
 class RivalChoice(StrEnum):
     aveo3 = "aveo3"
-    gather = "gather"
-    sdk_retries = "sdk_retries"
+    async_batch_llm = "async_batch_llm"
     limiter = "limiter"
+    cookbook = "cookbook"
+    tenacity_alone = "tenacity_alone"
+    sdk_retries = "sdk_retries"
+    gather = "gather"
 
 
 class BodyChoice(StrEnum):
@@ -313,7 +312,7 @@ def main(
         countings=tuple(name for name in COUNTINGS if not counting or name in counting),
         only=tuple(dict.fromkeys(choice.value for choice in only or ())),
     )
-    _forget_the_environment()
+    forget_the_environment()
     runs = asyncio.run(measure(plan))
     about = report(plan, runs)
     names = {name: rival.NAME for name, rival in roster().items()}
@@ -331,10 +330,3 @@ def _conditions(plan: Plan) -> str:
         f"{runs}, seed {plan.seed}.\n"
         "x optimum: against whoever knows how the server counts. x safe: against whoever does not and is never refused."
     )
-
-
-def _forget_the_environment() -> None:
-    """Nobody's project, key or proxy takes part."""
-    for name in list(os.environ):
-        if name.upper().startswith(("VEO3_", "GOOGLE_", "GEMINI_")) or name.upper().endswith("_PROXY"):
-            del os.environ[name]

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from statistics import median
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, markdown: bool = False) -> str:
-    """A table whose first two columns are words and the rest figures, aligned to the right."""
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 2, markdown: bool = False) -> str:
+    """A table whose first two columns, or so many, are `words` and the rest figures, aligned to the right."""
     widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
         padded = [
-            cell.ljust(width) if place < 2 else cell.rjust(width)
+            cell.ljust(width) if place < words else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
         return f"| {' | '.join(padded)} |" if markdown else "  ".join(padded).rstrip()
 
-    rule = ["-" * width if place < 2 else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
+    rule = ["-" * width if place < words else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
     plain = ["-" * width for width in widths]
     return "\n".join([line(headers), line(rule if markdown else plain), *map(line, rows)])
 

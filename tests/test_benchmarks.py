@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
+import time
 from itertools import count
 from pathlib import Path
 
@@ -12,8 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from aveo3.mock import MockOptions, MockServer
-from benchmarks import makespan, optimum, wrong_rate
+from aveo3.testing import run_virtual
+from benchmarks import makespan, memory_of, optimum, plots, readme, scale, wrong_rate
 from benchmarks.__main__ import BENCHMARKS, app
+from benchmarks.arrivals import Heart
 from benchmarks.makespan import Plan, Run
 from benchmarks.optimum import COUNTINGS, Counting
 from benchmarks.rivals import Task, roster, virtual_roster
@@ -109,6 +113,20 @@ def test_without_a_quota_every_contestant_makes_every_clip_once(rival: str, tmp_
     assert len(list(tmp_path.glob("*.mp4"))) == 3
 
 
+@pytest.mark.parametrize("rival", roster())
+def test_a_clip_that_comes_to_nothing_takes_no_other_with_it(rival: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        options = MockOptions(rpm=None, latency="0.01", films="bundled", faults=["filtered-safety@2"])
+        async with MockServer(options) as server:
+            task = Task(("a", "b", "c"), tmp_path, server.url, limit=10, period=0.1, minute=0.1, concurrency=3)
+            async with roster()[rival].ready(task) as make_all:
+                await make_all()
+
+    asyncio.run(main())
+    # Whoever counts it as a failure has it made again: by then the fault is over.
+    assert len(list(tmp_path.glob("*.mp4"))) >= 2
+
+
 def test_a_contest_in_virtual_time_comes_out_the_same_from_the_same_seed() -> None:
     case = "fixed, nothing named"
     for rival in virtual_roster():
@@ -183,7 +201,7 @@ def test_a_run_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
 
     about = json.loads(path.read_text("utf-8"))
     assert {"cpu", "cores", "os", "python", "load"} == about["machine"].keys()
-    assert {"aveo3", "google-genai", "aiolimiter", "tenacity", "aiohttp"} == about["versions"].keys()
+    assert {"aveo3", "google-genai", "aiolimiter", "tenacity", "aiohttp", "async-batch-llm"} == about["versions"].keys()
     assert (about["seed"], about["benchmark"], about["question"]) == (7, "makespan", makespan.QUESTION)
     assert about["options"]["mock"]["counting"] == ["fixed"]
     runs = [Run(**run) for run in about["runs"]]
@@ -192,3 +210,84 @@ def test_a_run_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
         assert run.paid_twice == 0
         assert run.submits - run.refused >= run.made
         assert run.made == 3 or run.rival == "gather"
+
+
+# ---- from the results to the README ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["overhead", "gate", "scale", "stall", "journal"])
+def test_every_benchmark_runs_and_its_result_can_be_shown(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"{name}.json"
+    result = CliRunner().invoke(app, [name, "--quick", "--json", str(path)], env={"HTTP_PROXY": None})
+    assert result.exit_code == 0, result.output
+    found = json.loads(path.read_text("utf-8"))
+    assert found["benchmark"] == name
+    assert found["runs"]
+    assert BENCHMARKS[name].QUESTION in result.output
+    assert BENCHMARKS[name].summary(found) in result.output
+    monkeypatch.setattr(plots, "HOME", tmp_path)
+    # Memory and stalls are measured in the same runs.
+    for shown in [BENCHMARKS[name], BENCHMARKS["memory"]] if name == "stall" else [BENCHMARKS[name]]:
+        assert shown.summary(found, markdown=True).startswith("|")
+        assert readme.plot(found, shown).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_readme_shows_what_is_kept_and_nothing_else_of_it_changes() -> None:
+    text = readme.PATH.read_text("utf-8")
+    assert readme.filled_in(text, BENCHMARKS) == text, "run: python -m benchmarks report"
+
+
+def test_a_place_in_the_readme_is_filled_and_filled_anew() -> None:
+    runs: list[dict[str, object]] = []
+    for contestant, waiters, cost in (("aiolimiter", 0, 2), ("aiolimiter", 10, 3), ("aiolimiter", 100, 3)):
+        runs += [{"contestant": contestant, "waiters": waiters, "microseconds": cost}]
+        runs += [{"contestant": "aveo3", "waiters": waiters, "microseconds": 2 * cost}]
+    on = {"load": 0.5, "cpu": "a chip", "cores": 2, "python": "CPython 3.11"}
+    found = {
+        "benchmark": "gate",
+        "date": "2026-11-23T01:02:03",
+        "machine": on,
+        "options": {"waiters": [10, 100]},
+        "runs": runs,
+    }
+    before = "a\n<!-- benchmark gate -->\n<!-- end -->\n<!-- benchmark scale -->\nold\n<!-- end -->\nb\n"
+    once = readme.filled_in(before, BENCHMARKS, {"gate": found, "scale": None}.__getitem__)
+    assert "| none" in once
+    assert "On 2026-11-23, a chip, 2 cores, load 0.5, CPython 3.11." in once
+    assert once.startswith("a\n<!-- benchmark gate -->\n**")
+    assert once.endswith("<!-- end -->\n<!-- benchmark scale -->\nold\n<!-- end -->\nb\n")
+    assert readme.filled_in(once, BENCHMARKS, {"gate": found, "scale": None}.__getitem__) == once
+
+
+def test_growth_is_told_from_sizes_that_are_there() -> None:
+    runs = [{"contestant": "x", "prompts": n, "seconds": s} for n, s in ((10, 1.0), (100, 5.0), (1000, 50.0))]
+    assert scale.growth({"runs": runs}, "x", "seconds", least=100) == pytest.approx((10.0, 1.0))
+    assert scale.growth({"runs": runs}, "x", "seconds", least=1000) is None
+
+
+def test_the_heart_notices_a_loop_that_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    stood_still = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: asyncio.get_running_loop().time() + stood_still)
+
+    async def main() -> float:
+        nonlocal stood_still
+        async with Heart() as heart:
+            await asyncio.sleep(0.01)
+            stood_still = 0.2
+            await asyncio.sleep(0.01)
+        return heart.longest
+
+    assert run_virtual(main()) == pytest.approx(0.2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")
+def test_the_peak_is_what_was_held_since_it_was_forgotten() -> None:
+    memory_of.forget_peak()
+    before = memory_of.peak_mb()
+    held = b"x" * 50_000_000
+    assert 45 < memory_of.peak_mb() - before < 60
+    del held
+    memory_of.forget_peak()
+    assert memory_of.peak_mb() - before < 20

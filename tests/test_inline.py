@@ -405,6 +405,39 @@ async def test_looks_at_once_do_not_mix_up_their_videos(shelf: Path) -> None:
     assert not left(shelf)
 
 
+async def test_large_answers_are_read_a_few_at_once_and_short_ones_wait_for_nobody(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_once(func: Callable[..., Any], *args: Any) -> Any:
+        return func(*args)
+
+    monkeypatch.setattr(asyncio, "to_thread", at_once)  # so that a few rounds of the loop are enough for anything
+    line, go_on, begun = asyncio.Semaphore(2), asyncio.Event(), 0
+    text = json.dumps(answer(bytes(inline.PIECE))).encode()
+
+    async def large() -> AsyncIterator[bytes]:
+        nonlocal begun
+        yield text[: inline.PIECE]
+        begun += 1  # the first piece is taken: it has its place in the line
+        await go_on.wait()
+        yield text[inline.PIECE :]
+
+    async def short() -> AsyncIterator[bytes]:
+        yield b'{"done": false}'
+
+    async def read(blocks: AsyncIterator[bytes]) -> bytes:
+        with Spill(shelf, line=line) as spill:
+            return await inline.strain(blocks, spill)
+
+    several = [asyncio.create_task(read(large())) for _ in range(5)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert begun == 2
+    assert await read(short()) == b'{"done": false}'
+    go_on.set()
+    assert len(await asyncio.gather(*several)) == begun == 5
+
+
 async def test_a_small_answer_needs_no_thread(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio, "to_thread", None)
     async with serving(says('{"name": "op"}')) as (session, url):

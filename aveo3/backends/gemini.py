@@ -81,6 +81,7 @@ class GeminiBackend:
         self._settings = settings
         self._doubts: dict[str, _Doubt] = {}
         self._processing: dict[str, float] = {}  # until when a file may be
+        self._line = asyncio.Semaphore(inline.PARALLEL)
 
     @classmethod
     async def open(cls, settings: Settings) -> GeminiBackend:
@@ -132,7 +133,7 @@ class GeminiBackend:
         """See `Backend.look`. Inline videos go to files in the output directory: `FetchError` if that refuses them."""
         if not omni.is_id(operation):
             raise OperationGone(f"{operation!r} is no name of an interaction")
-        with Spill(self._settings.output_dir, key=b"data") as spill:
+        with Spill(self._settings.output_dir, key=b"data", line=self._line) as spill:
             try:
                 async with asyncio.timeout(self._settings.request_timeout):
                     answer = await self._client.aio.interactions.with_raw_response.get(operation)

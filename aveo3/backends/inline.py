@@ -14,6 +14,7 @@ import re
 import secrets
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,10 @@ from aveo3.parts import Part
 KEY = b"bytesBase64Encoded"
 PIECE = 1 << 17
 """Bytes of an answer that are worth a thread; less is done at once."""
+
+PARALLEL = 4
+"""Large answers that are read at once. More would only share the line and the processor, each with its buffers, and in
+every round of the loop each of them may have to wait for the thread that decodes."""
 
 _QUOTE, _BACKSLASH = b'"', b"\\"
 _SPECIAL = re.compile(rb'["\\]')
@@ -43,12 +48,14 @@ _current: ContextVar[Spill] = ContextVar("spill")
 class Spill:
     """Within `with`, inline videos of the answers that this task reads go to files in `directory`.
 
-    `key` is the name of the members that hold videos. On leaving, those that were not taken are removed. Reading such
-    an answer raises `FetchError` if the disk refuses, ValueError if a video is not base64.
+    `key` is the name of the members that hold videos; `line` is shared by those whose large answers are to be read
+    only so many at once. On leaving, those that were not taken are removed. Reading such an answer raises `FetchError`
+    if the disk refuses, ValueError if a video is not base64.
     """
 
-    def __init__(self, directory: Path, key: bytes = KEY) -> None:
+    def __init__(self, directory: Path, key: bytes = KEY, *, line: asyncio.Semaphore | None = None) -> None:
         self.key = key
+        self.line = line or asyncio.Semaphore(PARALLEL)
         self._directory = directory
         self._made: dict[bytes, Part] = {}
         self._over = False
@@ -214,13 +221,17 @@ def current() -> Spill | None:
 
 async def strain(blocks: AsyncIterable[bytes], spill: Spill) -> bytes:
     """A JSON answer that arrives in `blocks`, read to its end: its text, less the videos, which are in `spill`."""
-    sieve, waiting = Sieve(spill), bytearray()
-    async for block in blocks:
-        waiting += block
-        if len(waiting) >= PIECE:
-            await asyncio.to_thread(_feed, spill, sieve, bytes(waiting))
-            waiting.clear()
-    spill.feed(sieve, bytes(waiting))
+    sieve, waiting, large = Sieve(spill), bytearray(), False
+    async with AsyncExitStack() as stack:
+        async for block in blocks:
+            waiting += block
+            if len(waiting) >= PIECE:
+                if not large:  # what is short waits for nobody
+                    await stack.enter_async_context(spill.line)
+                    large = True
+                await asyncio.to_thread(_feed, spill, sieve, bytes(waiting))
+                waiting.clear()
+        spill.feed(sieve, bytes(waiting))
     return bytes(sieve.text)
 
 

@@ -21,7 +21,7 @@ from google.genai import errors, types
 from google.oauth2.credentials import Credentials as TokenCredentials
 
 from aveo3 import verdicts
-from aveo3.backends import reach, wire
+from aveo3.backends import inline, reach, wire
 from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Probe, Running, Video
 from aveo3.backends.inline import Spill, SpillingResponse
 from aveo3.errors import FetchError, UsageError
@@ -67,6 +67,7 @@ class VertexBackend:
         self._settings = settings
         self._login = login
         self._storage = storage
+        self._line = asyncio.Semaphore(inline.PARALLEL)
 
     @classmethod
     async def open(cls, settings: Settings) -> VertexBackend:
@@ -164,7 +165,7 @@ class VertexBackend:
 
     async def look(self, operation: str) -> Look:
         """See `Backend.look`. Inline videos go to files in the output directory: `FetchError` if that refuses them."""
-        with Spill(self._settings.output_dir) as spill:
+        with Spill(self._settings.output_dir, line=self._line) as spill:
             return await self._look(operation, spill)
 
     async def _look(self, operation: str, spill: Spill) -> Look:

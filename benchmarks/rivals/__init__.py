@@ -4,6 +4,10 @@ Google counts by the minute, a benchmark's minute lasts a few seconds. So that n
 duration that a contestant's documentation names (1 s before the first retry, 10 s between polls) is given to it in
 proportion, through `Task.seconds`; with a minute of 60 s all constants are literally theirs. What is built into a
 contestant and cannot be set stays as it is.
+
+LiteLLM (1.106) is not among them. With an API key it takes a film only from the https address that the answer names, to
+which it gets with a blocking call on the event loop; with a project it wants a Google login. Its router paces nothing
+by itself: beyond `rpm` it refuses, or backs off as `sdk_retries` does. And it would bring forty packages.
 """
 
 from __future__ import annotations
@@ -60,9 +64,17 @@ class Rival(Protocol):
 
 def roster() -> dict[str, Rival]:
     """All contestants by the name of their module."""
-    from benchmarks.rivals import aveo3, gather, limiter, sdk_retries
+    from benchmarks.rivals import async_batch_llm, aveo3, cookbook, gather, limiter, sdk_retries, tenacity_alone
 
-    return {"aveo3": aveo3, "gather": gather, "sdk_retries": sdk_retries, "limiter": limiter}
+    return {
+        "aveo3": aveo3,
+        "async_batch_llm": async_batch_llm,
+        "limiter": limiter,
+        "cookbook": cookbook,
+        "tenacity_alone": tenacity_alone,
+        "sdk_retries": sdk_retries,
+        "gather": gather,
+    }
 
 
 # ---- in virtual time -------------------------------------------------------------------------------------------------

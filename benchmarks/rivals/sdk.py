@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import aiohttp
 from google import genai
 from google.genai import errors, types
 from google.genai.client import AsyncClient
 
 from benchmarks.rivals import MODEL, Task
+
+
+class NoVideo(Exception):
+    """The operation has ended, and there is nothing to save."""
 
 
 def client(task: Task, retry_options: types.HttpRetryOptions | None = None) -> AsyncClient:
@@ -19,19 +24,25 @@ def client(task: Task, retry_options: types.HttpRetryOptions | None = None) -> A
 
 
 async def all_at_once(task: Task, make: Callable[[int, str], Awaitable[None]]) -> None:
-    """`make` every clip; whom a refusal hits is lost, anything else is a fault of the benchmark and raised.
+    """`make` every clip; whom the service or the wire fails is lost, anything else is a fault here and raised.
 
     Without `return_exceptions` the first refusal would end the whole program: that much care everybody takes.
     """
     ends = await asyncio.gather(*(make(*each) for each in enumerate(task.prompts)), return_exceptions=True)
     for error in ends:
-        if error is not None and not refused(error):
+        if error is not None and not lost(error):
             raise error
 
 
 def refused(error: BaseException) -> bool:
     """True if Google said 429."""
     return isinstance(error, errors.APIError) and error.code == 429
+
+
+def lost(error: BaseException) -> bool:
+    """True if that is what becomes of clips, and no mistake in how a contestant is written."""
+    theirs = errors.APIError, errors.UnknownApiResponseError, aiohttp.ClientError, OSError, NoVideo
+    return isinstance(error, theirs)
 
 
 async def submit(google: AsyncClient, prompt: str) -> types.GenerateVideosOperation:
@@ -44,8 +55,7 @@ async def see_through(google: AsyncClient, task: Task, operation: types.Generate
     while not operation.done:
         await asyncio.sleep(task.poll_interval)
         operation = await google.operations.get(operation)
-    assert operation.response is not None
-    assert operation.response.generated_videos
-    video = operation.response.generated_videos[0].video
-    assert video is not None
+    made = operation.response.generated_videos if operation.response is not None else None
+    if not made or (video := made[0].video) is None:
+        raise NoVideo(operation.error or "neither video nor error")
     video.save(str(task.directory / f"{number}.mp4"))

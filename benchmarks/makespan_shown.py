@@ -1,0 +1,72 @@
+"""The results of `makespan` as the README shows them: a line a contestant, a column a way of counting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks import plots
+from benchmarks.optimum import COUNTINGS
+from benchmarks.rivals import roster
+from benchmarks.table import table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from benchmarks.results import Result
+
+PANELS = len(COUNTINGS)
+
+
+def summary(found: Result, *, markdown: bool = False) -> str:
+    """Makespan as a multiple of the optimum, and refusals; what was lost, where clips were."""
+    names = {name: rival.NAME for name, rival in roster().items()}
+    present = {run["rival"] for run in found["runs"]}
+    rows = [
+        [names[name], *(_cell(_group(found, name, counting)) for counting in COUNTINGS)]
+        for name in names
+        if name in present
+    ]
+    options = found["options"]
+    paid_twice = sum(run["paid_twice"] for run in found["runs"])
+    return (
+        f"{table(['', *COUNTINGS], rows, words=1, markdown=markdown)}\n\n"
+        f"{options['clips']} clips, {options['limit']} per {options['period']:g} s; times the optimum, and refusals: "
+        f"medians of {options['repeat']} runs. Paid twice in all of them: {paid_twice or 'nothing'}."
+    )
+
+
+def draw(found: Result, axes: Sequence[Axes]) -> None:
+    """A panel for each way of counting; who lost clips has no bar."""
+    names = {name: rival.NAME for name, rival in roster().items()}
+    for panel, counting in zip(axes, COUNTINGS, strict=True):
+        groups = {names[name]: group for name in names if (group := _group(found, name, counting))}
+        plots.bars(panel, {name: _ratios(group) or [0.0] for name, group in groups.items()}, "times the optimum")
+        for place, name in enumerate(reversed(groups)):
+            if not _ratios(groups[name]):
+                panel.text(0.02, place, " loses clips", color=plots.AIM, fontsize=7, va="center")
+        panel.set_title(counting, fontsize=9)
+        panel.axvline(1.0, color="#444", linewidth=0.8)
+        if panel is not axes[0]:
+            panel.set_yticklabels([])
+
+
+def _group(found: Result, rival: str, counting: str) -> list[dict[str, float]]:
+    return [run for run in found["runs"] if (run["rival"], run["counting"]) == (rival, counting)]
+
+
+def _ratios(group: Sequence[dict[str, float]]) -> list[float]:
+    """To the optimum; none if clips were lost."""
+    if any(run["made"] < run["clips"] for run in group):
+        return []
+    return [run["makespan"] / run["optimum"] for run in group]
+
+
+def _cell(group: Sequence[dict[str, float]]) -> str:
+    if not group:
+        return ""
+    refused = f"{median(run['refused'] for run in group):.0f} refused"
+    if lost := median(run["clips"] - run["made"] for run in group):
+        return f"loses {lost:.0f}, {refused}"
+    return f"{median(run['makespan'] / run['optimum'] for run in group):.2f}, {refused}"

@@ -1,0 +1,60 @@
+"""async-batch-llm, as its README has it for clients of one's own: `CallableStrategy` around the whole clip, with its
+own classifier of Gemini's errors. It is told the quota (its bucket's burst is one period's worth), and the waits of its
+defaults are given in proportion. One is changed in its favour: a refusal that names no delay pauses all workers for a
+minute, the quota's own, rather than for five."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from benchmarks.rivals import MakeAll, Task, sdk
+
+NAME = "async-batch-llm"
+PACKAGES: tuple[str, ...] = ("google-genai", "aiohttp", "async-batch-llm")
+
+
+@asynccontextmanager
+async def ready(task: Task) -> AsyncIterator[MakeAll]:
+    from async_batch_llm import (
+        CallableStrategy,
+        CallOutcome,
+        ProcessorConfig,
+        RateLimitConfig,
+        RetryConfig,
+        process_prompts,
+    )
+    from async_batch_llm.classifiers import GeminiErrorClassifier
+
+    logging.getLogger("async_batch_llm").setLevel(logging.CRITICAL)  # it tells each refusal twice
+    config = ProcessorConfig(
+        concurrency=task.concurrency,
+        max_requests_per_minute=task.limit * 60 / task.period,
+        quota_burst_seconds=task.period,
+        attempt_timeout=task.seconds(1800),  # its 120 s are for words: the next attempt would pay for the clip again
+        retry=RetryConfig(initial_wait=task.seconds(1), max_wait=task.seconds(60)),
+        rate_limit=RateLimitConfig(
+            cooldown_seconds=task.seconds(60),
+            max_cooldown_seconds=task.seconds(600),
+            slow_start_initial_delay=task.seconds(2),
+            slow_start_final_delay=task.seconds(0.1),
+        ),
+    )
+    numbers = {prompt: number for number, prompt in enumerate(task.prompts)}
+    async with sdk.client(task) as google:
+
+        async def invoke(prompt: str, **_: Any) -> CallOutcome[None]:
+            operation = await sdk.submit(google, prompt)
+            await sdk.see_through(google, task, operation, numbers[prompt])
+            return CallOutcome(None)
+
+        async def make_all() -> None:
+            strategy = CallableStrategy(invoke, error_classifier=GeminiErrorClassifier())
+            batch = await process_prompts(strategy, list(task.prompts), config=config)
+            for result in batch.results:
+                if result.exception is not None and not sdk.lost(result.exception):
+                    raise result.exception
+
+        yield make_all
