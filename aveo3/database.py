@@ -56,7 +56,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE jobs ADD COLUMN sent_as TEXT",
         "ALTER TABLE jobs ADD COLUMN instead_of TEXT",
         "ALTER TABLE jobs ADD COLUMN translated TEXT",
-        "ALTER TABLE jobs ADD COLUMN sunk_usd REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN sunk_usd REAL",
         "CREATE INDEX jobs_by_sent_as ON jobs (service, sent_as) WHERE sent_as IS NOT NULL",
     ),
     (

@@ -44,7 +44,7 @@ class Entry:
     """The model that was asked for, where a fallback got the prompt."""
     translated: tuple[str, ...] = ()
     """What was put otherwise for the fallback."""
-    sunk_usd: float = 0.0
+    sunk_usd: float | None = None
     """What attempts that were given up for lost may have cost, in US$."""
     output_uri: str | None = None
     """The gs:// prefix that the last attempt, and no other, was told to write to."""

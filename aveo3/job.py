@@ -56,7 +56,6 @@ class Job:
     sent_as: str | None = None
     instead_of: str | None = None
     translated: tuple[str, ...] = ()
-    sunk_usd: float = 0.0
     output_uri: str | None = None
     uris: tuple[str, ...] = ()
     files: tuple[SavedFile, ...] = ()
@@ -83,7 +82,6 @@ class Job:
         self.uris = entry.uris
         self.digest, self.model = entry.digest, entry.model
         self.sent_as, self.instead_of, self.translated = entry.sent_as, entry.instead_of, entry.translated
-        self.sunk_usd = entry.sunk_usd
         self.files = tuple(SavedFile(journal.locate(f), int(f["size"]), str(f["sha256"])) for f in entry.files)
         self.error_kind, self.error_message = entry.error_kind, entry.error_message
         self.submitted_utc, self.finished_utc = entry.submitted_utc, entry.finished_utc

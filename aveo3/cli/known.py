@@ -149,7 +149,7 @@ def _next(jobs: deque[Entry] | None, met: set[int]) -> Entry | None:
 
 def _owed(entry: Entry) -> float:
     owed = entry.state in (State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN)
-    return entry.sunk_usd + (entry.cost_usd or 0.0) * owed
+    return (entry.sunk_usd or 0.0) + (entry.cost_usd or 0.0) * owed
 
 
 def _entries(path: Path, service: str, *states: State) -> Iterable[Entry]:
