@@ -391,7 +391,7 @@ class ClipStream:
         try:
             backend = await self._backend_at(job.place or {})
             return await self._engine.resume(job, lane, backend)
-        except AveoError as error:
+        except Exception as error:  # credentials that are gone, or whatever else became of that place
             return job.leave("not_looked_at", f"it could not be looked at where it was sent: {error}")
         except asyncio.CancelledError:
             return job.cancel()

@@ -37,6 +37,9 @@ SUBMIT_GRACE = 2.0
 GONE_LOOKS = 4
 """Looks that must all find the operation unknown before a paid clip is given up."""
 
+TOLD_LOOKS = 5
+"""Failed looks in a row after which somebody is told: credentials may have expired, and no look will ever succeed."""
+
 LATE_REFUSALS = 10
 """Times that a job may be accepted and then refused, each time costing a request, before it is left for later."""
 
@@ -73,6 +76,7 @@ class Engine:
         self._now_utc = now_utc
         self._delivery = Delivery(settings, session, rng=rng, now_utc=now_utc)
         self.pollers = Pollers(interval=settings.poll_interval, rate=settings.poll_rate, rng=rng)
+        self._failed_looks: dict[Backend, int] = {}  # in a row
         base = settings.poll_interval or 2.0
         seen = repeating(LookError, base=base, max_value=60.0, rng=rng)(self._look_once)
         self._look = repeating(OperationGone, base=base, max_value=60.0, rng=rng, max_tries=GONE_LOOKS)(seen)
@@ -258,14 +262,19 @@ class Engine:
     ) -> Look:
         """Look; a look that fails proves nothing and is repeated, but not past the operation's deadline."""
         try:
-            return await backend.look(operation)
+            seen = await backend.look(operation)
         except LookError as error:
+            self._failed_looks[backend] = failed = self._failed_looks.get(backend, 0) + 1
+            if failed == TOLD_LOOKS:
+                log.warning("%d looks in a row have failed; they go on. The last: %.300s", failed, error)
             error.final = _now() >= deadline
             if error.verdict is not None:  # whosever refusal it is, the quota is used up
                 gate.refuse_late(permit, error.verdict)
             if error.refused and not error.final:
                 await poller.refused(operation, error.retry_after, deadline)
             raise
+        self._failed_looks[backend] = 0
+        return seen
 
     def _poller(self, lane: OpenLane, prompt: VideoPrompt) -> Poller:
         median = self._settings.cards.latency(lane.lane.model, prompt.resolution)

@@ -21,7 +21,7 @@ from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 from tests.conftest import settings
-from tests.virtual import START_UTC, NoJitter, now_utc
+from tests.virtual import START_UTC, NoJitter, client, now, now_utc, virtual
 
 PRICE = 3.20
 """US$ of eight seconds of veo-3.1-generate-001."""
@@ -557,3 +557,23 @@ def test_an_end_without_a_video_says_what_there_was_instead() -> None:
         ClipStatus.UNCERTAIN,
         "it was cancelled at Google: it may be billed",
     )
+
+
+def test_looks_that_all_fail_are_told_once_and_again_after_one_that_did_not(caplog: pytest.LogCaptureFixture) -> None:
+    """Credentials that have expired look like operations that run on and on."""
+
+    class Blind(ScriptedBackend):
+        async def look(self, operation: str) -> Look:
+            if now() < 400 or 500 < now() < 900:
+                raise LookError(f"looking at {operation}: HTTP 401: expired")
+            return await super().look(operation)
+
+    async def main() -> None:
+        async with client(Blind(latency=1000.0), poll_interval=10.0) as veo:
+            clip = await veo.generate("a boat")
+        assert clip.succeeded
+
+    virtual(main)
+    told = [record.message for record in caplog.records if "in a row have failed" in record.message]
+    assert len(told) == 2
+    assert told[0].startswith("5 looks in a row have failed; they go on. The last: looking at operations/1: HTTP 401")

@@ -96,7 +96,9 @@ def _plan_anew(entry: Entry, journal: Journal) -> None:
         journal.move(entry.id, state, State.RUNNING)
         state = State.RUNNING
     sunk = (entry.cost_usd or 0.0) if state in _OWED and entry.service != EMULATED else 0.0
-    journal.move(entry.id, state, State.PLANNED, error_kind=None, error_message=None, sunk_usd=(entry.sunk_usd or 0.0) + sunk)
+    journal.move(
+        entry.id, state, State.PLANNED, error_kind=None, error_message=None, sunk_usd=(entry.sunk_usd or 0.0) + sunk
+    )
 
 
 def _directory(names: list[str]) -> tuple[Path | None, list[str]]:
