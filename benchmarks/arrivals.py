@@ -23,6 +23,7 @@ import typer
 from benchmarks import memory_of
 from benchmarks.emulator import EmulatorProcess
 from benchmarks.environment import forget_the_environment
+from benchmarks.machine import ROOT
 from benchmarks.rivals import Task, aveo3, gather
 
 CONTESTANTS = {"google-genai, bare loop": gather.ready, "aveo3": aveo3.ready}
@@ -132,7 +133,7 @@ async def measure(videos: int, video_mb: float, repeat: int, seed: int) -> list[
 
 async def _ask(*words: str) -> bytes:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __name__, *words, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", __name__, *words, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
     said, _ = await process.communicate()
     if process.returncode:

@@ -34,6 +34,7 @@ from aveo3.testing import run_virtual
 from aveo3.verdicts import Verdict, accepted
 from benchmarks import memory_of, plots
 from benchmarks.environment import forget_the_environment
+from benchmarks.machine import ROOT
 from benchmarks.results import Result, result, tell
 from benchmarks.table import spread, table
 
@@ -173,7 +174,11 @@ def measure(sizes: Sequence[int], most_with_journal: int, most_of_rival: int, re
     for repetition in range(repeat):
         for contestant, size in rng.sample(cases, len(cases)):
             said = subprocess.run(
-                [sys.executable, "-m", __name__, contestant, str(size)], check=True, capture_output=True, text=True
+                [sys.executable, "-m", __name__, contestant, str(size)],
+                check=True,
+                capture_output=True,
+                cwd=ROOT,
+                text=True,
             )
             runs.append(Run(repetition, contestant, size, **json.loads(said.stdout)))
             typer.echo(f"{contestant}, {size:,}: {runs[-1].seconds:.1f} s, {runs[-1].peak_mb:.0f} MB", err=True)
