@@ -126,6 +126,8 @@ class Lanes:
         Raises `UsageError` if its credentials are not there any more.
         """
         own: dict[str, Any] = {name: place.get(name) for name in PLACE}
+        if place.get("backend") == "gemini":
+            own["output_gcs_uri"] = None  # it writes to no bucket, whatever the others do
         if (whose := place.get("credentials")) is None:
             return self.settings.model_copy(update=own)
         if not whose.startswith("$"):
@@ -164,7 +166,7 @@ def read(path: Path) -> list[LaneSettings]:
     return [
         lane
         if lane.credentials_file is None
-        else lane.model_copy(update={"credentials_file": path.parent / lane.credentials_file.expanduser()})
+        else lane.model_copy(update={"credentials_file": (path.parent / lane.credentials_file.expanduser()).absolute()})
         for lane in lanes
     ]
 
@@ -225,7 +227,7 @@ def _lane(given: LaneSettings, common: Settings, where: str) -> Lane:
                 f"{where}: api_key_env is for Vertex AI's express mode, which knows no project: leave project out, or "
                 "name a credentials_file."
             )
-        if given.api_key_env.startswith(("AIza", "AQ.")):
+        if given.api_key_env.startswith("AIza") or not given.api_key_env.isidentifier():
             raise UsageError(
                 f"{where}: api_key_env holds a key itself: put that into a variable or .env, and name that."
             )
@@ -237,7 +239,7 @@ def _lane(given: LaneSettings, common: Settings, where: str) -> Lane:
         if not given.credentials_file.is_file():
             raise UsageError(f"{where}: credentials_file={given.credentials_file}: there is no such file.")
         own["api_key"] = None
-        credentials = {"credentials": str(given.credentials_file)}
+        credentials = {"credentials": str(given.credentials_file.absolute())}  # found again from anywhere
     model = given.model or (common.model if "model" in common.model_fields_set else DEFAULT_MODELS[backend])
     settings = common.model_copy(update={**own, "model": model})
     _check(model, backend, settings, where)

@@ -81,6 +81,8 @@ def test_keys_are_found_in_the_env_file_too_and_shown_nowhere(monkeypatch: pytes
         ({"name": "a", "weight": 0}, "lanes, lane 1 (a): weight: input should be greater than or equal to 1"),
         ({"api_key": "AIza-secret"}, "keys do not belong here; put it into a variable or .env, and name that with"),
         ({"api_key_env": "AIza-secret"}, "lanes, lane 1: api_key_env holds a key itself"),
+        ({"api_key_env": "AQ.secret"}, "lanes, lane 1: api_key_env holds a key itself"),
+        ({"api_key_env": "sk-proj-secret"}, "lanes, lane 1: api_key_env holds a key itself"),
         ({"api_key_env": "KEY_X"}, "lanes, lane 1: api_key_env names KEY_X, which is not set, here or in .env"),
         ({"api_key_env": "KEY_B", "credentials_file": "f"}, "api_key_env and credentials_file cannot go together"),
         ({"api_key_env": "KEY_B", "backend": "vertex", "project": "p"}, "express mode, which knows no project"),
@@ -188,6 +190,19 @@ def test_the_credentials_of_an_earlier_run_are_asked_for_by_their_name(monkeypat
     monkeypatch.delenv("KEY_B")
     with pytest.raises(UsageError, match="KEY_B, whose key it was, is not set"):
         every.settings_at({**then, "credentials": "$KEY_B"})
+
+
+def test_credentials_are_found_again_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    [lane] = lanes({"project": "p", "credentials_file": "a.json"})
+    assert lane.place["credentials"] == str(tmp_path / "a.json")
+
+
+def test_what_the_gemini_api_was_sent_is_looked_at_though_others_write_to_a_bucket() -> None:
+    every = Lanes(Settings(project="p", api_key="k", output_gcs_uri="gs://b/o"))
+    then = {"backend": "gemini", "project": None, "location": "us-central1", "api_version": "v1"}
+    assert every.settings_at(then).output_gcs_uri is None
 
 
 def test_lanes_can_be_given_in_code() -> None:
