@@ -109,7 +109,8 @@ class Engine:
         sent_at = _now() - max(0.0, (self._now_utc() - sent_utc).total_seconds())
         if job.state is State.UNCERTAIN:
             return await self._delivery.recover(job, backend, sent_at)
-        if not same_place(lane.lane.place, job.place or {}):  # its own lane is gone: this one's quota is another
+        its_own = same_place(lane.lane.place, job.place or {}) and lane.lane.model == job.model
+        if not its_own:  # that is gone: this one's quota is another
             lane = replace(
                 lane, gate=QuotaGate(lane.lane.settings, lane.lane.model, rng=self._rng, now_utc=self._now_utc)
             )

@@ -357,6 +357,25 @@ def test_a_refusal_of_what_a_lane_sent_that_is_gone_closes_no_other(places: dict
     virtual(main)
 
 
+def test_a_refusal_of_what_another_model_was_asked_for_closes_no_lane_of_the_same_project(
+    places: dict[str, ScriptedBackend],
+) -> None:
+    async def main() -> None:
+        places["p"] = made(
+            ending=lambda prompt: Refused(CLOSED) if prompt.text == "x" else Finished((Video(data=FILM),))
+        )
+        async with client(lane("p"), journal="auto") as veo, veo.stream(["x"]) as clips:
+            await asyncio.sleep(5)
+            await clips.leave()
+        async with client(lane("p", 2, model=FAST), journal="auto") as veo:
+            found = await veo.generate_many([{"text": "x", "model": BEST}, *(f"{n}" for n in range(4))])
+            assert veo.stats().gates["p"].refused == 0
+        assert statuses(found) == ["deferred", *["succeeded"] * 4]
+        assert found[0].error_kind == "no_lane"
+
+    virtual(main)
+
+
 def test_a_key_of_an_earlier_run_is_in_no_message(
     places: dict[str, ScriptedBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
