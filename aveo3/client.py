@@ -200,12 +200,14 @@ class VeoClient:
             for stream in list(self._streams):  # their connections are about to close
                 await stream.leave()
         finally:
-            self._keep_lessons()
-            if self._hindsight is not None and engine is not None:
-                self._hindsight.keep_latencies(engine.pollers.remember())
-            for lane in self._open_lanes.values():
-                lane.gate.close()
-            await self._stack.aclose()
+            try:
+                self._keep_lessons()
+                if self._hindsight is not None and engine is not None:
+                    self._hindsight.keep_latencies(engine.pollers.remember())
+            finally:
+                for lane in self._open_lanes.values():
+                    lane.gate.close()
+                await self._stack.aclose()
 
     async def generate(self, prompt: Prompt, *, fresh: bool = False) -> VideoClip:
         """Generate the video of one prompt. Raises `ClipError`, with the clip attached, if there is none."""
