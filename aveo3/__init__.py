@@ -11,12 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aveo3.client import Stats, VeoClient
+    from aveo3.client import VeoClient
     from aveo3.dispatch import ClipStream, Prompts
     from aveo3.errors import AveoError, ClipError, FetchError, GateClosed, JournalError, UsageError
     from aveo3.lanes import LaneSettings
     from aveo3.models import ClipStatus, Media, VideoClip, VideoPrompt
     from aveo3.settings import Settings
+    from aveo3.stats import Stats
 
 __version__ = "0.1.0"
 
@@ -31,7 +32,7 @@ _HOME = {
     "LaneSettings": "lanes",
     "Media": "models",
     "Settings": "settings",
-    "Stats": "client",
+    "Stats": "stats",
     "UsageError": "errors",
     "VeoClient": "client",
     "VideoClip": "models",

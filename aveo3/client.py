@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
@@ -19,55 +16,25 @@ from pydantic import SecretStr
 
 from aveo3 import fetch
 from aveo3.budget import Budget
+from aveo3.connections import Connections
 from aveo3.dispatch import ClipStream, Prompts
-from aveo3.engine import Engine, OpenLane
+from aveo3.engine import Engine
 from aveo3.entries import Entry
 from aveo3.errors import ClipError, UsageError
 from aveo3.estimate import Estimate, estimate
-from aveo3.gate import GateStats, QuotaGate
 from aveo3.hindsight import Hindsight
 from aveo3.journal import Journal
-from aveo3.lanes import PLACE, Lane, Lanes, LaneSettings, same_place, spoken
+from aveo3.lanes import Lanes, LaneSettings, spoken
 from aveo3.lifecycle import State
-from aveo3.models import ClipStatus, VideoClip, as_prompt
+from aveo3.models import VideoClip, as_prompt
 from aveo3.planning import Prompt
 from aveo3.recall import EMULATED, Recall
 from aveo3.routing import Routes
 from aveo3.settings import Settings, on_this_machine
+from aveo3.stats import Stats, Tally
 
 if TYPE_CHECKING:
     from aveo3.backends.base import Backend
-
-log = logging.getLogger(__name__)
-
-clips_log = logging.getLogger("aveo3.clips")
-"""Where what is owed is told, clip by clip, for whoever does not look at the clips."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What a client has done so far. Seconds and US$."""
-
-    gates: Mapping[str, GateStats]
-    """One gate per lane in use, by the lane's name; where none are set, each model has one, and it is the model's."""
-    clips: Mapping[ClipStatus, int]
-    """How many prompts ended how; every status is there."""
-    cached: int
-    """How many of them are as earlier runs had left them: nothing was sent for them now."""
-    substituted: Mapping[tuple[str, str], int]
-    """How many have a video of another model than was asked for: by the two, (asked for, made by)."""
-    submitted: int
-    """Submits that were accepted."""
-    refusals: int
-    retries: int
-    quota_wait: float
-    """Seconds that finished clips had waited, as next in line, for quota."""
-    cost_usd: float
-    """Estimated from list prices; clips whose outcome is uncertain count in full."""
-    latency: float | None
-    """Mean seconds from submit to done of the clips that were made; None before the first."""
-    may_be_paid: tuple[str, ...]
-    """What may be billed though there is no video: the operation's name, or the prompt's text where none is known."""
 
 
 class VeoClient:
@@ -98,23 +65,15 @@ class VeoClient:
         self._stack = AsyncExitStack()
         self._lanes = Lanes(self.settings, lanes, custom=backend is not None)
         self._routes: Routes | None = None
-        self._open_lanes: dict[Lane, OpenLane] = {}
         self._opened = False
         self._streams: WeakSet[ClipStream] = WeakSet()
-        self._elsewhere: dict[tuple[str | None, ...], Backend] = {}
-        self._settings_elsewhere: list[Settings] = []  # whose keys no message may hold either
-        self._opening = asyncio.Lock()
         self._service = ""
-        self._cached = 0
         self._engine: Engine | None = None
+        self._connections = Connections(
+            self._lanes, self.settings.cards, self._stack, given=backend, rng=self._rng, now_utc=now_utc
+        )
         self._budget = Budget(self.settings.budget)
-        self._substituted: Counter[tuple[str, str]] = Counter()
-        self._clips = dict.fromkeys(ClipStatus, 0)
-        self._retries = 0
-        self._quota_wait = 0.0
-        self._latency = 0.0  # of `_timed` clips together
-        self._timed = 0
-        self._may_be_paid: list[str] = []
+        self._tally = Tally()
         self._hindsight: Hindsight | None = None
         self._lessons = 0  # refusals of which what they taught is noted
 
@@ -152,8 +111,9 @@ class VeoClient:
                 routes = await self._start_emulator()
             if self.journal is not None and self._service != EMULATED:
                 self._hindsight = Hindsight(self.journal, self._service, self._now_utc())
+                self._connections.hindsight = self._hindsight
             for lane in self._lanes.listed or self._lanes.of(self.settings.model):
-                await self._open_lane(lane, for_use=bool(self._lanes.listed))
+                await self._connections.open_lane(lane, for_use=bool(self._lanes.listed))
             session = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=True))
         except BaseException:
             await self._stack.aclose()
@@ -196,17 +156,17 @@ class VeoClient:
 
     async def __aexit__(self, *_: object) -> None:
         engine, self._engine = self._engine, None
+        assert engine is not None
         try:
             for stream in list(self._streams):  # their connections are about to close
                 await stream.leave()
         finally:
             try:
-                self._keep_lessons()
-                if self._hindsight is not None and engine is not None:
+                self._connections.keep_lessons()
+                if self._hindsight is not None:
                     self._hindsight.keep_latencies(engine.pollers.remember())
             finally:
-                for lane in self._open_lanes.values():
-                    lane.gate.close()
+                self._connections.close_gates()
                 await self._stack.aclose()
 
     async def generate(self, prompt: Prompt, *, fresh: bool = False) -> VideoClip:
@@ -259,8 +219,8 @@ class VeoClient:
         stream = ClipStream(
             prompts,
             routes=self._routes,
-            open_lane=self._open_lane,
-            backend_at=self._backend_at,
+            open_lane=self._connections.open_lane,
+            backend_at=self._connections.backend_at,
             recall=self._recall(fresh=fresh),
             engine=self._engine,
             budget=self._budget,
@@ -278,72 +238,23 @@ class VeoClient:
 
     def stats(self) -> Stats:
         """A frozen snapshot of everything so far. Free; call it as often as you like."""
-        gates = {lane.name: opened.gate.stats() for lane, opened in self._open_lanes.items() if opened.used}
-        return Stats(
-            gates=gates,
-            clips=dict(self._clips),
-            cached=self._cached,
-            substituted=dict(self._substituted),
-            submitted=sum(gate.accepted for gate in gates.values()),
-            refusals=sum(gate.refused for gate in gates.values()),
-            retries=self._retries,
-            quota_wait=self._quota_wait,
-            cost_usd=round(self._budget.spent, 4),
-            latency=self._latency / self._timed if self._timed else None,
-            may_be_paid=tuple(self._may_be_paid),
-        )
-
-    async def _open_lane(self, lane: Lane, *, for_use: bool = True) -> OpenLane:
-        """`lane` with its gate and connection, which all batches share. Raises `UsageError` without credentials."""
-        async with self._opening:
-            if lane not in self._open_lanes:
-                if not self.settings.cards.knows(lane.model):
-                    log.warning(
-                        "model %s is not in the catalog of %s: its parameters are not checked and its price is "
-                        "unknown, so neither budget nor spend limit can hold it",
-                        lane.model,
-                        self.settings.cards.as_of,
-                    )
-                backend = self._given_backend or await self._open(spoken(lane), lane.settings)
-                remembered = self._hindsight.of_lane(lane) if self._hindsight is not None else None
-                gate = QuotaGate(lane.settings, lane.model, rng=self._rng, now_utc=self._now_utc, remembered=remembered)
-                self._open_lanes[lane] = OpenLane(lane, gate, backend)
-            self._open_lanes[lane].used |= for_use
-            return self._open_lanes[lane]
+        opened = self._connections.open_lanes
+        gates = {lane.name: there.gate.stats() for lane, there in opened.items() if there.used}
+        return self._tally.stats(gates, self._budget.spent)
 
     def _count(self, clip: VideoClip) -> VideoClip:
         """Take a clip that is about to be handed out into the statistics; no message of it may hold the key."""
         if clip.error_message and (words := self._without_keys(clip.error_message)) != clip.error_message:
             clip = clip.model_copy(update={"error_message": words})
-        self._clips[clip.status] += 1
-        self._cached += clip.cached
-        if (refused := sum(opened.gate.refused for opened in self._open_lanes.values())) != self._lessons:
+        if (refused := self._connections.refused) != self._lessons:
             self._lessons = refused
-            self._keep_lessons()
-        if clip.succeeded and clip.instead_of is not None:
-            self._substituted[clip.instead_of, clip.model] += 1
-        self._retries += clip.retry_count
-        self._quota_wait += clip.quota_wait
-        if clip.succeeded and not clip.cached and clip.submitted_utc and clip.finished_utc:
-            self._latency += (clip.finished_utc - clip.submitted_utc).total_seconds()
-            self._timed += 1
-        if clip.may_be_paid:
-            name = clip.operation or repr(clip.prompt.text[:60])
-            self._may_be_paid.append(name)
-            if clip.status is ClipStatus.UNFINISHED:
-                clips_log.warning("unfinished (%s), the next run picks it up: %s", clip.error_kind, name)
-            else:
-                clips_log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
+            self._connections.keep_lessons()
+        self._tally.count(clip)
         return clip
 
-    def _keep_lessons(self) -> None:
-        """Note what refusals have taught, for later runs."""
-        if self._hindsight is not None:
-            for lane, opened in self._open_lanes.items():
-                self._hindsight.keep_lane(lane, opened.gate.remember())
-
     def _without_keys(self, words: str) -> str:
-        known = (self.settings, *(lane.settings for lane in self._lanes.listed), *self._settings_elsewhere)
+        lanes = (lane.settings for lane in self._lanes.listed)
+        known = (self.settings, *lanes, *self._connections.settings_elsewhere)
         keys = {settings.api_key.get_secret_value() for settings in known if settings.api_key}
         for key in sorted(keys, key=len, reverse=True):  # one may begin as another does
             words = words.replace(key, "(the API key)")
@@ -371,33 +282,6 @@ class VeoClient:
         """
         return estimate(map(as_prompt, prompts), self.routes)
 
-    async def _backend_at(self, place: Mapping[str, str | None]) -> Backend:
-        """The backend that reaches what was sent from `place`, be it by an earlier run with other settings."""
-        if self._given_backend is not None:
-            return self._given_backend
-        for lane, opened in self._open_lanes.items():
-            if not place or same_place(lane.place, place):
-                return opened.backend
-        key = tuple(place.get(name) for name in ("backend", "credentials", *PLACE))
-        async with self._opening:
-            if key not in self._elsewhere:
-                settings = self._lanes.settings_at(place)
-                self._settings_elsewhere.append(settings)
-                self._elsewhere[key] = await self._open(place.get("backend") or "vertex", settings)
-        return self._elsewhere[key]
-
-    async def _open(self, name: str, settings: Settings) -> Backend:
-        # google.genai takes most of a second to import
-        if name == "vertex":
-            from aveo3.backends.vertex import VertexBackend as Kind
-        elif name == "gemini":
-            from aveo3.backends.gemini import GeminiBackend as Kind  # type: ignore[assignment]
-        else:
-            raise UsageError(f"This release has no backend {name!r}; the journal is that of a later one.")
-        backend = await Kind.open(settings)
-        self._stack.push_async_callback(backend.aclose)
-        return backend
-
     async def _start_emulator(self) -> Routes:
         """Run the emulator in this process, with the quotas that the lanes expect of Google, and go there."""
         from aveo3.mock import Latency, MockOptions, MockServer
@@ -416,7 +300,7 @@ class VeoClient:
             replace(lane, settings=_emulated(lane.settings, f"mock-{number}", server.url))
             for number, lane in enumerate(self._lanes.listed)
         ]
-        self._lanes = Lanes(self.settings, listed)
+        self._lanes = self._connections.lanes = Lanes(self.settings, listed)
         return Routes(self._lanes)
 
 

@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from aveo3.breaker import BreakerState
-from aveo3.client import Stats
 from aveo3.gate import GateStats
 from aveo3.models import ClipStatus, VideoClip
+from aveo3.stats import Stats
 
 REFRESH = 0.25
 """Seconds between two pictures."""

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from aveo3 import verdicts
-from aveo3.client import Stats, VeoClient
+from aveo3.client import VeoClient
 from aveo3.estimate import Estimate
 from aveo3.mock import Latency, rules
 from aveo3.models import VideoPrompt
 from aveo3.settings import Settings
+from aveo3.stats import Stats
 from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 

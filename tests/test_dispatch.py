@@ -441,7 +441,7 @@ def check_left(backend: ScriptedBackend, veo: VeoClient, submits_then: int, got:
     assert len(backend.submits) == submits_then, "sent after the run was left"
     assert max(backend.accepted.values(), default=1) == 1
     assert sum(gate.running for gate in stats.gates.values()) == 0
-    assert all(lane.gate._unanswered == 0 for lane in veo._open_lanes.values())
+    assert all(lane.gate._unanswered == 0 for lane in veo._connections.open_lanes.values())
     assert veo._budget.reserved == pytest.approx(0.0)
     accepted = sum(backend.accepted.values())
     assert stats.clips[ClipStatus.SUCCEEDED] + len(stats.may_be_paid) == accepted

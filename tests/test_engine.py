@@ -14,9 +14,9 @@ from aioresponses import aioresponses
 
 from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Refused, Video
-from aveo3.client import Stats
 from aveo3.delivery import FETCH_TRIES
 from aveo3.engine import LATE_REFUSALS
+from aveo3.stats import Stats
 from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind

@@ -50,7 +50,7 @@ async def leave_running(backend: ScriptedBackend, *prompts: str, after: float = 
 
 
 def reach_through(veo: VeoClient, backend_at: Callable[[Any], Awaitable[ScriptedBackend]]) -> None:
-    veo._backend_at = backend_at  # type: ignore[method-assign, assignment]
+    veo._connections.backend_at = backend_at  # type: ignore[method-assign, assignment]
 
 
 def states() -> Counter[str]:

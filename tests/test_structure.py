@@ -35,7 +35,7 @@ ROOMS = [
         "journal",
     ),
     *("job", "delivery", "engine", "backlog", "recall", "hindsight", "planning", "dispatch", "webhooks"),
-    *("estimate", "client"),
+    *("estimate", "connections", "stats", "client"),
     *("checkup", "sources", "manifest", "progress", "testing", "simulation", "cli"),
 ]
 """Top to bottom: a room may import the rooms before it, and none after it."""

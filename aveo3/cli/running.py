@@ -18,10 +18,11 @@ from aveo3.cli.journals import EMULATED, UNDER_WAY, counted, typed
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from aveo3.client import Stats, VeoClient
+    from aveo3.client import VeoClient
     from aveo3.dispatch import ClipStream
     from aveo3.models import VideoClip
     from aveo3.settings import Settings
+    from aveo3.stats import Stats
 
 log = logging.getLogger("aveo3")
 
