@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from aveo3 import fetch
 from aveo3.budget import Budget
-from aveo3.connections import Connections
+from aveo3.connections import Connections, connect
 from aveo3.dispatch import ClipStream, Prompts
 from aveo3.engine import Engine
 from aveo3.entries import Entry
@@ -70,7 +70,13 @@ class VeoClient:
         self._service = ""
         self._engine: Engine | None = None
         self._connections = Connections(
-            self._lanes, self.settings.cards, self._stack, given=backend, rng=self._rng, now_utc=now_utc
+            self._lanes,
+            self.settings.cards,
+            self._stack,
+            given=backend,
+            connect=self._connect,
+            rng=self._rng,
+            now_utc=now_utc,
         )
         self._budget = Budget(self.settings.budget)
         self._tally = Tally()
@@ -281,6 +287,9 @@ class VeoClient:
         Raises `pydantic.ValidationError` if a prompt is none.
         """
         return estimate(map(as_prompt, prompts), self.routes)
+
+    async def _connect(self, name: str, settings: Settings) -> Backend:
+        return await connect(name, settings)
 
     async def _start_emulator(self) -> Routes:
         """Run the emulator in this process, with the quotas that the lanes expect of Google, and go there."""

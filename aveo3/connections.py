@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 
 class Connections:
-    """Opens what `lanes` need, and closes it with `stack`. `given` is the one backend for all, if there is one."""
+    """Opens what `lanes` need, and closes it with `stack`. `given` is the one backend for all, if there is
+    one; else `connect` makes one for the backend's name and its settings."""
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Connections:
         stack: AsyncExitStack,
         *,
         given: Backend | None,
+        connect: Callable[[str, Settings], Awaitable[Backend]],
         rng: random.Random,
         now_utc: Callable[[], datetime],
     ) -> None:
@@ -45,6 +47,7 @@ class Connections:
         self._cards = cards
         self._stack = stack
         self._given = given
+        self._connect = connect
         self._rng = rng
         self._now_utc = now_utc
         self._elsewhere: dict[tuple[str | None, ...], Backend] = {}
@@ -68,7 +71,7 @@ class Connections:
                         lane.model,
                         self._cards.as_of,
                     )
-                backend = self._given or await self.connect(spoken(lane), lane.settings)
+                backend = self._given or await self._open(spoken(lane), lane.settings)
                 remembered = self.hindsight.of_lane(lane) if self.hindsight is not None else None
                 gate = QuotaGate(lane.settings, lane.model, rng=self._rng, now_utc=self._now_utc, remembered=remembered)
                 self.open_lanes[lane] = OpenLane(lane, gate, backend)
@@ -87,8 +90,13 @@ class Connections:
             if key not in self._elsewhere:
                 settings = self.lanes.settings_at(place)
                 self.settings_elsewhere.append(settings)
-                self._elsewhere[key] = await self.connect(place.get("backend") or "vertex", settings)
+                self._elsewhere[key] = await self._open(place.get("backend") or "vertex", settings)
         return self._elsewhere[key]
+
+    async def _open(self, name: str, settings: Settings) -> Backend:
+        backend = await self._connect(name, settings)
+        self._stack.push_async_callback(backend.aclose)
+        return backend
 
     def keep_lessons(self) -> None:
         """Note what refusals have taught, for later runs."""
@@ -101,15 +109,14 @@ class Connections:
         for opened in self.open_lanes.values():
             opened.gate.close()
 
-    async def connect(self, name: str, settings: Settings) -> Backend:
-        """A backend that speaks to Google as `name` says. Raises `UsageError` without credentials."""
-        # google.genai takes most of a second to import
-        if name == "vertex":
-            from aveo3.backends.vertex import VertexBackend as Kind
-        elif name == "gemini":
-            from aveo3.backends.gemini import GeminiBackend as Kind  # type: ignore[assignment]
-        else:
-            raise UsageError(f"This release has no backend {name!r}; the journal is that of a later one.")
-        backend = await Kind.open(settings)
-        self._stack.push_async_callback(backend.aclose)
-        return backend
+
+async def connect(name: str, settings: Settings) -> Backend:
+    """A backend that speaks to Google as `name` says. Raises `UsageError` without credentials."""
+    # google.genai takes most of a second to import
+    if name == "vertex":
+        from aveo3.backends.vertex import VertexBackend as Kind
+    elif name == "gemini":
+        from aveo3.backends.gemini import GeminiBackend as Kind  # type: ignore[assignment]
+    else:
+        raise UsageError(f"This release has no backend {name!r}; the journal is that of a later one.")
+    return await Kind.open(settings)

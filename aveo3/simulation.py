@@ -74,7 +74,7 @@ async def _run(
     services: list[_Service] = []
 
     class Simulated(VeoClient):
-        async def _open(self, name: str, settings: Settings) -> _Service:
+        async def _connect(self, name: str, settings: Settings) -> _Service:
             services.append(_Service(settings, latency, rng, now_utc))
             return services[-1]
 

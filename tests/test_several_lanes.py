@@ -14,7 +14,6 @@ import pytest
 
 from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Failure, Finished, Look, Refused, Running, Video
-from aveo3.connections import Connections
 from aveo3.mock import rules
 from aveo3.settings import Settings
 from aveo3.testing import ScriptedBackend
@@ -40,10 +39,10 @@ def places(monkeypatch: pytest.MonkeyPatch) -> dict[str, ScriptedBackend]:
     """The service behind each project, and behind the key that is called KEY."""
     found: dict[str, ScriptedBackend] = {}
 
-    async def there(_: Connections, kind: str, settings: Settings) -> ScriptedBackend:
+    async def there(_: VeoClient, kind: str, settings: Settings) -> ScriptedBackend:
         return found.setdefault(settings.project or kind, made())
 
-    monkeypatch.setattr(Connections, "connect", there)
+    monkeypatch.setattr(VeoClient, "_connect", there)
     monkeypatch.setenv("KEY", "k")
     return found
 
@@ -503,7 +502,7 @@ def test_whatever_happens_each_prompt_has_one_clip_and_is_paid_once(seed: int, m
     """Lanes, what befalls them, how runs end, and how the prompts come: all by chance; then one calm run."""
     rng, paid, there = random.Random(seed), Counter[str](), dict[str, Rough]()
 
-    async def opened(_: Connections, kind: str, settings: Settings) -> Rough:
+    async def opened(_: VeoClient, kind: str, settings: Settings) -> Rough:
         name = settings.project or kind
         return there.setdefault(name, Rough(name, rng, paid))
 
@@ -547,6 +546,6 @@ def test_whatever_happens_each_prompt_has_one_clip_and_is_paid_once(seed: int, m
         assert {clip.status.value for clip in found} <= {"succeeded", "uncertain"}
         assert paid == Counter({clip.prompt.text: 1 for clip in found})
 
-    monkeypatch.setattr(Connections, "connect", opened)
+    monkeypatch.setattr(VeoClient, "_connect", opened)
     monkeypatch.setattr(Rough, "calm", False)
     virtual(main)
