@@ -110,6 +110,7 @@ class Limits:
             little = window.period * EARLY
             if window.in_flight or room_at - now < little or window.gap(now, waiting) > little:
                 return inf
+            return self.spill.first_try_at(now, window, waiting)
         return self.spill.ready_at(now, window.limit, window.in_flight)
 
     def _goes_beyond_the_proven(self, now: float, cost_usd: float) -> bool:

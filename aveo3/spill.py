@@ -17,6 +17,10 @@ EARLY = 0.05
 none: round trips blur what is less, and nothing is to be gained by it."""
 
 
+LIKELY_PASSED = 0.6
+"""Fraction of a period after which it is found out whether a fixed window's edge has passed: see `first_try_at`."""
+
+
 class Refill:
     """How full a leaking bucket of the server's is at the most, if it has one. Instants in, instants out.
 
@@ -36,9 +40,11 @@ class Refill:
 
     def ready_at(self, now: float, limit: float, in_flight: float) -> float:
         """The earliest instant at which one more fits; `inf` if that hangs on answers."""
-        if in_flight + 1 > limit:
-            return inf
-        excess = self._leaked(now, limit) + in_flight + 1 - limit
+        return inf if in_flight + 1 > limit else self.done_at(now, limit, in_flight + 1)
+
+    def done_at(self, now: float, limit: float, more: float) -> float:
+        """The earliest instant at which the last of so many `more` fits, each having gone as soon as it did."""
+        excess = self._leaked(now, limit) + more - limit
         return now if excess <= 0 else now + excess * self.period / limit
 
     def _leaked(self, now: float, limit: float) -> float:
@@ -65,6 +71,22 @@ class Spill:
             return inf
         return self._refill.ready_at(now, limit, in_flight)
 
+    def first_try_at(self, now: float, window: QuotaWindow, waiting: int) -> float:
+        """The instant of the first request over a full window, `waiting` being still to come, this one included.
+
+        A fixed window takes it once its edge has passed, which lies anywhere in the period T after the window's first
+        request. Who tries at s·T finds it passed with the probability s, and is up to s·T late at the end; else up to
+        (1 - s)·T. One try loses the least at s = 1/2: T / 4 on average, instead of T / 2 without; if another may
+        follow, at s = 2/3. A bucket would take it as soon as it has refilled, and loses nothing by the wait as long as
+        it is over by the time at which the last one would have gone.
+        """
+        refilled = self.ready_at(now, window.limit, window.in_flight)
+        oldest = window.oldest(now)
+        if oldest is None:
+            return refilled
+        a_buckets_end = self._refill.done_at(now, window.limit, window.in_flight + waiting)
+        return max(refilled, min(oldest + LIKELY_PASSED * window.period, a_buckets_end))
+
 
 class Edge:
     """The end of a fixed window, told by a refusal's delay: the server counts anew from there, and so may we.
@@ -84,8 +106,10 @@ class Edge:
 
     def named(self, delay: float, now: float) -> None:
         """The server is no bucket, we alone filled its window, and it has room again in `delay` seconds."""
-        oldest = self._window.oldest(now)
-        if self._keeps_its_word and oldest is not None and now + delay < oldest + self._window.period * (1 - EARLY):
+        nearly = self._window.period * (1 - EARLY)
+        # What is about to leave a sliding window explains a delay of a moment, and no longer one.
+        oldest = self._window.oldest(now, nearly if delay > self._window.period - nearly else None)
+        if self._keeps_its_word and oldest is not None and now + delay < oldest + nearly:
             self.at = now + delay
 
     def pass_by(self, now: float) -> None:

@@ -79,10 +79,14 @@ class QuotaWindow:
         """What was taken and has not been answered."""
         return self._in_flight
 
-    def oldest(self, now: float) -> float | None:
-        """The instant of the oldest answer that still counts; None if none does."""
+    def oldest(self, now: float, within: float | None = None) -> float | None:
+        """The instant of the oldest answer that still counts, of those of the last `within` seconds; None if none
+        does.
+        """
         self.used(now)
-        return self._answered[0][0] - self.period - self.margin if self._answered else None
+        since = -inf if within is None else now - within
+        answered = (back_at - self.period - self.margin for back_at, _ in self._answered)
+        return next((at for at in answered if at >= since), None)
 
     def gap(self, now: float, ahead: int) -> float:
         """Seconds by which the `ahead`-th request from now would go later if one more were taken first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 from math import inf
 
 import pytest
@@ -229,6 +230,32 @@ def test_a_delay_that_names_the_end_of_a_fixed_window_is_when_it_begins_anew(edg
         assert last_at <= edge_in + 60 + 3  # ten, ten at the edge, and the rest at the next
 
     virtual(main)
+
+
+def test_a_delay_is_an_edge_also_where_the_first_of_ours_is_about_to_leave_the_window() -> None:
+    """Its going would not explain so long a delay."""
+
+    async def main() -> None:
+        server = FixedWindows(50, 60.0, 60.0 - 25.0)
+        refusals, last_at = await drive(new_gate(rate_limit=50), server, 125, fixed_refusal(server))
+        assert refusals == 1
+        assert last_at <= 25 + 60 + 5
+
+    virtual(main)
+
+
+def test_where_no_delay_names_it_the_end_of_a_fixed_window_is_tried_for_once() -> None:
+    """Who waits as for a sliding window is 30 s late on average, wherever the minutes end."""
+    late = []
+
+    async def main(edge_in: float) -> None:
+        refusals, last_at = await drive(new_gate(), FixedWindows(10, 60.0, 60.0 - edge_in), 25)
+        assert refusals <= 1
+        late.append(last_at - edge_in - 60)
+
+    for edge_in in range(3, 60, 6):
+        virtual(partial(main, edge_in))
+    assert sum(late) / len(late) <= 20
 
 
 def test_a_delay_that_was_named_in_vain_is_believed_once() -> None:
