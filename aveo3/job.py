@@ -213,4 +213,4 @@ class Job:
     def release(self) -> None:
         """This run is done with it."""
         if self.journal is not None:
-            self.journal.release(self.row)
+            self.journal.claims.release(self.row)

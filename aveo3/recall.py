@@ -30,18 +30,19 @@ class Recall:
         self._service = service
         self._fresh = fresh
         self._fetches = fetches
-        self._stream = journal.begin_stream()
+        self._claims = journal.claims
+        self._stream = self._claims.begin_stream()
 
     def tie(self, job: Job) -> bool:
         """Make `job` the one that the journal knows for its prompt, or a new one. Raises `JournalError`.
 
         False, and nothing done, if the one it knows is being finished by `resume` in this very process: ask again.
         """
-        entry = self._journal.claim(self._stream, self._service, job.known_by, fresh=self._fresh)
-        if entry is None and self._journal.is_being_resumed(self._stream, self._service, job.known_by):
+        entry = self._claims.claim(self._stream, self._service, job.known_by, fresh=self._fresh)
+        if entry is None and self._claims.is_being_resumed(self._stream, self._service, job.known_by):
             return False
         if entry is None:
-            entry = self._journal.plan(
+            entry = self._claims.plan(
                 self._stream,
                 self._service,
                 job.digest,
@@ -57,7 +58,7 @@ class Recall:
 
         Raises `JournalError`.
         """
-        entry = self._journal.take(self._stream, given.id)
+        entry = self._claims.take(self._stream, given.id)
         if entry is None:
             return None
         prompt = recorded_prompt(entry.prompt)

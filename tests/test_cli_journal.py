@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import hashlib
 import json
 import logging
@@ -72,7 +73,7 @@ class Desk:
     def __init__(self, path: Path = PATH) -> None:
         self.now = NOON
         self.journal = Journal(path, now_utc=lambda: self.now)
-        self.stream = self.journal.begin_stream()
+        self.stream = self.journal.claims.begin_stream()
         self.jobs = 0
 
     def wait(self, seconds: float) -> None:
@@ -85,7 +86,9 @@ class Desk:
         self.jobs += 1
         digest = digest.ljust(64, "0") if digest else hashlib.sha256(f"{self.jobs}".encode()).hexdigest()
         prompt = {"text": text, "duration_seconds": 8}
-        entry = self.journal.plan(self.stream, service, digest, position=self.jobs - 1, model="veo", prompt=prompt)
+        entry = self.journal.claims.plan(
+            self.stream, service, digest, position=self.jobs - 1, model="veo", prompt=prompt
+        )
         at = State.PLANNED
         for new in WAYS[state]:
             self.journal.move(entry.id, at, new, **self.changes(entry, new, backend))
@@ -117,6 +120,7 @@ class Desk:
 
     def killed(self) -> None:
         """The process is gone without a word."""
+        atexit.unregister(self.journal.close)
         self.journal._db.close()
         self.journal._log.touch()  # a kill leaves it, where closing tidies it up
         self.journal._lock.release()
@@ -339,7 +343,7 @@ def life() -> Entry:
     """A job that was refused once, and lost its first operation."""
     with Desk() as desk:
         move = desk.journal.move
-        entry = desk.journal.plan(
+        entry = desk.journal.claims.plan(
             desk.stream, "google", "1a2b" + "0" * 60, position=0, model="veo", prompt={"text": "a boat\nat sea"}
         )
         at = entry.id, State.PLANNED, State.SUBMITTING

@@ -115,12 +115,12 @@ def test_an_error_in_the_middle_of_a_claim_leaves_the_journal_usable(file: Path)
         walk(journal, plan(journal, "other").id, State.PLANNED, State.SUBMITTING)
         plan(journal, "waits")
         bad = plan(journal, digest=digest).id
-        journal.release(bad)
+        journal.claims.release(bad)
         journal._db.execute("UPDATE jobs SET prompt = '{' WHERE id = ?", (bad,))
         with pytest.raises(JournalError, match="cannot be read"):
-            journal.claim(journal.begin_stream(), "vertex", (digest,))
+            journal.claims.claim(journal.claims.begin_stream(), "vertex", (digest,))
         journal._db.execute("UPDATE jobs SET prompt = '{}' WHERE id = ?", (bad,))
-        found = journal.claim(journal.begin_stream(), "vertex", (digest,))
+        found = journal.claims.claim(journal.claims.begin_stream(), "vertex", (digest,))
         assert found is not None
         assert found.id == bad
 

@@ -41,8 +41,8 @@ MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def plan(journal: Journal, text: str = "a boat", *, stream: int | None = None, digest: str | None = None) -> Entry:
-    return journal.plan(
-        journal.begin_stream() if stream is None else stream,
+    return journal.claims.plan(
+        journal.claims.begin_stream() if stream is None else stream,
         "vertex",
         text.encode(errors="replace").hex() if digest is None else digest,
         position=0,
@@ -243,7 +243,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule()
     def begin_batch(self) -> None:
-        self.stream = self.journal.begin_stream()
+        self.stream = self.journal.claims.begin_stream()
         self.met: dict[str, int] = {}  # the highest ordinal of equal prompts that this batch has had
 
     @rule(digest=digests)
@@ -263,8 +263,8 @@ class Lives(RuleBasedStateMachine):
             if known.digest == digest and known.ordinal > self.met.get(digest, 0) and job not in self.held
             if not (fresh and known.state in ENDED)
         ]
-        found = self.journal.claim(self.stream, "vertex", (digest,), fresh=fresh)
-        assert self.journal.claim(self.stream, "another service", (digest,)) is None
+        found = self.journal.claims.claim(self.stream, "vertex", (digest,), fresh=fresh)
+        assert self.journal.claims.claim(self.stream, "another service", (digest,)) is None
         assert (found and found.id) == (min(free)[1] if free else None)
         if found is not None:
             self.hold(found)
@@ -273,7 +273,7 @@ class Lives(RuleBasedStateMachine):
     @rule(data=st.data())
     def take(self, data: st.DataObject) -> None:
         job = self.draw_job(data)
-        found = self.journal.take(self.stream, job)
+        found = self.journal.claims.take(self.stream, job)
         assert (found is None) == (job in self.held)
         if found is not None:
             self.hold(found)
@@ -287,7 +287,7 @@ class Lives(RuleBasedStateMachine):
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(sorted(self.held)))
-        self.journal.release(job)
+        self.journal.claims.release(job)
         self.held.discard(job)
 
     @precondition(lambda self: self.live)
@@ -382,32 +382,35 @@ TestLives.settings = settings(max_examples=40, stateful_step_count=30, deadline=
 
 def batch(journal: Journal, *digests: str, fresh: bool = False) -> list[int]:
     """The jobs of some prompts, as a run ties them; it is done with them at its end."""
-    stream = journal.begin_stream()
+    stream = journal.claims.begin_stream()
     jobs = [
-        (journal.claim(stream, "vertex", (digest,), fresh=fresh) or plan(journal, stream=stream, digest=digest)).id
+        (
+            journal.claims.claim(stream, "vertex", (digest,), fresh=fresh)
+            or plan(journal, stream=stream, digest=digest)
+        ).id
         for digest in digests
     ]
     for job in jobs:
-        journal.release(job)
+        journal.claims.release(job)
     return jobs
 
 
 def test_many_equal_prompts_are_each_looked_up_once_by_what_was_sent_for_them(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, stream, met = [0], journal.begin_stream(), journal._has_met
+    looks, stream, met = [0], journal.claims.begin_stream(), journal.claims._has_met
 
     def counted(stream: int, job: int) -> bool:
         looks[0] += 1
         return met(stream, job)
 
-    monkeypatch.setattr(journal, "_has_met", counted)
+    monkeypatch.setattr(journal.claims, "_has_met", counted)
     for _ in range(100):
-        assert journal.claim(stream, "vertex", ("a1", "b2")) is None
+        assert journal.claims.claim(stream, "vertex", ("a1", "b2")) is None
         job = plan(journal, stream=stream, digest="a1").id
         walk(journal, job, *PLAIN_PATH)
         journal.note(job, State.SUCCEEDED, sent_as="b2")
-        journal.release(job)
+        journal.claims.release(job)
     assert looks[0] <= 2 * 100
 
 
@@ -444,20 +447,20 @@ def test_a_fresh_batch_passes_over_what_has_ended_and_over_nothing_that_is_under
 
 def test_two_batches_at_once_never_work_on_one_job(journal: Journal) -> None:
     [job] = batch(journal, "a1")
-    first, second = journal.begin_stream(), journal.begin_stream()
-    claimed = journal.claim(first, "vertex", ("a1",))
+    first, second = journal.claims.begin_stream(), journal.claims.begin_stream()
+    claimed = journal.claims.claim(first, "vertex", ("a1",))
     assert claimed is not None
     assert claimed.id == job
-    assert journal.claim(second, "vertex", ("a1",)) is None
-    assert journal.take(second, job) is None
-    journal.release(job)
-    assert journal.take(second, job) == claimed
-    assert journal.claim(first, "vertex", ("a1",)) is None
+    assert journal.claims.claim(second, "vertex", ("a1",)) is None
+    assert journal.claims.take(second, job) is None
+    journal.claims.release(job)
+    assert journal.claims.take(second, job) == claimed
+    assert journal.claims.claim(first, "vertex", ("a1",)) is None
 
 
 def test_what_an_emulator_made_is_never_handed_out_as_googles(journal: Journal) -> None:
     batch(journal, "a1")
-    assert journal.claim(journal.begin_stream(), "mock", ("a1",)) is None
+    assert journal.claims.claim(journal.claims.begin_stream(), "mock", ("a1",)) is None
 
 
 def test_a_claim_that_could_not_be_written_leaves_the_job_for_the_next_batch(journal: Journal) -> None:
@@ -465,12 +468,12 @@ def test_a_claim_that_could_not_be_written_leaves_the_job_for_the_next_batch(jou
     [job] = batch(journal, "a1")
     walk(journal, job, *PLAIN_PATH[:3])
     for _ in range(BATCH):
-        journal.take(1, job)
-        journal.release(job)
+        journal.claims.take(1, job)
+        journal.claims.release(job)
     disk = flaky(journal)
     disk.full = True
     with pytest.raises(JournalError, match=FULL):
-        journal.claim(journal.begin_stream(), "vertex", ("a1",))
+        journal.claims.claim(journal.claims.begin_stream(), "vertex", ("a1",))
     disk.full = False
     assert batch(journal, "a1") == [job]
 
@@ -596,8 +599,8 @@ def test_with_a_full_disk_the_journal_still_says_what_is_so(journal: Journal) ->
         journal.move(planned.id, State.PLANNED, State.SUBMITTING)
     assert states(journal) == [State.RUNNING, State.PLANNED, State.PLANNED]
     for known in (sent, planned, later):
-        journal.release(known.id)
-        claimed = journal.claim(journal.begin_stream(), "vertex", (known.digest,))
+        journal.claims.release(known.id)
+        claimed = journal.claims.claim(journal.claims.begin_stream(), "vertex", (known.digest,))
         assert claimed is not None
         assert claimed.id == known.id
     assert plan(journal, digest="c3").ordinal == 2
@@ -664,7 +667,7 @@ from aveo3.lifecycle import State
 path = Path(sys.argv[1])
 journal = Journal(path)
 for n in range(2):
-    journal.plan(1, "vertex", f"a{n}", position=n, model="veo", prompt={})
+    journal.claims.plan(1, "vertex", f"a{n}", position=n, model="veo", prompt={})
 journal.move(1, State.PLANNED, State.SUBMITTING)
 size = path.with_name(path.name + "-wal").stat().st_size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
@@ -707,7 +710,7 @@ from aveo3.lifecycle import State
 
 with Journal(Path(sys.argv[1])) as journal:
     for n, path in enumerate([["submitting"], ["submitting", "running"], ["submitting", "uncertain"]], start=1):
-        journal.plan(1, "vertex", f"a{n}", position=n, model="veo", prompt={})
+        journal.claims.plan(1, "vertex", f"a{n}", position=n, model="veo", prompt={})
         for old, new in zip(["planned", *path], path):
             journal.move(n, State(old), State(new), error_message=f"then {new}")
     print("ready", flush=True)
@@ -812,7 +815,7 @@ from aveo3.journal import Journal
 from aveo3.lifecycle import State
 
 with Journal(Path(sys.argv[1])) as journal:
-    journal.plan(1, "vertex", "a1", position=0, model="veo", prompt={})
+    journal.claims.plan(1, "vertex", "a1", position=0, model="veo", prompt={})
     child = os.fork()
     if child == 0:
         try:

@@ -360,9 +360,11 @@ async def test_an_uncertain_clip_is_reported_and_left_alone() -> None:
 @in_virtual_time
 async def test_a_request_that_was_under_way_when_the_program_died_is_uncertain() -> None:
     with Journal(PATH) as journal:
-        stream = journal.begin_stream()
+        stream = journal.claims.begin_stream()
         digest = VideoPrompt(text="a").digest("veo-3.1-generate-001")
-        entry = journal.plan(stream, "custom", digest, position=0, model="veo-3.1-generate-001", prompt={"text": "a"})
+        entry = journal.claims.plan(
+            stream, "custom", digest, position=0, model="veo-3.1-generate-001", prompt={"text": "a"}
+        )
         journal.move(entry.id, State.PLANNED, State.SUBMITTING, attempts=1, cost_usd=3.2)
     backend = ScriptedBackend(ending=inline)
     [clip] = await make(backend, "a")

@@ -32,6 +32,8 @@ ROOMS = [
         "fetch",
         "database",
         "entries",
+        "records",
+        "claims",
         "journal",
     ),
     *("job", "delivery", "engine", "backlog", "recall", "hindsight", "planning", "dispatch", "webhooks"),
