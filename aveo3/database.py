@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from aveo3.durable import SYNCS_LATER, Durable
 from aveo3.errors import JournalError
 
 log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ def _prepare(db: sqlite3.Connection, path: Path, *, writes: bool) -> None:
         raise unreadable(path, verdict)
     if writes:
         db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA synchronous = {'NORMAL' if SYNCS_LATER else 'FULL'}")
         _migrate(db, version)
     elif version < len(MIGRATIONS):
         raise JournalError(f"{path} was written by an older aveo3, and must be opened by a run once.")
@@ -189,18 +190,21 @@ class Writer:
     """Writes steps into `db`, the journal at `path`: committed at once, or with what comes later.
 
     What is not committed yet is in an open transaction, and in `waiting` too: if the disk refuses, the transaction is
-    gone, and the next one begins with all that waits.
+    gone, and the next one begins with all that waits. What is committed outlives this process; `durable` sees to it
+    that what must outlive a power cut does that, too.
     """
 
-    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path, log_file: Path) -> None:
         self.waiting: list[Step] = []
         self.broken: str | None = None
+        self.durable = Durable(path, log_file)
+        self._to_sync = False  # some of what is not committed yet must outlive a power cut
         self._db = db
         self._path = path
         self._full = BATCH  # as many may wait before a commit is tried
 
-    def write(self, step: Step, *, commit: bool = False, keep: bool = False) -> None:
-        """Take `step`, whole or not at all.
+    def write(self, step: Step, *, commit: bool = False, sync: bool = False, keep: bool = False) -> None:
+        """Take `step`, whole or not at all; with `sync` a sync of it is begun as soon as it is committed.
 
         Raises `JournalError` if a row is not where it should be, and if the disk refuses, unless `keep` is given: then
         the step is kept for the next commit, and shows in `broken`.
@@ -209,6 +213,7 @@ class Writer:
         try:
             self.begin()
             self._execute(step)
+            self._to_sync |= sync
             committing = commit or len(self.waiting) >= self._full
             if committing:
                 self._db.execute("COMMIT")
@@ -227,6 +232,7 @@ class Writer:
             if not keep:
                 raise JournalError(f"{self.broken}. Free the disk or mend the file, then run it again.") from error
             self.waiting.append(step)
+            self._to_sync |= sync
             self._throw_ballast()
         except BaseException:  # Ctrl-C, most likely while the disk was syncing
             if committing and not self._db.in_transaction:
@@ -235,6 +241,7 @@ class Writer:
                 self._roll_back()
                 if keep:
                     self.waiting.append(step)
+                    self._to_sync |= sync
             raise
 
     def _throw_ballast(self) -> None:
@@ -281,3 +288,6 @@ class Writer:
 
     def _committed(self) -> None:
         self.waiting, self._full, self.broken = [], BATCH, None
+        if self._to_sync:
+            self._to_sync = False
+            self.durable.ask()

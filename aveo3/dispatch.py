@@ -140,7 +140,8 @@ class ClipStream:
             if _has_begun(helper):
                 helper.cancel()
         for job, _ in self._jobs.values():
-            job.leaving = job.leaving or job.state is State.PLANNED  # it has its permit, but nothing was sent yet
+            # It has its permit, but nothing was sent yet.
+            job.leaving = job.leaving or job.state is State.PLANNED or job.intended
         self._reader.ring()
 
     async def leave(self) -> None:

@@ -88,11 +88,9 @@ class Engine:
             return job.cancel()
         assert job.route is not None
         stop = job.route.at(lane.lane)
-        try:
-            self._intend(job, stop)
-        except JournalError as error:  # what cannot be noted is not sent
+        if (unsent := await self._intend(job, stop)) is not None:
             lane.gate.cancel(permit)
-            return job.end(State.DEFERRED, "journal", str(error))
+            return unsent
         sent_at = _now()
         verdict = await self._submit(job, stop.prompt, lane)
         lane.gate.settle(permit, verdict)
@@ -117,8 +115,28 @@ class Engine:
         permit = lane.gate.adopt() if job.state is State.RUNNING else None
         return await self._see_through(job, permit, lane, backend, sent_at, resumed=True)
 
-    def _intend(self, job: Job, stop: Stop) -> None:
-        """Note that a request is about to leave: from here on it counts as sent, whatever happens to us."""
+    async def _intend(self, job: Job, stop: Stop) -> VideoClip | None:
+        """Note that a request is about to leave; its clip, if it must not: what cannot be noted is not sent.
+
+        A next run takes it for sent from here on, whatever happens to us.
+        """
+        try:
+            self._note_intent(job, stop)
+        except JournalError as error:
+            return job.end(State.DEFERRED, "journal", str(error))
+        try:
+            await job.on_disk()
+        except JournalError as error:
+            job.not_sent()
+            return job.end(State.DEFERRED, "journal", str(error))
+        except asyncio.CancelledError:
+            job.leaving = True
+        if job.leaving:
+            job.not_sent()
+            return job.cancel()
+        return None
+
+    def _note_intent(self, job: Job, stop: Stop) -> None:
         where = stop.lane.settings.output_gcs_uri
         attempt = job.attempts + 1
         job.move(

@@ -68,6 +68,7 @@ class Job:
     paid_usd: float = 0.0  # what the journal had put down for it then
     made: bool = False  # an earlier run had its file on disk
     leaving: bool = False  # the run is being left: send nothing; if sent, learn the operation's name, then go
+    intended: bool = False  # that it is about to be sent is noted, and on its way to the disk: nothing has left yet
 
     @property
     def name(self) -> str:
@@ -131,6 +132,20 @@ class Job:
     @staticmethod
     def _noted(file: SavedFile, journal: Journal) -> dict[str, Any]:
         return {"path": journal.relative(file.path), "size": file.size, "sha256": file.sha256}
+
+    async def on_disk(self) -> None:
+        """Return when the intent to send it would outlive a power cut. Raises `JournalError` if it may not."""
+        self.intended = True
+        try:
+            if self.journal is not None:
+                await self.journal.on_disk()
+        finally:
+            self.intended = False
+
+    def not_sent(self) -> None:
+        """Back to the start: the intent is noted, and the request will not leave."""
+        self.attempts -= 1
+        self.move(State.PLANNED, attempts=self.attempts, submitted_utc=None)
 
     def plan_again(self, kind: str, message: str) -> None:
         """Back to the start: it was not accepted, or its operation came to nothing."""

@@ -1,11 +1,12 @@
 """The journal: every job's life in one SQLite file, so that a run can be killed on any line and taken up by the next.
 
 A job is a row that says where it stands, and a list of events that says how it came there; both change in one
-transaction, guarded by `lifecycle`. What must not be forgotten is on the disk (WAL, synchronous=FULL) before the next
-thing happens: that a request is about to leave, and the name that came back. What nobody owes anything for (a job
-that is planned, deferred, cancelled) waits for the next such commit.
+transaction, guarded by `lifecycle`. What must not be forgotten is committed before the next thing happens, and so
+outlives a kill: that a request is about to leave, and the name that came back. It outlives a power cut, too, before the
+request leaves (`on_disk`), and soon after all else that may mean money. What nobody owes anything for (a job that is
+planned, deferred, cancelled) waits for the next commit.
 
-Writes are short and synchronous: they cannot be cancelled halfway. Keys and tokens are never stored; media are
+Commits are short and synchronous: they cannot be cancelled halfway. Keys and tokens are never stored; media are
 referred to by their hash and path. What is read of the journal is in `records`, which job is whose in `claims`.
 """
 
@@ -66,7 +67,8 @@ class Journal(Records):
             self._had_log = self._log.exists()
             db = connect(path, writes=writes)
             undo.callback(db.close)
-            super().__init__(path, db, Writer(db, path))
+            super().__init__(path, db, Writer(db, path, self._log))
+            undo.callback(self._writer.durable.close)
             self.claims = Claims(self, self._write, self._stamp)
             if writes:
                 for table in MET:
@@ -79,7 +81,7 @@ class Journal(Records):
     @property
     def broken(self) -> str | None:
         """Why nothing more can be written down, and so nothing more may be submitted."""
-        return self._writer.broken
+        return self._writer.broken or self._writer.durable.broken
 
     # ---- opening and closing -----------------------------------------------------------------------------------
 
@@ -165,6 +167,7 @@ class Journal(Records):
                 if unended:
                     last.callback(self._leave_log)
                 last.callback(self._db.close)
+                self._writer.durable.close()
 
     def _leave_log(self) -> None:
         """The log of a run that could not note its end is gone because SQLite tidied it up: nobody has lost it."""
@@ -203,6 +206,7 @@ class Journal(Records):
             ),
             (EVENT, (job, at, new, json.dumps(changes, default=plain))),
             commit=intent or old is not State.PLANNED,
+            sync=new not in _FOUND_AGAIN,
             keep=not intent,
         )
 
@@ -214,10 +218,14 @@ class Journal(Records):
         """Keep something that is no job's for later runs, in place of what was kept under its name."""
         self._write((_KEEP, (service, kind, name, json.dumps(value))), keep=True)
 
-    def _write(self, *step: Statement, commit: bool = False, keep: bool = False) -> None:
+    async def on_disk(self) -> None:
+        """Return when all that was committed by now would outlive a power cut. Raises `JournalError` if it may not."""
+        await self._writer.durable.wait()
+
+    def _write(self, *step: Statement, commit: bool = False, sync: bool = False, keep: bool = False) -> None:
         if os.getpid() != self._process:
             raise JournalError(f"{self.path} was opened by process {self._process}; a fork of it must open its own.")
-        self._writer.write(step, commit=commit, keep=keep)
+        self._writer.write(step, commit=commit, sync=sync, keep=keep)
 
     def _stamp(self) -> str:
         return self._now_utc().isoformat()
@@ -225,3 +233,5 @@ class Journal(Records):
 
 _KEEP = "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _UNSENT = {State.PLANNED, State.DEFERRED, State.CANCELLED}
+_FOUND_AGAIN = {State.FETCHING, State.SUCCEEDED}
+"""What another look at the operation tells once more, and for nothing, if a power cut takes it."""

@@ -256,16 +256,19 @@ def prompts(entries: Iterable[Entry]) -> Counter[str]:
 async def test_a_request_leaves_after_its_intent_and_its_name_is_noted_before_all_else(
     victims: Victims, tmp_path: Path
 ) -> None:
-    """What may be in doubt after a kill lies between the two commits: let it be no more than the request itself."""
+    """What may be in doubt after a kill lies between the two commits: let it be no more than the sync that a power cut
+    makes needful, and the request itself."""
     case = CASES["one inline"]
     async with emulator(case) as server:
         life = await victims.run(case, server, tmp_path / "clips")
     begin = life.points.index("event 1 submitting")
-    assert life.points[begin : begin + 11] == [
-        *("event 1 submitting", "COMMIT", "committed"),
+    noted = begin + 12
+    assert life.points[begin:noted] == [
+        *("event 1 submitting", "COMMIT", "committed", "fsync"),
         *("send POST predictLongRunning", "sent POST predictLongRunning", "answer to POST predictLongRunning"),
         *("BEGIN IMMEDIATE", "UPDATE jobs SET", "event 1 running", "COMMIT", "committed"),
     ]
+    assert "fsync" in life.points[noted : life.points.index("event 1 fetching")]
     for trace in ("open", "write", "fsync", "os.link", "os.remove", "os.mkdir", "CREATE TABLE", "close the journal"):
         assert any(point.startswith(trace) for point in life.points), trace
 

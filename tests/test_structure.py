@@ -30,6 +30,7 @@ ROOMS = [
         "backends.omni",
         "backends.gemini",
         "fetch",
+        "durable",
         "database",
         "entries",
         "records",

@@ -81,7 +81,7 @@ class Connection(sqlite3.Connection):
             what = f"event {values[0]} {values[2]}"
         passing(what)
         if what == "PRAGMA synchronous =":
-            sql = "PRAGMA synchronous = OFF"  # a kill takes nothing from the disk that the system has been handed
+            sql = "PRAGMA synchronous = OFF"  # as with all other files, see below
         done = super().execute(sql, values)
         if what == "COMMIT":
             passing("committed")
@@ -118,11 +118,12 @@ def patch() -> None:
         return connect(*given, **named, factory=Connection)
 
     def synced(fd: Any) -> None:
-        passing("fsync")  # and no more, as with the journal's
+        passing("fsync")  # and no more: a kill takes nothing from the disk that the system has been handed
 
     io.open = opened  # type: ignore[assignment]
     sqlite3.connect = connected  # type: ignore[assignment]
     os.fsync = synced
+    os.fdatasync = synced
     sys.addaudithook(audit)
     patch_the_wire()
 
