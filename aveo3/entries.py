@@ -84,6 +84,30 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """Jobs of one service that stand alike, taken together."""
+
+    service: str
+    state: State
+    jobs: int
+    cost_usd: float
+    unpriced: int
+    """How many of them have no price that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Jobs that one backend has in hand, or did when nobody looked any more."""
+
+    backend: str | None
+    jobs: int
+    oldest_utc: datetime
+    """When the one that stands there longest changed last."""
+    stale: int
+    """How many have not changed since the instant that was asked about."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A process that worked, or works, with this journal."""
 
@@ -104,18 +128,16 @@ def replay(events: Iterable[Event]) -> dict[str, Any]:
 
 def from_row(row: sqlite3.Row) -> Entry:
     """The job that a row of the table `jobs` stands for."""
-    values = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a Row iterates over values
+    values: dict[str, Any] = dict(zip(row.keys(), row, strict=True))
+    values["state"] = State(values["state"])
     for name in ("queued_utc", "submitted_utc", "finished_utc", "fetched_utc"):
         values[name] = to_time(values[name])
-    for name, empty in (("prompt", {}), ("place", {}), ("uris", []), ("files", []), ("translated", [])):
-        values[name] = empty if values[name] is None else json.loads(values[name])
-    return Entry(
-        **{
-            **values,
-            "state": State(row["state"]),
-            **{name: tuple(values[name]) for name in ("uris", "files", "translated")},
-        }
-    )
+    for name in ("prompt", "place"):
+        values[name] = {} if values[name] is None else json.loads(values[name])
+    for name in ("uris", "files", "translated"):
+        text = values[name]
+        values[name] = () if text is None or text == "[]" else tuple(json.loads(text))
+    return Entry(**values)
 
 
 def to_time(text: str | None) -> datetime | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aveo3.database import Writer, refused, unreadable
-from aveo3.entries import Entry, Event, Run, from_row, to_time
+from aveo3.entries import Entry, Event, Left, Run, Tally, from_row, to_time
 from aveo3.errors import JournalError
 from aveo3.lifecycle import State
 from aveo3.settings import JOURNAL
@@ -90,6 +90,29 @@ class Records:
         with self._reading():
             return {State(state): n for state, n in self.read("SELECT state, count(*) FROM jobs GROUP BY state")}
 
+    def tallies(self) -> list[Tally]:
+        """The same, service by service, with what they cost."""
+        query = (
+            "SELECT service, state, count(*), total(cost_usd), count(*) - count(cost_usd) FROM jobs "
+            "GROUP BY service, state"
+        )
+        rows = self.read(query)
+        with self._reading():
+            return [Tally(service, State(state), *sums) for service, state, *sums in rows]
+
+    def left(self, *states: State, but: str, since: datetime) -> list[Left]:
+        """The jobs that stand in `states`, of all services `but` one, backend by backend; stale is who is from `since`
+        or before."""
+        marks = ", ".join("?" * len(states))
+        query = (
+            "SELECT json_extract(place, '$.backend'), count(*), changed, total(day <= julianday(?)), min(day) FROM "
+            f"(SELECT place, changed, julianday(changed) AS day FROM (SELECT place, {_CHANGED} AS changed FROM jobs "
+            f"WHERE state IN ({marks}) AND service != ?)) GROUP BY 1"
+        )
+        rows = self.read(query, since.isoformat(), *states, but)  # beside a min(), `changed` is that of its row
+        with self._reading():
+            return [Left(backend, n, datetime.fromisoformat(at), int(old)) for backend, n, at, old, _ in rows]
+
     def last_run(self) -> Run | None:
         """The process that wrote here last, or does now; None if none ever did."""
         with self._reading():
@@ -143,4 +166,5 @@ class Records:
             raise unreadable(self.path, error) from error
 
 
+_CHANGED = "coalesce(fetched_utc, finished_utc, submitted_utc, queued_utc)"
 _OWED = (State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN)

@@ -121,6 +121,7 @@ class Desk:
     def killed(self) -> None:
         """The process is gone without a word."""
         atexit.unregister(self.journal.close)
+        self.journal._writer.durable.close()
         self.journal._db.close()
         self.journal._log.touch()  # a kill leaves it, where closing tidies it up
         self.journal._lock.release()

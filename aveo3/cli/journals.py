@@ -110,9 +110,12 @@ def listed(parts: Iterable[str]) -> str:
 
 def dollars(entries: Iterable[Entry]) -> str:
     """What `entries` cost together at list price: `US$ 6.40`, `US$ 3.20 and 1 of unknown price`."""
-    total, unknown = 0.0, 0
-    for entry in entries:
-        total, unknown = total + (entry.cost_usd or 0.0), unknown + (entry.cost_usd is None)
+    costs = [entry.cost_usd for entry in entries]
+    return priced(sum(cost or 0.0 for cost in costs), costs.count(None))
+
+
+def priced(total: float, unknown: int) -> str:
+    """`total` dollars, where the price of some is `unknown`, in words; see `dollars`."""
     return f"US$ {total:,.2f}" + (f" and {unknown:,} of unknown price" if unknown else "")
 
 

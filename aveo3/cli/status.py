@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
@@ -20,11 +19,11 @@ from aveo3.cli.journals import (
     age,
     as_json,
     counted,
-    dollars,
     fields,
     journal_path,
     last_change,
     plain,
+    priced,
     prompt_words,
     settings_of,
     tail,
@@ -99,7 +98,10 @@ class _Report:
         self._console: Console = Console(highlight=False)
         self._width = self._console.width if self._console.is_terminal else None
         self._now = now_utc()
-        self._counts = journal.counts()
+        self._tallies = journal.tallies()
+        self._counts: Counter[State] = Counter()
+        for tally in self._tallies:
+            self._counts[tally.state] += tally.jobs
         self._at_work = journal.in_use()
 
     def write(self) -> None:
@@ -144,43 +146,44 @@ class _Report:
         return f"{advice} (aveo3 retry)" if state is State.UNCERTAIN else advice
 
     def _money(self) -> None:
-        def of(*states: State) -> Iterator[Entry]:
-            return (e for e in self._journal.entries(*states) if e.service != EMULATED)
+        def of(*states: State) -> str:
+            tallies = [t for t in self._tallies if t.state in states and t.service != EMULATED]
+            return priced(sum(t.cost_usd for t in tallies), sum(t.unpriced for t in tallies))
 
         self._say(
-            f"paid {dollars(of(State.SUCCEEDED, State.FETCHING))}, may be paid "
-            f"{dollars(of(State.SUBMITTING, State.RUNNING, State.UNCERTAIN))} more, at list prices"
+            f"paid {of(State.SUCCEEDED, State.FETCHING)}, may be paid "
+            f"{of(State.SUBMITTING, State.RUNNING, State.UNCERTAIN)} more, at list prices"
         )
 
     def _warnings(self) -> None:
         """Videos that are at Google, and may not be there much longer."""
-        left = [e for e in self._journal.entries(*UNDER_WAY) if e.service != EMULATED]
-        ages = [self._now - last_change(e) for e in left if e.place.get("backend") == "gemini"]
-        if (old := [a for a in ages if a >= WARN]) and max(old) < KEPT:
-            hours = int((KEPT - max(old)).total_seconds() // 3600)
+        found = self._journal.left(*UNDER_WAY, but=EMULATED, since=self._now - WARN)
+        left = {jobs.backend: jobs for jobs in found}
+        gemini, vertex = left.get("gemini"), left.get("vertex")
+        old = gemini.stale if gemini is not None else 0
+        if gemini is not None and old and self._now - gemini.oldest_utc < KEPT:
+            hours = int((gemini.oldest_utc + KEPT - self._now).total_seconds() // 3600)
             self._say(
-                f"{counted(len(old), 'video')} will be deleted: the Gemini API keeps them for 48 h, the oldest has "
+                f"{counted(old, 'video')} will be deleted: the Gemini API keeps them for 48 h, the oldest has "
                 f"{hours} h left. Fetch what is there: aveo3 resume {self._directory}",
                 "bold yellow",
             )
         elif old:
             self._say(
-                f"{counted(len(old), 'video')} may be deleted already: the Gemini API keeps them for 48 h. See what is "
+                f"{counted(old, 'video')} may be deleted already: the Gemini API keeps them for 48 h. See what is "
                 f"there: aveo3 resume {self._directory}",
                 "bold red",
             )
-        if not self._at_work and (vertex := [e for e in left if e.place.get("backend") == "vertex"]):
+        if not self._at_work and vertex is not None:
+            oldest = age((self._now - vertex.oldest_utc).total_seconds())
             self._say(
-                f"{counted(len(vertex), 'job')} left at Vertex AI, the oldest {age(self._oldest(vertex))} ago: Google "
+                f"{counted(vertex.jobs, 'job')} left at Vertex AI, the oldest {oldest} ago: Google "
                 f"does not document how long an operation can be looked at. Soon is best: aveo3 resume "
                 f"{self._directory}",
                 "yellow",
             )
-        if old or (not self._at_work and vertex):
+        if old or (not self._at_work and vertex is not None):
             self._say("")
-
-    def _oldest(self, entries: list[Entry]) -> float:
-        return max((self._now - last_change(entry)).total_seconds() for entry in entries)
 
     # ---- the jobs ----------------------------------------------------------------------------------------------
 
