@@ -84,11 +84,9 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     except OSError as error:
         why = error.strerror or error
         raise JournalError(f"the journal {path} cannot be reached: {why}. Mend the directory.") from error
-    readable = "mode=ro" if logged or os.access(path.parent, os.W_OK) else "immutable=1"  # the latter sees no -wal
+    how = "mode=rwc" if writes else _to_be_read(path, logged)
     try:
-        db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?{'mode=rwc' if writes else readable}", uri=True, isolation_level=None
-        )
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
         try:
             _prepare(db, path, writes=writes)
         except BaseException:
@@ -97,6 +95,16 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise refused(path, error) from error
     return db
+
+
+def _to_be_read(path: Path, logged: int | None) -> str:
+    """How to open the journal at `path`, whose log is so long, for reading, so that nothing is left or taken away.
+
+    Who may not write leaves the log behind that SQLite makes for it; who may tidies up whatever log there is.
+    """
+    if logged is None and all(os.access(place, os.W_OK) for place in (path, path.parent)):
+        return "mode=rw"
+    return "mode=ro" if logged or os.access(path.parent, os.W_OK) else "immutable=1"  # the latter sees no log
 
 
 def real(path: Path) -> Path:
@@ -149,7 +157,9 @@ def _prepare(db: sqlite3.Connection, path: Path, *, writes: bool) -> None:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {'NORMAL' if SYNCS_LATER else 'FULL'}")
         _migrate(db, version)
-    elif version < len(MIGRATIONS):
+        return
+    db.execute("PRAGMA query_only = ON")
+    if version < len(MIGRATIONS):
         raise JournalError(f"{path} was written by an older aveo3, and must be opened by a run once.")
 
 

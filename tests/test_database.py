@@ -202,6 +202,44 @@ def test_a_journal_that_another_program_has_locked_is_not_called_damaged(
             )
 
 
+def test_who_looks_leaves_the_directory_as_it_was(file: Path) -> None:
+    before = {f.name: f.stat().st_mtime_ns for f in file.parent.iterdir()}
+    for _ in range(2):
+        with Journal(file, writes=False) as reader:
+            assert reader.counts() == {State.PLANNED: 300}
+            with pytest.raises(JournalError, match="readonly"):
+                plan(reader)
+        assert {f.name: f.stat().st_mtime_ns for f in file.parent.iterdir()} == before
+
+
+def test_who_looks_neither_takes_what_a_kill_left_nor_makes_up_for_a_log_that_is_lost() -> None:
+    with Journal(FILE) as journal:
+        walk(journal, plan(journal).id, State.PLANNED, State.SUBMITTING, State.RUNNING)
+        killed = left_by_a_kill(journal)
+    log_file = killed.with_name(WAL.name)
+    before = log_file.read_bytes()
+    with Journal(killed, writes=False) as reader:
+        assert states(reader) == [State.RUNNING]
+    assert log_file.read_bytes() == before
+    log_file.unlink()
+    with Journal(killed, writes=False) as reader:
+        assert states(reader) == []
+    with pytest.raises(JournalError, match=r"journal\.db-wal is missing: .*may be paid twice"):
+        Journal(killed)
+
+
+def test_an_empty_log_is_left_to_the_next_run() -> None:
+    """A run may have been killed before it noted anything."""
+    with Journal(FILE) as journal:
+        killed = left_by_a_kill(journal)
+    log_file = killed.with_name(WAL.name)
+    assert log_file.stat().st_size == 0
+    with Journal(killed, writes=False) as reader:
+        assert states(reader) == []
+    assert log_file.exists()
+    Journal(killed).close()
+
+
 # ---- permissions -----------------------------------------------------------------------------------------------------
 
 
