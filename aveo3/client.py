@@ -18,6 +18,7 @@ from aveo3 import fetch
 from aveo3.budget import Budget
 from aveo3.connections import Connections, connect
 from aveo3.dispatch import ClipStream, Prompts
+from aveo3.durable import make_directory
 from aveo3.engine import Engine
 from aveo3.entries import Entry
 from aveo3.errors import ClipError, UsageError
@@ -331,7 +332,7 @@ def _check_writable(settings: Settings) -> None:
     """A video that cannot be written is paid all the same: find out before the first one is asked for."""
     directory = settings.output_dir
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
     except OSError as error:
         raise UsageError(f"VEO3_OUTPUT_DIR={directory} cannot be made: {error.strerror}. Name another one.") from error
     if not os.access(directory, os.W_OK | os.X_OK):

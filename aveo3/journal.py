@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 
 from aveo3.claims import EVENT, MET, Claims
 from aveo3.database import Statement, Writer, ballast_of, connect, load_ballast, real
+from aveo3.durable import make_directory
 from aveo3.entries import CHANGING, plain, storable, to_column
 from aveo3.errors import JournalError
 from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State
@@ -87,7 +88,7 @@ class Journal(Records):
 
     def _take_lock(self, path: Path) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(path.parent)
             self._lock.acquire(timeout=LOCK_PATIENCE, poll_interval=LOCK_PATIENCE / 4)
         except Timeout:
             raise JournalError(

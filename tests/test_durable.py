@@ -238,6 +238,15 @@ def test_without_a_thread_to_be_had_the_loop_has_to_wait(disk: Disk, monkeypatch
     run_virtual(main())
 
 
+def test_directories_that_are_made_outlive_a_power_cut_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    for _ in range(2):
+        Journal(Path("new", "clips", FILE)).close()
+    for place in (Path(), Path("new"), Path("new", "clips")):
+        assert synced.count(place.stat().st_ino) == 1
+
+
 # ---- stopped, and closed ---------------------------------------------------------------------------------------------
 
 
