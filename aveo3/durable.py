@@ -86,7 +86,9 @@ class Durable:
             self._file.close()
 
     def _begin(self, loop: AbstractEventLoop) -> None:
-        if not self._asked:  # it was closed meanwhile
+        if not self._asked:  # somebody synced it at once meanwhile
+            self._let_go(self._waiting)
+            self._loop = None
             return
         self._asked, self._aboard, self._waiting = False, self._waiting, []
         if self._thread is None:

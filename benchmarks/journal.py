@@ -1,7 +1,7 @@
 """What writing every job down costs: the same clips with a journal and without one, and handed out again from it.
 
 Virtual time and a scripted service, so that nothing but the client's own work is measured; the journal's files are on
-the disk that `--directory` is on, and its commits wait for that disk.
+the disk that `--directory` is on, and requests wait for their intents to reach that disk.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def main(
     clips: Annotated[int, typer.Option(help="Clips a run.")] = 1000,
     repeat: Annotated[int, typer.Option(help="Runs of each kind.")] = 7,
     directory: Annotated[
-        Path | None, typer.Option(help="Where the runs write; its disk is what commits wait for.")
+        Path | None, typer.Option(help="Where the runs write; its disk is what requests wait for.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws which kind goes first.")] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="A few clips, once: to see that it works.")] = False,

@@ -224,6 +224,22 @@ def test_one_journal_serves_one_loop_after_another(disk: Disk) -> None:
     loop.close()
 
 
+def test_what_was_synced_at_once_in_between_holds_up_nobody(disk: Disk) -> None:
+    async def main(text: str) -> None:
+        journal.move(plan(journal, text).id, State.PLANNED, State.SUBMITTING)
+        if text == "waits":
+            await journal.on_disk()
+
+    with Journal(FILE) as journal, closing(VirtualTimeLoop()) as loop:
+        loop.call_soon(loop.stop)
+        asking = loop.create_task(main("does not wait"))
+        loop.run_forever()
+        walk(journal, plan(journal, "in between").id, *PLAIN_PATH[:2])
+        loop.run_until_complete(main("waits"))
+        assert asking.done()
+        assert disk.syncs == 2
+
+
 def test_without_a_thread_to_be_had_the_loop_has_to_wait(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
