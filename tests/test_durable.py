@@ -88,7 +88,7 @@ class Platter:
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(self._copy.parent, place)
         with closing(sqlite3.connect(place / self._copy.name)) as db:
-            rows = db.execute("SELECT prompt ->> '$.text', state, operation FROM jobs").fetchall()
+            rows = db.execute("SELECT json_extract(prompt, '$.text'), state, operation FROM jobs").fetchall()
         return {text: (state, operation) for text, state, operation in rows}
 
 
