@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aveo3.client import VeoClient
     from aveo3.dispatch import ClipStream, Prompts
     from aveo3.errors import AveoError, ClipError, FetchError, GateClosed, JournalError, UsageError
-    from aveo3.lanes import LaneSettings
+    from aveo3.lane_settings import LaneSettings
     from aveo3.models import ClipStatus, Media, VideoClip, VideoPrompt
     from aveo3.settings import Settings
     from aveo3.stats import Stats
@@ -29,7 +29,7 @@ _HOME = {
     "FetchError": "errors",
     "GateClosed": "errors",
     "JournalError": "errors",
-    "LaneSettings": "lanes",
+    "LaneSettings": "lane_settings",
     "Media": "models",
     "Settings": "settings",
     "Stats": "stats",

@@ -25,7 +25,8 @@ from aveo3.errors import ClipError, UsageError
 from aveo3.estimate import Estimate, estimate
 from aveo3.hindsight import Hindsight
 from aveo3.journal import Journal
-from aveo3.lanes import Lanes, LaneSettings, spoken
+from aveo3.lane_settings import LaneSettings
+from aveo3.lanes import Lanes, spoken
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, as_prompt
 from aveo3.planning import Prompt
@@ -59,6 +60,8 @@ class VeoClient:
         rng: random.Random | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        if lanes is not None and not lanes:
+            raise UsageError("lanes: give at least one, or leave them out for the place that the settings name")
         self.settings = settings if settings is not None else Settings()
         self._given_backend = backend
         self._rng = rng or random.Random()

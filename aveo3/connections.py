@@ -71,7 +71,12 @@ class Connections:
                         lane.model,
                         self._cards.as_of,
                     )
-                backend = self._given or await self._open(spoken(lane), lane.settings)
+                try:
+                    backend = self._given or await self._open(spoken(lane), lane.settings)
+                except UsageError as error:
+                    if not self.lanes.listed:
+                        raise
+                    raise UsageError(f"lane {lane.name}: {error}") from error
                 remembered = self.hindsight.of_lane(lane) if self.hindsight is not None else None
                 gate = QuotaGate(lane.settings, lane.model, rng=self._rng, now_utc=self._now_utc, remembered=remembered)
                 self.open_lanes[lane] = OpenLane(lane, gate, backend)
@@ -85,7 +90,7 @@ class Connections:
         for lane, opened in self.open_lanes.items():
             if not place or same_place(lane.place, place):
                 return opened.backend
-        key = tuple(place.get(name) for name in ("backend", "credentials", *PLACE))
+        key = tuple(place.get(name) for name in ("backend", "credentials", "base_url", *PLACE))
         async with self._opening:
             if key not in self._elsewhere:
                 settings = self.lanes.settings_at(place)

@@ -1,4 +1,4 @@
-"""Lanes: places with a quota each, from a TOML file or from code. Reads and checks; opens nothing, sends nothing.
+"""Lanes: places with a quota each, as they were set, checked against each other. Opens nothing, sends nothing.
 
 Without a lane of anybody's own, each model has one: at the place that the settings name, or at the other backend if
 that is the one which has the model and its credentials are there.
@@ -6,57 +6,18 @@ that is the one which has the model and its credentials are there.
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import SecretStr
 
 from aveo3.errors import UsageError
-from aveo3.settings import DEFAULT_MODELS, Dollars, Seconds, Settings, on_this_machine, read_key
-
-OF_A_PLACE = ("backend", "project", "location", "credentials_file", "base_url", "api_version", "output_gcs_uri")
-OF_A_QUOTA = (
-    *("rate_limit", "rate_period", "burst", "daily_limit", "max_concurrency", "spend_limit", "spend_period"),
-    "quota_patience",
-)
-
-
-class LaneSettings(BaseModel):
-    """One lane as people set it. What it leaves open is as the settings have it for all."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    name: str | None = Field(default=None, pattern=r"^[\w.:/@-]{1,100}$", description="for people; unset: its place")
-    backend: Literal["vertex", "gemini"] | None = Field(default=None, description="unset: as its model and keys say")
-    project: str | None = Field(default=None, min_length=1, description="Google Cloud project")
-    location: str | None = Field(default=None, min_length=1, description="Google Cloud region")
-    model: str | None = Field(default=None, min_length=1, description="unset: the backend's usual one")
-    api_key_env: str | None = Field(default=None, description="variable, here or in .env, that holds its API key")
-    credentials_file: Path | None = Field(default=None, description="its service account or other credentials")
-    base_url: str | None = None
-    api_version: str | None = None
-    output_gcs_uri: str | None = Field(default=None, pattern=r"^gs://.+")
-    rate_limit: int | None = Field(default=None, ge=1)
-    rate_period: Seconds | None = Field(default=None, gt=0)
-    burst: int | None = Field(default=None, ge=1)
-    daily_limit: int | None = Field(default=None, ge=1)
-    max_concurrency: int | None = Field(default=None, ge=1)
-    spend_limit: Dollars | None = Field(default=None, gt=0)
-    spend_period: Seconds | None = Field(default=None, gt=0)
-    quota_patience: Seconds | None = Field(default=None, ge=0)
-    weight: int = Field(default=1, ge=1, le=1000, description="its share of the clips that several lanes could take")
-    order: int = Field(default=1, ge=1, description="2 and up: a reserve, for when every lane before it is closed")
-
-    @model_validator(mode="after")
-    def _one_credential(self) -> LaneSettings:
-        if self.api_key_env is not None and self.credentials_file is not None:
-            raise ValueError("api_key_env and credentials_file cannot go together: give the one or the other")
-        return self
+from aveo3.lane_settings import LaneSettings, checked, read
+from aveo3.settings import DEFAULT_MODELS, Settings, on_this_machine
+from aveo3.variables import read_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +28,8 @@ class Lane:
     model: str
     settings: Settings
     place: Mapping[str, str | None]
-    """What it takes to find its operations again: backend, project, location, API version, whose credentials."""
+    """What it takes to find its operations again: backend, project, location, API version, whose credentials, and its
+    address if it has one of its own."""
     weight: int = 1
     order: int = 1
 
@@ -94,8 +56,8 @@ class Lanes:
             self.listed = _all(read(settings.lanes), settings, str(settings.lanes))
         else:
             self.listed = [lane for lane in given or () if isinstance(lane, Lane)]
-            fields = [_checked(lane, n, "lanes") for n, lane in enumerate(given or (), 1) if not isinstance(lane, Lane)]
-            self.listed += _all(fields, settings, "lanes")
+            fields = [lane for lane in given or () if not isinstance(lane, Lane)]
+            self.listed += _all(checked(fields, "lanes"), settings, "lanes")
         self._by_model: dict[str, Lane] = {}
         self._by_place: dict[str, Lane] = {}  # what earlier runs have sent, whatever is set by now
 
@@ -126,6 +88,8 @@ class Lanes:
         Raises `UsageError` if its credentials are not there any more.
         """
         own: dict[str, Any] = {name: place.get(name) for name in PLACE}
+        if (address := place.get("base_url")) is not None:  # of a lane that had one of its own
+            own["base_url"] = address
         if place.get("backend") == "gemini":
             own["output_gcs_uri"] = None  # it writes to no bucket, whatever the others do
         if (whose := place.get("credentials")) is None:
@@ -146,63 +110,11 @@ class Lanes:
         return bool(self.listed) and "model" not in self.settings.model_fields_set
 
 
-def read(path: Path) -> list[LaneSettings]:
-    """The lanes in a TOML file: a table `[[lane]]` each. Its paths are relative to it.
-
-    Raises `UsageError` saying what is wrong with it, and where.
-    """
-    where = f"VEO3_LANES={path}"
-    try:
-        given = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"{where} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise UsageError(f"{where} is no TOML: {error}.") from None
-    tables = given.get("lane")
-    if set(given) != {"lane"} or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        odd = ", ".join(sorted(set(given) - {"lane"})) or "no [[lane]]"
-        raise UsageError(f"{where} holds {odd}: it takes a table [[lane]] for each lane, and nothing else.")
-    lanes = [_checked(table, number, str(path)) for number, table in enumerate(tables, start=1)]
-    return [
-        lane
-        if lane.credentials_file is None
-        else lane.model_copy(update={"credentials_file": (path.parent / lane.credentials_file.expanduser()).absolute()})
-        for lane in lanes
-    ]
-
-
-def _checked(given: LaneSettings | Mapping[str, Any], number: int, where: str) -> LaneSettings:
-    if isinstance(given, LaneSettings):
-        return given
-    try:
-        return LaneSettings.model_validate(given)
-    except ValidationError as error:
-        name = given.get("name") if isinstance(given, Mapping) else None
-        which = f"lane {number}" + (f" ({name})" if isinstance(name, str) else "")
-        raise UsageError(f"{where}, {which}: {'; '.join(map(_sentence, error.errors(include_url=False)))}.") from None
-
-
-def _sentence(problem: Any) -> str:
-    field = ".".join(map(str, problem["loc"]))
-    if problem["type"] == "extra_forbidden":
-        if field == "api_key":
-            return "api_key: keys do not belong here; put it into a variable or .env, and name that with api_key_env"
-        close = difflib.get_close_matches(field, LaneSettings.model_fields, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(LaneSettings.model_fields)}"
-        return f"{field} is not a field of a lane: {hint}"
-    words = problem["msg"].removeprefix("Value error, ")
-    return f"{field}: {words[:1].lower()}{words[1:]}" if field else words
-
-
 def _all(given: Sequence[LaneSettings], settings: Settings, where: str) -> list[Lane]:
     lanes = [_lane(lane, settings, f"{where}, {lane.name or f'lane {n}'}") for n, lane in enumerate(given, start=1)]
     for lane, other in combinations(lanes, 2):
-        if (
-            lane.model == other.model
-            and lane.settings.base_url == other.settings.base_url
-            and same_place(lane.place, other.place)
-        ):
-            raise UsageError(f"{where}: {lane.name} and {other.name} are one place, and one quota: make them one lane.")
+        if (same := _what_they_share(lane, other)) is not None:
+            raise UsageError(f"{where}: {lane.name} and {other.name} {same}, and one quota: make them one lane.")
         if lane.name == other.name:
             raise UsageError(f"{where}: two lanes are called {lane.name}: give each a name of its own.")
     if len({on_this_machine(lane.settings.base_url) for lane in lanes}) > 1:
@@ -210,30 +122,36 @@ def _all(given: Sequence[LaneSettings], settings: Settings, where: str) -> list[
     return lanes
 
 
+def _what_they_share(lane: Lane, other: Lane) -> str | None:
+    """What makes the quota of one lane that of the other as well; None if each has its own."""
+    if (lane.model, lane.place["backend"], lane.settings.base_url) != (
+        other.model,
+        other.place["backend"],
+        other.settings.base_url,
+    ):
+        return None
+    if lane.place["backend"] == "vertex" and (lane.settings.project or other.settings.project):
+        # Whoever asks: Google counts for each project and region.
+        places = [(one.settings.project, one.settings.location) for one in (lane, other)]
+        return "are one place" if places[0] == places[1] else None
+    if lane.settings.api_key is None:
+        return "are one place" if other.settings.api_key is None else None
+    return "have one API key" if lane.settings.api_key == other.settings.api_key else None
+
+
 def _lane(given: LaneSettings, common: Settings, where: str) -> Lane:
     backend = _backend_of(given, common)
     own: dict[str, Any] = {"backend": backend, "mock_mode": common.mock_mode or common.backend == "mock"}
     if backend == "gemini":
         own["output_gcs_uri"] = None  # that of all is for those that can write to one
-    own |= {name: value for name in (*OF_A_PLACE, *OF_A_QUOTA) if (value := getattr(given, name)) is not None}
+    own |= given.own
     if backend == "vertex" and (given.project or common.project):
         own["api_key"] = None  # no key opens a project, and that of all is for those that have none
-    if given.rate_limit is not None and given.burst is None:
+    if "rate_limit" in given.own and given.burst is None:
         own["burst"] = None  # that of all may be over this one's limit
     credentials = {}
     if given.api_key_env is not None:
-        if backend == "vertex" and given.project is not None:
-            raise UsageError(
-                f"{where}: api_key_env is for Vertex AI's express mode, which knows no project: leave project out, or "
-                "name a credentials_file."
-            )
-        if given.api_key_env.startswith("AIza") or not given.api_key_env.isidentifier():
-            raise UsageError(
-                f"{where}: api_key_env holds a key itself: put that into a variable or .env, and name that."
-            )
-        if (key := read_key(given.api_key_env)) is None:
-            raise UsageError(f"{where}: api_key_env names {given.api_key_env}, which is not set, here or in .env.")
-        own |= {"api_key": key, "credentials_file": None, "project": given.project}
+        own |= {"api_key": _key(given.api_key_env, where), "credentials_file": None, "project": given.project}
         credentials = {"credentials": f"${given.api_key_env}"}
     elif given.credentials_file is not None:
         if not given.credentials_file.is_file():
@@ -243,9 +161,47 @@ def _lane(given: LaneSettings, common: Settings, where: str) -> Lane:
     model = given.model or (common.model if "model" in common.model_fields_set else DEFAULT_MODELS[backend])
     settings = common.model_copy(update={**own, "model": model})
     _check(model, backend, settings, where)
-    place = {**_place(backend, settings), **credentials}
+    _check_use(given, backend, settings, where)
+    address = {} if given.base_url is None else {"base_url": given.base_url}
+    place = {**_place(backend, settings), **credentials, **address}
     name = given.name or _name(place, model)
     return Lane(name, model, settings, {**place, "lane": name}, given.weight, given.order)
+
+
+def _key(variable: str, where: str) -> SecretStr:
+    """The key in a variable. Raises `UsageError`, and shows nothing that might be a key."""
+    if variable.startswith("AIza") or not variable.isidentifier():
+        raise UsageError(f"{where}: api_key_env holds a key itself: put that into a variable or .env, and name that.")
+    if (key := read_key(variable)) is None:
+        shown = variable if variable.isupper() else "a variable (its name is hidden: it may be a key)"
+        raise UsageError(f"{where}: api_key_env names {shown}, which is not set, here or in .env.")
+    return key
+
+
+def _check_use(given: LaneSettings, backend: str, settings: Settings, where: str) -> None:
+    """Raise `UsageError` if a field is given that nothing would come of."""
+    useless: dict[str, str] = {}
+    if backend == "gemini":
+        useless = {
+            "project": "the Gemini API knows a project by its API key only",
+            "location": "the Gemini API knows no regions",
+            "credentials_file": "the Gemini API takes nothing but an API key (api_key_env)",
+            "output_gcs_uri": "the Gemini API writes to no bucket",
+        }
+    elif given.api_key_env is not None:
+        express = "api_key_env is for Vertex AI's express mode, which knows no {}; a credentials_file does"
+        useless = {name: express.format(name) for name in _OF_PROJECTS}
+    elif settings.project is None:
+        useless = dict.fromkeys(_OF_LOGINS, "it needs a project, and neither this lane nor the settings have one")
+    if settings.spend_limit is None:
+        useless["spend_period"] = "without a spend_limit nothing is counted in it"
+    for name, why_not in useless.items():
+        if (value := getattr(given, name)) is not None:
+            raise UsageError(f"{where}: {name}={value} can do nothing: {why_not}. Leave it out.")
+
+
+_OF_PROJECTS = ("project", "location")
+_OF_LOGINS = ("location", "credentials_file")
 
 
 def _backend_of(given: LaneSettings, common: Settings) -> str:
@@ -313,7 +269,7 @@ def _place(backend: str, settings: Settings) -> dict[str, str | None]:
 
 def same_place(one: Mapping[str, str | None], other: Mapping[str, str | None]) -> bool:
     """True if what was sent from the one is known at the other."""
-    names = ["backend", "credentials"] + ["project", "location"] * (one.get("backend") != "gemini")
+    names = ["backend", "credentials", "base_url"] + ["project", "location"] * (one.get("backend") != "gemini")
     return all(one.get(name) == other.get(name) for name in names)
 
 

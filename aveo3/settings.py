@@ -5,32 +5,57 @@ An argument beats the environment, the environment beats `.env`. Nothing else in
 
 from __future__ import annotations
 
-import difflib
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from aveo3 import catalog
+from aveo3 import catalog, variables
 from aveo3.catalog import Catalog
 from aveo3.errors import UsageError
+from aveo3.variables import ENV_FILE, PREFIX, Variable
 
 BackendName = Literal["vertex", "gemini", "mock"]
-PREFIX = "VEO3_"
-ENV_FILE = Path(".env")
 JOURNAL = Path(".aveo3", "journal.db")
 DEFAULT_REQUESTS_PER_MINUTE = 10
 DEFAULT_MODELS = {"vertex": "veo-3.1-generate-001", "gemini": "gemini-omni-1.1-flash"}
 
-Seconds = Annotated[float, Field(allow_inf_nan=False)]
-Dollars = Annotated[float, Field(allow_inf_nan=False)]
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def _plain_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address such as http://127.0.0.1:8089")
+    if parts.username or parts.query:
+        raise ValueError("must hold no user name, password or query; put the key into GOOGLE_API_KEY")
+    return url.rstrip("/")
+
+
+Count = Annotated[int, BeforeValidator(_no_bool)]
+Seconds = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
+Dollars = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
+PerMinute = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
+Address = Annotated[str, AfterValidator(_plain_address)]
+Region = Annotated[str, BeforeValidator(lambda text: text.strip().lower() if isinstance(text, str) else text)]
+"""Of Google Cloud: `us-central1`, however it was written."""
 
 
 class Rate(NamedTuple):
@@ -59,28 +84,28 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    max_retries: int = Field(default=3, ge=0, description="further tries after a failure that is not a refusal")
+    max_retries: Count = Field(default=3, ge=0, description="further tries after a failure that is not a refusal")
     retry_wait_base: Seconds = Field(
         default=30, ge=0, description="seconds; wait before try n+1 is base × n, with jitter"
     )
     quota_wait_time: Seconds = Field(
         default=300, gt=0, description="seconds; wait after a refusal that names neither delay nor window"
     )
-    consecutive_failure_threshold: int = Field(
+    consecutive_failure_threshold: Count = Field(
         default=3, ge=1, description="consecutive refusals that open the circuit breaker"
     )
     quota_reset_interval: Seconds = Field(
         default=3600, gt=0, description="seconds the breaker stays open when the refusal does not say"
     )
-    rate_limit: int | None = Field(
+    rate_limit: Count | None = Field(
         default=None, ge=1, description="requests per rate period; unset: the model's usual quota, else 10 a minute"
     )
     rate_period: Seconds = Field(default=60, gt=0, description="seconds")
-    burst: int | None = Field(default=None, ge=1, description="requests at once; unset: as many as the rate limit")
-    daily_limit: int | None = Field(
+    burst: Count | None = Field(default=None, ge=1, description="requests at once; unset: as many as the rate limit")
+    daily_limit: Count | None = Field(
         default=None, ge=1, description="requests of one client per day, from midnight in Los Angeles"
     )
-    max_concurrency: int | None = Field(default=None, ge=1, description="operations running at Google at once")
+    max_concurrency: Count | None = Field(default=None, ge=1, description="operations running at Google at once")
     spend_limit: Dollars | None = Field(
         default=None,
         gt=0,
@@ -104,7 +129,7 @@ class Settings(BaseSettings):
     catalog: Path | None = Field(
         default=None, description="TOML file whose models and prices add to, or stand for, those that aveo3 knows"
     )
-    base_url: str | None = Field(default=None, description="address of a mock server or gateway instead of Google")
+    base_url: Address | None = Field(default=None, description="address of a mock server or gateway instead of Google")
     api_version: str = Field(
         default="v1", pattern=r"^v\d\w*$", description="version in every call's path, such as v1 or v1beta1"
     )
@@ -120,7 +145,7 @@ class Settings(BaseSettings):
         description="gs:// prefix; Google then writes the videos there, and they are fetched from there",
     )
     keep_remote: bool = Field(default=False, description="leave videos that are in a gs:// bucket there")
-    storage_url: str = Field(
+    storage_url: Address = Field(
         default="https://storage.googleapis.com",
         validation_alias=AliasChoices("VEO3_STORAGE_URL", "STORAGE_EMULATOR_HOST"),
         description="address of Cloud Storage, or of an emulator",
@@ -134,12 +159,12 @@ class Settings(BaseSettings):
     poll_interval: Seconds | None = Field(
         default=None, gt=0, description="seconds between looks at an operation; unset: learnt from the run"
     )
-    poll_rate: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+    poll_rate: PerMinute | None = Field(
         default=1200,
         gt=0,
         description="looks a minute at all running operations together; `none`: as many as it takes",
     )
-    webhook: str | None = Field(
+    webhook: Address | None = Field(
         default=None,
         description="address at which the Gemini API can reach this program, to say when an interaction has ended",
     )
@@ -163,8 +188,9 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("VEO3_PROJECT", "GOOGLE_CLOUD_PROJECT"),
         description="Google Cloud project",
     )
-    location: str = Field(
+    location: Region = Field(
         default="us-central1",
+        pattern=r"^[a-z0-9-]+$",
         validation_alias=AliasChoices("VEO3_LOCATION", "GOOGLE_CLOUD_LOCATION"),
         description="Google Cloud region",
     )
@@ -185,11 +211,11 @@ class Settings(BaseSettings):
     )
 
     def __init__(self, **values: Any) -> None:
-        _refuse_unknown(values)
+        variables.refuse_unknown(type(self).model_fields, values)
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise UsageError(_explain(error, values)) from None
+            raise UsageError(variables.explain(error, type(self).model_fields, values)) from None
 
     @field_validator("output_dir", "journal", "credentials_file", "catalog", "lanes")
     @classmethod
@@ -211,18 +237,6 @@ class Settings(BaseSettings):
     @classmethod
     def _with_scheme(cls, url: Any) -> Any:
         return f"http://{url}" if isinstance(url, str) and "://" not in url else url  # emulators are named host:port
-
-    @field_validator("base_url", "storage_url", "webhook")
-    @classmethod
-    def _plain_address(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an address such as http://127.0.0.1:8089")
-        if parts.username or parts.query:
-            raise ValueError("must hold no user name, password or query; put the key into GOOGLE_API_KEY")
-        return url.rstrip("/")
 
     @model_validator(mode="after")
     def _model_of_the_backend(self) -> Settings:
@@ -291,136 +305,14 @@ class Settings(BaseSettings):
     @classmethod
     def origins(cls) -> dict[str, str]:
         """Where each field's value comes from when no argument is given: default, .env or environment."""
-        environment, env_file = {key.upper() for key in os.environ if os.environ[key]}, _env_file({})
-        return {
-            name: "environment"
-            if environment & set(variables)
-            else str(ENV_FILE)
-            if any(env_file.get(v) for v in variables)
-            else "default"
-            for name, field in cls.model_fields.items()
-            for variables in [_variables(name, field)]
-        }
+        return variables.origins(cls.model_fields)
 
 
-def read_key(variable: str) -> SecretStr | None:
-    """The API key in a variable of the environment, or of `.env`; None if there is none."""
-    value = os.environ.get(variable) or _env_file({}).get(variable.upper())
-    return SecretStr(value) if value else None
+def describe() -> Iterator[Variable]:
+    """Every setting with its variable, default, allowed values and meaning, in the order they are declared."""
+    return variables.describe(Settings.model_fields)
 
 
 def on_this_machine(url: str | None) -> bool:
     """True if `url` is that of a server here: no proxies are asked for it, and it asks for no credentials."""
     return urlsplit(url or "").hostname in ("127.0.0.1", "::1", "localhost")
-
-
-class Variable(NamedTuple):
-    """One setting as people see it."""
-
-    field: str
-    name: str
-    default: str
-    meaning: str
-
-
-def describe() -> Iterator[Variable]:
-    """Every setting with its variable, default, allowed values and meaning, in the order they are declared."""
-    for name, field in Settings.model_fields.items():
-        allowed = _allowed(field)
-        yield Variable(
-            name,
-            " or ".join(_variables(name, field)),
-            "unset" if field.default in (None, ()) else str(field.default).lower(),
-            f"{field.description}{f' ({allowed})' if allowed else ''}",
-        )
-
-
-def _variables(name: str, field: FieldInfo) -> list[str]:
-    if isinstance(field.validation_alias, AliasChoices):
-        return [str(choice) for choice in field.validation_alias.choices]
-    return [PREFIX + name.upper()]
-
-
-def _allowed(field: FieldInfo) -> str:
-    """The values a field takes, in words: `at least 1`, `vertex, gemini, mock or auto`, `true or false`."""
-    words = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
-    bounds = [
-        phrase.format(bound)
-        for rule in field.metadata
-        for word, phrase in words.items()
-        if (bound := getattr(rule, word, None)) is not None
-    ]
-    kinds = [kind for kind in (get_args(field.annotation) or (field.annotation,)) if kind is not type(None)]
-    if Path in kinds:
-        return ""
-    if bool in kinds:
-        return "true or false"
-    if any(isinstance(kind, str) or get_args(kind) for kind in kinds):
-        names = [n for kind in kinds for n in (get_args(kind) or (kind,)) if isinstance(n, str)]
-        if names:
-            return " or ".join(names)
-    if int in kinds:
-        bounds.insert(0, "a whole number")
-    return ", ".join(bounds)
-
-
-def _known_variables() -> dict[str, str]:
-    return {v: name for name, field in Settings.model_fields.items() for v in _variables(name, field)}
-
-
-def _env_file(values: Mapping[str, Any]) -> dict[str, str | None]:
-    path = values.get("_env_file", ENV_FILE)
-    try:
-        return {k.upper(): v for k, v in dotenv_values(path).items()} if path is not None else {}
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
-
-
-def _refuse_unknown(values: Mapping[str, Any]) -> None:
-    """A misspelt setting would silently leave its default in force: refuse it, with the likeliest spelling."""
-    known = _known_variables()
-    seen = [(key, "in the environment") for key in os.environ if key.upper().startswith(PREFIX)]
-    seen += [(key, f"in {values.get('_env_file', ENV_FILE)}") for key in _env_file(values) if key.startswith(PREFIX)]
-    unknown = [(key, where, sorted(known)) for key, where in seen if key.upper() not in known]
-    unknown += [
-        (key, "as an argument", sorted(Settings.model_fields))
-        for key in values
-        if key not in Settings.model_fields and key not in known and not key.startswith("_")
-    ]
-    for key, where, candidates in unknown:
-        tail = "_" + key.upper().removeprefix(PREFIX)
-        close = [name for name in candidates if name.upper().endswith(tail)]
-        close = close or difflib.get_close_matches(key.upper() if candidates[0].isupper() else key, candidates, n=1)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(candidates)}"
-        raise UsageError(f"{key} ({where}) is not a setting of aveo3: {hint}")
-
-
-def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
-    """One sentence per refused value: variable, value, origin, reason, allowed values. Secrets are never shown."""
-    known, env_file = _known_variables(), _env_file(values)
-    environment = {key.upper(): value for key, value in os.environ.items()}
-    sentences = []
-    for problem in error.errors(include_url=False, include_context=False):
-        key = str(problem["loc"][0]) if problem["loc"] else ""
-        name = known.get(key.upper(), key)
-        field = Settings.model_fields.get(name)
-        if field is None:
-            sentences.append(problem["msg"].removeprefix("Value error, "))
-            continue
-        variables = _variables(name, field)
-        argument = next((key for key in (name, *variables) if key in values), None)
-        variable = next((v for v in variables if v in environment), None)
-        if argument is not None:
-            shown, value, where = argument, values[argument], "as an argument"
-        elif variable is not None:
-            shown, value, where = variable, environment[variable], "in the environment"
-        else:
-            shown = next((v for v in variables if v in env_file), variables[0])
-            value, where = env_file.get(shown), f"in {values.get('_env_file', ENV_FILE)}"
-        secret = name == "api_key" or (name == "base_url" and any(sign in str(value) for sign in "@?"))
-        text = "(hidden)" if secret else str(value)
-        allowed = _allowed(field)
-        reason = problem["msg"].removeprefix("Value error, ")
-        reason = reason[:1].lower() + reason[1:]
-        sentences.append(f"{shown}={text} ({where}) is refused: {reason}{f'; allowed: {allowed}' if allowed else ''}")
-    return "; ".join(sentences)

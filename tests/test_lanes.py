@@ -78,19 +78,38 @@ def test_keys_are_found_in_the_env_file_too_and_shown_nowhere(monkeypatch: pytes
     [
         ({"colour": "red"}, "lanes, lane 1: colour is not a field of a lane: known are name, backend, project"),
         ({"projekt": "p"}, "lanes, lane 1: projekt is not a field of a lane: did you mean project?"),
-        ({"name": "a", "weight": 0}, "lanes, lane 1 (a): weight: input should be greater than or equal to 1"),
+        ({"name": "a", "weight": 0}, "lanes, lane 1 (a): weight=0 is refused: input should be greater"),
+        (
+            {"weight": 1001},
+            "weight=1001 is refused: input should be less than or equal to 1000; allowed: a whole number, ",
+        ),
+        ({"rate_limit": True}, "rate_limit=true is refused: must be a number; allowed: a whole number, at least 1"),
+        ({"spend_limit": True}, "spend_limit=true is refused: must be a number; allowed: more than 0"),
+        ({"rate_period": "none"}, "rate_period=none is refused: input should be a valid number"),
+        (
+            {"backend": "mock"},
+            "backend=mock is refused: input should be 'vertex' or 'gemini'; allowed: vertex or gemini",
+        ),
+        ({"location": "us central1"}, "location=us central1 is refused: string should match pattern"),
+        ({"base_url": "localhost:8787"}, "base_url=localhost:8787 is refused: must be an address such as http://127"),
+        ({"base_url": "http://me:secret@gateway"}, "base_url=(hidden) is refused: must hold no user name, password"),
+        ({"api_version": "beta"}, "api_version=beta is refused: string should match pattern"),
         ({"api_key": "AIza-secret"}, "keys do not belong here; put it into a variable or .env, and name that with"),
         ({"api_key_env": "AIza-secret"}, "lanes, lane 1: api_key_env holds a key itself"),
         ({"api_key_env": "AQ.secret"}, "lanes, lane 1: api_key_env holds a key itself"),
         ({"api_key_env": "sk-proj-secret"}, "lanes, lane 1: api_key_env holds a key itself"),
         ({"api_key_env": "KEY_X"}, "lanes, lane 1: api_key_env names KEY_X, which is not set, here or in .env"),
+        (
+            {"api_key_env": "a_secret_1"},
+            "lanes, lane 1: api_key_env names a variable (its name is hidden: it may be a ",
+        ),
         ({"api_key_env": "KEY_B", "credentials_file": "f"}, "api_key_env and credentials_file cannot go together"),
         ({"api_key_env": "KEY_B", "backend": "vertex", "project": "p"}, "express mode, which knows no project"),
         ({"credentials_file": "nowhere.json", "project": "p"}, "credentials_file=nowhere.json: there is no such file"),
         ({"project": "p", "model": "veo-2.0-generate-001"}, "was retired by Google on 2026-06-30: use veo-3.1"),
         ({"backend": "gemini", "api_key_env": "KEY_B", "model": BEST}, "is not to be had with VEO3_BACKEND=gemini"),
         ({"project": "p", "rate_limit": 2, "burst": 3}, "burst=3 is over the rate limit of 2: allowed are 1 to 2"),
-        ({"project": "p", "output_gcs_uri": "s3://b"}, "output_gcs_uri: string should match pattern"),
+        ({"project": "p", "output_gcs_uri": "s3://b"}, "output_gcs_uri=s3://b is refused: string should match pattern"),
     ],
 )
 def test_what_is_wrong_with_a_lane_is_told_and_no_secret_with_it(given: dict[str, Any], told: str) -> None:
@@ -107,6 +126,7 @@ def test_what_is_wrong_with_a_lane_is_told_and_no_secret_with_it(given: dict[str
         ("", "holds no [[lane]]: it takes a table [[lane]] for each lane"),
         ("rate_limit = 3\n[[lane]]\n", "holds rate_limit: it takes"),
         ("[lane]\nproject = 'p'\n", "holds no [[lane]]"),
+        ("lane = []\n", "holds no [[lane]]"),
     ],
 )
 def test_a_file_that_holds_no_lanes_is_told(tmp_path: Path, text: str | None, told: str) -> None:
@@ -115,6 +135,71 @@ def test_a_file_that_holds_no_lanes_is_told(tmp_path: Path, text: str | None, to
         path.write_text(text)
     with pytest.raises(UsageError, match=re.escape(told)):
         Lanes(Settings(lanes=path))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"api_key_env": "KEY_B", "location": "europe-west4"},
+            "location=europe-west4 can do nothing: the Gemini API kn",
+        ),
+        (
+            {"api_key_env": "KEY_B", "model": OMNI, "project": "p"},
+            "project=p can do nothing: the Gemini API knows a pr",
+        ),
+        ({"backend": "gemini", "credentials_file": "own.json"}, "credentials_file=own.json can do nothing: the Gemini"),
+        (
+            {"api_key_env": "KEY_B", "output_gcs_uri": "gs://b/o"},
+            "output_gcs_uri=gs://b/o can do nothing: the Gemini A",
+        ),
+        (
+            {"api_key_env": "KEY_B", "backend": "vertex", "location": "us"},
+            "location=us can do nothing: api_key_env is f",
+        ),
+        ({"credentials_file": "own.json"}, "credentials_file=own.json can do nothing: it needs a project, and neither"),
+        (
+            {"backend": "vertex", "location": "us"},
+            "location=us can do nothing: it needs a project, and neither this la",
+        ),
+        (
+            {"project": "p", "spend_period": 60},
+            "spend_period=60.0 can do nothing: without a spend_limit nothing is coun",
+        ),
+    ],
+)
+def test_a_field_that_nothing_would_come_of_is_refused(given: dict[str, Any], told: str) -> None:
+    Path("own.json").write_text("{}")
+    with pytest.raises(UsageError, match=re.escape(f"lanes, lane 1: {told}")):
+        lanes(given)
+
+
+def test_what_the_settings_have_for_all_a_lane_may_have_none_of() -> None:
+    every = {"quota_patience": 60, "daily_limit": 5, "burst": 2, "output_gcs_uri": "gs://all/out"}
+    none = dict.fromkeys(("quota_patience", "daily_limit", "output_gcs_uri"), "none")
+    with_all, without = lanes({"project": "p"}, {"project": "q", **none}, **every)
+    assert {name: getattr(with_all.settings, name) for name in every} == every
+    assert {name: getattr(without.settings, name) for name in every} == {**dict.fromkeys(none), "burst": 2}
+
+
+def test_a_region_is_known_however_it_is_written() -> None:
+    with pytest.raises(UsageError, match="are one place, and one quota"):
+        lanes({"project": "p", "location": "Europe-West4 "}, {"project": "p", "location": "europe-west4"})
+    assert Settings(location="US-Central1").location == "us-central1"
+
+
+def test_one_project_or_one_key_is_one_quota_by_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY_C", "secret-b")
+    with pytest.raises(
+        UsageError, match=r"lanes: gemini/KEY_B/.* and gemini/KEY_C/.* have one API key, and one quota"
+    ) as no:
+        lanes({"api_key_env": "KEY_B"}, {"api_key_env": "KEY_C"})
+    assert "secret-b" not in str(no.value)
+    Path("own.json").write_text("{}")
+    with pytest.raises(UsageError, match="lanes: a and b are one place, and one quota: make them one lane"):
+        lanes({"project": "p", "name": "a"}, {"project": "p", "name": "b", "credentials_file": "own.json"})
+    monkeypatch.setenv("KEY_C", "another")
+    assert len(lanes({"api_key_env": "KEY_B"}, {"api_key_env": "KEY_C"})) == 2
 
 
 def test_two_lanes_at_one_place_are_one_quota_and_refused() -> None:
@@ -178,6 +263,16 @@ def test_what_was_sent_is_looked_at_by_the_lane_that_sent_it() -> None:
     assert every.at({**q.place, "lane": "as it was called then"}, BEST) is q
     assert every.at({"backend": "vertex", "project": "gone", "location": "us-central1"}, FAST) is fast
     assert p is not q
+
+
+def test_what_a_lane_sent_to_an_address_of_its_own_is_looked_at_there_when_the_lane_is_gone() -> None:
+    [gone] = lanes({"project": "p", "base_url": "https://gateway.example/"}, base_url="https://elsewhere.example")
+    assert gone.place["base_url"] == "https://gateway.example"
+    now = Lanes(Settings(project="p", base_url="https://elsewhere.example"))
+    [here] = now.of(BEST)
+    assert not same_place(here.place, gone.place)
+    assert now.settings_at(gone.place).base_url == "https://gateway.example"
+    assert now.settings_at(here.place).base_url == "https://elsewhere.example"
 
 
 def test_the_credentials_of_an_earlier_run_are_asked_for_by_their_name(monkeypatch: pytest.MonkeyPatch) -> None:

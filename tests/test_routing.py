@@ -91,7 +91,8 @@ def test_what_goes_on_from_an_earlier_clip_goes_to_where_that_was_made() -> None
     prompt = VideoPrompt(text="at night", previous="abc")
     assert names(with_other.of(prompt)[0]) == [["o", "p"]]
     home = {"backend": "gemini", "credentials": "$KEY"}
-    assert names(with_other.of(prompt, home)[0]) == [["o", "p"]], "one key, one place"
+    assert names(with_other.of(prompt, home)[0]) == [["o"]]
+    assert names(with_other.of(prompt, {**home, "base_url": "https://gateway"})[0]) == [["p"]]
     route, problems = with_other.of(prompt, {"backend": "gemini", "credentials": "$GONE", "lane": "gone"})
     assert (route, problems) == (None, ["the clip that it goes on from was made at gone, where no lane is"])
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
+from aveo3 import ClipStatus, UsageError, VeoClient, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Failure, Finished, Look, Refused, Running, Video
 from aveo3.mock import rules
 from aveo3.settings import Settings
@@ -549,3 +549,14 @@ def test_whatever_happens_each_prompt_has_one_clip_and_is_paid_once(seed: int, m
     monkeypatch.setattr(VeoClient, "_connect", opened)
     monkeypatch.setattr(Rough, "calm", False)
     virtual(main)
+
+
+async def test_a_lane_that_cannot_be_opened_is_named() -> None:
+    with pytest.raises(UsageError, match="lane a: Vertex AI needs to know who pays: set GOOGLE_CLOUD_PROJECT"):
+        async with client({"name": "a", "backend": "vertex"}):
+            pass
+
+
+def test_no_lane_at_all_is_not_taken_for_none_set() -> None:
+    with pytest.raises(UsageError, match="lanes: give at least one, or leave them out"):
+        VeoClient(settings(), lanes=[])

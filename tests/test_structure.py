@@ -15,7 +15,19 @@ import aveo3
 HOUSE = Path(aveo3.__path__[0])
 
 ROOMS = [
-    *("errors", "lifecycle", "models", "catalog", "settings", "lanes", "routing", "verdicts", "remedies"),
+    *(
+        "errors",
+        "lifecycle",
+        "models",
+        "catalog",
+        "variables",
+        "settings",
+        "lane_settings",
+        "lanes",
+        "routing",
+        "verdicts",
+        "remedies",
+    ),
     *("windows", "learner", "spill", "limits", "memory", "breaker", "latency", "polling", "bell", "budget", "bucket"),
     *("gate", "retry", "timetable", "poller"),
     *(

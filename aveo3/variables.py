@@ -1,0 +1,169 @@
+"""Settings as people write them, in variables, a `.env` or arguments: what there is, where it is from, what is wrong.
+
+Knows no single setting: it is handed the fields of `Settings`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from aveo3.errors import UsageError
+
+PREFIX = "VEO3_"
+ENV_FILE = Path(".env")
+
+Fields = Mapping[str, FieldInfo]
+
+
+class Variable(NamedTuple):
+    """One setting as people see it."""
+
+    field: str
+    name: str
+    default: str
+    meaning: str
+
+
+def describe(fields: Fields) -> Iterator[Variable]:
+    """Every setting with its variable, default, allowed values and meaning, in the order they are declared."""
+    for name, field in fields.items():
+        values = allowed(field)
+        yield Variable(
+            name,
+            " or ".join(variables_of(name, field)),
+            "unset" if field.default in (None, ()) else str(field.default).lower(),
+            f"{field.description}{f' ({values})' if values else ''}",
+        )
+
+
+def variables_of(name: str, field: FieldInfo) -> list[str]:
+    """The variables that set a field, the first of which counts."""
+    if isinstance(field.validation_alias, AliasChoices):
+        return [str(choice) for choice in field.validation_alias.choices]
+    return [PREFIX + name.upper()]
+
+
+def origins(fields: Fields) -> dict[str, str]:
+    """Where each field's value comes from when no argument is given: default, .env or environment."""
+    environment, env_file = {key.upper() for key in os.environ if os.environ[key]}, read_env_file()
+    return {
+        name: "environment"
+        if environment & set(variables)
+        else str(ENV_FILE)
+        if any(env_file.get(v) for v in variables)
+        else "default"
+        for name, field in fields.items()
+        for variables in [variables_of(name, field)]
+    }
+
+
+def allowed(field: FieldInfo) -> str:
+    """The values a field takes, in words: `at least 1`, `vertex, gemini, mock or auto`, `true or false`."""
+    words = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
+    bounds = [
+        phrase.format(bound)
+        for rule in field.metadata
+        for word, phrase in words.items()
+        if (bound := getattr(rule, word, None)) is not None
+    ]
+    kinds = [kind for kind in (get_args(field.annotation) or (field.annotation,)) if kind is not type(None)]
+    kinds = [get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds]
+    if Path in kinds:
+        return ""
+    if bool in kinds:
+        return "true or false"
+    if any(isinstance(kind, str) or get_args(kind) for kind in kinds):
+        names = [n for kind in kinds for n in (get_args(kind) or (kind,)) if isinstance(n, str)]
+        if names:
+            return " or ".join(names)
+    if int in kinds:
+        bounds.insert(0, "a whole number")
+    return ", ".join(bounds)
+
+
+def read_key(variable: str) -> SecretStr | None:
+    """The API key in a variable of the environment, or of `.env`; None if there is none."""
+    value = os.environ.get(variable) or read_env_file().get(variable.upper())
+    return SecretStr(value) if value else None
+
+
+def read_env_file(path: Any = ENV_FILE) -> dict[str, str | None]:
+    """The variables in a `.env`, if it is there. Raises `UsageError` if it cannot be read."""
+    if path is None:
+        return {}
+    try:
+        return {key.upper(): value for key, value in dotenv_values(path).items()}
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}. Change its permissions, or move it away.") from None
+
+
+def refuse_unknown(fields: Fields, values: Mapping[str, Any]) -> None:
+    """A misspelt setting would silently leave its default in force: refuse it, with the likeliest spelling."""
+    known, path = _known(fields), values.get("_env_file", ENV_FILE)
+    seen = [(key, "in the environment") for key in os.environ if key.upper().startswith(PREFIX)]
+    seen += [(key, f"in {path}") for key in read_env_file(path) if key.startswith(PREFIX)]
+    unknown = [(key, where, sorted(known)) for key, where in seen if key.upper() not in known]
+    unknown += [
+        (key, "as an argument", sorted(fields))
+        for key in values
+        if key not in fields and key not in known and not key.startswith("_")
+    ]
+    for key, where, candidates in unknown:
+        tail = "_" + key.upper().removeprefix(PREFIX)
+        close = [name for name in candidates if name.upper().endswith(tail)]
+        close = close or difflib.get_close_matches(key.upper() if candidates[0].isupper() else key, candidates, n=1)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(candidates)}"
+        raise UsageError(f"{key} ({where}) is not a setting of aveo3: {hint}")
+
+
+def explain(error: ValidationError, fields: Fields, values: Mapping[str, Any]) -> str:
+    """One sentence per refused value: variable, value, origin, reason, allowed values. Secrets are never shown."""
+    path = values.get("_env_file", ENV_FILE)
+    known, env_file = _known(fields), read_env_file(path)
+    environment = {key.upper(): value for key, value in os.environ.items()}
+    sentences = []
+    for problem in error.errors(include_url=False, include_context=False):
+        key = str(problem["loc"][0]) if problem["loc"] else ""
+        name = known.get(key.upper(), key)
+        field = fields.get(name)
+        if field is None:
+            sentences.append(problem["msg"].removeprefix("Value error, "))
+            continue
+        variables = variables_of(name, field)
+        argument = next((key for key in (name, *variables) if key in values), None)
+        variable = next((v for v in variables if v in environment), None)
+        if argument is not None:
+            shown, value, where = argument, values[argument], "as an argument"
+        elif variable is not None:
+            shown, value, where = variable, environment[variable], "in the environment"
+        else:
+            shown = next((v for v in variables if v in env_file), variables[0])
+            value, where = env_file.get(shown), f"in {path}"
+        text = "(hidden)" if is_secret(name, value) else str(value)
+        sentences.append(f"{shown}={text} ({where}) is refused: {why(problem, field)}")
+    return "; ".join(sentences)
+
+
+def is_secret(name: str, value: object) -> bool:
+    """True if the value of a field is, or may hold, a key or a password."""
+    return name == "api_key" or (name.endswith(("url", "webhook")) and any(sign in str(value) for sign in "@?"))
+
+
+def why(problem: Mapping[str, Any], field: FieldInfo) -> str:
+    """What pydantic says is wrong with the value of a field, and the values that it takes."""
+    values, reason = allowed(field), problem["msg"].removeprefix("Value error, ")
+    return f"{reason[:1].lower()}{reason[1:]}{f'; allowed: {values}' if values else ''}"
+
+
+def _known(fields: Fields) -> dict[str, str]:
+    return {v: name for name, field in fields.items() for v in variables_of(name, field)}
