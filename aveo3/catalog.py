@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import tomllib
@@ -80,6 +81,20 @@ class Catalog(BaseModel):
     def knows(self, model: str) -> bool:
         """True if the catalog has anything to say about `model`."""
         return model in self.models or model in self.retired
+
+    def nearest(self, model: str) -> str | None:
+        """The known model that `model` is most likely a misspelling of; None if it is like none."""
+        return next(iter(difflib.get_close_matches(model, [*self.models, *self.retired], 1)), None)
+
+    def doubt(self, model: str) -> str | None:
+        """What it means that a model is unknown here, in one sentence; None if it is known."""
+        if self.knows(model):
+            return None
+        hint = f" (did you mean {near}?)" if (near := self.nearest(model)) else ""
+        return (
+            f"model {model} is not in the catalog of {self.as_of}{hint}: its parameters are not checked and its price "
+            "is unknown, so neither budget nor spend limit can hold it"
+        )
 
     def problems(self, prompt: VideoPrompt, model: str) -> list[str]:
         """Why `model` cannot make `prompt`: one sentence each, with the allowed values. Empty if it can."""

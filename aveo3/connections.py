@@ -64,13 +64,8 @@ class Connections:
         """`lane` with its gate and connection. Raises `UsageError` without credentials."""
         async with self._opening:
             if lane not in self.open_lanes:
-                if not self._cards.knows(lane.model):
-                    log.warning(
-                        "model %s is not in the catalog of %s: its parameters are not checked and its price is "
-                        "unknown, so neither budget nor spend limit can hold it",
-                        lane.model,
-                        self._cards.as_of,
-                    )
+                if (doubt := self._cards.doubt(lane.model)) is not None:
+                    log.warning("%s", doubt)
                 try:
                     backend = self._given or await self._open(spoken(lane), lane.settings)
                 except UsageError as error:

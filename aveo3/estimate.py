@@ -83,6 +83,29 @@ class _Share:
         )
 
 
+class StandIn(NamedTuple):
+    """What a fallback could make of a batch, were every lane of its own models closed."""
+
+    model: str
+    clips: int
+    cost_usd: float | None
+    """None if the model has no known price."""
+
+
+def stand_ins(prompts: Iterable[VideoPrompt], routes: Routes) -> list[StandIn]:
+    """One `StandIn` for each model of the chain of fallbacks, in its order."""
+    costs: dict[str, list[float | None]] = {model: [] for model in routes.fallback}
+    for prompt in prompts:
+        route, _ = routes.of(prompt)
+        stops = [stop for stop in route or () if stop.instead_of is not None]
+        for model, stop in {stop.lane.model: stop for stop in stops}.items():
+            costs[model].append(stop.cost_usd)
+    return [
+        StandIn(model, len(each), None if None in each else round(sum(cost or 0.0 for cost in each), 4))
+        for model, each in costs.items()
+    ]
+
+
 def estimate(prompts: Iterable[VideoPrompt], routes: Routes) -> list[Estimate]:
     """One `Estimate` per lane that gets anything, each prompt counted where it can go soonest.
 

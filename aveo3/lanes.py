@@ -48,7 +48,7 @@ class Lanes:
         custom: bool = False,
     ) -> None:
         self.settings = settings
-        self._custom = custom  # a service of somebody's own, which has whatever is asked of it
+        self.custom = custom  # a service of somebody's own, which has whatever is asked of it
         self.listed: list[Lane]
         if custom:
             self.listed = []
@@ -66,7 +66,7 @@ class Lanes:
         if self.listed:
             return [lane for lane in self.listed if lane.model == model]
         if model not in self._by_model:
-            self._by_model[model] = self._here(model) if self._custom else _implied(model, self.settings)
+            self._by_model[model] = self._here(model) if self.custom else _implied(model, self.settings)
         return [self._by_model[model]]
 
     def at(self, place: Mapping[str, str | None], model: str) -> Lane:
@@ -101,7 +101,7 @@ class Lanes:
         return self.settings.model_copy(update={**own, "credentials_file": None, "api_key": key})
 
     def _here(self, model: str) -> Lane:
-        place = {} if self._custom else _place(self.settings.backend_name(), self.settings)
+        place = {} if self.custom else _place(self.settings.backend_name(), self.settings)
         return Lane(model, model, self.settings.model_copy(update={"model": model}), place)
 
     @property

@@ -59,8 +59,15 @@ class Routes:
         self.lanes = lanes
         self._cards: Catalog = lanes.settings.cards
         self._model = lanes.settings.model
-        self._chain = lanes.settings.fallback
-        for model in self._chain:
+        self.fallback = lanes.settings.fallback
+        for model in self.fallback:
+            listed = lanes.custom or any(lane.model == model for lane in lanes.listed)
+            if not listed and not self._cards.knows(model):
+                hint = f"did you mean {near}? " if (near := self._cards.nearest(model)) else ""
+                raise UsageError(
+                    f"VEO3_FALLBACK: {model!r} is not in the catalog of {self._cards.as_of}: {hint}`aveo3 models` "
+                    "lists what is, and VEO3_CATALOG adds what is new."
+                )
             try:
                 found = lanes.of(model)
             except UsageError as error:
@@ -87,7 +94,7 @@ class Routes:
             near = self.lanes.listed if prompt.model is None and self.lanes.any_model else self.lanes.of(asked)
         except UsageError as error:
             return None, [str(error)]
-        if not near and not self._chain:
+        if not near and not self.fallback:
             have = ", ".join(dict.fromkeys(lane.model for lane in self.lanes.listed))
             return None, [f"no lane has model {asked}: the lanes have {have}"]
         problems: dict[str, list[str]] = {}
@@ -111,7 +118,7 @@ class Routes:
         self, prompt: VideoPrompt, asked: str, taken: Sequence[Lane], home: Mapping[str, str | None] | None
     ) -> Iterator[tuple[Stop, ...]]:
         """A tier for each model of the chain that comes after the one that was asked for, and can make the clip."""
-        chain = self._chain[self._chain.index(asked) + 1 :] if asked in self._chain else self._chain
+        chain = self.fallback[self.fallback.index(asked) + 1 :] if asked in self.fallback else self.fallback
         for model in chain:
             sent, notes, problems = translate(prompt, asked, model, self._cards)
             if problems or model == asked:

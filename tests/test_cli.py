@@ -297,6 +297,39 @@ def test_a_dry_run_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Path("clips").exists()
 
 
+def test_a_dry_run_tells_of_fallbacks_and_of_models_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    fast, lite = "veo-3.1-fast-generate-001", "veo-3.1-lite-generate-001"
+    prompt = ["--prompt", "boat", "--resolution", "4k", "--dry-run"]
+    code, stdout, _ = run("generate", *prompt, "--fallback", f"{fast} -> {lite}")
+    assert code == Exit.ALL_MADE
+    assert f"fallback {fast}: could make 1 of these, for US$ 2.40, were their own model closed\n" in stdout
+    assert f"fallback {lite}: can make none of these\n" in stdout
+    code, stdout, _ = run("generate", *prompt, "--model", "veo-3.1-fast-generate-01")
+    assert code == Exit.ALL_MADE
+    assert "model veo-3.1-fast-generate-01 is not in the catalog of" in stdout
+    assert f"(did you mean {fast}?)" in " ".join(stdout.split())
+
+
+@pytest.mark.parametrize("project", ["p", None])
+def test_a_fallback_that_nobody_knows_is_refused(project: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if project is not None:
+        monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", project)
+    code, stdout, stderr = run("generate", "--prompt", "a", "--dry-run", "--fallback", "veo-3.1-fst-generate-001")
+    assert (code, stdout) == (Exit.USAGE, "")
+    assert "VEO3_FALLBACK: 'veo-3.1-fst-generate-001' is not in the catalog of" in stderr
+    assert "did you mean veo-3.1-fast-generate-001? `aveo3 models` lists what is" in stderr
+
+
+def test_videos_that_go_to_no_bucket_cannot_be_left_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    said = "VEO3_KEEP_REMOTE (--keep-remote) leaves nothing anywhere: without VEO3_OUTPUT_GCS_URI no video goes into a"
+    dry = ["generate", "--prompt", "a", "--dry-run", "--keep-remote"]
+    assert said in " ".join(run(*dry)[1].split())
+    monkeypatch.setenv("VEO3_OUTPUT_GCS_URI", "gs://b/o")
+    assert said not in " ".join(run(*dry)[1].split())
+
+
 def test_without_an_output_directory_the_clips_go_to_clips(emulate: Callable[..., None], tmp_path: Path) -> None:
     emulate()
     assert run("generate", "-", "--mock", stdin="boat")[0] == Exit.ALL_MADE
@@ -363,6 +396,8 @@ def test_what_a_budget_defers_is_exit_code_3(emulate: Callable[..., None], monke
     monkeypatch.setenv("VEO3_BUDGET", "6.50")
     code, stdout, _ = run("generate", "-", "--mock", stdin=BOATS)
     assert (code, counts(stdout)) == (Exit.DEFERRED, {"succeeded": 2, "deferred": 2})
+    assert "The budget of US$ 6.5 leaves no room for 2 clips: raise it (--budget, VEO3_BUDGET) to go on" in stdout
+    assert "Run the same command again" not in stdout
 
 
 def test_billing_that_stops_defers_all_and_says_why(emulate: Callable[..., None]) -> None:

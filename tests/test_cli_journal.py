@@ -405,7 +405,8 @@ def test_history_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_history_as_json_is_one_object_with_every_step() -> None:
     life()
-    [line] = run("history", "1a2b0000", "clips", "--json")[1].splitlines()
+    [line] = run("history", "clips", "1a2b0000", "--json")[1].splitlines()
+    assert run("history", "1a2b0000", "./clips", "--json")[1] == f"{line}\n", "as it is typed, if it is plain"
     told = json.loads(line)
     assert (told["job"], told["state"], len(told["history"])) == ("1a2b0000", "succeeded", 10)
     assert told["history"][1]["changes"]["attempts"] == 1
@@ -683,6 +684,8 @@ def test_the_same_command_again_sends_nothing_and_fresh_does() -> None:
         code, stdout, _ = run("generate", "-", "--dry-run", stdin="boat\nelk\n")
         assert stdout.startswith("1 of these prompts have a clip here already")
         assert "1 clip, US$ 3.20" in stdout
+        code, stdout, _ = run("generate", "-", "--dry-run", "--budget", "1", stdin="boat\n")
+        assert "the budget of" not in stdout, "nothing is left that it could stop"
     assert films() == 4
 
 
@@ -746,6 +749,21 @@ def test_a_run_that_was_killed_is_finished_without_its_prompts() -> None:
         assert run("resume") == (0, "nothing to finish in clips: no job is under way\n", "")
     assert texts("manifest.jsonl") == ["boat", "fox", "owl"]
     assert films() == 3
+
+
+@pytest.mark.parametrize("names", [[], ["clips"], ["clips", "1a2b", "3c4d"], ["1a2b", "3c4d", "5e6f"]], ids=" ".join)
+def test_history_tells_of_one_job(names: list[str]) -> None:
+    Path("clips").mkdir()
+    code, stdout, stderr = run("history", *names)
+    assert (code, stdout) == (Exit.USAGE, "")
+    told = "there is no journal" if names == ["clips"] else "history tells of one job: aveo3 history [DIR] ID."
+    assert told in stderr
+
+
+def test_a_directory_that_is_not_there_is_told_by_its_name() -> None:
+    code, _, stderr = run("history", "clisp", "1a2b")
+    assert code == Exit.USAGE
+    assert "clisp/.aveo3/journal.db: there is no journal." in stderr
 
 
 def test_what_is_left_running_by_choice_says_how_to_go_on() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aveo3 import Settings, VideoPrompt
-from aveo3.estimate import estimate
+from aveo3.estimate import StandIn, estimate, stand_ins
 from aveo3.lanes import Lanes
 from aveo3.routing import Routes
 
@@ -58,3 +58,11 @@ def test_prompts_that_cannot_work_are_named_and_not_counted() -> None:
 
 def test_nothing_costs_nothing() -> None:
     assert estimate([], routes()) == []
+
+
+def test_what_fallbacks_could_make_is_told_apart_from_what_will_be_made() -> None:
+    lite = "veo-3.1-lite-generate-001"
+    chained = routes(fallback=f"{FAST} -> {lite}")
+    batch = prompts(3) + prompts(1, resolution="4k") + prompts(1, model=FAST)
+    assert stand_ins(batch, chained) == [StandIn(FAST, 4, 4.8), StandIn(lite, 4, 1.6)]
+    assert stand_ins(prompts(1), routes()) == []

@@ -136,6 +136,17 @@ def test_a_chain_that_nothing_can_go_along_is_refused() -> None:
         routes(project="p", fallback=OMNI)
     with pytest.raises(UsageError, match=r"VEO3_FALLBACK: veo-2.0-generate-001 was retired by Google on 2026-06-30"):
         routes(project="p", fallback="veo-2.0-generate-001")
+    with pytest.raises(
+        UsageError, match=r"VEO3_FALLBACK: 'veo-4' is not in the catalog of .*VEO3_CATALOG adds what is"
+    ):
+        routes(project="p", fallback="veo-4")
+
+
+def test_a_fallback_that_is_new_may_have_a_lane() -> None:
+    route, _ = routes(A, {"name": "new", "project": "p", "model": "veo-4"}, fallback="veo-4").of(
+        VideoPrompt(text="x", model=BEST)
+    )
+    assert names(route) == [["a"], ["new"]]
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aveo3.cli.exits import Exit, errors_as_messages
+from aveo3.cli.exits import errors_as_messages
 
 if TYPE_CHECKING:
-    from aveo3.cli.known import Known
-    from aveo3.estimate import Estimate
     from aveo3.models import VideoPrompt
-    from aveo3.routing import Routes
-    from aveo3.settings import Settings
 
 
 def generate(
@@ -100,6 +95,7 @@ def generate(
         settings = Settings(**chosen, **({"quota_patience": None} if wait else {}))
         fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
         prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [])]
+        from aveo3.cli import estimates
         from aveo3.cli.known import Known, check_remembered, know
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
@@ -112,13 +108,13 @@ def generate(
         except UsageError:  # no credentials, which a dry run does without: there it is a batch like the first
             if not dry_run or settings.lanes is not None:
                 raise
-            known, routes = Known(prompts), Routes(Lanes(settings, custom=True))
+            known, routes = Known(prompts), Routes(Lanes(settings.model_copy(update={"mock_mode": True})))
         else:
             known = know(prompts, settings, routes, service=service, fresh=fresh)
             if not fresh:
                 check_remembered(settings, service=service)
         if dry_run:
-            raise typer.Exit(_print_estimate(known, settings, routes))
+            raise typer.Exit(estimates.dry_run(known, settings, routes))
         from aveo3.cli import running
 
         work = running.run(
@@ -127,7 +123,11 @@ def generate(
             total=len(prompts),
             to_send=len(known.to_send),
             at_hand=known.at_hand,
-            notes=[*known.notes(), *_what_it_takes_by_lane(known, settings, routes, service)],
+            notes=[
+                *known.notes(),
+                *estimates.what_is_kept(settings, routes),
+                *estimates.by_lane(known, settings, routes, service),
+            ],
             as_json=as_json,
             quiet=quiet,
         )
@@ -181,69 +181,3 @@ def rate_fields(text: str | None) -> dict[str, Any]:
         raise UsageError(f"--rate {text}: write requests per time, such as 10/60s, 50/min or 200/h")
     unit = {"s": 1, None: 1, "m": 60, "min": 60, "h": 3600}[match[3]]
     return {"rate_limit": int(match[1]), "rate_period": float(match[2] or 1) * unit}
-
-
-def _print_estimate(known: Known, settings: Settings, routes: Routes) -> Exit:
-    from rich.console import Console
-
-    from aveo3.client import check_alive
-    from aveo3.estimate import estimate
-
-    if not routes.lanes.listed:
-        check_alive(settings)
-    shares = estimate(known.to_send, routes)
-    console = Console()
-    for note in known.notes():
-        console.print(note, highlight=False)
-    total = known.spent_usd + sum(share.cost_usd or 0.0 for share in shares)
-    for share in shares:
-        if share.clips or not share.problems:
-            console.print(_what_it_takes(share), highlight=False)
-        for problem in share.problems:
-            console.print(f"  would be rejected: {problem}", style="yellow", highlight=False, markup=False)
-    if len([share for share in shares if share.clips]) > 1:
-        console.print(_all_together(shares), highlight=False)
-    if settings.budget is not None and total > settings.budget:
-        earlier = f", of which US$ {known.spent_usd:.2f} are spent," if known.spent_usd else ""
-        said = f"the budget of US$ {settings.budget:g}{earlier} ends it early: the rest is deferred"
-        console.print(said, style="yellow", highlight=False)
-    console.print("nothing was sent")
-    return Exit.SOME_NOT if any(share.problems for share in shares) else Exit.ALL_MADE
-
-
-def _all_together(shares: list[Estimate]) -> str:
-    from aveo3.progress import duration
-
-    clips, cost = sum(share.clips for share in shares), sum(share.cost_usd or 0.0 for share in shares)
-    slowest = max(share.seconds for share in shares)
-    return f"together: {clips} clips, US$ {cost:.2f} at list price, about {duration(slowest)}"
-
-
-def _what_it_takes_by_lane(known: Known, settings: Settings, routes: Routes, service: str) -> Iterator[str]:
-    """What a run says before it begins: each lane's share, and what of it today's quota has no room for."""
-    from aveo3.cli.known import days_of
-    from aveo3.estimate import estimate
-
-    shares = estimate(known.to_send, routes)
-    yield from map(_what_it_takes, shares)
-    left = days_of(settings, routes, service) if any(share.daily_limit is not None for share in shares) else {}
-    for share in shares:
-        if share.lane in left and share.clips > left[share.lane].requests:
-            today, later = left[share.lane].requests, share.clips - left[share.lane].requests
-            patient = "they are waited for" if settings.quota_patience is None else "--wait waits for that"
-            yield (
-                f"{share.lane}: {today:,} today, the other {later:,} after {left[share.lane].ends_utc:%H:%M} UTC, "
-                f"at {share.daily_limit:,} a day ({patient})"
-            )
-
-
-def _what_it_takes(share: Estimate) -> str:
-    """One lane's share of the batch in a line: clips, money, time, and what sets the time."""
-    from aveo3.progress import duration
-
-    rate = share.rate
-    cost = "at an unknown price" if share.cost_usd is None else f"US$ {share.cost_usd:.2f} at list price"
-    return (
-        f"{share.lane}: {share.clips} clip{'s' * (share.clips != 1)}, {cost}, about {duration(share.seconds)} at "
-        f"{rate.limit} requests in {duration(rate.period)} (bound by {share.bound_by})"
-    )

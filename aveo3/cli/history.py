@@ -12,6 +12,7 @@ from aveo3.cli.exits import errors_as_messages
 from aveo3.cli.journals import (
     STYLES,
     as_json,
+    directory_and_ids,
     fields,
     journal_path,
     plain,
@@ -30,9 +31,13 @@ CANDIDATES = 10
 
 
 def history(
-    job: Annotated[str, typer.Argument(metavar="ID", help="The job, as `aveo3 status` calls it, or its beginning.")],
-    directory: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Directory of the videos; the settings' if not given.")
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DIR] ID",
+            help="Directory of the videos, the settings' if not given; the job as `aveo3 status` calls it, or the "
+            "beginning of that.",
+        ),
     ] = None,
     json_line: Annotated[bool, typer.Option("--json", help="One JSON object, with everything.")] = False,
 ) -> None:
@@ -44,13 +49,14 @@ def history(
 
     Examples:
 
-      aveo3 history 1a2b3c4d clips
+      aveo3 history clips 1a2b3c4d
 
-      aveo3 history 1a2b clips --json
+      aveo3 history clips 1a2b --json
     """
     with errors_as_messages():
         from aveo3.journal import Journal
 
+        directory, job = _which(names or [])
         with Journal(journal_path(settings_of(directory)), writes=False) as journal:
             for entry in find(job, journal):
                 if json_line:
@@ -60,6 +66,18 @@ def history(
                     print(as_json({**fields(entry, journal), "history": steps}))
                 else:
                     _tell(entry, journal)
+
+
+def _which(names: list[str]) -> tuple[Path | None, str]:
+    """The directory and the job. Raises `UsageError` unless it is one job that was named."""
+    from aveo3.errors import UsageError
+
+    directory, ids = (None, names) if len(names) == 1 else directory_and_ids(names)
+    if directory is None and len(ids) == 2:
+        directory, ids = Path(ids[0]), ids[1:]  # that there is nothing there is told by its name
+    if len(ids) != 1:
+        raise UsageError("history tells of one job: aveo3 history [DIR] ID. `aveo3 status` names the jobs.")
+    return directory, ids[0]
 
 
 def find(name: str, journal: Journal) -> list[Entry]:

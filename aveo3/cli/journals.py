@@ -57,6 +57,15 @@ def journal_path(settings: Settings) -> Path:
     return path
 
 
+def directory_and_ids(names: list[str]) -> tuple[Path | None, list[str]]:
+    """The directory and the jobs' IDs of what was typed: the directory first, or last if only that looks like one."""
+    for place in (0, -1)[: len(names)]:
+        name = names[place]
+        if "/" in name or "\\" in name or Path(name).is_dir():
+            return Path(name), [other for at, other in enumerate(names) if at != place % len(names)]
+    return None, list(names)
+
+
 def typed(settings: Settings) -> str:
     """The output directory as one types it into a shell."""
     return shlex.quote(str(settings.output_dir))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,8 +68,7 @@ def _known(name: str, cards: Catalog) -> str:
 
     if cards.knows(name):
         return name
-    near = difflib.get_close_matches(name, [*cards.models, *cards.retired], 1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    hint = f"did you mean {near}? " if (near := cards.nearest(name)) else ""
     raise UsageError(f"{name!r} is not in the catalog of {cards.as_of}: {hint}`aveo3 models` lists what is.")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +13,7 @@ from aveo3.cli.history import find
 from aveo3.cli.journals import (
     EMULATED,
     counted,
+    directory_and_ids,
     dollars,
     journal_path,
     listed,
@@ -68,7 +68,7 @@ def retry(
     with errors_as_messages():
         from aveo3.journal import Journal
 
-        directory, ids = _directory(names or [])
+        directory, ids = directory_and_ids(names or [])
         settings = settings_of(directory)
         flags = dict(zip(RETRIABLE, (uncertain, failed, filtered, rejected), strict=True))
         path = journal_path(settings)
@@ -99,13 +99,6 @@ def _plan_anew(entry: Entry, journal: Journal) -> None:
     journal.move(
         entry.id, state, State.PLANNED, error_kind=None, error_message=None, sunk_usd=(entry.sunk_usd or 0.0) + sunk
     )
-
-
-def _directory(names: list[str]) -> tuple[Path | None, list[str]]:
-    """The directory, if the first name is one or looks like one, and the IDs."""
-    if names and ("/" in names[0] or "\\" in names[0] or Path(names[0]).is_dir()):
-        return Path(names[0]), names[1:]
-    return None, names
 
 
 def _chosen(journal: Journal, ids: list[str], states: list[State]) -> list[Entry]:

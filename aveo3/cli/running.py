@@ -56,6 +56,7 @@ async def run(
     live = console.is_terminal and not quiet
     started_at = asyncio.get_running_loop().time()
     ours: set[str | None] = set()
+    too_dear = 0
     with _logging_to(console, client.settings, quiet=quiet):
         async with client as veo, open_stream(veo) as clips:
             interrupts = _Interrupts(clips, keeps=veo.journal is not None)
@@ -71,6 +72,7 @@ async def run(
                         done += 1
                         manifest.add(clip)
                         ours.add(clip.job)
+                        too_dear += clip.error_kind == "budget"
                         if as_json and not _print_json(clip):
                             as_json = False
                             log.warning("nobody reads the output any more: what runs is finished, the rest is not sent")
@@ -87,7 +89,7 @@ async def run(
         try:
             out.print(table)
             out.print(f"videos and {MANIFEST} are in {client.settings.output_dir}{manifest.hint}", soft_wrap=True)
-            for hint in _what_next(stats, others, client):
+            for hint in _what_next(stats, others, too_dear, client):
                 out.print(hint, soft_wrap=True, highlight=False)
         except BrokenPipeError:
             _mute()
@@ -133,14 +135,19 @@ def _left_by_others(veo: VeoClient, ours: set[str | None]) -> int:
     return sum(entry.service == veo.service != EMULATED for entry in left)
 
 
-def _what_next(stats: Stats, others: int, client: VeoClient) -> Iterator[str]:
+def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient) -> Iterator[str]:
     """What is left to do after a run that keeps a journal, if anything, one sentence each."""
     from aveo3.models import ClipStatus
 
     if client.settings.journal_path is None:
         return
     directory = typed(client.settings)
-    if any(count for status, count in stats.clips.items() if status in _GO_ON):
+    if too_dear:
+        yield (
+            f"The budget of US$ {client.settings.budget:g} leaves no room for {counted(too_dear, 'clip')}: raise it "
+            "(--budget, VEO3_BUDGET) to go on; the same command alone would stop there again."
+        )
+    if sum(count for status, count in stats.clips.items() if status in _GO_ON) > too_dear:
         yield "Run the same command again to go on: what is there, or under way, is not sent a second time."
     if owed := stats.clips[ClipStatus.UNCERTAIN]:
         yield f"{counted(owed, 'clip')} may be paid already: see aveo3 status {directory}, then aveo3 retry."
