@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +21,8 @@ class ModelCard(BaseModel):
     """One model's entry in the catalog. Prices in US$ per second and video, latency in seconds.
 
     `backend` is the one that has the model. `generate_audio` is "always" for a model that makes no silent videos.
-    `only_seconds`: fields of a prompt with which there is but one length. `previous`: earlier clips can be named as
+    `only_seconds`: fields of a prompt with which there is but one length. `extends`: the resolutions in which a `video`
+    is extended, `image_types` what pictures may be; empty: whatever is asked. `previous`: earlier clips can be named as
     material; `edit`: and changed, not only extended. `token_prices` are US$ per million tokens of `input`, `video` and
     other `output`, of a model that is billed by them. `since` is the day from which on it is as `state` says, `retires`
     what Google says of its end, `source` the key of the catalog's source for both; empty where nobody knows.
@@ -48,6 +49,8 @@ class ModelCard(BaseModel):
     latency: Mapping[str, float]
     prices: Mapping[str, float]
     silent: Mapping[str, float]
+    extends: tuple[str, ...] = ()
+    image_types: tuple[str, ...] = ()
     backend: Literal["vertex", "gemini"] = "vertex"
     person_generation: bool = True
     previous: bool = False
@@ -107,8 +110,10 @@ class Catalog(BaseModel):
         """List price of `prompt` if every video of it is made, in US$. None if `model` has no known price."""
         if (card := self.models.get(model)) is None:
             return None
-        prices = card.silent if prompt.generate_audio is False else card.prices
-        price = prices.get(prompt.resolution or card.default_resolution)
+        resolution = prompt.resolution or card.default_resolution
+        price = card.prices.get(resolution)
+        if prompt.generate_audio is False:
+            price = card.silent.get(resolution, price)  # at worst it costs what a loud one does
         if price is None:
             return None
         usual = next(iter(_only_seconds(prompt, card).values()), card.default_duration)
@@ -157,6 +162,8 @@ def _problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) 
     if not (only := _only_seconds(prompt, card)):
         one_of("duration_seconds", prompt.duration_seconds, card.durations)
     one_of("resolution", prompt.resolution, card.resolutions)
+    if prompt.video is not None and card.extends and prompt.resolution in {*card.resolutions} - {*card.extends}:
+        found.append(f"{model} extends a video in {' or '.join(card.extends)} only, not in {prompt.resolution}")
     one_of("aspect_ratio", prompt.aspect_ratio, card.aspect_ratios)
     offered("image", prompt.image is not None, card.image)
     offered("last_frame", prompt.last_frame is not None, card.last_frame)
@@ -183,7 +190,32 @@ def _problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) 
         for name, seconds in only.items()
         if prompt.duration_seconds not in (None, seconds)
     ]
-    return found
+    return [*found, *dict.fromkeys(_media_problems(prompt, model, models))]
+
+
+def _media_problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) -> Iterator[str]:
+    """Pictures of a kind, and addresses of a place, that `model` does not read."""
+    card = models[model]
+    types = card.image_types
+    pictures = {"image": prompt.image, "last_frame": prompt.last_frame}
+    pictures |= {f"reference_images[{at}]": picture for at, picture in enumerate(prompt.reference_images)}
+    for name, picture in pictures.items():
+        if picture is not None and types and picture.mime_type not in types:
+            able = [f"{m} (VEO3_BACKEND={c.backend})" for m, c in models.items() if picture.mime_type in c.image_types]
+            use = f", or use {' or '.join(able)}" if able else ""
+            yield f"{name} is {picture.mime_type}, and {model} takes {' or '.join(types)}: convert it{use}"
+    for medium in prompt.media:
+        if medium.uri is not None and (why := unreadable(medium.uri, card.backend)) is not None:
+            yield why
+
+
+def unreadable(uri: str, backend: str) -> str | None:
+    """Why `backend` cannot read a medium at `uri`, and what to do; None if it can."""
+    if backend == "vertex" and not uri.startswith("gs://"):
+        return f"{uri}: Vertex AI reads media from gs:// only; download it and give the file's path instead"
+    if backend == "gemini" and uri.startswith("gs://"):
+        return f"{uri}: the Gemini API reads no buckets; download it and give the file's path instead"
+    return None
 
 
 def _only_seconds(prompt: VideoPrompt, card: ModelCard) -> dict[str, int]:
@@ -262,7 +294,10 @@ def _merged(known: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
             merged[table] = {**known[table], **entries}
     for name, card in _table(given, "models").items():
         if isinstance(card, dict):
-            merged["models"][name] = {**known["models"].get(name, {}), **card}
+            whole = {**known["models"].get(name, {}), **card}
+            if "prices" in card and "silent" not in card:
+                whole["silent"] = {}  # those that are known belong to other prices
+            merged["models"][name] = whole
             merged["retired"] = {gone: to for gone, to in merged["retired"].items() if gone != name}
     return merged
 

@@ -87,7 +87,7 @@ class Media(BaseModel):
                 if re.match(magic, self.data[:12], re.DOTALL):
                     return mime_type
             raise ValueError("cannot tell what kind of media these bytes are; say so with mime_type='image/png' or so")
-        guessed, _ = mimetypes.guess_type(str(self.path or self.uri))
+        guessed, _ = mimetypes.guess_type(str(self.path or self.uri), strict=False)
         if guessed is None:
             raise ValueError(f"cannot tell the media type of {self.path or self.uri}; say so with mime_type=…")
         return guessed

@@ -23,8 +23,7 @@ BEST, FAST, LITE = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "veo-3.1
 OMNI, NEW_OMNI = "gemini-omni-1.1-flash", "gemini-omni-1.2-flash"
 ANY_VEO = " or ".join(f"{model} (VEO3_BACKEND=vertex)" for model in (BEST, FAST, LITE))
 ANY_OMNI = " or ".join(f"{model} (VEO3_BACKEND=gemini)" for model in (OMNI, NEW_OMNI))
-PICTURE = Media(uri="gs://bucket/picture.png")
-FILM = Media(uri="gs://bucket/film.mp4")
+PICTURE, FILM = Media(path=Path("picture.png")), Media(path=Path("film.mp4"))
 
 EVERYTHING: dict[str, Any] = {"image": PICTURE, "seed": 1, "negative_prompt": "rain", "generate_audio": False}
 
@@ -163,7 +162,32 @@ def test_models_it_has_never_heard_of_pass_whatever_is_asked_of_them() -> None:
             {"number_of_videos": 2},
             f"number_of_videos=2: {OMNI} makes at most 1 per request; give the prompt again for each further one",
         ),
-        (OMNI, {"reference_images": (PICTURE,) * 11}, f"11 reference_images: {OMNI} takes at most 10"),
+        (
+            OMNI,
+            {"reference_images": (PICTURE,) * 11},
+            f"11 reference_images: {OMNI} takes at most 10",
+        ),
+        (
+            BEST,
+            {"image": Media(path=Path("p.webp"))},
+            f"image is image/webp, and {BEST} takes image/png or image/jpeg: convert it, or use {ANY_OMNI}",
+        ),
+        (
+            FAST,
+            {"reference_images": (PICTURE, Media(data=b"x", mime_type="image/gif"))},
+            f"reference_images[1] is image/gif, and {FAST} takes image/png or image/jpeg: convert it",
+        ),
+        (BEST, {"video": FILM, "resolution": "4k"}, f"{BEST} extends a video in 720p or 1080p only, not in 4k"),
+        (
+            BEST,
+            {"image": Media(uri="https://b/p.png")},
+            "https://b/p.png: Vertex AI reads media from gs:// only; download it and give the file's path instead",
+        ),
+        (
+            OMNI,
+            {"image": Media(uri="gs://b/p.png"), "last_frame": Media(uri="gs://b/p.png")},
+            "gs://b/p.png: the Gemini API reads no buckets; download it and give the file's path instead",
+        ),
         (OMNI, {"aspect_ratio": "1:1"}, f"aspect_ratio='1:1' is not offered by {OMNI}: choose 16:9 or 9:16"),
     ],
 )
@@ -370,3 +394,13 @@ def test_the_settings_look_things_up_in_the_catalog_that_they_name(
     mine.write_text('[models."veo-3.1-generate-001"]\nrequests_per_minute = 3\n')
     monkeypatch.setenv("VEO3_CATALOG", str(mine))
     assert Settings().rate("veo-3.1-generate-001").limit == 3
+
+
+def test_prices_of_ones_own_stand_for_silent_clips_too_unless_those_have_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.toml"
+    path.write_text(f'[models."{BEST}"]\nprices = {{ "720p" = 0.1, "1080p" = 0.2 }}\n')
+    quiet = VideoPrompt(text="a", generate_audio=False, duration_seconds=4)
+    assert catalog.load(path).cost_usd(quiet, BEST) == 0.4
+    path = tmp_path / "both.toml"
+    path.write_text(f'[models."{BEST}"]\nprices = {{ "720p" = 0.1 }}\nsilent = {{ "720p" = 0.05 }}\n')
+    assert catalog.load(path).cost_usd(quiet, BEST) == 0.2

@@ -84,7 +84,7 @@ def asset(image: dict[str, str]) -> dict[str, Any]:
 
 
 def unreadable(uri: str, why: str) -> str:
-    return f"the prompt cannot be sent: {uri}: {why}; download it and give the file's path instead"
+    return f"{uri}: {why}; download it and give the file's path instead"
 
 
 def no_bucket(uri: str) -> str:
@@ -109,6 +109,10 @@ def only_veo(name: str) -> str:
 
 def one_at_a_time(number: int) -> str:
     return f"number_of_videos={number}: {OMNI} makes at most 1 per request; give the prompt again for each further one"
+
+
+def not_a_picture(kind: str) -> str:
+    return f"image is {kind}, and {VEO} takes image/png or image/jpeg: convert it, or use {ANY_OMNI}"
 
 
 def nowhere(name: str) -> str:
@@ -227,12 +231,12 @@ TABLE: dict[str, tuple[dict[str, Any], Sent | str, Sent | str]] = {
     ),
     "image of another kind": (
         {"image": WEBP},
-        veo({"image": on_veo(WEBP, "image/webp")}),
+        not_a_picture("image/webp"),
         omni([on_omni(WEBP, "image/webp"), TEXT], "image_to_video"),
     ),
     "image of a kind that is told": (
         {"image": {"path": "a.png", "mime_type": "image/heic"}},
-        veo({"image": on_veo(PNG, "image/heic")}),
+        not_a_picture("image/heic"),
         omni([on_omni(PNG, "image/heic"), TEXT], "image_to_video"),
     ),
     "image in a bucket": ({"image": "gs://b/a.png"}, veo({"image": GCS_PNG}), no_bucket("gs://b/a.png")),

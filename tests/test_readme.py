@@ -178,9 +178,11 @@ CAN: dict[str, tuple[str, Callable[[ModelCard], str]]] = {
     "default_resolution": ("… unless told", lambda card: card.default_resolution),
     "aspect_ratios": ("`aspect_ratio`", lambda card: listed(card.aspect_ratios)),
     "image": ("`image`", lambda card: yes_or_no(card.image)),
+    "image_types": ("… of these types", lambda card: listed(t.partition("/")[2] for t in card.image_types)),
     "last_frame": ("`last_frame`", lambda card: yes_or_no(card.last_frame)),
     "reference_images": ("`reference_images`", lambda card: up_to(card.reference_images)),
     "video": ("`video`, to be extended", lambda card: yes_or_no(card.video)),
+    "extends": ("… in these resolutions", lambda card: listed(card.extends or card.resolutions)),
     "previous": ("`previous`, an own clip", lambda card: yes_or_no(card.previous)),
     "edit": ('`task="edit"`', lambda card: yes_or_no(card.edit)),
     "only_seconds": (

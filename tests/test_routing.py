@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,7 +50,7 @@ def names(route: Route | None) -> list[list[str]]:
         ({"duration_seconds": 4}, [["a", "f", "o"], ["b"]]),
         ({"generate_audio": False, "aspect_ratio": "9:16"}, [["a", "f"], ["b"]]),
         ({"number_of_videos": 2, "resolution": "4k"}, [["a", "f"], ["b"]]),
-        ({"reference_images": [{"uri": "gs://b/p.png"}] * 5}, [["o"]]),
+        ({"reference_images": [{"path": "p.png"}] * 5}, [["o"]]),
     ],
     ids=str,
 )
@@ -195,7 +196,7 @@ def test_what_was_left_open_is_what_the_model_asked_for_would_have_done(
     ids=str,
 )
 def test_what_cannot_be_put_otherwise_is_refused_and_nothing_is_left_out(fields: dict[str, Any]) -> None:
-    prompt = VideoPrompt(text="a boat", image=Media(uri="gs://b/p.png"), **fields)
+    prompt = VideoPrompt(text="a boat", image=Media(path=Path("p.png")), **fields)
     sent, _, problems = translate(prompt, BEST, OMNI, CARDS)
     assert len(problems) == 1
     assert all(getattr(sent, name) == value for name, value in fields.items())

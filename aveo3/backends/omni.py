@@ -14,6 +14,7 @@ from typing import Any
 
 from aveo3 import verdicts
 from aveo3.backends.base import Failure, Finished, Look, LookError, Refused, Running, Video
+from aveo3.catalog import unreadable
 from aveo3.models import Media, VideoPrompt
 from aveo3.verdicts import Refusal
 
@@ -79,8 +80,8 @@ def _medium(kind: str, media: Media) -> dict[str, str]:
     """A picture or video for the wire. The SDK sends `bytes` as if they were text: they are encoded here."""
     if media.uri is None:
         return {"type": kind, "mime_type": media.mime_type, "data": base64.b64encode(media.read()).decode()}
-    if media.uri.startswith("gs://"):
-        raise ValueError(f"{media.uri}: the Gemini API reads no buckets; download it and give the file's path instead")
+    if (why := unreadable(media.uri, "gemini")) is not None:
+        raise ValueError(why)
     return {"type": kind, "mime_type": media.mime_type, "uri": media.uri}
 
 

@@ -24,6 +24,7 @@ from aveo3 import verdicts
 from aveo3.backends import inline, reach, wire
 from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Probe, Running, Video
 from aveo3.backends.inline import Spill, SpillingResponse
+from aveo3.catalog import unreadable
 from aveo3.errors import FetchError, UsageError
 from aveo3.settings import on_this_machine
 from aveo3.storage import Storage
@@ -364,6 +365,6 @@ def _video(media: Media) -> types.Video:
 
 
 def _gcs(uri: str) -> str:
-    if not uri.startswith("gs://"):
-        raise ValueError(f"{uri}: Vertex AI reads media from gs:// only; download it and give the file's path instead")
+    if (why := unreadable(uri, "vertex")) is not None:
+        raise ValueError(why)
     return uri

@@ -214,14 +214,15 @@ def _facts(name: str, cards: Catalog) -> Iterator[tuple[str, str]]:
         ("image", card.image),
         ("last frame", card.last_frame),
         ("reference images", card.reference_images),
-        ("video to extend", card.video),
+        ("pictures", ", ".join(card.image_types) or "of any type"),
+        ("video to extend", f"yes, in {' or '.join(card.extends)}" if card.video and card.extends else card.video),
         ("earlier clip", card.previous),
         ("edit", card.edit),
         ("seed", card.seed),
         ("negative prompt", card.negative_prompt),
         ("person generation", card.person_generation),
     ):
-        yield what, "no" if not able else "yes" if able is True else f"up to {able}"
+        yield what, able if isinstance(able, str) else "no" if not able else "yes" if able is True else f"up to {able}"
     yield "usual quota", f"{card.requests_per_minute} requests a minute"
     yield "latency", ", ".join(f"{resolution} {seconds:g} s" for resolution, seconds in card.latency.items())
     yield "US$ per second", ", ".join(f"{resolution} {_dollars(price)}" for resolution, price in card.prices.items())

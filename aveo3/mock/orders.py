@@ -34,8 +34,11 @@ _MEDIA = {
     "developer": frozenset({"bytesBase64Encoded", "mimeType", "uri"}),
     "vertex": frozenset({"bytesBase64Encoded", "mimeType", "gcsUri"}),
 }
-_PEOPLE = {"developer": ("allow_all", "allow_adult"), "vertex": ("allow_adult", "dont_allow", "disallow")}
+# On Vertex AI children are left out, or stop a clip, where a project is on no list of Google's: allow_all is taken all
+# the same ("Responsible AI and usage guidelines for Veo", support codes 58061214 and 17301594).
+_PEOPLE = {"developer": ("allow_all", "allow_adult"), "vertex": ("allow_all", "allow_adult", "dont_allow", "disallow")}
 _BUCKET = re.compile("gs://[a-z0-9][a-z0-9._-]*(/|$)")
+_IMAGES = ("image/png", "image/jpeg")
 _IMAGE_LIMIT = 20 * 2**20 * 4 // 3  # 20 MB, as base64
 _EXTENSION = 7  # seconds an extension adds
 _FEATURES = {"video": ("video_extension", (_EXTENSION,)), "referenceImages": ("reference_to_video", (8,))}
@@ -159,6 +162,8 @@ def _check_media(media: Any, name: str, surface: Surface) -> None:
     media = _object(media, name)
     for key in sorted(media.keys() - _MEDIA[surface]):
         raise Refused(_unsupported(key))  # live, for inlineData and encodedVideo
+    if name != "video" and media.keys() & {"bytesBase64Encoded", "gcsUri"} and media.get("mimeType") not in _IMAGES:
+        raise Refused(invalid(f"`mimeType` of `{name}` needs to be {' or '.join(_IMAGES)}."))
     content = media.get("bytesBase64Encoded")
     if content is None and not media.keys() & {"uri", "gcsUri"}:
         raise Refused(invalid(f"`{name}` has no content: `bytesBase64Encoded` is required."))
@@ -168,8 +173,6 @@ def _check_media(media: Any, name: str, surface: Surface) -> None:
         raise Refused(
             invalid(f"`bytesBase64Encoded` of `{name}` needs to be a non-empty base64 string of at most 20 MB.")
         )
-    if name != "video" and media.get("mimeType") not in ("image/png", "image/jpeg"):
-        raise Refused(invalid(f"`mimeType` of `{name}` needs to be image/png or image/jpeg."))
 
 
 def _seconds(parameters: Mapping[str, Any], model: Model, instance: Mapping[str, Any]) -> int:
