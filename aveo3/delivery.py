@@ -20,6 +20,7 @@ from aveo3.job import Job
 from aveo3.lifecycle import State
 from aveo3.models import ClipStatus, VideoClip
 from aveo3.retry import repeating
+from aveo3.routing import translate
 from aveo3.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Delivery:
         `cost_usd` is what Google says that they cost; None has it estimated.
         """
         made, asked = len(videos), max(len(videos), job.prompt.number_of_videos)
-        if cost_usd is None and (estimate := self._settings.cards.cost_usd(job.prompt, job.model)) is not None:
+        if cost_usd is None and (estimate := self._price(job)) is not None:
             cost_usd = round(estimate * made / asked, 4)
         self._found(
             job,
@@ -79,6 +80,13 @@ class Delivery:
             error_message=held_back,
         )
         return await self.fetch(job, videos, backend)
+
+    def _price(self, job: Job) -> float | None:
+        """The list price of all that was asked for, as it was put to the model that got it."""
+        cards, sent = self._settings.cards, job.prompt
+        if job.instead_of is not None:
+            sent, _, _ = translate(job.prompt, job.instead_of, job.model, cards)
+        return cards.cost_usd(sent, job.model)
 
     def _found(self, job: Job, videos: Sequence[Video], **more: Any) -> None:
         job.move(

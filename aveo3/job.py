@@ -217,7 +217,7 @@ class Job:
             error_message=self.error_message,
             retry_count=self.retries,
             attempts=self.attempts,
-            quota_wait=self.quota_wait,
+            quota_wait=round(self.quota_wait, 3),
             cost_usd=self.cost_usd,
             queued_utc=self.queued_utc,
             submitted_utc=self.submitted_utc,

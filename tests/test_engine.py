@@ -128,6 +128,7 @@ def test_refusals_never_use_up_retries() -> None:
     clip = run_one(backend, max_retries=0)
     assert (clip.status, clip.attempts, clip.retry_count) == (ClipStatus.SUCCEEDED, 26, 0)
     assert clip.quota_wait >= 25
+    assert clip.quota_wait == round(clip.quota_wait, 3), "nobody waits for less than a thousandth of a second"
     assert backend.accepted == {"a boat": 1}
 
 

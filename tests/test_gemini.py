@@ -592,7 +592,6 @@ def state(name: str) -> Act:
     [
         (state("PROCESSING"), False),
         (state("ACTIVE"), True),
-        (state("FAILED"), True),  # the download will tell
         (answer(200, {"name": "files/ak5xpg0kiews"}), True),
         (rpc(404, "NOT_FOUND"), True),
         (rpc(403, "PERMISSION_DENIED"), True),
@@ -603,6 +602,19 @@ async def test_a_finished_video_is_running_until_its_file_is_there(act: Act, rea
         seen = await backend.look(ID)
     assert seen == (Finished((Video(uri=FILE),)) if ready else Running())
     assert [request.path for request in wire.requests][1] == "/v1/files/ak5xpg0kiews"
+
+
+@pytest.mark.parametrize("why", ["The file could not be processed.", None])
+async def test_a_video_whose_file_failed_is_not_there_and_never_will_be(why: str | None) -> None:
+    failed = {
+        "name": "files/ak5xpg0kiews",
+        "state": "FAILED",
+        **({"error": {"code": 13, "message": why}} if why else {}),
+    }
+    async with serving(MADE, answer(200, failed)) as wire, opened(wire.url) as backend:
+        seen = await backend.look(ID)
+    note = f"it is made, but Google failed to keep its file files/ak5xpg0kiews: {why or 'it does not say why'}"
+    assert seen == Finished(note=note)
 
 
 @pytest.mark.parametrize("act", [rpc(500, "INTERNAL"), rpc(429, "RESOURCE_EXHAUSTED"), drop])

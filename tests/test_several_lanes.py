@@ -410,6 +410,18 @@ def test_a_clip_that_is_too_dear_for_one_lane_goes_to_a_cheaper_one(places: dict
     virtual(main)
 
 
+def test_a_clip_that_was_put_otherwise_costs_what_was_sent(places: dict[str, ScriptedBackend]) -> None:
+    async def main() -> None:
+        places["a"] = made(answer=lambda _: CLOSED)
+        key = {"name": "k", "api_key_env": "KEY", "model": OMNI}
+        async with client(lane("a"), key, model=BEST, fallback=OMNI) as veo:
+            [clip] = await veo.generate_many(["x"])
+        assert (clip.model, clip.translated) == (OMNI, ("duration_seconds=8",))
+        assert clip.cost_usd == pytest.approx(8 * 0.1014), "not the ten seconds that Omni makes unless it is told"
+
+    virtual(main)
+
+
 @pytest.mark.parametrize("why", ["closed for good", "a fallback, and not asked"])
 def test_a_clip_that_only_a_lane_could_pay_which_does_not_take_it_is_deferred(
     why: str, places: dict[str, ScriptedBackend]

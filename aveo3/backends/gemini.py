@@ -146,8 +146,16 @@ class GeminiBackend:
             except Exception as error:
                 return self._failed_look(operation, error)
         self._doubts.pop(operation, None)
-        if isinstance(seen, Finished) and not await self._is_ready(operation, seen):
-            return Running()
+        if isinstance(seen, Finished):
+            file = await self._file_of(operation, seen)
+            state = file.state.value if file is not None and file.state is not None else None
+            if state == "PROCESSING":
+                return Running()
+            if file is not None and state == "FAILED":
+                why = file.error.message if file.error is not None and file.error.message else "it does not say why"
+                seen = replace(
+                    seen, videos=(), note=f"it is made, but Google failed to keep its file {file.name}: {why}"
+                )
         self._processing.pop(operation, None)
         return seen
 
@@ -183,21 +191,23 @@ class GeminiBackend:
         del self._doubts[operation]
         return True
 
-    async def _is_ready(self, operation: str, seen: Finished) -> bool:
-        """False while the file of a finished video is still being processed. Raises `LookError` if that is not told."""
+    async def _file_of(self, operation: str, seen: Finished) -> types.File | None:
+        """What Google says of a finished video's file; None if nothing, or not any more while it is processed.
+
+        Raises `LookError` if that is not told.
+        """
         [name] = [omni.file_name(v.uri) for v in seen.videos if v.uri and not (v.file or v.data)] or [None]
         now = asyncio.get_running_loop().time()
         if name is None or now >= self._processing.setdefault(operation, now + PROCESSING_PATIENCE):
-            return True
+            return None
         try:
             async with asyncio.timeout(self._settings.request_timeout):
-                file = await self._client.aio.files.get(name=name)
+                return await self._client.aio.files.get(name=name)
         except Exception as error:
             if isinstance(error, errors.ClientError) and error.code not in (408, 429):
-                return True  # whatever that means, the download will tell
+                return None  # whatever that means, the download will tell
             what = f"looking at {operation}: its file {name}: {type(error).__name__}: {error}"
             raise LookError(self._without_key(what)) from error
-        return file.state is None or file.state.value != "PROCESSING"
 
     async def check(self, model: str) -> Probe:
         """See `Backend.check`: one look at what the model is (`models.get`), which is free and takes the key.
