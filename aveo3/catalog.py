@@ -87,7 +87,8 @@ class Catalog(BaseModel):
 
     def nearest(self, model: str) -> str | None:
         """The known model that `model` is most likely a misspelling of; None if it is like none."""
-        return next(iter(difflib.get_close_matches(model, [*self.models, *self.retired], 1)), None)
+        begins = [known for known in self.models if model and known.startswith(model)]
+        return next(iter([*difflib.get_close_matches(model, [*self.models, *self.retired], 1), *begins]), None)
 
     def doubt(self, model: str) -> str | None:
         """What it means that a model is unknown here, in one sentence; None if it is known."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
@@ -107,7 +108,7 @@ class VeoClient:
                 raise UsageError(f"VEO3_MODEL: {error}.") from None
         if self.settings.webhook is not None:
             self._teller()
-        _check_writable(self.settings)
+        check_writable(self.settings.output_dir)
         try:
             if (path := self.settings.journal_path) is not None:
                 self.journal = self._stack.enter_context(
@@ -331,12 +332,12 @@ def check_alive(settings: Settings) -> None:
         raise UsageError(f"VEO3_MODEL={settings.model} was retired by Google on {gone.on}: use {gone.replacement}.")
 
 
-def _check_writable(settings: Settings) -> None:
+def check_writable(directory: Path) -> None:
     """A video that cannot be written is paid all the same: find out before the first one is asked for."""
-    directory = settings.output_dir
     try:
         make_directory(directory)
     except OSError as error:
-        raise UsageError(f"VEO3_OUTPUT_DIR={directory} cannot be made: {error.strerror}. Name another one.") from error
+        why = "it is a file" if directory.is_file() else error.strerror
+        raise UsageError(f"VEO3_OUTPUT_DIR={directory} cannot be made: {why}. Name another one.") from error
     if not os.access(directory, os.W_OK | os.X_OK):
         raise UsageError(f"VEO3_OUTPUT_DIR={directory} cannot be written to. Change its permissions or name another.")

@@ -29,16 +29,20 @@ class LaneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    name: str | None = Field(default=None, pattern=r"^[\w.:/@-]{1,100}$", description="for people; unset: its place")
+    name: str | None = Field(
+        default=None, pattern=r"^[\w.:/@-]{1,100}$", examples=["my-lane"], description="for people; unset: its place"
+    )
     backend: Literal["vertex", "gemini"] | None = Field(default=None, description="unset: as its model and keys say")
     project: str | None = Field(default=None, min_length=1, description="Google Cloud project")
-    location: Region | None = Field(default=None, pattern=r"^[a-z0-9-]+$", description="Google Cloud region")
+    location: Region | None = Field(
+        default=None, pattern=r"^[a-z0-9-]+$", examples=["us-central1"], description="Google Cloud region"
+    )
     model: str | None = Field(default=None, min_length=1, description="unset: the backend's usual one")
     api_key_env: str | None = Field(default=None, description="variable, here or in .env, that holds its API key")
     credentials_file: Path | None = Field(default=None, description="its service account or other credentials")
     base_url: Address | None = None
-    api_version: str | None = Field(default=None, pattern=r"^v\d\w*$")
-    output_gcs_uri: str | None = Field(default=None, pattern=r"^gs://.+")
+    api_version: str | None = Field(default=None, pattern=r"^v\d\w*$", examples=["v1", "v1beta1"])
+    output_gcs_uri: str | None = Field(default=None, pattern=r"^gs://.+", examples=["gs://bucket/prefix"])
     rate_limit: Count | None = Field(default=None, ge=1)
     rate_period: Seconds | None = Field(default=None, gt=0)
     burst: Count | None = Field(default=None, ge=1)

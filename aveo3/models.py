@@ -128,7 +128,9 @@ class VideoPrompt(BaseModel):
     negative_prompt: str | None = Field(default=None, max_length=20_000, description="What not to show.")
     model: str | None = Field(default=None, max_length=200, description="Model id; None takes the settings' model.")
     duration_seconds: int | None = Field(default=None, gt=0, description="Length of the video in seconds.")
-    aspect_ratio: str | None = Field(default=None, pattern=r"^\d+:\d+$", description="'16:9' or '9:16'.")
+    aspect_ratio: str | None = Field(
+        default=None, pattern=r"^\d+:\d+$", examples=["16:9", "9:16"], description="'16:9' or '9:16'."
+    )
     resolution: Annotated[Resolution | None, BeforeValidator(_lower)] = None
     seed: int | None = Field(default=None, ge=0, lt=2**32, description="Not a promise of the same video (Google).")
     number_of_videos: int = Field(default=1, ge=1, le=4, description="Videos per request; each one is billed.")
@@ -141,6 +143,7 @@ class VideoPrompt(BaseModel):
     previous: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_.~=-]{1,1000}$",
+        examples=["v1_ChYtOV9IaWQ"],
         description="An earlier clip of Omni to edit or extend, by its `operation`.",
     )
     task: Literal["extend", "edit"] | None = Field(
@@ -268,6 +271,15 @@ def as_prompt(prompt: str | Mapping[str, Any] | VideoPrompt) -> VideoPrompt:
     return VideoPrompt.model_validate({"text": prompt} if isinstance(prompt, str) else prompt)
 
 
+def reason(problem: Any) -> str:
+    """What pydantic says is wrong with the value of a field, or how the value must look."""
+    field = VideoPrompt.model_fields.get(str(problem["loc"][-1]))
+    if problem["type"] == "string_pattern_mismatch" and field is not None and field.examples:
+        return f"must look like {' or '.join(field.examples)}"
+    what = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{what[:1].lower()}{what[1:]}"
+
+
 def explain(error: ValidationError) -> list[str]:
     """What is wrong with a prompt's fields, one sentence each, with the likeliest spelling of unknown names."""
     sentences = []
@@ -279,6 +291,6 @@ def explain(error: ValidationError) -> list[str]:
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(VideoPrompt.model_fields)}"
             what = f"{name} is not a field of a prompt: {hint}"
         elif name:
-            what = f"{name}: {what[:1].lower()}{what[1:]} (it is {problem['input']!r:.60})"
+            what = f"{name}: {reason(problem)} (it is {problem['input']!r:.60})"
         sentences.append(what)
     return sentences

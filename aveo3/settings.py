@@ -131,7 +131,10 @@ class Settings(BaseSettings):
     )
     base_url: Address | None = Field(default=None, description="address of a mock server or gateway instead of Google")
     api_version: str = Field(
-        default="v1", pattern=r"^v\d\w*$", description="version in every call's path, such as v1 or v1beta1"
+        default="v1",
+        pattern=r"^v\d\w*$",
+        examples=["v1", "v1beta1"],
+        description="version in every call's path, such as v1 or v1beta1",
     )
     output_dir: Path = Field(default=Path("clips"), description="directory the videos are written to")
     journal: Path | Literal["auto"] | None = Field(
@@ -142,6 +145,7 @@ class Settings(BaseSettings):
     output_gcs_uri: str | None = Field(
         default=None,
         pattern=r"^gs://.+",
+        examples=["gs://bucket/prefix"],
         description="gs:// prefix; Google then writes the videos there, and they are fetched from there",
     )
     keep_remote: bool = Field(default=False, description="leave videos that are in a gs:// bucket there")
@@ -171,6 +175,7 @@ class Settings(BaseSettings):
     webhook_listen: str = Field(
         default="127.0.0.1:8788",
         pattern=r"^.+:[0-9]{1,5}$",
+        examples=["127.0.0.1:8788"],
         description="HOST:PORT to listen on for that; what is between it and the address is yours",
     )
     mock_mode: bool = Field(default=False, description="use the built-in emulator: no key, no network, no cost")
@@ -191,6 +196,7 @@ class Settings(BaseSettings):
     location: Region = Field(
         default="us-central1",
         pattern=r"^[a-z0-9-]+$",
+        examples=["us-central1"],
         validation_alias=AliasChoices("VEO3_LOCATION", "GOOGLE_CLOUD_LOCATION"),
         description="Google Cloud region",
     )
@@ -231,7 +237,11 @@ class Settings(BaseSettings):
     @field_validator("fallback", mode="before")
     @classmethod
     def _chain(cls, chain: Any) -> Any:
-        return [name.strip() for name in re.split(r"->|,", chain) if name.strip()] if isinstance(chain, str) else chain
+        if not isinstance(chain, str):
+            return chain
+        if not (names := [name.strip() for name in re.split(r"->|,", chain) if name.strip()]):
+            raise ValueError("must name a model, or several as in `a -> b`")
+        return names
 
     @field_validator("storage_url", mode="before")
     @classmethod

@@ -162,6 +162,8 @@ def is_secret(name: str, value: object) -> bool:
 def why(problem: Mapping[str, Any], field: FieldInfo) -> str:
     """What pydantic says is wrong with the value of a field, and the values that it takes."""
     values, reason = allowed(field), problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "string_pattern_mismatch" and field.examples:
+        reason = f"must look like {' or '.join(map(str, field.examples))}"
     return f"{reason[:1].lower()}{reason[1:]}{f'; allowed: {values}' if values else ''}"
 
 

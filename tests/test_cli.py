@@ -643,3 +643,42 @@ def test_who_waits_is_told_that_it_will_be_done(monkeypatch: pytest.MonkeyPatch)
     assert run("generate", "-", "--mock", "--wait", stdin="one\ntwo\n")[0] == 0
     assert seen[0][0] is None
     assert seen[0][1].endswith("at 1 a day (they are waited for)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--budget", "nan"], "--budget nan is refused: input should be a finite number; allowed: at least 0"),
+        (
+            ["--max-concurrency", "0"],
+            "--max-concurrency 0 is refused: input should be greater than or equal to 1; allowed",
+        ),
+        (["--rate", "0/60s"], "--rate 0/60s: write requests per time, such as 10/60s, 50/min or 200/h"),
+        (["--rate", "3/0s"], "--rate 3/0s: write requests per time"),
+        (["--model", ""], "--model '' is refused: string should have at least 1 character"),
+        (["--fallback", "->"], "--fallback -> is refused: must name a model, or several as in `a -> b`"),
+        (["--aspect-ratio", "wide"], "--aspect-ratio wide: must look like 16:9 or 9:16"),
+        (["--webhook", "http://me:pw@host"], "--webhook (hidden) is refused: must hold no user name"),
+        (
+            ["--output-dir", "boats.txt", "--mock"],
+            "VEO3_OUTPUT_DIR=boats.txt cannot be made: it is a file. Name another",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_option_that_cannot_work_is_called_as_it_was_typed(arguments: list[str], told: str) -> None:
+    Path("boats.txt").write_text(BOATS)
+    code, stdout, stderr = run("generate", "boats.txt", *arguments)
+    assert (code, stdout) == (Exit.USAGE, "")
+    assert f"aveo3: {told}" in stderr
+    assert "as an argument" not in stderr
+    assert "pw@" not in stderr
+
+
+def test_a_demo_that_has_nowhere_to_put_its_films_says_so_before_it_begins() -> None:
+    Path("file").touch()
+    assert run("demo", "-o", "file") == (
+        Exit.USAGE,
+        "",
+        "aveo3: VEO3_OUTPUT_DIR=file cannot be made: it is a file. Name another one.\n",
+    )

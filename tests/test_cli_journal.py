@@ -156,9 +156,13 @@ def states() -> dict[str, str]:
     "command", [["status"], ["history", "1a2b"], ["retry", "clips/", "--failed"], ["resume", "clips"]], ids=" ".join
 )
 def test_where_nothing_was_generated_there_is_nothing_to_tell_and_nothing_is_made(command: list[str]) -> None:
-    sentence = f"aveo3: {PATH}: there is no journal. Nothing was generated into clips yet.\n"
+    sentence = "aveo3: clips is not there: there is no journal. Name the directory that holds the videos.\n"
     assert run(*command) == (Exit.USAGE, "", sentence)
     assert not Path("clips").exists()
+    Path("clips").mkdir()
+    sentence = f"aveo3: {PATH}: there is no journal. Nothing was generated into clips yet.\n"
+    assert run(*command) == (Exit.USAGE, "", sentence)
+    assert not any(Path("clips").iterdir())
 
 
 def test_without_a_journal_by_choice_that_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -751,19 +755,22 @@ def test_a_run_that_was_killed_is_finished_without_its_prompts() -> None:
     assert films() == 3
 
 
-@pytest.mark.parametrize("names", [[], ["clips"], ["clips", "1a2b", "3c4d"], ["1a2b", "3c4d", "5e6f"]], ids=" ".join)
+@pytest.mark.parametrize("names", [[], ["clips"], ["clips", "videos"], ["1a2b", "3c4d"]], ids=" ".join)
 def test_history_tells_of_one_job(names: list[str]) -> None:
     Path("clips").mkdir()
+    Path("videos").mkdir()
     code, stdout, stderr = run("history", *names)
     assert (code, stdout) == (Exit.USAGE, "")
-    told = "there is no journal" if names == ["clips"] else "history tells of one job: aveo3 history [DIR] ID."
+    told = "there is no journal" if "clips" in names else "history tells of one job: aveo3 history [DIR] ID."
     assert told in stderr
 
 
-def test_a_directory_that_is_not_there_is_told_by_its_name() -> None:
-    code, _, stderr = run("history", "clisp", "1a2b")
-    assert code == Exit.USAGE
-    assert "clisp/.aveo3/journal.db: there is no journal." in stderr
+@pytest.mark.parametrize("command", [["history", "clisp", "1a2b"], ["retry", "clisp", "--failed"], ["status", "clisp"]])
+def test_a_directory_that_is_not_there_is_told_by_its_name(command: list[str]) -> None:
+    says = "there is no journal. Name the directory that holds the videos."
+    assert run(*command) == (Exit.USAGE, "", f"aveo3: clisp is not there: {says}\n")
+    Path("clisp").touch()
+    assert run(*command) == (Exit.USAGE, "", f"aveo3: clisp is a file: {says}\n")
 
 
 def test_what_is_left_running_by_choice_says_how_to_go_on() -> None:

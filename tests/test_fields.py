@@ -345,7 +345,7 @@ NEVER: dict[str, tuple[dict[str, Any], str]] = {
         {"duration_seconds": 4.5},
         "duration_seconds: input should be a valid integer, got a number with a fractional part (it is 4.5)",
     ),
-    "aspect in words": ({"aspect_ratio": "wide"}, "aspect_ratio: string should match pattern"),
+    "aspect in words": ({"aspect_ratio": "wide"}, "aspect_ratio: must look like 16:9 or 9:16 (it is 'wide')"),
     "resolution of nobody": (
         {"resolution": "8k"},
         "resolution: input should be '360p', '720p', '1080p' or '4k' (it is '8k')",
@@ -377,7 +377,7 @@ NEVER: dict[str, tuple[dict[str, Any], str]] = {
         {"previous": ID, "text": ""},
         "a prompt needs a text, an image or a video to extend",
     ),
-    "previous that leads elsewhere": ({"previous": "../files/a"}, "previous: string should match pattern"),
+    "previous that leads elsewhere": ({"previous": "../files/a"}, "previous: must look like v1_ChYtOV9IaWQ (it is"),
     "image of no known kind": (
         {"image": b"BM"},
         "image: cannot tell what kind of media these bytes are; say so with mime_type='image/png' or so",

@@ -90,10 +90,10 @@ def test_keys_are_found_in_the_env_file_too_and_shown_nowhere(monkeypatch: pytes
             {"backend": "mock"},
             "backend=mock is refused: input should be 'vertex' or 'gemini'; allowed: vertex or gemini",
         ),
-        ({"location": "us central1"}, "location=us central1 is refused: string should match pattern"),
+        ({"location": "us central1"}, "location=us central1 is refused: must look like us-central1"),
         ({"base_url": "localhost:8787"}, "base_url=localhost:8787 is refused: must be an address such as http://127"),
         ({"base_url": "http://me:secret@gateway"}, "base_url=(hidden) is refused: must hold no user name, password"),
-        ({"api_version": "beta"}, "api_version=beta is refused: string should match pattern"),
+        ({"api_version": "beta"}, "api_version=beta is refused: must look like v1 or v1beta1"),
         ({"api_key": "AIza-secret"}, "keys do not belong here; put it into a variable or .env, and name that with"),
         ({"api_key_env": "AIza-secret"}, "lanes, lane 1: api_key_env holds a key itself"),
         ({"api_key_env": "AQ.secret"}, "lanes, lane 1: api_key_env holds a key itself"),
@@ -109,7 +109,10 @@ def test_keys_are_found_in_the_env_file_too_and_shown_nowhere(monkeypatch: pytes
         ({"project": "p", "model": "veo-2.0-generate-001"}, "was retired by Google on 2026-06-30: use veo-3.1"),
         ({"backend": "gemini", "api_key_env": "KEY_B", "model": BEST}, "is not to be had with VEO3_BACKEND=gemini"),
         ({"project": "p", "rate_limit": 2, "burst": 3}, "burst=3 is over the rate limit of 2: allowed are 1 to 2"),
-        ({"project": "p", "output_gcs_uri": "s3://b"}, "output_gcs_uri=s3://b is refused: string should match pattern"),
+        (
+            {"project": "p", "output_gcs_uri": "s3://b"},
+            "output_gcs_uri=s3://b is refused: must look like gs://bucket/prefix",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_lane_is_told_and_no_secret_with_it(given: dict[str, Any], told: str) -> None:

@@ -245,8 +245,8 @@ WHOLE = "; allowed: a whole number, at least"
         ("VEO3_BASE_URL", "localhost:8089", "must be an address such as http://127.0.0.1:8089"),
         ("VEO3_BASE_URL", "ftp://127.0.0.1", "must be an address such as http://127.0.0.1:8089"),
         ("VEO3_BASE_URL", "http://", "must be an address such as http://127.0.0.1:8089"),
-        ("VEO3_API_VERSION", "one", r"string should match pattern '^v\d\w*$'"),
-        ("VEO3_OUTPUT_GCS_URI", "bucket/out", "string should match pattern '^gs://.+'"),
+        ("VEO3_API_VERSION", "one", "must look like v1 or v1beta1"),
+        ("VEO3_OUTPUT_GCS_URI", "bucket/out", "must look like gs://bucket/prefix"),
         (
             "GOOGLE_GENAI_USE_VERTEXAI",
             "maybe",

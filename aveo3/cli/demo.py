@@ -54,11 +54,12 @@ def demo(
 async def _tell(directory: Path) -> Exit:
     from rich.console import Console
 
-    from aveo3.client import VeoClient
+    from aveo3.client import VeoClient, check_writable
     from aveo3.mock import Latency, MockOptions, MockServer
     from aveo3.models import ClipStatus
     from aveo3.progress import clip_line, duration, summary, watch
 
+    check_writable(directory)
     console = Console(highlight=False)
     options = MockOptions(rpm=LIMIT, period=PERIOD, latency=Latency.parse(LATENCY))
     console.print(f"An emulated Google allows [b]{LIMIT} requests in {PERIOD:g} s[/b]. You have {CLIPS} prompts.\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -30,8 +31,17 @@ def errors_as_messages() -> Iterator[None]:
     try:
         yield
     except AveoError as error:
-        typer.echo(_wrapped(f"aveo3: {error}"), err=True)
+        typer.echo(_wrapped(f"aveo3: {_as_typed(str(error))}"), err=True)
         raise typer.Exit(Exit.USAGE if isinstance(error, UsageError) else Exit.SOME_NOT) from None
+
+
+def _as_typed(text: str) -> str:
+    """`text` with arguments of ours called as the options that they were typed as."""
+    return re.sub(
+        r"\b(\w+)=(.*?) \(as an argument\)",
+        lambda said: f"--{said[1].replace('_', '-')} {said[2] or repr('')}",
+        text,
+    )
 
 
 def _wrapped(text: str) -> str:

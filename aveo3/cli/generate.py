@@ -19,7 +19,7 @@ def generate(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SOURCE]...",
+            metavar="SOURCE",
             help="Files of prompts: .txt (one a line), .jsonl, .csv, .yaml; - is standard input, text or JSON lines.",
         ),
     ] = None,
@@ -158,6 +158,7 @@ def _with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
     from pydantic import ValidationError
 
     from aveo3.errors import UsageError
+    from aveo3.models import reason
 
     missing = {name: value for name, value in fields.items() if value is not None and getattr(prompt, name) is None}
     if not missing:
@@ -167,7 +168,7 @@ def _with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
     except ValidationError as error:
         problem = error.errors()[0]
         option = "--" + str(problem["loc"][0]).replace("_seconds", "").replace("_", "-")
-        raise UsageError(f"{option} {problem['input']}: {problem['msg'].lower()}") from None
+        raise UsageError(f"{option} {problem['input']}: {reason(problem)}") from None
 
 
 def rate_fields(text: str | None) -> dict[str, Any]:
@@ -177,7 +178,7 @@ def rate_fields(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     match = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)?(s|m|min|h)?", text.strip())
-    if match is None or not (match[2] or match[3]):
+    if match is None or not (match[2] or match[3]) or not int(match[1]) or not float(match[2] or 1):
         raise UsageError(f"--rate {text}: write requests per time, such as 10/60s, 50/min or 200/h")
     unit = {"s": 1, None: 1, "m": 60, "min": 60, "h": 3600}[match[3]]
     return {"rate_limit": int(match[1]), "rate_period": float(match[2] or 1) * unit}

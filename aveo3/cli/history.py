@@ -31,13 +31,11 @@ CANDIDATES = 10
 
 
 def history(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[DIR] ID",
-            help="Directory of the videos, the settings' if not given; the job as `aveo3 status` calls it, or the "
-            "beginning of that.",
-        ),
+    directory: Annotated[
+        str | None, typer.Argument(metavar="DIR", help="Directory of the videos; the settings' if not given.")
+    ] = None,
+    job: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The job, as `aveo3 status` calls it, or its beginning.")
     ] = None,
     json_line: Annotated[bool, typer.Option("--json", help="One JSON object, with everything.")] = False,
 ) -> None:
@@ -56,9 +54,9 @@ def history(
     with errors_as_messages():
         from aveo3.journal import Journal
 
-        directory, job = _which(names or [])
-        with Journal(journal_path(settings_of(directory)), writes=False) as journal:
-            for entry in find(job, journal):
+        home, name = _which([name for name in (directory, job) if name is not None])
+        with Journal(journal_path(settings_of(home)), writes=False) as journal:
+            for entry in find(name, journal):
                 if json_line:
                     steps = [
                         {"at_utc": e.at_utc, "state": e.state, "changes": e.changes} for e in _life(entry, journal)
@@ -73,8 +71,6 @@ def _which(names: list[str]) -> tuple[Path | None, str]:
     from aveo3.errors import UsageError
 
     directory, ids = (None, names) if len(names) == 1 else directory_and_ids(names)
-    if directory is None and len(ids) == 2:
-        directory, ids = Path(ids[0]), ids[1:]  # that there is nothing there is told by its name
     if len(ids) != 1:
         raise UsageError("history tells of one job: aveo3 history [DIR] ID. `aveo3 status` names the jobs.")
     return directory, ids[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shlex
 from collections.abc import Iterable
 from datetime import datetime
@@ -53,15 +54,19 @@ def journal_path(settings: Settings) -> Path:
     if path is None:
         raise UsageError("there is no journal to look into: VEO3_JOURNAL=none. Take that away to have one.")
     if not path.is_file():
-        raise JournalError(f"{path}: there is no journal. Nothing was generated into {settings.output_dir} yet.")
+        directory = settings.output_dir
+        if settings.journal == "auto" and not directory.is_dir():
+            what = "is a file" if directory.exists() else "is not there"
+            raise JournalError(f"{directory} {what}: there is no journal. Name the directory that holds the videos.")
+        raise JournalError(f"{path}: there is no journal. Nothing was generated into {directory} yet.")
     return path
 
 
 def directory_and_ids(names: list[str]) -> tuple[Path | None, list[str]]:
-    """The directory and the jobs' IDs of what was typed: the directory first, or last if only that looks like one."""
+    """The directory and the jobs' IDs of what was typed: the directory first, or last if only that can be one."""
     for place in (0, -1)[: len(names)]:
         name = names[place]
-        if "/" in name or "\\" in name or Path(name).is_dir():
+        if not re.fullmatch(r"[0-9a-f]+(\.\d*)?", name, re.IGNORECASE) or Path(name).is_dir():
             return Path(name), [other for at, other in enumerate(names) if at != place % len(names)]
     return None, list(names)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def models(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Models to tell everything of; all if not given.")
+        list[str] | None, typer.Argument(metavar="MODEL", help="Models to tell everything of; all if not given.")
     ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a model, with everything.")] = False,
     toml: Annotated[

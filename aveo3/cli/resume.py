@@ -14,7 +14,7 @@ from aveo3.cli.journals import counted, journal_path, settings_of
 
 def resume(
     directory: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Directory of the videos; the settings' if not given.")
+        Path | None, typer.Argument(metavar="DIR", help="Directory of the videos; the settings' if not given.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a clip on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors and results only.")] = False,

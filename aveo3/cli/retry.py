@@ -34,12 +34,10 @@ NAMED = 10
 
 
 def retry(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[DIR] [ID]...", help="Directory of the videos, the settings' if not given; jobs by their ID."
-        ),
+    directory: Annotated[
+        str | None, typer.Argument(metavar="DIR", help="Directory of the videos; the settings' if not given.")
     ] = None,
+    jobs: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Jobs, as `aveo3 status` calls them.")] = None,
     uncertain: Annotated[
         bool, typer.Option("--uncertain", help="Every job that may have been paid already; it may be paid twice.")
     ] = False,
@@ -68,8 +66,8 @@ def retry(
     with errors_as_messages():
         from aveo3.journal import Journal
 
-        directory, ids = directory_and_ids(names or [])
-        settings = settings_of(directory)
+        home, ids = directory_and_ids([*([] if directory is None else [directory]), *(jobs or [])])
+        settings = settings_of(home)
         flags = dict(zip(RETRIABLE, (uncertain, failed, filtered, rejected), strict=True))
         path = journal_path(settings)
         with Journal(path) as journal:

@@ -150,7 +150,7 @@ def _spend(text: str | None) -> dict[str, float]:
     if text is None:
         return {}
     dollars, _, time = text.partition("/")
-    if time and re.fullmatch(r"\d+(\.\d+)?", dollars.strip()):
+    if time and re.fullmatch(r"\d+(\.\d+)?", dollars.strip()) and float(dollars):
         return {"spend_limit": float(dollars), "spend_period": _seconds("--cost-limit", time) or 600.0}
     raise UsageError(f"--cost-limit {text}: write US$ per time, such as 10/600s or 50/10m")
 

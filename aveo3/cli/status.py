@@ -57,7 +57,7 @@ WARN = timedelta(hours=24)
 
 def status(
     directory: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Directory of the videos; the settings' if not given.")
+        Path | None, typer.Argument(metavar="DIR", help="Directory of the videos; the settings' if not given.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="List every job, those that succeeded too.")] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a job, with everything.")] = False,
