@@ -1,7 +1,7 @@
 """Whether clips could be made with given settings: each step, what is wrong, and the way out. Costs nothing.
 
 One place at a time (backend, project, region, model): whoever has several asks for each. What Google is asked is the
-backends' business (`Backend.check`), what its answers mean that of `remedies`.
+backends' business (`Backend.check`), what its answers mean that of `diagnosis`, and what to do that of `remedies`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from aveo3 import remedies
 from aveo3.backends import wire
 from aveo3.backends.base import Backend, LookError, Probe
 from aveo3.client import check_alive
+from aveo3.diagnosis import diagnose
 from aveo3.errors import UsageError
 from aveo3.remedies import Asked, Finding, Step, Trouble
 from aveo3.settings import Settings, on_this_machine
@@ -128,7 +129,7 @@ async def _asked(sheet: Checkup, settings: Settings, backend: Backend) -> Checku
 def _finding(probe: Probe, asked: Asked) -> Finding | None:
     trouble = probe.trouble
     if trouble is None and probe.status is not None:
-        trouble = remedies.diagnose(probe.status, probe.body, asked)
+        trouble = diagnose(probe.status, probe.body, asked)
     if trouble is None:
         return None
     finding = remedies.explain(trouble, asked, probe.body, probe.said)

@@ -512,3 +512,12 @@ def test_durations_say_that_they_are_seconds_and_money_that_it_is_dollars() -> N
             assert row.meaning.startswith("seconds"), row.name
         if re.search("SPEND_LIMIT|BUDGET", row.name):
             assert row.meaning.startswith("US$"), row.name
+
+
+def test_an_env_file_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("aveo3.variables.dotenv_values", refused)
+    with pytest.raises(UsageError, match=r"^\.env cannot be read: Permission denied\. Change its permissions, or move"):
+        Settings()

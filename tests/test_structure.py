@@ -27,6 +27,7 @@ ROOMS = [
         "routing",
         "verdicts",
         "remedies",
+        "diagnosis",
     ),
     *("windows", "learner", "spill", "limits", "memory", "breaker", "latency", "polling", "bell", "budget", "bucket"),
     *("gate", "retry", "timetable", "poller"),
