@@ -19,13 +19,10 @@ log = logging.getLogger(__name__)
 MANIFEST, FAILED = "manifest.jsonl", "failed.jsonl"
 
 
-def paid_in(directory: Path) -> int:
-    """How many of Google's clips the manifest in `directory` lists as made, or as paid perhaps."""
-    owed = {"succeeded", "uncertain", "unfinished"}
-    with suppress(OSError, ValueError):
-        lines = (directory / MANIFEST).read_text("utf-8").splitlines()
-        return sum(f'"status": "{status}"' in line for line in lines for status in owed)
-    return 0
+def paid_in(directory: Path) -> list[str | None]:
+    """The jobs that the manifest in `directory` lists as made, or as paid perhaps; None for those without a name."""
+    listed = (fields for _, fields in _lines(directory / MANIFEST))
+    return [fields.get("job") for fields in listed if fields.get("status") in _OWED]
 
 
 class Manifest:
@@ -62,7 +59,7 @@ class Manifest:
     @cached_property
     def _written(self) -> set[tuple[str | None, str]]:
         """The jobs, and their ends, that earlier runs have lines of: one that was killed may lack the last."""
-        lines = (fields for _, fields in self._lines(MANIFEST))
+        lines = (fields for _, fields in _lines(self._directory / MANIFEST))
         return {(fields.get("job"), str(fields.get("status"))) for fields in lines}
 
     def __exit__(self, *_: object) -> None:
@@ -75,23 +72,10 @@ class Manifest:
 
     def _still_unmade(self) -> Iterator[str]:
         """The lines that earlier runs left and this one did not take up, or cannot read."""
-        for line, fields in self._lines(FAILED):
+        for line, fields in _lines(self._directory / FAILED):
             sent = {key: value for key, value in fields.items() if not key.startswith("_")}
             if not sent or json.dumps(sent, sort_keys=True) not in self._seen:
                 yield line
-
-    def _lines(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The lines of one of the two files with what they hold: nothing, if they are not whole or not ours."""
-        try:
-            lines = (self._directory / name).read_text("utf-8").split("\n")
-        except (OSError, ValueError):
-            return
-        for line in filter(None, lines):
-            try:
-                fields = json.loads(line)
-            except ValueError:
-                fields = None
-            yield line, fields if isinstance(fields, dict) else {}
 
     def _write(self, name: str, text: str, mode: str) -> None:
         try:
@@ -108,3 +92,20 @@ class Manifest:
         unmade = f"; what was not made is in {self._directory / FAILED}" if self._unmade else ""
         owed = f"; {self._owed} may be paid already and are in {MANIFEST} only" if self._owed else ""
         return unmade + owed
+
+
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The lines of one of our files with what they hold: nothing, if they are not whole or not ours."""
+    try:
+        lines = path.read_text("utf-8").split("\n")
+    except (OSError, ValueError):
+        return
+    for line in filter(None, lines):
+        try:
+            fields = json.loads(line)
+        except ValueError:
+            fields = None
+        yield line, fields if isinstance(fields, dict) else {}
+
+
+_OWED = ("succeeded", "uncertain", "unfinished")

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -799,3 +800,15 @@ def test_a_second_run_at_the_same_time_is_refused() -> None:
         assert f"process {process.pid} on " in stdout
         process.kill()
         process.communicate()
+
+
+def test_what_an_emulator_made_in_a_directory_keeps_nobody_from_making_real_clips_there() -> None:
+    with Desk() as desk:
+        tried = desk.job(State.SUCCEEDED, service="mock")
+    Path("clips/manifest.jsonl").write_text(json.dumps({"job": tried.name, "status": "succeeded"}) + "\n")
+    with house() as at:
+        assert run("generate", "-", "--quiet", stdin="boat\n")[0] == Exit.ALL_MADE
+        shutil.rmtree("clips/.aveo3")
+        code, _, stderr = run("generate", "-", stdin="boat\n")
+        assert (code, at.accepted) == (Exit.USAGE, 1)
+    assert "clips/manifest.jsonl tells of 2 clips that are made or may be paid, but clips/.aveo3/journal.db" in stderr

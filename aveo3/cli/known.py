@@ -93,11 +93,14 @@ def check_remembered(settings: Settings, *, service: str) -> None:
     from aveo3.manifest import MANIFEST, paid_in
 
     path = settings.journal_path
-    if path is None or service == EMULATED or (paid := paid_in(settings.output_dir)) == 0:
+    if path is None or service == EMULATED or not (paid := paid_in(settings.output_dir)):
         return
-    if not any(True for _ in _entries(path, service)):
+    known = list(_entries(path, None))
+    names = {entry.name for entry in known}  # an emulator's, too: the manifest does not say whose a clip is
+    lost = sum(name not in names for name in paid)
+    if lost and not any(entry.service == service for entry in known):
         raise UsageError(
-            f"{settings.output_dir / MANIFEST} tells of {paid:,} clips that are made or may be paid, but {path}, which "
+            f"{settings.output_dir / MANIFEST} tells of {lost:,} clips that are made or may be paid, but {path}, which "
             "would know them, is empty or gone: they would be made, and paid, again. Restore the directory "
             f"{path.parent} (it has to be copied along with the videos), or say --fresh if that is what you want."
         )
@@ -152,7 +155,7 @@ def _owed(entry: Entry) -> float:
     return (entry.sunk_usd or 0.0) + (entry.cost_usd or 0.0) * owed
 
 
-def _entries(path: Path, service: str, *states: State) -> Iterable[Entry]:
+def _entries(path: Path, service: str | None, *states: State) -> Iterable[Entry]:
     from aveo3.errors import JournalError
     from aveo3.journal import Journal
 
@@ -164,7 +167,7 @@ def _entries(path: Path, service: str, *states: State) -> Iterable[Entry]:
         Journal(path).close()
         reader = Journal(path, writes=False)
     with reader as journal:
-        return [entry for entry in journal.entries(*states) if entry.service == service]
+        return [entry for entry in journal.entries(*states) if service in (entry.service, None)]
 
 
 def _is_sent(entry: Entry) -> bool:
