@@ -15,9 +15,9 @@ single failure opens the breaker.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
+from typing import NamedTuple
 
 RETRIES = 10.0
 """The budget when it is full."""
@@ -40,8 +40,7 @@ class Health(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """Leave to make one call: settle it exactly once."""
 
     generation: int
@@ -86,9 +85,9 @@ class CircuitBreaker:
 
     def admit(self, now: float) -> Admission:
         """Let one call through. Call it only when `ready_at(now) <= now`."""
-        if self.ready_at(now) > now:
-            raise RuntimeError(f"the breaker is {self.state(now)}: not ready before {self.ready_at(now)}")
         if self._opened:
+            if self.ready_at(now) > now:
+                raise RuntimeError(f"the breaker is {self.state(now)}: not ready before {self.ready_at(now)}")
             self.generation += 1  # a probe whose lease ran out must not speak for this one
             self._probe_until = now + self.probe_lease
         self.admitted += 1

@@ -107,6 +107,7 @@ class QuotaGate:
         self._settings = settings
         self._rng = rng or random.Random()
         self._now_utc = now_utc
+        self._now = asyncio.get_running_loop().time
         self._breaker = CircuitBreaker(
             settings.consecutive_failure_threshold,
             settings.quota_reset_interval,
@@ -140,6 +141,9 @@ class QuotaGate:
         out. It decides whether the end of a batch may try for more than the window holds.
         Raises `GateClosed` if no submit is possible within the settings' `quota_patience`, or ever.
         """
+        if not self._asking and self._goes_at(now := self._now(), cost_usd, waiting) <= now:  # no queue to stand in
+            await self._bucket.take()
+            return self._grant(now, cost_usd, 0.0)
         self._asking += 1
         try:
             async with self._turn:  # asyncio.Lock wakes in order of arrival
@@ -148,20 +152,28 @@ class QuotaGate:
             self._asking -= 1
 
     async def _next_turn(self, cost_usd: float, waiting: Callable[[], int | None] | None) -> Permit:
-        arrived = _now()
+        arrived = self._now()
         while True:
-            now = _now()
-            self._check_patience(now)
-            to_come = waiting() if waiting is not None and self._asking == 1 else None  # others count for themselves
-            ready_at = self._ready_at(now, cost_usd, to_come)
-            self._keep_the_bucket_up()
-            if ready_at <= now:
-                if self._bucket.ready:
-                    await self._bucket.take()
-                    return self._grant(now, cost_usd, now - arrived)
-                self._bucket.call_when_ready(self._bell.ring)
-                ready_at = inf
-            await self._bell.wait(min(ready_at, now + LONGEST_NAP))
+            now, alone = self._now(), self._asking == 1  # others count for themselves
+            if (goes_at := self._goes_at(now, cost_usd, waiting if alone else None)) <= now:
+                await self._bucket.take()
+                return self._grant(now, cost_usd, now - arrived)
+            await self._bell.wait(min(goes_at, now + LONGEST_NAP))
+
+    def _goes_at(self, now: float, cost_usd: float, waiting: Callable[[], int | None] | None) -> float:
+        """When the next in line may go; `inf` if that hangs on something to end, or a token to come: the bell rings.
+
+        Raises `GateClosed` if that is not worth waiting for.
+        """
+        stands_still_until = self._stands_still_until(now)
+        if stands_still_until > now or self._closed is not None:
+            self._check_patience(now, stands_still_until)
+        ready_at = self._ready_at(now, stands_still_until, cost_usd, None if waiting is None else waiting())
+        self._keep_the_bucket_up()
+        if ready_at > now or self._bucket.ready:
+            return ready_at
+        self._bucket.call_when_ready(self._bell.ring)
+        return inf
 
     def _keep_the_bucket_up(self) -> None:
         """The bucket smooths what the windows allow; where they allow more than it was made for, it must not hold."""
@@ -171,23 +183,21 @@ class QuotaGate:
             limit = max(rate.limit, int(limit))
             self._bucket.renew(Rate(limit, rate.period, limit if rate.burst == rate.limit else rate.burst))
 
-    def _ready_at(self, now: float, cost_usd: float, waiting: int | None) -> float:
+    def _ready_at(self, now: float, stands_still_until: float, cost_usd: float, waiting: int | None) -> float:
         """When everything but the bucket lets the next submit through; `inf` if that hangs on something to end."""
         if self._unanswered + 1 > self._ramp and self._breaker.state(now) is BreakerState.CLOSED:
             return inf  # an open breaker does its own counting, and its probe is a lease
-        return max(
-            self._stands_still_until(now), self._breaker.ready_at(now), self._limits.ready_at(now, cost_usd, waiting)
-        )
+        return max(stands_still_until, self._breaker.ready_at(now), self._limits.ready_at(now, cost_usd, waiting))
 
     def _stands_still_until(self, now: float) -> float:
         """When the lane may submit again after refusals; waiting one's turn, or for a probe's answer, is not that."""
         return max(now, self._breaker.open_until, self._paused_until, self._limits.day.ready_at(now))
 
-    def _check_patience(self, now: float) -> None:
+    def _check_patience(self, now: float, until: float) -> None:
         """Raise `GateClosed` if the gate is closed for good, stands still too long, or has stood still too long."""
         if self._closed is not None:
             raise GateClosed(self._closed.kind, str(self._closed))
-        patience, until = self._settings.quota_patience, self._stands_still_until(now)
+        patience = self._settings.quota_patience
         if patience is None or until <= now or until == inf:
             return
         # A probe that is due within the patience is waited for; only its failure can show that it was in vain.
@@ -214,12 +224,12 @@ class QuotaGate:
 
     def is_free(self, cost_usd: float = 0.0) -> bool:
         """True if a submit would go at once."""
-        now = _now()
+        now = self._now()
         return (
             self._closed is None
             and not self._turn.locked()
             and self._bucket.ready
-            and self._ready_at(now, cost_usd, None) <= now
+            and self._ready_at(now, self._stands_still_until(now), cost_usd, None) <= now
         )
 
     # ---- telling -----------------------------------------------------------------------------------------------
@@ -230,7 +240,7 @@ class QuotaGate:
             raise RuntimeError("this permit is settled already")
         permit.settled = True
         self._unanswered -= 1
-        now = _now()
+        now = self._now()
         if verdict.unsent:
             self._limits.give_back(permit.cost_usd)
         else:
@@ -260,7 +270,7 @@ class QuotaGate:
         if permit.admission.order:  # not adopted: it was counted as accepted here
             self._accepted -= 1
             self._limits.was_not_accepted()
-        self._take_refusal(permit, verdict, _now())
+        self._take_refusal(permit, verdict, self._now())
         self._bell.ring()
 
     def finish(self, permit: Permit, *, succeeded: bool = False) -> None:
@@ -273,7 +283,7 @@ class QuotaGate:
     def adopt(self) -> Permit:
         """A permit for an operation that runs already: it takes a running slot, free or not, and nothing else."""
         self._limits.running += 1
-        return Permit(Admission(generation=-1, order=0, probe=False), 0.0, _now(), 0.0, settled=True)
+        return Permit(Admission(generation=-1, order=0, probe=False), 0.0, self._now(), 0.0, settled=True)
 
     def cancel(self, permit: Permit) -> None:
         """Give a permit back unused: nothing was sent. Proves nothing about the service."""
@@ -281,7 +291,7 @@ class QuotaGate:
         self._unanswered -= 1
         self._limits.give_back(permit.cost_usd)
         self._bucket.put_back()
-        self._breaker.settle(permit.admission, Health.UNKNOWN, _now())
+        self._breaker.settle(permit.admission, Health.UNKNOWN, self._now())
         self.finish(permit)
 
     def close(self, kind: str = "closed", message: str = "the client was closed") -> None:
@@ -369,7 +379,7 @@ class QuotaGate:
 
     def stats(self) -> GateStats:
         """A frozen snapshot."""
-        now = _now()
+        now = self._now()
         return GateStats(
             breaker=self._breaker.state(now),
             opens_in=max(0.0, self._stands_still_until(now) - now),
@@ -389,19 +399,19 @@ class QuotaGate:
         of today with their times, and the limits that were learnt with theirs. Take it whenever something was settled;
         a request without an answer counts as answered now.
         """
-        return {"version": MEMORY_VERSION, "at": self._now_utc().isoformat(), **memory.remember(self._limits, _now())}
+        return {
+            "version": MEMORY_VERSION,
+            "at": self._now_utc().isoformat(),
+            **memory.remember(self._limits, self._now()),
+        }
 
     def _recall(self, remembered: memory.Memory) -> None:
         """What cannot be read is told and left aside: it is worth a few refusals, not a run."""
         try:
             if remembered["version"] == MEMORY_VERSION:
-                memory.recall(self._limits, remembered, _now())
+                memory.recall(self._limits, remembered, self._now())
         except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
             log.warning("what an earlier run remembered of the quota cannot be read, and is forgotten: %r", error)
 
     def _utc_at(self, instant: float) -> datetime:
-        return self._now_utc() + timedelta(seconds=instant - _now())
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+        return self._now_utc() + timedelta(seconds=instant - self._now())

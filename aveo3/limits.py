@@ -92,8 +92,10 @@ class Limits:
             return inf
         self.edge.pass_by(now)
         requests, dollars = self.requests.ready_at(now), self.dollars.ready_at(now, cost_usd)
-        self._requests_round.pressed |= requests > now
-        self._dollars_round.pressed |= dollars > now
+        if requests > now:
+            self._requests_round.pressed = True
+        if dollars > now:
+            self._dollars_round.pressed = True
         if self.requests.in_flight and self._goes_beyond_the_proven(now, cost_usd):
             return inf
         if requests > now:
@@ -147,8 +149,7 @@ class Limits:
         else:
             self.dollars.give_back(cost_usd)
         if kind is VerdictKind.ACCEPTED:
-            self.accepted.take()
-            self.accepted.answered(now)
+            self.accepted.count(now)
             self._try_more(now)
 
     def was_not_accepted(self) -> None:
@@ -167,9 +168,10 @@ class Limits:
     def _try_more(self, now: float) -> None:
         if self._requests_round.over(now) and self.most_requests.round():
             log.debug("no refusal lately: trying %g requests a period", self.most_requests.limit)
+            self.apply()
         if self._dollars_round.over(now) and self.most_dollars.round():
             log.debug("no refusal lately: trying US$ %g a period", self.most_dollars.limit)
-        self.apply()
+            self.apply()
 
     def apply(self) -> None:
         """Let the windows hold what the ceilings say."""

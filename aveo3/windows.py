@@ -45,6 +45,8 @@ class QuotaWindow:
 
         More than the whole limit goes when the window is empty: it could never go otherwise.
         """
+        if self._in_flight + self._answered_sum + amount <= self.limit:
+            return now  # even with what no longer counts
         missing = self.used(now) + min(amount, self.limit) - self.limit
         if missing <= _ROUNDING:
             return now
@@ -60,8 +62,12 @@ class QuotaWindow:
 
     def answered(self, now: float, amount: float = 1.0) -> None:
         """The answer to a request of `amount` has come: its room comes back a period from `now`."""
-        self.used(now)  # forget what no longer counts: memory follows the last period
         self._in_flight -= amount
+        self.count(now, amount)
+
+    def count(self, now: float, amount: float = 1.0) -> None:
+        """Count what was never taken as answered at `now`."""
+        self.used(now)  # forget what no longer counts: memory follows the last period
         self._answered.append((now + self.period + self.margin, amount))
         self._answered_sum += amount
 
@@ -132,12 +138,15 @@ DAY_MARGIN = timedelta(minutes=1)
 JUST_BEGUN = timedelta(minutes=10)
 """For so long into a day, a refusal is more likely a late reset than a quota that is used up already."""
 
+ASK_AGAIN_AFTER = 1.0
+"""Seconds for which a day that has no limit, and is only counted, is taken to go on."""
+
 
 class DayWindow:
     """At most `limit` requests per calendar day in Los Angeles, where Google's daily quotas begin anew.
 
-    `utc_at` turns an instant of the caller's clock into calendar time. The calendar is asked each time, so that a
-    machine that slept wakes up in the right day.
+    `utc_at` turns an instant of the caller's clock into calendar time. The calendar is asked each time that something
+    hangs on it, so that a machine that slept wakes up in the right day.
     """
 
     def __init__(self, limit: float, utc_at: Callable[[float], datetime]) -> None:
@@ -147,9 +156,11 @@ class DayWindow:
         self._answered = 0
         self._resets_utc = datetime.min.replace(tzinfo=UTC)
         self._closed_today = False
+        self._asked_at = -inf
 
     def used(self, now: float) -> int:
         """Requests that count against the day that `now` lies in."""
+        self._asked_at = now
         if (utc := self._utc_at(now)) >= self._resets_utc:
             begins = utc - DAY_MARGIN
             self._answered, self._closed_today, self._resets_utc = 0, False, next_pacific_midnight(begins) + DAY_MARGIN
@@ -162,6 +173,8 @@ class DayWindow:
 
     def ready_at(self, now: float) -> float:
         """The earliest instant at which a request has room: `now`, or the day's end."""
+        if self.limit == inf and not self._closed_today:
+            return now  # without the calendar: it is dear
         if self.used(now) < self.limit and not self._closed_today:
             return now
         if self._in_flight >= self.limit:
@@ -184,8 +197,9 @@ class DayWindow:
 
     def answered(self, now: float) -> None:
         """The answer has come: the request counts for the day it was answered in."""
-        self.used(now)
         self._in_flight -= 1
+        if self.limit < inf or now - self._asked_at >= ASK_AGAIN_AFTER:
+            self.used(now)
         self._answered += 1
 
     def give_back(self) -> None:

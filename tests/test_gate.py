@@ -231,6 +231,26 @@ def test_a_server_that_refuses_faster_than_it_accepts_teaches_its_quota_all_the_
 # ---- the queue -----------------------------------------------------------------------------------------------------
 
 
+def test_who_comes_when_there_is_room_again_does_not_overtake_who_waited_for_it() -> None:
+    async def main() -> None:
+        gate, served = new_gate(max_concurrency=1), list[str]()
+        running = await gate.acquire()
+        gate.settle(running, ACCEPTED)
+
+        async def one(name: str) -> None:
+            await send(gate)
+            served.append(name)
+
+        waiter = asyncio.create_task(one("first"))
+        await soon()
+        gate.finish(running)  # its place is free before the waiter has woken
+        await one("second")
+        await waiter
+        assert served == ["first", "second"]
+
+    virtual(main)
+
+
 def test_first_come_first_served() -> None:
     async def main() -> None:
         gate, served = new_gate(rate_limit=3), list[int]()

@@ -328,6 +328,19 @@ def test_a_lower_limit_holds_at_once() -> None:
     assert day.ready_at(5) == 3600
 
 
+def test_a_day_without_a_limit_is_counted_and_the_calendar_seldom_asked() -> None:
+    asked: list[float] = []
+    calendar = Calendar("2026-01-16T07:01")  # an hour to midnight and a minute
+    day = DayWindow(inf, lambda instant: asked.append(instant) or calendar(instant))  # type: ignore[func-returns-value]
+    answers = [3_590 + number / 100 for number in range(2_000)]  # for twenty seconds around the day's end
+    for now in answers:
+        assert day.ready_at(now) == now
+        day.take()
+        day.answered(now)
+    assert len(asked) == 20
+    assert 1_000 <= day.used(answers[-1]) <= 1_100  # those of the new day; of its first second they may be missing
+
+
 def test_a_machine_that_slept_wakes_up_in_the_right_day() -> None:
     calendar = Calendar("2026-01-16T02:01")  # six hours to midnight and a minute
     day = DayWindow(1, calendar)
