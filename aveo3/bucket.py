@@ -53,6 +53,16 @@ class TokenBucket:
             self._coming = asyncio.get_running_loop().create_task(self._limiter.acquire())
             self._coming.add_done_callback(arrived)
 
+    def keep_up(self, limit: float, *, anew: bool) -> None:
+        """Smooth what the windows allow: where they allow more than it was made for, or begin `anew`, it must not hold.
+
+        Who wants no bursts gets none where they begin anew either.
+        """
+        rate = self.rate
+        if limit > rate.limit or (anew and rate.burst == rate.limit):
+            limit = max(rate.limit, int(limit))
+            self.renew(Rate(limit, rate.period, limit if rate.burst == rate.limit else rate.burst))
+
     def renew(self, rate: Rate) -> None:
         """Be full again, at this rate: the quota is whole, or larger. Whoever waits has to ask anew."""
         self.close()

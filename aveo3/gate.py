@@ -2,9 +2,7 @@
 `acquire()`; what came of each submit goes back in through `settle()` and `finish()`.
 
 First come, first served. A waiter takes nothing until the moment it goes, so one that is cancelled owes nothing; only
-the head of the queue watches the clock. A refusal pauses the whole lane, never one job alone, and the next submit
-after it goes alone, as a scout: submits whose answer is still out are let through one at a time at first, and half as
-many again with each round trip.
+the head of the queue watches the clock. A refusal pauses the whole lane, never one job alone.
 """
 
 from __future__ import annotations
@@ -23,7 +21,8 @@ from aveo3.breaker import Admission, BreakerState, CircuitBreaker, Health
 from aveo3.bucket import TokenBucket
 from aveo3.errors import GateClosed
 from aveo3.limits import REQUESTS, Limits
-from aveo3.settings import Rate, Settings
+from aveo3.settings import Settings
+from aveo3.standstill import Standstill
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
 log = logging.getLogger(__name__)
@@ -34,16 +33,8 @@ PROBE_GRACE = 5.0
 SHORTEST_STAY = 1.0
 """Seconds that the breaker stays open at first when no wait between tries is wanted: doubling nothing gives nothing."""
 
-MEMORY_VERSION = 1
-
-GROWTH = 0.5
-"""By how much each acceptance raises the number of submits that may be unanswered at once: half as many again with
-every round trip. TCP's slow start doubles; where one too many is one refused, that draws twice the refusals."""
-
 LONGEST_PERIODS = 10
 """Periods of a quota that others use up, after which it is asked for again at the latest: it may be free any time."""
-
-_ROUNDING = 1e-3
 
 LONGEST_NAP = 60.0
 """Seconds after which a waiting gate looks at the calendar again: clocks stop while a machine sleeps."""
@@ -105,7 +96,6 @@ class QuotaGate:
     ) -> None:
         self.rate = settings.rate(model or settings.model)
         self._settings = settings
-        self._rng = rng or random.Random()
         self._now_utc = now_utc
         self._now = asyncio.get_running_loop().time
         self._breaker = CircuitBreaker(
@@ -115,20 +105,15 @@ class QuotaGate:
         )
         self._limits = Limits(self.rate, settings, self._utc_at)
         self._bucket = TokenBucket(self.rate)
+        self._standstill = Standstill(settings, rng or random.Random())
         self._asking = 0  # who wait for their turn or have it
         self._unanswered = 0
-        self._ramp = 1.0  # submits that may be unanswered at once
-        self._before_scout = 0  # admissions up to this one were out when the lane last stood still
         self._before_lesson = 0  # admissions up to this one were out when a refusal last taught something
         self._lesson = Refusal.UNKNOWN  # what that refusal was
         self._accepted = self._refused = 0
-        self._paused_until = -inf
-        self._stalled_since: float | None = None  # first refusal or failure since the last acceptance
-        self._failed_at = -inf
-        self._last_failure: Verdict | None = None
         self._closed: GateClosed | None = None
         if remembered is not None:
-            self._recall(remembered)
+            memory.recall(self._limits, remembered, self._now())
         self._turn = asyncio.Lock()
         self._bell = Bell()
 
@@ -169,42 +154,29 @@ class QuotaGate:
         if stands_still_until > now or self._closed is not None:
             self._check_patience(now, stands_still_until)
         ready_at = self._ready_at(now, stands_still_until, cost_usd, None if waiting is None else waiting())
-        self._keep_the_bucket_up()
+        self._bucket.keep_up(self._limits.requests.limit, anew=self._limits.edge.has_passed())
         if ready_at > now or self._bucket.ready:
             return ready_at
         self._bucket.call_when_ready(self._bell.ring)
         return inf
 
-    def _keep_the_bucket_up(self) -> None:
-        """The bucket smooths what the windows allow; where they allow more than it was made for, it must not hold."""
-        rate, limit = self._bucket.rate, self._limits.requests.limit
-        anew = self._limits.edge.has_passed() and rate.burst == rate.limit  # who wants no bursts gets none here either
-        if anew or limit > rate.limit:
-            limit = max(rate.limit, int(limit))
-            self._bucket.renew(Rate(limit, rate.period, limit if rate.burst == rate.limit else rate.burst))
-
     def _ready_at(self, now: float, stands_still_until: float, cost_usd: float, waiting: int | None) -> float:
         """When everything but the bucket lets the next submit through; `inf` if that hangs on something to end."""
-        if self._unanswered + 1 > self._ramp and self._breaker.state(now) is BreakerState.CLOSED:
+        if self._unanswered + 1 > self._standstill.at_once and self._breaker.state(now) is BreakerState.CLOSED:
             return inf  # an open breaker does its own counting, and its probe is a lease
         return max(stands_still_until, self._breaker.ready_at(now), self._limits.ready_at(now, cost_usd, waiting))
 
     def _stands_still_until(self, now: float) -> float:
         """When the lane may submit again after refusals; waiting one's turn, or for a probe's answer, is not that."""
-        return max(now, self._breaker.open_until, self._paused_until, self._limits.day.ready_at(now))
+        return max(now, self._breaker.open_until, self._standstill.paused_until, self._limits.day.ready_at(now))
 
     def _check_patience(self, now: float, until: float) -> None:
         """Raise `GateClosed` if the gate is closed for good, stands still too long, or has stood still too long."""
         if self._closed is not None:
             raise GateClosed(self._closed.kind, str(self._closed))
-        patience = self._settings.quota_patience
-        if patience is None or until <= now or until == inf:
+        if not self._standstill.outlasts_patience(now, until):
             return
-        # A probe that is due within the patience is waited for; only its failure can show that it was in vain.
-        stood_still = 0.0 if self._stalled_since is None else self._failed_at - self._stalled_since
-        if until - now <= patience + _ROUNDING and stood_still < max(patience, _ROUNDING):
-            return
-        retry_at, last = self._utc_at(until), self._last_failure
+        patience, retry_at, last = self._settings.quota_patience, self._utc_at(until), self._standstill.last
         raise GateClosed(
             last.error_kind if last else Refusal.DAY.value,
             f"no submit is possible before {retry_at:%Y-%m-%d %H:%M:%S} UTC, past VEO3_QUOTA_PATIENCE={patience:g} s; "
@@ -306,18 +278,16 @@ class QuotaGate:
         self._breaker.settle(permit.admission, Health.HEALTHY, now)
         if permit.admission.order <= self._before_lesson:
             self._limits.proved_one_more(self._lesson)  # it was out when the limit was counted
-        if permit.admission.order > self._before_scout:
-            self._stalled_since = self._last_failure = None
-            self._ramp += GROWTH
+        self._standstill.accepted(permit.admission.order)
 
     def _take_trouble(self, permit: Permit, verdict: Verdict, now: float) -> None:
         """The service is away or loses answers. Going on at full pace would lose, or pay for, every clip in turn."""
-        self._stand_still(verdict, now)
+        self._standstill.begin(verdict, self._breaker.admitted, now)
         wait = verdict.retry_after or self._settings.retry_wait_base or SHORTEST_STAY
         # A probe that creates nothing costs nothing: look again before long. One whose answer is lost may cost a clip.
         longest = 2 * self._settings.quota_wait_time if verdict.kind is VerdictKind.UNAVAILABLE else None
         self._breaker.settle(permit.admission, Health.UNHEALTHY, now, open_for=wait, longest=longest, draws=True)
-        self._pause(now + (verdict.retry_after or 0.0))
+        self._standstill.pause(now + (verdict.retry_after or 0.0))
 
     def _take_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
         refusal = verdict.refusal or Refusal.UNKNOWN
@@ -330,7 +300,7 @@ class QuotaGate:
         if permit.over and refusal in (Refusal.MINUTE, Refusal.UNKNOWN):
             self._take_spill_refusal(permit, verdict, now)
             return
-        self._stand_still(verdict, now)
+        self._standstill.begin(verdict, self._breaker.admitted, now)
         self._limits.refused(refusal, now)
         pause = self._limits.pause_after(refusal, verdict, now)
         # Full is not ill: until its end the day's window holds the lane, and the next operation that ends makes room.
@@ -343,7 +313,9 @@ class QuotaGate:
         if first:
             self._before_lesson, self._lesson = self._breaker.admitted, refusal
             self._limits.learn(refusal, verdict, permit.granted_at, permit.cost_usd, now)
-        self._pause(now + (self._growing_wait() if pause is None else pause))
+        if pause is None:
+            pause = self._standstill.growing_wait(self._breaker.failures)
+        self._standstill.pause(now + pause)
         wait = self._stands_still_until(now) - now
         level = logging.INFO if first else logging.DEBUG
         log.log(level, "refused (%s), all wait for %.2g s: %.80s", refusal.value, wait, verdict.message)
@@ -351,29 +323,12 @@ class QuotaGate:
     def _take_spill_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
         """One more than fits was tried and refused: whatever is said of the reason, that is it, and nobody is ill."""
         self._breaker.settle(permit.admission, Health.UNKNOWN, now)
-        if self._limits.edge.at < inf:
-            self._stand_still(verdict, now)  # what one delay tells is told to a scout first
-        self._pause(now + (verdict.retry_after or 0.0))
+        if self._limits.edge.at < inf:  # what one delay tells is told to a scout first
+            self._standstill.begin(verdict, self._breaker.admitted, now)
+        self._standstill.pause(now + (verdict.retry_after or 0.0))
         log.info(
             "one more than %g a period was tried, and refused: %.80s", self._limits.requests.limit, verdict.message
         )
-
-    def _growing_wait(self) -> float:
-        """Seconds to pause after a refusal that tells neither rule nor delay; doubles with each in a row."""
-        shortest, longest = self._settings.quota_wait_time, self._settings.quota_reset_interval
-        in_a_row = max(self._breaker.failures, 1)
-        wait = min(shortest * 2.0 ** min(in_a_row - 1, 20), max(shortest, longest))
-        return wait * self._rng.uniform(1.0, 1.2)
-
-    def _stand_still(self, verdict: Verdict, now: float) -> None:
-        self._last_failure = verdict
-        self._ramp, self._before_scout = 1, self._breaker.admitted
-        self._failed_at = now
-        if self._stalled_since is None:
-            self._stalled_since = now
-
-    def _pause(self, until: float) -> None:
-        self._paused_until = max(self._paused_until, until)
 
     # ---- looking -----------------------------------------------------------------------------------------------
 
@@ -399,19 +354,7 @@ class QuotaGate:
         of today with their times, and the limits that were learnt with theirs. Take it whenever something was settled;
         a request without an answer counts as answered now.
         """
-        return {
-            "version": MEMORY_VERSION,
-            "at": self._now_utc().isoformat(),
-            **memory.remember(self._limits, self._now()),
-        }
-
-    def _recall(self, remembered: memory.Memory) -> None:
-        """What cannot be read is told and left aside: it is worth a few refusals, not a run."""
-        try:
-            if remembered["version"] == MEMORY_VERSION:
-                memory.recall(self._limits, remembered, self._now())
-        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-            log.warning("what an earlier run remembered of the quota cannot be read, and is forgotten: %r", error)
+        return memory.remember(self._limits, self._now())
 
     def _utc_at(self, instant: float) -> datetime:
         return self._now_utc() + timedelta(seconds=instant - self._now())

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from aveo3.gate import MEMORY_VERSION
+from aveo3 import memory
 from aveo3.journal import Journal
 from aveo3.lanes import Lane, same_place
 from aveo3.lifecycle import State
@@ -57,7 +57,7 @@ class Hindsight:
         submits = [s for s in self._submits if s.model == lane.model and same_place(s.place, lane.place)]
         if not submits and learnt is None:
             return None
-        return {**(learnt or {"version": MEMORY_VERSION, "learnt": {}}), "used": self._used(submits)}
+        return {**(learnt or {"version": memory.VERSION, "learnt": {}}), "used": self._used(submits)}
 
     def _used(self, submits: list[Submit]) -> dict[str, Any]:
         """In the form of a gate's `remember()`."""

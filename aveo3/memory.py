@@ -5,13 +5,18 @@ Without it a restart bursts into a quota that the last run has just used up, and
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 
 from aveo3.limits import COUNTED_ROUNDS, DOLLARS, NAMED_ROUNDS, REQUESTS, RUNNING, STRICT, Limits
 
+log = logging.getLogger(__name__)
+
 Memory = dict[str, Any]
 """What JSON can hold."""
+
+VERSION = 1
 
 BELIEVED_FOR = timedelta(days=1)
 """What was learnt longer ago than this is forgotten: limits change, and finding one again costs a few refusals."""
@@ -30,6 +35,8 @@ def remember(limits: Limits, now: float) -> Memory:
         STRICT: {},
     }
     return {
+        "version": VERSION,
+        "at": limits.utc_at(now).isoformat(),
         "used": {
             "requests": utc(limits.requests.answers(now)),
             "accepted": utc(limits.accepted.answers(now)),
@@ -46,8 +53,16 @@ def remember(limits: Limits, now: float) -> Memory:
 def recall(limits: Limits, memory: Memory, now: float) -> None:
     """Go on from what an earlier run remembered. What was learnt long ago, or under other settings, is forgotten.
 
-    Raises whatever comes of a memory that is none.
+    What cannot be read is told and left aside: it is worth a few refusals, not a run.
     """
+    try:
+        if memory["version"] == VERSION:
+            _recall(limits, memory, now)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        log.warning("what an earlier run remembered of the quota cannot be read, and is forgotten: %r", error)
+
+
+def _recall(limits: Limits, memory: Memory, now: float) -> None:
     now_utc = limits.utc_at(now)
 
     def instants(answers: list[list[Any]]) -> list[tuple[float, float]]:

@@ -170,3 +170,37 @@ def test_a_bucket_that_is_renewed_is_full_at_the_new_rate_and_nobody_waits_for_t
         assert bucket.ready
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("burst", "limit", "anew", "then"),
+    [
+        (2, 2, False, Rate(2, 60.0, 2)),
+        (2, 1, False, Rate(2, 60.0, 2)),  # the window holds by itself
+        (2, 5.0, False, Rate(5, 60.0, 5)),
+        (1, 5.0, False, Rate(5, 60.0, 1)),
+        (2, 1.0, True, Rate(2, 60.0, 2)),
+    ],
+)
+def test_a_bucket_holds_nothing_back_that_the_windows_let_through(
+    burst: int, limit: float, anew: bool, then: Rate
+) -> None:
+    async def main() -> None:
+        bucket = TokenBucket(Rate(2, 60.0, burst))
+        for _ in range(burst):
+            await bucket.take()
+        bucket.keep_up(limit, anew=anew)
+        assert bucket.rate == then
+        assert bucket.ready == (limit > 2 or anew)
+
+    run_virtual(main())
+
+
+def test_who_wants_no_bursts_gets_none_when_the_windows_begin_anew() -> None:
+    async def main() -> None:
+        bucket = TokenBucket(Rate(2, 60.0, 1))
+        await bucket.take()
+        bucket.keep_up(2, anew=True)
+        assert not bucket.ready
+
+    run_virtual(main())

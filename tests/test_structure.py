@@ -30,7 +30,7 @@ ROOMS = [
         "diagnosis",
     ),
     *("windows", "learner", "spill", "limits", "memory", "breaker", "latency", "polling", "bell", "budget", "bucket"),
-    *("gate", "retry", "timetable", "poller"),
+    *("standstill", "gate", "retry", "timetable", "poller"),
     *(
         "backends.base",
         "backends.wire",
