@@ -86,7 +86,7 @@ def emulate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def every_command(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The program, its commands and theirs, with the words that call them."""
-    yield path, command
+    yield path, command.whole() if hasattr(command, "whole") else command
     for name, below in getattr(command, "commands", {}).items():
         yield from every_command(below, *path, name)
 

@@ -16,6 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from aveo3.cli import app as program
 from aveo3.cli.mock_server import _flag, _spoken, mock_server
 from aveo3.mock import FAULTS, MockOptions
 
@@ -43,6 +44,19 @@ def test_the_help_documents_every_option_and_every_fault(markup: Any, width: int
         words = [_spoken(field.description or "") for field in MockOptions.model_fields.values()]
         assert [text for text in words if text[1:] not in output.replace("- ", "-")] == []
         assert max(map(len, result.output.splitlines())) <= width
+
+
+def test_the_programs_help_begins_like_the_commands_own() -> None:
+    listed = typer.main.get_command(program).commands["mock-server"]  # type: ignore[attr-defined]
+    assert (mock_server.__doc__ or "").partition("\n\n")[0] == listed.help
+    help_ = CliRunner().invoke(program, ["mock-server", "--help"]).output
+    assert help_.startswith("Usage: aveo3 mock-server [OPTIONS]\n")
+
+
+def test_a_mistake_is_told_as_the_programs_own() -> None:
+    result = CliRunner().invoke(program, ["mock-server", "--colour"])
+    assert result.exit_code == 2
+    assert "Try 'aveo3 mock-server --help' for help." in result.output
 
 
 def test_every_example_in_the_help_is_a_command_that_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

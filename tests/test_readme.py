@@ -242,7 +242,7 @@ def test_the_readme_promises_the_exit_codes_and_statuses_there_are() -> None:
 def test_the_mock_servers_tables_have_every_fault_and_every_option() -> None:
     section = TEXT[TEXT.index("## The mock server") : TEXT.index("For tests of your own")]
     assert [name for name in FAULTS if f"`{name}`" not in section] == []
-    command = typer.main.get_command(app).commands["mock-server"]  # type: ignore[attr-defined]
+    command = typer.main.get_command(app).commands["mock-server"].whole()  # type: ignore[attr-defined]
     switches = [[*parameter.opts, *parameter.secondary_opts] for parameter in command.params]
     assert [names for names in switches if not any(f"`{name}`" in section for name in names)] == []
 

@@ -170,7 +170,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     ("module", "costly"),
     [
         ("aveo3", ["google.genai", "aiohttp", "pydantic", "asyncio"]),
-        ("aveo3.cli", ["google.genai", "aiohttp", "av", "PIL"]),
+        ("aveo3.cli", ["google.genai", "aiohttp", "av", "PIL", "pydantic", "asyncio", "aveo3.mock"]),
         ("aveo3.client", ["google.genai", "aveo3.mock"]),
     ],
 )

@@ -5,9 +5,33 @@ One module per command, each importing what it needs when it runs, so that `--he
 
 from __future__ import annotations
 
-import typer
+from typing import Any
 
-from aveo3.cli import check, config, demo, generate, history, mock_server, models, resume, retry, simulate, status
+import typer
+from typer.core import TyperCommand
+
+from aveo3.cli import check, config, demo, generate, history, models, resume, retry, simulate, status
+
+
+class _MockServer(TyperCommand):
+    """`mock-server` as the program's help shows it. Its options are drawn from the emulator's, which takes as long to
+    import as everything else together: they are read when it is called."""
+
+    def whole(self) -> Any:
+        """The command with its options."""
+        from aveo3.cli.mock_server import mock_server
+
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        alone.command("mock-server")(mock_server)
+        return typer.main.get_command(alone)
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        return self.whole().make_context(*arguments, **more)
+
+
+def _mock_server() -> None:
+    """Run an emulated Google on this machine: Veo and Omni, quotas, faults, and the books of what it would cost."""
+
 
 app = typer.Typer(
     name="aveo3",
@@ -26,5 +50,5 @@ app.command()(models.models)
 app.command()(check.check)
 app.command()(simulate.simulate)
 app.command()(demo.demo)
-app.command("mock-server")(mock_server.mock_server)
+app.command("mock-server", cls=_MockServer)(_mock_server)
 app.add_typer(config.app, name="config")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,6 +44,8 @@ def demo(
 
     Example: aveo3 demo
     """
+    import asyncio
+
     with errors_as_messages():
         directory = output_dir or Path(tempfile.mkdtemp(prefix="aveo3-demo-"))
         code = asyncio.run(_tell(directory))
@@ -52,6 +53,8 @@ def demo(
 
 
 async def _tell(directory: Path) -> Exit:
+    import asyncio
+
     from rich.console import Console
 
     from aveo3.client import VeoClient, check_writable
@@ -112,6 +115,8 @@ def settings(url: str, directory: Path) -> Settings:
 
 async def plain_loop(server: MockServer, console: Console) -> int:
     """Submit everything at once and give up on what is refused. Returns how many clips are lost."""
+    import asyncio
+
     from google import genai
     from google.genai import errors, types
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,6 +114,8 @@ def generate(
                 check_remembered(settings, service=service)
         if dry_run:
             raise typer.Exit(estimates.dry_run(known, settings, routes))
+        import asyncio
+
         from aveo3.cli import running
 
         work = running.run(

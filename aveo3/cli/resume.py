@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +36,8 @@ def resume(
     with errors_as_messages():
         settings = settings_of(directory)
         journal_path(settings)
+        import asyncio
+
         from aveo3.cli import known, running
         from aveo3.client import VeoClient
 
