@@ -39,6 +39,9 @@ from aveo3.stats import Stats, Tally
 if TYPE_CHECKING:
     from aveo3.backends.base import Backend
 
+SOONEST, LATEST = 0.5, 2.0
+"""Seconds that a clip takes in mock mode."""
+
 
 class VeoClient:
     """Generates videos within a quota: `async with VeoClient() as veo: clips = await veo.generate_many(prompts)`.
@@ -130,7 +133,8 @@ class VeoClient:
             await self._stack.aclose()
             raise
         self._routes = routes
-        self._engine = Engine(self.settings, session, rng=self._rng, now_utc=self._now_utc)
+        median = (SOONEST + LATEST) / 2 if self._service == EMULATED else None
+        self._engine = Engine(self.settings, session, rng=self._rng, now_utc=self._now_utc, median=median)
         if self._hindsight is not None:
             self._engine.pollers.recall(self._hindsight.latencies())
         if self.settings.webhook is not None:
@@ -307,7 +311,8 @@ class VeoClient:
         quotas = [
             Quota(key=f"mock-{number}", rpm=int(rate.limit * period / rate.period)) for number, rate in enumerate(rates)
         ]
-        options = MockOptions(rpm=common.limit, period=period, latency=Latency.parse("0.5-2"), quotas=tuple(quotas))
+        latency = Latency(law="uniform", a=SOONEST, b=LATEST)
+        options = MockOptions(rpm=common.limit, period=period, latency=latency, quotas=tuple(quotas))
         server = await self._stack.enter_async_context(MockServer(options))
         self.settings = _emulated(self.settings, "mock", server.url)
         listed = [
@@ -322,8 +327,7 @@ def _emulated(settings: Settings, key: str, url: str) -> Settings:
     """The settings for an emulator in this process, in place of whatever credentials there are: those are nobody
     else's business."""
     who: dict[str, Any] = {"api_key": SecretStr(key), "project": None, "credentials_file": None}
-    where = {"base_url": url, "storage_url": url, "poll_interval": settings.poll_interval or 0.25}
-    return settings.model_copy(update={**who, **where})
+    return settings.model_copy(update={**who, "base_url": url, "storage_url": url})
 
 
 def check_alive(settings: Settings) -> None:

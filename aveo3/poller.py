@@ -194,7 +194,7 @@ class Poller:
         self._note(1.0)
 
     def _note(self, weight: float) -> None:
-        if self._known.note(weight):
+        if self._known.note(weight) and self._pollers.interval is None:
             self._pollers.timetable.rethink(self._known)
 
     async def _sleep(self, operation: str, due: Callable[[], float], until: float, *, demand: float) -> None:

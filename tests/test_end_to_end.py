@@ -9,7 +9,7 @@ import asyncio
 import logging
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from aveo3 import ClipError, ClipStatus, Settings, VeoClient, VideoClip, VideoPr
 from aveo3.fetch import SavedFile
 from aveo3.mock import FAULTS, Books, MockOptions, MockServer
 from aveo3.mock.faults import Point
+from aveo3.poller import Kind, Poller, Pollers
 from tests.conftest import settings
 
 KEY = "AIzaSy-secret-key-0123456789"
@@ -446,6 +447,22 @@ async def test_mock_mode_needs_neither_key_nor_network(
         clips = await veo.generate_many(BOATS)
     assert_on_disk(clips)
     assert set(called) == {"127.0.0.1"}
+
+
+async def test_mock_mode_looks_by_what_is_learnt_and_guesses_what_its_clips_take(
+    hasty_emulator: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VEO3_POLL_INTERVAL")
+    guesses: list[tuple[float | None, float]] = []
+    of = Pollers.of
+
+    def noted(pollers: Pollers, lane: Hashable, kind: Kind, median: float) -> Poller:
+        guesses.append((pollers.interval, median))
+        return of(pollers, lane, kind, median)
+
+    monkeypatch.setattr(Pollers, "of", noted)
+    assert_on_disk(await aveo3.generate_many(BOATS[:1], mock_mode=True))
+    assert guesses == [(None, 1.25)]
 
 
 async def test_mock_mode_leaves_the_credentials_of_the_environment_alone(

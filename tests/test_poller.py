@@ -17,6 +17,7 @@ from aveo3.latency import Latency
 from aveo3.poller import REFUSED_WAIT, Poller, Pollers
 from aveo3.polling import next_look
 from aveo3.testing import run_virtual
+from aveo3.timetable import Timetable
 
 KIND = "veo", "720p", 8
 
@@ -74,6 +75,20 @@ def knowing(*took: float, median: float = 70) -> Latency:
 
 def test_a_fixed_interval_is_kept() -> None:
     assert polling(lambda poller: looks(poller, "a", 35), interval=10) == pytest.approx([10, 20, 30, 40])
+
+
+def test_who_looks_at_fixed_intervals_is_not_woken_by_what_others_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    thought: list[object] = []
+    monkeypatch.setattr(Timetable, "rethink", lambda timetable, group=None: thought.append(group))
+
+    async def main(poller: Poller) -> list[float]:
+        ends = [looks(poller, str(number), took) for number, took in enumerate([5, 5, 65, 65])]
+        return [found[-1] for found in await asyncio.gather(*ends)]
+
+    assert polling(main, interval=10) == pytest.approx([10, 10, 70, 70])
+    assert not thought
+    polling(main)
+    assert thought  # what is learnt does wake the others
 
 
 def test_the_first_operation_is_a_scout_that_looks_early_and_then_ever_later() -> None:
