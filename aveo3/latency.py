@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import erfc, exp, floor, log, log1p, pi, sqrt
 from typing import Any
 
@@ -68,7 +68,7 @@ class Latency:
         """An operation ended at an age between `after` and `by` seconds: two looks, of which the second found it."""
         first, last = _bin(max(after, 0.0)), _bin(max(by, 0.0))
         # Where between them is told by what is believed so far: with looks far apart the middle would mislead.
-        shares = [self._survival(n) - self._survival(n + 1) for n in range(first, last + 1)]
+        shares = [here - there for here, there in pairwise(self._survivals[first : last + 2])]
         total = sum(shares)
         for n, share in enumerate(shares, first):
             part = share / total if total > 1e-9 else 1 / len(shares)
@@ -102,6 +102,7 @@ class Latency:
             self._rates.append((TRUST * density + nearby / _STEP) / max(TRUST * survival + at_risk, 1e-12))
             left -= here + beyond.get(n, 0.0)
         self._hazards = [0.0, *accumulate(rate * _STEP for rate in self._rates)]
+        self._survivals = [exp(-hazard) for hazard in self._hazards]
         self.median = self.quantile(0.5)
 
     def hazard(self, t: float) -> float:
@@ -141,9 +142,6 @@ class Latency:
         self._ends = {n: weight * share for n, weight in self._ends.items()}
         self._outlived = {n: weight * share for n, weight in self._outlived.items()}
         self.ends *= share
-
-    def _survival(self, n: int) -> float:
-        return exp(-self._hazards[n])
 
     def _fit(self, beyond: Mapping[int, float]) -> tuple[float, float]:
         """Mean and standard deviation of the logarithm of what is to be expected: the likeliest law, widened by how

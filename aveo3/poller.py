@@ -64,7 +64,7 @@ class _Known:
         if self.unread < enough:
             return False
         self.unread = 0.0
-        self.latency.reckon((age, self.latency.weight(era)) for age, era in self.running.values())
+        self.latency.reckon((age, self.latency.weight(era)) for age, era in self.running.values() if age > 0)
         self.slept_by = max(self.slept_by, self.latency.median)
         if self.latency.median > self.slept_by / SOONER:
             return False
