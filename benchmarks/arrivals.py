@@ -13,10 +13,11 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -24,6 +25,7 @@ from benchmarks import memory_of
 from benchmarks.emulator import EmulatorProcess
 from benchmarks.environment import forget_the_environment
 from benchmarks.machine import ROOT
+from benchmarks.results import Result, result, tell
 from benchmarks.rivals import Task, aveo3, gather
 
 CONTESTANTS = {"google-genai, bare loop": gather.ready, "aveo3": aveo3.ready}
@@ -139,6 +141,34 @@ async def _ask(*words: str) -> bytes:
     if process.returncode:
         raise RuntimeError(f"the process of {words[0]} ended with {process.returncode}; its last words are above")
     return said
+
+
+def command(benchmark: str, question: str, summary: Callable[[Result], str]) -> Callable[..., None]:
+    """The `main` of a benchmark that tells of these runs."""
+
+    def main(
+        videos: Annotated[int, typer.Option(min=1, help="Clips, all at once.")] = 20,
+        video_mb: Annotated[float, typer.Option(min=0.1, help="Megabytes of each.")] = 20.0,
+        repeat: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 3,
+        seed: Annotated[int, typer.Option(help="Decides the order.")] = 0,
+        json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
+        quick: Annotated[bool, typer.Option("--quick", help="Small videos, once: to see that it works.")] = False,
+    ) -> None:
+        if quick:
+            videos, video_mb, repeat = 3, 1.0, 1
+        runs = asyncio.run(measure(videos, video_mb, repeat, seed))
+        options = {"videos": videos, "video_mb": video_mb, "repeat": repeat, "seed": seed}
+        found = result(benchmark, question, aveo3.PACKAGES, options, runs)
+        tell(found, summary(found), json_path)
+
+    return main
+
+
+def conditions(found: Result) -> str:
+    """What was run how often."""
+    options = found["options"]
+    runs = f"median [lowest-highest] of {options['repeat']} runs"
+    return f"{options['videos']} videos of {options['video_mb']:g} MB, {runs}."
 
 
 def of(runs: Sequence[dict[str, float | str]], contestant: str, figure: str) -> list[float]:

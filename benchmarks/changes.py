@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from benchmarks.contest import Contest, Score
+from benchmarks.contest_shown import Goal
 from benchmarks.lane import Service, VirtualGoogle
 from benchmarks.optimum import COUNTINGS
 from benchmarks.rivals import VirtualTask
@@ -28,19 +29,26 @@ def used(google: VirtualGoogle, task: VirtualTask) -> float:
     return len(google.accepted_at) / there
 
 
+def followed(change: str) -> Goal:
+    """What is wanted where the quota changes like this: nobody is told, so some of it is lost until it is found."""
+    return Goal(change, lambda case: case.startswith(f"{change},"), score=0.6, refusals=25)
+
+
 CONTEST = Contest(
     "changes",
     QUESTION,
     {
         f"{name}, {counting}, {words}": (
             Service(limit=10, counting=counting, body=body, changes=changes, latency=5.0),
-            VirtualTask(clips=1500, told=40),
+            VirtualTask(clips=1000, told=40),
         )
         for name, changes in CHANGES.items()
         for counting in COUNTINGS
         for words, body in WORDS.items()
     },
-    Score("of the quota", used),
+    Score("of the quota", used, more=True),
+    tuple(map(followed, CHANGES)),
     lasts=LASTS,
+    every_clip=False,
+    sdk_seeds=1,
 )
-main = CONTEST.main

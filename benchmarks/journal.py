@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,7 @@ import typer
 from aveo3 import Settings, VeoClient
 from aveo3.testing import ScriptedBackend, run_virtual
 from benchmarks import plots
+from benchmarks.aims import Aim
 from benchmarks.results import Result, result, tell
 from benchmarks.table import spread, table
 
@@ -103,6 +105,13 @@ def summary(found: Result, *, markdown: bool = False) -> str:
         f"{table(headers, rows, words=1, markdown=markdown)}\n\n"
         f"{clips:,} clips, median [lowest-highest] of {found['options']['repeat']} runs, in virtual time."
     )
+
+
+def aims(found: Result) -> list[Aim]:
+    """None: what it costs is told, and is in `overhead` too."""
+    extra = [f"{median(_of(found, WITH, figure)):.2f} ms" for figure in ("wall_ms", "cpu_ms")]
+    without = median(_of(found, WITHOUT, "wall_ms"))
+    return [Aim("a clip with a journal", "", f"{extra[0]}, {extra[1]} of it CPU", f"without: {without:.2f} ms", None)]
 
 
 PANELS = 1

@@ -7,6 +7,7 @@ is known, the way of counting is not, and where a fixed minute ends is known to 
 from __future__ import annotations
 
 from benchmarks.contest import Contest, makespan
+from benchmarks.contest_shown import Goal
 from benchmarks.lane import Service
 from benchmarks.optimum import COUNTINGS
 from benchmarks.rivals import VirtualTask
@@ -28,6 +29,11 @@ CONTEST = Contest(
         for words, body in WORDS.items()
     },
     makespan(best),
+    (
+        Goal("sliding and bucket", lambda case: "fixed" not in case, score=1.03, refusals=1),
+        Goal("fixed, delay named", lambda case: "fixed, limit and delay" in case, score=1.03, refusals=1),
+        Goal("fixed, nothing named", lambda case: "fixed, nothing" in case, score=1.03, refusals=1),
+    ),
     optimum=best,
+    sdk_seeds=2,
 )
-main = CONTEST.main

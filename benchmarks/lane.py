@@ -1,8 +1,8 @@
 """One lane at Google in virtual time: the emulator's own rules and words, without its wire.
 
 An hour of quota passes in milliseconds, so a contest can have many seeds and minutes that last a minute. What comes
-back from `submit` is what the emulator would have written, read by `aveo3.verdicts`: nobody sees more than an answer
-carries.
+back from `post` is what the emulator would have written, and from `submit` what `aveo3.verdicts` reads in it: nobody
+sees more than an answer carries.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Literal
 
 from aveo3 import verdicts
 from aveo3.backends.base import Finished, Look, Probe, Running, Video
-from aveo3.mock.answers import UNAVAILABLE, RefusalWriter, misleading_delay
+from aveo3.mock.answers import UNAVAILABLE, Answer, RefusalWriter, misleading_delay
 from aveo3.mock.rules import Counting, Lane, Moment, QuotaRule, Quotas
 from aveo3.models import VideoPrompt
 from aveo3.verdicts import Verdict
@@ -98,12 +98,22 @@ class VirtualGoogle:
     async def submit(
         self, prompt: VideoPrompt | None = None, model: str = MODEL, *, output_uri: str | None = None
     ) -> Verdict:
-        """One request: a trip there, the rules, a trip back."""
+        """One request, and what its answer means."""
+        said = await self.post()
+        if isinstance(said, str):
+            return verdicts.accepted(said)
+        return verdicts.from_answer(said.status, said.body)
+
+    async def post(self) -> str | Answer:
+        """One request for those who read answers themselves: a trip there, the rules, a trip back.
+
+        Returns the operation's name, or the answer that says no.
+        """
         self.submits += 1
         await self._trip()
-        verdict = self._judge()
+        said = self._judge()
         await self._trip()
-        return verdict
+        return said
 
     async def look(self, operation: str) -> Look:
         """Running until its time has come."""
@@ -141,25 +151,24 @@ class VirtualGoogle:
         )
         return minute, QuotaRule(kind="concurrent", limit=service.concurrent)
 
-    def _judge(self) -> Verdict:
+    def _judge(self) -> str | Answer:
         away_from, away_until = self.service.away
         if away_from <= _now() < away_until and self._rng.random() < self.service.failing:
             self.unavailable += 1
-            return verdicts.from_answer(UNAVAILABLE.status, UNAVAILABLE.body)
+            return UNAVAILABLE
         self._quotas.rules = self._rules()
         running = sum(ends > _now() for ends in self._ends_at.values()) if self.service.concurrent else 0
         if violations := self._quotas.judge(_LANE, self._moment(), usd=0.0, running=running):
             self.refused += 1
             delay = misleading_delay(violations, _now(), self._rng)
-            answer = self._writer.write(violations, _LANE, MODEL, "vertex", delay)
-            return verdicts.from_answer(answer.status, answer.body)
+            return self._writer.write(violations, _LANE, MODEL, "vertex", delay)
         name = f"operations/{len(self.accepted_at)}"
         spread = self.service.latency_spread
         latency = self.service.latency * (self._rng.lognormvariate(0.0, spread) if spread else 1.0)
         self._ends_at[name] = _now() + latency
         self.accepted_at.append(_now())
         self.done_at.append(_now() + latency)
-        return verdicts.accepted(name)
+        return name
 
     async def _be_somebody_else(self) -> None:
         """As many requests in every period as they make, each at an instant of its own."""

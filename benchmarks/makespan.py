@@ -25,6 +25,7 @@ from benchmarks import machine, optimum
 from benchmarks.emulator import EmulatorProcess
 from benchmarks.environment import forget_the_environment
 from benchmarks.makespan_shown import PANELS as PANELS
+from benchmarks.makespan_shown import aims as aims
 from benchmarks.makespan_shown import draw as draw
 from benchmarks.makespan_shown import summary as summary
 from benchmarks.optimum import COUNTINGS, Counting

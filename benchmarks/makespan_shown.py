@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import mean, median
 from typing import TYPE_CHECKING
 
 from benchmarks import plots
+from benchmarks.aims import Aim
 from benchmarks.optimum import COUNTINGS
 from benchmarks.rivals import roster
 from benchmarks.table import table
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from benchmarks.results import Result
 
 PANELS = len(COUNTINGS)
+
+AIM, REFUSALS = 1.03, 1
+"""Times the optimum, and refusals in a run, at most, whichever way the server counts."""
 
 
 def summary(found: Result, *, markdown: bool = False) -> str:
@@ -35,6 +39,37 @@ def summary(found: Result, *, markdown: bool = False) -> str:
         f"{options['clips']} clips, {options['limit']} per {options['period']:g} s; times the optimum, and refusals: "
         f"medians of {options['repeat']} runs. Paid twice in all of them: {paid_twice or 'nothing'}."
     )
+
+
+def aims(found: Result) -> list[Aim]:
+    """All ways of counting together. Beside it whoever of the others loses least, and of them whoever is first."""
+    names = {name: rival.NAME for name, rival in roster().items()}
+    others = [name for name in names if name != "aveo3" and any(run["rival"] == name for run in found["runs"])]
+    best = min(others, key=lambda name: _rank(found, name), default=None)
+    options = found["options"]
+    ours = [_group(found, "aveo3", counting) for counting in COUNTINGS]
+    met = all(
+        _ratios(group) and median(_ratios(group)) <= AIM and max(run["refused"] for run in group) <= REFUSALS
+        for group in ours
+    )
+    return [
+        Aim(
+            f"{options['clips']} clips, {options['limit']} per {options['period']:g} s, over HTTP",
+            f"≤ {AIM:g} x optimum; ≤ {REFUSALS} refused",
+            _in_words(found, "aveo3"),
+            "" if best is None else f"{names[best]}: {_in_words(found, best)}",
+            met,
+        )
+    ]
+
+
+def _rank(found: Result, rival: str) -> tuple[float, float]:
+    runs = [run for run in found["runs"] if run["rival"] == rival]
+    return mean(run["clips"] - run["made"] for run in runs), mean(run["makespan"] / run["optimum"] for run in runs)
+
+
+def _in_words(found: Result, rival: str) -> str:
+    return "; ".join(f"{counting} {_cell(_group(found, rival, counting))}" for counting in COUNTINGS)
 
 
 def draw(found: Result, axes: Sequence[Axes]) -> None:

@@ -6,23 +6,20 @@ optimum holds none of it: what arrives goes to disk. See `arrivals` for how it i
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING
 
 from benchmarks import arrivals, plots
+from benchmarks.aims import Aim
 from benchmarks.arrivals import CONTESTANTS, of
-from benchmarks.results import Result, result, tell
-from benchmarks.rivals import aveo3
 from benchmarks.table import spread, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+
+    from benchmarks.results import Result
 
 QUESTION = "How much memory do twenty inline videos of 20 MB take that arrive at once?"
 
@@ -48,12 +45,22 @@ def summary(found: Result, *, markdown: bool = False) -> str:
         for contestant in CONTESTANTS
     ]
     headers = ["", "peak MB over idle", "times the SDK", "times the videos", "CPU s"]
-    met = "met" if median(of(runs, OURS, "peak_mb")) <= AIM * theirs else "missed"
-    return (
-        f"{table(headers, rows, words=1, markdown=markdown)}\n\n"
-        f"{options['videos']} videos of {options['video_mb']:g} MB, median [lowest-highest] of {options['repeat']} "
-        f"runs. Aim: at most a third of the SDK's; {met}."
-    )
+    [aim] = aims(found)
+    return f"{table(headers, rows, words=1, markdown=markdown)}\n\n{arrivals.conditions(found)} Aim: {aim}"
+
+
+def aims(found: Result) -> list[Aim]:
+    """Against the SDK's own."""
+    ours, theirs = (median(of(found["runs"], contestant, "peak_mb")) for contestant in (OURS, SDK))
+    return [
+        Aim(
+            "peak beyond idle",
+            "at most a third of the SDK's",
+            f"{ours:.0f} MB, {ours / theirs:.2f} of it",
+            f"{SDK}: {theirs:.0f} MB",
+            ours <= AIM * theirs,
+        )
+    ]
 
 
 def draw(found: Result, axes: Sequence[Axes]) -> None:
@@ -64,18 +71,4 @@ def draw(found: Result, axes: Sequence[Axes]) -> None:
 
 PANELS = 1
 
-
-def main(
-    videos: Annotated[int, typer.Option(min=1, help="Clips, all at once.")] = 20,
-    video_mb: Annotated[float, typer.Option(min=0.1, help="Megabytes of each.")] = 20.0,
-    repeat: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 3,
-    seed: Annotated[int, typer.Option(help="Decides the order.")] = 0,
-    json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Small videos, once: to see that it works.")] = False,
-) -> None:
-    if quick:
-        videos, video_mb, repeat = 3, 1.0, 1
-    runs = asyncio.run(arrivals.measure(videos, video_mb, repeat, seed))
-    options: dict[str, Any] = {"videos": videos, "video_mb": video_mb, "repeat": repeat, "seed": seed}
-    found = result("memory", QUESTION, aveo3.PACKAGES, options, runs)
-    tell(found, summary(found), json_path)
+main = arrivals.command("memory", QUESTION, summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.contest import Contest, Score
+from benchmarks.contest_shown import Goal
 from benchmarks.lane import Service
 from benchmarks.rivals import VirtualTask
 
@@ -19,6 +20,10 @@ CONTEST = Contest(
         for name, failing in (("nothing but 503", 1.0), ("9 of 10 are 503", 0.9), ("half are 503", 0.5))
     },
     Score("in the void", lambda google, _: google.unavailable, digits=0),
+    (
+        Goal("nothing but 503", lambda case: case.startswith("nothing"), score=15),
+        Goal("9 of 10 are 503", lambda case: case.startswith("9"), score=30),
+        Goal("half are 503", lambda case: case.startswith("half")),
+    ),
     lasts=12 * 3600.0,
 )
-main = CONTEST.main

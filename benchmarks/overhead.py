@@ -20,14 +20,13 @@ from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import SecretStr
 
-from aveo3 import Settings, VeoClient
 from benchmarks import plots
+from benchmarks.aims import Aim
 from benchmarks.emulator import EmulatorProcess
 from benchmarks.environment import forget_the_environment
 from benchmarks.results import Result, result, tell
-from benchmarks.rivals import MODEL, MakeAll, Task, gather
+from benchmarks.rivals import MakeAll, Task, aveo3, gather
 from benchmarks.table import spread, table
 
 if TYPE_CHECKING:
@@ -64,19 +63,8 @@ class Run:
 def _aveo3(*, journal: bool, own_polling: bool = False) -> Ready:
     @asynccontextmanager
     async def ready(task: Task) -> AsyncIterator[MakeAll]:
-        settings = Settings(
-            _env_file=None,
-            backend="vertex",
-            model=MODEL,
-            base_url=task.url,
-            api_key=SecretStr("benchmark"),
-            rate_limit=task.limit,
-            rate_period=task.period,
-            poll_interval=None if own_polling else task.poll_interval,
-            journal="auto" if journal else None,
-            output_dir=task.directory,
-        )
-        async with VeoClient(settings, rng=random.Random(task.seed)) as veo:
+        interval = None if own_polling else task.poll_interval
+        async with aveo3.client(task, poll_interval=interval, journal="auto" if journal else None) as veo:
             yield lambda: veo.generate_many(task.prompts)
 
     return ready
@@ -145,14 +133,28 @@ def summary(found: Result, *, markdown: bool = False) -> str:
             ]
         )
     headers = ["", "CPU ms a clip", "times the bare loop", "looks a clip"]
-    ratio = median(_ratios(found, FULL))
-    met = "met" if ratio <= AIM else "missed"
     options = found["options"]
+    [aim] = aims(found)
     return (
         f"{table(headers, rows, words=1, markdown=markdown)}\n\n"
         f"{options['clips']} clips at once, median [lowest-highest] of {options['repeat']} runs. "
-        f"Aim: at most {AIM:g} times the bare loop; {met}."
+        f"Aim: {aim}"
     )
+
+
+def aims(found: Result) -> list[Aim]:
+    """With the journal, and as many looks as the bare loop has."""
+    bare = median(run["cpu_ms"] for run in found["runs"] if run["contestant"] == BARE)
+    ratio, own = (median(_ratios(found, name)) for name in (FULL, OWN))
+    return [
+        Aim(
+            "CPU a clip, as many looks for all",
+            f"at most {AIM:g} times the bare loop",
+            f"{ratio:.2f} times; {own:.2f} with its own polling",
+            f"{BARE}: {bare:.1f} ms",
+            ratio <= AIM,
+        )
+    ]
 
 
 def draw(found: Result, axes: Sequence[Axes]) -> None:
@@ -177,5 +179,5 @@ def main(
     forget_the_environment()
     runs = asyncio.run(measure(clips, repeat, seed, latency))
     options: dict[str, Any] = {"clips": clips, "repeat": repeat, "seed": seed, "latency": latency, "looks": LOOKS}
-    found = result("overhead", QUESTION, (*gather.PACKAGES, "aveo3"), options, runs)
+    found = result("overhead", QUESTION, (*gather.PACKAGES, *aveo3.PACKAGES), options, runs)
     tell(found, summary(found), json_path)

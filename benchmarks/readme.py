@@ -1,6 +1,7 @@
 """From the results to the README: what stands between `<!-- benchmark NAME -->` and `<!-- end -->` is written here.
 
-A benchmark that is to be shown has a `summary`, its table in words, and a `draw`, its plot.
+Every benchmark has a `summary`, its table in words, a `draw`, its plot, and `aims`, of which the place named `all` has
+a table. The others are folded, unless the place says `<!-- benchmark NAME open -->`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks import plots, results
+from benchmarks.aims import Aim, overview
 from benchmarks.machine import ROOT
 from benchmarks.results import Result
 
@@ -19,17 +21,24 @@ if TYPE_CHECKING:
 
 PATH = ROOT / "README.md"
 
-_PLACE = re.compile(r"(<!-- benchmark (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_PLACE = re.compile(r"(<!-- benchmark ([\w-]+)( open)? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 class Benchmark(Protocol):
     """A module of this package."""
 
-    QUESTION: str
-    PANELS: int
-    """Axes of its plot, side by side."""
-    main: Callable[..., None]
-    """For typer: measures, prints, and writes every run to the file given with --json."""
+    @property
+    def QUESTION(self) -> str: ...  # noqa: N802  # a constant where it is a module
+
+    @property
+    def PANELS(self) -> int:  # noqa: N802
+        """Axes of its plot, side by side."""
+        ...
+
+    @property
+    def main(self) -> Callable[..., None]:
+        """For typer: measures, prints, and writes every run to the file given with --json."""
+        ...
 
     def summary(self, found: Result, *, markdown: bool = False) -> str:
         """Its table, and what it says."""
@@ -37,6 +46,10 @@ class Benchmark(Protocol):
 
     def draw(self, found: Result, axes: Sequence[Axes]) -> None:
         """Its plot."""
+        ...
+
+    def aims(self, found: Result) -> Sequence[Aim]:
+        """What was aimed at, and what came of it."""
         ...
 
 
@@ -49,19 +62,39 @@ def filled_in(text: str, benchmarks: Mapping[str, Benchmark], read: Callable[[st
     """`text` with each benchmark's place holding what was found. Raises `KeyError` for a place of no benchmark."""
 
     def fill(place: re.Match[str]) -> str:
-        benchmark, found = benchmarks[place[2]], read(place[2])
-        return place[0] if found is None else place[1] + section(found, benchmark) + place[4]
+        begin, name, opened, _, end = place.groups()
+        if name == "all":
+            return begin + everything(benchmarks, read) + end
+        benchmark, found = benchmarks[name], read(name)
+        return place[0] if found is None else begin + section(found, benchmark, folded=not opened) + end
 
     return _PLACE.sub(fill, text)
 
 
-def section(found: Result, benchmark: Benchmark) -> str:
+def everything(benchmarks: Mapping[str, Benchmark], read: Callable[[str], Any] = results.read) -> str:
+    """The table of all aims of which there are results."""
+    found = {name: read(name) for name in benchmarks}
+    reached = {name: benchmarks[name].aims(of) for name, of in found.items() if of is not None}
+    return f"\n{overview(reached, markdown=True)}\n\n"
+
+
+def section(found: Result, benchmark: Benchmark, *, folded: bool = False) -> str:
     """What the README shows of a result."""
-    name, on = found["benchmark"], found["machine"]
-    busy = "" if on["load"] is None else f", load {on['load']:.1f}"
-    return (
-        f"**{benchmark.QUESTION}**\n\n{benchmark.summary(found, markdown=True)} On {found['date'][:10]}, {on['cpu']}, "
-        f"{on['cores']} cores{busy}, {on['python']}.\n"
-        f"([plot](benchmarks/pictures/{name}.png), [every run](benchmarks/results/{name}.json), "
-        f"`python -m benchmarks {name}`)\n"
+    name = found["benchmark"]
+    shown = (
+        f"{benchmark.summary(found, markdown=True)} {_circumstances(found)}\n"
+        f"([every run](benchmarks/results/{name}.json), `python -m benchmarks {name}`)\n\n"
+        f"![{name}](benchmarks/pictures/{name}.png)\n"
     )
+    if not folded:
+        return f"**{benchmark.QUESTION}**\n\n{shown}"
+    return f"<details>\n<summary><b>{name}</b>: {benchmark.QUESTION}</summary>\n\n{shown}\n</details>\n"
+
+
+def _circumstances(found: Result) -> str:
+    """When and where; in virtual time every machine comes to the same."""
+    day, on = found["date"][:10], found["machine"]
+    if found["options"].get("virtual_time"):
+        return f"In virtual time, on {day}."
+    busy = "" if on["load"] is None else f", load {on['load']:.1f}"
+    return f"On {day}, {on['cpu']}, {on['cores']} cores{busy}, {on['python']}."

@@ -2,7 +2,8 @@
 
 A quota of ten thousand a minute, clips of twenty seconds: ten thousand in flight at most. Virtual time and a scripted
 service that forgets what it has answered, so that what grows is the client's. Each run is a process of its own, which
-tells its peak beyond what it held when idle. Growth is judged by CPU time, which neighbours disturb less.
+tells its peak beyond what it held when idle. Growth is judged by CPU time, which neighbours disturb less, so that one
+may run on each core.
 
 The rival is what a careful user writes without a library: a task a prompt, aiolimiter for the pace. It has no retries,
 no window, no polling but a sleep, and writes nothing down. The optimum is a straight line through the shortest run.
@@ -12,18 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
-from math import log
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from aiolimiter import AsyncLimiter
@@ -32,27 +33,24 @@ from aveo3 import Settings, VeoClient, VideoPrompt
 from aveo3.backends.base import Finished, Look, Probe, Running, Video
 from aveo3.testing import run_virtual
 from aveo3.verdicts import Verdict, accepted
-from benchmarks import memory_of, plots
+from benchmarks import memory_of
 from benchmarks.environment import forget_the_environment
 from benchmarks.machine import ROOT
-from benchmarks.results import Result, result, tell
-from benchmarks.table import spread, table
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from benchmarks.results import result, tell
+from benchmarks.scale_shown import BARE, CONTESTANTS, LIMIT, RIVAL, WITH
+from benchmarks.scale_shown import PANELS as PANELS
+from benchmarks.scale_shown import aims as aims
+from benchmarks.scale_shown import draw as draw
+from benchmarks.scale_shown import summary as summary
 
 QUESTION = "Do time and memory of a stream follow what is in flight, or how many prompts there are?"
 
-AIM_TIME, AIM_MEMORY = 1.1, 1.5
-"""Time grows at most with this power of the prompts, memory by at most this factor from a quota's worth of them on."""
+PERIOD, LATENCY = 60.0, 20.0
+"""Seconds, of the quota and of a clip; `LIMIT` are let through in a period."""
 
-LIMIT, PERIOD, LATENCY = 10_000, 60.0, 20.0
+MILLION = 1_000_000
 
 MADE = Finished((Video(uri="gs://bucket/film.mp4"),))
-
-BARE, WITH = "aveo3 without a journal", "aveo3"
-RIVAL = "aiolimiter, a task a prompt"
-CONTESTANTS = (RIVAL, BARE, WITH)
 
 
 @dataclass(frozen=True)
@@ -166,105 +164,47 @@ def alone(contestant: str, number: int) -> dict[str, float]:
     }
 
 
-def measure(sizes: Sequence[int], most_with_journal: int, most_of_rival: int, repeat: int, seed: int) -> list[Run]:
-    """`repeat` runs of each contestant and size, each in a process of its own, in an order that is drawn."""
-    most = {RIVAL: most_of_rival, BARE: max(sizes), WITH: most_with_journal}
-    cases = [(contestant, size) for contestant in CONTESTANTS for size in sizes if size <= most[contestant]]
-    rng, runs = random.Random(seed), []
-    for repetition in range(repeat):
-        for contestant, size in rng.sample(cases, len(cases)):
-            said = subprocess.run(
-                [sys.executable, "-m", __name__, contestant, str(size)],
-                check=True,
-                capture_output=True,
-                cwd=ROOT,
-                text=True,
-            )
-            runs.append(Run(repetition, contestant, size, **json.loads(said.stdout)))
-            typer.echo(f"{contestant}, {size:,}: {runs[-1].seconds:.1f} s, {runs[-1].peak_mb:.0f} MB", err=True)
-    return runs
+def measure(sizes: Mapping[str, Sequence[int]], repeat: int, seed: int, processes: int) -> list[Run]:
+    """`repeat` runs of each contestant in its sizes, each in a process of its own, so many at a time.
 
-
-# ---- telling -------------------------------------------------------------------------------------------------------
-
-
-def _of(found: Result, contestant: str, size: int, figure: str) -> list[float]:
-    runs = found["runs"]
-    return [run[figure] for run in runs if (run["contestant"], run["prompts"]) == (contestant, size)]
-
-
-def _sizes(found: Result, contestant: str) -> list[int]:
-    return sorted({run["prompts"] for run in found["runs"] if run["contestant"] == contestant})
-
-
-def growth(found: Result, contestant: str, figure: str, least: int = 0) -> tuple[float, float] | None:
-    """How a figure grows from the smallest size of at least `least` to the largest: its factor, and as which power.
-
-    None if there are no two such sizes.
+    The order is drawn, but the largest are first, so that they do not keep everybody waiting at the end.
     """
-    sizes = [size for size in _sizes(found, contestant) if size >= least]
-    if len(sizes) < 2:
-        return None
-    first, last = (median(_of(found, contestant, sizes[end], figure)) for end in (0, -1))
-    return last / first, log(last / first) / log(sizes[-1] / sizes[0])
+    cases = [(contestant, size) for contestant in CONTESTANTS for size in sizes[contestant]]
+    rng = random.Random(seed)
+    order = [(number, *case) for number in range(repeat) for case in rng.sample(cases, len(cases))]
+    order.sort(key=lambda job: job[2], reverse=True)
+    with ThreadPoolExecutor(processes) as pool:
+        return list(pool.map(lambda job: _in_a_process(*job), order))
 
 
-def summary(found: Result, *, markdown: bool = False) -> str:
-    """The table, and whether the aims are met."""
-    rows = [
-        [
-            contestant,
-            f"{size:,}",
-            spread(_of(found, contestant, size, "seconds"), 1),
-            spread([seconds / size * 1e3 for seconds in _of(found, contestant, size, "cpu_seconds")], 2),
-            spread(_of(found, contestant, size, "peak_mb"), 0),
-        ]
-        for contestant in CONTESTANTS
-        for size in _sizes(found, contestant)
-    ]
-    headers = ["", "prompts", "seconds", "CPU ms a clip", "peak MB over idle"]
-    lines, met = [table(headers, rows, words=1, markdown=markdown), ""], True
-    for contestant in CONTESTANTS:
-        time_grows = growth(found, contestant, "cpu_seconds")
-        memory_grows = growth(found, contestant, "peak_mb", LIMIT)
-        if time_grows is None or memory_grows is None:
-            return f"{lines[0]}\n\nThe aim needs two sizes from {LIMIT:,} prompts on."
-        power, factor = time_grows[1], memory_grows[0]
-        lines.append(f"- {contestant}: time grows as prompts^{power:.2f}, memory by {factor:.2f} from {LIMIT:,} on.")
-        met = met and (contestant == RIVAL or (power <= AIM_TIME and factor <= AIM_MEMORY))
-    aim = f"Aim: time linear (a power of at most {AIM_TIME:g}), memory flat (at most by {AIM_MEMORY:g})"
-    return "\n".join([*lines, "", f"{aim}; {'met' if met else 'missed'}."])
-
-
-def draw(found: Result, axes: Sequence[Axes]) -> None:
-    """Time and memory over prompts, both logarithmic."""
-    for panel, figure, label in zip(
-        axes, ("cpu_seconds", "peak_mb"), ("CPU seconds", "peak MB over idle"), strict=True
-    ):
-        for contestant, colour in zip(CONTESTANTS, (plots.THEIRS, "#4ac26b", plots.OURS), strict=True):
-            sizes = _sizes(found, contestant)
-            plots.line(panel, sizes, [_of(found, contestant, size, figure) for size in sizes], contestant, colour)
-        panel.set(xscale="log", yscale="log", xlabel="prompts", ylabel=label)
-    axes[0].legend(frameon=False)
-
-
-PANELS = 2
+def _in_a_process(repetition: int, contestant: str, size: int) -> Run:
+    words = [sys.executable, "-m", __name__, contestant, str(size)]
+    said = subprocess.run(words, check=True, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    run = Run(repetition, contestant, size, **json.loads(said.stdout))
+    typer.echo(f"{contestant}, {size:,}: {run.seconds:.1f} s, {run.peak_mb:.0f} MB", err=True)
+    return run
 
 
 def main(
     size: Annotated[list[int] | None, typer.Option(help="Prompts; repeatable; unset: 1,000 to 100,000.")] = None,
+    million: Annotated[bool, typer.Option("--million", help="And a million, without a journal: five minutes.")] = False,
     most_with_journal: Annotated[int, typer.Option(help="The largest size with a journal.")] = 20_000,
     most_of_rival: Annotated[int, typer.Option(help="The rival's largest size: it holds them all.")] = 100_000,
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 1,
     seed: Annotated[int, typer.Option(help="Decides the order.")] = 0,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="Runs at a time; unset: one a core.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few prompts, once: to see that it works.")] = False,
 ) -> None:
-    sizes = sorted(size or (1000, 10_000, 20_000, 100_000))
+    sizes = sorted(size or (1000, 10_000, 20_000, 100_000, *([MILLION] if million else [])))
     if quick:
         sizes, repeat = [100, 300], 1
-    runs = measure(sizes, most_with_journal, most_of_rival, repeat, seed)
-    options = {"limit": LIMIT, "period": PERIOD, "latency": LATENCY, "repeat": repeat, "seed": seed}
+    most = {RIVAL: most_of_rival, BARE: max(sizes), WITH: most_with_journal}
+    of_each = {contestant: [size for size in sizes if size <= most[contestant]] for contestant in CONTESTANTS}
+    at_once = processes or os.cpu_count() or 1
+    runs = measure(of_each, repeat, seed, at_once)
+    service = {"limit": LIMIT, "period": PERIOD, "latency": LATENCY}
+    options = service | {"repeat": repeat, "seed": seed, "processes": at_once}
     found = result("scale", QUESTION, ("aveo3", "aiolimiter"), options, runs)
     tell(found, summary(found), json_path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.contest import Contest, Score
+from benchmarks.contest_shown import Goal
 from benchmarks.lane import Service, VirtualGoogle
 from benchmarks.optimum import COUNTINGS
 from benchmarks.rivals import VirtualTask
@@ -37,7 +38,12 @@ CONTEST = Contest(
         for counting in COUNTINGS
         for words, body in WORDS.items()
     },
-    Score("of the rest", used),
+    Score("of the rest", used, more=True),
+    (
+        Goal("20 and 50 a minute", lambda case: not case.startswith("10 "), score=0.9, per_100=5),
+        Goal("10 a minute", lambda case: case.startswith("10 "), score=0.9, per_100=5),
+    ),
     lasts=(PERIODS + 1) * 60.0 + 5,
+    every_clip=False,
+    sdk_seeds=1,
 )
-main = CONTEST.main

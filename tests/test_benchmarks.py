@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from aveo3.mock import MockOptions, MockServer
 from aveo3.testing import run_virtual
-from benchmarks import makespan, memory_of, optimum, plots, readme, scale, wrong_rate
+from benchmarks import makespan, memory_of, optimum, plots, readme, scale_shown
 from benchmarks.__main__ import BENCHMARKS, app
 from benchmarks.arrivals import Heart
 from benchmarks.makespan import Plan, Run
 from benchmarks.optimum import COUNTINGS, Counting
-from benchmarks.rivals import Task, roster, virtual_roster
+from benchmarks.rivals import Task, roster
 from benchmarks.table import spread, table
 
 # The SDK's own session inherits from aiohttp's, which aiohttp discourages; aveo3 brings a session of its own.
@@ -127,27 +127,6 @@ def test_a_clip_that_comes_to_nothing_takes_no_other_with_it(rival: str, tmp_pat
     assert len(list(tmp_path.glob("*.mp4"))) >= 2
 
 
-def test_a_contest_in_virtual_time_comes_out_the_same_from_the_same_seed() -> None:
-    case = "fixed, nothing named"
-    for rival in virtual_roster():
-        run = wrong_rate.CONTEST.run(case, rival, 3)
-        assert run == wrong_rate.CONTEST.run(case, rival, 3)
-        assert run.submits == run.made + run.refused
-        assert (run.made, run.unavailable) == (100, 0)
-        assert run.score >= 0.99
-
-
-def test_a_contest_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
-    path = tmp_path / "wrong-rate.json"
-    options = f"wrong-rate --quick --only aveo3 --only aimd --json {path}".split()
-    result = CliRunner().invoke(app, [*options, "--case", "sliding, nothing named"])
-    assert result.exit_code == 0, result.output
-    assert result.output.count("sliding, nothing named") == 2
-    about = json.loads(path.read_text("utf-8"))
-    assert (about["benchmark"], about["seeds"], len(about["runs"])) == ("wrong-rate", 2, 4)
-    assert about["cases"]["sliding, nothing named"]["service"]["limit"] == 10
-
-
 # ---- the report ----------------------------------------------------------------------------------------------------
 
 NAMES = {"aveo3": "aveo3", "gather": "plain gather"}
@@ -215,7 +194,7 @@ def test_a_run_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
 # ---- from the results to the README ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["overhead", "gate", "scale", "stall", "journal"])
+@pytest.mark.parametrize("name", ["cap", "outage", "overhead", "gate", "scale", "stall", "journal"])
 def test_every_benchmark_runs_and_its_result_can_be_shown(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,10 +206,14 @@ def test_every_benchmark_runs_and_its_result_can_be_shown(
     assert found["runs"]
     assert BENCHMARKS[name].QUESTION in result.output
     assert BENCHMARKS[name].summary(found) in result.output
+    assert found["options"].get("virtual_time", False) == (name in ("cap", "outage"))
     monkeypatch.setattr(plots, "HOME", tmp_path)
     # Memory and stalls are measured in the same runs.
     for shown in [BENCHMARKS[name], BENCHMARKS["memory"]] if name == "stall" else [BENCHMARKS[name]]:
         assert shown.summary(found, markdown=True).startswith("|")
+        for aim in shown.aims(found):
+            assert aim.measured
+            assert aim.met is None or aim.aim
         assert readme.plot(found, shown).read_bytes().startswith(b"\x89PNG")
 
 
@@ -256,15 +239,15 @@ def test_a_place_in_the_readme_is_filled_and_filled_anew() -> None:
     once = readme.filled_in(before, BENCHMARKS, {"gate": found, "scale": None}.__getitem__)
     assert "| none" in once
     assert "On 2026-11-23, a chip, 2 cores, load 0.5, CPython 3.11." in once
-    assert once.startswith("a\n<!-- benchmark gate -->\n**")
+    assert once.startswith("a\n<!-- benchmark gate -->\n<details>\n<summary><b>gate</b>: What does leave")
     assert once.endswith("<!-- end -->\n<!-- benchmark scale -->\nold\n<!-- end -->\nb\n")
     assert readme.filled_in(once, BENCHMARKS, {"gate": found, "scale": None}.__getitem__) == once
 
 
 def test_growth_is_told_from_sizes_that_are_there() -> None:
     runs = [{"contestant": "x", "prompts": n, "seconds": s} for n, s in ((10, 1.0), (100, 5.0), (1000, 50.0))]
-    assert scale.growth({"runs": runs}, "x", "seconds", least=100) == pytest.approx((10.0, 1.0))
-    assert scale.growth({"runs": runs}, "x", "seconds", least=1000) is None
+    assert scale_shown.growth({"runs": runs}, "x", "seconds", least=100) == pytest.approx((10.0, 1.0))
+    assert scale_shown.growth({"runs": runs}, "x", "seconds", least=1000) is None
 
 
 def test_the_heart_notices_a_loop_that_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:

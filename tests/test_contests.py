@@ -16,6 +16,9 @@ from benchmarks.contest import Contest, Run
 from benchmarks.lane import Service, VirtualGoogle
 from benchmarks.rivals import VirtualTask, virtual_aveo3
 
+# The SDK's own session inherits from aiohttp's, which aiohttp discourages; the contestants bring it.
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
+
 
 def runs(contest: Contest, case: str, seeds: Iterable[int] = range(4)) -> list[Run]:
     return [contest.run(case, "aveo3", seed) for seed in seeds]

@@ -5,6 +5,10 @@ duration that a contestant's documentation names (1 s before the first retry, 10
 proportion, through `Task.seconds`; with a minute of 60 s all constants are literally theirs. What is built into a
 contestant and cannot be set stays as it is.
 
+In virtual time a minute is a minute, and every contestant but aveo3 is the very same code on the very same SDK: only
+the transport below the SDK is another, `virtual_sdk`. There are three more who have no library to be had from, but
+rules to go by: `pause`, `aimd` and `cubic`.
+
 LiteLLM (1.106) is not among them. With an API key it takes a film only from the https address that the answer names, to
 which it gets with a blocking call on the event loop; with a project it wants a Google login. Its router paces nothing
 by itself: beyond `rpm` it refuses, or backs off as `sdk_retries` does. And it would bring forty packages.
@@ -42,6 +46,8 @@ class Task:
     concurrency: int
     """Clips that may be on their way at once."""
     seed: int = 0
+    lane: VirtualGoogle | None = None
+    """Who answers in virtual time, where nobody is at `url`."""
 
     def seconds(self, documented: float) -> float:
         """How long `documented` seconds last here."""
@@ -92,9 +98,10 @@ class VirtualTask:
 
 
 class VirtualRival(Protocol):
-    """A module of this package: a way to deal with a quota, without SDK and wire. A minute lasts a minute."""
+    """A way to deal with a quota, on a loop whose time jumps. A minute lasts a minute."""
 
-    NAME: str
+    @property
+    def NAME(self) -> str: ...  # noqa: N802  # a constant where it is a module
 
     async def make_all(self, google: VirtualGoogle, task: VirtualTask) -> None: ...
 
@@ -102,5 +109,7 @@ class VirtualRival(Protocol):
 def virtual_roster() -> dict[str, VirtualRival]:
     """All contestants in virtual time by the name of their module."""
     from benchmarks.rivals import aimd, cubic, pause, virtual_aveo3
+    from benchmarks.rivals.virtual_sdk import OverTheLane
 
-    return {"aveo3": virtual_aveo3, "pause": pause, "aimd": aimd, "cubic": cubic}
+    over_the_sdk = {name: OverTheLane(rival) for name, rival in roster().items() if name != "aveo3"}
+    return {"aveo3": virtual_aveo3, "pause": pause, "aimd": aimd, "cubic": cubic, **over_the_sdk}

@@ -1,16 +1,17 @@
 """async-batch-llm, as its README has it for clients of one's own: `CallableStrategy` around the whole clip, with its
 own classifier of Gemini's errors. It is told the quota (its bucket's burst is one period's worth), and the waits of its
 defaults are given in proportion. One is changed in its favour: a refusal that names no delay pauses all workers for a
-minute, the quota's own, rather than for five."""
+minute, the quota's own, rather than for five. It measures time by `time.perf_counter`, which tells the loop's time
+where that is virtual."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
-from benchmarks.rivals import MakeAll, Task, sdk
+from benchmarks.rivals import MakeAll, Task, sdk, virtual_clock
 
 NAME = "async-batch-llm"
 PACKAGES: tuple[str, ...] = ("google-genai", "aiohttp", "async-batch-llm")
@@ -26,6 +27,7 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
         RetryConfig,
         process_prompts,
     )
+    from async_batch_llm._internal.admission import AdmissionRegistry
     from async_batch_llm.classifiers import GeminiErrorClassifier
 
     logging.getLogger("async_batch_llm").setLevel(logging.CRITICAL)  # it tells each refusal twice
@@ -57,4 +59,6 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
                 if result.exception is not None and not sdk.lost(result.exception):
                     raise result.exception
 
-        yield make_all
+        clock = virtual_clock.told_by_the_loop(AdmissionRegistry.__init__) if task.lane else nullcontext()
+        with clock:
+            yield make_all

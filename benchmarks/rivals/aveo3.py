@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -17,6 +18,12 @@ PACKAGES: tuple[str, ...] = ("aveo3", "google-genai", "aiolimiter", "aiohttp")
 
 @asynccontextmanager
 async def ready(task: Task) -> AsyncIterator[MakeAll]:
+    async with client(task) as veo:
+        yield lambda: veo.generate_many(task.prompts)
+
+
+def client(task: Task, **more: Any) -> VeoClient:
+    """A client that knows the task's quota and nothing else of the service, with these further settings."""
     settings = Settings(
         _env_file=None,
         backend="vertex",
@@ -30,6 +37,6 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
         retry_wait_base=task.seconds(30),
         quota_wait_time=task.seconds(300),
         quota_reset_interval=task.seconds(3600),
+        **more,
     )
-    async with VeoClient(settings, rng=random.Random(task.seed)) as veo:
-        yield lambda: veo.generate_many(task.prompts)
+    return VeoClient(settings, rng=random.Random(task.seed))

@@ -10,7 +10,7 @@ from google import genai
 from google.genai import errors, types
 from google.genai.client import AsyncClient
 
-from benchmarks.rivals import MODEL, Task
+from benchmarks.rivals import MODEL, Task, virtual_sdk
 
 
 class NoVideo(Exception):
@@ -20,6 +20,8 @@ class NoVideo(Exception):
 def client(task: Task, retry_options: types.HttpRetryOptions | None = None) -> AsyncClient:
     """A client for Vertex AI, to be used as `async with`, as the SDK's README has it."""
     options = types.HttpOptions(base_url=task.url, api_version="v1", retry_options=retry_options)
+    if task.lane is not None:
+        options = options.model_copy(update=virtual_sdk.transports(task.lane))
     return genai.Client(vertexai=True, api_key="benchmark", http_options=options).aio
 
 

@@ -23,6 +23,7 @@ async def make_all(google: VirtualGoogle, task: VirtualTask) -> None:
 
     with tempfile.TemporaryDirectory() as name:
         settings = Settings(
+            _env_file=None,
             rate_limit=task.told,
             rate_period=task.period,
             model=MODEL,
