@@ -86,7 +86,7 @@ class Contest:
     """Whether a clip that is not made is lost; if not, there are more of them than anybody could make."""
     optimum: Callable[[Service, VirtualTask], float] | None = None
     """Virtual seconds that bound a run that does not end."""
-    sdk_seeds: int = 5
+    sdk_seeds: int = 3
     """Of contestants that go through the SDK, whose processor time is a multiple of the others'."""
 
     PANELS: ClassVar[int] = 2
@@ -180,10 +180,10 @@ class Contest:
         self,
         seeds: Annotated[int, typer.Option(min=1, help="Runs of aveo3 in each case.")] = 20,
         rival_seeds: Annotated[int, typer.Option(min=1, help="Of the others, if they need no SDK.")] = 5,
-        sdk_seeds: Annotated[int | None, typer.Option(min=1, help="Of the others, if so; unset: 1 to 5.")] = None,
+        sdk_seeds: Annotated[int | None, typer.Option(min=1, help="Of the others, if so; unset: 1 to 3.")] = None,
         only: Annotated[list[str] | None, typer.Option(help="A contestant; repeatable; unset: all.")] = None,
         case: Annotated[list[str] | None, typer.Option(help="A case; repeatable; unset: all.")] = None,
-        quick: Annotated[bool, typer.Option("--quick", help="A seed, two cases: to see that it works.")] = False,
+        quick: Annotated[bool, typer.Option("--quick", help="A seed, one case: to see that it works.")] = False,
         processes: Annotated[int | None, typer.Option(min=1, help="At once; unset: one a core.")] = None,
         json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
     ) -> None:
@@ -192,7 +192,7 @@ class Contest:
         sdk_seeds = sdk_seeds or self.sdk_seeds
         if quick:
             seeds = rival_seeds = sdk_seeds = 1
-            cases = cases if case else cases[:2]
+            cases = cases if case else cases[:1]
         counts = {
             name: seeds if name == "aveo3" else sdk_seeds if isinstance(rival, OverTheLane) else rival_seeds
             for name, rival in virtual_roster().items()

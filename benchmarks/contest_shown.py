@@ -150,7 +150,7 @@ def summary(contest: Contest, found: Result, *, markdown: bool = False) -> str:
     return (
         f"{table(['', *(goal.of for goal in contest.goals)], rows, words=1, markdown=markdown)}\n\n"
         f"In a cell: {contest.score.header}, and refusals {'in the worst run' if per_run else 'per 100 clips'}: "
-        f"means over the seeds, their range over the cases. {_seeds(found)}. "
+        f"means over the seeds, their range over the cases. Seeds: {_seeds(found)}. "
         f"Aims: {' '.join(met) or 'none.'}"
     )
 
@@ -162,8 +162,8 @@ def _seeds(found: Result) -> str:
     for name, count in found["options"]["seeds"].items():
         by_count.setdefault(count, []).append(names[name])
     *some, (fewest, _) = sorted(by_count.items(), reverse=True)
-    told = [f"{count} seeds of {', '.join(group)}" for count, group in some]
-    return "; ".join([*told, f"{fewest} of the others" if told else f"{fewest} seeds"])
+    told = [f"{count} of {', '.join(group)}" for count, group in some]
+    return "; ".join([*told, f"{fewest} of the others" if told else f"{fewest} of each"])
 
 
 def draw(contest: Contest, found: Result, axes: Sequence[Axes]) -> None:

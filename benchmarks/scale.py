@@ -188,7 +188,7 @@ def _in_a_process(repetition: int, contestant: str, size: int) -> Run:
 def main(
     size: Annotated[list[int] | None, typer.Option(help="Prompts; repeatable; unset: 1,000 to 100,000.")] = None,
     million: Annotated[bool, typer.Option("--million", help="And a million, without a journal: five minutes.")] = False,
-    most_with_journal: Annotated[int, typer.Option(help="The largest size with a journal.")] = 20_000,
+    most_with_journal: Annotated[int, typer.Option(help="The largest size with a journal.")] = 100_000,
     most_of_rival: Annotated[int, typer.Option(help="The rival's largest size: it holds them all.")] = 100_000,
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 1,
     seed: Annotated[int, typer.Option(help="Decides the order.")] = 0,
@@ -196,7 +196,7 @@ def main(
     processes: Annotated[int | None, typer.Option(min=1, help="Runs at a time; unset: one a core.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few prompts, once: to see that it works.")] = False,
 ) -> None:
-    sizes = sorted(size or (1000, 10_000, 20_000, 100_000, *([MILLION] if million else [])))
+    sizes = sorted(size or (1000, 10_000, 100_000, *([MILLION] if million else [])))
     if quick:
         sizes, repeat = [100, 300], 1
     most = {RIVAL: most_of_rival, BARE: max(sizes), WITH: most_with_journal}
