@@ -73,6 +73,11 @@ class CircuitBreaker:
         self.admitted = 0
         self._first_after_failure = 0  # admissions of a lower order were in flight with a failure that counted
 
+    @property
+    def retries_owed(self) -> float:
+        """Failures that no successes have made up for since."""
+        return RETRIES - self.retries_left
+
     def state(self, now: float) -> BreakerState:
         """Where it stands at `now`. Open turns into half-open by time alone; no call is needed."""
         if not self._opened:

@@ -217,9 +217,9 @@ class Engine:
         if verdict.kind is VerdictKind.REJECTED:
             state = State.FILTERED if verdict.filtered else State.REJECTED
             return job.end(state, verdict.error_kind, verdict.message, submitted_utc=None)
-        if verdict.kind is VerdictKind.REFUSED or permit.admission.probe:
+        if verdict.kind is VerdictKind.REFUSED or permit.admission.probe or lane.gate.is_ill(besides=job.retries + 1):
             job.plan_again(verdict.error_kind, verdict.message)
-            return Again(0.0)  # nothing happened; a probe was sent for the lane's sake, not the job's
+            return Again(0.0)  # nothing happened; a probe was sent for the lane's sake, and others failed, too
         return self._retry(job, verdict.error_kind, verdict.message, verdict.retry_after or 0.0)
 
     def _retry(self, job: Job, kind: str, message: str, at_least: float = 0.0) -> VideoClip | Again:

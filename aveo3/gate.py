@@ -194,6 +194,10 @@ class QuotaGate:
         """Submits that were refused."""
         return self._refused
 
+    def is_ill(self, besides: int) -> bool:
+        """True if more submits failed lately than `besides`: the service is ill, not what was submitted."""
+        return self._breaker.retries_owed > besides
+
     def is_free(self, cost_usd: float = 0.0) -> bool:
         """True if a submit would go at once."""
         now = self._now()

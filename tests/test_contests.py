@@ -80,7 +80,7 @@ def test_a_quota_that_changes_is_followed_up_and_down(case: str) -> None:
     assert max(run.refused for run in found) <= 25
 
 
-@pytest.mark.parametrize(("case", "most"), [("nothing but 503", 15), ("9 of 10 are 503", 30)])
+@pytest.mark.parametrize(("case", "most"), [("nothing but 503", 15), ("9 of 10 are 503", 30), ("half are 503", 100)])
 def test_an_hour_of_outage_costs_a_handful_of_requests(case: str, most: int) -> None:
     found = runs(outage.CONTEST, case)
     assert max(run.unavailable for run in found) <= most

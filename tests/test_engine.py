@@ -179,6 +179,14 @@ def test_a_probe_is_sent_for_the_lanes_sake_and_uses_up_no_retry() -> None:
     assert (clip.status, clip.attempts, clip.retry_count) == (ClipStatus.SUCCEEDED, 7, 1)
 
 
+def test_where_others_fail_too_it_is_the_service_that_is_ill_and_no_clip_uses_up_its_retries() -> None:
+    accepted = [verdicts.accepted(f"operations/{number}") for number in range(8)]
+    coming = [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, *accepted[:2], UNAVAILABLE, UNAVAILABLE, *accepted[2:]]
+    clips, _, _ = run(ScriptedBackend(coming), [f"clip {number}" for number in range(4)], max_retries=1)
+    assert {clip.status for clip in clips} == {ClipStatus.SUCCEEDED}
+    assert max(clip.attempts for clip in clips) > 2
+
+
 def test_a_backend_that_raises_on_submit_counts_as_sent_and_is_never_asked_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
