@@ -57,7 +57,7 @@ IN_ALL = {
     "memory": ("--repeat", "2"),
     "journal": ("--repeat", "3"),
 }
-"""Options with which all of them together are meant to take less than 25 minutes on two idle cores."""
+"""Options with which all of them together are meant to take half an hour on two idle cores."""
 
 
 @app.callback(invoke_without_command=True)
