@@ -289,7 +289,7 @@ def test_each_model_has_a_quota_of_its_own() -> None:
 def test_stats_count_everything_and_are_a_snapshot() -> None:
     async def main() -> None:
         refusal = Verdict(VerdictKind.REFUSED, "busy", refusal=Refusal.UNKNOWN, retry_after=3.0)
-        backend = ScriptedBackend([UNCERTAIN, refusal, UNAVAILABLE, verdicts.rejected("no")], latency=10.0)
+        backend = ScriptedBackend([UNAVAILABLE, refusal, UNCERTAIN, verdicts.rejected("no")], latency=10.0)
         async with client(backend, consecutive_failure_threshold=9) as veo:
             before = veo.stats()
             clips = await veo.generate_many([f"{n}" for n in range(5)])
