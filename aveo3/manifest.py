@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 MANIFEST, FAILED = "manifest.jsonl", "failed.jsonl"
 
 
-def paid_in(directory: Path) -> list[str | None]:
-    """The jobs that the manifest in `directory` lists as made, or as paid perhaps; None for those without a name."""
+def paid_in(directory: Path) -> list[tuple[str | None, str | None]]:
+    """What the manifest in `directory` lists as made, or as paid perhaps: each one's job and operation, if told."""
     listed = (fields for _, fields in _lines(directory / MANIFEST))
-    return [fields.get("job") for fields in listed if fields.get("status") in _OWED]
+    return [(fields.get("job"), fields.get("operation")) for fields in listed if fields.get("status") in _OWED]
 
 
 class Manifest:

@@ -804,11 +804,25 @@ def test_a_second_run_at_the_same_time_is_refused() -> None:
 
 def test_what_an_emulator_made_in_a_directory_keeps_nobody_from_making_real_clips_there() -> None:
     with Desk() as desk:
-        tried = desk.job(State.SUCCEEDED, service="mock")
-    Path("clips/manifest.jsonl").write_text(json.dumps({"job": tried.name, "status": "succeeded"}) + "\n")
+        name = desk.job(State.SUCCEEDED, service="mock").name
+        [tried] = [entry for entry in desk.journal.entries() if entry.name == name]
+    line = {"job": tried.name, "status": "succeeded", "operation": tried.operation}
+    Path("clips/manifest.jsonl").write_text(json.dumps(line) + "\n")
     with house() as at:
         assert run("generate", "-", "--quiet", stdin="boat\n")[0] == Exit.ALL_MADE
         shutil.rmtree("clips/.aveo3")
         code, _, stderr = run("generate", "-", stdin="boat\n")
         assert (code, at.accepted) == (Exit.USAGE, 1)
     assert "clips/manifest.jsonl tells of 2 clips that are made or may be paid, but clips/.aveo3/journal.db" in stderr
+
+
+def test_an_emulators_clip_of_the_same_prompt_does_not_stand_for_the_real_one() -> None:
+    with house() as at:
+        assert run("generate", "-", "--quiet", stdin="boat\n")[0] == Exit.ALL_MADE
+        shutil.rmtree("clips/.aveo3")
+        [real] = [json.loads(line) for line in Path("clips/manifest.jsonl").read_text().splitlines()]
+        with Desk() as desk:
+            assert desk.job(State.SUCCEEDED, service="mock", digest=real["job"]).name == real["job"]
+        code, _, stderr = run("generate", "-", stdin="boat\n")
+        assert (code, at.accepted) == (Exit.USAGE, 1)
+    assert "clips/manifest.jsonl tells of 1 clips that are made or may be paid" in stderr

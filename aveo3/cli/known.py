@@ -96,8 +96,9 @@ def check_remembered(settings: Settings, *, service: str) -> None:
     if path is None or service == EMULATED or not (paid := paid_in(settings.output_dir)):
         return
     known = list(_entries(path, None))
-    names = {entry.name for entry in known}  # an emulator's, too: the manifest does not say whose a clip is
-    lost = sum(name not in names for name in paid)
+    # An emulator's, too: the manifest does not say whose a clip is, and equal prompts are called alike everywhere.
+    at_hand = {(entry.name, entry.operation) for entry in known}
+    lost = sum(clip not in at_hand for clip in paid)
     if lost and not any(entry.service == service for entry in known):
         raise UsageError(
             f"{settings.output_dir / MANIFEST} tells of {lost:,} clips that are made or may be paid, but {path}, which "
