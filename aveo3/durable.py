@@ -91,18 +91,21 @@ class Durable:
             self._loop = None
             return
         self._asked, self._aboard, self._waiting = False, self._waiting, []
+        aboard = self._aboard
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "aveo3-journal")  # downloads may keep the loop's own threads busy
         try:
             under_way = loop.run_in_executor(self._thread, self._sync)
         except RuntimeError:  # the system has no thread left, or the interpreter is about to end
             self._sync()
-            self._landed(loop)
+            self._landed(loop, aboard)
         else:
-            under_way.add_done_callback(lambda _: self._landed(loop))
+            under_way.add_done_callback(lambda _: self._landed(loop, aboard))
 
-    def _landed(self, loop: AbstractEventLoop) -> None:
-        self._let_go(self._aboard)
+    def _landed(self, loop: AbstractEventLoop, aboard: list[Future[None]]) -> None:
+        self._let_go(aboard)
+        if self._aboard is not aboard or self._loop is not loop:  # a loop that stood still: others were at it since
+            return
         if self._asked:
             loop.call_soon(self._begin, loop)
         else:
@@ -123,7 +126,7 @@ class Durable:
     @staticmethod
     def _let_go(waiting: list[Future[None]]) -> None:
         for landed in waiting:
-            if not landed.done():
+            if not landed.done() and not landed.get_loop().is_closed():
                 landed.set_result(None)
 
 

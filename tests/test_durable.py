@@ -224,6 +224,53 @@ def test_one_journal_serves_one_loop_after_another(disk: Disk) -> None:
     loop.close()
 
 
+def test_a_sync_that_a_loop_has_left_behind_lets_nobody_go_before_his_own(disk: Disk) -> None:
+    async def ask(text: str) -> None:
+        journal.move(plan(journal, text).id, State.PLANNED, State.SUBMITTING)
+        for _ in range(3):  # until it has begun
+            await asyncio.sleep(0)
+
+    async def wait(text: str) -> None:
+        await ask(text)
+        waiting = asyncio.ensure_future(journal.on_disk())
+        disk.then = disk.free.clear  # one sync ends, and the next is held up
+        disk.began.clear()
+        disk.free.set()
+        assert await asyncio.to_thread(disk.began.wait, 60)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        disk.then = lambda: None
+        disk.free.set()
+        await waiting
+        assert disk.syncs == 3
+
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    with closing(first), closing(second), Journal(FILE) as journal:
+        journal.move(plan(journal, "before").id, State.PLANNED, State.SUBMITTING)
+        disk.syncs = 0
+        disk.free.clear()
+        first.run_until_complete(ask("one"))
+        second.run_until_complete(ask("two"))
+        first.run_until_complete(wait("three"))
+
+
+def test_closing_the_journal_needs_no_loop_whose_waiters_are_left(disk: Disk) -> None:
+    async def wait() -> None:
+        journal.move(plan(journal, "boat").id, State.PLANNED, State.SUBMITTING)
+        waiting = asyncio.ensure_future(journal.on_disk())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+
+    disk.free.clear()
+    with Journal(FILE) as journal:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(wait())
+        loop.close()
+        disk.free.set()
+
+
 def test_what_was_synced_at_once_in_between_holds_up_nobody(disk: Disk) -> None:
     async def main(text: str) -> None:
         journal.move(plan(journal, text).id, State.PLANNED, State.SUBMITTING)
