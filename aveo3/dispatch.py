@@ -424,6 +424,8 @@ class ClipStream:
         elif job.route is None:
             why = "; ".join(filter(None, (job.error_message, "no lane can take its prompt any more")))
             self._deliver(job, job.end(State.DEFERRED, "no_lane", why))
+        elif outcome.last:
+            backlog.fresh.append(job)
         else:
             backlog.push_again(job, _now() + outcome.wait)
         backlog.ring()

@@ -219,7 +219,9 @@ class Engine:
             return job.end(state, verdict.error_kind, verdict.message, submitted_utc=None)
         if verdict.kind is VerdictKind.REFUSED or permit.admission.probe or lane.gate.is_ill(besides=job.retries + 1):
             job.plan_again(verdict.error_kind, verdict.message)
-            return Again(0.0)  # nothing happened; a probe was sent for the lane's sake, and others failed, too
+            # Nothing happened; a probe was sent for the lane's sake, and others failed, too. If it is the prompt after
+            # all, another's turn will show it: the lane must not stand still for this one for ever.
+            return Again(0.0, last=verdict.kind is not VerdictKind.REFUSED)
         return self._retry(job, verdict.error_kind, verdict.message, verdict.retry_after or 0.0)
 
     def _retry(self, job: Job, kind: str, message: str, at_least: float = 0.0) -> VideoClip | Again:

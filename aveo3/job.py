@@ -18,9 +18,10 @@ from aveo3.routing import Route, Stop
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The job is planned anew and may be submitted after `wait` seconds."""
+    """The job is planned anew and may be submitted after `wait` seconds; `last` of all that wait, or before those."""
 
     wait: float
+    last: bool = False
 
 
 _UNFINISHED = {State.RUNNING, State.FETCHING}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,19 @@ def test_where_others_fail_too_it_is_the_service_that_is_ill_and_no_clip_uses_up
     clips, _, _ = run(ScriptedBackend(coming), [f"clip {number}" for number in range(4)], max_retries=1)
     assert {clip.status for clip in clips} == {ClipStatus.SUCCEEDED}
     assert max(clip.attempts for clip in clips) > 2
+
+
+def test_prompts_that_never_get_through_hold_up_no_other() -> None:
+    """Each failure of theirs looks as if the service were ill: whose turn is next shows that it is not."""
+    names = (f"operations/{number}" for number in count())
+    backend = ScriptedBackend(
+        answer=lambda prompt: UNAVAILABLE if prompt.text.startswith("bad") else verdicts.accepted(next(names))
+    )
+    prompts = [f"{'bad' if number < 3 else 'good'} {number}" for number in range(33)]
+    clips, _, _ = run(backend, prompts, consecutive_failure_threshold=5, quota_patience=900.0)
+    made = [clip for clip in clips if clip.status is ClipStatus.SUCCEEDED]
+    assert [clip.index for clip in made] == [*range(3, 33)]
+    assert len(backend.submits) < 60
 
 
 def test_a_backend_that_raises_on_submit_counts_as_sent_and_is_never_asked_again(
