@@ -43,7 +43,7 @@ class Pump:
     def next_job(self, now: float) -> tuple[Backlog, Job] | None:
         """The first job that this lane may submit at `now`, and where it waits."""
         found = [(backlog, job) for backlog in self.backlogs if backlog.serves(self) and (job := backlog.peek(now))]
-        return min(found, key=lambda pair: (pair[0].is_again(pair[1]), pair[1].index), default=None)
+        return min(found, key=lambda pair: (pair[0].is_fresh(pair[1]), pair[1].index), default=None)
 
     def due_at(self, now: float) -> float:
         """When the next job that is to be tried again may be submitted, of those that may not yet."""
@@ -103,8 +103,8 @@ class Backlog:
             return self.again[0][2]
         return self.fresh[0] if self.fresh else None
 
-    def is_again(self, job: Job) -> bool:
-        """False for a job that is to be tried again, which sorts before those that are fresh."""
+    def is_fresh(self, job: Job) -> bool:
+        """False for a job that is to be tried again, and so is before those that are fresh."""
         return not (self.again and self.again[0][2] is job)
 
     def pop(self, now: float) -> Job | None:
@@ -115,7 +115,7 @@ class Backlog:
 
     def take(self, job: Job) -> None:
         """Take out `job`, which `peek` has shown: by the time that the clock is read again, another may be due."""
-        if not self.is_again(job):
+        if not self.is_fresh(job):
             heapq.heappop(self.again)
         else:
             self.fresh.remove(job)  # the first of them
