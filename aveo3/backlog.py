@@ -43,7 +43,7 @@ class Pump:
     def next_job(self, now: float) -> tuple[Backlog, Job] | None:
         """The first job that this lane may submit at `now`, and where it waits."""
         found = [(backlog, job) for backlog in self.backlogs if backlog.serves(self) and (job := backlog.peek(now))]
-        return min(found, key=lambda pair: (pair[0].is_fresh(pair[1]), pair[1].index), default=None)
+        return min(found, key=lambda pair: (pair[0].is_fresh(pair[1]), pair[1].put_back, pair[1].index), default=None)
 
     def due_at(self, now: float) -> float:
         """When the next job that is to be tried again may be submitted, of those that may not yet."""

@@ -425,6 +425,7 @@ class ClipStream:
             why = "; ".join(filter(None, (job.error_message, "no lane can take its prompt any more")))
             self._deliver(job, job.end(State.DEFERRED, "no_lane", why))
         elif outcome.last:
+            job.put_back += 1
             backlog.fresh.append(job)
         else:
             backlog.push_again(job, _now() + outcome.wait)

@@ -50,6 +50,7 @@ class Job:
     retries: int = 0
     audio_tries: int = 0
     late_refusals: int = 0
+    put_back: int = 0  # how often others were let by, which have been so less often
     quota_wait: float = 0.0
     reserved: float = 0.0
     operation: str | None = None

@@ -7,6 +7,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from itertools import count
 from math import inf
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.conftest import settings
 from tests.virtual import NoJitter, now, now_utc, statuses, virtual
 
 BEST, FAST, OMNI = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "gemini-omni-1.1-flash"
+UNAVAILABLE = Verdict(VerdictKind.UNAVAILABLE, "the service is away", status=503)
 CLOSED = Verdict(VerdictKind.REFUSED, "billing is off", refusal=Refusal.BILLING)
 NO_DAY = Verdict(VerdictKind.REFUSED, "the day is used up", refusal=Refusal.DAY)
 BUSY = Verdict(VerdictKind.REFUSED, "wait", refusal=Refusal.MINUTE, retry_after=1800.0, limit=50)
@@ -107,6 +109,25 @@ def test_three_lanes_together_are_as_fast_as_the_sum_of_their_quotas(
         assert Counter(clip.lane for clip in found) == Counter(
             {name: sum(place.accepted.values()) for name, place in places.items()}
         )
+
+    virtual(main)
+
+
+def test_prompts_that_never_get_through_hold_up_none_of_another_line_for_the_same_lane(
+    places: dict[str, ScriptedBackend],
+) -> None:
+    async def main() -> None:
+        operations = count()
+        places["a"] = made(
+            answer=lambda prompt: (
+                UNAVAILABLE if prompt.text.startswith("bad") else verdicts.accepted(f"operations/{next(operations)}")
+            )
+        )
+        places["b"] = made(answer=lambda _: CLOSED)
+        async with client(lane("a", 100), lane("b", 100, model=FAST), quota_patience=900.0) as veo:
+            bad = [{"text": f"bad {number}", "model": BEST} for number in range(3)]
+            found = await veo.generate_many([*bad, *(f"good {number}" for number in range(20))])
+        assert [clip.index for clip in found if clip.succeeded] == [*range(3, 23)]
 
     virtual(main)
 
