@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aveo3.client import VeoClient
-    from aveo3.dispatch import ClipStream, Prompts
+    from aveo3.config.settings import Settings
+    from aveo3.dispatch.stats import Stats
+    from aveo3.dispatch.stream import ClipStream, Prompts
     from aveo3.errors import AveoError, ClipError, FetchError, GateClosed, JournalError, UsageError
-    from aveo3.lane_settings import LaneSettings
+    from aveo3.lanes.lane_file import LaneSettings
     from aveo3.models import ClipStatus, Media, VideoClip, VideoPrompt
-    from aveo3.settings import Settings
-    from aveo3.stats import Stats
 
 __version__ = "0.1.0"
 
@@ -25,14 +25,14 @@ _HOME = {
     "AveoError": "errors",
     "ClipError": "errors",
     "ClipStatus": "models",
-    "ClipStream": "dispatch",
+    "ClipStream": "dispatch.stream",
     "FetchError": "errors",
     "GateClosed": "errors",
     "JournalError": "errors",
-    "LaneSettings": "lane_settings",
+    "LaneSettings": "lanes.lane_file",
     "Media": "models",
-    "Settings": "settings",
-    "Stats": "stats",
+    "Settings": "config.settings",
+    "Stats": "dispatch.stats",
     "UsageError": "errors",
     "VeoClient": "client",
     "VideoClip": "models",
@@ -65,7 +65,7 @@ async def generate_many(prompts: Prompts, **settings: Any) -> list[VideoClip]:
     One line for scripts: it opens a `VeoClient`, calls its `generate_many` and closes it.
     """
     from aveo3.client import VeoClient
-    from aveo3.settings import Settings
+    from aveo3.config.settings import Settings
 
     async with VeoClient(Settings(**settings)) as veo:
         return await veo.generate_many(prompts)

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from aveo3 import remedies
-from aveo3.backends import wire
+from aveo3.backends import http
 from aveo3.backends.base import Backend, LookError, Probe
 from aveo3.client import check_alive
-from aveo3.diagnosis import diagnose
+from aveo3.config.settings import Settings, on_this_machine
 from aveo3.errors import UsageError
-from aveo3.remedies import Asked, Finding, Step, Trouble
-from aveo3.settings import Settings, on_this_machine
+from aveo3.verdicts import problems
+from aveo3.verdicts.diagnosis import diagnose
+from aveo3.verdicts.problems import Asked, Finding, Step, Trouble
 
 if TYPE_CHECKING:
     from aveo3.backends.vertex import VertexBackend
@@ -115,7 +115,7 @@ async def _asked(sheet: Checkup, settings: Settings, backend: Backend) -> Checku
     asked = Asked(sheet.backend, sheet.model, probe.address, sheet.project, sheet.location, settings.output_gcs_uri)
     finding = _finding(probe, asked)
     if finding is not None:
-        finding = replace(finding, said=wire.without_key(finding.said, settings.api_key))
+        finding = replace(finding, said=http.without_key(finding.said, settings.api_key))
     seconds = None if probe.status is None else probe.seconds
     sheet = replace(sheet, address=probe.address, seconds=seconds)
     well = {Step.SETTINGS: f"{_choice(sheet)}; {sheet.credentials}", **_well(sheet, finding)}
@@ -132,7 +132,7 @@ def _finding(probe: Probe, asked: Asked) -> Finding | None:
         trouble = diagnose(probe.status, probe.body, asked)
     if trouble is None:
         return None
-    finding = remedies.explain(trouble, asked, probe.body, probe.said)
+    finding = problems.explain(trouble, asked, probe.body, probe.said)
     said = _line(finding.said)
     return replace(finding, said=said if probe.status is None else f"HTTP {probe.status}: {said}".rstrip(": "))
 
@@ -168,7 +168,7 @@ async def _look_into(backend: VertexBackend, asked: Asked, *, emulated: bool) ->
     except (LookError, UsageError) as error:
         if emulated and "there is no bucket" in str(error):
             return None, f"{asked.bucket} is not there yet: an emulator makes it with the first video"
-        return remedies.explain(Trouble.BUCKET, asked, said=_line(str(error))), ""
+        return problems.explain(Trouble.BUCKET, asked, said=_line(str(error))), ""
     return None, f"{asked.bucket} can be listed; whether Vertex AI may write there shows with the first video"
 
 

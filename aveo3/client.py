@@ -15,26 +15,26 @@ from weakref import WeakSet
 import aiohttp
 from pydantic import SecretStr
 
-from aveo3 import fetch
-from aveo3.budget import Budget
-from aveo3.connections import Connections, connect
-from aveo3.dispatch import ClipStream, Prompts
-from aveo3.durable import make_directory
-from aveo3.engine import Engine
-from aveo3.entries import Entry
+from aveo3.config.settings import Settings, on_this_machine
+from aveo3.dispatch.budget import Budget
+from aveo3.dispatch.lane_pool import Connections, connect
+from aveo3.dispatch.matching import EMULATED, Recall
+from aveo3.dispatch.planner import Prompt
+from aveo3.dispatch.prior_runs import Hindsight
+from aveo3.dispatch.stats import Stats, Tally
+from aveo3.dispatch.stream import ClipStream, Prompts
+from aveo3.engine.runner import Engine
 from aveo3.errors import ClipError, UsageError
-from aveo3.estimate import Estimate, estimate
-from aveo3.hindsight import Hindsight
-from aveo3.journal import Journal
-from aveo3.lane_settings import LaneSettings
-from aveo3.lanes import Lanes, spoken
+from aveo3.files import saving
+from aveo3.journal.journal import Journal
+from aveo3.journal.rows import Entry
+from aveo3.journal.wal_sync import make_directory
+from aveo3.lanes.estimate import Estimate, estimate
+from aveo3.lanes.lane_file import LaneSettings
+from aveo3.lanes.lanes import Lanes, spoken
+from aveo3.lanes.routing import Routes
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, as_prompt
-from aveo3.planning import Prompt
-from aveo3.recall import EMULATED, Recall
-from aveo3.routing import Routes
-from aveo3.settings import Settings, on_this_machine
-from aveo3.stats import Stats, Tally
 
 if TYPE_CHECKING:
     from aveo3.backends.base import Backend
@@ -117,7 +117,7 @@ class VeoClient:
                 self.journal = self._stack.enter_context(
                     Journal(path, now_utc=self._now_utc, without_secrets=self._without_keys)
                 )
-                fetch.sweep(self.settings.output_dir)
+                saving.sweep(self.settings.output_dir)
             self._service = self.service
             if self.journal is not None and self._service != EMULATED:
                 self._budget.before = self.journal.spent(self._service)
@@ -147,7 +147,7 @@ class VeoClient:
 
     async def _listen(self, webhook: str, engine: Engine, session: aiohttp.ClientSession) -> None:
         """Have Google say what has ended."""
-        from aveo3.webhooks import Receiver  # for most, in vain
+        from aveo3.backends.webhooks import Receiver  # for most, in vain
 
         receiver = Receiver(
             webhook,
@@ -303,7 +303,7 @@ class VeoClient:
     async def _start_emulator(self) -> Routes:
         """Run the emulator in this process, with the quotas that the lanes expect of Google, and go there."""
         from aveo3.mock import Latency, MockOptions, MockServer
-        from aveo3.mock.quota import Quota
+        from aveo3.mock.config.quota import Quota
 
         common = self.settings.rate(self.settings.model)
         rates = [lane.settings.rate(lane.model) for lane in self._lanes.listed]

@@ -9,25 +9,26 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import (
+from benchmarks.contests import (
     cap,
     changes,
-    gate,
     harsh,
-    journal,
     known_rate,
-    makespan,
-    memory,
     outage,
-    overhead,
-    poll,
-    readme,
-    results,
-    scale,
     shared,
-    stall,
     wrong_rate,
 )
+from benchmarks.cost import (
+    gate,
+    journal,
+    memory,
+    overhead,
+    scale,
+    stall,
+)
+from benchmarks.harness import readme, results
+from benchmarks.makespan import makespan
+from benchmarks.polling import poll
 
 app = typer.Typer(help="Measurements of aveo3, each the answer to one question.", add_completion=False)
 

@@ -17,7 +17,7 @@ from aveo3 import Settings
 from aveo3.backends import vertex
 from aveo3.checkup import Checkup, check
 from aveo3.mock import MockOptions, MockServer
-from aveo3.remedies import Step, Trouble
+from aveo3.verdicts.problems import Step, Trouble
 from tests.conftest import settings
 
 KEY = "AIzaSy-secret-key-0123456789"

@@ -11,15 +11,23 @@ from typing import Any
 
 import pytest
 
-from aveo3 import AveoError, ClipError, ClipStatus, UsageError, VeoClient, VideoPrompt, verdicts
+from aveo3 import (
+    AveoError,
+    ClipError,
+    ClipStatus,
+    UsageError,
+    VeoClient,
+    VideoPrompt,
+    verdicts,
+)
 from aveo3.backends.base import Finished
-from aveo3.breaker import BreakerState
-from aveo3.dispatch import GRACE
-from aveo3.planning import Prompt
+from aveo3.dispatch.planner import Prompt
+from aveo3.dispatch.stream import GRACE
+from aveo3.quota.breaker import BreakerState
 from aveo3.testing import ScriptedBackend
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
-from tests.virtual import client as calm_client
-from tests.virtual import now, statuses, virtual
+from tests.support.virtual import client as calm_client
+from tests.support.virtual import now, statuses, virtual
 
 MODEL = "veo-3.1-generate-001"
 PRICE = 3.20

@@ -14,11 +14,12 @@ import pytest
 import typer
 
 import aveo3.mock
-from aveo3 import VideoPrompt, catalog
-from aveo3.catalog import Catalog, ModelCard
+from aveo3 import VideoPrompt
 from aveo3.cli import app
+from aveo3.config import catalog
+from aveo3.config.catalog import Catalog, ModelCard
+from aveo3.config.settings import describe
 from aveo3.mock import FAULTS, MockOptions
-from aveo3.settings import describe
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text("utf-8")
@@ -233,7 +234,7 @@ def test_every_variable_that_the_readme_names_exists() -> None:
 
 def test_the_readme_promises_the_exit_codes_and_statuses_there_are() -> None:
     from aveo3 import ClipStatus
-    from aveo3.cli.exits import Exit
+    from aveo3.cli.exit_codes import Exit
 
     assert [status for status in ClipStatus if f"| `{status}` |" not in TEXT] == []
     assert [code for code in Exit if not re.search(rf"\b{code:d}\s+\(", TEXT)] == []

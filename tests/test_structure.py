@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,47 +15,20 @@ import aveo3
 
 HOUSE = Path(aveo3.__path__[0])
 
-ROOMS = [
-    *(
-        "errors",
-        "lifecycle",
-        "models",
-        "catalog",
-        "variables",
-        "settings",
-        "lane_settings",
-        "lanes",
-        "routing",
-        "verdicts",
-        "remedies",
-        "diagnosis",
-    ),
-    *("windows", "learner", "spill", "limits", "memory", "breaker", "latency", "polling", "bell", "budget", "bucket"),
-    *("standstill", "gate", "retry", "timetable", "poller"),
-    *(
-        "backends.base",
-        "backends.wire",
-        "backends.reach",
-        "storage",
-        "mp4",
-        "parts",
-        "backends.inline",
-        "backends.vertex",
-        "backends.omni",
-        "backends.gemini",
-        "fetch",
-        "durable",
-        "database",
-        "entries",
-        "records",
-        "claims",
-        "journal",
-    ),
-    *("job", "delivery", "engine", "backlog", "recall", "hindsight", "planning", "dispatch", "webhooks"),
-    *("estimate", "connections", "stats", "client"),
-    *("checkup", "sources", "manifest", "progress", "testing", "simulation", "cli"),
-]
-"""Top to bottom: a room may import the rooms before it, and none after it."""
+FLOORS = """
+lifecycle models errors _waker
+config files
+verdicts polling
+lanes quota backends journal
+engine
+dispatch
+client
+testing
+simulation checkup
+cli
+"""
+"""Top to bottom: a package may import the floors above its own, and on its own floor what stands before it."""
+ROOMS = FLOORS.split()
 
 
 def modules() -> dict[str, Path]:
@@ -69,10 +43,8 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def room_of(module: str) -> str | None:
-    """The room that a module, or a name in it, belongs to: the longest room its dotted name begins with."""
-    fitting = [room for room in (*ROOMS, "mock") if f"{module}.".startswith(f"{room}.")]
-    return max(fitting, key=len, default=None)
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def only_for_type_checkers(node: ast.AST) -> bool:
@@ -95,42 +67,49 @@ def imports(node: ast.AST) -> Iterator[str]:
         yield from imports(child)
 
 
+def imported_modules(node: ast.AST) -> set[str]:
+    """The modules of aveo3 that `node` imports, or imports names from."""
+    return {name if name in MODULES else name.rpartition(".")[0] for name in imports(node)}
+
+
+def wrong_way(module: str, code: str) -> set[str]:
+    """What `module`, if `code` were its text, would import from a room that stands after its own."""
+    own, found = room_of(module), imported_modules(ast.parse(code))
+    if own == "mock":
+        return {name for name in found if room_of(name) != "mock"}
+    allowed = {*ROOMS[: ROOMS.index(own) + 1], *(("mock",) if own in USES_THE_EMULATOR else ())}
+    return {name for name in found if room_of(name) not in allowed}
+
+
+USES_THE_EMULATOR = ("client", "simulation", "cli")
+
+
 def test_every_module_is_in_a_room() -> None:
-    facade_and_shelf = {"", "backends"}  # aveo3/__init__.py, which looks names up; backends/__init__.py, empty
-    assert {module for module in MODULES if room_of(module) is None} == facade_and_shelf
-    assert set(ROOMS) <= set(MODULES)
+    assert {room_of(module) for module in MODULES} == {"", "mock", *ROOMS}  # "": the facade, which looks names up
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if room_of(name) in ROOMS])
+@pytest.mark.parametrize("module", [name for name in MODULES if name])
 def test_imports_point_upwards_only(module: str) -> None:
-    own = room_of(module)
-    assert own is not None
-    for name in imports(ast.parse(MODULES[module].read_text("utf-8"))):
-        room = room_of(name)
-        if room == "mock":
-            assert own in ("client", "simulation", "cli"), f"{module} imports the emulator"
-            continue
-        assert room is not None, f"{module} imports {name}, which is in no room"
-        assert room == own or ROOMS.index(room) < ROOMS.index(own), f"{module} imports {name}, from further down"
+    assert wrong_way(module, MODULES[module].read_text("utf-8")) == set()
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if room_of(name) == "mock"])
-def test_the_emulator_shares_nothing_with_the_client(module: str) -> None:
-    names = set(imports(ast.parse(MODULES[module].read_text("utf-8"))))
-    assert {name for name in names if room_of(name) != "mock"} == set()
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {name: imported_modules(ast.parse(file.read_text("utf-8"))) for name, file in MODULES.items() if name}
+    TopologicalSorter(graph).prepare()  # raises CycleError
 
 
-def test_the_check_would_notice() -> None:
-    code = "def f():\n    from aveo3 import gate\n    import aveo3.mock.rules\n    from aveo3.engine import Job"
-    assert [*imports(ast.parse(code))] == ["gate", "mock.rules", "engine.Job"]
-    assert [room_of(name) for name in ("gate", "mock.rules", "engine.Job", "backends.base.Look", "nowhere")] == [
-        "gate",
-        "mock",
-        "engine",
-        "backends.base",
-        None,
-    ]
-    assert [*imports(ast.parse("if TYPE_CHECKING:\n    from aveo3.engine import Job"))] == []
+def test_the_checks_would_notice() -> None:
+    code = (
+        "def f():\n    from aveo3.quota import gate\n    import aveo3.mock.quotas\n    from aveo3.engine.job import Job"
+    )
+    assert [*imports(ast.parse(code))] == ["quota.gate", "mock.quotas", "engine.job.Job"]
+    assert wrong_way("verdicts.verdict", code) == {"quota.gate", "mock.quotas", "engine.job"}
+    assert wrong_way("cli.run", code) == set()
+    assert wrong_way("mock.server", code) == {"quota.gate", "engine.job"}
+    assert wrong_way("engine.job", "from aveo3.dispatch.stream import ClipStream") == {"dispatch.stream"}
+    assert wrong_way("files.saving", "if TYPE_CHECKING:\n    from aveo3.engine.job import Job") == set()
+    with pytest.raises(CycleError):
+        TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
 
 
 # ---- the facade ------------------------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""Where clips are made: one module per Google surface, all behind `base.Backend`."""
+"""Google's surfaces behind one protocol."""

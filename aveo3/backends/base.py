@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from aveo3.errors import AveoError
 from aveo3.models import VideoPrompt
-from aveo3.remedies import Trouble
 from aveo3.verdicts import Verdict
+from aveo3.verdicts.problems import Trouble
 
 
 @dataclass(frozen=True, slots=True)

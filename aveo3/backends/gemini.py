@@ -23,16 +23,16 @@ from google.genai import errors, types
 from pydantic import SecretStr
 
 from aveo3 import verdicts
-from aveo3.backends import inline, omni, reach, wire
+from aveo3.backends import http, inline, omni, probe
 from aveo3.backends.base import Finished, Look, LookError, OperationGone, Probe, Refused, Running, Video
 from aveo3.backends.inline import Spill
+from aveo3.config.settings import on_this_machine
 from aveo3.errors import FetchError, UsageError
-from aveo3.settings import on_this_machine
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
 if TYPE_CHECKING:
+    from aveo3.config.settings import Settings
     from aveo3.models import VideoPrompt
-    from aveo3.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +214,7 @@ class GeminiBackend:
 
         (aiohttp asks a second time if the connection is cut before an answer.)
         """
-        return await reach.ask(self._client.aio.models.get(model=model), self._settings.base_url or GOOGLE)
+        return await probe.ask(self._client.aio.models.get(model=model), self._settings.base_url or GOOGLE)
 
     async def find(self, output_uri: str) -> Sequence[Video]:
         """See `Backend.find`. There are no buckets here."""
@@ -225,10 +225,10 @@ class GeminiBackend:
         there, ours = urlsplit(uri), urlsplit(self._settings.base_url or GOOGLE)
         if there.scheme == "https" and ours.scheme == "http" and there.netloc == ours.netloc:
             uri = there._replace(scheme="http").geturl()  # the SDK takes none but https: an emulator has to say so
-        return uri, wire.key_for(uri, SecretStr(credentials(self._settings)), self._settings.base_url)
+        return uri, http.key_for(uri, SecretStr(credentials(self._settings)), self._settings.base_url)
 
     def _without_key(self, words: str) -> str:
-        return wire.without_key(words, self._settings.api_key)
+        return http.without_key(words, self._settings.api_key)
 
     async def aclose(self) -> None:
         """See `Backend.aclose`."""
@@ -343,4 +343,4 @@ def _judge(error: Exception, *, sent: bool) -> Verdict:
 
 def _retry_after(error: Exception) -> float | None:
     headers = getattr(getattr(error, "response", None), "headers", None)
-    return wire.seconds(headers.get("Retry-After")) if headers is not None else None
+    return http.seconds(headers.get("Retry-After")) if headers is not None else None

@@ -22,8 +22,8 @@ from typing import Any
 
 import aiohttp
 
-from aveo3 import parts
-from aveo3.parts import Part
+from aveo3.files import part_files
+from aveo3.files.part_files import Part
 
 KEY = b"bytesBase64Encoded"
 PIECE = 1 << 17
@@ -78,13 +78,13 @@ class Spill:
     def take(self, data: bytes | None) -> Path | None:
         """The file of the video that `data` is the mark of, from now on the caller's; None if it is no mark."""
         part = self._made.pop(data, None) if data is not None else None
-        return None if part is None else parts.hand_on(part)
+        return None if part is None else part_files.hand_on(part)
 
     def open(self) -> tuple[bytes, Part]:
         """A new file, and its mark. The mark cannot be guessed: no server can pass off a video for another."""
         self._directory.mkdir(parents=True, exist_ok=True)
         mark = secrets.token_bytes(24)
-        part = self._made[mark] = parts.loose(self._directory)
+        part = self._made[mark] = part_files.loose(self._directory)
         return mark, part
 
     def feed(self, sieve: Sieve, data: bytes) -> None:
@@ -95,7 +95,7 @@ class Spill:
             try:
                 sieve.feed(data)
             except OSError as error:
-                raise parts.refused(self._directory, error) from error
+                raise part_files.refused(self._directory, error) from error
 
 
 class Sieve:

@@ -14,7 +14,7 @@ from typing import Any
 
 from aveo3 import verdicts
 from aveo3.backends.base import Failure, Finished, Look, LookError, Refused, Running, Video
-from aveo3.catalog import unreadable
+from aveo3.config.catalog import unreadable
 from aveo3.models import Media, VideoPrompt
 from aveo3.verdicts import Refusal
 

@@ -21,13 +21,13 @@ from google.genai import errors, types
 from google.oauth2.credentials import Credentials as TokenCredentials
 
 from aveo3 import verdicts
-from aveo3.backends import inline, reach, wire
+from aveo3.backends import http, inline, probe
 from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Probe, Running, Video
+from aveo3.backends.gcs import Storage
 from aveo3.backends.inline import Spill, SpillingResponse
-from aveo3.catalog import unreadable
+from aveo3.config.catalog import unreadable
+from aveo3.config.settings import on_this_machine
 from aveo3.errors import FetchError, UsageError
-from aveo3.settings import on_this_machine
-from aveo3.storage import Storage
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from google.auth.credentials import Credentials
 
+    from aveo3.config.settings import Settings
     from aveo3.models import Media, VideoPrompt
-    from aveo3.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -209,12 +209,12 @@ class VertexBackend:
         `_api_client._build_request`.) Whether there is quota and billing, only a submit can tell.
         """
         settings = self._settings
-        if self._login is not None and (failed := await reach.refresh(self._login, settings.request_timeout)):
+        if self._login is not None and (failed := await probe.refresh(self._login, settings.request_timeout)):
             return failed
         place = f"projects/{settings.project}/locations/{settings.location}/" if settings.project else ""
         name = f"{place}publishers/google/models/{model}/operations/{NOBODYS}"
         operation = types.GenerateVideosOperation.model_validate({"name": name})
-        return await reach.ask(self._client.aio.operations.get(operation), address(settings))
+        return await probe.ask(self._client.aio.operations.get(operation), address(settings))
 
     async def check_bucket(self, output_uri: str) -> None:
         """Raise `LookError` if what is under a gs:// prefix cannot be listed, or there is no such bucket."""
@@ -228,7 +228,7 @@ class VertexBackend:
     async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
         """See `Backend.locate`. The key goes to Google and to the configured address, nowhere else."""
         if not uri.startswith("gs://"):
-            return uri, wire.key_for(uri, self._settings.api_key, self._settings.base_url)
+            return uri, http.key_for(uri, self._settings.api_key, self._settings.base_url)
         if self._settings.keep_remote:
             return None
         return await (await self._bucket(uri)).place(uri)
@@ -244,7 +244,7 @@ class VertexBackend:
         return self._storage
 
     def _without_key(self, words: str) -> str:
-        return wire.without_key(words, self._settings.api_key)
+        return http.without_key(words, self._settings.api_key)
 
     async def aclose(self) -> None:
         """See `Backend.aclose`."""
@@ -344,7 +344,7 @@ def _judge(error: Exception, *, sent: bool) -> Verdict:
 
 def _retry_after(error: errors.APIError) -> float | None:
     headers = getattr(error.response, "headers", None)
-    return wire.seconds(headers.get("Retry-After")) if headers is not None else None
+    return http.seconds(headers.get("Retry-After")) if headers is not None else None
 
 
 def _made(video: types.Video, spill: Spill) -> Video:

@@ -10,7 +10,18 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from aveo3.cli import check, config, demo, generate, history, models, resume, retry, simulate, status
+from aveo3.cli.commands import (
+    check,
+    config,
+    demo,
+    generate,
+    history,
+    models,
+    resume,
+    retry,
+    simulate,
+    status,
+)
 
 
 class _MockServer(TyperCommand):
@@ -19,7 +30,7 @@ class _MockServer(TyperCommand):
 
     def whole(self) -> Any:
         """The command with its options."""
-        from aveo3.cli.mock_server import mock_server
+        from aveo3.cli.commands.mock_server import mock_server
 
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
         alone.command("mock-server")(mock_server)

@@ -15,14 +15,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aveo3.mock.books import Books
-    from aveo3.mock.faults import FAULTS, Fault
-    from aveo3.mock.latency import Latency
-    from aveo3.mock.options import MockOptions
-    from aveo3.mock.quota import Quota
-    from aveo3.mock.rules import QuotaRule
-    from aveo3.mock.scenario import Scenario, ScenarioError, Step
+    from aveo3.mock.config.faults import FAULTS, Fault
+    from aveo3.mock.config.latency import Latency
+    from aveo3.mock.config.options import MockOptions
+    from aveo3.mock.config.quota import Quota
+    from aveo3.mock.config.scenario import Scenario, ScenarioError, Step
+    from aveo3.mock.quotas import QuotaRule
     from aveo3.mock.server import MockServer, create_app
+    from aveo3.mock.state.ledger import Books
 
 __all__ = [
     "FAULTS",
@@ -40,17 +40,17 @@ __all__ = [
 ]
 
 _HOME = {
-    "FAULTS": "faults",
-    "Books": "books",
-    "Fault": "faults",
-    "Latency": "latency",
-    "MockOptions": "options",
+    "FAULTS": "config.faults",
+    "Books": "state.ledger",
+    "Fault": "config.faults",
+    "Latency": "config.latency",
+    "MockOptions": "config.options",
     "MockServer": "server",
-    "Quota": "quota",
-    "QuotaRule": "rules",
-    "Scenario": "scenario",
-    "ScenarioError": "scenario",
-    "Step": "scenario",
+    "Quota": "config.quota",
+    "QuotaRule": "quotas",
+    "Scenario": "config.scenario",
+    "ScenarioError": "config.scenario",
+    "Step": "config.scenario",
     "create_app": "server",
 }
 

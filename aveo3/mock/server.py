@@ -9,22 +9,22 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from aveo3.mock import answers
-from aveo3.mock.answers import Refused
-from aveo3.mock.books import Books
-from aveo3.mock.clock import system_utc
-from aveo3.mock.downloads import FileWire
-from aveo3.mock.effects import cut, respond
-from aveo3.mock.emulator import Emulator
-from aveo3.mock.faults import Fault
-from aveo3.mock.options import MockOptions
-from aveo3.mock.rules import QuotaRule
-from aveo3.mock.scenario import Scenario
-from aveo3.mock.view import PATHS, Viewers
-from aveo3.mock.wire_models import ModelWire
-from aveo3.mock.wire_omni import OmniWire
-from aveo3.mock.wire_storage import StorageWire
-from aveo3.mock.wire_veo import VeoWire
+from aveo3.mock import error_bodies
+from aveo3.mock.config.faults import Fault
+from aveo3.mock.config.options import MockOptions
+from aveo3.mock.config.scenario import Scenario
+from aveo3.mock.dashboard import PATHS, Viewers
+from aveo3.mock.error_bodies import Refused
+from aveo3.mock.http.fault_effects import cut, respond
+from aveo3.mock.omni.routes import OmniWire
+from aveo3.mock.quotas import QuotaRule
+from aveo3.mock.state.clock import system_utc
+from aveo3.mock.state.emulator import Emulator
+from aveo3.mock.state.ledger import Books
+from aveo3.mock.storage.file_routes import FileWire
+from aveo3.mock.storage.gcs_routes import StorageWire
+from aveo3.mock.veo.model_routes import ModelWire
+from aveo3.mock.veo.routes import VeoWire
 
 BODY_LIMIT = 100 * 2**20
 EMULATOR = web.AppKey("emulator", Emulator)
@@ -86,9 +86,9 @@ async def _as_google(request: web.Request, handler: _Handler) -> web.StreamRespo
     except Refused as refused:
         response = respond(refused.answer)
     except web.HTTPRequestEntityTooLarge:
-        response = respond(answers.invalid(f"Request payload size exceeds the limit: {BODY_LIMIT} bytes."))
+        response = respond(error_bodies.invalid(f"Request payload size exceeds the limit: {BODY_LIMIT} bytes."))
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-        response = respond(answers.not_found(f"The requested URL {request.path} was not found on this server."))
+        response = respond(error_bodies.not_found(f"The requested URL {request.path} was not found on this server."))
     except ConnectionResetError:  # who asked has gone away, or was killed, in the middle of the answer
         return cut(request)
     await emulator.travel()

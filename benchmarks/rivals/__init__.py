@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from benchmarks.lane import VirtualGoogle
+    from benchmarks.harness.lane import VirtualGoogle
 
 MODEL = "veo-3.1-generate-001"
 

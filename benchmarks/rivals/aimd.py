@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 
 from aveo3.verdicts import Verdict, VerdictKind
-from benchmarks.lane import VirtualGoogle
+from benchmarks.harness.lane import VirtualGoogle
 from benchmarks.rivals import VirtualTask, workers
 
 NAME = "AIMD"

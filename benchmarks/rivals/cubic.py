@@ -10,7 +10,7 @@ import random
 from math import floor
 
 from aveo3.verdicts import Verdict, VerdictKind
-from benchmarks.lane import VirtualGoogle
+from benchmarks.harness.lane import VirtualGoogle
 from benchmarks.rivals import VirtualTask, workers
 
 NAME = "CUBIC (botocore)"

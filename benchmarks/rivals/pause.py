@@ -8,7 +8,7 @@ import asyncio
 from aiolimiter import AsyncLimiter
 
 from aveo3.verdicts import Verdict, VerdictKind
-from benchmarks.lane import VirtualGoogle
+from benchmarks.harness.lane import VirtualGoogle
 from benchmarks.rivals import VirtualTask, workers
 
 NAME = "aiolimiter + shared pause"

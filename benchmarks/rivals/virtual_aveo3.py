@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from aveo3 import Settings, VeoClient
-from benchmarks.lane import MODEL, NOON_UTC, VirtualGoogle
+from benchmarks.harness.lane import MODEL, NOON_UTC, VirtualGoogle
 from benchmarks.rivals import VirtualTask
 
 NAME = "aveo3"

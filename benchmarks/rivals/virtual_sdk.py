@@ -17,7 +17,7 @@ from aveo3.backends.base import Running
 from benchmarks.rivals import Rival, Task, VirtualTask
 
 if TYPE_CHECKING:
-    from benchmarks.lane import VirtualGoogle
+    from benchmarks.harness.lane import VirtualGoogle
 
 NOWHERE = "http://lane.invalid"
 

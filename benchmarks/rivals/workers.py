@@ -9,7 +9,7 @@ from typing import Protocol
 
 from aveo3.backends.base import Running
 from aveo3.verdicts import Verdict, VerdictKind
-from benchmarks.lane import VirtualGoogle
+from benchmarks.harness.lane import VirtualGoogle
 from benchmarks.rivals import VirtualTask
 
 POLL = 10.0

@@ -1,0 +1,86 @@
+"""One free call, and what came of it: an answer, or why there was none. What that means is `remedies`'s business."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+import ssl
+from collections.abc import Awaitable
+from socket import gaierror
+from typing import TYPE_CHECKING
+
+import aiohttp
+from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
+from google.genai import errors
+
+from aveo3.backends.base import Probe
+from aveo3.verdicts.problems import Trouble
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+
+async def ask(call: Awaitable[object], address: str) -> Probe:
+    """What `call`, one call through the SDK to `address`, comes to. Raises nothing but its own cancellation."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        await call
+    except errors.APIError as error:
+        if isinstance(error.code, int):
+            return Probe(address, loop.time() - began, error.code, error.details)
+        return Probe(address, loop.time() - began, trouble=Trouble.NOT_GOOGLE, said=str(error))
+    except Exception as error:
+        return Probe(address, loop.time() - began, trouble=trouble_of(error), said=_words(error))
+    return Probe(address, loop.time() - began, 200)
+
+
+async def refresh(login: Credentials, longest: float) -> Probe | None:
+    """Have a token at hand in `login`: None, or why there is none to be had. Nothing is asked if there is a fresh one.
+
+    `longest` is how many seconds one request for it may take. The SDK would do the same in the
+    middle of its call; here the two can be told apart.
+    """
+    from google.auth.transport.requests import Request
+
+    if login.valid:
+        return None
+    try:
+        await asyncio.to_thread(login.refresh, functools.partial(Request(), timeout=longest))
+    except Exception as error:
+        return Probe(trouble=trouble_of(error), said=_words(error))
+    return None
+
+
+def trouble_of(error: Exception) -> Trouble:
+    """Why there was no answer."""
+    words = str(error).lower()
+    if isinstance(error, TransportError):
+        return Trouble.TOKEN_SERVER
+    if isinstance(error, RefreshError) and isinstance(error.__cause__, TransportError):
+        return Trouble.TOKEN_SERVER
+    if isinstance(error, GoogleAuthError):
+        # "Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values"
+        clock = re.search(r"reasonable timeframe|\biat\b|issued in the future|used too early", words)
+        return Trouble.CLOCK if clock else Trouble.NO_TOKEN
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return Trouble.PROXY
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return Trouble.OUT_OF_DATE if re.search(r"not yet valid|has expired", words) else Trouble.TLS
+    if isinstance(error, TimeoutError):  # aiohttp's are, too
+        return Trouble.TIMEOUT
+    if isinstance(error, aiohttp.ClientConnectorDNSError | gaierror):
+        return Trouble.NO_NAME
+    if isinstance(error, aiohttp.ClientConnectorError):
+        refused = isinstance(error.os_error, ConnectionRefusedError)
+        return Trouble.REFUSED if refused or "connect call failed" in words else Trouble.NO_ROUTE
+    if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
+        return Trouble.DROPPED
+    return Trouble.NOT_GOOGLE  # what came could not be read
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):  # its own words show a context of ssl's, address and all
+        return f"{type(error).__name__}: {error.host}:{error.port}: {error.os_error}"
+    return f"{type(error).__name__}: {error}".rstrip(": ")

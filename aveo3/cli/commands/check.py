@@ -1,0 +1,115 @@
+"""`aveo3 check`: whether clips could be made, asked of Google for free, and what to do if not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aveo3.cli.exit_codes import Exit, errors_as_messages
+
+if TYPE_CHECKING:
+    from aveo3.checkup import Checkup
+    from aveo3.config.settings import Settings
+    from aveo3.verdicts.problems import Finding
+
+_INDENT = " " * 21
+
+
+def check(
+    lanes: Annotated[Path | None, typer.Option(help="TOML file of several places, each of which is asked.")] = None,
+    json_line: Annotated[bool, typer.Option("--json", help="One JSON object, with everything.")] = False,
+) -> None:
+    """Ask Google, for free, whether credentials, project, region and model answer; where not, say what to do.
+
+    Each lane is asked, and each model of VEO3_FALLBACK.
+
+    No video is generated and nothing is billed: Vertex AI is asked for an operation that does not exist, the Gemini API
+    for what the model is; with VEO3_OUTPUT_GCS_URI the bucket is listed, too. Quota and billing of the model itself
+    show with the first video only.
+
+    Exit codes: 0 all answer, 1 something does not, 2 the settings are wrong.
+
+    Examples:
+
+      aveo3 check
+
+      aveo3 check --json
+    """
+    import asyncio
+
+    from aveo3.config.settings import Settings
+
+    with errors_as_messages():
+        places = _places(Settings() if lanes is None else Settings(lanes=lanes))
+    sheets = asyncio.run(_ask(places))
+    if json_line:
+        told = [{"lane": name, **sheet.as_dict()} for (name, _), sheet in zip(places, sheets, strict=True)]
+        one = sheets[0].as_dict() if len(sheets) == 1 else {"ok": all(s.ok for s in sheets), "lanes": told}
+        print(json.dumps(one, ensure_ascii=False))
+    for (name, _), sheet in zip(places, sheets, strict=True):
+        if not json_line:
+            if len(sheets) > 1:
+                typer.secho(name, bold=True)
+            _tell(sheet)
+    if not all(sheet.ok for sheet in sheets):
+        raise typer.Exit(Exit.USAGE if any(sheet.settings_wrong for sheet in sheets) else Exit.SOME_NOT)
+
+
+def _places(settings: Settings) -> list[tuple[str, Settings]]:
+    """Every place that prompts may go to, by the name of its lane. Raises `UsageError` if the lanes are wrong."""
+    from aveo3.lanes.lanes import Lanes
+
+    lanes = Lanes(settings)
+    places = [(lane.name, lane.settings) for lane in lanes.listed] or [(settings.model, settings)]
+    for model in settings.fallback:
+        places += [(lane.name, lane.settings) for lane in lanes.of(model) if lane not in lanes.listed]
+    return places
+
+
+async def _ask(places: list[tuple[str, Settings]]) -> list[Checkup]:
+    from aveo3.checkup import check as checked
+
+    return [await checked(settings) for _, settings in places]
+
+
+def _tell(sheet: Checkup) -> None:
+    from aveo3.verdicts.problems import Step
+
+    failed = {finding.step: finding for finding in sheet.wrong}
+    for step in Step:
+        if step in failed:
+            _line(step, "FAILED", failed[step].what, "red")
+            _way_out(failed[step])
+        elif step is Step.SETTINGS and sheet.settings_wrong:
+            _line(step, "WRONG", sheet.settings_wrong, "red")
+        elif step in sheet.well:
+            _line(step, "ok", sheet.well[step], "green")
+    if sheet.ok:
+        typer.echo("ready")
+
+
+def _way_out(finding: Finding) -> None:
+    for title, words in (("what to do:", finding.way_out), ("what was said:", finding.said)):
+        if words:
+            typer.echo(_wrapped(f"{title} {words}", _INDENT))
+
+
+def _line(step: str, state: str, words: str, colour: str) -> None:
+    body = _wrapped(words, _INDENT).removeprefix(_INDENT)
+    typer.echo(f"{step:<12} {typer.style(f'{state:<7}', fg=colour, bold=state != 'ok')} {body}".rstrip())
+
+
+def _wrapped(text: str, indent: str) -> str:
+    """`text` behind `indent`; on a terminal broken between words, addresses and commands left whole."""
+    if not sys.stdout.isatty():
+        return indent + text
+    width = max(40, shutil.get_terminal_size().columns)
+    return textwrap.fill(
+        text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+    )

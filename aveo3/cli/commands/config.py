@@ -1,0 +1,117 @@
+"""`aveo3 config`: what is set, where it comes from, and whether it can work. Sends nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from aveo3.cli.exit_codes import errors_as_messages
+
+if TYPE_CHECKING:
+    from aveo3.config.settings import Settings
+
+app = typer.Typer(help="Show, write and check the settings.", no_args_is_help=True)
+
+
+@app.command()
+def show() -> None:
+    """Print every setting: its value, where that comes from, and what it means. Secrets are masked.
+
+    Example: aveo3 config show
+    """
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from aveo3.config.settings import Settings, describe
+
+    with errors_as_messages():
+        settings = Settings()
+    console, origins = Console(highlight=False), settings.origins()
+    for variable in describe():
+        value, origin = getattr(settings, variable.field), origins[variable.field]
+        line = Text.assemble((variable.name, "bold"), " = ", (_shown(value), "" if origin == "default" else "green"))
+        console.print(line.append(f"   from {origin}", "dim"), soft_wrap=True)
+        console.print(Padding(Text(variable.meaning, "dim"), (0, 0, 0, 4)))
+
+
+@app.command()
+def template() -> None:
+    """Print a commented .env with every setting at its default.
+
+    Example: aveo3 config template > .env
+    """
+    from aveo3.config.settings import describe
+
+    typer.echo("# Settings of aveo3. Take away the # of a line to change it; the environment beats this file.")
+    for variable in describe():
+        default = "" if variable.default == "unset" else variable.default
+        typer.echo(f"\n# {variable.meaning}\n# {variable.name.split(' or ')[0]}={default}")
+
+
+@app.command()
+def check() -> None:
+    """Say which backend would be used and why, and what is missing. Looks for credentials; asks Google nothing:
+    that is `aveo3 check`.
+
+    Exit codes: 0 everything is there, 2 something is missing or wrong.
+
+    Example: aveo3 config check
+    """
+    from aveo3.config.settings import Settings
+
+    with errors_as_messages():
+        settings = Settings()
+        if settings.lanes is not None:
+            _tell_lanes(settings)
+            return
+        name, why = settings.backend_choice()
+        typer.echo(f"backend: {name} ({why})")
+        typer.echo(f"model: {settings.model}{_about(settings)}")
+        rate = settings.rate(settings.model)
+        typer.echo(f"quota: {rate.limit} requests in {rate.period:g} s, {rate.burst} at once")
+        typer.echo(f"videos go to: {settings.output_gcs_uri or settings.output_dir}")
+        if name == "mock":
+            typer.echo("credentials: none needed")
+        else:
+            from aveo3.checkup import login_of
+
+            typer.echo(f"credentials: {login_of(settings, name)}")
+    typer.echo("ready")
+
+
+def _tell_lanes(settings: Settings) -> None:
+    """A line for each lane. Raises `UsageError` if one of them cannot be used."""
+    from aveo3.checkup import login_of
+    from aveo3.lanes.lanes import Lanes
+
+    for lane in Lanes(settings).listed:
+        rate = lane.settings.rate(lane.model)
+        mock = lane.settings.backend_name() == "mock"
+        login = "none needed" if mock else login_of(lane.settings, lane.settings.backend_name())
+        about = f"{rate.limit} requests in {rate.period:g} s, {rate.burst} at once; credentials: {login}"
+        typer.echo(f"lane {lane.name}: {lane.model}{_about(lane.settings)}; {about}")
+    typer.echo(f"videos go to: {settings.output_gcs_uri or settings.output_dir}")
+    typer.echo("ready")
+
+
+def _shown(value: object) -> str:
+    if value in (None, ()):
+        return "unset"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _about(settings: Settings) -> str:
+    """What the catalog says of the model, after a retired one has been refused."""
+    from aveo3.client import check_alive
+
+    check_alive(settings)
+    cards = settings.cards
+    card = cards.models.get(settings.model)
+    if card is None:
+        return f" (not in the catalog of {cards.as_of}: nothing is checked, its price is unknown)"
+    prices = ", ".join(f"{resolution} US$ {price:g}" for resolution, price in card.prices.items())
+    return f" ({card.state}; a second costs {prices})"

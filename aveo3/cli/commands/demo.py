@@ -1,0 +1,140 @@
+"""`aveo3 demo`: the story in half a minute, on the emulator: what a plain loop loses, and what aveo3 makes of it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aveo3.cli.exit_codes import Exit, errors_as_messages
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from aveo3.config.settings import Settings
+    from aveo3.mock import MockServer
+
+CLIPS, LIMIT, PERIOD, LATENCY = 12, 2, 4.0, "1-3"
+MODEL = "veo-3.1-fast-generate-001"
+
+PROMPTS = [
+    "a paper boat on a river",
+    "a lighthouse in fog",
+    "a fox crossing fresh snow",
+    "steam over a cup of tea",
+    "a street after rain, at night",
+    "a kite above a wheat field",
+    "a clockmaker at work",
+    "jellyfish in blue light",
+    "a train leaving a small station",
+    "bread rising in an oven",
+    "a library with a cat",
+    "northern lights over a lake",
+]
+
+
+def demo(
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", "-o", help="Directory for the films; a new temporary one if unset.")
+    ] = None,
+) -> None:
+    """Watch twelve clips being made on a quota of two at a time. No key, no network, no cost; half a minute.
+
+    Example: aveo3 demo
+    """
+    import asyncio
+
+    with errors_as_messages():
+        directory = output_dir or Path(tempfile.mkdtemp(prefix="aveo3-demo-"))
+        code = asyncio.run(_tell(directory))
+    raise typer.Exit(code)
+
+
+async def _tell(directory: Path) -> Exit:
+    import asyncio
+
+    from rich.console import Console
+
+    from aveo3.cli.progress import clip_line, duration, summary, watch
+    from aveo3.client import VeoClient, check_writable
+    from aveo3.mock import Latency, MockOptions, MockServer
+    from aveo3.models import ClipStatus
+
+    check_writable(directory)
+    console = Console(highlight=False)
+    options = MockOptions(rpm=LIMIT, period=PERIOD, latency=Latency.parse(LATENCY))
+    console.print(f"An emulated Google allows [b]{LIMIT} requests in {PERIOD:g} s[/b]. You have {CLIPS} prompts.\n")
+
+    console.print("[b]1. A plain loop[/b], with Google's SDK as its documentation shows it:")
+    async with MockServer(options) as server:
+        lost = await plain_loop(server, console)
+    console.print(f"   [red]{lost} of {CLIPS} clips are lost.[/red]\n")
+
+    console.print("[b]2. aveo3[/b], the same prompts, the same quota: await veo.generate_many(prompts)")
+    started_at = asyncio.get_running_loop().time()
+    async with MockServer(options) as server:
+        async with (
+            VeoClient(settings(server.url, directory)) as veo,
+            watch(console, CLIPS, veo.stats),
+            veo.stream(PROMPTS) as clips,
+        ):
+            async for clip in clips:
+                console.print(clip_line(clip), overflow="ellipsis", no_wrap=True)
+            stats = veo.stats()
+        books = server.books.as_dict()
+    console.print(summary(stats, asyncio.get_running_loop().time() - started_at, note=" (had it been real)"))
+    twice = books["accepted"] - len(books["accepted_by_prompt"])
+    fastest = (CLIPS - 1) // LIMIT * PERIOD
+    console.print(
+        f"\nThe server's books: {books['accepted']} accepted, {books['refused']} refused, {twice} paid for twice. "
+        f"The quota alone takes {duration(fastest)}.\n"
+    )
+    console.print(f"The films are in [b]{directory}[/b]; each shows its prompt.", soft_wrap=True)
+    return Exit.ALL_MADE if stats.clips[ClipStatus.SUCCEEDED] == CLIPS else Exit.SOME_NOT
+
+
+def settings(url: str, directory: Path) -> Settings:
+    """What aveo3 is told: where the emulator is, and its quota. Nothing comes from the environment."""
+    from aveo3.config.settings import Settings
+
+    return Settings(
+        _env_file=None,
+        backend="vertex",
+        base_url=url,
+        api_key="demo",
+        project=None,
+        model=MODEL,
+        rate_limit=LIMIT,
+        rate_period=PERIOD,
+        poll_interval=0.3,
+        output_dir=directory,
+    )
+
+
+async def plain_loop(server: MockServer, console: Console) -> int:
+    """Submit everything at once and give up on what is refused. Returns how many clips are lost."""
+    import asyncio
+
+    from google import genai
+    from google.genai import errors, types
+
+    client = genai.Client(vertexai=True, api_key="demo", http_options=types.HttpOptions(base_url=server.url))
+
+    async def make(prompt: str) -> str | None:
+        source = types.GenerateVideosSource(prompt=prompt)
+        try:
+            operation = await client.aio.models.generate_videos(model=MODEL, source=source)
+            while not operation.done:
+                await asyncio.sleep(0.3)
+                operation = await client.aio.operations.get(operation)
+        except errors.APIError as error:
+            return f"{error.code} {error.status}"
+        return None
+
+    outcomes = await asyncio.gather(*(make(prompt) for prompt in PROMPTS))
+    await client.aio.aclose()
+    for prompt, error in zip(PROMPTS, outcomes, strict=True):
+        console.print(f"   [red]✗ {error}[/red]  {prompt}" if error else f"   [green]✓[/green] {prompt}")
+    return sum(error is not None for error in outcomes)

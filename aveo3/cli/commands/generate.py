@@ -1,0 +1,185 @@
+"""`aveo3 generate`: prompts in, a directory of clips out. Parses, calls `VeoClient`, prints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aveo3.cli.exit_codes import errors_as_messages
+
+if TYPE_CHECKING:
+    from aveo3.models import VideoPrompt
+
+
+def generate(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Files of prompts: .txt (one a line), .jsonl, .csv, .yaml; - is standard input, text or JSON lines.",
+        ),
+    ] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="A prompt itself; repeatable.")] = None,
+    output_dir: Annotated[Path | None, typer.Option("--output-dir", "-o", help="Directory for the videos.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model id for prompts that name none.")] = None,
+    duration: Annotated[int | None, typer.Option(help="Seconds, for prompts that name none.")] = None,
+    aspect_ratio: Annotated[str | None, typer.Option(help="16:9 or 9:16, for prompts that name none.")] = None,
+    resolution: Annotated[str | None, typer.Option(help="720p, 1080p or 4k, for prompts that name none.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Your quota: requests per time, as in 10/60s or 50/min.")] = None,
+    max_concurrency: Annotated[int | None, typer.Option(help="Operations running at once.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="US$ that the clips in the output directory may cost at most, in all.")
+    ] = None,
+    lanes: Annotated[Path | None, typer.Option(help="TOML file of several places with a quota each.")] = None,
+    fallback: Annotated[
+        str | None, typer.Option(help="Models that stand in where all else is closed, as in 'a -> b'.")
+    ] = None,
+    keep_remote: Annotated[
+        bool | None, typer.Option("--keep-remote/--fetch", help="Leave videos that are in a gs:// bucket there.")
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(help="Address at which the Gemini API reaches this program, to say what has ended.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for quota however long it takes, over midnight if need be.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Make new clips even of prompts that have theirs, and pay for them.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, cost and take; send nothing.")
+    ] = False,
+    mock: Annotated[bool, typer.Option("--mock", help="Use the built-in emulator: no key, no cost.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a clip on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors and results only.")] = False,
+) -> None:
+    """Generate a video for every prompt.
+
+    Run the same command again to go on after a stop, a crash or a kill: clips that are there come back at once, what
+    was under way is picked up, and nothing is sent a second time. See also `aveo3 status`.
+
+    Everything else is set by VEO3_* and GOOGLE_* variables, in the environment or in .env: see `aveo3 config show`.
+    The output directory gets the videos, a manifest.jsonl of all clips, and a failed.jsonl of those not made, which
+    is itself a SOURCE.
+
+    Exit codes: 0 all made, now or before; 1 some not, 2 bad usage, 3 some deferred by quota or budget, 130 interrupted.
+
+    Examples:
+
+      aveo3 generate prompts.txt --output-dir clips --mock
+
+      aveo3 generate --prompt "a paper boat on a river" --aspect-ratio 9:16 --rate 10/60s --dry-run
+
+      aveo3 generate clips/failed.jsonl --output-dir clips
+    """
+    with errors_as_messages():
+        given = {
+            "output_dir": output_dir,
+            "model": model,
+            "max_concurrency": max_concurrency,
+            "budget": budget,
+            "lanes": lanes,
+            "fallback": fallback,
+            "keep_remote": keep_remote,
+            "webhook": webhook,
+            "mock_mode": mock or None,
+            **rate_fields(rate),
+        }
+        from aveo3.config.settings import Settings
+
+        chosen = {name: value for name, value in given.items() if value is not None}
+        settings = Settings(**chosen, **({"quota_patience": None} if wait else {}))
+        fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
+        prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [])]
+        from aveo3.cli import dry_run as dry_runs
+        from aveo3.cli.preview import Known, check_remembered, know
+        from aveo3.client import VeoClient
+        from aveo3.errors import UsageError
+        from aveo3.lanes.lanes import Lanes
+        from aveo3.lanes.routing import Routes
+
+        client = VeoClient(settings)
+        try:
+            service, routes = client.service, client.routes
+        except UsageError:  # no credentials, which a dry run does without: there it is a batch like the first
+            if not dry_run or settings.lanes is not None:
+                raise
+            known, routes = Known(prompts), Routes(Lanes(settings.model_copy(update={"mock_mode": True})))
+        else:
+            known = know(prompts, settings, routes, service=service, fresh=fresh)
+            if not fresh:
+                check_remembered(settings, service=service)
+        if dry_run:
+            raise typer.Exit(dry_runs.dry_run(known, settings, routes))
+        import asyncio
+
+        from aveo3.cli import run
+
+        work = run.run(
+            client,
+            lambda veo: veo.stream(prompts, fresh=fresh),
+            total=len(prompts),
+            to_send=len(known.to_send),
+            at_hand=known.at_hand,
+            notes=[
+                *known.notes(),
+                *dry_runs.what_is_kept(settings, routes),
+                *dry_runs.by_lane(known, settings, routes, service),
+            ],
+            as_json=as_json,
+            quiet=quiet,
+        )
+        code = asyncio.run(work)
+    raise typer.Exit(code)
+
+
+def _prompts(sources: list[str], texts: list[str]) -> list[VideoPrompt]:
+    from pydantic import ValidationError
+
+    from aveo3.cli.prompt_files import read_prompts
+    from aveo3.errors import UsageError
+    from aveo3.models import VideoPrompt
+
+    if not sources and not texts:
+        raise UsageError('no prompts: name a file (aveo3 generate prompts.txt) or give --prompt "a paper boat"')
+    prompts = [prompt for source in sources for prompt in read_prompts(source)]
+    if any(not text.strip() for text in texts):
+        raise UsageError("--prompt is empty: say what the video should show")
+    try:
+        return prompts + [VideoPrompt(text=text) for text in texts]
+    except ValidationError as error:  # too long, or no text at all
+        raise UsageError(f"--prompt: {error.errors()[0]['msg']}") from None
+
+
+def _with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
+    """`prompt` with what the command line says for prompts that do not say it themselves, checked."""
+    from pydantic import ValidationError
+
+    from aveo3.errors import UsageError
+    from aveo3.models import reason
+
+    missing = {name: value for name, value in fields.items() if value is not None and getattr(prompt, name) is None}
+    if not missing:
+        return prompt
+    try:
+        return type(prompt).model_validate({**dict(prompt), **missing})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = "--" + str(problem["loc"][0]).replace("_seconds", "").replace("_", "-")
+        raise UsageError(f"{option} {problem['input']}: {reason(problem)}") from None
+
+
+def rate_fields(text: str | None) -> dict[str, Any]:
+    """`10/60s`, `50/min`, `2/1.5m` → settings."""
+    from aveo3.errors import UsageError
+
+    if text is None:
+        return {}
+    match = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)?(s|m|min|h)?", text.strip())
+    if match is None or not (match[2] or match[3]) or not int(match[1]) or not float(match[2] or 1):
+        raise UsageError(f"--rate {text}: write requests per time, such as 10/60s, 50/min or 200/h")
+    unit = {"s": 1, None: 1, "m": 60, "min": 60, "h": 3600}[match[3]]
+    return {"rate_limit": int(match[1]), "rate_period": float(match[2] or 1) * unit}

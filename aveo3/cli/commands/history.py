@@ -1,0 +1,216 @@
+"""`aveo3 history`: one job's life, step by step, as the journal has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aveo3.cli.exit_codes import errors_as_messages
+from aveo3.cli.journal_view import (
+    STYLES,
+    as_json,
+    directory_and_ids,
+    fields,
+    journal_path,
+    plain,
+    prompt_words,
+    settings_of,
+    tail,
+)
+from aveo3.lifecycle import State
+
+if TYPE_CHECKING:
+    from aveo3.journal.journal import Journal
+    from aveo3.journal.rows import Entry, Event
+
+CANDIDATES = 10
+"""Jobs that are named when an ID fits several."""
+
+
+def history(
+    directory: Annotated[
+        str | None, typer.Argument(metavar="DIR", help="Directory of the videos; the settings' if not given.")
+    ] = None,
+    job: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The job, as `aveo3 status` calls it, or its beginning.")
+    ] = None,
+    json_line: Annotated[bool, typer.Option("--json", help="One JSON object, with everything.")] = False,
+) -> None:
+    """Tell the life of one job: when it was sent, what Google answered, what is owed, and where the video is.
+
+    The ID is in `aveo3 status`, in the names of the files and in manifest.jsonl. Times are UTC.
+
+    Exit codes: 0 it was told, 2 the ID fits no job or several, or there is no journal.
+
+    Examples:
+
+      aveo3 history clips 1a2b3c4d
+
+      aveo3 history clips 1a2b --json
+    """
+    with errors_as_messages():
+        from aveo3.journal.journal import Journal
+
+        home, name = _which([name for name in (directory, job) if name is not None])
+        with Journal(journal_path(settings_of(home)), writes=False) as journal:
+            for entry in find(name, journal):
+                if json_line:
+                    steps = [
+                        {"at_utc": e.at_utc, "state": e.state, "changes": e.changes} for e in _life(entry, journal)
+                    ]
+                    print(as_json({**fields(entry, journal), "history": steps}))
+                else:
+                    _tell(entry, journal)
+
+
+def _which(names: list[str]) -> tuple[Path | None, str]:
+    """The directory and the job. Raises `UsageError` unless it is one job that was named."""
+    from aveo3.errors import UsageError
+
+    directory, ids = (None, names) if len(names) == 1 else directory_and_ids(names)
+    if len(ids) != 1:
+        raise UsageError("history tells of one job: aveo3 history [DIR] ID. `aveo3 status` names the jobs.")
+    return directory, ids[0]
+
+
+def find(name: str, journal: Journal) -> list[Entry]:
+    """The job called `name`: one, or one of each service (an emulator's, Google's) that was asked for the same.
+
+    Raises `UsageError` listing the candidates if `name` fits none, or several.
+    """
+    from aveo3.errors import UsageError
+
+    found = journal.match(name)
+    if not found:
+        known = sum(journal.counts().values())
+        raise UsageError(
+            f"no job in {journal.path} is called {name!r}: an ID is the beginning of a name that `aveo3 status` "
+            f"shows, such as {next((e.name for e in journal.entries()), '1a2b3c4d')!r}"
+            + (f" (there are {known:,})" if known > 1 else "")
+        )
+    digests = sorted({entry.digest for entry in found})
+    if len(digests) == 1:
+        return found
+    start, dot, _ = name.partition(".")
+    lines = []
+    for digest in digests[:CANDIDATES]:
+        entry = next(e for e in found if e.digest == digest)
+        ending = f".{entry.ordinal}" if dot else ""
+        lines.append(
+            f"  {_shortest(digest, digests, len(start))}{ending}  {entry.state}  {prompt_words(entry.prompt):.50}"
+        )
+    more = [f"  … and {len(digests) - CANDIDATES:,} more"] if len(digests) > CANDIDATES else []
+    raise UsageError("\n".join([f"{name!r} fits {len(digests):,} jobs; give more of the name:", *lines, *more]))
+
+
+def _shortest(digest: str, digests: list[str], at_least: int) -> str:
+    """As much of `digest` as tells it from the others, and 8 signs if that is enough."""
+    length = max(8, at_least)
+    while any(other != digest and other.startswith(digest[:length]) for other in digests):
+        length += 1
+    return digest[:length]
+
+
+def _life(entry: Entry, journal: Journal) -> list[Event]:
+    return journal.history(entry.id)
+
+
+def _tell(entry: Entry, journal: Journal) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 10_000  # whole lines for whoever reads them
+
+    def say(name: str, value: str, style: str = "") -> None:
+        console.print(Text.assemble((f"{name:<10} ", "bold"), (value, style)), soft_wrap=True)
+
+    say("job", f"{entry.name} ({entry.state})", STYLES[entry.state])
+    say("prompt", plain(str(entry.prompt.get("text", ""))) or prompt_words(entry.prompt))
+    if others := {key: value for key, value in entry.prompt.items() if key != "text"}:
+        say("with", ", ".join(f"{key} {_short(value)}" for key, value in others.items()))
+    say("model", f"{entry.model} ({', '.join(filter(None, entry.place.values())) or entry.service})")
+    if entry.operation:
+        say("operation", entry.operation)
+    for file in entry.files:
+        say("file", str(journal.locate(file).absolute()))
+    for uri in entry.uris:
+        say("uri", uri)
+    console.print()
+    steps = Table.grid(padding=(0, 2, 0, 0))
+    for justify in ("left", "right", "left"):
+        steps.add_column(no_wrap=True, justify=justify)
+    steps.add_column(overflow="fold")
+    steps.add_row("UTC", "after", "state", "what happened", style="bold")
+    before: Event | None = None
+    for event in _life(entry, journal):
+        since = "" if before is None else _span((event.at_utc - before.at_utc).total_seconds())
+        words = "; ".join(_words(event, before))
+        steps.add_row(f"{event.at_utc:%Y-%m-%d %H:%M:%S}", since, Text(event.state, STYLES[event.state]), Text(words))
+        before = event
+    if console.is_terminal:
+        console.print(steps)
+    else:
+        with console.capture() as written:
+            console.print(steps)
+        typer.echo("\n".join(line.rstrip() for line in written.get().splitlines()))
+
+
+def _span(seconds: float) -> str:
+    """Between two steps: `0.2 s`, `70 s`, `1 h 3 min`."""
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return str(value.get("path") or value.get("uri") or "bytes")
+    return " ".join(_short(part) for part in value) if isinstance(value, list) else plain(str(value))
+
+
+_AT_STAKE = (State.SUBMITTING, State.RUNNING, State.UNCERTAIN)
+
+
+def _words(event: Event, before: Event | None) -> Iterator[str]:
+    """What a step changed, in words; the first says why it came to this, if that is not plain from the state."""
+    changes = {name: value for name, value in event.changes.items() if value not in (None, [], {})}
+    if event.state is State.PLANNED and before is not None:
+        yield _WHY_AGAIN.get(before.state, "planned anew")
+    elif before is None:
+        yield "noted"
+    if event.state is State.SUBMITTING and "attempts" in changes:
+        yield f"attempt {changes['attempts']}"
+    if changes.get("retries") and event.state in (State.PLANNED, State.FAILED):
+        yield f"retry {changes['retries']}" if event.state is State.PLANNED else f"{changes['retries']} retries"
+    if "error_kind" in changes:
+        yield plain(f"{changes['error_kind']}: {changes.get('error_message', '')}").rstrip(": ")
+    if "operation" in changes:
+        yield f"operation {tail(changes['operation'])}"
+    if "output_uri" in changes:
+        yield f"to be written to {changes['output_uri']}"
+    if uris := changes.get("uris"):
+        yield f"at {', '.join(uris)}"
+    for file in changes.get("files", ()):
+        yield _file_words(file)
+    if cost := changes.get("cost_usd"):
+        yield f"US$ {cost:.2f}" + (" at stake" if event.state in _AT_STAKE else "")
+
+
+def _file_words(file: Mapping[str, Any]) -> str:
+    from rich.filesize import decimal
+
+    return f"{file['path']}, {decimal(int(file['size']))}, SHA-256 {str(file['sha256'])[:12]}…"
+
+
+_WHY_AGAIN = {
+    State.SUBMITTING: "not accepted",
+    State.RUNNING: "its operation came to nothing",
+}
+"""Why a job is planned once more, by where it came from; from elsewhere a person, or the next run, took it up anew."""

@@ -1,0 +1,234 @@
+"""`aveo3 models`: what the catalog says of every model: state, abilities, usual quota, prices."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aveo3.cli.exit_codes import errors_as_messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from aveo3.config.catalog import Catalog, ModelCard
+
+
+def models(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL", help="Models to tell everything of; all if not given.")
+    ] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a model, with everything.")] = False,
+    toml: Annotated[
+        bool, typer.Option("--toml", help="The whole catalog as a file that VEO3_CATALOG takes; names no models.")
+    ] = False,
+) -> None:
+    """List the models: since when they live, what they can do, the quota that is usual, and what they cost.
+
+    Those that Google has shut down stand at the end, with what to use instead. All of it is the catalog's, that of the
+    file VEO3_CATALOG included; Google is asked nothing.
+
+    Exit codes: 0 it was told, 2 there is no such model, or the settings are wrong.
+
+    Examples:
+
+      aveo3 models
+
+      aveo3 models veo-3.1-fast-generate-001
+
+      aveo3 models --toml > catalog.toml
+    """
+    from aveo3.config import catalog
+    from aveo3.config.settings import Settings
+    from aveo3.errors import UsageError
+
+    with errors_as_messages():
+        if toml and (names or json_lines):
+            raise UsageError("--toml prints the whole catalog: give it no model, and not --json.")
+        settings = Settings()
+        cards = settings.cards
+        chosen = [_known(name, cards) for name in names or (*cards.models, *cards.retired)]
+        if toml:
+            typer.echo(catalog.as_toml(settings.catalog), nl=False)
+        elif json_lines:
+            for name in chosen:
+                print(json.dumps(fields(name, cards), ensure_ascii=False))
+        elif names:
+            _tell(chosen, cards)
+        else:
+            _list(cards)
+
+
+def _known(name: str, cards: Catalog) -> str:
+    from aveo3.errors import UsageError
+
+    if cards.knows(name):
+        return name
+    hint = f"did you mean {near}? " if (near := cards.nearest(name)) else ""
+    raise UsageError(f"{name!r} is not in the catalog of {cards.as_of}: {hint}`aveo3 models` lists what is.")
+
+
+def fields(name: str, cards: Catalog) -> dict[str, Any]:
+    """What the catalog says of a model: what `--json` prints. A retired one has no abilities, but a `replacement`."""
+    gone = cards.retired.get(name)
+    card = cards.models.get(name)
+    said = card.model_dump(mode="json") if card is not None else {"state": "retired"}
+    said["source"] = cards.sources.get((card or gone).source, "")  # type: ignore[union-attr]  # one of them knows it
+    ended = {"retired_on": gone and gone.on, "replacement": gone and gone.replacement}
+    return {"model": name, **said, **ended, "as_of": cards.as_of}
+
+
+# ---- all of them -----------------------------------------------------------------------------------------------------
+
+
+def _list(cards: Catalog) -> None:
+    from rich.text import Text
+
+    console = _console()
+    table = _table("model", "makes", "takes", "US$ per second")
+    for name, card in cards.models.items():
+        about = Text.assemble((name, "bold"), (f"\n{_state(card)}", _STYLES.get(card.state, "")))
+        about.append(f"\nVEO3_BACKEND={card.backend}\n{card.requests_per_minute} requests a minute", "dim")
+        table.add_row(about, _makes(card), ", ".join(_takes(card)), "\n".join(_prices(card)))
+        table.add_section()
+    console.print(table)
+    if cards.retired:
+        table = _table("retired", "on", "use instead")
+        for name, gone in cards.retired.items():
+            table.add_row(Text(name, "dim"), gone.on, gone.replacement)
+        console.print()
+        console.print(table)
+    console.print(
+        f"\nAs of {cards.as_of}. Quotas are those that projects usually have, prices are list prices; in brackets: "
+        "without sound. A model in full: aveo3 models MODEL",
+        style="dim",
+    )
+
+
+_STYLES = {"alive": "green", "preview": "yellow"}
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _table(*headings: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", show_edge=False)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, no_wrap=number == 0, overflow="fold")
+    return table
+
+
+def _state(card: ModelCard) -> str:
+    return f"{card.state} since {card.since}" if card.since else card.state
+
+
+def _makes(card: ModelCard) -> str:
+    videos = f"1 to {card.max_videos} a request" if card.max_videos > 1 else "1 a request"
+    return "\n".join((_seconds(card), " ".join(card.resolutions), " ".join(card.aspect_ratios), videos))
+
+
+def _seconds(card: ModelCard) -> str:
+    """`4, 6, 8 s`, or `3 to 10 s` where nothing is left out between."""
+    first, last = card.durations[0], card.durations[-1]
+    if len(card.durations) > 2 and card.durations == tuple(range(first, last + 1)):
+        return f"{first} to {last} s"
+    return f"{', '.join(map(str, card.durations))} s"
+
+
+def _takes(card: ModelCard) -> Iterator[str]:
+    """What a prompt for it may hold besides text, in words."""
+    offers = {
+        "image": card.image,
+        "last frame": card.last_frame,
+        f"{card.reference_images} references": card.reference_images > 0,
+        "video": card.video,
+        "earlier clip": card.previous,
+        "edit": card.edit,
+        "silent": card.generate_audio is True,
+        "seed": card.seed,
+        "negative prompt": card.negative_prompt,
+        "people": card.person_generation,
+    }
+    return (name for name, able in offers.items() if able)
+
+
+def _prices(card: ModelCard) -> Iterator[str]:
+    for resolution, price in card.prices.items():
+        silent = f" ({card.silent[resolution]:.2f})" if resolution in card.silent else ""
+        yield f"{resolution:<5} {_dollars(price)}{silent}"
+
+
+def _dollars(price: float) -> str:
+    """At least cents, and whatever else there is."""
+    return f"{price:.2f}" if round(price, 2) == price else f"{price:g}"
+
+
+# ---- one in full -----------------------------------------------------------------------------------------------------
+
+
+def _tell(names: list[str], cards: Catalog) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console()
+    for number, name in enumerate(names):
+        if number:
+            console.print()
+        console.print(Text(name, "bold"))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        table.add_column(no_wrap=True, style="dim")
+        table.add_column(overflow="fold")
+        for what, words in _facts(name, cards):
+            table.add_row(f"  {what}", words)
+        console.print(table)
+
+
+def _facts(name: str, cards: Catalog) -> Iterator[tuple[str, str]]:
+    if (gone := cards.retired.get(name)) is not None:
+        yield "state", f"retired: Google shut it down on {gone.on}"
+        yield "use instead", gone.replacement
+        yield "source", cards.sources.get(gone.source, "")
+        return
+    card = cards.models[name]
+    yield "state", _state(card) + (f", retires {card.retires}" if card.retires else "")
+    yield "backend", f"{card.backend} (VEO3_BACKEND={card.backend})"
+    yield "seconds", f"{', '.join(map(str, card.durations))}; {card.default_duration} if not given"
+    yield "resolutions", f"{', '.join(card.resolutions)}; {card.default_resolution} if not given"
+    yield "aspect ratios", ", ".join(card.aspect_ratios)
+    if card.only_seconds:
+        yield "one length only", ", ".join(f"{name} in {seconds} s" for name, seconds in card.only_seconds.items())
+    yield "videos a request", f"1 to {card.max_videos}" if card.max_videos > 1 else "1"
+    sound = {True: "on, or off with generate_audio=false", "always": "always", False: "none"}
+    yield "sound", sound[card.generate_audio]
+    for what, able in (
+        ("image", card.image),
+        ("last frame", card.last_frame),
+        ("reference images", card.reference_images),
+        ("pictures", ", ".join(card.image_types) or "of any type"),
+        ("video to extend", f"yes, in {' or '.join(card.extends)}" if card.video and card.extends else card.video),
+        ("earlier clip", card.previous),
+        ("edit", card.edit),
+        ("seed", card.seed),
+        ("negative prompt", card.negative_prompt),
+        ("person generation", card.person_generation),
+    ):
+        yield what, able if isinstance(able, str) else "no" if not able else "yes" if able is True else f"up to {able}"
+    yield "usual quota", f"{card.requests_per_minute} requests a minute"
+    yield "latency", ", ".join(f"{resolution} {seconds:g} s" for resolution, seconds in card.latency.items())
+    yield "US$ per second", ", ".join(f"{resolution} {_dollars(price)}" for resolution, price in card.prices.items())
+    if card.silent:
+        yield "  without sound", ", ".join(f"{name} {_dollars(price)}" for name, price in card.silent.items())
+    if card.token_prices:
+        tokens = ", ".join(f"{kind} {_dollars(price)}" for kind, price in card.token_prices.items())
+        yield "US$ per million tokens", tokens
+    yield "source", cards.sources.get(card.source, "not told")

@@ -1,0 +1,167 @@
+"""`aveo3 simulate`: when a batch would be done, what it would cost, and what holds it up. In a second, for nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aveo3.cli.commands.generate import rate_fields
+from aveo3.cli.exit_codes import errors_as_messages
+from aveo3.cli.journal_view import counted
+
+if TYPE_CHECKING:
+    from aveo3.simulation import Forecast
+
+MOST = 100_000
+ROWS, WIDTH = 10, 40
+
+
+def simulate(
+    clips: Annotated[int, typer.Option(min=1, max=MOST, help="How many clips.")] = 100,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute that the quota allows.")] = None,
+    rate: Annotated[str | None, typer.Option(help="The same for any period: 10/60s, 50/min, 200/h.")] = None,
+    rpd: Annotated[int | None, typer.Option(min=1, help="Requests a day, from midnight in Los Angeles.")] = None,
+    latency: Annotated[str | None, typer.Option(help="Median time a clip takes: 90s, 2m. Unset: the model's.")] = None,
+    cost_limit: Annotated[str | None, typer.Option(help="US$ that Google allows per time, as in 10/600s.")] = None,
+    max_concurrency: Annotated[int | None, typer.Option(min=1, help="Operations at once.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model id.")] = None,
+    duration: Annotated[int | None, typer.Option(help="Seconds of each clip.")] = None,
+    resolution: Annotated[str | None, typer.Option(help="720p, 1080p or 4k.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides how long each clip takes.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Run a batch in virtual time, with the real gate on a made-up Google that keeps the quotas given.
+
+    What is not given is as the settings have it, lanes included: `aveo3 simulate --clips 500` tells when 500 clips of
+    yours would be there. Nothing is sent. Longer batches take longer to simulate: a second for some thousand clips.
+
+    Examples:
+
+      aveo3 simulate --clips 500 --rpm 10 --rpd 200 --latency 90s --cost-limit 10/600s
+
+      aveo3 simulate --clips 40 --rate 2/min --model veo-3.1-fast-generate-001 --json
+    """
+    with errors_as_messages():
+        from aveo3.config.settings import Settings
+        from aveo3.errors import UsageError
+        from aveo3.models import VideoPrompt
+        from aveo3.simulation import simulate as run
+
+        if rpm is not None and rate is not None:
+            raise UsageError("--rpm and --rate say the same: give one of them")
+        given: dict[str, Any] = {
+            **rate_fields(rate if rpm is None else f"{rpm}/60s"),
+            **_spend(cost_limit),
+            "daily_limit": rpd,
+            "max_concurrency": max_concurrency,
+            "model": model,
+        }
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        fields = {"duration_seconds": duration, "resolution": resolution}
+        fields = {name: value for name, value in fields.items() if value is not None}
+        problems = (
+            []
+            if settings.lanes
+            else settings.cards.problems(VideoPrompt.model_validate({"text": "a clip", **fields}), settings.model)
+        )
+        if problems:
+            raise UsageError("; ".join(problems))
+        prompts = [VideoPrompt.model_validate({"text": f"clip {n}", **fields}) for n in range(clips)]
+        forecast = run(prompts, settings, latency=_seconds("--latency", latency), seed=seed)
+    if as_json:
+        typer.echo(json.dumps(_fields(forecast), ensure_ascii=False))
+    else:
+        _tell(forecast, clips)
+
+
+def _tell(forecast: Forecast, clips: int) -> None:
+    from rich.console import Console
+
+    from aveo3.cli.progress import duration
+
+    console = Console(highlight=False)
+    took = forecast.done_at[-1] if forecast.done_at else 0.0
+    for share in forecast.shares:
+        price = "at an unknown price" if share.cost_usd is None else f"US$ {share.cost_usd:,.2f} at list price"
+        console.print(f"{share.lane}: {counted(share.clips, 'clip')}, {price}", soft_wrap=True)
+    end = datetime.now().astimezone() + timedelta(seconds=took)
+    console.print(
+        f"{len(forecast.done_at):,} of {counted(clips, 'clip')} there after {duration(took)}"
+        f" ({end:%Y-%m-%d %H:%M}), the first after {duration(forecast.done_at[0] if forecast.done_at else 0.0)}; "
+        f"{counted(forecast.stats.refusals, 'refusal')}",
+        soft_wrap=True,
+    )
+    slowest = max(forecast.shares, key=lambda share: share.seconds)
+    by_itself = sorted(slowest.waits.items(), key=lambda item: -item[1])
+    console.print(
+        f"held up by the {slowest.bound_by}; by itself, until the last submit: "
+        + ", ".join(f"{rule} {duration(wait)}" for rule, wait in by_itself if rule != "latency"),
+        soft_wrap=True,
+    )
+    for line in _chart(forecast.done_at, took):
+        console.print(line, soft_wrap=True)
+    console.print("nothing was sent")
+
+
+def _chart(done_at: tuple[float, ...], took: float) -> list[str]:
+    """How many clips are there, by time."""
+    from aveo3.cli.progress import duration
+
+    if not done_at:
+        return []
+    rows = []
+    for row in range(1, ROWS + 1):
+        at = took * row / ROWS
+        there = sum(instant <= at for instant in done_at)
+        bar = "█" * round(WIDTH * there / len(done_at))
+        rows.append(f"{duration(at):>14} {bar:<{WIDTH}} {there:,}")
+    return rows
+
+
+def _fields(forecast: Forecast) -> dict[str, Any]:
+    return {
+        "clips": len(forecast.done_at),
+        "seconds": round(forecast.done_at[-1], 1) if forecast.done_at else None,
+        "first_seconds": round(forecast.done_at[0], 1) if forecast.done_at else None,
+        "last_submit_seconds": round(forecast.submitted_at[-1], 1) if forecast.submitted_at else None,
+        "refusals": forecast.stats.refusals,
+        "lanes": [
+            {
+                "lane": share.lane,
+                "model": share.model,
+                "clips": share.clips,
+                "cost_usd": share.cost_usd,
+                "bound_by": share.bound_by,
+                "waits": {rule: round(wait, 1) for rule, wait in share.waits.items()},
+            }
+            for share in forecast.shares
+        ],
+    }
+
+
+def _spend(text: str | None) -> dict[str, float]:
+    """`10/600s` → settings."""
+    from aveo3.errors import UsageError
+
+    if text is None:
+        return {}
+    dollars, _, time = text.partition("/")
+    if time and re.fullmatch(r"\d+(\.\d+)?", dollars.strip()) and float(dollars):
+        return {"spend_limit": float(dollars), "spend_period": _seconds("--cost-limit", time) or 600.0}
+    raise UsageError(f"--cost-limit {text}: write US$ per time, such as 10/600s or 50/10m")
+
+
+def _seconds(option: str, text: str | None) -> float | None:
+    """`90`, `90s`, `2m`, `1h`."""
+    from aveo3.errors import UsageError
+
+    if not text:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|min|h)?", text.strip())
+    if match is None or not float(match[1]):
+        raise UsageError(f"{option} {text}: write a time, such as 90s, 2m or 1h")
+    return float(match[1]) * {"s": 1, None: 1, "m": 60, "min": 60, "h": 3600}[match[2]]

@@ -1,0 +1,288 @@
+"""`aveo3 status`: what the journal of a directory says: who is at work, what there is, what to do next."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aveo3.cli.exit_codes import errors_as_messages
+from aveo3.cli.journal_view import (
+    EMULATED,
+    STYLES,
+    UNDER_WAY,
+    age,
+    as_json,
+    counted,
+    fields,
+    journal_path,
+    last_change,
+    plain,
+    priced,
+    prompt_words,
+    settings_of,
+    tail,
+    typed,
+)
+from aveo3.lifecycle import State
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from aveo3.journal.journal import Journal
+    from aveo3.journal.rows import Entry, Run
+
+SHOWN = 40
+"""Jobs that are listed without `--all`."""
+
+ORDER = (
+    *(State.UNCERTAIN, State.SUBMITTING, State.FETCHING, State.RUNNING),
+    *(State.FAILED, State.REJECTED, State.FILTERED),
+    *(State.PLANNED, State.DEFERRED, State.CANCELLED),
+    State.SUCCEEDED,
+)
+"""What wants a person first, what is well last."""
+
+KEPT = timedelta(hours=48)
+"""How long the Gemini API keeps a video (Google's documentation of Veo, read 2026-11)."""
+
+WARN = timedelta(hours=24)
+
+
+def status(
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="Directory of the videos; the settings' if not given.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="List every job, those that succeeded too.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a job, with everything.")] = False,
+) -> None:
+    """Show what became of every prompt in a directory, whether a run is at work there, and what to do next.
+
+    Reads the journal alone: it asks Google nothing, and may be called while a run is at work. Times are UTC.
+
+    Exit codes: 0 the journal was read, whatever it says; 2 there is none, or it cannot be read.
+
+    Examples:
+
+      aveo3 status clips
+
+      aveo3 status clips --json
+    """
+    with errors_as_messages():
+        from aveo3.journal.journal import Journal
+
+        settings = settings_of(directory)
+        with Journal(journal_path(settings), writes=False) as journal:
+            if json_lines:
+                for entry in journal.entries():
+                    print(as_json(fields(entry, journal)))
+            else:
+                _Report(journal, typed(settings), every=every).write()
+
+
+class _Report:
+    """What `aveo3 status` writes: for a terminal cut to its width, else whole."""
+
+    def __init__(self, journal: Journal, directory: str, *, every: bool) -> None:
+        from rich.console import Console
+
+        self._journal = journal
+        self._directory = directory
+        self._every = every
+        self._console: Console = Console(highlight=False)
+        self._width = self._console.width if self._console.is_terminal else None
+        self._now = now_utc()
+        self._tallies = journal.tallies()
+        self._counts: Counter[State] = Counter()
+        for tally in self._tallies:
+            self._counts[tally.state] += tally.jobs
+        self._at_work = journal.in_use()
+
+    def write(self) -> None:
+        total = sum(self._counts.values())
+        self._say(f"{self._journal.path}: {counted(total)}", "bold")
+        if (run := self._journal.last_run()) is not None:
+            self._say(who(run, at_work=self._at_work))
+        if not total:
+            return
+        self._money()
+        self._say("")
+        for state in ORDER:
+            if count := self._counts.get(state):
+                self._say(self._next_move(state), head=(f"{state:<10} {count:>7,}  ", STYLES[state]))
+        self._say("")
+        self._warnings()
+        self._jobs(total)
+
+    def _say(self, text: str, style: str = "", head: tuple[str, str] = ("", "")) -> None:
+        """Write `text` after `head`; on a terminal, broken between words and indented below the head."""
+        from rich.text import Text
+
+        room = max(20, self._width - len(head[0])) if self._width else 0
+        lines = textwrap.wrap(text, room, break_on_hyphens=False, break_long_words=False) if room else [text]
+        for number, line in enumerate(lines or [""]):
+            start = head if number == 0 else (" " * len(head[0]), "")
+            self._line(Text.assemble(start, (line, style)))
+
+    def _line(self, line: Text) -> None:
+        if self._width:
+            self._console.print(line, soft_wrap=True)
+        else:
+            print(line.plain.rstrip())
+
+    def _next_move(self, state: State) -> str:
+        from aveo3.models import ClipStatus
+
+        if state in _WAITING:
+            left, in_hand = _WAITING[state]
+            return (in_hand if self._at_work else left).format(directory=self._directory)
+        advice = ClipStatus(state).advice
+        return f"{advice} (aveo3 retry)" if state is State.UNCERTAIN else advice
+
+    def _money(self) -> None:
+        def of(*states: State) -> str:
+            tallies = [t for t in self._tallies if t.state in states and t.service != EMULATED]
+            return priced(sum(t.cost_usd for t in tallies), sum(t.unpriced for t in tallies))
+
+        self._say(
+            f"paid {of(State.SUCCEEDED, State.FETCHING)}, may be paid "
+            f"{of(State.SUBMITTING, State.RUNNING, State.UNCERTAIN)} more, at list prices"
+        )
+
+    def _warnings(self) -> None:
+        """Videos that are at Google, and may not be there much longer."""
+        found = self._journal.left(*UNDER_WAY, but=EMULATED, since=self._now - WARN)
+        left = {jobs.backend: jobs for jobs in found}
+        gemini, vertex = left.get("gemini"), left.get("vertex")
+        old = gemini.stale if gemini is not None else 0
+        if gemini is not None and old and self._now - gemini.oldest_utc < KEPT:
+            hours = int((gemini.oldest_utc + KEPT - self._now).total_seconds() // 3600)
+            self._say(
+                f"{counted(old, 'video')} will be deleted: the Gemini API keeps them for 48 h, the oldest has "
+                f"{hours} h left. Fetch what is there: aveo3 resume {self._directory}",
+                "bold yellow",
+            )
+        elif old:
+            self._say(
+                f"{counted(old, 'video')} may be deleted already: the Gemini API keeps them for 48 h. See what is "
+                f"there: aveo3 resume {self._directory}",
+                "bold red",
+            )
+        if not self._at_work and vertex is not None:
+            oldest = age((self._now - vertex.oldest_utc).total_seconds())
+            self._say(
+                f"{counted(vertex.jobs, 'job')} left at Vertex AI, the oldest {oldest} ago: Google "
+                f"does not document how long an operation can be looked at. Soon is best: aveo3 resume "
+                f"{self._directory}",
+                "yellow",
+            )
+        if old or (not self._at_work and vertex is not None):
+            self._say("")
+
+    # ---- the jobs ----------------------------------------------------------------------------------------------
+
+    def _jobs(self, total: int) -> None:
+        states = [s for s in ORDER if s in self._counts and (s is not State.SUCCEEDED or self._every or total <= SHOWN)]
+        entries = chain.from_iterable(self._journal.entries(state) for state in states)
+        shown: Counter[State] = Counter()
+        for entry in entries if self._every else islice(entries, SHOWN):
+            if not shown:
+                self._row(_HEADER, "bold")
+            shown[entry.state] += 1
+            self._row(self._cells(entry), STYLES[entry.state])
+        rest = Counter(self._counts)
+        rest.subtract(shown)
+        if more := [f"{rest[state]:,} {state}" for state in ORDER if rest[state] > 0]:
+            self._say(f"{'and ' if shown else ''}{', '.join(more)} (--all lists every one)", "dim")
+
+    def _cells(self, entry: Entry) -> tuple[str, ...]:
+        return (
+            entry.name,
+            entry.state.value,
+            age((self._now - last_change(entry)).total_seconds()),
+            f"{entry.attempts}",
+            "?" if entry.cost_usd is None and entry.attempts else f"{entry.cost_usd:.2f}" if entry.cost_usd else "",
+            prompt_words(entry.prompt),
+            self._what(entry),
+        )
+
+    def _what(self, entry: Entry) -> str:
+        """The file of a job, why there is none, or where it runs."""
+        from pathlib import PurePath
+
+        if entry.state is State.SUCCEEDED:
+            return ", ".join(PurePath(file["path"]).name for file in entry.files) or ", ".join(entry.uris)
+        operation = entry.operation and (tail(entry.operation) if self._width else entry.operation)
+        if entry.state in UNDER_WAY:
+            return operation or ", ".join(entry.uris)
+        why = plain(f"{entry.error_kind}: {entry.error_message}") if entry.error_kind else ""
+        return why + (f" ({operation})" if operation and entry.state is State.UNCERTAIN else "")
+
+    def _row(self, cells: tuple[str, ...], style: str) -> None:
+        """A line of the table. Its columns keep their places from line to line: it is written as it is read."""
+        from rich.text import Text
+
+        used = sum(_WIDTHS) + len(_GAP) * (len(_WIDTHS) + 1)
+        prompt = max(12, (self._width - used) // 2) if self._width else 40
+        name, state, *numbers, words, what = cells
+        figures = [f"{number:>{width}}" for number, width in zip(numbers, _WIDTHS[2:], strict=True)]
+        end = _GAP + _GAP.join([*figures, cut(words, prompt), what])
+        name, state = f"{name:<{_WIDTHS[0]}}{_GAP}", f"{state:<{_WIDTHS[1]}}"
+        if self._width:
+            rest = cut(end, max(0, self._width - len(name + state)))
+            self._line(Text.assemble((name, "bold"), (state, style), (rest, "bold" if style == "bold" else "")))
+        else:
+            print((name + state + end).rstrip())
+
+
+def cut(text: str, width: int) -> str:
+    """`text` in exactly `width` cells of a terminal, with … where something is missing."""
+    from rich.cells import cell_len, set_cell_size
+
+    return set_cell_size(text, width) if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+
+
+_HEADER = ("job", "state", "age", "sent", "US$", "prompt", "file or reason")
+_WIDTHS = (8, 10, 6, 4, 5)
+_GAP = " "
+
+_WAITING = {
+    State.PLANNED: (
+        "not sent yet, nothing is owed: run the same prompts again",
+        "waits for its turn",
+    ),
+    State.SUBMITTING: (
+        "sent by a run that was killed before the answer came, and may be billed: uncertain from the next run on",
+        "sent, and the answer is not there yet",
+    ),
+    State.RUNNING: (
+        "Google is making it, or has made it: aveo3 resume {directory}",
+        "Google is making it",
+    ),
+    State.FETCHING: (
+        "made and paid, not on disk yet: aveo3 resume {directory}",
+        "made and paid, on its way to the disk",
+    ),
+}
+"""The next move where a job is not at its end: with nobody at work, and with a run that may have it in hand."""
+
+
+def who(run: Run, *, at_work: bool) -> str:
+    """The process that is at work, or how the last one ended."""
+    process, begun = f"process {run.pid} on {run.host}", f"{run.started_utc:%Y-%m-%d %H:%M:%S} UTC"
+    if at_work:
+        return f"{process} is at work since {begun}"
+    if run.ended_utc is None:
+        return f"nobody is at work; the last run ({process}, begun {begun}) was killed: the next one goes on from there"
+    return f"nobody is at work; the last run ({process}) ended {run.ended_utc:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def now_utc() -> datetime:
+    """The time that ages are reckoned from."""
+    return datetime.now(UTC)

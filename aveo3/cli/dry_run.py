@@ -1,0 +1,101 @@
+"""What a batch will take, said before it is run: `--dry-run`, and the first lines of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aveo3.cli.exit_codes import Exit
+
+if TYPE_CHECKING:
+    from aveo3.cli.preview import Known
+    from aveo3.config.settings import Settings
+    from aveo3.lanes.estimate import Estimate
+    from aveo3.lanes.routing import Routes
+
+
+def dry_run(known: Known, settings: Settings, routes: Routes) -> Exit:
+    """Say what a run would send, cost and take, and what in it cannot work. Sends nothing."""
+    from rich.console import Console
+
+    from aveo3.client import check_alive
+    from aveo3.lanes.estimate import estimate, stand_ins
+
+    if not routes.lanes.listed:
+        check_alive(settings)
+    shares = estimate(known.to_send, routes)
+    console = Console(highlight=False)
+    say = partial(console.print, markup=False, soft_wrap=not console.is_terminal)  # whole lines for whoever reads them
+    doubts = filter(None, (settings.cards.doubt(model) for model in dict.fromkeys(share.model for share in shares)))
+    for note in (*known.notes(), *what_is_kept(settings, routes), *doubts):
+        say(note)
+    total = known.spent_usd + sum(share.cost_usd or 0.0 for share in shares)
+    for share in shares:
+        if share.clips or not share.problems:
+            say(_what_it_takes(share))
+        for problem in share.problems:
+            say(f"  would be rejected: {problem}", style="yellow")
+    if len([share for share in shares if share.clips]) > 1:
+        say(_all_together(shares))
+    sends = any(share.clips for share in shares)
+    for one in stand_ins(known.to_send, routes) if sends else ():
+        what = "can make none of these"
+        if one.clips:
+            cost = "at an unknown price" if one.cost_usd is None else f"for US$ {one.cost_usd:.2f}"
+            what = f"could make {one.clips} of these, {cost}, were their own model closed"
+        say(f"fallback {one.model}: {what}")
+    if settings.budget is not None and total > settings.budget and sends:
+        earlier = f", of which US$ {known.spent_usd:.2f} are spent," if known.spent_usd else ""
+        said = f"the budget of US$ {settings.budget:g}{earlier} ends it early: the rest is deferred"
+        say(said, style="yellow")
+    say("nothing was sent")
+    return Exit.SOME_NOT if any(share.problems for share in shares) else Exit.ALL_MADE
+
+
+def what_is_kept(settings: Settings, routes: Routes) -> Iterator[str]:
+    """That there is nothing to keep in a bucket, if that was asked for."""
+    buckets = [lane.settings.output_gcs_uri for lane in routes.lanes.listed] or [settings.output_gcs_uri]
+    if settings.keep_remote and not any(buckets):
+        yield (
+            "VEO3_KEEP_REMOTE (--keep-remote) leaves nothing anywhere: without VEO3_OUTPUT_GCS_URI no video goes into "
+            f"a bucket, and all are written to {settings.output_dir}"
+        )
+
+
+def _all_together(shares: list[Estimate]) -> str:
+    from aveo3.cli.progress import duration
+
+    clips, cost = sum(share.clips for share in shares), sum(share.cost_usd or 0.0 for share in shares)
+    slowest = max(share.seconds for share in shares)
+    return f"together: {clips} clips, US$ {cost:.2f} at list price, about {duration(slowest)}"
+
+
+def by_lane(known: Known, settings: Settings, routes: Routes, service: str) -> Iterator[str]:
+    """What a run says before it begins: each lane's share, and what of it today's quota has no room for."""
+    from aveo3.cli.preview import days_of
+    from aveo3.lanes.estimate import estimate
+
+    shares = estimate(known.to_send, routes)
+    yield from map(_what_it_takes, shares)
+    left = days_of(settings, routes, service) if any(share.daily_limit is not None for share in shares) else {}
+    for share in shares:
+        if share.lane in left and share.clips > left[share.lane].requests:
+            today, later = left[share.lane].requests, share.clips - left[share.lane].requests
+            patient = "they are waited for" if settings.quota_patience is None else "--wait waits for that"
+            yield (
+                f"{share.lane}: {today:,} today, the other {later:,} after {left[share.lane].ends_utc:%H:%M} UTC, "
+                f"at {share.daily_limit:,} a day ({patient})"
+            )
+
+
+def _what_it_takes(share: Estimate) -> str:
+    """One lane's share of the batch in a line: clips, money, time, and what sets the time."""
+    from aveo3.cli.progress import duration
+
+    rate = share.rate
+    cost = "at an unknown price" if share.cost_usd is None else f"US$ {share.cost_usd:.2f} at list price"
+    return (
+        f"{share.lane}: {share.clips} clip{'s' * (share.clips != 1)}, {cost}, about {duration(share.seconds)} at "
+        f"{rate.limit} requests in {duration(rate.period)} (bound by {share.bound_by})"
+    )

@@ -1,0 +1,147 @@
+"""What the commands that read the journal share: where it is, and how its jobs read in a line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shlex
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aveo3.lifecycle import State
+
+if TYPE_CHECKING:
+    from aveo3.config.settings import Settings
+    from aveo3.journal.journal import Journal
+    from aveo3.journal.rows import Entry
+
+EMULATED = "mock"
+"""The service that bills nobody, and is gone with the run that it served."""
+
+STYLES = {
+    State.PLANNED: "cyan",
+    State.SUBMITTING: "magenta",
+    State.RUNNING: "blue",
+    State.FETCHING: "blue",
+    State.SUCCEEDED: "green",
+    State.FILTERED: "yellow",
+    State.REJECTED: "red",
+    State.FAILED: "red",
+    State.UNCERTAIN: "magenta",
+    State.DEFERRED: "cyan",
+    State.CANCELLED: "dim",
+}
+
+UNDER_WAY = (State.RUNNING, State.FETCHING)
+"""What `aveo3 resume` finishes."""
+
+
+def settings_of(directory: Path | None) -> Settings:
+    """The settings for the journal of `directory`; None is the one that runs write to by default."""
+    from aveo3.config.settings import Settings
+
+    return Settings() if directory is None else Settings(output_dir=directory)
+
+
+def journal_path(settings: Settings) -> Path:
+    """Where the journal is. Raises `UsageError` if there is to be none, `JournalError` if there is none."""
+    from aveo3.errors import JournalError, UsageError
+
+    path = settings.journal_path
+    if path is None:
+        raise UsageError("there is no journal to look into: VEO3_JOURNAL=none. Take that away to have one.")
+    if not path.is_file():
+        directory = settings.output_dir
+        if settings.journal == "auto" and not directory.is_dir():
+            what = "is a file" if directory.exists() else "is not there"
+            raise JournalError(f"{directory} {what}: there is no journal. Name the directory that holds the videos.")
+        raise JournalError(f"{path}: there is no journal. Nothing was generated into {directory} yet.")
+    return path
+
+
+def directory_and_ids(names: list[str]) -> tuple[Path | None, list[str]]:
+    """The directory and the jobs' IDs of what was typed: the directory first, or last if only that can be one."""
+    for place in (0, -1)[: len(names)]:
+        name = names[place]
+        if not re.fullmatch(r"[0-9a-f]+(\.\d*)?", name, re.IGNORECASE) or Path(name).is_dir():
+            return Path(name), [other for at, other in enumerate(names) if at != place % len(names)]
+    return None, list(names)
+
+
+def typed(settings: Settings) -> str:
+    """The output directory as one types it into a shell."""
+    return shlex.quote(str(settings.output_dir))
+
+
+def plain(text: str) -> str:
+    """`text` in one line, without what would make a terminal do anything but write."""
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return " ".join(text.split())
+
+
+def prompt_words(prompt: Any) -> str:
+    """A recorded prompt in one line: its text, or what it has in place of one."""
+    text = plain(str(prompt.get("text", "")))
+    media = [name for name in ("image", "video", "reference_images") if name in prompt]
+    return text or f"({' and '.join(media) or 'no text'})"
+
+
+def last_change(entry: Entry) -> datetime:
+    """The last instant that is known of a job."""
+    instants = (entry.fetched_utc, entry.finished_utc, entry.submitted_utc)
+    return next((instant for instant in instants if instant is not None), entry.queued_utc)
+
+
+def age(seconds: float) -> str:
+    """`4 s`, `59 min`, `23 h`, `12 d`."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    return f"{whole // 3600} h" if whole < 48 * 3600 else f"{whole // 86_400} d"
+
+
+def tail(name: str) -> str:
+    """The part of an operation's name, or of an address, that tells it from others."""
+    return name.rstrip("/").rpartition("/")[2]
+
+
+def counted(number: int, thing: str = "job") -> str:
+    """`1 job`, `1,200 jobs`."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def dollars(entries: Iterable[Entry]) -> str:
+    """What `entries` cost together at list price: `US$ 6.40`, `US$ 3.20 and 1 of unknown price`."""
+    costs = [entry.cost_usd for entry in entries]
+    return priced(sum(cost or 0.0 for cost in costs), costs.count(None))
+
+
+def priced(total: float, unknown: int) -> str:
+    """`total` dollars, where the price of some is `unknown`, in words; see `dollars`."""
+    return f"US$ {total:,.2f}" + (f" and {unknown:,} of unknown price" if unknown else "")
+
+
+def fields(entry: Entry, journal: Journal) -> dict[str, Any]:
+    """Everything about a job, paths absolute: what `--json` holds."""
+    files = [{**file, "path": str(journal.locate(file).absolute())} for file in entry.files]
+    values = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
+    return {"job": entry.name, **values, "files": files}
+
+
+def as_json(values: dict[str, Any]) -> str:
+    """`values` as one line of JSON."""
+    from aveo3.journal.rows import plain as instant
+
+    return json.dumps(values, ensure_ascii=False, default=instant)

@@ -1,0 +1,184 @@
+"""What the journal knows of a batch before it is run: which prompts need sending, and which do not."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from aveo3.cli.journal_view import EMULATED, listed
+from aveo3.lifecycle import State
+
+if TYPE_CHECKING:
+    from aveo3.config.settings import Settings
+    from aveo3.journal.rows import Entry
+    from aveo3.lanes.routing import Routes
+    from aveo3.models import VideoPrompt
+
+
+_LOST = (State.UNCERTAIN, State.SUBMITTING)
+
+
+@dataclass(slots=True)
+class Known:
+    """A batch as the journal has it: what is to be sent, and how many of the rest stand where."""
+
+    to_send: list[VideoPrompt] = field(default_factory=list)
+    made: int = 0
+    under_way: int = 0
+    spent_usd: float = 0.0
+    """What earlier runs have spent of the directory's budget."""
+    settled: Counter[State] = field(default_factory=Counter)
+    """Those that came to an end without a clip, and are not sent again unless a person says so."""
+
+    @property
+    def at_hand(self) -> int:
+        """How many come back at once, as they are."""
+        return self.made + self.settled.total()
+
+    def notes(self) -> Iterator[str]:
+        """What to say of it before the run."""
+        if self.made:
+            yield f"{self.made:,} of these prompts have a clip here already: nothing is sent for them (--fresh would)"
+        if self.under_way:
+            yield f"{self.under_way:,} of these prompts were sent by an earlier run: they are picked up, not sent again"
+        if self.settled:
+            which = listed(f"{count:,} {state}" for state, count in self.settled.items())
+            yield f"{which} in an earlier run: nothing is sent for them again unless you say so (aveo3 retry)"
+
+
+def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, service: str, fresh: bool = False) -> Known:
+    """What the journal that `settings` name knows of `prompts`; it sorts them as a run with it would.
+
+    Reads their local media if there is anything to compare them with. Raises `JournalError` if it cannot be read.
+    """
+    path = settings.journal_path
+    entries = list(_entries(path, service)) if path is not None else []
+    known = Known(spent_usd=sum(_owed(entry) for entry in entries) if service != EMULATED else 0.0)
+    left: defaultdict[str, deque[Entry]] = defaultdict(deque)
+    for job in entries:
+        if not (fresh and job.state in _ENDED):
+            for digest in filter(None, (job.digest, None if _is_sent(job) else job.sent_as)):
+                left[digest].append(job)
+    if not left:
+        known.to_send = list(prompts)
+        return known
+    met: set[int] = set()
+    for prompt in prompts:
+        route, _ = routes.of(prompt)
+        models = (route.models if route is not None else []) or [routes.model_of(prompt)]
+        found: Entry | None = None
+        with suppress(OSError, ValueError):  # its medium cannot be read: the run will say so
+            hashes = prompt.media_hashes()
+            digests = (prompt.digest(model, hashes) for model in models)
+            found = next((hit for digest in digests if (hit := _next(left.get(digest), met))), None)
+        if found is None or _is_sent(found):
+            known.to_send.append(prompt)
+        elif found.state is State.SUCCEEDED:
+            known.made += 1
+        elif found.state in (State.RUNNING, State.FETCHING) or (found.state in _LOST and found.output_uri):
+            known.under_way += 1
+        else:
+            known.settled[State.UNCERTAIN if found.state is State.SUBMITTING else found.state] += 1
+    return known
+
+
+def check_remembered(settings: Settings, *, service: str) -> None:
+    """Raise `UsageError` if clips were made in this directory and the journal that knew them is gone."""
+    from aveo3.cli.manifest import MANIFEST, paid_in
+    from aveo3.errors import UsageError
+
+    path = settings.journal_path
+    if path is None or service == EMULATED or not (paid := paid_in(settings.output_dir)):
+        return
+    known = list(_entries(path, None))
+    # An emulator's, too: the manifest does not say whose a clip is, and equal prompts are called alike everywhere.
+    at_hand = {(entry.name, entry.operation) for entry in known}
+    lost = sum(clip not in at_hand for clip in paid)
+    if lost and not any(entry.service == service for entry in known):
+        raise UsageError(
+            f"{settings.output_dir / MANIFEST} tells of {lost:,} clips that are made or may be paid, but {path}, which "
+            "would know them, is empty or gone: they would be made, and paid, again. Restore the directory "
+            f"{path.parent} (it has to be copied along with the videos), or say --fresh if that is what you want."
+        )
+
+
+class Today(NamedTuple):
+    """What a lane's daily limit has left."""
+
+    requests: int
+    ends_utc: datetime
+
+
+def days_of(settings: Settings, routes: Routes, service: str) -> dict[str, Today]:
+    """What is left of today for each lane that has a daily limit, by the lane's name."""
+    from aveo3.dispatch.prior_runs import Hindsight
+    from aveo3.journal.journal import Journal
+    from aveo3.quota.windows import next_pacific_midnight
+
+    now, path = datetime.now(UTC), settings.journal_path
+    lanes = [lane for lane in routes.lanes.listed or routes.lanes.of(settings.model) if lane.settings.daily_limit]
+    left = {lane.name: Today(lane.settings.daily_limit or 0, next_pacific_midnight(now)) for lane in lanes}
+    if path is None or not path.is_file() or service == EMULATED:
+        return left
+    with Journal(path, writes=False) as journal:
+        hindsight = Hindsight(journal, service, now)
+        for lane in lanes:
+            used = (hindsight.of_lane(lane) or {"used": {"day": {"requests": 0}}})["used"]["day"]["requests"]
+            left[lane.name] = left[lane.name]._replace(requests=max(0, left[lane.name].requests - used))
+    return left
+
+
+def resumable(settings: Settings, *, service: str) -> int:
+    """How many jobs `aveo3 resume` has something to do for."""
+    path = settings.journal_path
+    if path is None or service == EMULATED:
+        return 0
+    found = _entries(path, service, State.RUNNING, State.FETCHING, State.UNCERTAIN, State.SUBMITTING)
+    return sum(entry.state in (State.RUNNING, State.FETCHING) or entry.output_uri is not None for entry in found)
+
+
+def _next(jobs: deque[Entry] | None, met: set[int]) -> Entry | None:
+    """The first of `jobs` that none of the prompts before has met."""
+    while jobs:
+        if (job := jobs.popleft()).id not in met:
+            met.add(job.id)
+            return job
+    return None
+
+
+def _owed(entry: Entry) -> float:
+    owed = entry.state in (State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN)
+    return (entry.sunk_usd or 0.0) + (entry.cost_usd or 0.0) * owed
+
+
+def _entries(path: Path, service: str | None, *states: State) -> Iterable[Entry]:
+    from aveo3.errors import JournalError
+    from aveo3.journal.journal import Journal
+
+    if not path.is_file():
+        return []
+    try:
+        reader = Journal(path, writes=False)
+    except JournalError:  # of an older version, which a run may bring up to date; else it says the same once more
+        Journal(path).close()
+        reader = Journal(path, writes=False)
+    with reader as journal:
+        return [entry for entry in journal.entries(*states) if service in (entry.service, None)]
+
+
+def _is_sent(entry: Entry) -> bool:
+    if entry.state in (State.PLANNED, State.DEFERRED, State.CANCELLED, State.FAILED):
+        return True
+    if entry.state is State.REJECTED:
+        return not entry.attempts  # the catalog's word, which may have changed
+    return entry.service == EMULATED and entry.state in _GONE
+
+
+_ENDED = {State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN, State.SUBMITTING}
+_GONE = {State.SUBMITTING, State.RUNNING, State.FETCHING, State.UNCERTAIN}
+"""What an emulator had in hand is gone with it."""

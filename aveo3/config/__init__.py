@@ -1,0 +1,1 @@
+"""Settings, the environment variables they come from, and the catalog of models."""

@@ -1,0 +1,307 @@
+"""What the models can do and cost: lookups in `catalog.toml`. Decides nothing about time or quota."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from aveo3.models import VideoPrompt
+
+
+class ModelCard(BaseModel):
+    """One model's entry in the catalog. Prices in US$ per second and video, latency in seconds.
+
+    `backend` is the one that has the model. `generate_audio` is "always" for a model that makes no silent videos.
+    `only_seconds`: fields of a prompt with which there is but one length. `extends`: the resolutions in which a `video`
+    is extended, `image_types` what pictures may be; empty: whatever is asked. `previous`: earlier clips can be named as
+    material; `edit`: and changed, not only extended. `token_prices` are US$ per million tokens of `input`, `video` and
+    other `output`, of a model that is billed by them. `since` is the day from which on it is as `state` says, `retires`
+    what Google says of its end, `source` the key of the catalog's source for both; empty where nobody knows.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: str
+    durations: tuple[int, ...]
+    default_duration: int
+    resolutions: tuple[str, ...]
+    default_resolution: str
+    aspect_ratios: tuple[str, ...]
+    only_seconds: Mapping[str, int]
+    image: bool
+    last_frame: bool
+    reference_images: int
+    video: bool
+    generate_audio: bool | Literal["always"]
+    seed: bool
+    negative_prompt: bool
+    max_videos: int
+    requests_per_minute: int
+    latency: Mapping[str, float]
+    prices: Mapping[str, float]
+    silent: Mapping[str, float]
+    extends: tuple[str, ...] = ()
+    image_types: tuple[str, ...] = ()
+    backend: Literal["vertex", "gemini"] = "vertex"
+    person_generation: bool = True
+    previous: bool = False
+    edit: bool = False
+    token_prices: Mapping[str, float] = {}
+    since: str = ""
+    retires: str = ""
+    source: str = ""
+
+
+class Retired(BaseModel):
+    """A model that Google has shut down."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    on: str
+    replacement: str
+    source: str = ""
+
+
+class Catalog(BaseModel):
+    """Every model known on the day `as_of`. Models it does not know pass its checks and have no price."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: str
+    sources: Mapping[str, str]
+    models: Mapping[str, ModelCard]
+    retired: Mapping[str, Retired]
+
+    def knows(self, model: str) -> bool:
+        """True if the catalog has anything to say about `model`."""
+        return model in self.models or model in self.retired
+
+    def nearest(self, model: str) -> str | None:
+        """The known model that `model` is most likely a misspelling of; None if it is like none."""
+        begins = [known for known in self.models if model and known.startswith(model)]
+        return next(iter([*difflib.get_close_matches(model, [*self.models, *self.retired], 1), *begins]), None)
+
+    def doubt(self, model: str) -> str | None:
+        """What it means that a model is unknown here, in one sentence; None if it is known."""
+        if self.knows(model):
+            return None
+        hint = f" (did you mean {near}?)" if (near := self.nearest(model)) else ""
+        return (
+            f"model {model} is not in the catalog of {self.as_of}{hint}: its parameters are not checked and its price "
+            "is unknown, so neither budget nor spend limit can hold it"
+        )
+
+    def problems(self, prompt: VideoPrompt, model: str) -> list[str]:
+        """Why `model` cannot make `prompt`: one sentence each, with the allowed values. Empty if it can."""
+        if (gone := self.retired.get(model)) is not None:
+            return [f"model {model} was retired on {gone.on}: use {gone.replacement}"]
+        card = self.models.get(model)
+        return [] if card is None else _problems(prompt, model, self.models)
+
+    def cost_usd(self, prompt: VideoPrompt, model: str) -> float | None:
+        """List price of `prompt` if every video of it is made, in US$. None if `model` has no known price."""
+        if (card := self.models.get(model)) is None:
+            return None
+        resolution = prompt.resolution or card.default_resolution
+        price = card.prices.get(resolution)
+        if prompt.generate_audio is False:
+            price = card.silent.get(resolution, price)  # at worst it costs what a loud one does
+        if price is None:
+            return None
+        usual = next(iter(_only_seconds(prompt, card).values()), card.default_duration)
+        return round(price * (prompt.duration_seconds or usual) * prompt.number_of_videos, 4)
+
+    def cost_of_tokens(self, tokens: Mapping[str, int], model: str) -> float | None:
+        """What Google bills for `tokens` by list price, in US$. None if there are none, or no such price."""
+        prices = card.token_prices if (card := self.models.get(model)) is not None else {}
+        if not tokens or not prices:
+            return None
+        return round(sum(prices[kind] * number for kind, number in tokens.items()) / 1e6, 4)
+
+    def check_backend(self, model: str, backend: str) -> None:
+        """Raise ValueError if it is another backend that has `model`."""
+        card = self.models.get(model)
+        if card is not None and card.backend != backend:
+            ours = [name for name, other in self.models.items() if other.backend == backend]
+            raise ValueError(
+                f"model {model} is not to be had with VEO3_BACKEND={backend}: set VEO3_BACKEND={card.backend}, or use "
+                f"{' or '.join(ours)}"
+            )
+
+    def requests_per_minute(self, model: str) -> int | None:
+        """The quota a project has if nobody asked for more, None if unknown."""
+        card = self.models.get(model)
+        return None if card is None else card.requests_per_minute
+
+    def latency(self, model: str, resolution: str | None) -> float:
+        """Median seconds from submit to done: a first guess; 70 where nothing is known."""
+        card = self.models.get(model)
+        return 70.0 if card is None else card.latency.get(resolution or card.default_resolution, 70.0)
+
+
+def _problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) -> list[str]:
+    card = models[model]
+    found: list[str] = []
+
+    def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
+        if value is not None and value not in allowed:
+            found.append(f"{name}={value!r} is not offered by {model}: choose {' or '.join(map(str, allowed))}")
+
+    def offered(name: str, wanted: bool, able: bool) -> None:
+        if wanted and not able:
+            found.append(f"{model} takes no {name}: leave it out{_or_use(name, card, models)}")
+
+    if not (only := _only_seconds(prompt, card)):
+        one_of("duration_seconds", prompt.duration_seconds, card.durations)
+    one_of("resolution", prompt.resolution, card.resolutions)
+    if prompt.video is not None and card.extends and prompt.resolution in {*card.resolutions} - {*card.extends}:
+        found.append(f"{model} extends a video in {' or '.join(card.extends)} only, not in {prompt.resolution}")
+    one_of("aspect_ratio", prompt.aspect_ratio, card.aspect_ratios)
+    offered("image", prompt.image is not None, card.image)
+    offered("last_frame", prompt.last_frame is not None, card.last_frame)
+    offered("reference_images", bool(prompt.reference_images), card.reference_images > 0)
+    offered("video", prompt.video is not None, card.video)
+    offered("generate_audio", prompt.generate_audio is not None, bool(card.generate_audio))
+    if prompt.generate_audio is False and card.generate_audio == "always":
+        found.append(f"{model} makes no silent videos: leave generate_audio out{_or_use('silent', card, models)}")
+    offered("seed", prompt.seed is not None, card.seed)
+    offered("negative_prompt", prompt.negative_prompt is not None, card.negative_prompt)
+    offered("person_generation", prompt.person_generation is not None, card.person_generation)
+    offered("previous", prompt.previous is not None, card.previous)
+    if prompt.task == "edit" and not card.edit:
+        found.append(f"{model} edits no videos: leave task out to extend{_or_use('edit', card, models)}")
+    if len(prompt.reference_images) > card.reference_images > 0:
+        found.append(f"{len(prompt.reference_images)} reference_images: {model} takes at most {card.reference_images}")
+    if prompt.number_of_videos > card.max_videos:
+        found.append(
+            f"number_of_videos={prompt.number_of_videos}: {model} makes at most {card.max_videos} per request; give "
+            "the prompt again for each further one"
+        )
+    found += [
+        f"{name} needs duration_seconds={seconds} on {model}, not {prompt.duration_seconds}"
+        for name, seconds in only.items()
+        if prompt.duration_seconds not in (None, seconds)
+    ]
+    return [*found, *dict.fromkeys(_media_problems(prompt, model, models))]
+
+
+def _media_problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) -> Iterator[str]:
+    """Pictures of a kind, and addresses of a place, that `model` does not read."""
+    card = models[model]
+    types = card.image_types
+    pictures = {"image": prompt.image, "last_frame": prompt.last_frame}
+    pictures |= {f"reference_images[{at}]": picture for at, picture in enumerate(prompt.reference_images)}
+    for name, picture in pictures.items():
+        if picture is not None and types and picture.mime_type not in types:
+            able = [f"{m} (VEO3_BACKEND={c.backend})" for m, c in models.items() if picture.mime_type in c.image_types]
+            use = f", or use {' or '.join(able)}" if able else ""
+            yield f"{name} is {picture.mime_type}, and {model} takes {' or '.join(types)}: convert it{use}"
+    for medium in prompt.media:
+        if medium.uri is not None and (why := unreadable(medium.uri, card.backend)) is not None:
+            yield why
+
+
+def unreadable(uri: str, backend: str) -> str | None:
+    """Why `backend` cannot read a medium at `uri`, and what to do; None if it can."""
+    if backend == "vertex" and not uri.startswith("gs://"):
+        return f"{uri}: Vertex AI reads media from gs:// only; download it and give the file's path instead"
+    if backend == "gemini" and uri.startswith("gs://"):
+        return f"{uri}: the Gemini API reads no buckets; download it and give the file's path instead"
+    return None
+
+
+def _only_seconds(prompt: VideoPrompt, card: ModelCard) -> dict[str, int]:
+    return {name: seconds for name, seconds in card.only_seconds.items() if getattr(prompt, name)}
+
+
+def _or_use(name: str, card: ModelCard, models: Mapping[str, ModelCard]) -> str:
+    """The models that have what `card` has not: those of its own backend, else those of another."""
+    able = {m: c.backend for m, c in models.items() if getattr(c, name)}
+    near = [m for m, backend in able.items() if backend == card.backend]
+    far = [f"{m} (VEO3_BACKEND={backend})" for m, backend in able.items()]
+    return f", or use {' or '.join(near or far)}" if able else ""
+
+
+@cache
+def load(path: Path | None = None) -> Catalog:
+    """The catalog that ships with this release, with what the file at `path` adds to it or says instead. Reads once.
+
+    Such a file has entries like those that ship: `[models."name"]`, whole or only what differs from the one that is
+    known by that name, `[retired]`, `[sources]`, `as_of`. Raises ValueError saying what is wrong with it and where.
+    """
+    known = tomllib.loads(_shipped())
+    if path is None:
+        return Catalog.model_validate(known)
+    try:
+        given = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    except ValueError as error:  # neither UTF-8 nor TOML
+        raise ValueError(f"is no catalog: {error}") from None
+    try:
+        return Catalog.model_validate(_merged(known, given))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise ValueError(f"is no catalog: {where}: {problem['msg']}; `aveo3 models --toml` prints one") from None
+
+
+def as_toml(path: Path | None = None) -> str:
+    """The catalog of `load(path)` as a file that says the same: the one that ships as it is, comments and all."""
+    if path is None:
+        return _shipped()
+    whole = load(path).model_dump(mode="json")
+    tables = {name: whole.pop(name) for name in ("sources", "models", "retired")}
+    lines = [f"{name} = {_value(value)}" for name, value in whole.items()]
+    lines += ["", "[sources]", *(f"{_key(name)} = {_value(value)}" for name, value in tables["sources"].items())]
+    for model, card in tables["models"].items():
+        lines += ["", f"[models.{_key(model)}]", *(f"{_key(name)} = {_value(value)}" for name, value in card.items())]
+    lines += ["", "[retired]", *(f"{_key(name)} = {_value(gone)}" for name, gone in tables["retired"].items())]
+    return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+
+
+def _value(value: object) -> str:
+    """`value` in TOML. Its texts, numbers and booleans are written as JSON's are; a table within one line."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{_key(name)} = {_value(one)}" for name, one in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _shipped() -> str:
+    return files("aveo3.config").joinpath("catalog.toml").read_text("utf-8")
+
+
+def _merged(known: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`known` with what `given` says: tables of tables entry by entry, everything else as a whole."""
+    merged = {**known, **given}
+    for table in ("models", "retired", "sources"):
+        if table in given and (entries := _table(given, table)):
+            merged[table] = {**known[table], **entries}
+    for name, card in _table(given, "models").items():
+        if isinstance(card, dict):
+            whole = {**known["models"].get(name, {}), **card}
+            if "prices" in card and "silent" not in card:
+                whole["silent"] = {}  # those that are known belong to other prices
+            merged["models"][name] = whole
+            merged["retired"] = {gone: to for gone, to in merged["retired"].items() if gone != name}
+    return merged
+
+
+def _table(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return table if isinstance(table := given.get(name), dict) else {}

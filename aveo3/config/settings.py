@@ -1,0 +1,328 @@
+"""Settings: `VEO3_*` and `GOOGLE_*` variables, a `.env` file and arguments in, one checked object out.
+
+An argument beats the environment, the environment beats `.env`. Nothing else in aveo3 reads the environment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from aveo3.config import catalog, environment
+from aveo3.config.catalog import Catalog
+from aveo3.config.environment import ENV_FILE, PREFIX, Variable
+from aveo3.errors import UsageError
+
+BackendName = Literal["vertex", "gemini", "mock"]
+JOURNAL = Path(".aveo3", "journal.db")
+DEFAULT_REQUESTS_PER_MINUTE = 10
+DEFAULT_MODELS = {"vertex": "veo-3.1-generate-001", "gemini": "gemini-omni-1.1-flash"}
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def _plain_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address such as http://127.0.0.1:8089")
+    if parts.username or parts.query:
+        raise ValueError("must hold no user name, password or query; put the key into GOOGLE_API_KEY")
+    return url.rstrip("/")
+
+
+Count = Annotated[int, BeforeValidator(_no_bool)]
+Seconds = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
+Dollars = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
+PerMinute = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
+Address = Annotated[str, AfterValidator(_plain_address)]
+Region = Annotated[str, BeforeValidator(lambda text: text.strip().lower() if isinstance(text, str) else text)]
+"""Of Google Cloud: `us-central1`, however it was written."""
+
+
+class Rate(NamedTuple):
+    """At most `limit` requests per `period` seconds, at most `burst` of them at once."""
+
+    limit: int
+    period: float
+    burst: int
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. `Settings()` reads the environment and `.env`; arguments win over both.
+
+    Raises `UsageError` naming the variable, the value, where it came from and the values allowed.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_ignore_empty=True,
+        env_parse_none_str="none",
+        dotenv_filtering="only_existing",  # a .env is shared with other programs; our own typos are looked for below
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    max_retries: Count = Field(default=3, ge=0, description="further tries after a failure that is not a refusal")
+    retry_wait_base: Seconds = Field(
+        default=30, ge=0, description="seconds; wait before try n+1 is base × n, with jitter"
+    )
+    quota_wait_time: Seconds = Field(
+        default=300, gt=0, description="seconds; wait after a refusal that names neither delay nor window"
+    )
+    consecutive_failure_threshold: Count = Field(
+        default=3, ge=1, description="consecutive refusals that open the circuit breaker"
+    )
+    quota_reset_interval: Seconds = Field(
+        default=3600, gt=0, description="seconds the breaker stays open when the refusal does not say"
+    )
+    rate_limit: Count | None = Field(
+        default=None, ge=1, description="requests per rate period; unset: the model's usual quota, else 10 a minute"
+    )
+    rate_period: Seconds = Field(default=60, gt=0, description="seconds")
+    burst: Count | None = Field(default=None, ge=1, description="requests at once; unset: as many as the rate limit")
+    daily_limit: Count | None = Field(
+        default=None, ge=1, description="requests of one client per day, from midnight in Los Angeles"
+    )
+    max_concurrency: Count | None = Field(default=None, ge=1, description="operations running at Google at once")
+    spend_limit: Dollars | None = Field(
+        default=None,
+        gt=0,
+        description="US$ per spend period, as Google's rolling limit; a clip that costs more goes alone",
+    )
+    spend_period: Seconds = Field(default=600, gt=0, description="seconds")
+    budget: Dollars | None = Field(
+        default=None, ge=0, description="US$; a run stops before the clips of its directory have cost more"
+    )
+    quota_patience: Seconds | None = Field(
+        default=3600,
+        ge=0,
+        description="seconds the gate may stand still before what waits is deferred; `none`: wait for ever",
+    )
+    backend: Literal["auto", BackendName] = Field(default="auto", description="where the clips are made")
+    model: str = Field(
+        default=DEFAULT_MODELS["vertex"],
+        min_length=1,
+        description=f"model id; unset: that, or with the Gemini API {DEFAULT_MODELS['gemini']}",
+    )
+    catalog: Path | None = Field(
+        default=None, description="TOML file whose models and prices add to, or stand for, those that aveo3 knows"
+    )
+    base_url: Address | None = Field(default=None, description="address of a mock server or gateway instead of Google")
+    api_version: str = Field(
+        default="v1",
+        pattern=r"^v\d\w*$",
+        examples=["v1", "v1beta1"],
+        description="version in every call's path, such as v1 or v1beta1",
+    )
+    output_dir: Path = Field(default=Path("clips"), description="directory the videos are written to")
+    journal: Path | Literal["auto"] | None = Field(
+        default="auto",
+        description="file that remembers every job; auto: .aveo3/journal.db in the output directory; `none`: nothing "
+        "is remembered, and the same prompts are sent, and paid, again",
+    )
+    output_gcs_uri: str | None = Field(
+        default=None,
+        pattern=r"^gs://.+",
+        examples=["gs://bucket/prefix"],
+        description="gs:// prefix; Google then writes the videos there, and they are fetched from there",
+    )
+    keep_remote: bool = Field(default=False, description="leave videos that are in a gs:// bucket there")
+    storage_url: Address = Field(
+        default="https://storage.googleapis.com",
+        validation_alias=AliasChoices("VEO3_STORAGE_URL", "STORAGE_EMULATOR_HOST"),
+        description="address of Cloud Storage, or of an emulator",
+    )
+    request_timeout: Seconds = Field(default=120, gt=0, description="seconds any one call to Google may take")
+    operation_timeout: Seconds = Field(default=3600, gt=0, description="seconds a running operation is looked at")
+    resend_503: bool = Field(
+        default=True,
+        description="send again after a 503 UNAVAILABLE: it says, but does not prove, that nothing was made",
+    )
+    poll_interval: Seconds | None = Field(
+        default=None, gt=0, description="seconds between looks at an operation; unset: learnt from the run"
+    )
+    poll_rate: PerMinute | None = Field(
+        default=1200,
+        gt=0,
+        description="looks a minute at all running operations together; `none`: as many as it takes",
+    )
+    webhook: Address | None = Field(
+        default=None,
+        description="address at which the Gemini API can reach this program, to say when an interaction has ended",
+    )
+    webhook_listen: str = Field(
+        default="127.0.0.1:8788",
+        pattern=r"^.+:[0-9]{1,5}$",
+        examples=["127.0.0.1:8788"],
+        description="HOST:PORT to listen on for that; what is between it and the address is yours",
+    )
+    mock_mode: bool = Field(default=False, description="use the built-in emulator: no key, no network, no cost")
+    debug_mode: bool = Field(default=False, description="log more: every look that failed, every limit that is tried")
+
+    lanes: Path | None = Field(
+        default=None, description="TOML file of several places with a quota each, that share the prompts"
+    )
+    fallback: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="models, as in `a -> b`, that make a clip when every lane of its own model is closed; unset: none",
+    )
+    project: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("VEO3_PROJECT", "GOOGLE_CLOUD_PROJECT"),
+        description="Google Cloud project",
+    )
+    location: Region = Field(
+        default="us-central1",
+        pattern=r"^[a-z0-9-]+$",
+        examples=["us-central1"],
+        validation_alias=AliasChoices("VEO3_LOCATION", "GOOGLE_CLOUD_LOCATION"),
+        description="Google Cloud region",
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        description="API key",
+    )
+    credentials_file: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("GOOGLE_APPLICATION_CREDENTIALS"),
+        description="service account or other credentials; unset: what gcloud or the machine provides",
+    )
+    use_vertex: bool | None = Field(
+        default=None,
+        validation_alias=AliasChoices("GOOGLE_GENAI_USE_ENTERPRISE", "GOOGLE_GENAI_USE_VERTEXAI"),
+        description="choose Vertex AI when the backend is `auto`",
+    )
+
+    def __init__(self, **values: Any) -> None:
+        environment.refuse_unknown(type(self).model_fields, values)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise UsageError(environment.explain(error, type(self).model_fields, values)) from None
+
+    @field_validator("output_dir", "journal", "credentials_file", "catalog", "lanes")
+    @classmethod
+    def _home(cls, path: Path | str | None) -> Path | str | None:
+        return path.expanduser() if isinstance(path, Path) else path  # no shell has read a .env
+
+    @field_validator("catalog")
+    @classmethod
+    def _readable_catalog(cls, path: Path | None) -> Path | None:
+        catalog.load(path)
+        return path
+
+    @field_validator("fallback", mode="before")
+    @classmethod
+    def _chain(cls, chain: Any) -> Any:
+        if not isinstance(chain, str):
+            return chain
+        if not (names := [name.strip() for name in re.split(r"->|,", chain) if name.strip()]):
+            raise ValueError("must name a model, or several as in `a -> b`")
+        return names
+
+    @field_validator("storage_url", mode="before")
+    @classmethod
+    def _with_scheme(cls, url: Any) -> Any:
+        return f"http://{url}" if isinstance(url, str) and "://" not in url else url  # emulators are named host:port
+
+    @model_validator(mode="after")
+    def _model_of_the_backend(self) -> Settings:
+        if "model" not in self.model_fields_set and self._choice()[0] == "gemini":
+            object.__setattr__(self, "model", DEFAULT_MODELS["gemini"])
+        return self
+
+    @model_validator(mode="after")
+    def _burst_within_limit(self) -> Settings:
+        if self.burst is not None and self.burst > (limit := self.rate(self.model).limit):
+            raise ValueError(
+                f"VEO3_BURST={self.burst} is over the rate limit of {limit}: allowed are 1 to {limit}. "
+                "Lower VEO3_BURST or raise VEO3_RATE_LIMIT."
+            )
+        return self
+
+    def rate(self, model: str) -> Rate:
+        """The token bucket and window of `model`: as set, else its usual quota, else 10 a minute."""
+        limit, period = self.rate_limit, self.rate_period
+        if limit is None:
+            per_minute = self.cards.requests_per_minute(model) or DEFAULT_REQUESTS_PER_MINUTE
+            period = max(period, 60 / per_minute)  # the usual quota makes no whole request in less
+            limit = max(1, int(per_minute * period / 60))
+        return Rate(limit, period, min(self.burst or limit, limit))
+
+    @property
+    def cards(self) -> Catalog:
+        """What is known of the models: the catalog that ships with this release, and `VEO3_CATALOG`."""
+        return catalog.load(self.catalog)
+
+    @property
+    def journal_path(self) -> Path | None:
+        """Where the journal is; None for a run without one."""
+        return self.output_dir / JOURNAL if self.journal == "auto" else self.journal
+
+    def backend_name(self) -> BackendName:
+        """Which backend these settings choose. Raises `UsageError` naming the three ways if none is possible."""
+        return self.backend_choice()[0]
+
+    def backend_choice(self) -> tuple[BackendName, str]:
+        """The backend and the reason for it, as `backend_name` chooses it."""
+        name, why = self._choice()
+        if name is not None:
+            return name, why
+        raise UsageError(
+            "No credentials found, so there is nowhere to make clips. Choose one of three ways: "
+            "(1) Vertex AI: set GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; "
+            "(2) an API key: set GEMINI_API_KEY for the Gemini API, or GOOGLE_API_KEY and VEO3_BACKEND=vertex for "
+            "Vertex AI express mode; "
+            "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator."
+        )
+
+    def _choice(self) -> tuple[BackendName | None, str]:
+        if self.mock_mode:
+            return "mock", "VEO3_MOCK_MODE is true"
+        if self.backend != "auto":
+            return self.backend, f"VEO3_BACKEND={self.backend}"
+        if self.use_vertex:
+            return "vertex", "GOOGLE_GENAI_USE_ENTERPRISE or GOOGLE_GENAI_USE_VERTEXAI is true"
+        if self.project and self.use_vertex is None:
+            return "vertex", f"GOOGLE_CLOUD_PROJECT={self.project}"
+        if self.api_key:
+            return "gemini", "there is an API key and no project"
+        return None, ""
+
+    @classmethod
+    def origins(cls) -> dict[str, str]:
+        """Where each field's value comes from when no argument is given: default, .env or environment."""
+        return environment.origins(cls.model_fields)
+
+
+def describe() -> Iterator[Variable]:
+    """Every setting with its variable, default, allowed values and meaning, in the order they are declared."""
+    return environment.describe(Settings.model_fields)
+
+
+def on_this_machine(url: str | None) -> bool:
+    """True if `url` is that of a server here: no proxies are asked for it, and it asks for no credentials."""
+    return urlsplit(url or "").hostname in ("127.0.0.1", "::1", "localhost")

@@ -1,0 +1,1 @@
+"""Many jobs: planned, queued, handed to lanes, streamed to the reader."""

@@ -1,0 +1,109 @@
+"""A prompt becomes a job: its fields checked, its digest taken, its model's abilities asked for, and looked up among
+what earlier runs have made. Sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from aveo3.dispatch.matching import Recall
+from aveo3.engine.job import Job
+from aveo3.errors import JournalError
+from aveo3.journal.rows import Entry
+from aveo3.lanes.routing import Routes
+from aveo3.lifecycle import State
+from aveo3.models import VideoClip, VideoPrompt, as_prompt, explain
+
+HELD_NAP = 1.0
+"""Seconds until a job that `resume` has taken up is asked for again: it is about to be finished."""
+
+Prompt = str | Mapping[str, Any] | VideoPrompt
+
+
+class Planner:
+    """Plans the jobs of one batch, in the order of its prompts."""
+
+    def __init__(self, routes: Routes, recall: Recall | None, now_utc: Callable[[], datetime]) -> None:
+        self._routes = routes
+        self._recall = recall
+        self._now_utc = now_utc
+        self.begun: Job | None = None
+        """The job that was tied to the journal last, until `hand_on`."""
+
+    async def plan(self, given: Prompt | Entry, index: int) -> tuple[Job, VideoClip | None] | None:
+        """The job of one prompt, and its clip if nothing is left to do for it. Reads local media, off the loop.
+
+        None for a job of the journal that another batch is at work on. Raises `JournalError`: plan it `unsent` then.
+        """
+        if isinstance(given, Entry):
+            assert self._recall is not None
+            self.begun = self._recall.job_of(given, index, self._now_utc())
+            return None if self.begun is None else (self.begun, await self._recall.settle(self.begun))
+        job, problems = await self._judge(given, index)
+        clip = None
+        if self._recall is not None and job.digest:
+            while not self._recall.tie(job):  # noqa: ASYNC110 - hardly ever: not worth a bell in the journal
+                await asyncio.sleep(HELD_NAP)
+            self.begun = job
+            clip = await self._recall.settle(job)
+        if clip is None and job.state is State.PLANNED and problems:
+            clip = job.end(State.REJECTED, "bad_request", "; ".join(problems))
+        return job, clip
+
+    def hand_on(self) -> None:
+        """Somebody else sees to the job that was begun."""
+        self.begun = None
+
+    def unsent(
+        self, given: Prompt | Entry, index: int, error: JournalError | None = None
+    ) -> tuple[Job, VideoClip] | None:
+        """The clip of a prompt that is not looked at any more: the run was stopped, or the journal did not take it.
+
+        None for a job of the journal: it stays as it is.
+        """
+        if isinstance(given, Entry):
+            return None
+        try:
+            prompt = as_prompt(given)
+        except ValidationError:
+            prompt = _as_it_was(given)
+        job = Job(prompt, index, self._routes.model_of(prompt), "", None, self._now_utc())
+        if error is not None:
+            return job, job.end(State.DEFERRED, "journal", str(error))
+        why = "the run was stopped before it came to this prompt"
+        if self._recall is not None:
+            why += "; what an earlier run made of it is as it was"
+        return job, job.end(State.CANCELLED, "stopped", why)
+
+    async def _judge(self, given: Prompt, index: int) -> tuple[Job, list[str]]:
+        """The job of one prompt, and why it can never work: one sentence each, none if it can."""
+        now_utc = self._now_utc()
+        try:
+            prompt = as_prompt(given)
+        except ValidationError as error:
+            return Job(_as_it_was(given), index, self._routes.lanes.settings.model, "", None, now_utc), explain(error)
+        home = self._recall.home_of(prompt.previous) if self._recall is not None and prompt.previous else None
+        route, problems = self._routes.of(prompt, home)
+        models = (route.models if route is not None else []) or [self._routes.model_of(prompt)]
+        cost = next(iter(route)).cost_usd if route is not None else None
+        job = Job(prompt, index, models[0], "", cost, now_utc, route)
+        try:
+            if prompt.media:
+                job.media_hashes = await asyncio.to_thread(prompt.media_hashes)
+            job.known_by = tuple(prompt.digest(model, job.media_hashes) for model in models)
+            job.digest = job.known_by[0]
+        except OSError as error:
+            problems.append(f"cannot read {error.filename}: {error.strerror}")
+        except ValueError as error:  # no path at all: a null byte in it
+            problems.append(f"cannot read its media: {error}")
+        return job, problems
+
+
+def _as_it_was(given: Prompt) -> VideoPrompt:
+    """A prompt that is none, for its clip to show: only its text, unchecked."""
+    text = given if isinstance(given, str) else str(given.get("text", "")) if isinstance(given, Mapping) else ""
+    return VideoPrompt.model_construct(text=text.encode(errors="replace").decode())  # half a character breaks any file

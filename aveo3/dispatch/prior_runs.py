@@ -1,0 +1,120 @@
+"""What a run should know of the runs before it about Google: limits and latencies that were learnt, and what of each
+lane's quota was used lately. Kept in the journal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from aveo3.journal.journal import Journal
+from aveo3.lanes.lanes import Lane, same_place
+from aveo3.lifecycle import State
+from aveo3.quota import snapshot
+from aveo3.quota.windows import next_pacific_midnight
+
+LIMITS, LATENCIES = "limits", "latencies"
+
+
+class Submit(NamedTuple):
+    """One request of an earlier run, as the journal tells of it."""
+
+    place: Mapping[str, str | None]
+    model: str
+    sent_utc: datetime
+    answered_utc: datetime
+    """When it was answered; where nobody heard an answer, when it was given up."""
+    cost_usd: float
+    accepted: bool
+    refused: bool
+
+
+class Hindsight:
+    """What earlier runs with `journal` have left to know, and where this one leaves it to the next.
+
+    A run may be killed on any line, so what was used is read from the events of its jobs; what was learnt is written
+    down when it has changed.
+    """
+
+    def __init__(self, journal: Journal, service: str, now_utc: datetime) -> None:
+        self._journal = journal
+        self._service = service
+        self._now_utc = now_utc
+        self._limits = journal.kept(service, LIMITS)
+        self._submits: list[Submit] = []
+        self._since = now_utc
+
+    def of_lane(self, lane: Lane) -> dict[str, Any] | None:
+        """What the gate of `lane` said in `remember()`, with what was used of its quota since; None if nothing is."""
+        settings, rate = lane.settings, lane.settings.rate(lane.model)
+        longest = max(rate.period, settings.spend_period if settings.spend_limit is not None else 0.0)
+        learnt = self._limits.get(_name(lane))
+        begins = self._now_utc - timedelta(seconds=2 * longest)
+        if settings.daily_limit is not None:
+            begins = min(begins, next_pacific_midnight(self._now_utc) - timedelta(hours=25))
+        self._read(begins)
+        submits = [s for s in self._submits if s.model == lane.model and same_place(s.place, lane.place)]
+        if not submits and learnt is None:
+            return None
+        return {**(learnt or {"version": snapshot.VERSION, "learnt": {}}), "used": self._used(submits)}
+
+    def _used(self, submits: list[Submit]) -> dict[str, Any]:
+        """In the form of a gate's `remember()`."""
+        today = next_pacific_midnight(self._now_utc)
+        same_day = [s for s in submits if next_pacific_midnight(s.answered_utc) == today]
+        return {
+            "requests": [[s.answered_utc.isoformat(), 1.0] for s in submits],
+            "accepted": [[s.answered_utc.isoformat(), 1.0] for s in submits if s.accepted],
+            "dollars": [[s.answered_utc.isoformat(), s.cost_usd] for s in submits if not s.refused and s.cost_usd],
+            "day": {"requests": len(same_day), "ends": today.isoformat()},
+        }
+
+    def _read(self, since: datetime) -> None:
+        """Know every submit from `since` on."""
+        if since < self._since:
+            self._since = since
+            self._submits = sorted(_submits(self._journal, self._service, since), key=lambda s: s.answered_utc)
+
+    def keep_lane(self, lane: Lane, limits: Mapping[str, Any]) -> None:
+        """Note what the gate of `lane` says in `remember()`, if that has changed what is known."""
+        name = _name(lane)
+        if limits["learnt"] != self._limits.get(name, {}).get("learnt", {}):
+            kept = {key: value for key, value in limits.items() if key != "used"}
+            self._limits[name] = kept
+            self._journal.keep(self._service, LIMITS, name, kept)
+
+    def latencies(self) -> dict[tuple[str, str | None, int | None], dict[str, Any]]:
+        """What was learnt of how long clips take, by model, resolution and duration."""
+        kept = self._journal.kept(self._service, LATENCIES)
+        return {tuple(json.loads(name)): value for name, value in kept.items()}
+
+    def keep_latencies(self, learnt: Mapping[tuple[str, str | None, int | None], Mapping[str, Any]]) -> None:
+        """Note what was learnt of how long clips take."""
+        for kind, value in learnt.items():
+            self._journal.keep(self._service, LATENCIES, json.dumps(kind), value)
+
+
+def _submits(journal: Journal, service: str, since: datetime) -> Iterator[Submit]:
+    """Every submit that was answered from `since` on, the latest first."""
+    later: dict[int, tuple[datetime, State]] = {}
+    for job, event in journal.events_since(service, since):
+        if event.state is State.SUBMITTING:
+            answered, became = later.get(job, (event.at_utc, State.UNCERTAIN))
+            yield Submit(
+                event.changes.get("place") or {},
+                event.changes.get("model", ""),
+                event.at_utc,
+                answered,
+                event.changes.get("cost_usd") or 0.0,
+                accepted=became is State.RUNNING,
+                refused=became in (State.PLANNED, State.REJECTED, State.FILTERED, State.DEFERRED),
+            )
+        later[job] = event.at_utc, event.state
+
+
+def _name(lane: Lane) -> str:
+    """What a lane is known by from run to run, whatever people call it."""
+    place = lane.place
+    parts = [lane.model, *(place.get(name) for name in ("backend", "credentials", "project", "location"))]
+    return " ".join(part for part in parts if part)

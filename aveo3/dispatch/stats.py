@@ -1,0 +1,89 @@
+"""What a client has done so far: counted clip by clip, told as a frozen snapshot."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aveo3.models import ClipStatus, VideoClip
+from aveo3.quota.gate import GateStats
+
+clips_log = logging.getLogger("aveo3.clips")
+"""Where what is owed is told, clip by clip, for whoever does not look at the clips."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a client has done so far. Seconds and US$."""
+
+    gates: Mapping[str, GateStats]
+    """One gate per lane in use, by the lane's name; where none are set, each model has one, and it is the model's."""
+    clips: Mapping[ClipStatus, int]
+    """How many prompts ended how; every status is there."""
+    cached: int
+    """How many of them are as earlier runs had left them: nothing was sent for them now."""
+    substituted: Mapping[tuple[str, str], int]
+    """How many have a video of another model than was asked for: by the two, (asked for, made by)."""
+    submitted: int
+    """Submits that were accepted."""
+    refusals: int
+    retries: int
+    quota_wait: float
+    """Seconds that finished clips had waited, as next in line, for quota."""
+    cost_usd: float
+    """Estimated from list prices; clips whose outcome is uncertain count in full."""
+    latency: float | None
+    """Mean seconds from submit to done of the clips that were made; None before the first."""
+    may_be_paid: tuple[str, ...]
+    """What may be billed though there is no video: the operation's name, or the prompt's text where none is known."""
+
+
+class Tally:
+    """Counts the clips that are handed out."""
+
+    def __init__(self) -> None:
+        self._clips = dict.fromkeys(ClipStatus, 0)
+        self._cached = 0
+        self._substituted: Counter[tuple[str, str]] = Counter()
+        self._retries = 0
+        self._quota_wait = 0.0
+        self._latency = 0.0  # of `_timed` clips together
+        self._timed = 0
+        self._may_be_paid: list[str] = []
+
+    def count(self, clip: VideoClip) -> None:
+        """A clip is about to be handed out."""
+        self._clips[clip.status] += 1
+        self._cached += clip.cached
+        if clip.succeeded and clip.instead_of is not None:
+            self._substituted[clip.instead_of, clip.model] += 1
+        self._retries += clip.retry_count
+        self._quota_wait += clip.quota_wait
+        if clip.succeeded and not clip.cached and clip.submitted_utc and clip.finished_utc:
+            self._latency += (clip.finished_utc - clip.submitted_utc).total_seconds()
+            self._timed += 1
+        if clip.may_be_paid:
+            name = clip.operation or repr(clip.prompt.text[:60])
+            self._may_be_paid.append(name)
+            if clip.status is ClipStatus.UNFINISHED:
+                clips_log.warning("unfinished (%s), the next run picks it up: %s", clip.error_kind, name)
+            else:
+                clips_log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
+
+    def stats(self, gates: Mapping[str, GateStats], cost_usd: float) -> Stats:
+        """Everything so far, with the `gates` as they are and what was spent."""
+        return Stats(
+            gates=gates,
+            clips=dict(self._clips),
+            cached=self._cached,
+            substituted=dict(self._substituted),
+            submitted=sum(gate.accepted for gate in gates.values()),
+            refusals=sum(gate.refused for gate in gates.values()),
+            retries=self._retries,
+            quota_wait=self._quota_wait,
+            cost_usd=round(cost_usd, 4),
+            latency=self._latency / self._timed if self._timed else None,
+            may_be_paid=tuple(self._may_be_paid),
+        )

@@ -1,0 +1,1 @@
+"""One job, from its permit to its clip."""

@@ -1,0 +1,360 @@
+"""One job from permit to the end of its operation: submit once, look until it has ended. Which job comes when, and with
+how many at once, is the dispatcher's business (`dispatch`); how its videos come to disk, `delivery`'s."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from aveo3 import verdicts
+from aveo3.backends.base import Backend, Failure, Finished, Look, LookError, OperationGone, Refused, Running, Video
+from aveo3.config.settings import Settings
+from aveo3.engine.delivery import Delivery
+from aveo3.engine.job import Again, Job
+from aveo3.engine.retry import repeating, wait_before
+from aveo3.errors import FetchError, JournalError
+from aveo3.lanes.lanes import Lane, same_place
+from aveo3.lanes.routing import Stop
+from aveo3.lifecycle import State
+from aveo3.models import VideoClip, VideoPrompt
+from aveo3.polling.poller import Poller, Pollers
+from aveo3.quota.gate import Permit, QuotaGate
+from aveo3.verdicts import Ending, Verdict, VerdictKind
+
+log = logging.getLogger(__name__)
+
+SUBMIT_GRACE = 2.0
+"""Seconds beyond the request's timeout after which a submit that has not come back counts as lost."""
+
+GONE_LOOKS = 4
+"""Looks that must all find the operation unknown before a paid clip is given up."""
+
+TOLD_LOOKS = 5
+"""Failed looks in a row after which somebody is told: credentials may have expired, and no look will ever succeed."""
+
+LATE_REFUSALS = 10
+"""Times that a job may be accepted and then refused, each time costing a request, before it is left for later."""
+
+OVERTIME = 60.0
+"""Seconds for which an operation of an earlier run is looked at even if its time is up."""
+
+
+@dataclass(eq=False)
+class OpenLane:
+    """A lane that can be used: its gate, its connection, and what has been learnt about it."""
+
+    lane: Lane
+    gate: QuotaGate
+    backend: Backend
+    used: bool = False
+    """A batch has asked for it."""
+    taken: int = 0
+    """Clips that it got, of whatever batch."""
+
+
+class Engine:
+    """Takes jobs that hold a permit through their lives.
+
+    `median` seconds is what clips take as far as is known; None for what the catalog says of each.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: aiohttp.ClientSession,
+        *,
+        rng: random.Random,
+        now_utc: Callable[[], datetime],
+        median: float | None = None,
+    ) -> None:
+        self._settings = settings
+        self._median = median
+        self._rng = rng
+        self._now_utc = now_utc
+        self._delivery = Delivery(settings, session, rng=rng, now_utc=now_utc)
+        self.pollers = Pollers(interval=settings.poll_interval, rate=settings.poll_rate, rng=rng)
+        self._failed_looks: dict[Backend, int] = {}  # in a row
+        base = settings.poll_interval or 2.0
+        seen = repeating(LookError, base=base, max_value=60.0, rng=rng)(self._look_once)
+        self._look = repeating(OperationGone, base=base, max_value=60.0, rng=rng, max_tries=GONE_LOOKS)(seen)
+
+    async def run(self, job: Job, permit: Permit, lane: OpenLane) -> VideoClip | Again:
+        """Submit `job` and see it through. Cancelling it gives a clip too, which names what is still running."""
+        if job.leaving:  # stopped after its permit and before its submit
+            lane.gate.cancel(permit)
+            return job.cancel()
+        assert job.route is not None
+        stop = job.route.at(lane.lane)
+        if (unsent := await self._intend(job, stop)) is not None:
+            lane.gate.cancel(permit)
+            return unsent
+        sent_at = _now()
+        verdict = await self._submit(job, stop.prompt, lane)
+        lane.gate.settle(permit, verdict)
+        if verdict.kind is not VerdictKind.ACCEPTED:
+            return await self._not_accepted(job, permit, lane, verdict, sent_at)
+        return await self._see_through(job, permit, lane, lane.backend, sent_at)
+
+    async def resume(self, job: Job, lane: OpenLane, backend: Backend) -> VideoClip | Again:
+        """Go on with a job that an earlier run left running, fetching or uncertain; `backend` is where it was sent.
+
+        Submits nothing. Cancelling it gives a clip, as with `run`.
+        """
+        sent_utc = job.submitted_utc or self._now_utc()
+        sent_at = _now() - max(0.0, (self._now_utc() - sent_utc).total_seconds())
+        if job.state is State.UNCERTAIN:
+            return await self._delivery.recover(job, backend, sent_at)
+        its_own = same_place(lane.lane.place, job.place or {}) and lane.lane.model == job.model
+        if not its_own:  # that is gone: this one's quota is another
+            lane = replace(
+                lane, gate=QuotaGate(lane.lane.settings, lane.lane.model, rng=self._rng, now_utc=self._now_utc)
+            )
+        permit = lane.gate.adopt() if job.state is State.RUNNING else None
+        return await self._see_through(job, permit, lane, backend, sent_at, resumed=True)
+
+    async def _intend(self, job: Job, stop: Stop) -> VideoClip | None:
+        """Note that a request is about to leave; its clip, if it must not: what cannot be noted is not sent.
+
+        A next run takes it for sent from here on, whatever happens to us.
+        """
+        try:
+            self._note_intent(job, stop)
+        except JournalError as error:
+            return job.end(State.DEFERRED, "journal", str(error))
+        try:
+            await job.on_disk()
+        except JournalError as error:
+            job.not_sent()
+            return job.end(State.DEFERRED, "journal", str(error))
+        except asyncio.CancelledError:
+            job.leaving = True
+        if job.leaving:
+            job.not_sent()
+            return job.cancel()
+        return None
+
+    def _note_intent(self, job: Job, stop: Stop) -> None:
+        where = stop.lane.settings.output_gcs_uri
+        attempt = job.attempts + 1
+        job.move(
+            State.SUBMITTING,
+            attempts=attempt,
+            **job.turn_to(stop),
+            # No two attempts write to one place, so that what turns up there can only be this one's.
+            output_uri=where and f"{where.rstrip('/')}/{job.name}/{attempt}-{uuid.uuid4().hex[:12]}/",
+            submitted_utc=self._now_utc(),
+            operation=None,
+            finished_utc=None,
+            error_kind=None,
+            error_message=None,
+            **dict.fromkeys(("uris", "files"), ()),  # an earlier attempt's are not what this one will be known by
+        )
+
+    async def _submit(self, job: Job, prompt: VideoPrompt, lane: OpenLane) -> Verdict:
+        """One request, once, and its verdict in the journal."""
+        try:
+            async with asyncio.timeout(self._settings.request_timeout + SUBMIT_GRACE):
+                verdict = await lane.backend.submit(prompt, job.model, output_uri=job.output_uri)
+        except asyncio.CancelledError:
+            job.leaving = True
+            verdict = verdicts.uncertain("stopped before the answer came: a video may be under way and billed")
+        except TimeoutError:
+            verdict = verdicts.uncertain("no answer in time: a video may be under way and billed")
+        except Exception as error:
+            log.exception("submitting %r raised; counted as sent", job.prompt.text[:60])
+            verdict = verdicts.uncertain(f"{type(error).__name__}: {error}")
+        if verdict.kind is VerdictKind.ACCEPTED:  # before anything else is done: from here on money may be owed
+            try:
+                job.move(State.RUNNING, operation=verdict.operation)
+            finally:
+                log.info("accepted: %s", verdict.operation)
+        elif verdict.kind in (VerdictKind.UNAVAILABLE, VerdictKind.UNCERTAIN):  # of others the gate tells, or the clip
+            log.warning("%s: %r: %.200s", verdict.kind, job.prompt.text[:60], verdict.message)
+        job.attempts -= verdict.unsent
+        return verdict
+
+    async def _see_through(
+        self,
+        job: Job,
+        permit: Permit | None,
+        lane: OpenLane,
+        backend: Backend,
+        sent_at: float,
+        *,
+        resumed: bool = False,
+    ) -> VideoClip | Again:
+        """From accepted to the clip, whatever happens on the way."""
+        try:
+            if job.leaving:
+                return job.cancel() if job.state is State.FETCHING else job.leave(*_LEFT_RUNNING)
+            if permit is None:
+                return await self._delivery.fetch(job, [Video(uri=uri) for uri in job.uris], backend)
+            return await self._follow(job, permit, lane, backend, sent_at, resumed=resumed)
+        except asyncio.CancelledError:
+            if job.state is State.FETCHING:
+                return job.leave("stopped", "made and paid, but stopped before it was on disk")
+            return job.leave(*_LEFT_RUNNING)
+        except Exception as error:  # a bug, a backend's or ours: it must cost neither the neighbours nor the name
+            log.exception("following %s raised", job.operation)
+            return job.leave("unexpected", f"{type(error).__name__}: {error}")
+        finally:
+            if permit is not None:
+                lane.gate.finish(permit)
+
+    async def _not_accepted(
+        self, job: Job, permit: Permit, lane: OpenLane, verdict: Verdict, sent_at: float
+    ) -> VideoClip | Again:
+        if verdict.kind is VerdictKind.UNCERTAIN:
+            return await self._uncertain(job, verdict.error_kind, verdict.message, lane.backend, sent_at)
+        if verdict.kind is VerdictKind.REJECTED:
+            state = State.FILTERED if verdict.filtered else State.REJECTED
+            return job.end(state, verdict.error_kind, verdict.message, submitted_utc=None)
+        if verdict.kind is VerdictKind.REFUSED or permit.admission.probe or lane.gate.is_ill(besides=job.retries + 1):
+            job.plan_again(verdict.error_kind, verdict.message)
+            # Nothing happened; a probe was sent for the lane's sake, and others failed, too. If it is the prompt after
+            # all, another's turn will show it: the lane must not stand still for this one for ever.
+            return Again(0.0, last=verdict.kind is not VerdictKind.REFUSED)
+        return self._retry(job, verdict.error_kind, verdict.message, verdict.retry_after or 0.0)
+
+    def _retry(self, job: Job, kind: str, message: str, at_least: float = 0.0) -> VideoClip | Again:
+        """Another try if the job has one left."""
+        if job.retries >= self._settings.max_retries:
+            job.plan_again(kind, message)
+            return job.end(State.FAILED, kind, f"{message} (after {job.retries} retries)")
+        job.retries += 1
+        job.plan_again(kind, message)
+        return Again(max(at_least, wait_before(job.retries, self._settings.retry_wait_base, self._rng)))
+
+    async def _uncertain(self, job: Job, kind: str, message: str, backend: Backend, sent_at: float) -> VideoClip:
+        """It may be paid and cannot be found, unless Google was told where to put it."""
+        clip = job.end(State.UNCERTAIN, kind, message)
+        if job.output_uri is None or job.leaving:
+            return clip
+        return await self._delivery.recover(job, backend, sent_at)
+
+    async def _follow(
+        self, job: Job, permit: Permit, lane: OpenLane, backend: Backend, sent_at: float, *, resumed: bool
+    ) -> VideoClip | Again:
+        """Look at a running operation until it has ended, then do what its end asks for."""
+        assert job.operation is not None
+        operation, poller = job.operation, self._poller(lane, job.prompt)
+        deadline = sent_at + self._settings.operation_timeout
+        # An earlier run's looks are not known: look at once, and learn nothing from how long nobody did.
+        looked_at = None if resumed else sent_at
+        if resumed:
+            deadline = max(deadline, _now() + OVERTIME)
+        look: Look = Running()
+        ended_between = None
+        try:
+            while isinstance(look, Running):
+                if _now() >= deadline:
+                    return job.leave("late", f"still running {_now() - sent_at:.0f} s after its submit; may be billed")
+                if looked_at is not None:
+                    await poller.wait(operation, sent_at, looked_at, deadline)
+                look = await self._look(operation, backend, deadline, permit, lane.gate, poller)
+                before, looked_at = looked_at, _now()
+                if isinstance(look, Finished) and look.videos and before is not None:
+                    # What failed or was filtered ended early and would mislead.
+                    ended_between = before - sent_at, looked_at - sent_at
+        except FetchError as error:  # it has ended, and its videos were in the answer
+            return job.leave("disk", str(error))
+        except LookError as error:
+            return job.leave("late", f"no look succeeded before its deadline; the last: {error}")
+        except OperationGone as error:
+            lane.gate.finish(permit)
+            why = f"{error}; whether it was billed cannot be told"
+            if job.made:
+                why = f"made and paid, but its file is not where it was, and Google has it no more: {error}"
+            return await self._uncertain(job, "operation_gone", why, backend, sent_at)
+        finally:
+            poller.ended(operation, ended_between)
+        lane.gate.finish(permit, succeeded=isinstance(look, Finished))
+        if isinstance(look, Failure):
+            return self._failed(job, look)
+        if isinstance(look, Refused):
+            return self._refused(job, permit, lane, look)
+        return await self._finished(job, look, backend, sent_at)
+
+    async def _look_once(
+        self, operation: str, backend: Backend, deadline: float, permit: Permit, gate: QuotaGate, poller: Poller
+    ) -> Look:
+        """Look; a look that fails proves nothing and is repeated, but not past the operation's deadline."""
+        try:
+            seen = await backend.look(operation)
+        except LookError as error:
+            self._failed_looks[backend] = failed = self._failed_looks.get(backend, 0) + 1
+            if failed == TOLD_LOOKS:
+                log.warning("%d looks in a row have failed; they go on. The last: %.300s", failed, error)
+            error.final = _now() >= deadline
+            if error.verdict is not None:  # whosever refusal it is, the quota is used up
+                gate.refuse_late(permit, error.verdict)
+            if error.refused and not error.final:
+                await poller.refused(operation, error.retry_after, deadline)
+            raise
+        self._failed_looks[backend] = 0
+        return seen
+
+    def _poller(self, lane: OpenLane, prompt: VideoPrompt) -> Poller:
+        median = self._median or self._settings.cards.latency(lane.lane.model, prompt.resolution)
+        return self.pollers.of(lane, (lane.lane.model, prompt.resolution, prompt.duration_seconds), median)
+
+    def _failed(self, job: Job, failure: Failure) -> VideoClip | Again:
+        message = f"{failure.message} (code {failure.code})"
+        ended: dict[str, Any] = {"finished_utc": self._now_utc()}
+        ending = verdicts.from_operation_error(failure.code, failure.message)
+        if ending is Ending.FILTERED:
+            return job.end(State.FILTERED, "safety", message, **ended)
+        if ending is Ending.REJECTED:
+            return job.end(State.REJECTED, "bad_request", message, **ended)
+        if ending is Ending.RETRY and job.retries < self._settings.max_retries:
+            return self._retry(job, "operation_failed", message)
+        return job.end(State.FAILED, "operation_failed", message, **ended)
+
+    def _refused(self, job: Job, permit: Permit, lane: OpenLane, look: Refused) -> VideoClip | Again:
+        """It was accepted and turned down afterwards: nothing was made, so it is as if the answer had said so."""
+        verdict = look.verdict
+        if verdict.kind is VerdictKind.REJECTED:
+            state = State.FILTERED if verdict.filtered else State.REJECTED
+            cost = self._settings.cards.cost_of_tokens(look.tokens, job.model) or 0.0
+            ended: dict[str, Any] = {"finished_utc": self._now_utc(), "cost_usd": cost}
+            return job.end(state, verdict.error_kind, verdict.message, **ended)
+        if verdict.kind is not VerdictKind.REFUSED:
+            return self._retry(job, verdict.error_kind, verdict.message, verdict.retry_after or 0.0)
+        lane.gate.refuse_late(permit, verdict)
+        job.late_refusals += 1
+        job.plan_again(verdict.error_kind, verdict.message)
+        if job.late_refusals < LATE_REFUSALS:
+            return Again(0.0)
+        why = f"{verdict.message} (accepted and then refused {job.late_refusals} times)"
+        return job.end(State.DEFERRED, verdict.error_kind, why, operation=None)
+
+    async def _finished(self, job: Job, look: Finished, backend: Backend, sent_at: float) -> VideoClip | Again:
+        reasons = "; ".join(look.filter_reasons)
+        if look.videos:
+            held_back = f"{look.filtered} held back: {reasons or 'no reason given'}" if look.filtered else None
+            cost = self._settings.cards.cost_of_tokens(look.tokens, job.model)
+            return await self._delivery.deliver(job, look.videos, backend, held_back=held_back, cost_usd=cost)
+        if not (reasons or look.filtered):
+            why = f"{look.note or 'it ended with neither video nor error'}: it may be billed"
+            return await self._uncertain(job, "no_video", why, backend, sent_at)
+        if verdicts.is_audio_filter(look.filter_reasons) and not job.audio_tries and self._settings.max_retries:
+            job.audio_tries += 1  # it is not deterministic, and not billed: once more may do
+            job.plan_again("audio", reasons)
+            return Again(0.0)
+        kind, why = "safety", reasons or "held back by a safety filter"
+        return job.end(State.FILTERED, kind, why, finished_utc=self._now_utc())
+
+
+_LEFT_RUNNING = "left_running", "still running at Google when this program stopped"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,1 @@
+"""A video safely to disk: part files, downloads, checks."""

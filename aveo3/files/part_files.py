@@ -1,0 +1,271 @@
+"""Temporary files beside the videos: their names, whose they are, and which of them outlive their process.
+
+A part belongs to whoever has locked it (flock). A lock falls with its holder, however that ends, and is seen by other
+processes and containers, to which a process id would say nothing. There are two kinds:
+
+- `.{stem}.{identity}.part` stays when a download breaks off, for the next try, or the next process, to resume;
+- `.inline-{pid}-{n}.part` is worth nothing to anybody else: when its process is dead, `sweep` removes it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from aveo3.errors import FetchError
+from aveo3.files import mp4
+
+try:
+    import fcntl
+except ImportError:  # Windows: an open file cannot be removed there, which guards the loose ones; nothing is resumed
+    fcntl = None  # type: ignore[assignment]
+
+BLOCK = 1 << 20
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+_LOOSE = re.compile(r"\.inline-\d+-\d+\.part")
+_LASTING = re.compile(r"[0-9a-f]{16}\.part")
+
+_numbers = count()
+_handed_on: dict[Path, Part] = {}
+
+
+class Part:
+    """An open temporary file that is ours, with the hashes of what is in it.
+
+    On leaving `with` it is closed, and removed unless it is `lasting`. `write` and `read_again` block: they are for a
+    thread, one at a time; closing waits for it.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, *, lasting: bool, size: int = 0) -> None:
+        self.path = path
+        self.file = file
+        self.lasting = lasting
+        self.size = size
+        self.sha256 = hashlib.sha256()
+        self.md5 = hashlib.md5(usedforsecurity=False)  # Cloud Storage names no other
+        self.head = b""
+
+    def write(self, data: bytes) -> None:
+        """Append. Nothing stays in a buffer: what was written is there for the next process."""
+        self.file.write(data)
+        self.file.flush()
+        self._note(data)
+        self.size += len(data)
+
+    def read_again(self) -> None:
+        """Hash what an earlier try has left, and stand at its end."""
+        self.file.seek(0)
+        while block := self.file.read(BLOCK):
+            self._note(block)
+
+    def _note(self, data: bytes) -> None:
+        self.sha256.update(data)
+        self.md5.update(data)
+        self.head += data[: mp4.HEAD - len(self.head)]
+
+    @contextlib.contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Stays ours until a thread has named it, even if its download is cancelled and closes it meanwhile."""
+        if fcntl is None:
+            yield
+            return
+        lock = os.dup(self.file.fileno())  # shares the lock; raises if the part is closed already: it is too late
+        try:
+            yield
+        finally:
+            os.close(lock)
+
+    def settle(self) -> None:
+        """To the disk for good, and ready to be renamed."""
+        os.fsync(self.file.fileno())
+        if fcntl is None:  # what is open cannot be renamed there
+            self.close()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.file.close()
+
+    def discard(self) -> None:
+        """Remove and close. Never raises: it may be gone, or its directory may be the trouble."""
+        if fcntl is None:
+            self.close()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+        self.close()
+
+    def __enter__(self) -> Part:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self.lasting:
+            self.close()
+        else:
+            self.discard()
+
+
+def loose(directory: Path) -> Part:
+    """A new part that nobody will resume."""
+    while True:
+        path = directory / f".inline-{os.getpid()}-{next(_numbers)}.part"
+        try:
+            file = path.open("x+b")
+        except FileExistsError:  # of another process with our number: one that died, or one in another container
+            continue
+        if _lock(file, path) is not False:
+            return Part(path, file, lasting=False)
+        file.close()  # swept away in the moment before it was locked
+
+
+def lasting(target: Path, identity: str | None) -> Part:
+    """A new, empty part of what the server knows as `identity`, to be resumed if need be.
+
+    Without an identity, or a lock, or if another download is at it, it is a loose one.
+    """
+    if identity is not None and fcntl is not None:
+        path = target.with_name(f".{target.stem}.{identity}.part")
+        if (old := _take_up(path)) is not None:
+            old.discard()  # never emptied: the inode may be that of a finished video
+        with contextlib.suppress(FileExistsError):
+            file = path.open("x+b")
+            ours = _lock(file, path)
+            if ours:
+                return Part(path, file, lasting=True)
+            if ours is None:
+                path.unlink()
+            file.close()
+    return loose(target.parent)
+
+
+def left_of(target: Path) -> list[Path]:
+    """What earlier tries to fetch `target` have left, the longest first."""
+    begin, found = f".{target.stem}.", []
+    with os.scandir(target.parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(begin) and _LASTING.fullmatch(entry.name[len(begin) :]):
+                with contextlib.suppress(FileNotFoundError):  # another process has just finished with it
+                    found.append((entry.stat().st_size, Path(entry.path)))
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def resume(paths: Iterable[Path]) -> Part | None:
+    """The first of these parts that is good for anything and nobody else is at. The others of the kind are removed."""
+    chosen = None
+    for path in paths:
+        if (part := _take_up(path)) is None:
+            continue
+        if chosen is None and _sound(part):
+            chosen = part
+        else:
+            part.discard()
+    return chosen
+
+
+def identity_of(part: Part) -> str:
+    return part.path.suffixes[-2][1:]
+
+
+def _take_up(path: Path) -> Part | None:
+    """The part of that name, if there is one and nobody else has it."""
+    try:
+        file = path.open("r+b")
+    except OSError:
+        return None
+    if not _lock(file, path):
+        file.close()
+        return None
+    return Part(path, file, lasting=True, size=os.fstat(file.fileno()).st_size)
+
+
+def _sound(part: Part) -> bool:
+    """Something is in it, and what is in it is what was written.
+
+    Not if it has a second name: then it is a finished video. And not if it is older than the system's start: after a
+    power cut a file may be as long as ever and hold zeros.
+    """
+    status = os.fstat(part.file.fileno())
+    if sys.platform == "linux" and status.st_mtime < time.time() - time.clock_gettime(time.CLOCK_BOOTTIME):
+        return False
+    return part.size > 0 and status.st_nlink == 1
+
+
+def _lock(file: BinaryIO, path: Path) -> bool | None:
+    """Whether `file`, just opened, is ours from now on. False: another's, or gone by now. None: that cannot be told."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return None
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+# ---- handed on by their path -----------------------------------------------------------------------------------------
+
+
+def hand_on(part: Part) -> Path:
+    """The path by which `take` or `drop` will ask for `part`. It stays open, and so ours, until then."""
+    _handed_on[part.path] = part
+    return part.path
+
+
+def take(path: Path) -> Part:
+    """The part that was handed on by this path; if none was, the file is read again. Blocks."""
+    if (part := _handed_on.pop(path, None)) is None:
+        file = path.open("r+b")
+        part = Part(path, file, lasting=False, size=os.fstat(file.fileno()).st_size)
+        part.read_again()
+    return part
+
+
+def drop(path: Path) -> None:
+    """Remove a part that was handed on and is not wanted after all. Never raises."""
+    if (part := _handed_on.pop(path, None)) is not None:
+        part.discard()
+
+
+@atexit.register
+def _close_all() -> None:
+    """What nobody has asked for is left to the next `sweep`: a fork that exits must not remove what is its parent's."""
+    for part in _handed_on.values():
+        part.close()
+
+
+def sweep(directory: Path) -> None:
+    """Remove the loose parts that dead processes left in `directory`. What can be resumed stays, and what is in use."""
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        paths = [Path(entry.path) for entry in entries if _LOOSE.fullmatch(entry.name)]
+        for path in paths:
+            with contextlib.suppress(OSError), path.open("r+b") as file:
+                ours = _lock(file, path)
+                if ours:
+                    path.unlink()
+            if fcntl is None:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+def refused(path: Path, error: OSError) -> FetchError:
+    """The disk's refusal in our words."""
+    return FetchError(
+        f"cannot write {path}: {error.strerror or error}. The video is made and paid; free the disk or mend the "
+        "directory before you make more.",
+        final=True,
+        disk=True,
+    )

@@ -1,0 +1,155 @@
+"""Whose a job is: which of the jobs that the journal knows a prompt of a batch gets, and which batch is at work on it.
+
+Of equal prompts in one batch each gets a job of its own, and the next batch gets the same ones in the same order. Those
+that a batch has met are in tables that end with the connection, however many there are.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from aveo3.journal.database import Statement
+from aveo3.journal.reader import Records
+from aveo3.journal.rows import Entry, from_row
+from aveo3.lifecycle import State
+
+
+class Write(Protocol):
+    """Writes a step into the journal, whole or not at all."""
+
+    def __call__(self, *step: Statement) -> None: ...
+
+
+class Claims:
+    """Gives out the jobs of the journal that `records` reads and `write` writes to; `stamp` is the time, as text."""
+
+    def __init__(self, records: Records, write: Write, stamp: Callable[[], str]) -> None:
+        self._records = records
+        self._write = write
+        self._stamp = stamp
+        self._streams = 0
+        self._jobs = int(records.read("SELECT coalesce(max(id), 0) FROM jobs")[0][0])
+        self._held: set[int] = set()  # the jobs that this process is at work on …
+        self._resumed: set[int] = set()  # … and those of them that were taken up for nobody's prompt
+
+    def begin_stream(self) -> int:
+        """A number for one batch of prompts: of equal ones in a batch, each has a job of its own."""
+        self._streams += 1
+        return self._streams
+
+    def claim(self, stream: int, service: str, digests: Sequence[str], *, fresh: bool = False) -> Entry | None:
+        """The job that earlier batches left for this prompt, for `stream` alone; None if there is none to take up.
+
+        The prompt is known by any of `digests`. `fresh` passes over jobs that came to an end, so that the prompt is
+        made once more; what is still under way is not made twice even so.
+        """
+        for column, digest in [(column, digest) for column in ("digest", "sent_as") for digest in digests]:
+            if (found := self._next_free(stream, service, column, digest, fresh=fresh)) is not None:
+                self._hold(stream, found, f"{column} {digest}")
+                return found
+        return None
+
+    def plan(
+        self, stream: int, service: str, digest: str, *, position: int, model: str, prompt: Mapping[str, Any]
+    ) -> Entry:
+        """A new job for a prompt, claimed for `stream`."""
+        last = "SELECT coalesce(max(ordinal), 0) FROM jobs WHERE service = ? AND digest = ?"
+        at, ordinal = self._stamp(), self._records.read(last, service, digest)[0][0] + 1
+        self._jobs += 1
+        values = (self._jobs, service, digest, ordinal, position, model, json.dumps(prompt), at, State.PLANNED)
+        begun = (EVENT, (self._jobs, at, State.PLANNED, json.dumps({"model": model})))
+        met = (_CURSOR, (stream, f"digest {digest}", self._jobs)), (_MET, (stream, self._jobs))
+        self._write((_PLAN, values), begun, *met)
+        self._held.add(self._jobs)
+        return Entry(
+            id=self._jobs,
+            service=service,
+            digest=digest,
+            ordinal=ordinal,
+            position=position,
+            model=model,
+            prompt=prompt,
+            queued_utc=datetime.fromisoformat(at),
+            state=State.PLANNED,
+        )
+
+    def take(self, stream: int, job: int) -> Entry | None:
+        """Claim a job by its number: as it stands now; None, and not claimed, if this process is at work on it."""
+        if job in self._held:
+            return None
+        [entry] = self._records.select("SELECT * FROM jobs WHERE id = ?", job)
+        self._hold(stream, entry, f"digest {entry.digest}")
+        self._resumed.add(job)
+        return entry
+
+    def is_being_resumed(self, stream: int, service: str, digests: Sequence[str]) -> bool:
+        """Whether a job that `stream` could have claimed for this prompt was taken up by its number."""
+        if not self._resumed:
+            return False
+        marks = ", ".join("?" * len(digests))
+        query = f"SELECT id FROM jobs WHERE service = ? AND (digest IN ({marks}) OR sent_as IN ({marks}))"
+        found = self._records.read(query, service, *digests, *digests)
+        return any(job in self._resumed and not self._has_met(stream, job) for [job] in found)
+
+    def release(self, job: int) -> None:
+        """This process is done with a job for now: another batch may claim it."""
+        self._held.discard(job)
+        self._resumed.discard(job)
+
+    def _next_free(self, stream: int, service: str, column: str, digest: str, *, fresh: bool) -> Entry | None:
+        query = f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND id > ? ORDER BY id"
+        known_by, found = f"{column} {digest}", None
+        begun = passed = self._cursor(stream, known_by)
+        all_met = True
+        with self._records.rows(query, service, digest, begun) as rows:
+            for row in rows:
+                if self._has_met(stream, row["id"]):
+                    passed = row["id"] if all_met else passed
+                elif self._is_free(row, column, fresh=fresh):
+                    found = from_row(row)
+                    break
+                else:
+                    all_met = False
+        if found is None and passed > begun:  # of many equal prompts, each would go through all of these
+            self._write((_CURSOR, (stream, known_by, passed)))
+        return found
+
+    def _is_free(self, row: sqlite3.Row, column: str, *, fresh: bool) -> bool:
+        state = State(row["state"])
+        if column == "sent_as" and state in _TO_SEND:  # nothing was made as that, and what will be made is asked for
+            return False
+        return row["id"] not in self._held and not (fresh and state in _ENDED)
+
+    def _hold(self, stream: int, entry: Entry, known_by: str) -> None:
+        self._write((_CURSOR, (stream, known_by, entry.id)), (_MET, (stream, entry.id)))
+        self._held.add(entry.id)
+
+    def _cursor(self, stream: int, known_by: str) -> int:
+        """The last of equal prompts' jobs that `stream` has met."""
+        found = self._records.read("SELECT job FROM cursors WHERE stream = ? AND known_by = ?", stream, known_by)
+        return int(found[0][0]) if found else 0
+
+    def _has_met(self, stream: int, job: int) -> bool:
+        """Whether `stream` has had this job for another of its prompts, by whatever digest."""
+        return bool(self._records.read("SELECT 1 FROM met WHERE stream = ? AND job = ?", stream, job))
+
+
+MET = (
+    "CREATE TEMP TABLE cursors (stream INTEGER, known_by TEXT, job INTEGER, PRIMARY KEY (stream, known_by))",
+    "CREATE TEMP TABLE met (stream INTEGER, job INTEGER, PRIMARY KEY (stream, job)) WITHOUT ROWID",
+)
+"""The tables of what each batch has met."""
+_CURSOR = "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET job = max(job, excluded.job)"
+_MET = "INSERT INTO met VALUES (?, ?) ON CONFLICT DO UPDATE SET job = job"
+_PLAN = (
+    "INSERT INTO jobs (id, service, digest, ordinal, position, model, prompt, queued_utc, state) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+EVENT = "INSERT INTO events (job, at_utc, state, changes) VALUES (?, ?, ?, ?)"
+"""A step in the life of a job."""
+_TO_SEND = {State.PLANNED, State.DEFERRED, State.CANCELLED, State.FAILED}
+_ENDED = {State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN}

@@ -1,0 +1,238 @@
+"""The journal: every job's life in one SQLite file, so that a run can be killed on any line and taken up by the next.
+
+A job is a row that says where it stands, and a list of events that says how it came there; both change in one
+transaction, guarded by `lifecycle`. What must not be forgotten is committed before the next thing happens, and so
+outlives a kill: that a request is about to leave, and the name that came back. It outlives a power cut, too, before the
+request leaves (`on_disk`), and soon after all else that may mean money. What nobody owes anything for (a job that is
+planned, deferred, cancelled) waits for the next commit.
+
+Commits are short and synchronous: they cannot be cancelled halfway. Keys and tokens are never stored; media are
+referred to by their hash and path. What is read of the journal is in `records`, which job is whose in `claims`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from aveo3.errors import JournalError
+from aveo3.journal.claims import EVENT, MET, Claims
+from aveo3.journal.database import Statement, Writer, ballast_of, connect, load_ballast, real
+from aveo3.journal.reader import Records
+from aveo3.journal.rows import CHANGING, plain, storable, to_column
+from aveo3.journal.wal_sync import make_directory
+from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State
+
+log = logging.getLogger(__name__)
+
+LOCK_PATIENCE = 0.4
+"""Seconds to wait for the lock: `aveo3 status` holds it for a moment to see whether anybody has it."""
+
+
+class Journal(Records):
+    """The journal at `path`. One process writes at a time; any number may read (`writes=False`).
+
+    A second writer is refused rather than let in: it would have a gate of its own on the same quota, and the two
+    would draw refusals from Google for each other. The lock is the kernel's and ends with its process, however that
+    ends. Raises `JournalError` naming the file if it is not a journal, damaged, of a newer version, or in use.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        writes: bool = True,
+        now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+        without_secrets: Callable[[str], str] = str,
+    ) -> None:
+        self._now_utc = now_utc
+        self._without_secrets = without_secrets
+        self._process = os.getpid()
+        self._lock = FileLock(f"{real(path)}.lock", thread_local=False)
+        self._run: int | None = None
+        with ExitStack() as undo:
+            undo.callback(self._lock.release)
+            if writes:
+                self._take_lock(path)
+            self._log = Path(f"{real(path)}-wal")
+            self._had_log = self._log.exists()
+            db = connect(path, writes=writes)
+            undo.callback(db.close)
+            super().__init__(path, db, Writer(db, path, self._log))
+            undo.callback(self._writer.durable.close)
+            self.claims = Claims(self, self._write, self._stamp)
+            if writes:
+                for table in MET:
+                    db.execute(table)
+                load_ballast(path)
+                self._begin_run()
+                atexit.register(self.close)  # a run that nobody closes has ended all the same
+            undo.pop_all()
+
+    @property
+    def broken(self) -> str | None:
+        """Why nothing more can be written down, and so nothing more may be submitted."""
+        return self._writer.broken or self._writer.durable.broken
+
+    # ---- opening and closing -----------------------------------------------------------------------------------
+
+    def _take_lock(self, path: Path) -> None:
+        try:
+            make_directory(path.parent)
+            self._lock.acquire(timeout=LOCK_PATIENCE, poll_interval=LOCK_PATIENCE / 4)
+        except Timeout:
+            raise JournalError(
+                f"{path} is in use{self._by_whom(path)}. Wait for its end, or give this run an output directory (or "
+                "VEO3_JOURNAL) of its own. To make more at once, put all prompts into one run: the quota is one, too."
+            ) from None
+        except OSError as error:
+            raise JournalError(
+                f"the journal {path} cannot be made: {error.strerror or error}. Mend the directory, name another "
+                "with VEO3_OUTPUT_DIR or VEO3_JOURNAL, or do without one (VEO3_JOURNAL=none)."
+            ) from error
+
+    def _by_whom(self, path: Path) -> str:
+        try:
+            with Journal(path, writes=False) as other:
+                run = other.last_run()
+        except JournalError:
+            return ""
+        if run is None or run.ended_utc is not None:  # it has the lock, and has not said so yet
+            return ""
+        return f" by process {run.pid} on {run.host} since {run.started_utc:%Y-%m-%d %H:%M:%S} UTC"
+
+    def _begin_run(self) -> None:
+        """Note who writes from now on, and what the last run left in the air: requests whose answer nobody heard."""
+        last = self.last_run()
+        if last is not None and last.ended_utc is None and not self._had_log:
+            raise JournalError(
+                f"{self.path}-wal is missing: the last run was killed, and what it noted last stood there. Without it "
+                "clips may be paid twice: restore it from a copy. If it is not lost (another program, such as "
+                "sqlite3, has opened the journal since, and tidied it up), make an empty file of that name."
+            )
+        lost = self.read("SELECT id FROM jobs WHERE state = ?", State.SUBMITTING)
+        begin = "INSERT INTO runs (pid, host, started_utc) VALUES (?, ?, ?)"
+        self._write((begin, (os.getpid(), socket.gethostname(), self._stamp())), commit=True)
+        self._run = self.read("SELECT max(id) FROM runs")[0][0]
+        # From here on the file itself says that its log must be there until the run has ended.
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        for [job] in lost:
+            why = "the program ended between the request and its answer: a video may be under way and billed"
+            self.move(job, State.SUBMITTING, State.UNCERTAIN, error_kind="answer_lost", error_message=why)
+
+    def in_use(self) -> bool:
+        """True if a process writes here now."""
+        if self._lock.is_locked:
+            return True
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:  # a directory that cannot be written to
+            return False
+        self._lock.release()
+        return False
+
+    def close(self) -> None:
+        """Write what waits, and let others in. What the disk does not take even now is logged, and lost."""
+        if os.getpid() != self._process:  # a fork of it: the file, the lock and the run are still the other's
+            return
+        atexit.unregister(self.close)
+        run, self._run = self._run, None
+        unended = False
+        if self._lock.is_locked:
+            ballast_of(self.path).unlink(missing_ok=True)
+        try:
+            if run is not None:
+                self._write(("UPDATE runs SET ended_utc = ? WHERE id = ?", (self._stamp(), run)), commit=True)
+        except JournalError as error:
+            log.error("%s", error)
+            events = [values for step in self._writer.waiting for statement, values in step if statement is EVENT]
+            for job, at, state, changes in events:
+                if state not in _UNSENT:
+                    log.error("not in the journal: job %s, %s at %s: %s", job, state, at, changes)
+            unended = True
+        finally:
+            with ExitStack() as last:
+                last.callback(self._lock.release)
+                if unended:
+                    last.callback(self._leave_log)
+                last.callback(self._db.close)
+                self._writer.durable.close()
+
+    def _leave_log(self) -> None:
+        """The log of a run that could not note its end is gone because SQLite tidied it up: nobody has lost it."""
+        with suppress(OSError):
+            self._log.touch()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- writing -----------------------------------------------------------------------------------------------
+
+    def move(self, job: int, old: State, new: State, **changes: Any) -> None:
+        """Note that `job` has gone from `old` to `new`, and what has changed with it.
+
+        Raises `IllegalMove` if the tables do not list the move, and `JournalError` if the job does not stand in
+        `old`, or is about to be submitted and that cannot be written down. What else cannot be written is kept in
+        memory, tried again with each next write, and shows in `broken`.
+        """
+        if new is not old and new not in NEXT[old] and new not in REOPEN.get(old, ()):
+            raise IllegalMove(f"job {job} cannot go from {old} to {new}")
+        if unknown := changes.keys() - CHANGING:
+            raise TypeError(f"a job has no {', '.join(sorted(unknown))}")
+        columns = "".join(f", {name} = ?" for name in changes)
+        if changes.get("error_message"):  # Google's words, or a proxy's: they may quote what they were sent
+            changes["error_message"] = self._without_secrets(changes["error_message"])
+        changes = {name: storable(value) for name, value in changes.items()}
+        at = self._stamp()
+        intent = new is State.SUBMITTING and new is not old
+        self._write(
+            (
+                f"UPDATE jobs SET state = ?{columns} WHERE id = ? AND state = ?",
+                (new, *(to_column(value) for value in changes.values()), job, old),
+            ),
+            (EVENT, (job, at, new, json.dumps(changes, default=plain))),
+            commit=intent or old is not State.PLANNED,
+            sync=new not in _FOUND_AGAIN,
+            keep=not intent,
+        )
+
+    def note(self, job: int, state: State, **changes: Any) -> None:
+        """Note something about a job that stays where it is."""
+        self.move(job, state, state, **changes)
+
+    def keep(self, service: str, kind: str, name: str, value: Mapping[str, Any]) -> None:
+        """Keep something that is no job's for later runs, in place of what was kept under its name."""
+        self._write((_KEEP, (service, kind, name, json.dumps(value))), keep=True)
+
+    async def on_disk(self) -> None:
+        """Return when all that was committed by now would outlive a power cut. Raises `JournalError` if it may not."""
+        await self._writer.durable.wait()
+
+    def _write(self, *step: Statement, commit: bool = False, sync: bool = False, keep: bool = False) -> None:
+        if os.getpid() != self._process:
+            raise JournalError(f"{self.path} was opened by process {self._process}; a fork of it must open its own.")
+        self._writer.write(step, commit=commit, sync=sync, keep=keep)
+
+    def _stamp(self) -> str:
+        return self._now_utc().isoformat()
+
+
+_KEEP = "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+_UNSENT = {State.PLANNED, State.DEFERRED, State.CANCELLED}
+_FOUND_AGAIN = {State.FETCHING, State.SUCCEEDED}
+"""What another look at the operation tells once more, and for nothing, if a power cut takes it."""

@@ -1,0 +1,1 @@
+"""Places with a quota of their own: named, routed to, estimated."""

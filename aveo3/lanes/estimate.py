@@ -1,0 +1,135 @@
+"""What a batch will cost and how long its quota will take, before anything is sent. Pure; list prices and priors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from aveo3.config.settings import Rate
+from aveo3.lanes.lanes import Lane
+from aveo3.lanes.routing import Routes
+from aveo3.models import VideoPrompt
+
+
+class Estimate(NamedTuple):
+    """One lane's share of a batch."""
+
+    lane: str
+    """Its name; where no lanes are set, the model's."""
+    model: str
+    rate: Rate
+    daily_limit: int | None
+    clips: int
+    cost_usd: float | None
+    """None if the model has no known price."""
+    seconds: float
+    """From the first submit to the last clip, if every request is accepted."""
+    bound_by: str
+    """What takes the time: `latency`, `rate`, `spend limit`, `running slots` or `daily limit`."""
+    waits: Mapping[str, float]
+    """How long each of these would hold back the last submit by itself, in seconds."""
+    problems: tuple[str, ...]
+    """Prompts that cannot work on any lane, one sentence each; they are not counted."""
+
+
+@dataclass(eq=False, slots=True)
+class _Share:
+    """What one lane gets."""
+
+    lane: Lane
+    clips: int = 0
+    cost_usd: float = 0.0
+    priced: bool = True
+    latency: float = 0.0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def rate(self) -> Rate:
+        return self.lane.settings.rate(self.lane.model)
+
+    def waits(self, clips: int) -> dict[str, float]:
+        """How long each rule by itself would hold back the last of `clips` requests: whole windows, slots or days."""
+        settings, last = self.lane.settings, max(clips - 1, 0)
+        waits = {"latency": 0.0, "rate": last // self.rate.limit * self.rate.period}
+        if settings.spend_limit is not None and self.clips:
+            before = self.cost_usd / self.clips * last
+            waits["spend limit"] = before // settings.spend_limit * settings.spend_period
+        if settings.max_concurrency is not None:
+            waits["running slots"] = last // settings.max_concurrency * self.latency
+        if settings.daily_limit is not None:
+            waits["daily limit"] = last // settings.daily_limit * 86_400.0
+        return waits
+
+    def next_at(self) -> tuple[float, float]:
+        """When it could submit one more, and how much it has by its weight."""
+        return max(self.waits(self.clips + 1).values()), self.clips / self.lane.weight
+
+    def result(self) -> Estimate:
+        """The share as people see it."""
+        waits = self.waits(self.clips)
+        bound_by = max(waits, key=waits.__getitem__)
+        return Estimate(
+            self.lane.name,
+            self.lane.model,
+            self.rate,
+            self.lane.settings.daily_limit,
+            self.clips,
+            round(self.cost_usd, 4) if self.priced else None,
+            waits[bound_by] + self.latency if self.clips else 0.0,
+            bound_by,
+            waits,
+            tuple(self.problems),
+        )
+
+
+class StandIn(NamedTuple):
+    """What a fallback could make of a batch, were every lane of its own models closed."""
+
+    model: str
+    clips: int
+    cost_usd: float | None
+    """None if the model has no known price."""
+
+
+def stand_ins(prompts: Iterable[VideoPrompt], routes: Routes) -> list[StandIn]:
+    """One `StandIn` for each model of the chain of fallbacks, in its order."""
+    costs: dict[str, list[float | None]] = {model: [] for model in routes.fallback}
+    for prompt in prompts:
+        route, _ = routes.of(prompt)
+        stops = [stop for stop in route or () if stop.instead_of is not None]
+        for model, stop in {stop.lane.model: stop for stop in stops}.items():
+            costs[model].append(stop.cost_usd)
+    return [
+        StandIn(model, len(each), None if None in each else round(sum(cost or 0.0 for cost in each), 4))
+        for model, each in costs.items()
+    ]
+
+
+def estimate(prompts: Iterable[VideoPrompt], routes: Routes) -> list[Estimate]:
+    """One `Estimate` per lane that gets anything, each prompt counted where it can go soonest.
+
+    Reserves and fallbacks get nothing: it is not foreseen that a lane closes.
+    """
+    cards = routes.lanes.settings.cards
+    shares: dict[str, _Share] = {}
+    for prompt in prompts:
+        route, problems = routes.of(prompt)
+        problems += [f"cannot read {m.path}: no such file" for m in prompt.media if m.path and not m.path.is_file()]
+        if route is None or problems:
+            model = routes.model_of(prompt)
+            share = shares.setdefault(model, _Share(Lane(model, model, routes.lanes.settings, {})))
+            share.problems.append(f"{prompt.text[:40]!r}: {'; '.join(problems)}")
+            continue
+        stops = {stop.lane.name: stop for stop in route.tiers[0]}
+        for name, stop in stops.items():
+            shares.setdefault(name, _Share(stop.lane)).lane = stop.lane
+        share = (
+            min((shares[name] for name in stops), key=_Share.next_at) if len(stops) > 1 else shares[next(iter(stops))]
+        )
+        cost = stops[share.lane.name].cost_usd
+        share.clips += 1
+        share.cost_usd += cost or 0.0
+        share.priced = share.priced and cost is not None
+        share.latency = max(share.latency, cards.latency(share.lane.model, prompt.resolution))
+    return [share.result() for share in shares.values() if share.clips or share.problems]

@@ -1,0 +1,1 @@
+"""What the emulator is told: options, quotas, faults, latencies, scenarios."""

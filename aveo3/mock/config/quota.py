@@ -1,0 +1,84 @@
+"""A quota as a person writes it: whom it is for, and its limits. `rules` does the counting."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from aveo3.mock.config.validation import complaint, unlimited
+from aveo3.mock.models import MODELS, OMNI
+
+LIMITS = ("rpm", "rpd", "spend", "concurrency")
+WHOM = ("project", "key", "model")
+SHAPE = (
+    "Write it as project=alpha,model=veo-3.1-fast-*,rpm=2: any of project, key and model (* stands for anything), then "
+    "at least one of rpm, rpd, concurrency and spend (0: no access, none: no limit)."
+)
+_Unlimited = BeforeValidator(unlimited)
+
+
+class Quota(BaseModel):
+    """Limits for some projects, keys or models; each project (or key) and model that match have them to themselves.
+
+    A limit that is not named stays what it is for everybody. Of several quotas that match, the last one holds, limit by
+    limit, so the general one comes first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    project: str | None = Field(None, description="Google Cloud projects of this name, * for anything")
+    key: str | None = Field(None, repr=False, description="API keys (or tokens, in express mode), * for anything")
+    model: str | None = Field(None, description="model ids, * for anything")
+    rpm: Annotated[int | None, _Unlimited] = Field(None, ge=0, description="requests a minute")
+    rpd: Annotated[int | None, _Unlimited] = Field(None, ge=0, description="requests a day")
+    concurrency: Annotated[int | None, _Unlimited] = Field(None, ge=0, description="operations at once")
+    spend: Annotated[float | None, _Unlimited] = Field(None, ge=0, description="US$ per `spend_period`")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return _pairs(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Quota":
+        if not self.limits:
+            raise ValueError(f"a quota needs a limit. {SHAPE}")
+        if self.project is not None and self.key is not None:
+            raise ValueError(f"a request comes with a project or with a key, so a quota has one of them. {SHAPE}")
+        ids = [*sorted({name for _, name in MODELS}), *sorted({name for _, name in OMNI})]
+        if self.model is not None and not any(fnmatchcase(known, self.model) for known in ids):
+            raise ValueError(f"model {self.model!r} matches no model. Known: {', '.join(ids)}; * stands for anything.")
+        return self
+
+    @classmethod
+    def parse(cls, text: str | Mapping[str, Any]) -> "Quota":
+        """Read "project=alpha,model=veo-3.1-fast-*,rpm=2", or a table. Raises ValueError, with a way out."""
+        try:
+            return cls.model_validate(_pairs(text) if isinstance(text, str) else dict(text))
+        except ValidationError as error:
+            name, sentence = complaint(error, cls)
+            raise ValueError(f"{name}: {sentence} {SHAPE}" if name else sentence) from None
+
+    @property
+    def limits(self) -> dict[str, float | None]:
+        """The limits that were named, among them those lifted by None."""
+        return {name: getattr(self, name) for name in LIMITS if name in self.model_fields_set}
+
+    @property
+    def whom(self) -> dict[str, str | None]:
+        return {name: getattr(self, name) for name in WHOM}
+
+
+def _pairs(text: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if name not in (*WHOM, *LIMITS):
+            raise ValueError(f"a quota has no {name!r}. {SHAPE}")
+        if not equals or not value:
+            raise ValueError(f"a quota's {name} needs a value. {SHAPE}")
+        if name in pairs:
+            raise ValueError(f"a quota names {name} once. {SHAPE}")
+        pairs[name] = value
+    return pairs

@@ -1,0 +1,217 @@
+"""A scripted day: options to start with, and steps that change them as time goes by. `EXAMPLE` shows one.
+
+What a step does not name stays as it is. A step's faults and quotas replace those before it, and its faults count
+their hits from 1. Operations that run already end as they would have.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from aveo3.mock.config.options import FIXED, MockOptions
+from aveo3.mock.config.validation import complaint, shown, unknown
+
+STEP = ("time", "note")
+CHANGEABLE = tuple(name for name in MockOptions.model_fields if name not in FIXED)
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)\s*")
+
+
+EXAMPLE = """\
+# A day at Google's. At the top: any option of `aveo3 mock-server`, with _ for -.
+rpm = 10
+latency = "lognormal:70,0.35"
+speed = 60                          # an emulated hour in a minute of yours
+
+[[quotas]]                          # as --quota "project=alpha,model=veo-3.1-fast-*,rpm=2"
+project = "alpha"
+model = "veo-3.1-fast-*"
+rpm = 2
+
+# Steps. What a step does not name stays as it is.
+[[at]]
+time = "10m"                        # emulator time: 600, "90s", "10m", "2h", "1h30m"
+note = "busy: one submit in five finds the model overloaded"
+faults = ["overloaded:0.2"]         # from now on these and no others
+
+[[at]]
+time = "30m"
+note = "outage: nothing is accepted, polls fail too"
+faults = ["503", "poll-503:0.5"]
+
+[[at]]
+time = "40m"
+note = "back, but slow, and on half the quota"
+faults = []
+slowdown = 3
+rpm = 5
+
+[[at]]
+time = "2h"
+note = "all is well again"
+slowdown = 1
+rpm = 10
+"""
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be played. The message names the file, the line, the key and the way out."""
+
+
+def seconds(value: Any) -> float:
+    """Read 90, "90", "90s", "10m", "2h" or "1h30m" as seconds. Raises ValueError with a sentence."""
+    text = str(value).strip().lower() if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    parts = _DURATION.findall(text)
+    if not text or _DURATION.sub("", text) or (len(parts) > 1 and not all(unit for _, unit in parts)):
+        raise ValueError(f'{shown(value)} is not a time. Write emulator seconds (90) or "90s", "10m", "2h", "1h30m".')
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What changes at one instant. `changes` are fields of MockOptions."""
+
+    at: float
+    note: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.note or ", ".join(f"{name} = {_as_text(name, value)}" for name, value in self.changes.items())
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"at": self.at, "note": str(self), "changes": sorted(self.changes)}
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Options and steps, in the order in which they happen. Checked as a whole: no step fails later."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+    name: str = "scenario"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", tuple(sorted(self.steps, key=lambda step: step.at)))
+        _checked(self.options)
+        for step in self.steps:
+            _checked(_only_changeable(step.changes))
+
+    def start(self, **beats: Any) -> MockOptions:
+        """The options to start with. What is given here beats the file's; a step may still change it."""
+        return MockOptions.model_validate({**self.options, **beats})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Scenario":
+        """Read a scenario file. Raises ScenarioError, before anything starts, with the file, the line and the key."""
+        path = Path(path)
+        try:
+            text = path.read_text("utf-8-sig")
+        except OSError as error:
+            raise ScenarioError(f"cannot read {path}: {error.strerror}. Give a TOML file with a scenario.") from error
+        except UnicodeDecodeError as error:
+            raise ScenarioError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+        return cls.parse(text, str(path))
+
+    @classmethod
+    def parse(cls, text: str, name: str = "scenario") -> "Scenario":
+        """The same from a text; `name` is what its errors call it."""
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ScenarioError(f"{name} is not TOML: {error}. Texts stand in quotes, lists in [brackets].") from None
+        where = _Places(text, name)
+        steps = table.pop("at", [])
+        if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+            raise ScenarioError(f"{where(None, 'at')}steps are written as tables: [[at]], then time = ...")
+        with where.blaming(None):
+            _checked(table)
+        read = []
+        for number, raw in enumerate(steps):
+            with where.blaming(number):
+                read.append(_step(raw))
+        return cls(table, tuple(read), name)
+
+
+class _Wrong(ValueError):
+    """A sentence, and the key it is about (empty: the table)."""
+
+    def __init__(self, key: str, sentence: str) -> None:
+        super().__init__(f"{key}: {sentence}" if key else sentence)
+        self.key = key
+
+
+def _step(raw: Mapping[str, Any]) -> Step:
+    changes = {name: value for name, value in raw.items() if name not in STEP}
+    if "time" not in raw:
+        raise _Wrong("", 'a step needs a time, such as time = "10m".')
+    try:
+        at = seconds(raw["time"])
+    except ValueError as error:
+        raise _Wrong("time", str(error)) from None
+    note = raw.get("note", "")
+    if not isinstance(note, str):
+        raise _Wrong("note", f"{shown(note)} is not a text; put it in quotes.")
+    if not changes and not note:
+        raise _Wrong("", f"a step changes something or has a note. It can change {', '.join(CHANGEABLE)}.")
+    _checked(_only_changeable(changes))
+    return Step(at, note, changes)
+
+
+def _only_changeable(changes: Mapping[str, Any]) -> dict[str, Any]:
+    for name in changes:
+        if name in FIXED:
+            raise _Wrong(name, "it cannot change while the server runs. Put it at the top, before any [[at]].")
+        if name not in CHANGEABLE:
+            raise _Wrong(name, unknown(name, (*STEP, *CHANGEABLE), "step key"))
+    return dict(changes)
+
+
+def _checked(options: Mapping[str, Any]) -> MockOptions:
+    try:
+        return MockOptions.model_validate(dict(options))
+    except ValidationError as error:
+        name, sentence = complaint(error, MockOptions)
+        raise _Wrong(name or str(error.errors()[0]["loc"][0]), sentence) from None
+
+
+class _Places:
+    """Where in the text a key stands: tomllib does not say. Knows plain `key =` lines and table headers."""
+
+    def __init__(self, text: str, name: str) -> None:
+        self._name = name
+        self._lines: dict[tuple[int | None, str], int] = {}
+        step, here = -1, ""
+        for number, line in enumerate(text.splitlines(), 1):
+            bare = line.strip()
+            if header := re.match(r"\[+\s*([\w.-]+)", bare):
+                here = header[1]
+                step += here == "at"
+                top, _, inner = here.partition(".")
+                self._lines.setdefault((step, inner) if top == "at" else (None, here), number)
+            elif (key := re.match(r'"?([\w-]+)"?\s*=', bare)) and here in ("", "at"):
+                self._lines.setdefault((step if here == "at" else None, key[1]), number)
+
+    def __call__(self, step: int | None, key: str) -> str:
+        line = self._lines.get((step, key)) or self._lines.get((step, ""))
+        place = f", line {line}" if line else ""
+        return f"{self._name}{place}: {'' if step is None else f'step {step + 1} ([[at]]): '}"
+
+    @contextmanager
+    def blaming(self, step: int | None) -> Iterator[None]:
+        """Puts the file, line and step in front of what goes wrong inside the `with`."""
+        try:
+            yield
+        except _Wrong as error:
+            raise ScenarioError(f"{self(step, error.key)}{error}") from None
+
+
+def _as_text(name: str, value: Any) -> str:
+    if name == "quotas":
+        return f"{len(value)} for some projects, keys or models"  # they may hold keys
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,54 @@
+"""Who is asking, and what: credential and JSON of a request. Any credential will do, as long as there is one."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from aveo3.mock import error_bodies
+from aveo3.mock.error_bodies import Refused
+from aveo3.mock.models import Surface
+from aveo3.mock.state.request_log import Masks
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A key, or a token. Google sells quotas to projects; a key stands for the project it was made in."""
+
+    secret: str
+    by_key: bool
+
+
+def caller_of(request: web.Request) -> Caller | None:
+    """From `Authorization: Bearer`, `x-goog-api-key` or `?key=`, in this order; None if there is no credential."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return Caller(token.strip(), by_key=False)
+    key = request.headers.get("x-goog-api-key") or request.query.get("key")
+    return Caller(key, by_key=True) if key else None
+
+
+def authorized(request: web.Request, surface: Surface) -> Caller:
+    """The caller, or Refused: without a credential, or with a key where a project wants a token."""
+    caller = caller_of(request)
+    if caller is None:
+        raise Refused(error_bodies.no_credential(surface))
+    if caller.by_key and "project" in request.match_info:
+        raise Refused(error_bodies.KEY_ON_PROJECT_PATH)
+    return caller
+
+
+def shown_as(request: web.Request, masks: Masks) -> str:
+    """Whoever asks, as they may be shown."""
+    if (project := request.match_info.get("project")) is not None:
+        return f"project {project}"
+    caller = caller_of(request)
+    return "no credential" if caller is None else masks.mask(caller.secret)
+
+
+def read_json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        raise Refused(error_bodies.invalid("Invalid JSON payload received. Unexpected token.")) from None

@@ -1,0 +1,1 @@
+"""Omni's wire: Interactions, and the webhooks that tell of their ends."""

@@ -1,0 +1,85 @@
+"""What the `input` of an interaction holds: text and media blocks, in whichever of its shapes. Pure.
+
+A text, one block, a list of blocks, or a list of steps with blocks inside: what an SDK sends differs from what a person
+writes, and the API takes both.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from aveo3.mock.error_bodies import Refused, invalid
+from aveo3.mock.models import Omni
+from aveo3.mock.omni.errors import unsupported_value
+
+_KINDS = ("text", "image", "video")
+_IMAGES = ("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif")
+_LIMIT = 100 * 2**20  # characters of base64
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The blocks of a request, without the bytes of their media: a server that runs for days must not keep those."""
+
+    blocks: tuple[dict[str, Any], ...]
+
+    @property
+    def prompt(self) -> str:
+        return "\n".join(block["text"] for block in self.blocks if block["type"] == "text")
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [block for block in self.blocks if block["type"] == kind]
+
+
+def read_input(value: Any, model: Omni) -> Input:
+    """Raises Refused with the 400 that Google would give."""
+    blocks = tuple(_checked(block, at) for block, at in _blocks(value, "input"))
+    read = Input(blocks)
+    if not blocks or not (read.prompt.strip() or len(read.of("text")) < len(blocks)):
+        raise Refused(invalid("The parameter 'input' is required: it has neither text nor media."))
+    for kind, most in (("image", model.images), ("video", model.videos)):
+        if (count := len(read.of(kind))) > most:
+            raise Refused(invalid(f"'input' takes at most {most} blocks of type '{kind}'; it has {count}."))
+    return read
+
+
+def _blocks(value: Any, at: str) -> Iterator[tuple[dict[str, Any], str]]:
+    if isinstance(value, str):
+        yield {"type": "text", "text": value}, at
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _blocks(item, f"{at}[{place}]")
+    elif isinstance(value, dict):
+        if value.get("type") == "user_input":
+            yield from _blocks(value.get("content"), f"{at}.content")
+        # Steps of the model, sent back by who keeps the conversation himself, ask for nothing.
+        elif value.get("type") not in ("model_output", "thought"):
+            yield value, at
+    elif value is not None:
+        raise Refused(invalid(f"Invalid value at '{at}': expected a string, an object or a list."))
+
+
+def _checked(block: dict[str, Any], at: str) -> dict[str, Any]:
+    kind = block.get("type")
+    if kind not in _KINDS:
+        raise Refused(unsupported_value(kind, f"{at}.type", _KINDS))
+    if kind == "text":
+        if not isinstance(block.get("text"), str):
+            raise Refused(invalid(f"Invalid value at '{at}.text': expected a string."))
+        return {"text": block["text"], "type": "text"}
+    if kind == "image" and block.get("mime_type") not in _IMAGES:
+        raise Refused(unsupported_value(block.get("mime_type"), f"{at}.mime_type", _IMAGES))
+    if block.get("uri") is None:
+        _check_data(block.get("data"), at)
+    return {name: value for name, value in block.items() if name != "data"}
+
+
+def _check_data(data: Any, at: str) -> None:
+    if not isinstance(data, str) or not data or len(data) > _LIMIT:
+        raise Refused(invalid(f"Invalid value at '{at}': 'data' (base64, at most 100 MB) or 'uri' is required."))
+    try:
+        base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused(invalid(f"Invalid value at '{at}.data' (TYPE_BYTES), Base64 decoding failed.")) from None

@@ -1,0 +1,237 @@
+"""Whether Google would accept a request for an interaction, and what it orders. Pure: JSON in, `Wish` or `Refused` out.
+
+Wordings are those of the API where they were recorded (a value that is not supported, an interaction that nobody
+knows); the others say the same in their style.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aveo3.mock.error_bodies import Refused, invalid
+from aveo3.mock.models import OMNI, Omni, Surface
+from aveo3.mock.omni.errors import no_model, unknown_parameter, unsupported, unsupported_value
+from aveo3.mock.omni.input import Input, read_input
+from aveo3.mock.state.operations import Order
+
+_TAKEN = frozenset(
+    {
+        *("model", "input", "previous_interaction_id", "background", "store", "stream", "service_tier", "labels"),
+        *("response_format", "response_modalities", "generation_config", "safety_settings", "webhook_config"),
+    }
+)
+_NOT_OMNIS = frozenset(
+    {
+        *("system_instruction", "tools", "cached_content", "response_mime_type", "continuation_token"),
+        *("environment", "agent", "agent_config"),
+    }
+)
+_CONFIG = ("video_config", "seed")
+_FORMAT = ("type", "delivery", "duration", "resolution", "aspect_ratio", "gcs_uri")
+_TASKS = ("text_to_video", "image_to_video", "reference_to_video", "edit", "extend", "upscale")
+_TIERS = ("flex", "standard", "priority", "deferred")
+# Vertex AI declines what a task cannot use; the Developer API takes it and does as it likes.
+_USED = {"edit": {"resolution"}, "upscale": {"resolution"}, "extend": {"duration"}}
+_ANY = {"resolution", "aspect_ratio", "duration"}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
+_BUCKET = re.compile("gs://[a-z0-9][a-z0-9._-]*(/|$)")
+_UPLOADED = 8.0  # seconds: what a clip from elsewhere is taken to last
+
+Length = Callable[[str], float | None]
+"""Given the id of a file on our shelf: how many seconds it lasts, or None if it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a request asks for: the order, and how its answers are to look."""
+
+    order: Order
+    input: Input
+    delivery: str
+    background: bool
+    store: bool
+    tier: str
+    format: dict[str, Any] | None
+    labels: dict[str, str] | None
+    previous: str | None
+    hooks: tuple[str, ...]
+    metadata: dict[str, Any] | None
+
+
+def find_omni(name: Any, surface: Surface, version: str, retired: tuple[str, ...], where: str) -> Omni:
+    """The model, or the 400 or 404 of the API. `where` is the resource name of models, up to their ids."""
+    if not isinstance(name, str) or not name:
+        raise Refused(invalid("The parameter 'model' is required."))
+    name = name.removeprefix("models/")
+    if name in retired:
+        raise Refused(
+            no_model(
+                f"This model {where}/{name} is no longer available. Please update your code to use a newer model for "
+                "the latest features and improvements."
+            )
+        )
+    model = OMNI.get((surface, name))
+    if model is None:
+        raise Refused(
+            no_model(
+                f"{where}/{name} is not found for API version {version}, or is not supported for interactions. "
+                "Call ListModels to see the list of available models and their supported methods."
+            )
+        )
+    return model
+
+
+def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, length: Length) -> Wish:
+    """What `body` wants of `model`. `parent` is what the interaction it follows has made; None if it follows none.
+
+    Raises Refused with the 400 that Google would give.
+    """
+    for name in sorted(body.keys() - _TAKEN):
+        raise Refused(unsupported(name, model.id) if name in _NOT_OMNIS else unknown_parameter(name))
+    background, store = _flag(body, "background", False), _flag(body, "store", True)
+    if background and not store:
+        raise Refused(invalid("'background' needs 'store': an interaction that is not stored cannot be polled."))
+    if _flag(body, "stream", False):
+        raise Refused(invalid("The mock server does not stream; leave 'stream' out, and poll."))
+    read = read_input(body.get("input"), model)
+    chosen = _format(body.get("response_format"), model)
+    task = _task(body.get("generation_config"), model) or _guessed(read, parent)
+    _check_task(task, read, parent)
+    if model.surface == "vertex":
+        for name in sorted(chosen.keys() & _ANY - _USED.get(task, _ANY)):
+            raise Refused(invalid(f"'response_format.{name}' is not supported for task '{task}'."))
+    hooks = _object(body.get("webhook_config"), "webhook_config")
+    if hooks and not background:
+        raise Refused(invalid("'webhook_config' needs 'background'."))
+    return Wish(
+        order=_order(task, read, chosen, model, parent, length),
+        input=read,
+        delivery=chosen.get("delivery", "inline"),
+        background=background,
+        store=store,
+        tier=_one_of(body.get("service_tier", "standard"), "service_tier", _TIERS),
+        format=chosen or None,
+        labels=_object(body.get("labels"), "labels") or None,
+        previous=body.get("previous_interaction_id"),
+        hooks=tuple(str(uri) for uri in hooks.get("uris") or ()),
+        metadata=hooks.get("user_metadata"),
+    )
+
+
+def _order(
+    task: str, read: Input, chosen: Mapping[str, Any], model: Omni, parent: Order | None, length: Length
+) -> Order:
+    seconds = film_seconds = _seconds(chosen.get("duration", f"{model.longest:g}s"), model)
+    aspect = chosen.get("aspect_ratio", "16:9")
+    if task in _USED:
+        source = parent.film_seconds if parent is not None else _uploaded(read.of("video")[0], length)
+        aspect = parent.aspect if parent is not None else aspect
+        film_seconds = source + seconds if task == "extend" else source
+        seconds = seconds if task == "extend" else source
+        if film_seconds > model.longest_extended:
+            raise Refused(
+                invalid(
+                    f"The extended video would last {film_seconds:g} seconds; at most {model.longest_extended:g} are "
+                    "supported."
+                )
+            )
+    return Order(
+        prompt=read.prompt,
+        seconds=seconds,
+        film_seconds=film_seconds,
+        samples=1,
+        aspect=aspect,
+        resolution=chosen.get("resolution", "720p"),
+        usd_per_second=model.usd_per_second,
+        storage_uri=chosen.get("gcs_uri"),
+    )
+
+
+def _uploaded(block: Mapping[str, Any], length: Length) -> float:
+    """How long a clip from elsewhere lasts: known if it is on our shelf, else the usual."""
+    return length(str(block.get("uri", "")).partition("files/")[2].partition(":")[0]) or _UPLOADED
+
+
+def _format(value: Any, model: Omni) -> dict[str, Any]:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    chosen = _object(value, "response_format")
+    if not chosen:
+        return chosen
+    for name in sorted(chosen.keys() - set(_FORMAT)):
+        raise Refused(unknown_parameter(f"response_format.{name}"))
+    _one_of(chosen.get("type"), "response_format.type", ("video",))
+    for name, allowed in (
+        ("delivery", ("inline", "uri")),
+        ("resolution", model.resolutions),
+        ("aspect_ratio", model.aspects),
+    ):
+        if name in chosen:
+            _one_of(chosen[name], f"response_format.{name}", allowed)
+    storage, by_uri = chosen.get("gcs_uri"), chosen.get("delivery") == "uri"
+    if model.surface == "developer" and storage is not None:
+        raise Refused(unsupported("response_format.gcs_uri", model.id))
+    if model.surface == "vertex" and by_uri and not (isinstance(storage, str) and _BUCKET.match(storage)):
+        raise Refused(invalid("'response_format.gcs_uri' is required if 'response_format.delivery' is 'uri'."))
+    if storage is not None and not by_uri:
+        raise Refused(invalid("'response_format.gcs_uri' needs 'response_format.delivery' to be 'uri'."))
+    return chosen
+
+
+def _seconds(value: Any, model: Omni) -> float:
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise Refused(
+            invalid(f"Invalid value at 'response_format.duration': {value}. A duration is a string such as '8s'.")
+        )
+    if not model.shortest <= float(match[1]) <= model.longest:
+        allowed = (f"{model.shortest:g}s", f"{model.longest:g}s")
+        raise Refused(invalid(f"'{value}' is out of range for 'response_format.duration': {' to '.join(allowed)}."))
+    seconds = float(match[1])
+    return int(seconds) if seconds.is_integer() else seconds
+
+
+def _task(value: Any, model: Omni) -> str | None:
+    config = _object(value, "generation_config")
+    for name in sorted(config.keys() - set(_CONFIG)):
+        raise Refused(unsupported(f"generation_config.{name}", model.id))
+    task = _object(config.get("video_config"), "generation_config.video_config").get("task")
+    return None if task is None else _one_of(task, "generation_config.video_config.task", _TASKS)
+
+
+def _guessed(read: Input, parent: Order | None) -> str:
+    if parent is not None or read.of("video"):
+        return "edit"
+    images = len(read.of("image"))
+    return "text_to_video" if not images else "image_to_video" if images <= 2 else "reference_to_video"
+
+
+def _check_task(task: str, read: Input, parent: Order | None) -> None:
+    if task in _USED and parent is None and len(read.of("video")) != 1:
+        raise Refused(invalid(f"Task '{task}' needs one video, or a 'previous_interaction_id'."))
+    if task == "image_to_video" and not 1 <= len(read.of("image")) <= 2:
+        raise Refused(invalid("Task 'image_to_video' needs one image, or the first and the last frame."))
+    if task == "reference_to_video" and not (read.of("image") or read.of("video")):
+        raise Refused(invalid("Task 'reference_to_video' needs an image or a video."))
+    if task == "text_to_video" and (len(read.of("text")) < len(read.blocks) or parent is not None):
+        raise Refused(invalid("Task 'text_to_video' takes text and nothing else."))
+
+
+def _flag(body: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise Refused(invalid(f"Invalid value at '{name}' (TYPE_BOOL), {value!r}"))
+    return default if value is None else value
+
+
+def _one_of(value: Any, at: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise Refused(unsupported_value(value, at, allowed))
+    return str(value)
+
+
+def _object(value: Any, at: str) -> dict[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise Refused(invalid(f"Invalid value at '{at}': expected an object."))
+    return value or {}

@@ -1,0 +1,169 @@
+"""What an interaction says of itself: its id, and its body while it runs and in every way it can end. Pure.
+
+Shapes are those of live recordings (2026-10-08) where there are any: accepted, running, completed, refused, cancelled.
+How one that failed looks was never seen; google-genai 3.4 reads an error in three places, and each has a fault here.
+"""
+
+import base64
+import random
+import string
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aveo3.mock.error_bodies import Answer
+from aveo3.mock.models import Omni
+from aveo3.mock.omni.requests import Wish
+from aveo3.mock.state.operations import CANCELLED, Operation
+
+_ALPHABET = string.ascii_letters + string.digits
+_SIGNATURE = base64.b64encode(bytes(4500)).decode()  # of a thought: 6 kB that nobody can read
+_THOUGHT_TOKENS = 235
+_OTHER_TOKENS = 497  # of output that is no video, beside a recorded film
+_IMAGE_TOKENS = 258
+
+_REFUSALS = {
+    "partial": "I can't generate the video you described. Could you try describing it in another way?",
+    "filtered-audio": "I can't generate audio for that video. Could you try another prompt?",
+    "filtered-safety": "I can't create videos with real people's likeness of children. Could you try another prompt?",
+    "filtered-input": "I can't help with that, because it goes against my guidelines. Could you try another prompt?",
+}
+"""Outcomes that end as `completed` with words instead of a video; there is no other sign of it."""
+
+_ERRORS = {
+    "error-8": (8, "too_many_requests", "The service is currently experiencing high load. Please try again later."),
+    "error-13": (13, "api_error", "Video generation failed due to an internal server issue. Please try again."),
+    "error-14": (14, "service_unavailable", "The service is currently unavailable."),
+}
+_INTERNAL = _ERRORS["error-13"]
+_STATUSES = {
+    **dict.fromkeys((*_ERRORS, "failed-error", "failed-step", "failed-mute"), "failed"),
+    CANCELLED: "cancelled",
+    "incomplete": "incomplete",
+    "over-budget": "budget_exceeded",
+    "odd-status": "evaporated",
+}
+
+
+@dataclass(slots=True)
+class Interaction:
+    """One create that was answered 200. Without an operation, `refusal` is all that its polls will hear."""
+
+    id: str
+    model: Omni
+    wish: Wish
+    created: datetime
+    operation: Operation | None = None
+    refusal: Answer | None = None
+
+    @property
+    def status(self) -> str:
+        """As the API calls it."""
+        if self.operation is None or not self.operation.done:
+            return "in_progress"
+        return _STATUSES.get(self.operation.outcome, "completed")
+
+    @property
+    def error(self) -> tuple[int, str, str]:
+        """What went wrong with one that failed: number, code, message."""
+        return _ERRORS.get(self.operation.outcome if self.operation else "", _INTERNAL)
+
+
+def new_id(rng: random.Random) -> str:
+    """`v1_` and a message of two equal names in base64, as Google's are."""
+    name = "".join(rng.choices(_ALPHABET, k=23))
+    message = f"\n\x17{name}\x12\x17{name}".encode()
+    return "v1_" + base64.urlsafe_b64encode(message).decode().rstrip("=")
+
+
+def accepted(interaction: Interaction) -> dict[str, Any]:
+    return _head(interaction, "in_progress", interaction.created)
+
+
+def running(interaction: Interaction, status: str = "in_progress") -> dict[str, Any]:
+    head = _head(interaction, status, interaction.created)
+    return {**head, **_said(interaction), "steps": [_user_input(interaction)]}
+
+
+def ended(interaction: Interaction, video: dict[str, Any] | None) -> dict[str, Any]:
+    """The last word on an interaction that has ended; `video` is its block, if it has made one."""
+    operation, status = interaction.operation, interaction.status
+    assert operation is not None
+    assert operation.ended is not None
+    outcome = operation.outcome
+    # On a record of Google's that is completed, `created` too is when it was.
+    created = operation.ended if status == "completed" else interaction.created
+    head = _head(interaction, status, created, operation.ended)
+    if outcome == "empty-done":
+        return head
+    body = {**head, **_said(interaction), "steps": [_user_input(interaction), *_steps(interaction, video)]}
+    number, code, message = interaction.error
+    if outcome in _ERRORS:
+        body["errors"] = [{"code": code, "message": message}]
+    if outcome == "failed-error":
+        body["error"] = {"code": code, "message": message}
+    if outcome == "failed-step":
+        body["steps"].append({"type": "model_output", "error": {"code": number, "message": message}})
+    if status == "completed":
+        body["usage"] = _usage(interaction, silent=outcome == "empty")
+    return body
+
+
+def _head(interaction: Interaction, status: str, created: datetime, updated: datetime | None = None) -> dict[str, Any]:
+    return {
+        "id": interaction.id,
+        "status": status,
+        "created": iso(created),
+        "updated": iso(updated or created),
+        "service_tier": interaction.wish.tier,
+        "object": "interaction",
+        "model": interaction.model.id,
+    }
+
+
+def _said(interaction: Interaction) -> dict[str, Any]:
+    """What was asked for, as it is echoed."""
+    wish = interaction.wish
+    echo = {"response_format": wish.format, "labels": wish.labels, "previous_interaction_id": wish.previous}
+    return {name: value for name, value in echo.items() if value is not None}
+
+
+def _user_input(interaction: Interaction) -> dict[str, Any]:
+    return {"type": "user_input", "content": list(interaction.wish.input.blocks)}
+
+
+def _steps(interaction: Interaction, video: dict[str, Any] | None) -> list[dict[str, Any]]:
+    thought = {"type": "thought", "signature": _SIGNATURE}
+    outcome = interaction.operation.outcome if interaction.operation else ""
+    if outcome in _REFUSALS:  # the order of steps is not fixed: a refusal was recorded with the thought last
+        return [_output({"type": "text", "text": _REFUSALS[outcome]}), thought]
+    return [] if video is None else [thought, _output(video)]
+
+
+def _output(block: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "model_output", "content": [block]}
+
+
+def _usage(interaction: Interaction, *, silent: bool) -> dict[str, Any]:
+    """Token counts. The video's are all that costs more than a cent, and all that the books bill."""
+    operation, read = interaction.operation, interaction.wish.input
+    video = round(operation.billed_seconds * interaction.model.tokens_per_second) if operation else 0
+    asked = max(1, len(read.prompt) // 4)
+    images = _IMAGE_TOKENS * len(read.of("image"))
+    thought, other = (0, 0) if silent else (_THOUGHT_TOKENS, _OTHER_TOKENS if video else _OTHER_TOKENS // 10)
+    modalities = [{"modality": "text", "tokens": asked}, {"modality": "image", "tokens": images}]
+    return {
+        "total_input_tokens": asked + images,
+        "input_tokens_by_modality": [entry for entry in modalities if entry["tokens"]],
+        "total_output_tokens": video + other,
+        "output_tokens_by_modality": [{"modality": "video", "tokens": video}] if video else [],
+        "total_thought_tokens": thought,
+        "total_cached_tokens": 0,
+        "total_tool_use_tokens": 0,
+        "total_tokens": asked + images + video + other + thought,
+    }
+
+
+def iso(moment: datetime) -> str:
+    """A calendar time as this API writes it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

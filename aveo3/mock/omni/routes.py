@@ -1,0 +1,276 @@
+"""The Interactions API's wire, as the Developer API and Vertex AI speak it: create, get, cancel, delete."""
+
+import base64
+import json
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+
+from aveo3.mock import error_bodies
+from aveo3.mock.config.faults import Point
+from aveo3.mock.error_bodies import Answer, Refused
+from aveo3.mock.http.auth import authorized, read_json, shown_as
+from aveo3.mock.http.fault_effects import cut, perform, respond
+from aveo3.mock.models import Surface
+from aveo3.mock.omni.errors import from_the_front_end, no_interaction, no_model, worded
+from aveo3.mock.omni.requests import find_omni, read_wish
+from aveo3.mock.omni.responses import Interaction, accepted, ended, new_id, running
+from aveo3.mock.omni.webhooks import Announcer
+from aveo3.mock.quotas import Lane
+from aveo3.mock.state.emulator import Emulator
+from aveo3.mock.state.operations import Order
+from aveo3.mock.state.request_log import Request, shortened
+
+_VERSION = "/{version:v1|v1beta|v1beta1}"
+_PROJECT = f"{_VERSION}/projects/{{project}}/locations/{{location}}"
+_ID = "{id:[^/:]+}"
+_LATE_DELAY = 23.397  # seconds, as in the one such refusal that was written down
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class OmniWire:
+    """Handlers for one emulator, and the interactions it keeps. Whoever has an id may ask, cancel and delete."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self._announcer = Announcer(emulator)
+        self._interactions: dict[str, Interaction] = {}
+        self._rng = random.SystemRandom()  # as with operations, ids are no part of what a seed replays
+
+    def routes(self) -> Iterator[web.RouteDef]:
+        for scope in (_VERSION, _PROJECT):
+            yield web.post(f"{scope}/interactions", self._in_words(self.create))
+            yield web.get(f"{scope}/interactions/{_ID}", self._in_words(self.get), allow_head=False)
+            yield web.post(f"{scope}/interactions/{_ID}/cancel", self._in_words(self.cancel))
+            yield web.delete(f"{scope}/interactions/{_ID}", self._in_words(self.delete))
+        verbs = "{verb:generateContent|streamGenerateContent}"
+        yield web.get("/.well-known/jwks.json", self._announcer.keys)
+        yield web.post(f"{_VERSION}/models/{{model:gemini-omni[^/:]*}}:{verbs}", self.elsewhere)
+
+    def _in_words(self, handler: _Handler) -> _Handler:
+        """Puts what a request is refused for as this API does."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except Refused as refused:
+                raise Refused(_words(request)(refused.answer), refused.why) from None
+
+        return handle
+
+    # -- create ----------------------------------------------------------------------------------------------------
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        """Accept, refuse or reject. From the body's last byte to the verdict nothing waits: no two creates meet."""
+        emulator = self.emulator
+        raw = await request.read()
+        emulator.books.submits += 1
+        model_name, prompt = _glance(raw)
+        entry = emulator.arrived(shown_as(request, emulator.masks), model_name)
+        entry.prompt = shortened(prompt)
+        fault = emulator.strike(Point.SUBMIT, Point.CREATE)
+        if fault is not None:
+            entry.answer, entry.fault = "failed", fault
+        if (denied := error_bodies.at_the_door(fault, _surface(request))) is not None:
+            return respond(_declined(request, denied))
+        if fault is not None and fault not in ("no-access", "late-429"):
+            return await perform(fault, request, emulator, word=_words(request))
+        with emulator.on_record(entry):
+            interaction = self._accept(request, raw, fault, entry)
+        return await self._answer(request, interaction, entry)
+
+    def _accept(self, request: web.Request, raw: bytes, fault: str | None, entry: Request) -> Interaction:
+        emulator, part, surface = self.emulator, request.match_info, _surface(request)
+        caller = _authorized(request)
+        body = read_json(raw)
+        if not isinstance(body, dict):
+            raise Refused(error_bodies.invalid("Invalid JSON payload received. Expected an object."))
+        where = _models(request)
+        model = find_omni(body.get("model"), surface, part["version"], emulator.options.retired, where)
+        if part.get("location", "global") != "global":
+            place = f"`{where}/{model.id}` was not found or your project does not have access to it."
+            raise Refused(no_model(f"Publisher Model {place}"))
+        lane = Lane(part.get("project", caller.secret), "global", model.id, "project" not in part)
+        if fault == "no-access":
+            raise Refused(emulator.no_access(lane, model))
+        wish = read_wish(body, model, self._parent(body.get("previous_interaction_id"), surface), self._length)
+        interaction = Interaction(new_id(self._rng), model, wish, emulator.clock.utc())
+        if fault == "late-429":
+            wait = emulator.clock.client_seconds(_LATE_DELAY)
+            interaction.refusal = error_bodies.error(
+                429, "RESOURCE_EXHAUSTED", f"{error_bodies.BARE} Please retry in {wait:g}s."
+            )
+        else:
+            self._admit(interaction, lane, where, entry)
+        if wish.store:
+            self._interactions[interaction.id] = interaction
+        return interaction
+
+    def _admit(self, interaction: Interaction, lane: Lane, where: str, entry: Request) -> None:
+        """Make it an operation, or, if refusals are told late, remember what its polls will hear."""
+        model, order = interaction.model, interaction.wish.order
+        try:
+            interaction.operation = self.emulator.admit(lane, order, model, f"{where}/{model.id}", Point.ENDING)
+        except Refused as refused:
+            if not self.emulator.options.refuse_late or not interaction.wish.background:
+                raise
+            entry.answer, entry.why = "refused", f"{refused.why}, told late"
+            # As recorded, whatever the rule: the general code, and no header.
+            interaction.refusal = replace(refused.answer, headers={}, word="")
+            return
+        entry.answer, entry.operation, entry.prompt = "accepted", interaction.operation, shortened(order.prompt)
+
+    async def _answer(self, request: web.Request, interaction: Interaction, entry: Request) -> web.StreamResponse:
+        emulator, operation, wish = self.emulator, interaction.operation, interaction.wish
+        if operation is None:
+            return respond(Answer(200, accepted(interaction)))
+        if wish.hooks:
+            self._announcer.expect(interaction)
+        fault = emulator.strike(Point.ACCEPTED)
+        entry.fault = fault or ""
+        body = accepted(interaction)
+        if not wish.background and fault is None:
+            await emulator.sit_out(operation)
+            if not operation.done:
+                return cut(request)
+            body = await self._body(request, interaction)
+        if fault == "nameless-after":
+            return respond(Answer(200, {name: value for name, value in body.items() if name != "id"}))
+        honest = Answer(200, body)
+        return await perform(fault, request, emulator, honest, word=_words(request)) if fault else respond(honest)
+
+    def _parent(self, previous: Any, surface: Surface) -> Order | None:
+        """What the interaction that is gone on with has made."""
+        if previous is None:
+            return None
+        if surface == "vertex":  # clients differ on whether it ever works there; none relies on it
+            raise Refused(error_bodies.invalid("'previous_interaction_id' is not supported. Send the video as input."))
+        interaction = self._interactions.get(previous) if isinstance(previous, str) else None
+        if interaction is None:
+            raise Refused(no_interaction(str(previous)))
+        self.emulator.settle()
+        operation = interaction.operation
+        if operation is None or not operation.done or not operation.delivered:
+            raise Refused(error_bodies.invalid(f"Interaction {previous} has no video to go on with."))
+        return operation.order
+
+    def _length(self, file_id: str) -> float | None:
+        file = self.emulator.file(file_id)
+        return None if file is None else file.operation.order.film_seconds
+
+    # -- get, cancel, delete ---------------------------------------------------------------------------------------
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        _authorized(request)
+        emulator = self.emulator
+        emulator.books.polls += 1
+        interaction = self._find(request)
+        if request.query.get("stream", "").lower() == "true":
+            raise Refused(error_bodies.invalid("The mock server does not stream; poll with stream=false."))
+        if interaction.operation is None:
+            assert interaction.refusal is not None
+            raise Refused(interaction.refusal)
+        interaction.operation.polls += 1
+        fault = emulator.strike(Point.POLL, Point.LOOK)
+        if fault in ("poll-pending", "poll-queued"):
+            return respond(Answer(200, running(interaction, "queued" if fault == "poll-queued" else "in_progress")))
+        if fault == "poll-404":
+            raise Refused(no_interaction(interaction.id))
+        if fault is not None and fault != "poll-inline":
+            return await perform(fault, request, emulator, word=_words(request))
+        body = await self._body(request, interaction, inline=fault == "poll-inline")
+        if request.query.get("include_input", "").lower() == "true":
+            body["input"] = list(interaction.wish.input.blocks)
+        return respond(Answer(200, body))
+
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
+        _authorized(request)
+        interaction = self._find(request)
+        operation = interaction.operation
+        if operation is None or operation.done or not interaction.wish.background:
+            said = "Only background interactions that are still in progress can be cancelled."
+            raise Refused(error_bodies.invalid(f"{said} interactions/{interaction.id} is {interaction.status}."))
+        self.emulator.cancel(operation)
+        return respond(Answer(200, await self._body(request, interaction)))
+
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """Forget it. What it has begun goes on, and is billed."""
+        _authorized(request)
+        del self._interactions[self._find(request).id]
+        return respond(Answer(200, {}))
+
+    async def elsewhere(self, request: web.Request) -> web.StreamResponse:
+        raise Refused(error_bodies.invalid("This model only supports Interactions API."))
+
+    def _find(self, request: web.Request) -> Interaction:
+        self.emulator.settle()
+        interaction = self._interactions.get(request.match_info["id"])
+        if interaction is None or (interaction.model.surface == "vertex") != ("project" in request.match_info):
+            raise Refused(no_interaction(request.match_info["id"]))
+        return interaction
+
+    async def _body(self, request: web.Request, interaction: Interaction, *, inline: bool = False) -> dict[str, Any]:
+        operation = interaction.operation
+        assert operation is not None
+        if not operation.done:
+            return running(interaction)
+        video = await self._video(request, interaction, inline=inline) if operation.delivered else None
+        return ended(interaction, video)
+
+    async def _video(self, request: web.Request, interaction: Interaction, *, inline: bool) -> dict[str, Any]:
+        operation = interaction.operation
+        assert operation is not None
+        block = {"type": "video", "mime_type": "video/mp4"}
+        if operation.outcome == "unread":
+            return {**block, "type": "moving_picture"}
+        if interaction.wish.delivery == "inline" or inline:
+            film = await self.emulator.film(operation, 0)
+            operation.fetched = True
+            return {**block, "data": base64.b64encode(film).decode()}
+        # https and our host, for the reasons that Veo's wire has.
+        base = f"https://{request.host}/{request.match_info['version']}/files"
+        return {**block, "uri": operation.gcs_uri(0) or f"{base}/{operation.files[0]}:download?alt=media"}
+
+
+def _surface(request: web.Request) -> Surface:
+    return "vertex" if "project" in request.match_info else "developer"
+
+
+def _models(request: web.Request) -> str:
+    """The resource name under which the request's surface keeps its models."""
+    part = request.match_info
+    return (
+        f"projects/{part['project']}/locations/{part['location']}/publishers/google/models"
+        if "project" in part
+        else "models"
+    )
+
+
+def _words(request: web.Request) -> Callable[[Answer], Answer]:
+    return worded if _surface(request) == "developer" else lambda answer: answer
+
+
+def _declined(request: web.Request, answer: Answer) -> Answer:
+    """As the front end says it, before the API has seen the request."""
+    return from_the_front_end(answer) if _surface(request) == "developer" else answer
+
+
+def _authorized(request: web.Request) -> Any:
+    try:
+        return authorized(request, _surface(request))
+    except Refused as refused:
+        raise Refused(_declined(request, refused.answer), refused.why) from None
+
+
+def _glance(raw: bytes) -> tuple[str, str]:
+    """Model and prompt for the books, of a request that may never be read properly; a huge one is not parsed for it."""
+    try:
+        body = json.loads(raw) if len(raw) < 50_000 else {}
+        prompt = body.get("input", "")
+        return str(body.get("model", "")), prompt if isinstance(prompt, str) else ""
+    except (ValueError, AttributeError):
+        return "", ""

@@ -1,0 +1,121 @@
+"""The films: real, playable MP4s that show their prompt and move; or, without PyAV, one small film from the package.
+
+They are H.264 without sound, at 320×180 (or 180×320) whatever resolution was paid for: a film is there to be fetched,
+recognised and played, and must not cost a tenth of a second. `python -m
+aveo3.mock.state.films` makes the bundled one again.
+"""
+
+import asyncio
+import io
+import textwrap
+import zlib
+from collections import OrderedDict
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+BUNDLED = Path(__file__).with_name("film.mp4")
+_LONG, _SHORT = 320, 180
+_KEPT = 16  # films remembered, ~100 kB each: enough for a client that resumes, too few to fill a memory
+_MOST_FRAMES = 200
+
+
+class FilmSpec(NamedTuple):
+    """All that decides a film's bytes; equal specs give equal bytes, so that a download can be resumed."""
+
+    prompt: str
+    seconds: float
+    aspect: str
+    resolution: str
+    sample: int
+
+
+def can_draw() -> bool:
+    return find_spec("av") is not None and find_spec("PIL") is not None
+
+
+class Films:
+    """Makes films when they are asked for, off the event loop, at most two at a time."""
+
+    def __init__(self, mode: Literal["auto", "drawn", "bundled"] = "auto") -> None:
+        if mode == "drawn" and not can_draw():
+            raise RuntimeError(
+                "films='drawn' needs PyAV and Pillow: pip install 'aveo3[video]', or use films='bundled'."
+            )
+        self._draws = mode == "drawn" or (mode == "auto" and can_draw())
+        self._recent: OrderedDict[FilmSpec, bytes] = OrderedDict()
+        self._pencils = asyncio.Semaphore(2)
+
+    async def film(self, spec: FilmSpec) -> bytes:
+        if not self._draws:
+            return bundled()
+        async with self._pencils:
+            if spec not in self._recent:
+                self._recent[spec] = await asyncio.to_thread(draw, spec)
+                while len(self._recent) > _KEPT:
+                    self._recent.popitem(last=False)
+            self._recent.move_to_end(spec)
+            return self._recent[spec]
+
+
+@cache
+def bundled() -> bytes:
+    return BUNDLED.read_bytes()
+
+
+def draw(spec: FilmSpec, *, preset: str = "ultrafast", crf: int = 30) -> bytes:
+    """Encode one film: the prompt on a slowly changing colour, and a bar that runs from end to end."""
+    import av
+
+    width, height = (_SHORT, _LONG) if spec.aspect == "9:16" else (_LONG, _SHORT)
+    rate = max(1, min(24, int(_MOST_FRAMES // spec.seconds)))
+    frames = round(rate * spec.seconds)
+    tint = zlib.crc32(spec.prompt.encode())  # neighbours in a folder should not look alike
+    blank: Any = av.VideoFrame  # partly untyped in PyAV
+    card = blank.from_image(_card(spec, width, height)).reformat(format="yuv420p")
+    stride, luma = card.planes[0].line_size, bytes(card.planes[0])
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream: Any = container.add_stream("libx264", rate=rate)
+        # One thread: x264 then gives the same bytes each time, and a mock leaves the other cores to its user.
+        stream.options = {"preset": preset, "crf": str(crf), "threads": "1"}
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(frames):
+            frame = blank(width, height, "yuv420p")
+            frame.planes[0].update(_with_bar(luma, stride, height, width * (number + 1) // frames))
+            # The picture stays, its colours wander: planes of one byte each cost next to nothing to make and encode.
+            drift = number * 32 // frames
+            for plane, byte in ((1, 80 + tint % 64 + drift), (2, 144 - tint // 64 % 64 + drift)):
+                frame.planes[plane].update(bytes([byte]) * frame.planes[plane].buffer_size)
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def _card(spec: FilmSpec, width: int, height: int) -> Any:
+    from PIL import Image, ImageDraw, ImageFont
+
+    card = Image.new("RGB", (width, height), (48, 56, 72))
+    pen = ImageDraw.Draw(card)
+    lines = textwrap.wrap(spec.prompt, width // 9) or ["(no prompt)"]
+    pen.multiline_text(
+        (12, 12), "\n".join(lines[: height // 24]), font=ImageFont.load_default(16), fill=(240, 240, 240)
+    )
+    caption = f"#{spec.sample + 1} · {spec.seconds:g} s · {spec.aspect} · {spec.resolution} (drawn small)"
+    pen.text((12, height - 30), caption, font=ImageFont.load_default(10), fill=(180, 180, 180))
+    return card
+
+
+def _with_bar(luma: bytes, stride: int, height: int, length: int) -> bytes:
+    picture = bytearray(luma)
+    for row in range(height - 8, height):
+        picture[row * stride : row * stride + length] = b"\xe0" * length
+    return bytes(picture)
+
+
+if __name__ == "__main__":
+    spec = FilmSpec("aveo3 emulator. Install aveo3[video] and films show their prompt.", 8, "16:9", "720p", 0)
+    BUNDLED.write_bytes(draw(spec, preset="veryslow", crf=38))
+    print(f"{BUNDLED}: {BUNDLED.stat().st_size:,} bytes")

@@ -1,0 +1,1 @@
+"""Google's stores of videos: Cloud Storage's JSON API, and the Files API's downloads."""

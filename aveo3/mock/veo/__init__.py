@@ -1,0 +1,1 @@
+"""Veo's wire: `predictLongRunning`, `fetchPredictOperation`, models."""

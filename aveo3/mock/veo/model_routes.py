@@ -1,0 +1,82 @@
+"""Calls that create nothing and cost nothing: what the Developer API says of a model; and what any such call meets.
+
+They tell whether credentials, project and model answer, and so meet what a submit meets before anything is created.
+"""
+
+from collections.abc import Iterator
+
+from aiohttp import web
+
+from aveo3.mock import error_bodies
+from aveo3.mock.config.faults import Point
+from aveo3.mock.error_bodies import Answer, Refused
+from aveo3.mock.http.auth import authorized
+from aveo3.mock.http.fault_effects import perform, respond
+from aveo3.mock.models import MODELS, OMNI, Model, Omni, Surface
+from aveo3.mock.quotas import Lane
+from aveo3.mock.state.emulator import Emulator
+from aveo3.mock.veo.requests import find_model
+
+_PATH = "/{version:v1|v1beta|v1beta1}/models/{model:[^/:]+}"
+_METHODS = {Model: "predictLongRunning", Omni: "createInteraction"}
+"""What such a listing says of Veo was pasted often; what it says of Omni never was."""
+
+
+class ModelWire:
+    """`models.get`, of the Developer API alone: Vertex AI's knows neither project nor region, and proves little."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+
+    def routes(self) -> Iterator[web.RouteDef]:
+        yield web.get(_PATH, self.get, allow_head=False)
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["model"]
+        struck = await check(request, self.emulator, "developer", f"models/{name}")
+        if struck is not None:
+            return struck
+        model = _developers(name)
+        assert model is not None
+        return respond(Answer(200, _resource(model)))
+
+
+async def check(request: web.Request, emulator: Emulator, surface: Surface, where: str) -> web.StreamResponse | None:
+    """What keeps a call from being answered: a fault that strikes it, else Refused; None if nothing does.
+
+    `where` is the full resource name of the model that the call is about.
+    """
+    part = request.match_info
+    fault = emulator.strike(Point.SUBMIT)
+    if (denied := error_bodies.at_the_door(fault, surface)) is not None:
+        return respond(denied)
+    if fault is not None and fault != "no-access":
+        return await perform(fault, request, emulator)
+    caller = authorized(request, surface)
+    known = _find(part["model"], surface, part["version"], emulator.options.retired, where)
+    if fault == "no-access":
+        owner, secret = part.get("project", caller.secret), "project" not in part
+        return respond(emulator.no_access(Lane(owner, part.get("location", "global"), known.id, secret), known))
+    return None
+
+
+def _find(name: str, surface: Surface, version: str, retired: tuple[str, ...], where: str) -> Model | Omni:
+    if surface == "vertex" or name in retired:
+        return find_model(name, surface, version, retired, where)
+    known = _developers(name)
+    if known is None:  # as recorded on 2026-10-03
+        raise Refused(error_bodies.not_found(f"Model is not found: models/{name} for api version {version}"))
+    return known
+
+
+def _developers(name: str) -> Model | Omni | None:
+    return MODELS.get(("developer", name)) or OMNI.get(("developer", name))
+
+
+def _resource(model: Model | Omni) -> dict[str, object]:
+    return {
+        "name": f"models/{model.id}",
+        "version": "001",
+        "displayName": model.base,
+        "supportedGenerationMethods": [_METHODS[type(model)]],
+    }

@@ -1,0 +1,1 @@
+"""When to ask whether a running operation has ended."""

@@ -1,0 +1,230 @@
+"""When to look at each running operation of a client: what is learnt of each kind, what each lane says to being looked
+at, and one timetable for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from aveo3.polling.interval import next_look
+from aveo3.polling.latency import Latency
+from aveo3.polling.schedule import Sleeper, Timetable
+
+FIRST_LOOK = 0.5
+"""Seconds to the first look at the first operation of a kind; each next one comes when it is twice as old."""
+
+SOONER = 1.25
+"""How many times shorter operations have to be than was believed for the sleepers to think again. Each who sleeps by a
+belief that is a little off loses little, and all who are woken by one look at once."""
+
+REFUSED_WAIT = 5.0
+"""Seconds without a look after one that was refused without a delay."""
+
+SLOWEST = 1 / 64
+"""Share of the usual looks below which refusals take no lane; each look that is answered gives as much back."""
+
+AFTER_TOLD = 5.0
+"""Seconds between looks at an operation that is said to have ended: all that is awaited is its file."""
+
+SAFETY_NET = 4.0
+"""How many times longer the intervals are in a lane whose ends are told: the looks are for those that are not."""
+
+FORETOLD = 1_000
+"""Ends that are remembered though nobody has looked for them yet."""
+
+Kind = tuple[str, str | None, int | None]
+"""Model, resolution and duration, the last two as the prompt has them."""
+
+
+@dataclass(eq=False)
+class _Known:
+    """One kind: what is known of it, and who runs."""
+
+    latency: Latency
+    running: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """How old each operation was when it was last seen running, and the era that it is from."""
+    lessons: int = 0
+    unread: float = 0.0
+    slept_by: float = 0.0
+    """The longest median that anybody may be sleeping by."""
+    scout: str | None = None
+
+    def __post_init__(self) -> None:
+        self.slept_by = self.latency.median
+
+    def note(self, weight: float) -> bool:
+        """Take in evidence worth `weight` ends. True if the sleepers had better think again."""
+        self.unread += weight
+        # The first end of a crowd tells it much; later, each conclusion costs a walk through all that run.
+        enough = max(1.0, 0.1 * self.latency.ends, min(0.1 * self.lessons, 0.05 * len(self.running)))
+        if self.unread < enough:
+            return False
+        self.unread = 0.0
+        self.latency.reckon((age, self.latency.weight(era)) for age, era in self.running.values() if age > 0)
+        self.slept_by = max(self.slept_by, self.latency.median)
+        if self.latency.median > self.slept_by / SOONER:
+            return False
+        self.slept_by = self.latency.median
+        return True
+
+
+@dataclass(eq=False)
+class _Lane:
+    """What one lane has said to being looked at."""
+
+    share: float = 1.0
+    """Of the usual looks, how many it gets: halved by a refusal, as TCP does."""
+    quiet_until: float = -inf
+    told: bool = False
+    """Its last end was told before a look found it."""
+
+    def refused(self, now: float, retry_after: float | None) -> None:
+        if now >= self.quiet_until:  # what was out together is one refusal
+            self.share = max(self.share / 2, SLOWEST)
+        wait = retry_after if retry_after is not None else REFUSED_WAIT / self.share / 2
+        self.quiet_until = max(self.quiet_until, now + wait)
+
+    def answered(self) -> None:
+        self.share = min(1.0, self.share + SLOWEST)
+
+
+class Pollers:
+    """The pollers of one client.
+
+    `rate` bounds the looks a minute at all operations together, None for as many as it takes; `interval` is a fixed
+    number of seconds between looks, which then heeds neither what is learnt nor the rate.
+    """
+
+    def __init__(self, *, interval: float | None, rate: float | None, rng: random.Random) -> None:
+        self.interval = interval
+        self.rng = rng
+        self.timetable = Timetable(inf if rate is None else rate / 60)
+        self._kinds: dict[Kind, _Known] = {}
+        self._lanes: dict[Hashable, _Lane] = {}
+        self._memory: dict[Kind, Mapping[str, Any]] = {}
+        self._asleep: dict[str, tuple[Sleeper, _Lane]] = {}
+        self._told: dict[str, bool] = {}  # operations said to have ended; True: looked at since
+
+    def of(self, lane: Hashable, kind: Kind, median: float) -> Poller:
+        """The poller of one kind of operations in one lane. `median` seconds is what they take as far as is known."""
+        if kind not in self._kinds:
+            latency = Latency(median)
+            if (memory := self._memory.pop(kind, None)) is not None:
+                latency.recall(memory)
+            self._kinds[kind] = _Known(latency)
+        return Poller(self, self._kinds[kind], self._lanes.setdefault(lane, _Lane()))
+
+    def wake(self, operation: str) -> None:
+        """It is said that `operation` has ended: let it be looked at now, or as soon as it is known here."""
+        self._told.setdefault(operation, False)
+        if len(self._told) > FORETOLD:
+            del self._told[next(iter(self._told))]
+        sleeper, lane = self._asleep.get(operation, (None, None))
+        if sleeper is not None and lane is not None and asyncio.get_running_loop().time() >= lane.quiet_until:
+            self.timetable.wake(sleeper)
+
+    def remember(self) -> dict[Kind, dict[str, Any]]:
+        """What was learnt of each kind that has taught anything in this run, as JSON takes it, for a later `recall`."""
+        return {kind: known.latency.remember() for kind, known in self._kinds.items() if known.lessons}
+
+    def recall(self, memory: Mapping[Kind, Mapping[str, Any]]) -> None:
+        """Start from what earlier runs have learnt. For kinds that have a poller already it is too late."""
+        self._memory.update(memory)
+
+
+class Poller:
+    """When to look at each running operation of one kind in one lane."""
+
+    def __init__(self, pollers: Pollers, known: _Known, lane: _Lane) -> None:
+        self._pollers = pollers
+        self._known = known
+        self._lane = lane
+
+    async def wait(self, operation: str, sent_at: float, looked_at: float, until: float) -> None:
+        """Return when the next look is due at an operation submitted at `sent_at` and last seen running at `looked_at`.
+
+        Instants are the loop's; `until` is the latest to return at, unless the budget is used up.
+        """
+        known, age = self._known, max(looked_at - sent_at, 0.0)
+        _, era = known.running.get(operation, (0.0, known.latency.era))
+        known.running[operation] = age, era
+        if age > 0:
+            self._lane.answered()
+            self._note(min(0.25, 5 / len(known.running)))
+        jitter = self._pollers.rng.uniform(1.0, 1.1)  # no two in lockstep, and no look just before the one that pays
+
+        def due() -> float:
+            wait = AFTER_TOLD if operation in told else self._next_look(operation, age)
+            return looked_at + jitter * wait
+
+        told = self._pollers._told
+        if told.get(operation) is not False:
+            await self._sleep(operation, due, until, demand=1 / self._own_pace(operation, age, 1.0))
+        if operation in told:
+            told[operation] = self._lane.told = True
+
+    async def refused(self, operation: str, retry_after: float | None, until: float) -> None:
+        """A look was refused: all looks of the lane pause, then come at half the pace. Return when one may be tried.
+
+        `retry_after` seconds is what the refusal asks for. Nothing is concluded about submits.
+        """
+        now = asyncio.get_running_loop().time()
+        self._lane.refused(now, retry_after)
+        await self._sleep(operation, lambda: now, until, demand=0.0)
+
+    def ended(self, operation: str, between: tuple[float, float] | None) -> None:
+        """An operation has ended `between` two ages in seconds; None if that says nothing about how long clips take."""
+        known = self._known
+        age, era = known.running.pop(operation, (0.0, known.latency.era))
+        if known.scout == operation:
+            known.scout = None
+        told = self._pollers._told.pop(operation, None) is not None
+        if between is None:
+            if age > 0:
+                known.latency.outlived(age, known.latency.weight(era))
+            return
+        self._lane.told = told
+        after, by = between
+        known.latency.learn(by if told else after, by, known.latency.weight(era))
+        known.lessons += 1
+        self._note(1.0)
+
+    def _note(self, weight: float) -> None:
+        if self._known.note(weight) and self._pollers.interval is None:
+            self._pollers.timetable.rethink(self._known)
+
+    async def _sleep(self, operation: str, due: Callable[[], float], until: float, *, demand: float) -> None:
+        lane, phase = self._lane, self._pollers.rng.random()
+
+        def when() -> float:
+            at = due()
+            if at < lane.quiet_until:  # all wait for its end: spread them as they would have been, not all at once
+                at = lane.quiet_until + phase * self._own_pace("", self._known.latency.median, 1 / lane.share)
+            return min(at, until)
+
+        fixed = self._pollers.interval is not None
+        sleeper = Sleeper(when, self._known, demand, paced=not fixed)
+        self._pollers._asleep[operation] = sleeper, lane
+        try:
+            await self._pollers.timetable.sleep(sleeper)
+        finally:
+            self._pollers._asleep.pop(operation, None)
+
+    def _next_look(self, operation: str, age: float) -> float:
+        net = SAFETY_NET if self._lane.told else 1.0
+        return self._own_pace(operation, age, net * self._pollers.timetable.stretch / self._lane.share)
+
+    def _own_pace(self, operation: str, age: float, stretch: float) -> float:
+        """Seconds from one look to the next if nobody else were looking, times `stretch`."""
+        if self._pollers.interval is not None:
+            return self._pollers.interval / self._lane.share
+        known = self._known
+        believed = next_look(known.latency, age, stretch)
+        if known.latency.ends or not operation or known.scout not in (None, operation):
+            return believed
+        known.scout = operation  # one operation finds out for all
+        return min(max(FIRST_LOOK, age), next_look(known.latency, max(age, FIRST_LOOK), stretch))

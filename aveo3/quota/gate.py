@@ -1,0 +1,364 @@
+"""The quota gate of one lane: who may submit, and when. Circuit breaker, limits and token bucket behind one
+`acquire()`; what came of each submit goes back in through `settle()` and `finish()`.
+
+First come, first served. A waiter takes nothing until the moment it goes, so one that is cancelled owes nothing; only
+the head of the queue watches the clock. A refusal pauses the whole lane, never one job alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import inf
+
+from aveo3._waker import Bell
+from aveo3.config.settings import Settings
+from aveo3.errors import GateClosed
+from aveo3.quota import snapshot
+from aveo3.quota.breaker import Admission, BreakerState, CircuitBreaker, Health
+from aveo3.quota.cooldown import Standstill
+from aveo3.quota.lane_limits import REQUESTS, Limits
+from aveo3.quota.token_bucket import TokenBucket
+from aveo3.verdicts import Refusal, Verdict, VerdictKind
+
+log = logging.getLogger(__name__)
+
+PROBE_GRACE = 5.0
+"""Seconds beyond the request's timeout after which a half-open probe counts as lost."""
+
+SHORTEST_STAY = 1.0
+"""Seconds that the breaker stays open at first when no wait between tries is wanted: doubling nothing gives nothing."""
+
+LONGEST_PERIODS = 10
+"""Periods of a quota that others use up, after which it is asked for again at the latest: it may be free any time."""
+
+LONGEST_NAP = 60.0
+"""Seconds after which a waiting gate looks at the calendar again: clocks stop while a machine sleeps."""
+
+
+@dataclass(eq=False, slots=True)
+class Permit:
+    """Leave to submit once. Settle it with the answer's verdict; if that was `accepted`, finish it later."""
+
+    admission: Admission
+    cost_usd: float
+    granted_at: float
+    waited: float
+    """Seconds it waited as the next in line."""
+    settled: bool = False
+    finished: bool = False
+    refused: bool = False
+    """Its submit was accepted, and refused afterwards."""
+    over: bool = False
+    """It went though the window was full, where a refusal would cost nothing: see `spill`."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateStats:
+    """A gate at one instant. Durations in seconds."""
+
+    breaker: BreakerState
+    opens_in: float
+    """Seconds until a submit is possible again; 0 if the gate does not stand still."""
+    quota_used: float
+    quota_limit: float
+    quota_period: float
+    running: int
+    running_limit: float
+    accepted: int
+    refused: int
+    closed: str | None
+    """Why no submit will ever be possible again, None while one is."""
+    quota_learnt: bool = False
+    """Refusals have told the limit, or an earlier run remembers it; else it is what is set, or usual."""
+
+
+class QuotaGate:
+    """Lets submits through as fast as one lane's quota allows, and no faster.
+
+    `now_utc` is asked only for Google's calendar day; every other instant is the running loop's. `rng` spreads the
+    pauses that nobody named a length for. `remembered` is what the gate of an earlier run on this lane said in
+    `remember()`: with it no burst follows a restart. It needs a running loop.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: str | None = None,
+        *,
+        rng: random.Random | None = None,
+        now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+        remembered: snapshot.Memory | None = None,
+    ) -> None:
+        self.rate = settings.rate(model or settings.model)
+        self._settings = settings
+        self._now_utc = now_utc
+        self._now = asyncio.get_running_loop().time
+        self._breaker = CircuitBreaker(
+            settings.consecutive_failure_threshold,
+            settings.quota_reset_interval,
+            probe_lease=settings.request_timeout + PROBE_GRACE,
+        )
+        self._limits = Limits(self.rate, settings, self._utc_at)
+        self._bucket = TokenBucket(self.rate)
+        self._standstill = Standstill(settings, rng or random.Random())
+        self._asking = 0  # who wait for their turn or have it
+        self._unanswered = 0
+        self._before_lesson = 0  # admissions up to this one were out when a refusal last taught something
+        self._lesson = Refusal.UNKNOWN  # what that refusal was
+        self._accepted = self._refused = 0
+        self._closed: GateClosed | None = None
+        if remembered is not None:
+            snapshot.recall(self._limits, remembered, self._now())
+        self._turn = asyncio.Lock()
+        self._bell = Bell()
+
+    # ---- asking ------------------------------------------------------------------------------------------------
+
+    async def acquire(self, cost_usd: float = 0.0, waiting: Callable[[], int | None] | None = None) -> Permit:
+        """Wait for leave to submit once; first come, first served. `cost_usd` counts against the spend window.
+
+        `waiting` tells how many submits are still to come, this one included, or None; who does not know it leaves it
+        out. It decides whether the end of a batch may try for more than the window holds.
+        Raises `GateClosed` if no submit is possible within the settings' `quota_patience`, or ever.
+        """
+        if not self._asking and self._goes_at(now := self._now(), cost_usd, waiting) <= now:  # no queue to stand in
+            await self._bucket.take()
+            return self._grant(now, cost_usd, 0.0)
+        self._asking += 1
+        try:
+            async with self._turn:  # asyncio.Lock wakes in order of arrival
+                return await self._next_turn(cost_usd, waiting)
+        finally:
+            self._asking -= 1
+
+    async def _next_turn(self, cost_usd: float, waiting: Callable[[], int | None] | None) -> Permit:
+        arrived = self._now()
+        while True:
+            now, alone = self._now(), self._asking == 1  # others count for themselves
+            if (goes_at := self._goes_at(now, cost_usd, waiting if alone else None)) <= now:
+                await self._bucket.take()
+                return self._grant(now, cost_usd, now - arrived)
+            await self._bell.wait(min(goes_at, now + LONGEST_NAP))
+
+    def _goes_at(self, now: float, cost_usd: float, waiting: Callable[[], int | None] | None) -> float:
+        """When the next in line may go; `inf` if that hangs on something to end, or a token to come: the bell rings.
+
+        Raises `GateClosed` if that is not worth waiting for.
+        """
+        stands_still_until = self._stands_still_until(now)
+        if stands_still_until > now or self._closed is not None:
+            self._check_patience(now, stands_still_until)
+        ready_at = self._ready_at(now, stands_still_until, cost_usd, None if waiting is None else waiting())
+        self._bucket.keep_up(self._limits.requests.limit, anew=self._limits.edge.has_passed())
+        if ready_at > now or self._bucket.ready:
+            return ready_at
+        self._bucket.call_when_ready(self._bell.ring)
+        return inf
+
+    def _ready_at(self, now: float, stands_still_until: float, cost_usd: float, waiting: int | None) -> float:
+        """When everything but the bucket lets the next submit through; `inf` if that hangs on something to end."""
+        if self._unanswered + 1 > self._standstill.at_once and self._breaker.state(now) is BreakerState.CLOSED:
+            return inf  # an open breaker does its own counting, and its probe is a lease
+        return max(stands_still_until, self._breaker.ready_at(now), self._limits.ready_at(now, cost_usd, waiting))
+
+    def _stands_still_until(self, now: float) -> float:
+        """When the lane may submit again after refusals; waiting one's turn, or for a probe's answer, is not that."""
+        return max(now, self._breaker.open_until, self._standstill.paused_until, self._limits.day.ready_at(now))
+
+    def _check_patience(self, now: float, until: float) -> None:
+        """Raise `GateClosed` if the gate is closed for good, stands still too long, or has stood still too long."""
+        if self._closed is not None:
+            raise GateClosed(self._closed.kind, str(self._closed))
+        if not self._standstill.outlasts_patience(now, until):
+            return
+        patience, retry_at, last = self._settings.quota_patience, self._utc_at(until), self._standstill.last
+        raise GateClosed(
+            last.error_kind if last else Refusal.DAY.value,
+            f"no submit is possible before {retry_at:%Y-%m-%d %H:%M:%S} UTC, past VEO3_QUOTA_PATIENCE={patience:g} s; "
+            + (f"the last answer was: {last.message}" if last else f"{self._limits.day.limit:g} a day are used up"),
+            retry_at,
+        )
+
+    def _grant(self, now: float, cost_usd: float, waited: float) -> Permit:
+        over = self._limits.take(now, cost_usd)
+        self._unanswered += 1
+        return Permit(self._breaker.admit(now), cost_usd, now, waited, over=over)
+
+    @property
+    def refused(self) -> int:
+        """Submits that were refused."""
+        return self._refused
+
+    def is_ill(self, besides: int) -> bool:
+        """True if more submits failed lately than `besides`: the service is ill, not what was submitted."""
+        return self._breaker.retries_owed > besides
+
+    def is_free(self, cost_usd: float = 0.0) -> bool:
+        """True if a submit would go at once."""
+        now = self._now()
+        return (
+            self._closed is None
+            and not self._turn.locked()
+            and self._bucket.ready
+            and self._ready_at(now, self._stands_still_until(now), cost_usd, None) <= now
+        )
+
+    # ---- telling -----------------------------------------------------------------------------------------------
+
+    def settle(self, permit: Permit, verdict: Verdict) -> None:
+        """Take in the answer to a permit's submit. Once per permit; frees its running slot unless it was accepted."""
+        if permit.settled:
+            raise RuntimeError("this permit is settled already")
+        permit.settled = True
+        self._unanswered -= 1
+        now = self._now()
+        if verdict.unsent:
+            self._limits.give_back(permit.cost_usd)
+        else:
+            self._limits.answered(now, permit.cost_usd, verdict.kind)
+        if permit.over:
+            self._limits.spilled(now, verdict)
+        if verdict.kind is VerdictKind.ACCEPTED:
+            self._take_acceptance(permit, now)
+        else:
+            self.finish(permit)
+            if verdict.kind is VerdictKind.REFUSED:
+                self._take_refusal(permit, verdict, now)
+            elif verdict.kind is VerdictKind.REJECTED:
+                self._breaker.settle(permit.admission, Health.UNKNOWN, now)
+            else:
+                self._take_trouble(permit, verdict, now)
+        self._bell.ring()
+
+    def refuse_late(self, permit: Permit, verdict: Verdict) -> None:
+        """Take in that a submit which was accepted has been refused after all. Said more than once it counts once.
+
+        Its running slot is freed by `finish`.
+        """
+        if permit.refused:
+            return
+        permit.refused = True
+        if permit.admission.order:  # not adopted: it was counted as accepted here
+            self._accepted -= 1
+            self._limits.was_not_accepted()
+        self._take_refusal(permit, verdict, self._now())
+        self._bell.ring()
+
+    def finish(self, permit: Permit, *, succeeded: bool = False) -> None:
+        """The operation has ended, or we stopped looking at it: its running slot is free. More than once is fine."""
+        if not permit.finished:
+            permit.finished = True
+            self._limits.ended(succeeded=succeeded)
+            self._bell.ring()
+
+    def adopt(self) -> Permit:
+        """A permit for an operation that runs already: it takes a running slot, free or not, and nothing else."""
+        self._limits.running += 1
+        return Permit(Admission(generation=-1, order=0, probe=False), 0.0, self._now(), 0.0, settled=True)
+
+    def cancel(self, permit: Permit) -> None:
+        """Give a permit back unused: nothing was sent. Proves nothing about the service."""
+        permit.settled = True
+        self._unanswered -= 1
+        self._limits.give_back(permit.cost_usd)
+        self._bucket.put_back()
+        self._breaker.settle(permit.admission, Health.UNKNOWN, self._now())
+        self.finish(permit)
+
+    def close(self, kind: str = "closed", message: str = "the client was closed") -> None:
+        """Let nobody through any more: every waiter, now and later, gets `GateClosed`."""
+        if self._closed is None:
+            self._closed = GateClosed(kind, message)
+            self._bucket.close()
+            self._bell.ring()
+
+    def _take_acceptance(self, permit: Permit, now: float) -> None:
+        self._accepted += 1
+        self._breaker.settle(permit.admission, Health.HEALTHY, now)
+        if permit.admission.order <= self._before_lesson:
+            self._limits.proved_one_more(self._lesson)  # it was out when the limit was counted
+        self._standstill.accepted(permit.admission.order)
+
+    def _take_trouble(self, permit: Permit, verdict: Verdict, now: float) -> None:
+        """The service is away or loses answers. Going on at full pace would lose, or pay for, every clip in turn."""
+        self._standstill.begin(verdict, self._breaker.admitted, now)
+        wait = verdict.retry_after or self._settings.retry_wait_base or SHORTEST_STAY
+        # A probe that creates nothing costs nothing: look again before long. One whose answer is lost may cost a clip.
+        longest = 2 * self._settings.quota_wait_time if verdict.kind is VerdictKind.UNAVAILABLE else None
+        self._breaker.settle(permit.admission, Health.UNHEALTHY, now, open_for=wait, longest=longest, draws=True)
+        self._standstill.pause(now + (verdict.retry_after or 0.0))
+
+    def _take_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
+        refusal = verdict.refusal or Refusal.UNKNOWN
+        self._refused += 1
+        if refusal.for_good:
+            reason = f"{verdict.message} What to do: {refusal.advice}."
+            log.warning("closed for good (%s): %s", refusal.value, reason)
+            self.close(refusal.value, reason)
+            return
+        if permit.over and refusal in (Refusal.MINUTE, Refusal.UNKNOWN):
+            self._take_spill_refusal(permit, verdict, now)
+            return
+        self._standstill.begin(verdict, self._breaker.admitted, now)
+        self._limits.refused(refusal, now)
+        pause = self._limits.pause_after(refusal, verdict, now)
+        # Full is not ill: until its end the day's window holds the lane, and the next operation that ends makes room.
+        full = refusal is Refusal.DAY or (refusal is Refusal.CONCURRENT and pause == 0.0)
+        health = Health.UNKNOWN if full else Health.UNHEALTHY
+        whole_after = self._limits.period_of(refusal)
+        longest = whole_after and LONGEST_PERIODS * whole_after
+        self._breaker.settle(permit.admission, health, now, open_for=pause or whole_after, longest=longest)
+        first = permit.admission.order > self._before_lesson  # not out together with one that has taught us already
+        if first:
+            self._before_lesson, self._lesson = self._breaker.admitted, refusal
+            self._limits.learn(refusal, verdict, permit.granted_at, permit.cost_usd, now)
+        if pause is None:
+            pause = self._standstill.growing_wait(self._breaker.failures)
+        self._standstill.pause(now + pause)
+        wait = self._stands_still_until(now) - now
+        level = logging.INFO if first else logging.DEBUG
+        log.log(level, "refused (%s), all wait for %.2g s: %.80s", refusal.value, wait, verdict.message)
+
+    def _take_spill_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
+        """One more than fits was tried and refused: whatever is said of the reason, that is it, and nobody is ill."""
+        self._breaker.settle(permit.admission, Health.UNKNOWN, now)
+        if self._limits.edge.at < inf:  # what one delay tells is told to a scout first
+            self._standstill.begin(verdict, self._breaker.admitted, now)
+        self._standstill.pause(now + (verdict.retry_after or 0.0))
+        log.info(
+            "one more than %g a period was tried, and refused: %.80s", self._limits.requests.limit, verdict.message
+        )
+
+    # ---- looking -----------------------------------------------------------------------------------------------
+
+    def stats(self) -> GateStats:
+        """A frozen snapshot."""
+        now = self._now()
+        return GateStats(
+            breaker=self._breaker.state(now),
+            opens_in=max(0.0, self._stands_still_until(now) - now),
+            quota_used=self._limits.requests.used(now),
+            quota_limit=self._limits.requests.limit,
+            quota_period=self._limits.requests.period,
+            running=self._limits.running,
+            running_limit=self._limits.running_limit,
+            accepted=self._accepted,
+            refused=self._refused,
+            closed=None if self._closed is None else str(self._closed),
+            quota_learnt=REQUESTS in self._limits.learnt_utc,
+        )
+
+    def remember(self) -> snapshot.Memory:
+        """What a later run on this lane should know, ready for JSON: requests and dollars of the running periods and
+        of today with their times, and the limits that were learnt with theirs. Take it whenever something was settled;
+        a request without an answer counts as answered now.
+        """
+        return snapshot.remember(self._limits, self._now())
+
+    def _utc_at(self, instant: float) -> datetime:
+        return self._now_utc() + timedelta(seconds=instant - self._now())

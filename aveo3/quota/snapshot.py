@@ -1,0 +1,95 @@
+"""What the gate of one run tells the next one on its lane: what was used lately, and what was learnt. JSON in and out.
+
+Without it a restart bursts into a quota that the last run has just used up, and pays for each lesson again.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from aveo3.quota.lane_limits import COUNTED_ROUNDS, DOLLARS, NAMED_ROUNDS, REQUESTS, RUNNING, STRICT, Limits
+
+log = logging.getLogger(__name__)
+
+Memory = dict[str, Any]
+"""What JSON can hold."""
+
+VERSION = 1
+
+BELIEVED_FOR = timedelta(days=1)
+"""What was learnt longer ago than this is forgotten: limits change, and finding one again costs a few refusals."""
+
+
+def remember(limits: Limits, now: float) -> Memory:
+    """What a later run should know: what was used lately, and what was learnt, with its date and its settings."""
+
+    def utc(answers: list[tuple[float, float]]) -> list[list[object]]:
+        return [[limits.utc_at(at).isoformat(), amount] for at, amount in answers]
+
+    values = {
+        REQUESTS: {"limit": limits.most_requests.proven, "counted": limits.counted},
+        DOLLARS: {"limit": limits.most_dollars.proven, "step": limits.most_dollars.first_step},
+        RUNNING: {"limit": limits.most_running.proven},
+        STRICT: {},
+    }
+    return {
+        "version": VERSION,
+        "at": limits.utc_at(now).isoformat(),
+        "used": {
+            "requests": utc(limits.requests.answers(now)),
+            "accepted": utc(limits.accepted.answers(now)),
+            "dollars": utc(limits.dollars.answers(now)),
+            "day": {"requests": limits.day.used(now), "ends": limits.day.ends_utc(now).isoformat()},
+        },
+        "learnt": {
+            what: {**values[what], "at": at.isoformat(), "under": limits.under[what]}
+            for what, at in limits.learnt_utc.items()
+        },
+    }
+
+
+def recall(limits: Limits, memory: Memory, now: float) -> None:
+    """Go on from what an earlier run remembered. What was learnt long ago, or under other settings, is forgotten.
+
+    What cannot be read is told and left aside: it is worth a few refusals, not a run.
+    """
+    try:
+        if memory["version"] == VERSION:
+            _recall(limits, memory, now)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        log.warning("what an earlier run remembered of the quota cannot be read, and is forgotten: %r", error)
+
+
+def _recall(limits: Limits, memory: Memory, now: float) -> None:
+    now_utc = limits.utc_at(now)
+
+    def instants(answers: list[list[Any]]) -> list[tuple[float, float]]:
+        ages = [((now_utc - datetime.fromisoformat(at)).total_seconds(), float(amount)) for at, amount in answers]
+        return sorted((now - max(0.0, age), amount) for age, amount in ages)
+
+    used = memory["used"]
+    limits.requests.restore(instants(used["requests"]))
+    limits.accepted.restore(instants(used["accepted"]))
+    limits.dollars.restore(instants(used["dollars"]))
+    limits.day.restore(int(used["day"]["requests"]), datetime.fromisoformat(used["day"]["ends"]), now)
+    for what, learnt in memory["learnt"].items():
+        at = datetime.fromisoformat(learnt["at"])
+        if not now_utc - BELIEVED_FOR <= at <= now_utc + BELIEVED_FOR or learnt["under"] != limits.under.get(what):
+            continue
+        limits.learnt_utc[what] = at
+        if what == REQUESTS:
+            limits.counted = bool(learnt["counted"])
+            rounds = COUNTED_ROUNDS if limits.counted else NAMED_ROUNDS
+            limits.most_requests.recall(float(learnt["limit"]), rounds=rounds)
+        elif what == DOLLARS:
+            limits.most_dollars.first_step = float(learnt["step"])
+            limits.most_dollars.recall(float(learnt["limit"]), rounds=1)
+        elif what == RUNNING:
+            limits.most_running.recall(float(learnt["limit"]), rounds=1)
+        else:
+            limits.spill.refused = True
+    for answered_at, _ in limits.requests.answers(now):
+        limits.spill.answered(answered_at, limits.requests.limit)
+    limits.apply()

@@ -1,0 +1,1 @@
+"""Contests in virtual time: aveo3 and its rivals on the same lane."""

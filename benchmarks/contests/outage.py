@@ -1,0 +1,29 @@
+"""A service that is away for an hour, or answers only now and then."""
+
+from __future__ import annotations
+
+from benchmarks.contests.contest import Contest, Score
+from benchmarks.contests.report import Goal
+from benchmarks.harness.lane import Service
+from benchmarks.rivals import VirtualTask
+
+QUESTION = "Where the service is away for an hour of a batch of 200 clips, how many requests go into the void?"
+
+CONTEST = Contest(
+    "outage",
+    QUESTION,
+    {
+        name: (
+            Service(limit=10, away=(300.0, 3900.0), failing=failing, latency=70.0),
+            VirtualTask(clips=200, told=10),
+        )
+        for name, failing in (("nothing but 503", 1.0), ("9 of 10 are 503", 0.9), ("half are 503", 0.5))
+    },
+    Score("in the void", lambda google, _: google.unavailable, digits=0),
+    (
+        Goal("nothing but 503", lambda case: case.startswith("nothing"), score=15),
+        Goal("9 of 10 are 503", lambda case: case.startswith("9"), score=30),
+        Goal("half are 503", lambda case: case.startswith("half")),
+    ),
+    lasts=12 * 3600.0,
+)

@@ -1,0 +1,49 @@
+"""A quota that another program uses too: half of it, at random instants; what is refused to it, it does not repeat."""
+
+from __future__ import annotations
+
+from benchmarks.contests.contest import Contest, Score
+from benchmarks.contests.report import Goal
+from benchmarks.contests.wrong_rate import WORDS
+from benchmarks.harness.lane import Service, VirtualGoogle
+from benchmarks.makespan.optimum import COUNTINGS
+from benchmarks.rivals import VirtualTask
+
+QUESTION = "Where another program takes half the quota at random, how much of the rest is used, how much refused?"
+
+PERIODS = 20
+"""Measured after the first, in which a full burst is there for the taking."""
+
+
+def used(google: VirtualGoogle, task: VirtualTask) -> float:
+    """Requests accepted, of those that the quota had left. Buckets, and fixed windows' edges, allow a little more."""
+    period, limit = google.service.period, google.service.limit
+    assert limit is not None
+
+    def within(instants: list[float]) -> int:
+        return sum(period <= at < (PERIODS + 1) * period for at in instants)
+
+    return within(google.accepted_at) / (PERIODS * limit - within(google.others_accepted_at))
+
+
+CONTEST = Contest(
+    "shared",
+    QUESTION,
+    {
+        f"{limit} a minute, {counting}, {words}": (
+            Service(limit=limit, counting=counting, body=body, others=limit / 2, latency=5.0),
+            VirtualTask(clips=(PERIODS + 5) * limit, told=limit),
+        )
+        for limit in (10, 20, 50)
+        for counting in COUNTINGS
+        for words, body in WORDS.items()
+    },
+    Score("of the rest", used, more=True),
+    (
+        Goal("20 and 50 a minute", lambda case: not case.startswith("10 "), score=0.9, per_100=5),
+        Goal("10 a minute", lambda case: case.startswith("10 "), score=0.9, per_100=5),
+    ),
+    lasts=(PERIODS + 1) * 60.0 + 5,
+    every_clip=False,
+    sdk_seeds=1,
+)

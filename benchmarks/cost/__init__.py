@@ -1,0 +1,1 @@
+"""What the client itself costs: CPU, memory, stalls, disk."""

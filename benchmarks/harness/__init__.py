@@ -1,0 +1,1 @@
+"""What all benchmarks share: machine, emulator, results, tables, plots."""

@@ -1,0 +1,1 @@
+"""A whole batch over HTTP, against the optimum and the rivals."""

@@ -1,0 +1,154 @@
+"""What the catalog allows a model, the emulated Google takes; what it refuses, Google declines as well if it is asked.
+Two people's understanding of the models, each held against the other through the real backends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import product
+from typing import Any
+
+import pytest
+
+from aveo3 import VideoPrompt
+from aveo3.backends.base import Backend
+from aveo3.backends.gemini import GeminiBackend
+from aveo3.backends.vertex import VertexBackend
+from aveo3.config import catalog
+from aveo3.config.catalog import ModelCard
+from aveo3.mock import MockOptions, MockServer
+from aveo3.verdicts import VerdictKind
+from tests.backends.test_vertex import MP4, PNG
+from tests.backends.test_vertex import one_ssl_context as one_ssl_context
+from tests.conftest import settings
+from tests.test_readme import NOT_AN_ABILITY
+
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")  # the SDK subclasses a session
+
+CARDS = catalog.load()
+MODELS = list(CARDS.models)
+EARLIER = "an earlier clip"
+"""Stands for the id of one that the emulator has made."""
+
+LENGTHS = [{"duration_seconds": seconds} for seconds in (2, 3, 4, 5, 6, 7, 8, 10, 11)]
+SIZES = [{"resolution": size} for size in ("360p", "720p", "1080p", "4k")]
+SHAPES = [{"aspect_ratio": shape} for shape in ("16:9", "9:16", "1:1", "4:3")]
+MEDIA: list[dict[str, Any]] = [
+    {"image": PNG},
+    {"image": PNG, "last_frame": PNG},
+    {"reference_images": [PNG]},
+    {"video": MP4},
+    {"video": MP4, "task": "edit"},
+    {"previous": EARLIER},
+    {"previous": EARLIER, "task": "extend"},
+    {"previous": EARLIER, "task": "edit"},
+]
+
+ABILITIES: dict[str, list[dict[str, Any]]] = {
+    # a card's field: prompts that try it, some of them beyond what any model can do
+    "backend": [{}],
+    "durations": LENGTHS,
+    "default_duration": [{}],
+    "resolutions": SIZES,
+    "default_resolution": [{}],
+    "aspect_ratios": SHAPES,
+    "image": [{"image": PNG}, {"image": PNG, "text": ""}],
+    "image_types": [
+        {name: [picture] if name == "reference_images" else picture, **more}
+        for kind in ("png", "jpeg", "webp", "heic", "heif", "gif")
+        for picture in [{"data": PNG, "mime_type": f"image/{kind}"}]
+        for name, more in (("image", {}), ("last_frame", {"image": PNG}), ("reference_images", {}))
+    ],
+    "last_frame": [{"image": PNG, "last_frame": PNG}],
+    "reference_images": [{"reference_images": [PNG] * number} for number in (1, 3, 4, 10, 11)],
+    "video": [{"video": MP4}, {"video": MP4, "task": "extend"}],
+    "extends": [{"video": MP4, **size} for size in SIZES],
+    "previous": [{"previous": EARLIER}, {"previous": EARLIER, "task": "extend"}],
+    "edit": [{"video": MP4, "task": "edit"}, {"previous": EARLIER, "task": "edit"}],
+    "only_seconds": [{**one, **other} for one, other in product(LENGTHS, MEDIA)],
+    "generate_audio": [{"generate_audio": True}, {"generate_audio": False}],
+    "seed": [{"seed": 0}, {"seed": 2**32 - 1}],
+    "negative_prompt": [{"negative_prompt": "rain"}],
+    "person_generation": [{"person_generation": people} for people in ("allow_all", "allow_adult", "dont_allow")],
+    "max_videos": [{"number_of_videos": number} for number in (1, 2, 4)],
+}
+TOGETHER = [{**one, **other} for one, other in product([*SIZES, *SHAPES], MEDIA)]
+
+
+def has_no_place(prompt: VideoPrompt, backend: str) -> bool:
+    """True for what a wire has no field for: its backend sends nothing, and so there is nothing to decline."""
+    if backend == "vertex":
+        return prompt.previous is not None or prompt.task == "edit"
+    unknown = (prompt.negative_prompt, prompt.seed, prompt.person_generation)
+    return unknown != (None, None, None) or prompt.generate_audio is False or prompt.number_of_videos > 1
+
+
+class Desk:
+    """An emulator, the backend that has `model`, and a clip to go on from."""
+
+    def __init__(self, model: str, server: MockServer, backend: Backend, earlier: str) -> None:
+        self.model, self.card = model, CARDS.models[model]
+        self._server, self._backend, self._earlier = server, backend, earlier
+
+    async def tried(self, fields: dict[str, Any]) -> tuple[bool, bool]:
+        """Whether the catalog allows a prompt, and whether the emulator takes it past the catalog."""
+        prompt, before = prompt_of(fields, self._earlier), self._server.books.accepted
+        verdict = await self._backend.submit(prompt, self.model)
+        taken = verdict.kind is VerdictKind.ACCEPTED
+        assert self._server.books.accepted - before == taken
+        if not taken:
+            assert verdict.kind is VerdictKind.REJECTED, verdict
+            nothing_sent = has_no_place(prompt, self.card.backend)
+            assert (verdict.status, verdict.unsent) == ((None, True) if nothing_sent else (400, False)), verdict
+        return not CARDS.problems(prompt, self.model), taken
+
+
+def prompt_of(fields: dict[str, Any], earlier: str = "v1_a") -> VideoPrompt:
+    known = {"previous": earlier} if "previous" in fields else {}
+    return VideoPrompt.model_validate({"text": "a boat", **fields, **known})
+
+
+@asynccontextmanager
+async def desk(model: str) -> AsyncIterator[Desk]:
+    options = MockOptions.model_validate({"latency": "0", "films": "bundled", "rpm": None})
+    kind = VertexBackend if CARDS.models[model].backend == "vertex" else GeminiBackend
+    async with MockServer(options) as server:
+        backend: Backend = await kind.open(settings(base_url=server.url, api_key="AIzaSy-secret-key"))
+        try:
+            made = await backend.submit(VideoPrompt(text="a boat"), model)
+            # Veo's names have slashes, and it goes on from none of them.
+            yield Desk(model, server, backend, str(made.operation).rpartition("/")[2])
+        finally:
+            await backend.aclose()
+
+
+async def disagreements(model: str, tries: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
+    """What one allows and the other does not."""
+    found = []
+    async with desk(model) as at:
+        for fields in tries:
+            allowed, taken = await at.tried(fields)
+            if allowed != taken:
+                found.append((fields, f"allowed: {allowed}, taken: {taken}"))
+    return found
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("ability", ABILITIES)
+async def test_the_emulator_takes_what_the_catalog_allows_and_nothing_else(ability: str, model: str) -> None:
+    assert await disagreements(model, ABILITIES[ability]) == []
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_they_agree_on_media_in_every_size_and_shape(model: str) -> None:
+    assert await disagreements(model, TOGETHER) == []
+
+
+def test_every_ability_that_a_card_has_is_tried() -> None:
+    assert set(ABILITIES) == set(ModelCard.model_fields) - NOT_AN_ABILITY
+
+
+@pytest.mark.parametrize("ability", [name for name in ABILITIES if not name.startswith(("backend", "default_"))])
+def test_every_ability_is_tried_with_what_some_model_can_do(ability: str) -> None:
+    prompts = [prompt_of(fields) for fields in ABILITIES[ability]]
+    assert any(CARDS.problems(prompt, model) == [] for prompt in prompts for model in MODELS)

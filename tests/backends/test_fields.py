@@ -1,0 +1,468 @@
+"""Every field of a prompt on every wire: the JSON that Google is sent for it, or the sentence that refuses it before
+anything is sent.
+
+Through `VeoClient`, the backends and the real SDK, to a server that writes down what arrives and declines it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+import pytest
+
+from aveo3 import ClipStatus, Media, VeoClient, VideoClip, VideoPrompt
+from tests.backends.test_vertex import MP4, PNG, Wire, b64, rpc, serving
+from tests.backends.test_vertex import one_ssl_context as one_ssl_context
+from tests.conftest import settings
+
+VEO, FAST, LITE = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "veo-3.1-lite-generate-001"
+OMNI, NEW_OMNI = "gemini-omni-1.1-flash", "gemini-omni-1.2-flash"
+NEW = "a-model-of-tomorrow"
+"""The catalog does not know it, and so refuses it nothing: what has no place on the wire is refused by the backend."""
+
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")  # the SDK subclasses a session
+
+
+class Sent(NamedTuple):
+    """One request: its path and its JSON."""
+
+    path: str
+    body: dict[str, Any]
+
+
+def veo(instance: dict[str, Any] | None = None, model: str = VEO, **parameters: Any) -> Sent:
+    """What Vertex AI is sent, where it differs from that for a text alone; what is None in `instance` is not there."""
+    shown = {name: value for name, value in {"prompt": "a boat", **(instance or {})}.items() if value is not None}
+    path = f"/v1/publishers/google/models/{model}:predictLongRunning"
+    return Sent(path, {"instances": [shown], "parameters": {"sampleCount": 1, **parameters}})
+
+
+def omni(
+    content: Any = "a boat", task: str | None = "text_to_video", previous: str = "", model: str = OMNI, **chosen: str
+) -> Sent:
+    """What the Gemini API is sent; `chosen` is in the response format."""
+    body = {
+        "model": model,
+        "background": True,
+        "store": True,
+        "input": content if isinstance(content, str) else [{"type": "user_input", "content": content}],
+        "response_format": {"type": "video", "delivery": "uri", **chosen},
+        **({"generation_config": {"video_config": {"task": task}}} if task else {}),
+        **({"previous_interaction_id": previous} if previous else {}),
+    }
+    return Sent("/v1/interactions", body)
+
+
+# ---- media as each wire has them -------------------------------------------------------------------------------------
+
+JPEG, WEBP = b"\xff\xd8\xff\xe0", b"RIFF\x04\x00\x00\x00WEBP"
+FILES = "https://generativelanguage.googleapis.com/v1beta/files/"
+IMAGE_FILE = Media(uri=f"{FILES}a", mime_type="image/png")
+VIDEO_FILE = Media(uri=f"{FILES}b", mime_type="video/mp4")
+TEXT = {"type": "text", "text": "a boat"}
+
+
+def on_veo(data: bytes | str, mime_type: str) -> dict[str, str]:
+    place = {"gcsUri": data} if isinstance(data, str) else {"bytesBase64Encoded": b64(data)}
+    return {**place, "mimeType": mime_type}
+
+
+def on_omni(data: bytes | str, mime_type: str) -> dict[str, str]:
+    place = {"uri": data} if isinstance(data, str) else {"data": b64(data)}
+    return {"type": mime_type.partition("/")[0], "mime_type": mime_type, **place}
+
+
+VEO_PNG, OMNI_PNG = on_veo(PNG, "image/png"), on_omni(PNG, "image/png")
+VEO_MP4, OMNI_MP4 = on_veo(MP4, "video/mp4"), on_omni(MP4, "video/mp4")
+GCS_PNG, GCS_MP4 = on_veo("gs://b/a.png", "image/png"), on_veo("gs://b/a.mp4", "video/mp4")
+FILE_PNG, FILE_MP4 = on_omni(f"{FILES}a", "image/png"), on_omni(f"{FILES}b", "video/mp4")
+
+
+def asset(image: dict[str, str]) -> dict[str, Any]:
+    return {"image": image, "referenceType": "ASSET"}
+
+
+def unreadable(uri: str, why: str) -> str:
+    return f"{uri}: {why}; download it and give the file's path instead"
+
+
+def no_bucket(uri: str) -> str:
+    return unreadable(uri, "the Gemini API reads no buckets")
+
+
+def bucket_only(uri: str) -> str:
+    return unreadable(uri, "Vertex AI reads media from gs:// only")
+
+
+# ---- the table -------------------------------------------------------------------------------------------------------
+
+ANY_VEO = " or ".join(f"{model} (VEO3_BACKEND=vertex)" for model in (VEO, FAST, LITE))
+ANY_OMNI = " or ".join(f"{model} (VEO3_BACKEND=gemini)" for model in (OMNI, NEW_OMNI))
+WORDS = 'Löwenzahn 🌼 \u2028 "q" \\ </p>\n'
+ID = "v1_ChYtOV9IaWQ"
+
+
+def only_veo(name: str) -> str:
+    return f"{OMNI} takes no {name}: leave it out, or use {ANY_VEO}"
+
+
+def one_at_a_time(number: int) -> str:
+    return f"number_of_videos={number}: {OMNI} makes at most 1 per request; give the prompt again for each further one"
+
+
+def not_a_picture(kind: str) -> str:
+    return f"image is {kind}, and {VEO} takes image/png or image/jpeg: convert it, or use {ANY_OMNI}"
+
+
+def nowhere(name: str) -> str:
+    return f"the prompt cannot be sent: the Interactions API has no {name}: leave it out"
+
+
+def elsewhere(model: str, wrong: str, right: str, *ours: str) -> str:
+    return (
+        f"model {model} is not to be had with VEO3_BACKEND={wrong}: "
+        f"set VEO3_BACKEND={right}, or use {' or '.join(ours)}"
+    )
+
+
+def not_offered(name: str, value: object, allowed: str, model: str) -> str:
+    return f"{name}={value!r} is not offered by {model}: choose {allowed}"
+
+
+ONE_TO_TEN = "3 or 4 or 5 or 6 or 7 or 8 or 9 or 10"
+NO_EDITING = "the prompt cannot be sent: Veo goes on from no earlier clip and edits none: leave previous and task out"
+RETIRED = "model veo-3.0-generate-001 was retired on 2026-06-30: use veo-3.1-generate-001"
+
+TABLE: dict[str, tuple[dict[str, Any], Sent | str, Sent | str]] = {
+    # the prompt's fields, beside a text: what Vertex AI is sent, and what the Gemini API, or why nothing is sent
+    "nothing else": ({}, veo(), omni()),
+    "text": ({"text": WORDS}, veo({"prompt": WORDS}), omni(WORDS)),
+    "no text": (
+        {"text": "", "image": PNG},
+        veo({"prompt": None, "image": VEO_PNG}),
+        omni([OMNI_PNG], "image_to_video"),
+    ),
+    "negative_prompt": ({"negative_prompt": "rain"}, veo(negativePrompt="rain"), only_veo("negative_prompt")),
+    "negative_prompt, empty": ({"negative_prompt": ""}, veo(negativePrompt=""), only_veo("negative_prompt")),
+    "model of Vertex AI": (
+        {"model": LITE},
+        veo(model=LITE),
+        elsewhere(LITE, "gemini", "vertex", OMNI, NEW_OMNI),
+    ),
+    "model of the Gemini API": (
+        {"model": NEW_OMNI},
+        elsewhere(NEW_OMNI, "vertex", "gemini", VEO, FAST, LITE),
+        omni(model=NEW_OMNI),
+    ),
+    "model that is new": ({"model": NEW}, veo(model=NEW), omni(model=NEW)),
+    "model that is no more": ({"model": "veo-3.0-generate-001"}, RETIRED, RETIRED),
+    "duration_seconds": ({"duration_seconds": 6}, veo(durationSeconds=6), omni(duration="6s")),
+    "duration_seconds of Omni": (
+        {"duration_seconds": 3},
+        not_offered("duration_seconds", 3, "4 or 6 or 8", VEO),
+        omni(duration="3s"),
+    ),
+    "duration_seconds of nobody": (
+        {"duration_seconds": 11},
+        not_offered("duration_seconds", 11, "4 or 6 or 8", VEO),
+        not_offered("duration_seconds", 11, ONE_TO_TEN, OMNI),
+    ),
+    "aspect_ratio, wide": ({"aspect_ratio": "16:9"}, veo(aspectRatio="16:9"), omni(aspect_ratio="16:9")),
+    "aspect_ratio, tall": ({"aspect_ratio": "9:16"}, veo(aspectRatio="9:16"), omni(aspect_ratio="9:16")),
+    "aspect_ratio of nobody": (
+        {"aspect_ratio": "1:1"},
+        not_offered("aspect_ratio", "1:1", "16:9 or 9:16", VEO),
+        not_offered("aspect_ratio", "1:1", "16:9 or 9:16", OMNI),
+    ),
+    "resolution of Omni": (
+        {"resolution": "360p"},
+        not_offered("resolution", "360p", "720p or 1080p or 4k", VEO),
+        omni(resolution="360p"),
+    ),
+    "resolution": ({"resolution": "720p"}, veo(resolution="720p"), omni(resolution="720p")),
+    "resolution, high": ({"resolution": "1080P"}, veo(resolution="1080p"), omni(resolution="1080p")),
+    "resolution, highest": ({"resolution": "4K"}, veo(resolution="4k"), omni(resolution="4k")),
+    "seed, least": ({"seed": 0}, veo(seed=0), only_veo("seed")),
+    "seed, greatest": ({"seed": 2**32 - 1}, veo(seed=2**32 - 1), only_veo("seed")),
+    "seed, to a new model": ({"seed": 7, "model": NEW}, veo(model=NEW, seed=7), nowhere("seed")),
+    "number_of_videos, one": ({"number_of_videos": 1}, veo(), omni()),
+    "number_of_videos, two": ({"number_of_videos": 2}, veo(sampleCount=2), one_at_a_time(2)),
+    "number_of_videos, most": ({"number_of_videos": 4}, veo(sampleCount=4), one_at_a_time(4)),
+    "number_of_videos, of a new model": (
+        {"number_of_videos": 2, "model": NEW},
+        veo(model=NEW, sampleCount=2),
+        nowhere("number_of_videos"),
+    ),
+    "generate_audio": ({"generate_audio": True}, veo(generateAudio=True), omni()),  # it always has sound
+    "generate_audio, silent": (
+        {"generate_audio": False},
+        veo(generateAudio=False),
+        f"{OMNI} makes no silent videos: leave generate_audio out, or use {ANY_VEO}",
+    ),
+    "generate_audio, silent, of a new model": (
+        {"generate_audio": False, "model": NEW},
+        veo(model=NEW, generateAudio=False),
+        nowhere("generate_audio=False"),
+    ),
+    "negative_prompt, to a new model": (
+        {"negative_prompt": "rain", "model": NEW},
+        veo(model=NEW, negativePrompt="rain"),
+        nowhere("negative_prompt"),
+    ),
+    **{
+        f"person_generation, {people}": (
+            {"person_generation": people},
+            veo(personGeneration=people),
+            only_veo("person_generation"),
+        )
+        for people in ("allow_all", "allow_adult", "dont_allow")
+    },
+    "person_generation, to a new model": (
+        {"person_generation": "allow_adult", "model": NEW},
+        veo(model=NEW, personGeneration="allow_adult"),
+        nowhere("person_generation"),
+    ),
+    "image by path": ({"image": "a.png"}, veo({"image": VEO_PNG}), omni([OMNI_PNG, TEXT], "image_to_video")),
+    "image by bytes": (
+        {"image": JPEG},
+        veo({"image": on_veo(JPEG, "image/jpeg")}),
+        omni([on_omni(JPEG, "image/jpeg"), TEXT], "image_to_video"),
+    ),
+    "image of another kind": (
+        {"image": WEBP},
+        not_a_picture("image/webp"),
+        omni([on_omni(WEBP, "image/webp"), TEXT], "image_to_video"),
+    ),
+    "image of a kind that is told": (
+        {"image": {"path": "a.png", "mime_type": "image/heic"}},
+        not_a_picture("image/heic"),
+        omni([on_omni(PNG, "image/heic"), TEXT], "image_to_video"),
+    ),
+    "image in a bucket": ({"image": "gs://b/a.png"}, veo({"image": GCS_PNG}), no_bucket("gs://b/a.png")),
+    "image of the Files API": (
+        {"image": IMAGE_FILE},
+        bucket_only(f"{FILES}a"),
+        omni([FILE_PNG, TEXT], "image_to_video"),
+    ),
+    "image that is not there": (
+        {"image": "b.png"},
+        "cannot read b.png: No such file or directory",
+        "cannot read b.png: No such file or directory",
+    ),
+    "last_frame": (
+        {"image": PNG, "last_frame": JPEG},
+        veo({"image": VEO_PNG, "lastFrame": on_veo(JPEG, "image/jpeg")}),
+        omni([OMNI_PNG, on_omni(JPEG, "image/jpeg"), TEXT], "image_to_video"),
+    ),
+    "last_frame in a bucket": (
+        {"image": PNG, "last_frame": "gs://b/a.png"},
+        veo({"image": VEO_PNG, "lastFrame": GCS_PNG}),
+        no_bucket("gs://b/a.png"),
+    ),
+    "last_frame of the Files API": (
+        {"image": PNG, "last_frame": IMAGE_FILE},
+        bucket_only(f"{FILES}a"),
+        omni([OMNI_PNG, FILE_PNG, TEXT], "image_to_video"),
+    ),
+    "reference_images": (
+        {"reference_images": [PNG, "a.png"]},
+        veo({"referenceImages": [asset(VEO_PNG), asset(VEO_PNG)]}),
+        omni([OMNI_PNG, OMNI_PNG, TEXT], "reference_to_video"),
+    ),
+    "reference_images in a bucket": (
+        {"reference_images": [PNG, "gs://b/a.png"]},
+        veo({"referenceImages": [asset(VEO_PNG), asset(GCS_PNG)]}),
+        no_bucket("gs://b/a.png"),
+    ),
+    "reference_images of the Files API": (
+        {"reference_images": [IMAGE_FILE]},
+        bucket_only(f"{FILES}a"),
+        omni([FILE_PNG, TEXT], "reference_to_video"),
+    ),
+    "reference_images, more than Veo takes": (
+        {"reference_images": [PNG] * 4},
+        f"4 reference_images: {VEO} takes at most 3",
+        omni([OMNI_PNG] * 4 + [TEXT], "reference_to_video"),
+    ),
+    "reference_images, more than anybody takes": (
+        {"reference_images": [PNG] * 11},
+        f"11 reference_images: {VEO} takes at most 3",
+        f"11 reference_images: {OMNI} takes at most 10",
+    ),
+    "reference_images, none": ({"reference_images": []}, veo(), omni()),
+    "video by path": ({"video": "a.mp4"}, veo({"video": VEO_MP4}), omni([OMNI_MP4, TEXT], "extend")),
+    "video by bytes": ({"video": MP4}, veo({"video": VEO_MP4}), omni([OMNI_MP4, TEXT], "extend")),
+    "video in a bucket": ({"video": "gs://b/a.mp4"}, veo({"video": GCS_MP4}), no_bucket("gs://b/a.mp4")),
+    "video of the Files API": ({"video": VIDEO_FILE}, bucket_only(f"{FILES}b"), omni([FILE_MP4, TEXT], "extend")),
+    "video alone": ({"text": "", "video": MP4}, veo({"prompt": None, "video": VEO_MP4}), omni([OMNI_MP4], "extend")),
+    "task, extend": (
+        {"video": MP4, "task": "extend"},
+        veo({"video": VEO_MP4}),
+        omni([OMNI_MP4, TEXT], "extend"),
+    ),
+    "task, edit": (
+        {"video": MP4, "task": "edit"},
+        f"{VEO} edits no videos: leave task out to extend, or use {ANY_OMNI}",
+        omni([OMNI_MP4, TEXT], "edit"),
+    ),
+    "task, edit, to a new model": (
+        {"video": MP4, "task": "edit", "model": NEW},
+        NO_EDITING,
+        omni([OMNI_MP4, TEXT], "edit", model=NEW),
+    ),
+    "previous": (
+        {"previous": ID},
+        f"{VEO} takes no previous: leave it out, or use {ANY_OMNI}",
+        omni(task=None, previous=ID),
+    ),
+    "previous, to a new model": ({"previous": ID, "model": NEW}, NO_EDITING, omni(task=None, previous=ID, model=NEW)),
+    "previous, extended": (
+        {"previous": ID, "task": "extend", "duration_seconds": 4},
+        f"{VEO} takes no previous: leave it out, or use {ANY_OMNI}",
+        omni(task="extend", previous=ID, duration="4s"),
+    ),
+    "previous, edited": (
+        {"previous": ID, "task": "edit"},
+        f"{VEO} takes no previous: leave it out, or use {ANY_OMNI}; "
+        f"{VEO} edits no videos: leave task out to extend, or use {ANY_OMNI}",
+        omni(task="edit", previous=ID),
+    ),
+    "much at once": (
+        {"image": PNG, "duration_seconds": 8, "resolution": "1080p", "aspect_ratio": "9:16", "generate_audio": True},
+        veo({"image": VEO_PNG}, durationSeconds=8, resolution="1080p", aspectRatio="9:16", generateAudio=True),
+        omni([OMNI_PNG, TEXT], "image_to_video", duration="8s", resolution="1080p", aspect_ratio="9:16"),
+    ),
+}
+
+NEVER: dict[str, tuple[dict[str, Any], str]] = {
+    # no prompt at all, wherever it is to go
+    "nothing to show": ({"text": " "}, "a prompt needs a text, an image or a video to extend"),
+    "text too long": ({"text": "a" * 20_001}, "text: string should have at most 20000 characters (it is 'aaa"),
+    "a misspelt field": ({"duration": 8}, "duration is not a field of a prompt: did you mean duration_seconds?"),
+    "no seconds": ({"duration_seconds": 0}, "duration_seconds: input should be greater than 0 (it is 0)"),
+    "half a second": (
+        {"duration_seconds": 4.5},
+        "duration_seconds: input should be a valid integer, got a number with a fractional part (it is 4.5)",
+    ),
+    "aspect in words": ({"aspect_ratio": "wide"}, "aspect_ratio: must look like 16:9 or 9:16 (it is 'wide')"),
+    "resolution of nobody": (
+        {"resolution": "8k"},
+        "resolution: input should be '360p', '720p', '1080p' or '4k' (it is '8k')",
+    ),
+    "seed below zero": ({"seed": -1}, "seed: input should be greater than or equal to 0 (it is -1)"),
+    "seed too great": ({"seed": 2**32}, "seed: input should be less than 4294967296 (it is 4294967296)"),
+    "no videos": ({"number_of_videos": 0}, "number_of_videos: input should be greater than or equal to 1 (it is 0)"),
+    "too many videos": ({"number_of_videos": 5}, "number_of_videos: input should be less than or equal to 4 (it is 5)"),
+    "people in other words": (
+        {"person_generation": "nobody"},
+        "person_generation: input should be 'allow_all', 'allow_adult' or 'dont_allow' (it is 'nobody')",
+    ),
+    "an unknown task": ({"task": "upscale"}, "task: input should be 'extend' or 'edit' (it is 'upscale')"),
+    "a task without a clip": ({"task": "edit"}, "task='edit' needs video or previous: the clip to edit"),
+    "a last frame alone": ({"last_frame": PNG}, "last_frame needs image: the frame to begin with"),
+    "image and references": (
+        {"image": PNG, "reference_images": [PNG]},
+        "reference_images cannot go with image, last_frame or video: give the one or the other",
+    ),
+    "image and video": (
+        {"image": PNG, "video": MP4},
+        "image and video cannot go together: give the one or the other",
+    ),
+    "previous and image": (
+        {"previous": ID, "image": PNG},
+        "previous cannot go with image, last_frame, reference_images or video: the clip is there",
+    ),
+    "previous without words": (
+        {"previous": ID, "text": ""},
+        "a prompt needs a text, an image or a video to extend",
+    ),
+    "previous that leads elsewhere": ({"previous": "../files/a"}, "previous: must look like v1_ChYtOV9IaWQ (it is"),
+    "image of no known kind": (
+        {"image": b"BM"},
+        "image: cannot tell what kind of media these bytes are; say so with mime_type='image/png' or so",
+    ),
+}
+
+OWN = {"id": "own-id", "project_id": "own-project", "metadata": {"own-key": ["own-value"]}}
+"""The user's own, which goes with every prompt here and appears in no request."""
+
+
+# ---- there and back --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def files_to_send(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    (tmp_path / "a.mp4").write_bytes(MP4)
+
+
+async def sent(backend: str, fields: dict[str, Any]) -> tuple[VideoClip, Wire]:
+    """The clip of one prompt, and what the server of `backend` was sent for it."""
+    async with serving(rpc(400, "INVALID_ARGUMENT", "written down")) as wire:
+        chosen = settings(base_url=wire.url, backend=backend, api_key="AIzaSy-secret-key", request_timeout=20.0)
+        async with VeoClient(chosen) as client:
+            [clip] = await client.generate_many([{"text": "a boat", **OWN, **fields}])
+    return clip, wire
+
+
+def assert_sent(expected: Sent | str, clip: VideoClip, wire: Wire) -> None:
+    assert clip.status is ClipStatus.REJECTED
+    if isinstance(expected, str):
+        assert (clip.error_message, clip.attempts, wire.connections) == (expected, 0, 0)
+        return
+    assert clip.error_message == "written down"
+    [request] = wire.requests
+    assert (request.method, request.path) == ("POST", expected.path)
+    assert request.json == expected.body
+    assert request.headers["content-type"] == "application/json"
+    assert b"own-" not in request.body + f"{request.path} {request.headers}".encode()
+
+
+@pytest.mark.parametrize("case", TABLE)
+async def test_what_vertex_ai_is_sent(case: str) -> None:
+    fields, expected, _ = TABLE[case]
+    assert_sent(expected, *await sent("vertex", fields))
+
+
+@pytest.mark.parametrize("case", TABLE)
+async def test_what_the_gemini_api_is_sent(case: str) -> None:
+    fields, _, expected = TABLE[case]
+    assert_sent(expected, *await sent("gemini", fields))
+
+
+@pytest.mark.parametrize("backend", ["vertex", "gemini"])
+@pytest.mark.parametrize("case", NEVER)
+async def test_what_is_no_prompt_is_sent_to_nobody(case: str, backend: str) -> None:
+    fields, sentence = NEVER[case]
+    clip, wire = await sent(backend, fields)
+    assert (clip.status, clip.attempts, wire.connections) == (ClipStatus.REJECTED, 0, 0)
+    assert (clip.error_message or "").startswith(sentence)
+
+
+# ---- nothing is forgotten --------------------------------------------------------------------------------------------
+
+
+def choices(kind: Any) -> set[Any]:
+    """The values among which a field of this type chooses; none if it is not that kind of field."""
+    if kind is bool:
+        return {True, False}
+    return set(get_args(kind)) if get_origin(kind) is Literal else {c for part in get_args(kind) for c in choices(part)}
+
+
+def taken(name: str) -> list[Any]:
+    """The values of a field, as a prompt has them, with which the table has something sent to somebody."""
+    rows = [fields for fields, *wires in TABLE.values() if name in fields and any(isinstance(w, Sent) for w in wires)]
+    return [getattr(VideoPrompt.model_validate({"text": "a boat", **fields}), name) for fields in rows]
+
+
+def test_the_table_has_every_field_of_a_prompt_but_the_users_own() -> None:
+    assert {name for fields, *_ in TABLE.values() for name in fields} == set(VideoPrompt.model_fields) - set(OWN)
+    assert set(OWN) <= set(VideoPrompt.model_fields)
+
+
+@pytest.mark.parametrize("name", [name for name in VideoPrompt.model_fields if name not in OWN])
+def test_the_table_has_every_choice_of_a_field_on_a_wire_that_takes_it(name: str) -> None:
+    values = taken(name)
+    assert values
+    assert [choice for choice in choices(VideoPrompt.model_fields[name].annotation) if choice not in values] == []

@@ -1,0 +1,110 @@
+"""Why a call had no answer: exceptions of aiohttp, of google-auth and of the system, each told from the others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+from typing import Any
+from unittest.mock import Mock
+
+import aiohttp
+import pytest
+from google.auth import exceptions
+from google.genai import errors
+from google.oauth2.credentials import Credentials
+from yarl import URL
+
+from aveo3.backends import probe as probes
+from aveo3.verdicts.problems import Trouble
+
+# Their constructors have no types.
+RefreshError: Any = exceptions.RefreshError
+TransportError: Any = exceptions.TransportError
+DefaultCredentialsError: Any = exceptions.DefaultCredentialsError
+
+PLACE: Any = Mock(host="example.com", port=443, ssl=True, is_ssl=True)
+EXPIRED = ssl.SSLCertVerificationError("certificate verify failed: certificate has expired")
+EARLY = ssl.SSLCertVerificationError("certificate verify failed: certificate is not yet valid")
+SIGNED = ssl.SSLCertVerificationError("certificate verify failed: self-signed certificate in certificate chain")
+JWT = "invalid_grant: Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe."
+
+
+def refresh_error(cause: Exception) -> Exception:
+    error: Exception = RefreshError("no")
+    error.__cause__ = cause
+    return error
+
+
+ERRORS: list[tuple[Exception, Trouble]] = [
+    (aiohttp.ClientConnectorDNSError(PLACE, socket.gaierror(-2, "Name or service not known")), Trouble.NO_NAME),
+    (aiohttp.ClientConnectorError(PLACE, ConnectionRefusedError(111, "refused")), Trouble.REFUSED),
+    (aiohttp.ClientConnectorError(PLACE, OSError(101, "Network is unreachable")), Trouble.NO_ROUTE),
+    (aiohttp.ClientConnectorCertificateError(PLACE, SIGNED), Trouble.TLS),
+    (aiohttp.ClientConnectorCertificateError(PLACE, EXPIRED), Trouble.OUT_OF_DATE),
+    (aiohttp.ClientConnectorCertificateError(PLACE, EARLY), Trouble.OUT_OF_DATE),
+    (aiohttp.ClientConnectorSSLError(PLACE, ssl.SSLError(1, "WRONG_VERSION_NUMBER")), Trouble.TLS),
+    (aiohttp.ClientProxyConnectionError(PLACE, ConnectionRefusedError(111, "refused")), Trouble.PROXY),
+    (aiohttp.ClientHttpProxyError(Mock(real_url=URL("http://p")), (), status=407), Trouble.PROXY),
+    (aiohttp.ConnectionTimeoutError("slow"), Trouble.TIMEOUT),
+    (aiohttp.ServerTimeoutError("slow"), Trouble.TIMEOUT),
+    (TimeoutError(), Trouble.TIMEOUT),
+    (aiohttp.ServerDisconnectedError(), Trouble.DROPPED),
+    (aiohttp.ClientOSError(104, "reset"), Trouble.DROPPED),
+    (aiohttp.ClientPayloadError("cut"), Trouble.DROPPED),
+    (json.JSONDecodeError("Expecting value", "<html>", 0), Trouble.NOT_GOOGLE),
+    (RefreshError("invalid_grant: Token has been expired or revoked."), Trouble.NO_TOKEN),
+    (RefreshError("Reauthentication is needed. Please run `gcloud auth application-default login`"), Trouble.NO_TOKEN),
+    (RefreshError(JWT), Trouble.CLOCK),
+    (DefaultCredentialsError("gone"), Trouble.NO_TOKEN),
+    (TransportError("no way to oauth2.googleapis.com"), Trouble.TOKEN_SERVER),
+    (refresh_error(TransportError("metadata")), Trouble.TOKEN_SERVER),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"), ERRORS, ids=lambda value: str(getattr(value, "value", type(value).__name__))
+)
+async def test_every_error_is_a_trouble(error: Exception, trouble: Trouble) -> None:
+    async def call() -> None:
+        raise error
+
+    probe = await probes.ask(call(), "https://example.com")
+    assert (probe.trouble, probe.status) == (trouble, None)
+    assert probe.said.startswith(type(error).__name__)
+    assert "object at 0x" not in probe.said
+
+
+async def test_an_answer_is_its_status_and_body_and_takes_as_long_as_it_takes() -> None:
+    body = {"error": {"code": 404, "message": "no"}}
+
+    async def call() -> None:
+        await asyncio.sleep(0)
+        raise errors.ClientError(404, body)
+
+    probe = await probes.ask(call(), "https://example.com")
+    assert (probe.status, probe.body, probe.trouble, probe.address) == (404, body, None, "https://example.com")
+    assert probe.seconds >= 0
+    assert (await probes.ask(asyncio.sleep(0), "x")).status == 200
+
+
+async def test_to_be_cancelled_is_no_trouble() -> None:
+    task = asyncio.create_task(probes.ask(asyncio.Event().wait(), "x"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_fresh_token_is_not_asked_for_again() -> None:
+    assert await probes.refresh(Credentials(token="fresh"), 1) is None  # type: ignore[no-untyped-call]
+
+
+async def test_a_login_that_gives_no_token_says_why_and_what_it_may_take() -> None:
+    asked = Mock(side_effect=RefreshError("invalid_grant: Token has been expired or revoked."))
+    probe = await probes.refresh(Mock(valid=False, refresh=asked), 7)
+    assert probe is not None
+    assert (probe.trouble, probe.status, probe.address) == (Trouble.NO_TOKEN, None, "")
+    assert asked.call_args.args[0].keywords == {"timeout": 7}
+    assert await probes.refresh(Mock(valid=False), 7) is None

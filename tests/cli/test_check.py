@@ -1,0 +1,169 @@
+"""`aveo3 check`: what a person reads, what a program reads, and the exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aveo3.mock import MockOptions, MockServer
+from tests.cli.test_config import run
+
+KEY = "AIzaSy-secret-key-0123456789"
+SSL_CONTEXT = ssl.create_default_context()
+
+# google-genai subclasses aiohttp's session, which aiohttp frowns upon.
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
+
+
+@contextmanager
+def emulating(**options: Any) -> Iterator[MockServer]:
+    """The emulator on a loop of its own: the command runs one itself."""
+    server = MockServer(MockOptions.model_validate({"films": "bundled", **options}))
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
+        yield server
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def emulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., MockServer]]:
+    """Start an emulator, and set the environment for it: a key for Vertex AI, unless more is set."""
+    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> MockServer:
+            server = stack.enter_context(emulating(**options))
+            monkeypatch.setenv("VEO3_BASE_URL", server.url)
+            monkeypatch.setenv("VEO3_BACKEND", "vertex")
+            monkeypatch.setenv("GOOGLE_API_KEY", KEY)
+            return server
+
+        yield start
+
+
+def test_a_check_names_each_step_and_that_all_is_ready(emulate: Callable[..., MockServer]) -> None:
+    server = emulate()
+    code, stdout, stderr = run("check")
+    assert (code, stderr) == (0, "")
+    lines = stdout.splitlines()
+    assert [line.split()[:2] for line in lines[:-1]] == [
+        [step, "ok"] for step in ("settings", "address", "credentials", "project", "model")
+    ]
+    assert lines[-1] == "ready"
+    assert f"{server.url} answered in" in lines[1]
+    assert (server.books.submits, server.books.accepted, server.books.billed_usd) == (0, 0, 0)
+
+
+def test_a_failure_names_the_step_the_way_out_and_what_google_said(emulate: Callable[..., MockServer]) -> None:
+    emulate(faults=["bad-key"])
+    code, stdout, stderr = run("check")
+    assert (code, stderr) == (1, "")
+    lines = stdout.splitlines()
+    assert lines[2] == "credentials  FAILED  the API key is not valid: misspelt, deleted or expired"
+    assert lines[3].lstrip().startswith("what to do: Copy GOOGLE_API_KEY again")
+    assert lines[4].lstrip() == "what was said: HTTP 400: API key not valid. Please pass a valid API key."
+    assert len(lines) == 5
+    assert KEY not in stdout
+
+
+def test_a_program_reads_the_same_as_one_object(emulate: Callable[..., MockServer]) -> None:
+    emulate(faults=["permission"])
+    code, stdout, stderr = run("check", "--json")
+    assert (code, stderr) == (1, "")
+    told = json.loads(stdout)
+    assert (told["ok"], told["backend"], told["model"]) == (False, "vertex", "veo-3.1-generate-001")
+    assert told["steps"]["project"] == "failed"
+    [problem] = told["problems"]
+    assert (problem["problem"], problem["step"]) == ("permission", "project")
+    assert set(problem) == {"problem", "step", "what", "way_out", "said"}
+
+
+def test_nobody_at_home_is_exit_code_1(emulate: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    emulate()
+    monkeypatch.setenv("VEO3_BASE_URL", "http://127.0.0.1:1")
+    code, stdout, _ = run("check")
+    assert code == 1
+    assert "address      FAILED  nobody listens at http://127.0.0.1:1 (connection refused)" in stdout
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "settings     WRONG   No credentials found"),
+        (
+            {"GEMINI_API_KEY": "k" * 12, "VEO3_MODEL": "veo-3.1-generate-001"},
+            "settings     WRONG   model veo-3.1-generate-001 is not to be had with VEO3_BACKEND=gemini",
+        ),
+    ],
+)
+def test_wrong_settings_are_exit_code_2(
+    environment: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    code, stdout, _ = run("check")
+    assert code == 2
+    assert words in stdout
+    assert "ready" not in stdout
+    code, stdout, _ = run("check", "--json")
+    assert (code, json.loads(stdout)["ok"]) == (2, False)
+
+
+def test_a_setting_that_is_no_setting_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEO3_RATE_LIMIT", "-1")
+    code, stdout, stderr = run("check")
+    assert (code, stdout) == (2, "")
+    assert stderr.startswith("aveo3: VEO3_RATE_LIMIT=-1 (in the environment) is refused")
+
+
+def test_mock_mode_has_nothing_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEO3_MOCK_MODE", "true")
+    code, stdout, _ = run("check")
+    assert code == 0
+    assert "there is nothing to check" in stdout
+
+
+def test_every_lane_is_asked_and_told_by_its_name(
+    emulate: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulate(faults=["permission@1"])
+    monkeypatch.setenv("KEY_B", "b")
+    Path("lanes.toml").write_text(
+        '[[lane]]\nname = "closed"\nbackend = "vertex"\n'
+        '[[lane]]\nname = "other"\nbackend = "gemini"\napi_key_env = "KEY_B"\n'
+    )
+    code, stdout, _ = run("check", "--lanes", "lanes.toml")
+    closed, _, other = stdout.partition("\nother\n")
+    assert code == 1
+    assert closed.startswith("closed\n")
+    assert "FAILED" in closed
+    assert "gemini-omni-1.1-flash" in other
+    assert other.endswith("ready\n")
+    code, stdout, _ = run("check", "--lanes", "lanes.toml", "--json")
+    told = json.loads(stdout)
+    assert (code, told["ok"], [lane["lane"] for lane in told["lanes"]]) == (0, True, ["closed", "other"])
+
+
+def test_the_models_of_a_fallback_are_asked_too(
+    emulate: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulate()
+    monkeypatch.setenv("VEO3_FALLBACK", "veo-3.1-fast-generate-001")
+    code, stdout, _ = run("check")
+    assert (code, stdout.count("ready")) == (0, 2)
+    assert "\nveo-3.1-fast-generate-001\n" in stdout

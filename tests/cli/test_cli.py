@@ -1,0 +1,684 @@
+"""`aveo3 generate`: exit codes, sentences instead of tracebacks, results on stdout, progress on stderr, Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import aveo3.mock
+from aveo3 import ClipStatus
+from aveo3.cli import app
+from aveo3.cli.exit_codes import Exit
+from aveo3.mock import MockOptions, MockServer
+
+BOATS = "boat 1\nboat 2\nboat 3\nboat 4\n"
+KEY = "AIzaSy-secret-key-0123456789"
+SSL_CONTEXT = ssl.create_default_context()
+
+# google-genai subclasses aiohttp's session, which aiohttp frowns upon.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Inheritance class:DeprecationWarning",
+    r"ignore:\s*The load_credentials_from_file method:DeprecationWarning",  # google-auth wants to be told the kind
+)
+
+
+@pytest.fixture(autouse=True)
+def logger_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command line sets up aveo3's logger: other tests must not inherit that."""
+    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)  # reading it takes 25 ms
+    logger = logging.getLogger("aveo3")
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:], logger.level = handlers, level
+    logger.setLevel(level)  # tells the loggers below it, too
+
+
+def run(*arguments: str, stdin: str | bytes | None = None) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of one `aveo3 …`, which must not end in a traceback."""
+    result = CliRunner().invoke(app, list(arguments), input=stdin)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    return result.exit_code, result.stdout, result.stderr
+
+
+def counts(stdout: str) -> dict[str, int]:
+    """How many clips ended how, from the summary."""
+    found = re.findall(rf"(?m)^({'|'.join(ClipStatus)}) +(\d+)", stdout)
+    return {status: int(count) for status, count in found if int(count)}
+
+
+def manifest(directory: str = "clips") -> list[dict[str, Any]]:
+    """What the run wrote down about its clips."""
+    lines = Path(directory, "manifest.jsonl").read_text("utf-8").removesuffix("\n").split("\n")
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def emulate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have `--mock` run a hasty emulator with these options."""
+
+    def options(**chosen: Any) -> None:
+        def hasty(**given: Any) -> MockOptions:
+            return MockOptions.model_validate({**given, "latency": "0.01", "films": "bundled", **chosen})
+
+        monkeypatch.setattr(aveo3.mock, "MockOptions", hasty)
+        monkeypatch.setenv("VEO3_POLL_INTERVAL", "0.01")
+
+    return options
+
+
+# ---- help ------------------------------------------------------------------------------------------------------------
+
+
+def every_command(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The program, its commands and theirs, with the words that call them."""
+    yield path, command.whole() if hasattr(command, "whole") else command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from every_command(below, *path, name)
+
+
+COMMANDS = dict(every_command(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: " ".join(["aveo3", *path]))
+def test_every_help_runs_and_explains_every_command_and_option(path: tuple[str, ...]) -> None:
+    code, stdout, stderr = run(*path, "--help")
+    assert (code, stderr) == (0, "")
+    command = COMMANDS[path]
+    assert command.help
+    assert [p.name for p in command.params if not getattr(p, "help", None)] == []
+    assert [o for p in command.params for o in p.opts if o.startswith("--") and o not in stdout] == []
+    assert [name for name in getattr(command, "commands", {}) if name not in stdout] == []
+
+
+def test_help_of_generate_names_every_exit_code() -> None:
+    _, stdout, _ = run("generate", "--help")
+    assert [code for code in Exit if not re.search(rf"\b{code:d}\b", stdout)] == []
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    code, stdout, stderr = run()
+    assert code == Exit.USAGE
+    assert "generate" in stdout + stderr
+    assert "mock-server" in stdout + stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["generat"],
+        ["generate"],
+        ["generate", "prompts.txt", "--colour"],
+        ["generate", "--prompt", " ", "--mock"],
+        ["generate", "--prompt", "boat", "--rate", "often", "--mock"],
+        ["generate", "--prompt", "boat", "--resolution", "8k", "--mock"],
+        ["generate", "--prompt", "boat", "--duration", "0", "--mock"],
+        ["generate", "--prompt", "boat", "--max-concurrency", "0", "--mock"],
+        ["generate", "prompts.docx", "--mock"],
+    ],
+)
+def test_what_is_not_a_command_or_not_a_value_is_bad_usage(arguments: list[str]) -> None:
+    code, stdout, stderr = run(*arguments)
+    assert (code, stdout) == (Exit.USAGE, "")
+    assert stderr
+
+
+def test_a_prompt_that_is_too_long_is_bad_usage() -> None:
+    sentence = "aveo3: --prompt: String should have at most 20000 characters\n"
+    assert run("generate", "--prompt", "x" * 20_001, "--mock") == (Exit.USAGE, "", sentence)
+
+
+# ---- bad usage: one sentence, exit code 2 ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "cannot read prompts.txt: No such file or directory. Give a text file with one prompt a line."),
+        (b"", "prompts.txt holds no prompt: give one a line; blank lines and # comments do not count."),
+        (b"\n  \n# boat\n\t# more\n", "prompts.txt holds no prompt: give one a line; blank lines and # comments do "),
+        (b"boat\nb\xf6at\n", "prompts.txt is not UTF-8 text (byte 6). Save it as UTF-8."),
+        (b"\xff\xfeb\x00", "prompts.txt is not UTF-8 text (byte 0). Save it as UTF-8."),
+    ],
+)
+def test_prompts_that_cannot_be_read_are_explained(content: bytes | None, sentence: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "prompts.txt").write_bytes(content)
+    code, stdout, stderr = run("generate", "prompts.txt", "--mock")
+    assert (code, stdout) == (Exit.USAGE, "")
+    assert stderr.startswith(f"aveo3: {sentence}")
+
+
+def test_a_directory_of_prompts_is_none(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").mkdir()
+    code, _, stderr = run("generate", "prompts.txt", "--mock")
+    assert code == Exit.USAGE
+    assert stderr == "aveo3: cannot read prompts.txt: Is a directory. Give a text file with one prompt a line.\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        (
+            {"VEO3_RATE_LIMTI": "3"},
+            "VEO3_RATE_LIMTI (in the environment) is not a setting of aveo3: did you mean VEO3_RATE_LIMIT?",
+        ),
+        (
+            {"VEO3_RATE_LIMIT": "many"},
+            "VEO3_RATE_LIMIT=many (in the environment) is refused: input should be a valid integer, unable to parse "
+            "string as an integer; allowed: a whole number, at least 1",
+        ),
+        (
+            {"VEO3_BACKEND": "gemini"},
+            "The Gemini API needs a key: set GEMINI_API_KEY (from https://aistudio.google.com/apikey, of a project "
+            "with billing). Without one, set GOOGLE_CLOUD_PROJECT for Vertex AI, or VEO3_MOCK_MODE=true.",
+        ),
+        (
+            {"VEO3_BACKEND": "gemini", "GEMINI_API_KEY": "k", "VEO3_MODEL": "veo-3.1-generate-001"},
+            "VEO3_MODEL: model veo-3.1-generate-001 is not to be had with VEO3_BACKEND=gemini: set "
+            "VEO3_BACKEND=vertex, or use gemini-omni-1.1-flash or gemini-omni-1.2-flash.",
+        ),
+        (
+            {"VEO3_BACKEND": "vertex"},
+            "Vertex AI needs to know who pays: set GOOGLE_CLOUD_PROJECT (and run `gcloud auth application-default "
+            "login`), or set GOOGLE_API_KEY for express mode.",
+        ),
+        (
+            {},
+            "No credentials found, so there is nowhere to make clips. Choose one of three ways: (1) Vertex AI: set "
+            "GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; (2) an API key: set "
+            "GEMINI_API_KEY for the Gemini API, or GOOGLE_API_KEY and VEO3_BACKEND=vertex for Vertex AI express mode; "
+            "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator.",
+        ),
+    ],
+)
+def test_settings_that_cannot_work_are_explained(
+    variables: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert run("generate", "-", stdin=BOATS) == (Exit.USAGE, "", f"aveo3: {sentence}\n")
+
+
+def test_credentials_that_do_not_exist_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "nowhere.json")
+    code, _, stderr = run("generate", "-", stdin=BOATS)
+    assert code == Exit.USAGE
+    assert stderr.startswith("aveo3: No usable credentials for project 'p' (nowhere.json): ")
+
+
+def test_an_env_file_that_is_not_utf8_is_explained(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"VEO3_MODEL=v\xf6o\n")
+    code, _, stderr = run("generate", "-", stdin=BOATS)
+    assert code == Exit.USAGE
+    assert stderr == "aveo3: .env is not UTF-8 text (byte 12). Save it as UTF-8.\n"
+
+
+def test_a_misspelt_variable_in_the_env_file_is_explained(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("VEO3_BUDGTE=3\n")
+    code, _, stderr = run("generate", "-", stdin=BOATS)
+    assert (code, stderr) == (
+        Exit.USAGE,
+        "aveo3: VEO3_BUDGTE (in .env) is not a setting of aveo3: did you mean VEO3_BUDGET?\n",
+    )
+
+
+def test_an_output_directory_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "film").write_text("")
+    assert run("generate", "-", "--mock", "--output-dir", "film/clips", stdin=BOATS) == (
+        Exit.USAGE,
+        "",
+        "aveo3: VEO3_OUTPUT_DIR=film/clips cannot be made: Not a directory. Name another one.\n",
+    )
+
+
+def test_an_output_directory_that_cannot_be_written_to_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who can write anywhere
+    code, _, stderr = run("generate", "-", "--mock", stdin=BOATS)
+    assert (code, stderr) == (
+        Exit.USAGE,
+        "aveo3: VEO3_OUTPUT_DIR=clips cannot be written to. Change its permissions or name another.\n",
+    )
+
+
+# ---- runs ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_summary_is_on_stdout_and_the_progress_on_stderr(emulate: Callable[..., None], tmp_path: Path) -> None:
+    emulate()
+    (tmp_path / "prompts.txt").write_text("# boats\n\n  boat 1  \n\t# not this one\nboat 2 # but this\n")
+    code, stdout, stderr = run("generate", "prompts.txt", "--mock", "--output-dir", "films")
+    assert (code, counts(stdout)) == (Exit.ALL_MADE, {"succeeded": 2})
+    assert "US$ 6.40" in stdout
+    films = sorted(Path("films").glob("*.mp4"))
+    assert all(film.read_bytes()[4:8] == b"ftyp" for film in films)
+    assert len(films) == stderr.count(" succeeded ") == stderr.count(" accepted: ") == 2
+    assert all(film.name in stderr and film.name not in stdout for film in films)
+    assert sorted(clip["text"] for clip in manifest("films")) == ["boat 1", "boat 2 # but this"]
+
+
+def test_json_is_one_object_a_clip_on_stdout_and_nothing_else(emulate: Callable[..., None]) -> None:
+    emulate(faults=["filtered-safety@2"])
+    code, stdout, stderr = run("generate", "-", "--mock", "--json", stdin=BOATS)
+    clips = [json.loads(line) for line in stdout.splitlines()]
+    assert code == Exit.SOME_NOT
+    assert sorted(clip["index"] for clip in clips) == [0, 1, 2, 3]
+    assert sorted(clip["status"] for clip in clips) == ["filtered", "succeeded", "succeeded", "succeeded"]
+    assert clips == manifest()
+    assert counts(stderr) == {"succeeded": 3, "filtered": 1}
+
+
+def test_quiet_says_nothing_when_all_is_well(emulate: Callable[..., None]) -> None:
+    emulate()
+    assert run("generate", "-", "--mock", "--quiet", stdin="boat") == (Exit.ALL_MADE, "", "")
+
+
+def test_a_dry_run_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    code, stdout, _ = run("generate", "-", "--dry-run", stdin=BOATS)
+    assert code == Exit.ALL_MADE
+    assert "4 clips, US$ 12.80" in stdout
+    assert "nothing was sent" in stdout
+    assert not Path("clips").exists()
+
+
+def test_a_dry_run_tells_of_fallbacks_and_of_models_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    fast, lite = "veo-3.1-fast-generate-001", "veo-3.1-lite-generate-001"
+    prompt = ["--prompt", "boat", "--resolution", "4k", "--dry-run"]
+    code, stdout, _ = run("generate", *prompt, "--fallback", f"{fast} -> {lite}")
+    assert code == Exit.ALL_MADE
+    assert f"fallback {fast}: could make 1 of these, for US$ 2.40, were their own model closed\n" in stdout
+    assert f"fallback {lite}: can make none of these\n" in stdout
+    code, stdout, _ = run("generate", *prompt, "--model", "veo-3.1-fast-generate-01")
+    assert code == Exit.ALL_MADE
+    assert "model veo-3.1-fast-generate-01 is not in the catalog of" in stdout
+    assert f"(did you mean {fast}?)" in " ".join(stdout.split())
+
+
+@pytest.mark.parametrize("project", ["p", None])
+def test_a_fallback_that_nobody_knows_is_refused(project: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if project is not None:
+        monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", project)
+    code, stdout, stderr = run("generate", "--prompt", "a", "--dry-run", "--fallback", "veo-3.1-fst-generate-001")
+    assert (code, stdout) == (Exit.USAGE, "")
+    assert "VEO3_FALLBACK: 'veo-3.1-fst-generate-001' is not in the catalog of" in stderr
+    assert "did you mean veo-3.1-fast-generate-001? `aveo3 models` lists what is" in stderr
+
+
+def test_videos_that_go_to_no_bucket_cannot_be_left_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    said = "VEO3_KEEP_REMOTE (--keep-remote) leaves nothing anywhere: without VEO3_OUTPUT_GCS_URI no video goes into a"
+    dry = ["generate", "--prompt", "a", "--dry-run", "--keep-remote"]
+    assert said in " ".join(run(*dry)[1].split())
+    monkeypatch.setenv("VEO3_OUTPUT_GCS_URI", "gs://b/o")
+    assert said not in " ".join(run(*dry)[1].split())
+
+
+def test_without_an_output_directory_the_clips_go_to_clips(emulate: Callable[..., None], tmp_path: Path) -> None:
+    emulate()
+    assert run("generate", "-", "--mock", stdin="boat")[0] == Exit.ALL_MADE
+    assert len(list((tmp_path / "clips").glob("*.mp4"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("stdin", "prompts"),
+    [
+        ("boat 1\r\n\r\nboat 2", 2),
+        ("\ufeff# a comment after a byte order mark\nboat", 1),
+        ("one prompt\u2028that an office program broke\x0band broke\u0085again", 1),
+        ("Löwenzahn 🌼\n日本\n".encode(), 2),
+    ],
+)
+def test_standard_input_is_read_as_a_file_is(
+    stdin: str | bytes, prompts: int, emulate: Callable[..., None], tmp_path: Path
+) -> None:
+    emulate()
+    code, stdout, _ = run("generate", "-", "--mock", stdin=stdin)
+    assert (code, counts(stdout)) == (Exit.ALL_MADE, {"succeeded": prompts})
+    (tmp_path / "prompts.txt").write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
+    code, stdout, _ = run("generate", "prompts.txt", "--mock")
+    assert (code, counts(stdout)) == (Exit.ALL_MADE, {"succeeded": prompts})
+
+
+def test_standard_input_that_is_not_utf8_is_explained() -> None:
+    sentence = "aveo3: standard input is not UTF-8 text (byte 6). Save it as UTF-8.\n"
+    assert run("generate", "-", "--mock", stdin=b"boat\nb\xf6at\n") == (Exit.USAGE, "", sentence)
+
+
+def test_the_model_can_be_chosen(emulate: Callable[..., None]) -> None:
+    emulate()
+    code, stdout, _ = run("generate", "-", "--mock", "--model", "veo-3.1-lite-generate-001", stdin="boat")
+    assert (code, "about US$ 0.40" in stdout) == (Exit.ALL_MADE, True)
+
+
+def test_a_retired_model_is_refused_before_anything_is_sent_and_names_the_successor() -> None:
+    code, _, stderr = run("generate", "-", "--mock", "--model", "veo-3.0-generate-001", stdin="boat")
+    assert code == Exit.USAGE
+    assert stderr == (
+        "aveo3: VEO3_MODEL=veo-3.0-generate-001 was retired by Google on 2026-06-30: use veo-3.1-generate-001.\n"
+    )
+
+
+def test_a_prompt_for_a_retired_model_is_rejected_and_its_neighbours_are_made(emulate: Callable[..., None]) -> None:
+    emulate()
+    Path("p.jsonl").write_text('{"text": "old", "model": "veo-3.0-generate-001"}\n{"text": "new"}\n', "utf-8")
+    code, stdout, stderr = run("generate", "p.jsonl", "--mock")
+    assert (code, counts(stdout)) == (Exit.SOME_NOT, {"succeeded": 1, "rejected": 1})
+    assert "use veo-3.1-generate-001" in stderr
+
+
+def test_some_not_made_is_exit_code_1_with_advice(emulate: Callable[..., None]) -> None:
+    emulate(faults=["filtered-safety@2"])
+    code, stdout, stderr = run("generate", "-", "--mock", stdin=BOATS)
+    assert (code, counts(stdout)) == (Exit.SOME_NOT, {"succeeded": 3, "filtered": 1})
+    assert "change the prompt" in " ".join(stdout.split())
+    assert "Support codes: 17301594 (publishers/" in stderr
+
+
+def test_what_a_budget_defers_is_exit_code_3(emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    emulate()
+    monkeypatch.setenv("VEO3_BUDGET", "6.50")
+    code, stdout, _ = run("generate", "-", "--mock", stdin=BOATS)
+    assert (code, counts(stdout)) == (Exit.DEFERRED, {"succeeded": 2, "deferred": 2})
+    assert "The budget of US$ 6.5 leaves no room for 2 clips: raise it (--budget, VEO3_BUDGET) to go on" in stdout
+    assert "Run the same command again" not in stdout
+
+
+def test_billing_that_stops_defers_all_and_says_why(emulate: Callable[..., None]) -> None:
+    emulate(faults=["billing"])
+    code, stdout, stderr = run("generate", "-", "--mock", stdin=BOATS)
+    assert (code, counts(stdout)) == (Exit.SOME_NOT, {"deferred": 4})  # running it again is not all that is needed
+    assert stderr.count(": Your prepayment credits are depleted.") == 5  # once when it closes, once for each clip
+
+
+def test_deferred_and_worse_together_are_exit_code_1(emulate: Callable[..., None]) -> None:
+    emulate(faults=["drop-after@1", "billing@2"])
+    code, stdout, _ = run("generate", "-", "--mock", stdin=BOATS)
+    assert code == Exit.SOME_NOT
+    assert counts(stdout).items() >= {"uncertain": 1}.items()
+    assert counts(stdout)["deferred"] > 0
+
+
+@pytest.mark.parametrize("fault", ["drop-after", "empty"])
+def test_what_may_be_paid_already_is_not_offered_to_be_made_again(fault: str, emulate: Callable[..., None]) -> None:
+    emulate(faults=[f"{fault}@1"])
+    _, stdout, _ = run("generate", "-", "--mock", stdin=BOATS)
+    assert counts(stdout) == {"succeeded": 3, "uncertain": 1}
+    failed = Path("clips/failed.jsonl")
+    assert not failed.exists() or "uncertain" not in failed.read_text("utf-8")
+
+
+def test_what_was_deferred_is_offered_to_be_made_and_is(
+    emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulate()
+    monkeypatch.setenv("VEO3_BUDGET", "6.50")
+    run("generate", "-", "--mock", stdin="a\u2028boat\n" + BOATS)
+    monkeypatch.delenv("VEO3_BUDGET")
+    code, stdout, _ = run("generate", "clips/failed.jsonl", "--mock")
+    assert (code, counts(stdout)) == (Exit.ALL_MADE, {"succeeded": 3})
+    made = [clip["text"] for clip in manifest() if clip["status"] == "succeeded"]
+    assert sorted(made) == sorted(["a\u2028boat", *BOATS.splitlines()])
+    assert not Path("clips/failed.jsonl").exists()
+
+
+def test_debug_mode_says_more(emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    emulate(faults=["poll-500@1"])
+    monkeypatch.setenv("VEO3_DEBUG_MODE", "true")
+    code, _, stderr = run("generate", "-", "--mock", stdin="boat")
+    assert code == Exit.ALL_MADE
+    assert "HTTP 500" in stderr
+
+
+# ---- a real process: Ctrl-C ------------------------------------------------------------------------------------------
+
+
+class Run:
+    """One `aveo3 generate -` as a process of its own, against an emulator in this one."""
+
+    def __init__(self, server: MockServer, process: asyncio.subprocess.Process) -> None:
+        self.server = server
+        self.process = process
+
+    async def accepted(self, number: int) -> None:
+        async with asyncio.timeout(20):
+            while self.server.books.accepted < number:
+                assert self.process.returncode is None, await self.ended()
+                await asyncio.sleep(0.01)
+
+    async def says(self, words: str) -> str:
+        """Read progress until `words` come."""
+        assert self.process.stderr is not None
+        said = ""
+        async with asyncio.timeout(20):
+            while words not in said:
+                line = await self.process.stderr.readline()
+                assert line, said
+                said += line.decode()
+        return said
+
+    async def ended(self) -> tuple[int | None, str, str]:
+        async with asyncio.timeout(20):
+            stdout, stderr = await self.process.communicate()
+        assert b"Traceback" not in stderr, stderr.decode()
+        return self.process.returncode, stdout.decode(), stderr.decode()
+
+
+@asynccontextmanager
+async def running(
+    stdin: bytes = BOATS.encode(), environment: dict[str, str] | None = None, **options: Any
+) -> AsyncIterator[Run]:
+    chosen = {"films": "bundled", "rpm": None, **options}
+    async with MockServer(MockOptions.model_validate(chosen)) as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "from aveo3.cli import app; app()",
+            *("generate", "-"),
+            env={
+                **os.environ,
+                "VEO3_BASE_URL": server.url,
+                "VEO3_BACKEND": "vertex",
+                "VEO3_POLL_INTERVAL": "0.02",
+                "GOOGLE_API_KEY": KEY,
+                **(environment or {}),
+            },
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert process.stdin is not None
+            process.stdin.write(stdin)
+            process.stdin.close()
+            yield Run(server, process)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def test_the_first_interrupt_finishes_what_runs_and_submits_nothing_more() -> None:
+    async with running(environment={"VEO3_MAX_CONCURRENCY": "2"}, latency="0.8") as command:
+        await command.accepted(2)
+        command.process.send_signal(signal.SIGINT)
+        code, stdout, stderr = await command.ended()
+    assert code == Exit.INTERRUPTED
+    assert counts(stdout) == {"succeeded": 2, "cancelled": 2}
+    assert "stopping: nothing more is submitted, what runs is finished (again: leave it running)" in stderr
+    assert command.server.books.accepted == 2
+    assert stderr.count(".mp4") == 2
+
+
+async def test_the_second_signal_leaves_at_once_and_names_what_is_running() -> None:
+    async with running(latency="1000") as command:
+        await command.accepted(4)
+        command.process.send_signal(signal.SIGINT)
+        await command.says("stopping: ")
+        command.process.send_signal(signal.SIGINT)
+        code, stdout, stderr = await command.ended()
+        names = [operation.name for operation in command.server.emulator.operations._by_id.values()]
+    assert code == Exit.INTERRUPTED
+    assert counts(stdout) == {"unfinished": 4}
+    assert "leaving within 10 s: what runs goes on at Google and is picked up by the next run" in stderr
+    left = "still running at Google when this program stopped ("
+    assert [name for name in names if left + name not in stderr] == []
+
+
+async def test_without_a_journal_the_second_signal_promises_no_more_than_names() -> None:
+    async with running(latency="1000", environment={"VEO3_JOURNAL": "none"}) as command:
+        await command.accepted(4)
+        command.process.send_signal(signal.SIGTERM)
+        _, stdout, stderr = await command.ended()
+    assert counts(stdout) == {"uncertain": 4}
+    assert "no journal is kept (VEO3_JOURNAL=none): a run that is killed loses what was running" in stderr
+    assert "leaving within 10 s: what runs goes on at Google; its names follow" in stderr
+    assert "Run the same command again" not in stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_who_is_asked_to_go_leaves_at_once_and_names_what_is_running(number: signal.Signals) -> None:
+    """What sends these kills soon after: there is no time to finish."""
+    async with running(latency="1000") as command:
+        await command.accepted(4)
+        command.process.send_signal(number)
+        code, stdout, stderr = await command.ended()
+    assert (code, counts(stdout)) == (Exit.INTERRUPTED, {"unfinished": 4})
+    assert stderr.count("still running at Google when this program stopped (publishers/") == 4
+
+
+async def test_a_process_of_its_own_makes_every_clip_and_shows_no_key() -> None:
+    async with running(latency="0.01", environment={"VEO3_DEBUG_MODE": "true"}) as command:
+        code, stdout, stderr = await command.ended()
+    assert (code, counts(stdout)) == (Exit.ALL_MADE, {"succeeded": 4})
+    assert KEY not in stdout + stderr
+
+
+async def test_bytes_that_are_no_text_are_explained_in_the_plain_c_locale_too() -> None:
+    """There Python reads standard input with stand-ins for what it cannot decode, and they come to grief later."""
+    async with running(b"b\xf6at\n", {"LC_ALL": "C", "LANG": "C"}) as command:
+        code, stdout, stderr = await command.ended()
+    assert (code, stdout, stderr) == (
+        Exit.USAGE,
+        "",
+        "aveo3: standard input is not UTF-8 text (byte 1). Save it as UTF-8.\n",
+    )
+    assert command.server.books.submits == 0
+
+
+# ---- what earlier runs left ------------------------------------------------------------------------------------------
+
+
+def test_what_an_earlier_run_left_unmade_stays_in_failed_until_it_is_made(
+    emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulate()
+    monkeypatch.setenv("VEO3_BUDGET", "0")
+    run("generate", "-", "--mock", stdin="boat\nfox\n")
+    monkeypatch.delenv("VEO3_BUDGET")
+    run("generate", "-", "--mock", stdin="another\n")
+    left = [json.loads(line)["text"] for line in Path("clips/failed.jsonl").read_text("utf-8").splitlines()]
+    assert left == ["boat", "fox"]
+    run("generate", "-", "--mock", stdin="fox\n")
+    left = [json.loads(line)["text"] for line in Path("clips/failed.jsonl").read_text("utf-8").splitlines()]
+    assert left == ["boat"]
+
+
+def test_a_manifest_that_cannot_be_written_costs_no_clip(emulate: Callable[..., None]) -> None:
+    emulate()
+    Path("clips/manifest.jsonl").mkdir(parents=True)
+    code, stdout, stderr = run("generate", "-", "--mock", stdin=BOATS)
+    assert (code, counts(stdout)) == (Exit.ALL_MADE, {"succeeded": 4})
+    assert stderr.count("cannot write clips/manifest.jsonl: Is a directory") == 1
+
+
+def test_quiet_still_says_what_was_not_made(emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    emulate()
+    monkeypatch.setenv("VEO3_BUDGET", "0")
+    code, stdout, stderr = run("generate", "-", "--mock", "--quiet", stdin="boat\n")
+    assert (code, stdout) == (Exit.DEFERRED, "")
+    assert "deferred   'boat': US$ 3.20 would go beyond the budget of US$ 0" in stderr
+
+
+def test_a_dry_run_finds_media_that_are_not_there() -> None:
+    Path("p.jsonl").write_text('{"text": "a", "image": "nope.png"}\n', "utf-8")
+    code, stdout, _ = run("generate", "p.jsonl", "--dry-run")
+    assert code == Exit.SOME_NOT
+    assert "cannot read nope.png: no such file" in " ".join(stdout.split())
+
+
+def test_a_batch_that_the_day_has_no_room_for_says_so_and_how_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEO3_DAILY_LIMIT", "2")
+    code, _, stderr = run("generate", "-", "--mock", "--output-dir", "a", stdin=BOATS + "one more boat\n")
+    assert code == Exit.DEFERRED
+    assert "veo-3.1-generate-001: 2 today, the other 3 after " in stderr
+    assert " UTC, at 2 a day (--wait waits for that)\n" in stderr
+
+
+def test_who_waits_is_told_that_it_will_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    async def no_run(client: Any, *_: Any, notes: list[str], **__: Any) -> Exit:
+        seen.append((client.settings.quota_patience, notes[-1]))
+        return Exit.ALL_MADE
+
+    monkeypatch.setattr("aveo3.cli.run.run", no_run)
+    monkeypatch.setenv("VEO3_DAILY_LIMIT", "1")
+    assert run("generate", "-", "--mock", "--wait", stdin="one\ntwo\n")[0] == 0
+    assert seen[0][0] is None
+    assert seen[0][1].endswith("at 1 a day (they are waited for)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--budget", "nan"], "--budget nan is refused: input should be a finite number; allowed: at least 0"),
+        (
+            ["--max-concurrency", "0"],
+            "--max-concurrency 0 is refused: input should be greater than or equal to 1; allowed",
+        ),
+        (["--rate", "0/60s"], "--rate 0/60s: write requests per time, such as 10/60s, 50/min or 200/h"),
+        (["--rate", "3/0s"], "--rate 3/0s: write requests per time"),
+        (["--model", ""], "--model '' is refused: string should have at least 1 character"),
+        (["--fallback", "->"], "--fallback -> is refused: must name a model, or several as in `a -> b`"),
+        (["--aspect-ratio", "wide"], "--aspect-ratio wide: must look like 16:9 or 9:16"),
+        (["--webhook", "http://me:pw@host"], "--webhook (hidden) is refused: must hold no user name"),
+        (
+            ["--output-dir", "boats.txt", "--mock"],
+            "VEO3_OUTPUT_DIR=boats.txt cannot be made: it is a file. Name another",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_option_that_cannot_work_is_called_as_it_was_typed(arguments: list[str], told: str) -> None:
+    Path("boats.txt").write_text(BOATS)
+    code, stdout, stderr = run("generate", "boats.txt", *arguments)
+    assert (code, stdout) == (Exit.USAGE, "")
+    assert f"aveo3: {told}" in stderr
+    assert "as an argument" not in stderr
+    assert "pw@" not in stderr
+
+
+def test_a_demo_that_has_nowhere_to_put_its_films_says_so_before_it_begins() -> None:
+    Path("file").touch()
+    assert run("demo", "-o", "file") == (
+        Exit.USAGE,
+        "",
+        "aveo3: VEO3_OUTPUT_DIR=file cannot be made: it is a file. Name another one.\n",
+    )

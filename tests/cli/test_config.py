@@ -1,0 +1,170 @@
+"""`aveo3 config` and `aveo3 demo`, and the examples in every command's help: what they print is what is so."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from aveo3 import Settings
+from aveo3.cli import app
+from aveo3.cli.commands import demo as demo_command
+from aveo3.config.settings import describe
+from aveo3.lifecycle import State
+from tests.cli.test_journal import Desk
+
+# google-genai subclasses aiohttp's session, which aiohttp frowns upon.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Inheritance class:DeprecationWarning",
+    r"ignore:\s*The load_credentials_from_file method:DeprecationWarning",  # google-auth wants to be told the kind
+)
+
+PROJECT = {"GOOGLE_CLOUD_PROJECT": "my-project", "GOOGLE_APPLICATION_CREDENTIALS": "missing.json"}
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_show_prints_every_value_and_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("VEO3_RATE_LIMIT=9\nVEO3_MODEL=from-file\n")
+    monkeypatch.setenv("VEO3_MODEL", "from-environment")
+    monkeypatch.setenv("GOOGLE_API_KEY", "AIza-secret")
+    code, stdout, _ = run("config", "show")
+    assert code == 0
+    for line in (
+        "VEO3_RATE_LIMIT = 9   from .env",
+        "VEO3_MODEL = from-environment   from environment",
+        "VEO3_MAX_RETRIES = 3   from default",
+        "GOOGLE_API_KEY or GEMINI_API_KEY = **********   from environment",
+        "VEO3_MOCK_MODE = false   from default",
+        "VEO3_FALLBACK = unset   from default",
+    ):
+        assert line in stdout
+    assert "AIza-secret" not in stdout
+    assert all(f"{variable.name} = " in stdout for variable in describe())
+
+
+def test_the_template_is_an_env_file_with_every_setting_at_its_default() -> None:
+    code, stdout, _ = run("config", "template")
+    assert code == 0
+    Path(".env").write_text(stdout)
+    assert Settings() == Settings(_env_file=None)
+    Path(".env").write_text(re.sub(r"(?m)^# ([A-Z0-9_]+=)", r"\1", stdout))
+    assert Settings() == Settings(_env_file=None)
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "words"),
+    [
+        (
+            {"VEO3_MOCK_MODE": "true"},
+            0,
+            ["backend: mock (VEO3_MOCK_MODE is true)", "credentials: none needed", "ready"],
+        ),
+        (
+            {"VEO3_BACKEND": "vertex", "GOOGLE_API_KEY": "k"},
+            0,
+            ["backend: vertex (VEO3_BACKEND=vertex)", "credentials: API key, Vertex AI express mode", "ready"],
+        ),
+        (
+            {"GEMINI_API_KEY": "k"},
+            0,
+            [
+                "backend: gemini (there is an API key",
+                "model: gemini-omni-1.1-flash (alive",
+                "API key, Gemini API",
+                "ready",
+            ],
+        ),
+        ({"VEO3_BACKEND": "gemini"}, 2, ["backend: gemini (VEO3_BACKEND=gemini)", "The Gemini API needs a key"]),
+        ({}, 2, ["Choose one of three ways"]),
+        (PROJECT, 2, ["backend: vertex (GOOGLE_CLOUD_PROJECT=my-project)", "No usable credentials", "missing.json"]),
+        (
+            {"VEO3_MOCK_MODE": "true", "VEO3_MODEL": "veo-2.0-generate-001"},
+            2,
+            ["VEO3_MODEL=veo-2.0-generate-001 was retired by Google on 2026-06-30: use veo-3.1-generate-001."],
+        ),
+        ({"VEO3_MOCK_MODE": "true", "VEO3_MODEL": "veo-9"}, 0, ["not in the catalog", "ready"]),
+        ({"VEO3_RATE_LIMIT": "-1"}, 2, ["VEO3_RATE_LIMIT=-1 (in the environment) is refused"]),
+    ],
+)
+def test_check_says_what_would_be_used_and_what_is_missing(
+    environment: dict[str, str], code: int, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    got, stdout, stderr = run("config", "check")
+    said = " ".join((stdout + stderr).split())
+    assert got == code, said
+    assert [word for word in words if word not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("lanes", "code", "words"),
+    [
+        (
+            '[[lane]]\nname = "k"\napi_key_env = "KEY"\nrate_limit = 7\n'
+            '[[lane]]\nname = "v"\nbackend = "vertex"\napi_key_env = "KEY"',
+            0,
+            ["lane k: gemini-omni-1.1-flash (alive", "7 requests in 60 s", "API key, Vertex AI express mode", "ready"],
+        ),
+        ('[[lane]]\napi_key_env = "NONE"', 2, ["lane 1: api_key_env names NONE, which is not set"]),
+    ],
+)
+def test_check_tells_each_lane(lanes: str, code: int, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("lanes.toml").write_text(lanes)
+    monkeypatch.setenv("VEO3_LANES", "lanes.toml")
+    monkeypatch.setenv("KEY", "secret")
+    got, stdout, stderr = run("config", "check")
+    said = " ".join((stdout + stderr).split())
+    assert got == code, said
+    assert [word for word in words if word not in said] == []
+    assert "secret" not in said
+
+
+def test_the_demo_loses_what_a_plain_loop_loses_and_then_makes_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_command, "PERIOD", 0.2)
+    monkeypatch.setattr(demo_command, "LATENCY", "0.1")
+    code, stdout, _ = run("demo", "--output-dir", "films")
+    assert code == 0
+    lost = int(re.search(r"(\d+) of 12 clips are lost", stdout)[1])  # type: ignore[index]
+    assert lost > 0
+    assert "12 accepted, 0 refused, 0 paid for twice" in stdout
+    assert len(list(Path("films").glob("*.mp4"))) == 12
+
+
+def examples() -> list[str]:
+    """Every line in a help text that begins with `aveo3`, but for the servers, which have tests of their own."""
+    root = typer.main.get_command(app)
+    commands = {**root.commands, **root.commands["config"].commands}  # type: ignore[attr-defined]
+    helps = [command.help or "" for name, command in commands.items() if name != "mock-server"]
+    return [line for help_ in helps for line in re.findall(r"(?m)(?:^|Example: )\s*(aveo3 .+)$", help_)]
+
+
+def test_there_are_examples_for_every_command() -> None:
+    named = {" ".join(example.split()[1:3]) for example in examples()}
+    assert {"config show", "config template", "config check", "demo"} <= named
+    journal = {"status", "history", "resume", "retry"}
+    assert {name.split()[0] for name in named} >= {"generate", *journal}
+
+
+@pytest.mark.parametrize("example", examples())
+def test_every_example_in_a_help_text_works(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEO3_MOCK_MODE", "true")
+    monkeypatch.setenv("VEO3_POLL_INTERVAL", "0.05")
+    monkeypatch.setattr(demo_command, "PERIOD", 0.2)
+    monkeypatch.setattr(demo_command, "LATENCY", "0.1")
+    Path("prompts.txt").write_text("a paper boat\n")
+    with Desk() as desk:
+        desk.job(State.FAILED, digest="1a2b3c4d")
+        desk.job(State.UNCERTAIN, digest="5e6f7a8b")
+    Path("clips/failed.jsonl").write_text('{"text": "a paper boat"}\n')
+    code, _, stderr = run(*shlex.split(example.partition(">")[0])[1:])
+    assert code == 0, stderr

@@ -1,0 +1,829 @@
+"""`aveo3 status`, `history`, `retry`, `resume`, and `generate` run twice: what the journal says, people can read."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from typer.testing import CliRunner
+
+from aveo3.cli import app
+from aveo3.cli.commands import retry, status
+from aveo3.cli.exit_codes import Exit
+from aveo3.journal import database
+from aveo3.journal.journal import Journal
+from aveo3.journal.rows import Entry
+from aveo3.lifecycle import State
+from aveo3.mock import MockOptions, MockServer
+
+# google-genai subclasses aiohttp's session, which aiohttp frowns upon.
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+HOST = socket.gethostname()
+PATH = Path("clips/.aveo3/journal.db")
+OPERATION = "projects/p/locations/us-central1/publishers/google/models/veo/operations/"
+SSL_CONTEXT = ssl.create_default_context()
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.fixture(autouse=True)
+def logger_as_it_was() -> Iterator[None]:
+    """The command line sets up aveo3's logger: other tests must not inherit that."""
+    logger = logging.getLogger("aveo3")
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three minutes after the journal's last word."""
+    monkeypatch.setattr(status, "now_utc", lambda: NOON + timedelta(minutes=3))
+
+
+def run(*arguments: str, stdin: str | None = None) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of one `aveo3 …`, which must not end in a traceback."""
+    result = CliRunner().invoke(app, list(arguments), input=stdin)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+class Desk:
+    """A journal being filled by hand. Its clock stands, but for `wait`."""
+
+    def __init__(self, path: Path = PATH) -> None:
+        self.now = NOON
+        self.journal = Journal(path, now_utc=lambda: self.now)
+        self.stream = self.journal.claims.begin_stream()
+        self.jobs = 0
+
+    def wait(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def job(
+        self, state: State, text: str = "a boat", *, service: str = "google", digest: str = "", backend: str = "vertex"
+    ) -> Entry:
+        """A job that has come to `state` by the straightest way."""
+        self.jobs += 1
+        digest = digest.ljust(64, "0") if digest else hashlib.sha256(f"{self.jobs}".encode()).hexdigest()
+        prompt = {"text": text, "duration_seconds": 8}
+        entry = self.journal.claims.plan(
+            self.stream, service, digest, position=self.jobs - 1, model="veo", prompt=prompt
+        )
+        at = State.PLANNED
+        for new in WAYS[state]:
+            self.journal.move(entry.id, at, new, **self.changes(entry, new, backend))
+            at = new
+        return entry
+
+    def changes(self, entry: Entry, state: State, backend: str) -> dict[str, Any]:
+        match state:
+            case State.SUBMITTING:
+                place = {"backend": backend, "project": "p", "location": "us-central1", "api_version": "v1"}
+                return {"attempts": 1, "submitted_utc": self.now, "cost_usd": 3.2, "place": place}
+            case State.RUNNING:
+                return {"operation": OPERATION + entry.digest[:12]}
+            case State.FETCHING:
+                return {"finished_utc": self.now, "uris": ["https://files/1"], "cost_usd": 3.2}
+            case State.SUCCEEDED:
+                file = {"path": f"{entry.name}.mp4", "size": 2_345_678, "sha256": "f" * 64}
+                return {"files": [file], "fetched_utc": self.now}
+            case State.UNCERTAIN:
+                return {"error_kind": "answer_lost", "error_message": "no answer\nin time"}
+            case _:
+                return {"error_kind": "why", "error_message": f"{state} for a reason", "cost_usd": 0.0}
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.journal.close()
+
+    def killed(self) -> None:
+        """The process is gone without a word."""
+        atexit.unregister(self.journal.close)
+        self.journal._writer.durable.close()
+        self.journal._db.close()
+        self.journal._log.touch()  # a kill leaves it, where closing tidies it up
+        self.journal._lock.release()
+
+
+SENT = (State.SUBMITTING, State.RUNNING)
+WAYS: dict[State, tuple[State, ...]] = {
+    State.PLANNED: (),
+    State.SUBMITTING: SENT[:1],
+    State.RUNNING: SENT,
+    State.FETCHING: (*SENT, State.FETCHING),
+    State.SUCCEEDED: (*SENT, State.FETCHING, State.SUCCEEDED),
+    State.FILTERED: (*SENT, State.FILTERED),
+    State.REJECTED: (State.SUBMITTING, State.REJECTED),
+    State.FAILED: (*SENT, State.FAILED),
+    State.UNCERTAIN: (State.SUBMITTING, State.UNCERTAIN),
+    State.DEFERRED: (State.DEFERRED,),
+    State.CANCELLED: (State.CANCELLED,),
+}
+
+
+def states() -> dict[str, str]:
+    """Where each job stands, by its name."""
+    with Journal(PATH, writes=False) as journal:
+        return {entry.name: entry.state.value for entry in journal.entries()}
+
+
+# ---- status ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["history", "1a2b"], ["retry", "clips/", "--failed"], ["resume", "clips"]], ids=" ".join
+)
+def test_where_nothing_was_generated_there_is_nothing_to_tell_and_nothing_is_made(command: list[str]) -> None:
+    sentence = "aveo3: clips is not there: there is no journal. Name the directory that holds the videos.\n"
+    assert run(*command) == (Exit.USAGE, "", sentence)
+    assert not Path("clips").exists()
+    Path("clips").mkdir()
+    sentence = f"aveo3: {PATH}: there is no journal. Nothing was generated into clips yet.\n"
+    assert run(*command) == (Exit.USAGE, "", sentence)
+    assert not any(Path("clips").iterdir())
+
+
+def test_without_a_journal_by_choice_that_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEO3_JOURNAL", "none")
+    sentence = "aveo3: there is no journal to look into: VEO3_JOURNAL=none. Take that away to have one.\n"
+    assert run("status", "clips") == (Exit.USAGE, "", sentence)
+
+
+def test_a_journal_that_is_none_is_explained(tmp_path: Path) -> None:
+    PATH.parent.mkdir(parents=True)
+    PATH.write_bytes(b"no database" * 100)
+    code, stdout, stderr = run("status")
+    assert (code, stdout) == (Exit.USAGE, "")
+    assert stderr.startswith(f"aveo3: the journal {PATH} cannot be read: ")
+
+
+def test_status_tells_the_end_of_the_last_run_the_money_and_each_next_move() -> None:
+    with Desk() as desk:
+        for state in set(State) - {State.SUBMITTING}:
+            desk.job(state)
+        desk.job(State.SUCCEEDED, service="mock")
+    code, stdout, stderr = run("status")
+    assert (code, stderr) == (Exit.ALL_MADE, "")
+    head, counts, warning, _ = stdout.split("\n\n")
+    assert head.splitlines() == [
+        f"{PATH}: 11 jobs",
+        f"nobody is at work; the last run (process {os.getpid()} on {HOST}) ended 2026-11-20 12:00:00 UTC",
+        "paid US$ 6.40, may be paid US$ 6.40 more, at list prices",
+    ]
+    assert counts.splitlines() == [
+        "uncertain        1  sent, but the outcome is unknown and may be billed: look before you repeat it "
+        "(aveo3 retry)",
+        "fetching         1  made and paid, not on disk yet: aveo3 resume clips",
+        "running          1  Google is making it, or has made it: aveo3 resume clips",
+        "failed           1  the retries are used up: run it again later",
+        "rejected         1  the request can never work: fix what the message names",
+        "filtered         1  a safety filter stopped it, nothing is billed: change the prompt",
+        "planned          1  not sent yet, nothing is owed: run the same prompts again",
+        "deferred         1  never sent, nothing is billed: run it again when the quota or budget allows",
+        "cancelled        1  never sent, nothing is billed: run it again",
+        "succeeded        2  the video is there",
+    ]
+    assert warning == (
+        "2 jobs left at Vertex AI, the oldest 3 min ago: Google does not document how long an operation can be looked "
+        "at. Soon is best: aveo3 resume clips"
+    )
+
+
+def test_a_run_at_work_is_named_and_its_jobs_are_in_hand() -> None:
+    with Desk() as desk:
+        for state in (State.PLANNED, State.SUBMITTING, State.RUNNING, State.FETCHING):
+            desk.job(state)
+        desk.journal.note(2, State.SUBMITTING)  # commits what waits
+        stdout = run("status")[1]
+        said = run("retry", "--failed")[2]
+    who = f"process {os.getpid()} on {HOST} is at work since 2026-11-20 12:00:00 UTC"
+    assert stdout.splitlines()[1] == who
+    for words in (
+        "waits for its turn",
+        "the answer is not there yet",
+        "Google is making it\n",
+        "on its way to the disk",
+    ):
+        assert words in stdout
+    assert "left at Vertex AI" not in stdout
+    assert f"clips/.aveo3/journal.db is in use by process {os.getpid()} on " in said
+
+
+def test_a_run_that_was_killed_is_told_from_one_that_ended() -> None:
+    desk = Desk()
+    desk.job(State.SUBMITTING)
+    desk.killed()
+    stdout = run("status")[1]
+    assert "begun 2026-11-20 12:00:00 UTC) was killed: the next one goes on from there" in stdout
+    assert "submitting       1  sent by a run that was killed before the answer came, and may be billed" in stdout
+    assert "may be paid US$ 3.20 more" in stdout
+
+
+def test_a_row_has_the_file_the_reason_or_the_place_and_is_whole_in_a_pipe() -> None:
+    with Desk() as desk:
+        made, lost, running = (
+            desk.job(State.SUCCEEDED, "a\tboat\nat sea"),
+            desk.job(State.UNCERTAIN),
+            desk.job(State.RUNNING, "x" * 60),
+        )
+        waiting = desk.job(State.PLANNED)
+    rows = run("status")[1].split("\n\n")[-1].splitlines()
+    assert rows == [
+        "job      state         age sent   US$ prompt                                   file or reason",
+        f"{lost.name} uncertain   3 min    1  3.20 a boat                                   "
+        "answer_lost: no answer in time",
+        f"{running.name} running     3 min    1  3.20 {'x' * 39}… {OPERATION}{running.digest[:12]}",
+        f"{waiting.name} planned     3 min    0       a boat",
+        f"{made.name} succeeded   3 min    1  3.20 a boat at sea                            {made.name}.mp4",
+    ]
+
+
+def test_of_many_jobs_those_that_want_a_person_come_first_and_the_rest_is_counted() -> None:
+    with Desk() as desk:
+        for _ in range(60):
+            desk.job(State.DEFERRED)
+        for _ in range(5):
+            desk.job(State.SUCCEEDED)
+        lost = desk.job(State.UNCERTAIN)
+    rows = run("status")[1].split("\n\n")[-1].splitlines()
+    assert len(rows) == 1 + status.SHOWN + 1
+    assert rows[1].startswith(lost.name)
+    assert rows[-1] == "and 21 deferred, 5 succeeded (--all lists every one)"
+    rows = run("status", "--all")[1].split("\n\n")[-1].splitlines()
+    assert len(rows) == 1 + 66
+
+
+def test_a_directory_where_all_is_made_is_two_lines_of_figures() -> None:
+    with Desk() as desk:
+        for _ in range(status.SHOWN + 1):
+            desk.job(State.SUCCEEDED)
+    stdout = run("status")[1]
+    assert stdout.endswith("succeeded       41  the video is there\n\n41 succeeded (--all lists every one)\n")
+
+
+@pytest.mark.parametrize("width", [60, 80, 132])
+def test_on_a_terminal_no_line_is_longer_than_it(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    with Desk() as desk:
+        for state in set(State) - {State.SUBMITTING}:
+            desk.job(state, "日本の川に浮かぶ紙の船 \x1b[31mand a very long prompt that goes on and on " * 3)
+    stdout = run("status", "clips")[1]
+    assert "\x1b[" in stdout  # colours of ours
+    assert "\x1b[31mand" not in stdout  # none of theirs
+    lines = ANSI.sub("", stdout).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    assert len([line for line in lines if "…" in line]) >= 10
+
+
+def test_json_is_everything_about_each_job_a_line_with_absolute_paths() -> None:
+    with Desk() as desk:
+        desk.job(State.SUCCEEDED)
+        desk.job(State.DEFERRED)
+    code, stdout, _ = run("status", "--json")
+    made, waiting = map(json.loads, stdout.splitlines())
+    assert code == Exit.ALL_MADE
+    assert made["files"] == [
+        {"path": str(Path("clips", f"{made['job']}.mp4").absolute()), "size": 2_345_678, "sha256": "f" * 64}
+    ]
+    assert (made["state"], made["fetched_utc"], made["cost_usd"]) == ("succeeded", NOON.isoformat(), 3.2)
+    assert made["prompt"] == {"text": "a boat", "duration_seconds": 8}
+    assert (waiting["state"], waiting["error_kind"], waiting["files"]) == ("deferred", "why", [])
+
+
+@pytest.mark.parametrize(
+    ("hours", "sentence"),
+    [
+        (23.9, None),
+        (24.5, "1 video will be deleted: the Gemini API keeps them for 48 h, the oldest has 23 h left. Fetch what is "),
+        (48.5, "1 video may be deleted already: the Gemini API keeps them for 48 h. See what is there: aveo3 resume "),
+    ],
+)
+def test_videos_that_google_deletes_are_warned_of(
+    hours: float, sentence: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "now_utc", lambda: NOON + timedelta(hours=hours))
+    with Desk() as desk:
+        desk.job(State.FETCHING, backend="gemini")
+        desk.job(State.SUCCEEDED, backend="gemini")
+    stdout = run("status")[1]
+    assert (sentence or "aveo3 resume") in stdout
+    assert ("deleted" in stdout) == (sentence is not None)
+
+
+def test_what_an_emulator_left_is_nobodys_loss() -> None:
+    with Desk() as desk:
+        desk.job(State.RUNNING, service="mock")
+    stdout = run("status")[1]
+    assert "may be paid US$ 0.00 more" in stdout
+    assert "left at Vertex AI" not in stdout
+
+
+# ---- history ---------------------------------------------------------------------------------------------------------
+
+
+def life() -> Entry:
+    """A job that was refused once, and lost its first operation."""
+    with Desk() as desk:
+        move = desk.journal.move
+        entry = desk.journal.claims.plan(
+            desk.stream, "google", "1a2b" + "0" * 60, position=0, model="veo", prompt={"text": "a boat\nat sea"}
+        )
+        at = entry.id, State.PLANNED, State.SUBMITTING
+        desk.wait(0.25)
+        move(*at, attempts=1, cost_usd=3.2, place={"backend": "vertex", "project": "p", "location": None})
+        desk.wait(1.5)
+        move(
+            entry.id, at[2], at[1], attempts=1, error_kind="per_minute", error_message="Quota exceeded", operation=None
+        )
+        desk.wait(60)
+        move(*at, attempts=2, cost_usd=3.2, output_uri="gs://b/x/")
+        move(entry.id, State.SUBMITTING, State.RUNNING, operation=OPERATION + "one")
+        desk.wait(4000)
+        move(entry.id, State.RUNNING, State.PLANNED, retries=1, error_kind="operation_failed", error_message="code 13")
+        move(*at, attempts=3, cost_usd=3.2)
+        move(entry.id, State.SUBMITTING, State.RUNNING, operation=OPERATION + "two")
+        move(entry.id, State.RUNNING, State.FETCHING, uris=["gs://b/x/1.mp4"], cost_usd=3.2)
+        file = {"path": "0001-a-boat.mp4", "size": 2_345_678, "sha256": "0123456789abcdef"}
+        move(entry.id, State.FETCHING, State.SUCCEEDED, files=[file])
+    return entry
+
+
+def test_history_tells_a_life_step_by_step() -> None:
+    life()
+    code, stdout, stderr = run("history", "1a2b")
+    assert (code, stderr) == (Exit.ALL_MADE, "")
+    assert stdout.splitlines() == [
+        "job        1a2b0000 (succeeded)",
+        "prompt     a boat at sea",
+        "model      veo (vertex, p)",
+        f"operation  {OPERATION}two",
+        f"file       {Path('clips/0001-a-boat.mp4').absolute()}",
+        "uri        gs://b/x/1.mp4",
+        "",
+        "UTC                      after  state       what happened",
+        "2026-11-20 12:00:00             planned     noted",
+        "2026-11-20 12:00:00      0.2 s  submitting  attempt 1; US$ 3.20 at stake",
+        "2026-11-20 12:00:01      1.5 s  planned     not accepted; per_minute: Quota exceeded",
+        "2026-11-20 12:01:01       60 s  submitting  attempt 2; to be written to gs://b/x/; US$ 3.20 at stake",
+        "2026-11-20 12:01:01      0.0 s  running     operation one",
+        "2026-11-20 13:07:41  1 h 7 min  planned     its operation came to nothing; retry 1; operation_failed: code 13",
+        "2026-11-20 13:07:41      0.0 s  submitting  attempt 3; US$ 3.20 at stake",
+        "2026-11-20 13:07:41      0.0 s  running     operation two",
+        "2026-11-20 13:07:41      0.0 s  fetching    at gs://b/x/1.mp4; US$ 3.20",
+        "2026-11-20 13:07:41      0.0 s  succeeded   0001-a-boat.mp4, 2.3 MB, SHA-256 0123456789ab…",
+    ]
+
+
+def test_history_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    life()
+    stdout = ANSI.sub("", run("history", "1a2b")[1])
+    steps = stdout.partition("\n\n")[2].splitlines()
+    assert max(map(len, steps)) <= 80
+    assert {line[:42].strip() for line in steps if not line.startswith(("2026", "UTC"))} == {""}  # below the words
+
+
+def test_history_as_json_is_one_object_with_every_step() -> None:
+    life()
+    [line] = run("history", "clips", "1a2b0000", "--json")[1].splitlines()
+    assert run("history", "1a2b0000", "./clips", "--json")[1] == f"{line}\n", "as it is typed, if it is plain"
+    told = json.loads(line)
+    assert (told["job"], told["state"], len(told["history"])) == ("1a2b0000", "succeeded", 10)
+    assert told["history"][1]["changes"]["attempts"] == 1
+    assert told["history"][-1]["at_utc"].startswith("2026-11-20T13:07:41")
+
+
+def test_an_id_that_fits_several_jobs_lists_them_by_names_that_fit_one() -> None:
+    with Desk() as desk:
+        desk.job(State.RUNNING, "a boat", digest="1a2b3c4d5")
+        desk.job(State.DEFERRED, "a fox", digest="1a2b3c4d6")
+        desk.job(State.PLANNED, "an owl", digest="1a3")
+    assert run("history", "1A2B") == (
+        Exit.USAGE,
+        "",
+        "aveo3: '1A2B' fits 2 jobs; give more of the name:\n"
+        "  1a2b3c4d5  running  a boat\n"
+        "  1a2b3c4d6  deferred  a fox\n",
+    )
+    assert run("history", "1a2b3c4d6")[0] == Exit.ALL_MADE
+
+
+@pytest.mark.parametrize("name", ["ffff", "a boat", "1a2b.2", ""])
+def test_an_id_that_fits_none_says_what_one_looks_like(name: str) -> None:
+    with Desk() as desk:
+        desk.job(State.PLANNED, digest="1a2b3c4d")
+    assert run("history", name) == (
+        Exit.USAGE,
+        "",
+        f"aveo3: no job in {PATH} is called {name!r}: an ID is the beginning of a name that `aveo3 status` shows, such "
+        "as '1a2b3c4d'\n",
+    )
+
+
+def test_the_same_prompt_at_an_emulator_and_at_google_is_told_twice() -> None:
+    with Desk() as desk:
+        for service in ("mock", "google"):
+            desk.job(State.SUCCEEDED, digest="1a2b3c4d", service=service)
+    assert run("history", "1a2b")[1].count("job        1a2b3c4d (succeeded)") == 2
+
+
+# ---- retry -----------------------------------------------------------------------------------------------------------
+
+
+def shelf() -> None:
+    """One job in each state that a run can leave."""
+    with Desk() as desk:
+        for number, state in enumerate(set(State) - {State.SUBMITTING}):
+            desk.job(state, f"{state} boat", digest=f"{number:x}{state.encode().hex()[:7]}")
+
+
+def name_of(state: State) -> str:
+    return next(name for name, stands in states().items() if stands == state.value)
+
+
+def test_retry_plans_anew_by_kind_and_says_what_to_run() -> None:
+    shelf()
+    failed, filtered, rejected = map(name_of, (State.FAILED, State.FILTERED, State.REJECTED))
+    assert run("retry", "clips", "--failed", "--filtered") == (
+        Exit.ALL_MADE,
+        "2 jobs planned anew (1 failed and 1 filtered). Nothing was sent yet: run the same prompts again, as in\n"
+        "  aveo3 generate prompts.txt --output-dir clips\n",
+        "",
+    )
+    now = states()
+    assert [now[name] for name in (failed, filtered, rejected)] == ["planned", "planned", "rejected"]
+    with Journal(PATH, writes=False) as journal:
+        assert {entry.error_message for entry in journal.match(failed)} == {None}
+        assert [event.state for event in journal.history(journal.match(failed)[0].id)][-2:] == ["failed", "planned"]
+
+
+def test_retry_by_id_finds_its_directory_or_not() -> None:
+    shelf()
+    rejected, failed = name_of(State.REJECTED), name_of(State.FAILED)
+    assert run("retry", rejected)[0] == Exit.ALL_MADE
+    assert run("retry", "./clips/", failed)[0] == Exit.ALL_MADE
+    assert states()[rejected] == states()[failed] == "planned"
+
+
+def test_what_may_be_paid_twice_wants_a_yes_where_nobody_can_be_asked() -> None:
+    shelf()
+    lost = name_of(State.UNCERTAIN)
+    sentence = (
+        "aveo3: 1 job may be paid already, and the video may be at Google. To make it anew may cost US$ 3.20 a second "
+        "time. Say --yes if that is what you want. Nothing was changed.\n"
+    )
+    for arguments in (["--uncertain"], [lost], ["--uncertain", "--failed"]):
+        assert run("retry", *arguments) == (Exit.USAGE, "", sentence)
+    assert states()[lost] == "uncertain"
+    assert name_of(State.FAILED)
+    assert run("retry", "--uncertain", "--yes")[0] == Exit.ALL_MADE
+    assert states()[lost] == "planned"
+
+
+@pytest.mark.parametrize(("answer", "code", "state"), [("y\n", 0, "planned"), ("n\n", 1, "uncertain")])
+def test_a_person_is_asked_about_what_may_be_paid_twice(
+    answer: str, code: int, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "_somebody_is_there", lambda: True)
+    shelf()
+    lost = name_of(State.UNCERTAIN)
+    got, stdout, _ = run("retry", "--uncertain", stdin=answer)
+    assert (got, states()[lost]) == (code, state)
+    assert stdout.startswith(f"  {lost}  uncertain boat\n1 job may be paid already")
+    assert ("nothing was changed" in stdout) == (code == 1)
+
+
+def test_what_a_kill_left_in_the_air_is_uncertain_to_retry_too() -> None:
+    desk = Desk()
+    sent = desk.job(State.SUBMITTING)
+    desk.killed()
+    assert run("retry", "--uncertain", "--yes")[0] == Exit.ALL_MADE
+    assert states()[sent.name] == "planned"
+
+
+def test_an_emulators_lost_answer_costs_nobody_a_question() -> None:
+    with Desk() as desk:
+        desk.job(State.UNCERTAIN, service="mock")
+    assert run("retry", "--uncertain")[0] == Exit.ALL_MADE
+
+
+def test_what_is_made_is_refused_with_everything_else() -> None:
+    shelf()
+    before, name, failed = states(), name_of(State.SUCCEEDED), name_of(State.FAILED)
+    words = "its video is there; for another one, `aveo3 generate --fresh` with the same prompt"
+    sentence = f"aveo3: nothing was changed:\n{name} is succeeded: {words}\n"
+    assert run("retry", failed, name, "--yes") == (Exit.USAGE, "", sentence)
+    assert states() == before
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.FETCHING])
+def test_what_google_is_still_at_is_given_up_by_its_name_alone_and_not_unasked(state: State) -> None:
+    """An operation that never ends would keep its prompt for ever."""
+    shelf()
+    name = name_of(state)
+    code, _, refusal = run("retry", name)
+    assert (code, "may be paid already" in refusal, states()[name]) == (Exit.USAGE, True, state)
+    assert run("retry", name, "--yes")[0] == Exit.ALL_MADE
+    assert states()[name] == State.PLANNED
+
+
+@pytest.mark.parametrize("state", [State.PLANNED, State.DEFERRED, State.CANCELLED])
+def test_what_the_next_run_sends_anyway_is_let_be(state: State) -> None:
+    shelf()
+    name = name_of(state)
+    said = f"{name} is {state}: nothing to do, the next run of the same prompts sends it\n"
+    assert run("retry", "clips", name) == (Exit.ALL_MADE, said, "")
+    assert states()[name] == state
+
+
+def test_retry_of_nothing_lists_what_there_is() -> None:
+    shelf()
+    assert run("retry", "clips") == (
+        Exit.USAGE,
+        "",
+        "aveo3: say which jobs to plan anew, by ID or by kind: there are 1 uncertain (--uncertain), 1 failed "
+        "(--failed), 1 filtered (--filtered) and 1 rejected (--rejected). `aveo3 status` names them.\n",
+    )
+
+
+def test_retry_where_all_is_well_says_so() -> None:
+    with Desk() as desk:
+        desk.job(State.SUCCEEDED)
+    code, _, stderr = run("retry", "clips")
+    assert (code, "no job needs a retry" in stderr) == (Exit.USAGE, True)
+    assert run("retry", "clips", "--failed") == (Exit.ALL_MADE, "no job is failed: nothing to do\n", "")
+
+
+def test_of_an_emulators_job_and_googles_the_one_that_can_be_retried_is_meant() -> None:
+    with Desk() as desk:
+        desk.job(State.SUCCEEDED, digest="1a2b3c4d", service="mock")
+        desk.job(State.FAILED, digest="1a2b3c4d")
+        desk.job(State.SUCCEEDED, digest="1a2b3c4d", service="local")
+    assert run("retry", "1a2b3c4d")[0] == Exit.ALL_MADE
+    with Journal(PATH, writes=False) as journal:
+        assert [(e.service, e.state) for e in journal.match("1a2b")][1] == ("google", "planned")
+
+
+# ---- resume, and generate run again ----------------------------------------------------------------------------------
+
+
+def test_where_nothing_is_under_way_there_is_nothing_to_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEO3_MOCK_MODE", "true")
+    shelf()
+    assert run("resume", "clips") == (0, "nothing to finish in clips: no job is under way\n", "")
+    assert run("resume", "--json") == (0, "", "nothing to finish in clips: no job is under way\n")
+    assert run("resume", "--quiet") == (0, "", "")
+
+
+class House:
+    """An emulator on a thread of its own. The command line asks it from here, or from a process that can be killed."""
+
+    def __init__(self, server: MockServer) -> None:
+        self.server = server
+
+    @property
+    def accepted(self) -> int:
+        return self.server.books.accepted
+
+    def process(self, *arguments: str, stdin: str, accepted: int) -> subprocess.Popen[str]:
+        """A run of its own, which has had so many submits accepted and knows it."""
+        code = [sys.executable, "-c", "from aveo3.cli import app; app()"]
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        process = subprocess.Popen([*code, *arguments], text=True, **pipes)  # type: ignore[call-overload]
+        process.stdin.write(stdin)
+        process.stdin.close()
+        process.stdin = None
+        said = ""
+        while said.count("accepted: ") < accepted:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        return process  # type: ignore[no-any-return]
+
+    def killed(self, *arguments: str, stdin: str, accepted: int) -> None:
+        """A run that gets so far, and then a kill -9."""
+        process = self.process(*arguments, stdin=stdin, accepted=accepted)
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
+def house(**options: Any) -> Iterator[House]:
+    chosen = MockOptions.model_validate({"films": "bundled", "rpm": None, "latency": "0.01", **options})
+    server, ready, done = MockServer(chosen), threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with server:
+            ready.set()
+            await done.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    try:
+        assert ready.wait(20)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)  # reading it takes 25 ms
+            settings = {"BASE_URL": server.url, "BACKEND": "vertex", "POLL_INTERVAL": "0.02"}
+            for name, value in settings.items():
+                patch.setenv(f"VEO3_{name}", value)
+            patch.setenv("GOOGLE_API_KEY", "k")
+            yield House(server)
+    finally:
+        loop.call_soon_threadsafe(done.set)
+        thread.join()
+        loop.close()
+
+
+def films() -> int:
+    return len(list(Path("clips").glob("*.mp4")))
+
+
+def texts(name: str) -> list[str]:
+    """The prompts in a file of the directory, if there is one."""
+    path = Path("clips", name)
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    return sorted(json.loads(line)["text"] for line in lines)
+
+
+def test_the_same_command_again_sends_nothing_and_fresh_does() -> None:
+    prompts = "boat\nfox\n"
+    with house() as at:
+        code, stdout, stderr = run("generate", "-", stdin=prompts)
+        assert (code, at.accepted, "cached" in stdout) == (0, 2, False)
+        code, stdout, stderr = run("generate", "-", stdin=prompts + "owl\n")
+        assert (code, at.accepted) == (0, 3)
+        assert "2 of these prompts have a clip here already: nothing is sent for them (--fresh would)" in stderr
+        assert "1 clip, US$ 3.20 at list price" in stderr  # of what is still to be paid
+        assert re.search(r"(?m)^succeeded +3 *$", stdout)
+        assert re.search(r"(?m)^cached +2  of these are from earlier runs", stdout)
+        assert len(re.findall(r"\] cached +000\d-", stderr)) == 2
+        assert texts("manifest.jsonl") == ["boat", "fox", "owl"]
+        code, stdout, stderr = run("generate", "-", "--fresh", stdin="boat\n")
+        assert (code, at.accepted, "have a clip here" in stderr) == (0, 4, False)
+        code, stdout, _ = run("generate", "-", "--dry-run", stdin="boat\nelk\n")
+        assert stdout.startswith("1 of these prompts have a clip here already")
+        assert "1 clip, US$ 3.20" in stdout
+        code, stdout, _ = run("generate", "-", "--dry-run", "--budget", "1", stdin="boat\n")
+        assert "the budget of" not in stdout, "nothing is left that it could stop"
+    assert films() == 4
+
+
+def test_many_clips_that_are_there_are_counted_not_listed() -> None:
+    prompts = "".join(f"boat {number}\n" for number in range(21))
+    with house():
+        run("generate", "-", "--quiet", stdin=prompts)
+        code, stdout, stderr = run("generate", "-", "--json", stdin=prompts)
+    assert (code, len(stdout.splitlines())) == (0, 21)
+    assert {json.loads(line)["cached"] for line in stdout.splitlines()} == {True}
+    assert "21 of these prompts have a clip here already" in stderr
+    assert ".mp4" not in stderr
+
+
+def test_a_journal_of_an_older_version_is_brought_up_to_date_by_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Desk() as desk:
+        desk.job(State.SUCCEEDED)
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, ("CREATE TABLE more (n INTEGER)",)))
+    with house():
+        assert run("status")[0] == Exit.USAGE
+        assert run("generate", "-", "--quiet", stdin="boat\n") == (0, "", "")
+        assert run("status")[0] == 0
+
+
+def test_what_an_earlier_run_settled_without_a_clip_is_told_before_and_after() -> None:
+    with house(faults=["filtered-safety@1"]) as at:
+        run("generate", "-", stdin="boat\n")
+        code, _, stderr = run("generate", "-", stdin="boat\n")
+        assert (code, at.accepted) == (Exit.SOME_NOT, 1)
+        assert "1 filtered in an earlier run: nothing is sent for them again unless you say so (aveo3 retry)" in stderr
+        assert texts("failed.jsonl") == ["boat"]
+        assert (run("retry", "--filtered"))[0] == 0
+        code, _, _ = run("generate", "-", stdin="boat\n")
+        assert (code, at.accepted) == (0, 2)
+    assert texts("failed.jsonl") == []
+
+
+def test_a_run_that_was_killed_is_gone_on_with_by_the_same_command() -> None:
+    prompts = "boat\nfox\nowl\n"
+    with house(latency="2") as at:
+        at.killed("generate", "-", stdin=prompts, accepted=3)
+        code, _, stderr = run("generate", "-", stdin=prompts)
+        assert (code, at.accepted) == (0, 3)
+    assert "3 of these prompts were sent by an earlier run: they are picked up, not sent again" in stderr
+    assert "0 clips" not in stderr
+    assert texts("manifest.jsonl") == ["boat", "fox", "owl"]
+
+
+def test_a_run_that_was_killed_is_finished_without_its_prompts() -> None:
+    with house(latency="2") as at:
+        at.killed("generate", "-", stdin="boat\nfox\n", accepted=2)
+        code, stdout, _ = run("generate", "-", stdin="owl\n")
+        assert code == 0
+        assert "2 clips of earlier runs are still under way: aveo3 resume clips" in stdout
+        code, stdout, _ = run("status")
+        assert re.search(r"(?m)^running +2 ", stdout)
+        code, stdout, stderr = run("resume", "clips")
+        assert (code, at.accepted) == (0, 3), stderr
+        assert "2 jobs of earlier runs to finish; nothing is sent" in stderr
+        assert re.search(r"(?m)^succeeded +2 *$", stdout)
+        assert run("resume") == (0, "nothing to finish in clips: no job is under way\n", "")
+    assert texts("manifest.jsonl") == ["boat", "fox", "owl"]
+    assert films() == 3
+
+
+@pytest.mark.parametrize("names", [[], ["clips"], ["clips", "videos"], ["1a2b", "3c4d"]], ids=" ".join)
+def test_history_tells_of_one_job(names: list[str]) -> None:
+    Path("clips").mkdir()
+    Path("videos").mkdir()
+    code, stdout, stderr = run("history", *names)
+    assert (code, stdout) == (Exit.USAGE, "")
+    told = "there is no journal" if "clips" in names else "history tells of one job: aveo3 history [DIR] ID."
+    assert told in stderr
+
+
+@pytest.mark.parametrize("command", [["history", "clisp", "1a2b"], ["retry", "clisp", "--failed"], ["status", "clisp"]])
+def test_a_directory_that_is_not_there_is_told_by_its_name(command: list[str]) -> None:
+    says = "there is no journal. Name the directory that holds the videos."
+    assert run(*command) == (Exit.USAGE, "", f"aveo3: clisp is not there: {says}\n")
+    Path("clisp").touch()
+    assert run(*command) == (Exit.USAGE, "", f"aveo3: clisp is a file: {says}\n")
+
+
+def test_what_is_left_running_by_choice_says_how_to_go_on() -> None:
+    with house(latency="1000") as at:
+        process = at.process("generate", "-", stdin="boat\n", accepted=1)
+        process.send_signal(signal.SIGTERM)
+        stdout, _ = process.communicate()
+    assert process.returncode == Exit.INTERRUPTED
+    said = " ".join(stdout.split())
+    assert (
+        "unfinished 1 accepted, but not on disk yet: run it again, it is picked up and not sent a second time" in said
+    )
+    assert "Run the same command again to go on: what is there, or under way, is not sent a second time." in said
+    assert "clips of earlier runs" not in said  # this one is ours
+    assert texts("failed.jsonl") == []
+
+
+def test_a_second_run_at_the_same_time_is_refused() -> None:
+    with house(latency="1000") as at:
+        process = at.process("generate", "-", stdin="boat\n", accepted=1)
+        for command in (["generate", "-"], ["resume"], ["retry", "--failed"]):
+            code, stdout, stderr = run(*command, stdin="boat\n")
+            assert (code, stdout) == (Exit.USAGE, "")
+            assert f"clips/.aveo3/journal.db is in use by process {process.pid} on " in stderr
+        code, stdout, _ = run("status")
+        assert f"process {process.pid} on " in stdout
+        process.kill()
+        process.communicate()
+
+
+def test_what_an_emulator_made_in_a_directory_keeps_nobody_from_making_real_clips_there() -> None:
+    with Desk() as desk:
+        name = desk.job(State.SUCCEEDED, service="mock").name
+        [tried] = [entry for entry in desk.journal.entries() if entry.name == name]
+    line = {"job": tried.name, "status": "succeeded", "operation": tried.operation}
+    Path("clips/manifest.jsonl").write_text(json.dumps(line) + "\n")
+    with house() as at:
+        assert run("generate", "-", "--quiet", stdin="boat\n")[0] == Exit.ALL_MADE
+        shutil.rmtree("clips/.aveo3")
+        code, _, stderr = run("generate", "-", stdin="boat\n")
+        assert (code, at.accepted) == (Exit.USAGE, 1)
+    assert "clips/manifest.jsonl tells of 2 clips that are made or may be paid, but clips/.aveo3/journal.db" in stderr
+
+
+def test_an_emulators_clip_of_the_same_prompt_does_not_stand_for_the_real_one() -> None:
+    with house() as at:
+        assert run("generate", "-", "--quiet", stdin="boat\n")[0] == Exit.ALL_MADE
+        shutil.rmtree("clips/.aveo3")
+        [real] = [json.loads(line) for line in Path("clips/manifest.jsonl").read_text().splitlines()]
+        with Desk() as desk:
+            assert desk.job(State.SUCCEEDED, service="mock", digest=real["job"]).name == real["job"]
+        code, _, stderr = run("generate", "-", stdin="boat\n")
+        assert (code, at.accepted) == (Exit.USAGE, 1)
+    assert "clips/manifest.jsonl tells of 1 clips that are made or may be paid" in stderr

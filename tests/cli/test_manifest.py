@@ -1,0 +1,93 @@
+"""`manifest.jsonl` and `failed.jsonl`: what is written down of clips, and what of it survives the next run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aveo3 import ClipStatus, VideoClip, VideoPrompt
+from aveo3.cli.manifest import FAILED, MANIFEST, Manifest
+
+
+def clip(text: str, status: ClipStatus) -> VideoClip:
+    return VideoClip(prompt=VideoPrompt(text=text), status=status, model="m", error_message="why")
+
+
+def write(*clips: VideoClip) -> Manifest:
+    with Manifest(Path()) as manifest:
+        for each in clips:
+            manifest.add(each)
+    return manifest
+
+
+def failed() -> list[str]:
+    return [json.loads(line)["text"] for line in Path(FAILED).read_text("utf-8").splitlines()]
+
+
+def test_every_clip_has_a_line_and_what_may_be_paid_is_not_offered_again() -> None:
+    manifest = write(
+        clip("made", ClipStatus.SUCCEEDED), clip("perhaps", ClipStatus.UNCERTAIN), clip("not", ClipStatus.DEFERRED)
+    )
+    lines = [json.loads(line) for line in Path(MANIFEST).read_text("utf-8").splitlines()]
+    assert [(line["text"], line["status"]) for line in lines] == [
+        ("made", "succeeded"),
+        ("perhaps", "uncertain"),
+        ("not", "deferred"),
+    ]
+    assert failed() == ["not"]
+    assert (
+        manifest.hint == "; what was not made is in failed.jsonl; 1 may be paid already and are in manifest.jsonl only"
+    )
+
+
+def test_what_another_batch_left_stays_and_what_is_made_goes() -> None:
+    write(clip("a", ClipStatus.FAILED), clip("b", ClipStatus.DEFERRED))
+    write(clip("c", ClipStatus.CANCELLED))
+    assert failed() == ["a", "b", "c"]
+    write(clip("b", ClipStatus.SUCCEEDED), clip("a", ClipStatus.UNCERTAIN))
+    assert failed() == ["c"]
+    write(clip("c", ClipStatus.SUCCEEDED))
+    assert not Path(FAILED).exists()
+
+
+def test_a_line_that_cannot_be_read_is_kept() -> None:
+    Path(FAILED).write_text('{"text": "half\n{"text": "a"}\n', "utf-8")
+    write(clip("a", ClipStatus.SUCCEEDED))
+    assert Path(FAILED).read_text("utf-8") == '{"text": "half\n'
+
+
+def test_a_clip_of_an_earlier_run_keeps_its_line_and_gets_the_one_that_a_kill_cost_it() -> None:
+    made, lost = (clip(text, ClipStatus.SUCCEEDED).model_copy(update={"job": text}) for text in ("made", "lost"))
+    write(made)
+    with Path(MANIFEST).open("a") as file:
+        file.write('{"text": "lost", "job": "lo')
+    again = [each.model_copy(update={"cached": True}) for each in (made, lost)]
+    write(*again)
+    write(*again)
+    lines = Path(MANIFEST).read_text("utf-8").splitlines()
+    assert [json.loads(lines[number])["text"] for number in (0, 2)] == ["made", "lost"]
+    assert lines[1:2] + lines[3:] == ['{"text": "lost", "job": "lo']
+    assert not Path(FAILED).exists()
+
+
+def test_what_an_earlier_run_settled_without_a_clip_stays_to_be_mended() -> None:
+    filtered = clip("filtered", ClipStatus.FILTERED).model_copy(update={"job": "f"})
+    write(filtered)
+    write(filtered.model_copy(update={"cached": True}))
+    assert len(Path(MANIFEST).read_text("utf-8").splitlines()) == 1
+    assert failed() == ["filtered"]
+
+
+def test_what_the_next_run_picks_up_is_not_offered_to_be_sent() -> None:
+    manifest = write(clip("running", ClipStatus.UNFINISHED))
+    assert not Path(FAILED).exists()
+    assert manifest.hint == ""
+
+
+def test_a_disk_that_refuses_costs_lines_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    Path(MANIFEST).mkdir()
+    Path(FAILED).mkdir()
+    write(clip("a", ClipStatus.FAILED), clip("b", ClipStatus.SUCCEEDED))
+    assert caplog.text.count("cannot write") == 1

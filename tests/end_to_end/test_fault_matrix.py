@@ -1,0 +1,108 @@
+"""Every fault of the emulator on every wire it can strike, on either side of the point where money is owed: what the
+clip is then, what the next run makes of it, and how often it was paid for. README's table says the same, and is checked
+here."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from aveo3 import VeoClient
+from aveo3.mock import FAULTS
+from aveo3.mock.config.faults import OF_INTERACTIONS, Point
+from tests.end_to_end.test_veo import SSL_CONTEXT, emulator, quick
+
+# google-genai subclasses aiohttp's session, which aiohttp frowns upon.
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
+
+README = Path(__file__).parents[2] / "README.md"
+ONCE = (Point.SUBMIT, Point.CREATE, Point.ACCEPTED, Point.OUTCOME, Point.ENDING)
+"""These strike the first request only; the others strike as long as the first run lasts."""
+
+VEOS = [name for name, (point, _) in FAULTS.items() if point not in OF_INTERACTIONS]
+OMNIS = [name for name, (point, _) in FAULTS.items() if point is not Point.STORAGE]
+NEVER = "–"
+"""What the table has for a fault that cannot strike there."""
+
+BILLED = ("success", "slow", "stuck", "unread", "file-failed")
+
+
+class Stories(NamedTuple):
+    """What comes of one fault: Veo with its videos in the answer, with its videos in a bucket, and Omni."""
+
+    inline: str = NEVER
+    bucket: str = NEVER
+    omni: str = NEVER
+
+
+def table() -> list[tuple[str, Stories]]:
+    """README's table, fault by fault."""
+    text = README.read_text("utf-8").partition("\n<!-- fault matrix -->\n")[2].partition("\n<!-- /fault matrix -->")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "`" in line]
+    return [(fault, Stories(*stories)) for faults, *stories in rows for fault in re.findall(r"`([\w-]+)`", faults)]
+
+
+TABLE = dict(table())
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)
+    monkeypatch.setattr("aveo3.engine.runner.OVERTIME", 0.1)
+    monkeypatch.setattr(
+        "aveo3.engine.delivery.RECOVER_MEDIANS", 0.002
+    )  # a lost clip is waited for a seventh of a second
+    monkeypatch.setattr("aveo3.backends.gemini.UNNAMED_DOUBT", 0.05)
+
+
+async def story(fault: str, **values: Any) -> str:
+    """Two runs of one prompt in one directory, the fault in the first: how each ends, and what was billed."""
+    point = FAULTS[fault][0]
+    strikes = [f"{fault}@1" if point in ONCE else fault]
+    if point is Point.STORAGE:
+        strikes.append("drop-after@1")  # only what is lost is looked for
+    timeout = 0.3 if {"timeout", "hang", "stall"} & set(fault.split("-")) else 10.0
+    ends = []
+    speed = 500 if point is Point.CREATE else 1  # a refusal that comes late asks for 23 s of patience
+    async with emulator(faults=strikes, hang=600, speed=speed) as server:
+        patience = {"request_timeout": timeout, "operation_timeout": 0.5, "max_retries": 1, "quota_patience": 0.0}
+        chosen = quick(server, **{"journal": "auto", "storage_url": server.url, **patience, **values})
+        for _ in range(2):
+            async with VeoClient(chosen) as veo:
+                [clip] = await veo.generate_many(["a boat"])
+            ends.append("cached" if clip.cached and clip.succeeded else clip.status.value)
+            server.set_faults()
+        books = server.books
+        paid = books.accepted - sum(count for outcome, count in books.outcomes.items() if outcome not in BILLED)
+    return f"{ends[0]}, then {ends[1]}; paid: {paid}"
+
+
+def told(fault: str) -> Stories:
+    return TABLE.get(fault, Stories())
+
+
+@pytest.mark.parametrize("fault", VEOS)
+async def test_the_table_tells_what_each_fault_does_to_veo(fault: str) -> None:
+    inline = await story(fault)
+    bucket = await story(fault, output_gcs_uri="gs://bucket/films", output_dir="bucket")
+    assert told(fault)[:2] == (inline, bucket)
+
+
+@pytest.mark.parametrize("fault", OMNIS)
+async def test_the_table_tells_what_each_fault_does_to_omni(fault: str) -> None:
+    assert told(fault).omni == await story(fault, backend="gemini")
+
+
+def test_the_table_names_every_fault_once_and_none_where_it_cannot_strike() -> None:
+    assert sorted(fault for fault, _ in table()) == sorted(FAULTS)
+    assert {fault for fault in FAULTS if TABLE[fault].inline != NEVER} == set(VEOS)
+    assert {fault for fault in FAULTS if TABLE[fault].bucket != NEVER} == set(VEOS)
+    assert {fault for fault in FAULTS if TABLE[fault].omni != NEVER} == set(OMNIS)
+
+
+def test_nothing_is_paid_twice_but_what_google_said_it_had_not_taken() -> None:
+    assert [fault for fault, stories in TABLE.items() if any("paid: 2" in each for each in stories)] == ["503-after"]

@@ -1,0 +1,601 @@
+"""One job, from permit to clip: what each answer, each end and each failure makes of it, and what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count, pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aioresponses import aioresponses
+
+from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
+from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Refused, Video
+from aveo3.dispatch.stats import Stats
+from aveo3.engine.delivery import FETCH_TRIES
+from aveo3.engine.runner import LATE_REFUSALS
+from aveo3.testing import ScriptedBackend, run_virtual
+from aveo3.testing.scripted import FILM
+from aveo3.verdicts import Refusal, Verdict, VerdictKind
+from tests.conftest import settings
+from tests.support.virtual import START_UTC, NoJitter, client, now, now_utc, virtual
+
+PRICE = 3.20
+"""US$ of eight seconds of veo-3.1-generate-001."""
+
+UNAVAILABLE = Verdict(VerdictKind.UNAVAILABLE, "the service is away", status=503)
+UNSENT = verdicts.unsent("connection refused")
+UNCERTAIN = verdicts.uncertain("HTTP 500: internal", 500)
+REFUSED = Verdict(VerdictKind.REFUSED, "quota exceeded", refusal=Refusal.MINUTE, retry_after=1.0)
+RUNS_ON = 1e9
+
+
+class Watched(ScriptedBackend):
+    """Notes when it is looked at; `trouble` may raise in place of a look."""
+
+    def __init__(self, *args: Any, trouble: Callable[[int], Exception | None] = lambda _: None, **values: Any) -> None:
+        super().__init__(*args, **values)
+        self.trouble = trouble
+        self.looked_at: list[float] = []
+
+    async def look(self, operation: str) -> Look:
+        self.looked_at.append(asyncio.get_running_loop().time())
+        if (error := self.trouble(len(self.looked_at))) is not None:
+            raise error
+        return await super().look(operation)
+
+
+def run(
+    backend: ScriptedBackend, prompts: Iterable[str | Mapping[str, Any]] = ("a boat",), **values: object
+) -> tuple[list[VideoClip], Stats, float]:
+    """The clips of `prompts`, what the client counted, and how long it took. Never more than a virtual month."""
+
+    async def main() -> tuple[list[VideoClip], Stats, float]:
+        loop = asyncio.get_running_loop()
+        calm = {"rate_limit": 1000, "consecutive_failure_threshold": 100, "quota_patience": None, **values}
+        veo = VeoClient(
+            settings(**calm),
+            backend=backend,
+            rng=NoJitter(),
+            now_utc=now_utc,
+        )
+        async with asyncio.timeout(31 * 86_400), veo:
+            clips = await veo.generate_many(list(prompts))
+            stats = veo.stats()
+            assert [gate.running for gate in stats.gates.values()] == [0] * len(stats.gates)
+            assert veo._budget.reserved == pytest.approx(0.0)
+            assert stats.cost_usd == pytest.approx(sum(clip.cost_usd or 0.0 for clip in clips))
+        return clips, stats, loop.time()
+
+    return run_virtual(main())
+
+
+def run_one(backend: ScriptedBackend, prompt: str | Mapping[str, Any] = "a boat", **values: object) -> VideoClip:
+    [clip], _, _ = run(backend, [prompt], **values)
+    return clip
+
+
+def submitted_at(backend: ScriptedBackend) -> list[float]:
+    return [at for at, _ in backend.submits]
+
+
+# ---- the answer to the submit ---------------------------------------------------------------------------------------
+
+
+def test_an_accepted_submit_whose_operation_ends_well_is_a_clip_with_everything_on_it() -> None:
+    clip = run_one(ScriptedBackend(latency=70.0, round_trip=0.5), {"text": "a boat", "id": "mine"}, poll_interval=10)
+    assert clip.status is ClipStatus.SUCCEEDED
+    assert (clip.prompt.id, clip.model, clip.index) == ("mine", "veo-3.1-generate-001", 0)
+    assert (clip.operation, clip.uris, clip.paths) == ("operations/1", ("gs://scripted/film.mp4",), ())
+    assert (clip.attempts, clip.retry_count, clip.quota_wait, clip.cost_usd) == (1, 0, 0.0, PRICE)
+    assert (clip.error_kind, clip.error_message, clip.fetched_utc) == (None, None, None)
+    assert (clip.queued_utc, clip.submitted_utc) == (START_UTC, START_UTC)
+    assert clip.finished_utc is not None
+    assert 70.5 <= (clip.finished_utc - START_UTC).total_seconds() <= 81
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status", "kind", "cost"),
+    [
+        (verdicts.rejected("aspect ratio 1:1"), ClipStatus.REJECTED, "bad_request", 0.0),
+        (verdicts.rejected("safety", filtered=True), ClipStatus.FILTERED, "safety", 0.0),
+        (UNCERTAIN, ClipStatus.UNCERTAIN, "answer_lost", PRICE),
+        (verdicts.accepted(None), ClipStatus.UNCERTAIN, "answer_lost", PRICE),
+        (Verdict(VerdictKind.REFUSED, "no billing", refusal=Refusal.BILLING), ClipStatus.DEFERRED, "billing", 0.0),
+        (Verdict(VerdictKind.REFUSED, "bad key", refusal=Refusal.BAD_KEY), ClipStatus.DEFERRED, "bad_key", 0.0),
+    ],
+    ids=["rejected", "filtered", "answer lost", "no name", "billing", "bad key"],
+)
+def test_an_answer_that_decides_the_clip_is_the_only_submit(
+    verdict: Verdict, status: ClipStatus, kind: str, cost: float
+) -> None:
+    """Sent once, whatever the retries allow."""
+    backend = ScriptedBackend([verdict], round_trip=0.5)
+    clip = run_one(backend, max_retries=10)
+    assert (clip.status, clip.error_kind) == (status, kind)
+    advice = f" What to do: {verdict.refusal.advice}." if verdict.refusal else ""
+    assert clip.error_message == verdict.message + advice
+    assert (clip.attempts, clip.retry_count, clip.cost_usd, clip.operation) == (1, 0, cost, None)
+    assert (clip.submitted_utc is not None, clip.finished_utc) == (status is ClipStatus.UNCERTAIN, None)
+    assert len(backend.submits) == 1
+
+
+def test_refusals_never_use_up_retries() -> None:
+    backend = ScriptedBackend([REFUSED] * 25)
+    clip = run_one(backend, max_retries=0)
+    assert (clip.status, clip.attempts, clip.retry_count) == (ClipStatus.SUCCEEDED, 26, 0)
+    assert clip.quota_wait >= 25
+    assert clip.quota_wait == round(clip.quota_wait, 3), "nobody waits for less than a thousandth of a second"
+    assert backend.accepted == {"a boat": 1}
+
+
+def test_a_daily_refusal_defers_at_once_beyond_patience() -> None:
+    verdict = Verdict(VerdictKind.REFUSED, "per day", refusal=Refusal.DAY, retry_after=1.6)
+    clips, _, took = run(ScriptedBackend([verdict]), ["a", "b", "c"], quota_patience=3600)
+    assert [(clip.status, clip.error_kind, clip.attempts) for clip in clips] == [
+        (ClipStatus.DEFERRED, "daily_quota", n) for n in (1, 0, 0)
+    ]
+    assert took == 0
+
+
+def test_an_unavailable_service_is_tried_again_after_base_times_n() -> None:
+    backend = ScriptedBackend([UNAVAILABLE] * 3)
+    clip = run_one(backend, retry_wait_base=10.0)
+    assert submitted_at(backend) == pytest.approx([0, 10, 30, 60])
+    assert (clip.status, clip.attempts, clip.retry_count) == (ClipStatus.SUCCEEDED, 4, 3)
+
+
+def test_when_the_retries_are_used_up_the_clip_failed_and_says_after_how_many() -> None:
+    backend = ScriptedBackend([UNAVAILABLE] * 10)
+    clip = run_one(backend, retry_wait_base=10.0, max_retries=2)
+    assert (clip.status, clip.error_kind, clip.cost_usd) == (ClipStatus.FAILED, "unavailable", 0.0)
+    assert clip.error_message == "the service is away (after 2 retries)"
+    assert (clip.attempts, clip.retry_count, len(backend.submits)) == (3, 2, 3)
+
+
+def test_without_retries_the_first_failure_is_the_last() -> None:
+    backend = ScriptedBackend([UNAVAILABLE])
+    assert run_one(backend, max_retries=0).status is ClipStatus.FAILED
+    assert len(backend.submits) == 1
+
+
+def test_a_delay_that_the_service_names_beats_a_shorter_wait() -> None:
+    backend = ScriptedBackend([Verdict(VerdictKind.UNAVAILABLE, "away", retry_after=500.0)])
+    run_one(backend, retry_wait_base=10.0)
+    assert submitted_at(backend) == pytest.approx([0, 500])
+
+
+def test_what_was_never_sent_is_no_attempt() -> None:
+    clip = run_one(ScriptedBackend([UNSENT, UNSENT]))
+    assert (clip.status, clip.attempts, clip.retry_count) == (ClipStatus.SUCCEEDED, 1, 2)
+
+
+def test_a_probe_is_sent_for_the_lanes_sake_and_uses_up_no_retry() -> None:
+    backend = ScriptedBackend([UNAVAILABLE] * 6)
+    clip = run_one(backend, max_retries=1, consecutive_failure_threshold=1)
+    assert (clip.status, clip.attempts, clip.retry_count) == (ClipStatus.SUCCEEDED, 7, 1)
+
+
+def test_where_others_fail_too_it_is_the_service_that_is_ill_and_no_clip_uses_up_its_retries() -> None:
+    accepted = [verdicts.accepted(f"operations/{number}") for number in range(8)]
+    coming = [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, *accepted[:2], UNAVAILABLE, UNAVAILABLE, *accepted[2:]]
+    clips, _, _ = run(ScriptedBackend(coming), [f"clip {number}" for number in range(4)], max_retries=1)
+    assert {clip.status for clip in clips} == {ClipStatus.SUCCEEDED}
+    assert max(clip.attempts for clip in clips) > 2
+
+
+def test_prompts_that_never_get_through_hold_up_no_other() -> None:
+    """Each failure of theirs looks as if the service were ill: whose turn is next shows that it is not."""
+    names = (f"operations/{number}" for number in count())
+    backend = ScriptedBackend(
+        answer=lambda prompt: UNAVAILABLE if prompt.text.startswith("bad") else verdicts.accepted(next(names))
+    )
+    prompts = [f"{'bad' if number < 3 else 'good'} {number}" for number in range(33)]
+    clips, _, _ = run(backend, prompts, consecutive_failure_threshold=5, quota_patience=900.0)
+    made = [clip for clip in clips if clip.status is ClipStatus.SUCCEEDED]
+    assert [clip.index for clip in made] == [*range(3, 33)]
+    assert len(backend.submits) < 60
+
+
+def test_a_backend_that_raises_on_submit_counts_as_sent_and_is_never_asked_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def explode(prompt: VideoPrompt) -> Verdict:
+        raise LookupError(f"no idea what to do with {prompt.text}")
+
+    backend = ScriptedBackend([explode])
+    clips, _, _ = run(backend, ["bad", "good"])
+    assert [(clip.status, clip.error_message) for clip in clips] == [
+        (ClipStatus.UNCERTAIN, "LookupError: no idea what to do with bad"),
+        (ClipStatus.SUCCEEDED, None),
+    ]
+    assert clips[0].cost_usd == PRICE
+    assert [text for _, text in backend.submits] == ["bad", "good"]
+    assert "submitting 'bad' raised; counted as sent" in caplog.text
+
+
+# ---- how the operation ends -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [8, 13, 14])
+def test_passing_trouble_at_google_is_submitted_anew_and_counted(code: int) -> None:
+    endings = iter([Failure(code, "high load"), Failure(code, "high load")])
+    backend = ScriptedBackend(ending=lambda _: next(endings, Finished((Video(uri="gs://b/film.mp4"),))))
+    clip = run_one(backend, retry_wait_base=10.0, poll_interval=1.0)
+    assert (clip.status, clip.attempts, clip.retry_count) == (ClipStatus.SUCCEEDED, 3, 2)
+    assert (clip.operation, clip.cost_usd) == ("operations/3", PRICE)  # failed ones are not billed
+    assert submitted_at(backend) == pytest.approx([0, 11, 32])
+
+
+def test_trouble_at_google_that_does_not_pass_uses_up_the_retries() -> None:
+    backend = ScriptedBackend(ending=lambda _: Failure(13, "internal"))
+    clip = run_one(backend, max_retries=2)
+    assert (clip.status, clip.error_kind, clip.attempts) == (ClipStatus.FAILED, "operation_failed", 3)
+    assert (clip.error_message, clip.cost_usd) == ("internal (code 13)", 0.0)
+
+
+def test_an_earlier_attempts_operation_is_not_taken_for_the_one_whose_answer_was_lost() -> None:
+    """Whoever looked at it would find it failed, and pay a second time."""
+    backend = ScriptedBackend([verdicts.accepted("operations/failed"), UNCERTAIN], ending=lambda _: Failure(13, "x"))
+    clip = run_one(backend)
+    assert (clip.status, clip.operation, clip.finished_utc) == (ClipStatus.UNCERTAIN, None, None)
+    assert (clip.attempts, clip.retry_count, clip.cost_usd) == (2, 1, PRICE)
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "kind", "cost"),
+    [
+        (Failure(3, "prompt too long"), ClipStatus.REJECTED, "bad_request", 0.0),
+        (Failure(3, "violates the usage guidelines"), ClipStatus.FILTERED, "safety", 0.0),
+        (Failure(13, "violates the usage guidelines"), ClipStatus.FILTERED, "safety", 0.0),
+        (Failure(2, "unknown"), ClipStatus.FAILED, "operation_failed", 0.0),
+        (Failure(None, "nobody knows"), ClipStatus.FAILED, "operation_failed", 0.0),
+        (Finished(filtered=1, filter_reasons=("a face",)), ClipStatus.FILTERED, "safety", 0.0),
+        (Finished(filtered=2), ClipStatus.FILTERED, "safety", 0.0),
+        (Finished(), ClipStatus.UNCERTAIN, "no_video", PRICE),
+    ],
+    ids=str,
+)
+def test_every_other_end_decides_the_clip_without_another_submit(
+    ending: Look, status: ClipStatus, kind: str, cost: float
+) -> None:
+    backend = ScriptedBackend(ending=lambda _: ending)
+    clip = run_one(backend, max_retries=10)
+    assert (clip.status, clip.error_kind, clip.cost_usd) == (status, kind, cost)
+    assert (clip.operation, clip.attempts, clip.retry_count) == ("operations/1", 1, 0)
+    assert len(backend.submits) == 1
+
+
+def test_videos_held_back_are_told_and_not_charged() -> None:
+    three = tuple(Video(uri=f"gs://b/{n}.mp4") for n in range(3))
+    backend = ScriptedBackend(ending=lambda _: Finished(three, filtered=1, filter_reasons=("a face",)))
+    clip = run_one(backend, {"text": "a boat", "number_of_videos": 4})
+    assert (clip.status, clip.error_kind) == (ClipStatus.SUCCEEDED, "partly_filtered")
+    assert clip.error_message == "1 held back: a face"
+    assert len(clip.uris) == 3
+    assert clip.cost_usd == pytest.approx(3 * PRICE)
+
+
+# ---- looking --------------------------------------------------------------------------------------------------------
+
+
+def test_looks_come_at_the_interval_that_was_set() -> None:
+    backend = Watched(latency=31.0)
+    run_one(backend, poll_interval=10.0)
+    assert backend.looked_at == pytest.approx([10, 20, 30, 40], rel=0.11)
+
+
+def test_what_operations_take_is_learnt_and_looked_for() -> None:
+    """Sixty of seventy seconds: a few looks each, and a video lies there for seconds, not for an interval."""
+    rng = random.Random(1)
+    backend = Watched(latency=lambda _: rng.uniform(60, 80))
+    clips, stats, _ = run(backend, [f"clip {n}" for n in range(60)], max_concurrency=6)
+    took = [c.finished_utc - c.submitted_utc for c in clips if c.finished_utc and c.submitted_utc]
+    lags = [seconds.total_seconds() - 70 for seconds in took]  # 70 on average, so the mean is what counts
+    assert len(lags) == 60
+    assert sum(lags) / 60 < 6
+    assert backend.looks / 60 < 8
+    assert stats.latency == pytest.approx(70, abs=6)
+
+
+def test_looks_that_fail_prove_nothing_and_are_repeated() -> None:
+    backend = Watched(latency=30.0, trouble=lambda n: LookError("HTTP 500") if n <= 12 else None)
+    clip = run_one(backend, poll_interval=5.0)
+    assert (clip.status, clip.attempts, clip.retry_count) == (ClipStatus.SUCCEEDED, 1, 0)
+    gaps = [later - earlier for earlier, later in pairwise(backend.looked_at)]
+    assert gaps[:11] == pytest.approx([min(5.0 * n, 60.0) for n in range(1, 12)], rel=0.01)
+
+
+def test_looks_that_go_on_failing_end_at_the_deadline_and_the_name_is_kept() -> None:
+    backend = Watched(latency=30.0, trouble=lambda _: LookError("HTTP 500"))
+    clip = run_one(backend, operation_timeout=600, poll_interval=5.0)
+    assert (clip.status, clip.error_kind, clip.operation) == (ClipStatus.UNCERTAIN, "late", "operations/1")
+    assert clip.error_message == "no look succeeded before its deadline; the last: HTTP 500"
+    assert clip.cost_usd == PRICE
+    assert 600 <= backend.looked_at[-1] <= 660
+    assert len(backend.submits) == 1
+
+
+def test_an_operation_that_runs_past_its_deadline_is_late_and_frees_its_slot() -> None:
+    backend = Watched(latency=lambda prompt: RUNS_ON if prompt.text == "slow" else 1.0)
+    clips, _, took = run(backend, ["slow", "quick"], operation_timeout=600, max_concurrency=1, poll_interval=7.0)
+    assert [(clip.status, clip.error_kind, clip.operation) for clip in clips] == [
+        (ClipStatus.UNCERTAIN, "late", "operations/1"),
+        (ClipStatus.SUCCEEDED, None, "operations/2"),
+    ]
+    assert clips[0].error_message == "still running 600 s after its submit; may be billed"
+    assert 600.0 in backend.looked_at  # one last look, at the deadline itself
+    assert took < 620
+
+
+def test_an_operation_that_the_service_does_not_know_is_uncertain() -> None:
+    backend = Watched(latency=30.0, trouble=lambda _: OperationGone("operations/1 is unknown"))
+    clip = run_one(backend)
+    assert (clip.status, clip.error_kind, clip.operation) == (ClipStatus.UNCERTAIN, "operation_gone", "operations/1")
+    assert (clip.cost_usd, len(backend.submits), len(backend.looked_at)) == (PRICE, 1, 4)
+
+
+def test_a_backend_that_raises_on_a_look_costs_neither_the_neighbours_nor_the_operations_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    backend = Watched(latency=30.0, trouble=lambda n: KeyError("videos") if n == 1 else None)
+    clips, _, _ = run(backend, ["bad", "good", "good"], max_retries=10, max_concurrency=1)
+    assert [clip.status for clip in clips] == [ClipStatus.UNCERTAIN, ClipStatus.SUCCEEDED, ClipStatus.SUCCEEDED]
+    assert (clips[0].error_kind, clips[0].error_message) == ("unexpected", "KeyError: 'videos'")
+    assert (clips[0].operation, clips[0].cost_usd) == ("operations/1", PRICE)
+    assert len(backend.submits) == 3
+    assert "following operations/1 raised" in caplog.text
+
+
+# ---- fetching -------------------------------------------------------------------------------------------------------
+
+URI = "https://films.example/film.mp4"
+
+
+def test_inline_videos_are_written_one_file_each() -> None:
+    backend = ScriptedBackend(ending=lambda _: Finished((Video(data=FILM), Video(data=FILM + b"2"))))
+    clip = run_one(backend, {"text": "A paper boat", "number_of_videos": 2})
+    assert clip.succeeded
+    assert [path.read_bytes() for path in clip.paths] == [FILM, FILM + b"2"]
+    assert [path.name[:18] + path.name[-6:] for path in clip.paths] == [
+        "0001-a-paper-boat--1.mp4",
+        "0001-a-paper-boat--2.mp4",
+    ]
+    assert (clip.uris, clip.path, clip.cost_usd) == ((), clip.paths[0], 2 * PRICE)
+    assert clip.fetched_utc is not None
+
+
+def test_the_same_prompt_twice_gets_two_files() -> None:
+    backend = ScriptedBackend(ending=lambda _: Finished((Video(data=FILM),)))
+    clips, _, _ = run(backend, ["a boat", "a boat"])
+    assert len({clip.path for clip in clips}) == 2
+
+
+def test_a_video_at_an_address_is_downloaded_with_the_backends_headers(web: aioresponses) -> None:
+    class WithKey(ScriptedBackend):
+        async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
+            return uri, {"x-key": uri[-8:]}
+
+    web.get(URI, body=FILM)
+    clip = run_one(WithKey(ending=lambda _: Finished((Video(uri=URI),))))
+    assert clip.path is not None
+    assert clip.path.parent == Path("clips")
+    assert clip.path.read_bytes() == FILM
+    assert clip.uris == (URI,)
+    [[call]] = web.requests.values()
+    assert call.kwargs["headers"] == {"x-key": "film.mp4", "Accept-Encoding": "identity"}
+
+
+def test_a_download_is_tried_again_a_few_times(web: aioresponses) -> None:
+    for _ in range(FETCH_TRIES - 1):
+        web.get(URI, status=500)
+    web.get(URI, body=FILM)
+    clip = run_one(ScriptedBackend(ending=lambda _: Finished((Video(uri=URI),))))
+    assert clip.succeeded
+
+
+@pytest.mark.parametrize(("status", "tries"), [(500, FETCH_TRIES), (403, 1)])
+def test_a_video_that_cannot_be_fetched_is_paid_all_the_same_and_says_where_it_is(
+    web: aioresponses, status: int, tries: int
+) -> None:
+    web.get(URI, status=status, body="no", repeat=True)
+    backend = ScriptedBackend(ending=lambda p: Finished((Video(uri=URI if p.text == "bad" else "gs://b/film.mp4"),)))
+    [bad, good], stats, _ = run(backend, ["bad", "good"], max_retries=10)
+    assert (bad.status, bad.error_kind, bad.cost_usd) == (ClipStatus.UNCERTAIN, "fetch", PRICE)
+    assert bad.error_message == f"{URI}: HTTP {status}: no"
+    assert (bad.uris, bad.operation, bad.paths, bad.retry_count) == ((URI,), "operations/1", (), 0)
+    assert good.succeeded
+    assert [len(calls) for calls in web.requests.values()] == [tries]
+    assert len(backend.submits) == 2  # what is paid is never made again
+    assert stats.cost_usd == 2 * PRICE
+
+
+def test_a_disk_that_refuses_stops_the_run_before_more_is_paid_for_and_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    backend = ScriptedBackend(ending=lambda _: Finished((Video(data=FILM),)))
+    clips, stats, _ = run(backend, [f"clip {n}" for n in range(5)], max_concurrency=1)
+    # The second was under way when the first had ended and could not be written.
+    assert [(clip.status, clip.error_kind) for clip in clips] == [
+        *[(ClipStatus.UNCERTAIN, "disk")] * 2,
+        *[(ClipStatus.CANCELLED, "stopped")] * 3,
+    ]
+    assert clips[0].cost_usd == PRICE
+    assert "No space left on device" in (clips[0].error_message or "")
+    assert stats.may_be_paid == ("operations/1", "operations/2")
+    assert len(backend.submits) == 2
+
+
+def test_whatever_else_goes_wrong_while_fetching_the_clip_is_paid_and_the_run_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(ScriptedBackend):
+        async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
+            if uri.startswith("gs://"):
+                return None
+            raise RuntimeError("no credentials any more")
+
+    endings = iter([Finished((Video(uri=URI),))])
+    backend = Broken(ending=lambda _: next(endings, Finished((Video(uri="gs://b/film.mp4"),))))
+    [bad, good], _, _ = run(backend, ["bad", "good"], max_concurrency=1)
+    assert (bad.status, bad.error_kind, bad.cost_usd) == (ClipStatus.UNCERTAIN, "unexpected", PRICE)
+    assert (bad.operation, good.status) == ("operations/1", ClipStatus.SUCCEEDED)
+    assert "following operations/1 raised" in caplog.text
+
+
+def test_a_slow_download_holds_no_running_slot() -> None:
+    """Google's work has ended: the next prompt need not wait for the disk."""
+
+    class Slow(ScriptedBackend):
+        async def look(self, operation: str) -> Look:
+            seen = await super().look(operation)
+            return Finished((Video(uri=URI),)) if isinstance(seen, Finished) else seen
+
+    async def slow(url: object, **_: object) -> None:
+        await asyncio.sleep(1000)
+
+    backend = Slow(latency=10.0)
+    with aioresponses() as web:
+        web.get(URI, exception=TimeoutError(), callback=slow, repeat=True)
+        run(backend, ["a", "b", "c"], max_concurrency=1, poll_interval=5.0)
+    assert submitted_at(backend)[-1] < 40
+
+
+# ---- accepted, and then turned down ---------------------------------------------------------------------------------
+
+QUOTA = Verdict(VerdictKind.REFUSED, "limit: 2", refusal=Refusal.MINUTE, retry_after=20.0, limit=2)
+FILM_LOOK = Finished((Video(uri="gs://scripted/film.mp4"),))
+
+
+def endings(*looks: Look) -> Callable[[VideoPrompt], Look]:
+    """How operations end, in order; well, after the last of them."""
+    left = iter(looks)
+    return lambda _: next(left, FILM_LOOK)
+
+
+def test_a_late_refusal_costs_no_try_and_no_money_and_the_lane_waits_as_it_says() -> None:
+    backend = ScriptedBackend(latency=1.0, ending=endings(Refused(QUOTA)))
+    [clip], stats, _ = run(backend, max_retries=0, poll_interval=1.0)
+    assert (clip.status, clip.retry_count, clip.attempts, clip.cost_usd) == (ClipStatus.SUCCEEDED, 0, 2, PRICE)
+    assert (stats.submitted, stats.refusals) == (1, 1)
+    first, second = submitted_at(backend)
+    assert second - first >= 21  # the delay counts from the refusal, not from the submit
+
+
+def test_a_late_refusal_teaches_the_quota_to_all_who_come_after() -> None:
+    backend = ScriptedBackend(latency=1.0, ending=endings(FILM_LOOK, FILM_LOOK, Refused(QUOTA)))
+    clips, stats, _ = run(backend, [str(n) for n in range(5)], rate_limit=3, poll_interval=1.0)
+    assert [clip.status for clip in clips] == [ClipStatus.SUCCEEDED] * 5
+    assert {gate.quota_limit for gate in stats.gates.values()} == {2}
+    assert stats.refusals == 1  # the first three went at once; after that, two a minute
+    assert len(backend.submits) == 6
+
+
+def test_a_refusal_for_good_that_comes_late_closes_the_lane() -> None:
+    closed = Refused(Verdict(VerdictKind.REFUSED, "no credit", refusal=Refusal.BILLING))
+    backend = ScriptedBackend(latency=1.0, ending=lambda _: closed)
+    clips, _, _ = run(backend, ["a", "b"], max_concurrency=1, poll_interval=1.0)
+    assert [(clip.status, clip.error_kind) for clip in clips] == [(ClipStatus.DEFERRED, "billing")] * 2
+    assert len(backend.submits) == 1
+
+
+def test_a_job_that_is_refused_late_again_and_again_is_left_for_another_day() -> None:
+    backend = ScriptedBackend(latency=1.0, ending=lambda _: Refused(QUOTA))
+    clip = run_one(backend, poll_interval=1.0)
+    assert (clip.status, clip.error_kind, clip.cost_usd) == (ClipStatus.DEFERRED, "minute_quota", 0.0)
+    assert clip.error_message == f"limit: 2 (accepted and then refused {LATE_REFUSALS} times)"
+    assert len(backend.submits) == LATE_REFUSALS
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status", "kind"),
+    [
+        (verdicts.rejected("I can't", filtered=True), ClipStatus.FILTERED, "safety"),
+        (verdicts.rejected("no such ratio"), ClipStatus.REJECTED, "bad_request"),
+    ],
+)
+def test_what_is_rejected_late_is_not_sent_again(verdict: Verdict, status: ClipStatus, kind: str) -> None:
+    backend = ScriptedBackend(ending=lambda _: Refused(verdict, {"input": 19, "video": 0, "output": 265}))
+    clip = run_one(backend, {"text": "a boat", "model": "gemini-omni-1.1-flash"})
+    assert (clip.status, clip.error_kind, clip.error_message) == (status, kind, verdict.message)
+    assert clip.cost_usd == 0.0024  # words are billed, too
+    assert clip.finished_utc is not None
+    assert len(backend.submits) == 1
+
+
+def test_what_was_unavailable_after_all_is_tried_again_at_the_price_of_a_try() -> None:
+    backend = ScriptedBackend(ending=endings(Refused(UNAVAILABLE)))
+    clip = run_one(backend)
+    assert (clip.status, clip.retry_count, len(backend.submits)) == (ClipStatus.SUCCEEDED, 1, 2)
+
+
+def test_a_look_that_is_refused_pauses_the_lane_once_and_is_repeated() -> None:
+    def told(look: int) -> Exception | None:
+        error = LookError("HTTP 429: limit: 2")
+        error.verdict = QUOTA
+        return error if look <= 3 else None
+
+    backend = Watched(latency=1.0, trouble=told)
+    clips, stats, _ = run(backend, ["a", "b"], rate_limit=1, rate_period=5, poll_interval=1.0)
+    assert [clip.status for clip in clips] == [ClipStatus.SUCCEEDED] * 2
+    assert [clip.attempts for clip in clips] == [1, 1]  # nothing was sent again
+    assert stats.refusals == 1
+    first, second = submitted_at(backend)
+    assert second - first >= 21
+
+
+def test_a_look_that_is_refused_slows_all_looks_and_says_nothing_about_submits() -> None:
+    def told(look: int) -> Exception | None:
+        error = LookError("HTTP 429")
+        error.refused, error.retry_after = True, 40.0
+        return error if look == 1 else None
+
+    backend = Watched(latency=30.0, trouble=told)
+    clips, stats, _ = run(backend, ["a", "b", "c"], rate_limit=1, rate_period=5, poll_interval=10.0)
+    assert [clip.status for clip in clips] == [ClipStatus.SUCCEEDED] * 3
+    assert stats.refusals == 0
+    assert submitted_at(backend) == pytest.approx([0, 5, 10], abs=0.5)
+    refused_at, *others = backend.looked_at
+    assert refused_at == pytest.approx(10.0)
+    assert min(others) >= refused_at + 40
+
+
+def test_what_google_says_it_bills_is_what_a_clip_has_cost() -> None:
+    film = Finished(FILM_LOOK.videos, tokens={"input": 19, "video": 17_376, "output": 732})
+    backend = ScriptedBackend(ending=lambda _: film)
+    clip = run_one(backend, {"text": "a boat", "duration_seconds": 3, "model": "gemini-omni-1.1-flash"})
+    assert clip.cost_usd == 0.3107
+    assert run_one(ScriptedBackend(ending=lambda _: film)).cost_usd == PRICE  # Veo is not sold by tokens
+
+
+def test_an_end_without_a_video_says_what_there_was_instead() -> None:
+    clip = run_one(ScriptedBackend(ending=lambda _: Finished(note="it was cancelled at Google")))
+    assert (clip.status, clip.error_message) == (
+        ClipStatus.UNCERTAIN,
+        "it was cancelled at Google: it may be billed",
+    )
+
+
+def test_looks_that_all_fail_are_told_once_and_again_after_one_that_did_not(caplog: pytest.LogCaptureFixture) -> None:
+    """Credentials that have expired look like operations that run on and on."""
+
+    class Blind(ScriptedBackend):
+        async def look(self, operation: str) -> Look:
+            if now() < 400 or 500 < now() < 900:
+                raise LookError(f"looking at {operation}: HTTP 401: expired")
+            return await super().look(operation)
+
+    async def main() -> None:
+        async with client(Blind(latency=1000.0), poll_interval=10.0) as veo:
+            clip = await veo.generate("a boat")
+        assert clip.succeeded
+
+    virtual(main)
+    told = [record.message for record in caplog.records if "in a row have failed" in record.message]
+    assert len(told) == 2
+    assert told[0].startswith("5 looks in a row have failed; they go on. The last: looking at operations/1: HTTP 401")

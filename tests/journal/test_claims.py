@@ -1,0 +1,110 @@
+"""Whose a job is: equal prompts, batches one after another and at once, and a claim that could not be written."""
+
+from __future__ import annotations
+
+import pytest
+
+from aveo3.errors import JournalError
+from aveo3.journal.database import BATCH
+from aveo3.journal.journal import Journal
+from aveo3.lifecycle import State
+from tests.journal.test_journal import FULL, PLAIN_PATH, entry, flaky, plan, walk
+from tests.journal.test_journal import journal as journal
+
+
+def batch(journal: Journal, *digests: str, fresh: bool = False) -> list[int]:
+    """The jobs of some prompts, as a run ties them; it is done with them at its end."""
+    stream = journal.claims.begin_stream()
+    jobs = [
+        (
+            journal.claims.claim(stream, "vertex", (digest,), fresh=fresh)
+            or plan(journal, stream=stream, digest=digest)
+        ).id
+        for digest in digests
+    ]
+    for job in jobs:
+        journal.claims.release(job)
+    return jobs
+
+
+def test_many_equal_prompts_are_each_looked_up_once_by_what_was_sent_for_them(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, stream, met = [0], journal.claims.begin_stream(), journal.claims._has_met
+
+    def counted(stream: int, job: int) -> bool:
+        looks[0] += 1
+        return met(stream, job)
+
+    monkeypatch.setattr(journal.claims, "_has_met", counted)
+    for _ in range(100):
+        assert journal.claims.claim(stream, "vertex", ("a1", "b2")) is None
+        job = plan(journal, stream=stream, digest="a1").id
+        walk(journal, job, *PLAIN_PATH)
+        journal.note(job, State.SUCCEEDED, sent_as="b2")
+        journal.claims.release(job)
+    assert looks[0] <= 2 * 100
+
+
+def test_equal_prompts_in_one_batch_get_jobs_of_their_own_and_the_next_batch_the_same_in_order(
+    journal: Journal,
+) -> None:
+    assert batch(journal, "a1", "a1", "b2", "a1") == [1, 2, 3, 4]
+    assert [entry(journal, job).name for job in (1, 2, 4)] == ["a1", "a1.2", "a1.3"]
+    assert batch(journal, "a1", "b2", "a1", "a1", "a1") == [1, 3, 2, 4, 5]
+
+
+def test_a_fresh_batch_passes_over_what_has_ended_and_over_nothing_that_is_under_way(journal: Journal) -> None:
+    ended = [
+        PLAIN_PATH,
+        (State.PLANNED, State.SUBMITTING, State.UNCERTAIN),
+        (State.PLANNED, State.SUBMITTING, State.FILTERED),
+        (State.PLANNED, State.REJECTED),
+    ]
+    under_way = [
+        PLAIN_PATH[:1],
+        PLAIN_PATH[:3],
+        PLAIN_PATH[:4],
+        (State.PLANNED, State.FAILED),
+        (State.PLANNED, State.DEFERRED),
+        (State.PLANNED, State.CANCELLED),
+    ]
+    paths = [*ended, *under_way]
+    assert {path[-1] for path in paths} == set(State) - {State.SUBMITTING}
+    for job, path in zip(batch(journal, *["a1"] * len(paths)), paths, strict=True):
+        walk(journal, job, *path)
+    assert batch(journal, *["a1"] * 7, fresh=True) == [5, 6, 7, 8, 9, 10, 11]
+    assert batch(journal, *["a1"] * 2) == [1, 2]
+
+
+def test_two_batches_at_once_never_work_on_one_job(journal: Journal) -> None:
+    [job] = batch(journal, "a1")
+    first, second = journal.claims.begin_stream(), journal.claims.begin_stream()
+    claimed = journal.claims.claim(first, "vertex", ("a1",))
+    assert claimed is not None
+    assert claimed.id == job
+    assert journal.claims.claim(second, "vertex", ("a1",)) is None
+    assert journal.claims.take(second, job) is None
+    journal.claims.release(job)
+    assert journal.claims.take(second, job) == claimed
+    assert journal.claims.claim(first, "vertex", ("a1",)) is None
+
+
+def test_what_an_emulator_made_is_never_handed_out_as_googles(journal: Journal) -> None:
+    batch(journal, "a1")
+    assert journal.claims.claim(journal.claims.begin_stream(), "mock", ("a1",)) is None
+
+
+def test_a_claim_that_could_not_be_written_leaves_the_job_for_the_next_batch(journal: Journal) -> None:
+    """Held for ever, it would be passed over, and a paid clip made once more."""
+    [job] = batch(journal, "a1")
+    walk(journal, job, *PLAIN_PATH[:3])
+    for _ in range(BATCH):
+        journal.claims.take(1, job)
+        journal.claims.release(job)
+    disk = flaky(journal)
+    disk.full = True
+    with pytest.raises(JournalError, match=FULL):
+        journal.claims.claim(journal.claims.begin_stream(), "vertex", ("a1",))
+    disk.full = False
+    assert batch(journal, "a1") == [job]

@@ -1,0 +1,396 @@
+"""The journal's file: what is no journal, or not ours to write, is named and left as it is."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from aveo3.errors import JournalError
+from aveo3.journal import database
+from aveo3.journal.database import APPLICATION_ID, MIGRATIONS, Writer, connect
+from aveo3.journal.journal import Journal
+from aveo3.journal.wal_sync import SYNCS_LATER
+from aveo3.lifecycle import State
+from tests.journal.test_journal import FILE, left_by_a_kill, plan, states, walk
+
+WAL = FILE.with_name(f"{FILE.name}-wal")
+
+
+@pytest.fixture
+def file() -> Path:
+    """A journal of some hundred pages, closed as it should be."""
+    with Journal(FILE) as journal:
+        for n in range(300):
+            plan(journal, f"{n} boats " + "and a river " * 50, stream=1)
+    assert not WAL.exists()
+    return FILE
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """What lies there, but for the lock, which any look takes for a moment."""
+    return {f.name: f.read_bytes() for f in directory.iterdir() if f.is_file() and f.suffix != ".lock"}
+
+
+def execute(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in statements:
+            db.execute(statement)
+
+
+def version(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        [number] = db.execute("PRAGMA user_version").fetchone()
+    return int(number)
+
+
+# ---- damage ----------------------------------------------------------------------------------------------------------
+
+
+def random_bytes(path: Path) -> None:
+    path.write_bytes(bytes(range(7, 256)) * 100)
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def cut_off_within_a_page(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5_000])
+
+
+def a_page_flipped(path: Path) -> None:
+    page = slice(20 * 4096, 21 * 4096)
+    data = bytearray(path.read_bytes())
+    data[page] = bytes(byte ^ 0xFF for byte in data[page])
+    path.write_bytes(data)
+
+
+def the_schema_gone(path: Path) -> None:
+    execute(path, "DROP TABLE events", "DROP TABLE runs", "DROP TABLE jobs")
+
+
+def empty_beside_a_log(path: Path) -> None:
+    path.write_bytes(b"")
+    WAL.write_bytes(b"\x37\x7f\x06\x82" * 100)
+
+
+@pytest.mark.parametrize(
+    "damage", [random_bytes, cut_off, cut_off_within_a_page, a_page_flipped, the_schema_gone, empty_beside_a_log]
+)
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_damaged_journal_is_named_with_what_to_do_and_left_as_it_is(
+    file: Path, damage: Callable[[Path], None], writes: bool
+) -> None:
+    damage(file)
+    before = contents(file.parent)
+    for _ in range(2):
+        with pytest.raises(JournalError) as refused:
+            Journal(file, writes=writes)
+        assert str(refused.value).startswith(f"the journal {file} cannot be read: ")
+        assert "restore it from a copy; or move it away" in str(refused.value)
+    assert contents(file.parent).items() >= before.items()
+
+
+@pytest.mark.parametrize(
+    "values", ["state = 'flying'", "prompt = '{'", "submitted_utc = 'soon'", "uris = x'00ff'", "files = 7"]
+)
+def test_a_column_that_makes_no_sense_is_damage_too(file: Path, values: str) -> None:
+    execute(file, f"UPDATE jobs SET {values} WHERE id = 7")
+    with Journal(file, writes=False) as journal:
+        with pytest.raises(JournalError, match=r"journal\.db cannot be read: "):
+            journal.match(f"6 boats {'and a river ' * 50}".encode().hex())
+        if "state" in values:
+            with pytest.raises(JournalError, match=r"journal\.db cannot be read: 'flying' is not a valid State"):
+                journal.counts()
+
+
+def test_an_error_in_the_middle_of_a_claim_leaves_the_journal_usable(file: Path) -> None:
+    digest = b"a boat".hex()
+    with Journal(file) as journal:
+        walk(journal, plan(journal, "other").id, State.PLANNED, State.SUBMITTING)
+        plan(journal, "waits")
+        bad = plan(journal, digest=digest).id
+        journal.claims.release(bad)
+        journal._db.execute("UPDATE jobs SET prompt = '{' WHERE id = ?", (bad,))
+        with pytest.raises(JournalError, match="cannot be read"):
+            journal.claims.claim(journal.claims.begin_stream(), "vertex", (digest,))
+        journal._db.execute("UPDATE jobs SET prompt = '{}' WHERE id = ?", (bad,))
+        found = journal.claims.claim(journal.claims.begin_stream(), "vertex", (digest,))
+        assert found is not None
+        assert found.id == bad
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_directory_in_its_place_is_no_journal(writes: bool) -> None:
+    FILE.mkdir(parents=True)
+    with pytest.raises(JournalError, match=r"journal\.db( cannot be used: unable to open|: there is no journal)"):
+        Journal(FILE, writes=writes)
+
+
+@pytest.mark.parametrize("writes", [True, False])
+@pytest.mark.parametrize("statement", ["CREATE TABLE theirs (x)", "PRAGMA application_id = 77"])
+def test_a_database_of_somebody_else_is_not_touched(writes: bool, statement: str) -> None:
+    path = Path("theirs.db")
+    execute(path, "PRAGMA journal_mode = WAL", statement)
+    before = path.read_bytes()
+    with pytest.raises(JournalError) as refused:
+        Journal(path, writes=writes)
+    assert str(refused.value) == f"{path} is a database, but no journal of aveo3. Name another with VEO3_JOURNAL."
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_journal_of_a_newer_version_is_left_to_it(file: Path, writes: bool) -> None:
+    execute(file, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    before = contents(file.parent)
+    with pytest.raises(JournalError) as refused:
+        Journal(file, writes=writes)
+    assert str(refused.value).startswith(f"{file} was written by a newer aveo3 (schema {len(MIGRATIONS) + 1}, this one")
+    assert "pip install -U aveo3" in str(refused.value)
+    assert contents(file.parent).items() >= before.items()
+
+
+def test_a_journal_that_was_killed_at_birth_is_a_new_one() -> None:
+    """SQLite makes the file before it writes anything into it."""
+    FILE.parent.mkdir()
+    FILE.write_bytes(b"")
+    with pytest.raises(JournalError, match="must be opened by a run once"):
+        Journal(FILE, writes=False)
+    with Journal(FILE) as journal:
+        assert states(journal) == []
+        assert plan(journal).id == 1
+
+
+def test_a_journal_that_lost_its_log_is_refused_until_somebody_says_that_nothing_was_lost() -> None:
+    """SQLite cannot tell; what it then says is at least whole, as of some earlier moment."""
+    with Journal(FILE) as journal:
+        walk(journal, plan(journal, "one").id, State.PLANNED, State.SUBMITTING, State.RUNNING)
+    with Journal(FILE) as journal:
+        journal.move(1, State.RUNNING, State.FETCHING)
+        killed = left_by_a_kill(journal)
+    killed.with_name(WAL.name).unlink()
+    with pytest.raises(JournalError, match=r"journal\.db-wal is missing: .*may be paid twice"):
+        Journal(killed)
+    killed.with_name(WAL.name).touch()
+    with Journal(killed) as journal:
+        assert states(journal) == [State.RUNNING]
+        assert [event.state for event in journal.history(1)] == [State.PLANNED, State.SUBMITTING, State.RUNNING]
+
+
+def test_a_journal_that_another_program_has_locked_is_not_called_damaged(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_PATIENCE", 0)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalError, match=r"journal\.db (cannot be written: database )?is locked"):
+            Journal(file)
+        other.execute("COMMIT")
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        for writes in (True, False):
+            with pytest.raises(JournalError) as refused:
+                Journal(file, writes=writes)
+            assert str(refused.value) == (
+                f"the journal {file} is locked. Close the program that has it open, then run it again."
+            )
+
+
+def test_who_looks_leaves_the_directory_as_it_was(file: Path) -> None:
+    before = {f.name: f.stat().st_mtime_ns for f in file.parent.iterdir()}
+    for _ in range(2):
+        with Journal(file, writes=False) as reader:
+            assert reader.counts() == {State.PLANNED: 300}
+            with pytest.raises(JournalError, match="readonly"):
+                plan(reader)
+        assert {f.name: f.stat().st_mtime_ns for f in file.parent.iterdir()} == before
+
+
+def test_who_looks_neither_takes_what_a_kill_left_nor_makes_up_for_a_log_that_is_lost() -> None:
+    with Journal(FILE) as journal:
+        walk(journal, plan(journal).id, State.PLANNED, State.SUBMITTING, State.RUNNING)
+        killed = left_by_a_kill(journal)
+    log_file = killed.with_name(WAL.name)
+    before = log_file.read_bytes()
+    with Journal(killed, writes=False) as reader:
+        assert states(reader) == [State.RUNNING]
+    assert log_file.read_bytes() == before
+    log_file.unlink()
+    with Journal(killed, writes=False) as reader:
+        assert states(reader) == []
+    with pytest.raises(JournalError, match=r"journal\.db-wal is missing: .*may be paid twice"):
+        Journal(killed)
+
+
+def test_an_empty_log_is_left_to_the_next_run() -> None:
+    """A run may have been killed before it noted anything."""
+    with Journal(FILE) as journal:
+        killed = left_by_a_kill(journal)
+    log_file = killed.with_name(WAL.name)
+    assert log_file.stat().st_size == 0
+    with Journal(killed, writes=False) as reader:
+        assert states(reader) == []
+    assert log_file.exists()
+    Journal(killed).close()
+
+
+# ---- permissions -----------------------------------------------------------------------------------------------------
+
+
+def test_a_journal_that_cannot_be_written_to_can_be_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {**contents(file.parent)}
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with Journal(file, writes=False) as journal:
+        assert journal.counts() == {State.PLANNED: 300}
+    assert contents(file.parent) == before  # nor was it tried
+
+
+def test_what_a_kill_left_in_the_log_is_read_by_those_who_cannot_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Journal(FILE) as journal:
+        plan(journal)
+        journal.move(1, State.PLANNED, State.SUBMITTING)
+        killed = left_by_a_kill(journal)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with Journal(killed, writes=False) as journal:
+        assert states(journal) == [State.SUBMITTING]
+
+
+def test_a_directory_that_cannot_be_written_to_can_be_read_and_says_so_to_writers(file: Path) -> None:
+    file.parent.chmod(0o555)
+    try:
+        if os.access(file.parent, os.W_OK):
+            pytest.skip("root may write everywhere")
+        with Journal(file, writes=False) as journal:
+            assert journal.counts() == {State.PLANNED: 300}
+            assert not journal.in_use()
+        file.with_name(f"{file.name}.lock").chmod(0o444)
+        with pytest.raises(JournalError, match="cannot be made: Permission denied"):
+            Journal(file)
+    finally:
+        file.parent.chmod(0o755)
+
+
+def test_a_place_where_no_directory_can_be_is_named_with_what_to_do() -> None:
+    Path("taken").write_text("a file")
+    path = Path("taken", ".aveo3", "journal.db")
+    with pytest.raises(JournalError) as refused:
+        Journal(path)
+    assert str(refused.value).startswith(f"the journal {path} cannot be made: ")
+    assert "VEO3_JOURNAL=none" in str(refused.value)
+    with pytest.raises(JournalError, match="there is no journal"):
+        Journal(path, writes=False)
+
+
+def test_a_journal_that_could_not_be_opened_can_be_opened_when_that_is_mended(file: Path) -> None:
+    """Neither the lock nor the file stays with a process that was refused."""
+    execute(file, "PRAGMA user_version = 99")
+    with pytest.raises(JournalError):
+        Journal(file)
+    execute(file, f"PRAGMA user_version = {len(MIGRATIONS)}")
+    Journal(file).close()
+
+
+# ---- versions --------------------------------------------------------------------------------------------------------
+
+SECOND = ("ALTER TABLE jobs ADD COLUMN mood TEXT NOT NULL DEFAULT 'good'", "CREATE INDEX jobs_by_mood ON jobs (mood)")
+
+
+def columns(path: Path, table: str) -> list[str]:
+    with closing(sqlite3.connect(path)) as db:
+        return [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
+
+
+def test_a_new_file_says_what_it_is() -> None:
+    connect(Path("new.db"), writes=True).close()
+    with closing(sqlite3.connect("new.db")) as db:
+        assert db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert version(Path("new.db")) == len(MIGRATIONS)
+
+
+def test_sqlite_syncs_each_commit_only_where_nobody_else_does() -> None:
+    with closing(connect(Path("new.db"), writes=True)) as db:
+        assert [*db.execute("PRAGMA synchronous").fetchone()] == [1 if SYNCS_LATER else 2]
+
+
+def test_an_older_journal_is_brought_up_to_date_and_keeps_its_rows(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, SECOND))
+    before = contents(file.parent)
+    with pytest.raises(JournalError, match="was written by an older aveo3, and must be opened by a run once"):
+        connect(file, writes=False)
+    assert contents(file.parent).items() >= before.items()
+    for _ in range(2):
+        with closing(connect(file, writes=True)) as db:
+            assert db.execute("SELECT count(*), min(mood) FROM jobs").fetchone()[:] == (300, "good")
+    assert version(file) == len(MIGRATIONS) + 1
+    assert columns(file, "jobs")[-1] == "mood"
+
+
+def test_a_step_that_fails_halfway_changes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = file.read_bytes()
+    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, (*SECOND, "DROP TABLE jobs", "SELECT no FROM where")))
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"journal\.db cannot be read: "):
+            Journal(file)
+        assert version(file) == len(MIGRATIONS)
+        assert "mood" not in columns(file, "jobs")
+    assert file.read_bytes() == before
+    monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS)
+    with Journal(file, writes=False) as journal:
+        assert journal.counts() == {State.PLANNED: 300}
+
+
+def test_of_two_steps_the_one_that_succeeded_stays(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, SECOND, ("SELECT no FROM where",)))
+    with pytest.raises(JournalError):
+        connect(file, writes=True)
+    assert version(file) == len(MIGRATIONS) + 1
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", ["INSERT INTO one VALUES (1, 1)", "UPDATE one SET id = 5 WHERE id = 4"])
+def test_a_step_comes_to_stand_there_whole_or_not_at_all(wrong: str) -> None:
+    add = "INSERT INTO one VALUES (?, ?)"
+    with closing(sqlite3.connect("steps.db", isolation_level=None)) as db:
+        db.execute("CREATE TABLE one (id INTEGER PRIMARY KEY, what TEXT)")
+        writer = Writer(db, Path("steps.db"), Path("steps.db-wal"))
+        writer.write(((add, (1, "waits")),))
+        for commit, keep in product((False, True), repeat=2):
+            with pytest.raises(JournalError, match=r"^steps\.db"):
+                writer.write(((add, (2, "half")), (wrong, ())), commit=commit, keep=keep)
+        assert writer.broken is None
+        writer.write(((add, (3, "last")),), commit=True)
+        assert [*db.execute("SELECT * FROM one")] == [(1, "waits"), (3, "last")]
+        assert not writer.waiting
+
+
+# ---- secrets ---------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_in_the_schema_is_made_for_a_secret(file: Path) -> None:
+    names = {name for table in ("jobs", "events", "runs") for name in columns(file, table)}
+    assert len(names) > 25
+    for word in ("key", "token", "secret", "password", "credential", "auth", "header"):
+        assert not [name for name in names if word in name]
+
+
+def test_what_the_caller_knows_for_a_secret_is_in_no_byte_of_the_files() -> None:
+    """An error's message may quote the request that it answers."""
+    key = "AIza" + "b" * 35
+    with Journal(FILE, without_secrets=lambda text: text.replace(key, "***")) as journal:
+        walk(journal, plan(journal).id, State.PLANNED, State.SUBMITTING)
+        journal.move(1, State.SUBMITTING, State.REJECTED, error_message=f"API key {key} not valid")
+        killed = left_by_a_kill(journal)
+    for directory in (FILE.parent, killed.parent):
+        assert not [name for name, data in contents(directory).items() if key.encode() in data]
+    with Journal(FILE, writes=False) as journal:
+        assert [each.error_message for each in journal.entries()] == ["API key *** not valid"]
+        assert journal.history(1)[-1].changes == {"error_message": "API key *** not valid"}

@@ -1,0 +1,68 @@
+"""Cost and time of a batch before it is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aveo3 import Settings, VideoPrompt
+from aveo3.lanes.estimate import StandIn, estimate, stand_ins
+from aveo3.lanes.lanes import Lanes
+from aveo3.lanes.routing import Routes
+
+
+def routes(**settings: Any) -> Routes:
+    return Routes(Lanes(Settings(backend="vertex", **settings)))
+
+
+FAST = "veo-3.1-fast-generate-001"
+
+
+def prompts(count: int, **fields: object) -> list[VideoPrompt]:
+    return [VideoPrompt.model_validate({"text": f"prompt {n}", **fields}) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "seconds", "bound_by"),
+    [
+        ({"rate_limit": 12}, 70, "latency"),
+        ({"rate_limit": 5}, 2 * 60 + 70, "rate"),
+        ({"rate_limit": 12, "max_concurrency": 4}, 2 * 70 + 70, "running slots"),
+        ({"rate_limit": 12, "spend_limit": 10.0}, 3 * 600 + 70, "spend limit"),  # 12 × $3.20, three at a time
+        ({"rate_limit": 12, "daily_limit": 6}, 86_400 + 70, "daily limit"),
+    ],
+)
+def test_the_slowest_rule_sets_the_time(limits: dict[str, float], seconds: float, bound_by: str) -> None:
+    [share] = estimate(prompts(12), routes(**limits))
+    assert (share.clips, share.cost_usd, share.bound_by) == (12, 38.4, bound_by)
+    assert share.seconds == seconds
+
+
+def test_each_model_has_its_share_and_its_price() -> None:
+    shares = estimate(prompts(2) + prompts(3, model=FAST) + prompts(1, model="new-model"), routes())
+    assert [(s.model, s.clips, s.cost_usd) for s in shares] == [
+        ("veo-3.1-generate-001", 2, 6.4),
+        (FAST, 3, 2.4),
+        ("new-model", 1, None),
+    ]
+
+
+def test_prompts_that_cannot_work_are_named_and_not_counted() -> None:
+    [share] = estimate(prompts(1) + prompts(1, duration_seconds=5), routes())
+    assert share.clips == 1
+    assert share.problems == (
+        "'prompt 0': duration_seconds=5 is not offered by veo-3.1-generate-001: choose 4 or 6 or 8",
+    )
+
+
+def test_nothing_costs_nothing() -> None:
+    assert estimate([], routes()) == []
+
+
+def test_what_fallbacks_could_make_is_told_apart_from_what_will_be_made() -> None:
+    lite = "veo-3.1-lite-generate-001"
+    chained = routes(fallback=f"{FAST} -> {lite}")
+    batch = prompts(3) + prompts(1, resolution="4k") + prompts(1, model=FAST)
+    assert stand_ins(batch, chained) == [StandIn(FAST, 4, 4.8), StandIn(lite, 4, 1.6)]
+    assert stand_ins(prompts(1), routes()) == []

@@ -1,0 +1,308 @@
+"""Lanes as people set them: read, checked, told what is wrong with them, and what each makes of the settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aveo3 import LaneSettings, Settings, UsageError
+from aveo3.lanes.lanes import Lane, Lanes, same_place, spoken
+
+BEST, FAST, OMNI = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "gemini-omni-1.1-flash"
+
+FILE = """
+[[lane]]
+name = "alpha"
+project = "alpha"
+credentials_file = "alpha.json"
+rate_limit = 2
+weight = 3
+
+[[lane]]
+project = "beta"
+location = "europe-west4"
+model = "veo-3.1-fast-generate-001"
+output_gcs_uri = "gs://beta/out"
+
+[[lane]]
+api_key_env = "KEY_B"
+rate_limit = 5
+rate_period = 30
+order = 2
+"""
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY_B", "secret-b")
+
+
+def lanes(*given: dict[str, Any], **settings: Any) -> list[Lane]:
+    return Lanes(Settings(**settings), given).listed
+
+
+def test_a_file_of_lanes_is_read_with_its_paths_next_to_it(tmp_path: Path) -> None:
+    (tmp_path / "alpha.json").write_text("{}")
+    (tmp_path / "lanes.toml").write_text(FILE)
+    common = Settings(lanes=tmp_path / "lanes.toml", rate_limit=10, api_key="common", output_gcs_uri="gs://all/out")
+    alpha, beta, key = Lanes(common).listed
+    assert [(lane.name, lane.model, lane.weight, lane.order) for lane in (alpha, beta, key)] == [
+        ("alpha", BEST, 3, 1),
+        ("beta/europe-west4/veo-3.1-fast-generate-001", FAST, 1, 1),
+        ("gemini/KEY_B/gemini-omni-1.1-flash", OMNI, 1, 2),
+    ]
+    assert [spoken(lane) for lane in (alpha, beta, key)] == ["vertex", "vertex", "gemini"]
+    assert alpha.settings.credentials_file == tmp_path / "alpha.json"
+    assert [lane.settings.rate(lane.model)[:2] for lane in (alpha, beta, key)] == [(2, 60), (10, 60), (5, 30)]
+    assert [lane.settings.output_gcs_uri for lane in (alpha, beta, key)] == ["gs://all/out", "gs://beta/out", None]
+    assert alpha.settings.api_key is None, "somebody else's key"
+    assert key.settings.api_key is not None
+    assert key.settings.api_key.get_secret_value() == "secret-b"
+
+
+def test_keys_are_found_in_the_env_file_too_and_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KEY_B")
+    Path(".env").write_text("KEY_B=from-the-file\n")
+    [lane] = lanes({"api_key_env": "KEY_B"})
+    assert lane.settings.api_key is not None
+    assert lane.settings.api_key.get_secret_value() == "from-the-file"
+    assert "from-the-file" not in repr(lane) + str(dict(lane.place))
+    assert lane.place["credentials"] == "$KEY_B"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"colour": "red"}, "lanes, lane 1: colour is not a field of a lane: known are name, backend, project"),
+        ({"projekt": "p"}, "lanes, lane 1: projekt is not a field of a lane: did you mean project?"),
+        ({"name": "a", "weight": 0}, "lanes, lane 1 (a): weight=0 is refused: input should be greater"),
+        (
+            {"weight": 1001},
+            "weight=1001 is refused: input should be less than or equal to 1000; allowed: a whole number, ",
+        ),
+        ({"rate_limit": True}, "rate_limit=true is refused: must be a number; allowed: a whole number, at least 1"),
+        ({"spend_limit": True}, "spend_limit=true is refused: must be a number; allowed: more than 0"),
+        ({"rate_period": "none"}, "rate_period=none is refused: input should be a valid number"),
+        (
+            {"backend": "mock"},
+            "backend=mock is refused: input should be 'vertex' or 'gemini'; allowed: vertex or gemini",
+        ),
+        ({"location": "us central1"}, "location=us central1 is refused: must look like us-central1"),
+        ({"base_url": "localhost:8787"}, "base_url=localhost:8787 is refused: must be an address such as http://127"),
+        ({"base_url": "http://me:secret@gateway"}, "base_url=(hidden) is refused: must hold no user name, password"),
+        ({"api_version": "beta"}, "api_version=beta is refused: must look like v1 or v1beta1"),
+        ({"api_key": "AIza-secret"}, "keys do not belong here; put it into a variable or .env, and name that with"),
+        ({"api_key_env": "AIza-secret"}, "lanes, lane 1: api_key_env holds a key itself"),
+        ({"api_key_env": "AQ.secret"}, "lanes, lane 1: api_key_env holds a key itself"),
+        ({"api_key_env": "sk-proj-secret"}, "lanes, lane 1: api_key_env holds a key itself"),
+        ({"api_key_env": "KEY_X"}, "lanes, lane 1: api_key_env names KEY_X, which is not set, here or in .env"),
+        (
+            {"api_key_env": "a_secret_1"},
+            "lanes, lane 1: api_key_env names a variable (its name is hidden: it may be a ",
+        ),
+        ({"api_key_env": "KEY_B", "credentials_file": "f"}, "api_key_env and credentials_file cannot go together"),
+        ({"api_key_env": "KEY_B", "backend": "vertex", "project": "p"}, "express mode, which knows no project"),
+        ({"credentials_file": "nowhere.json", "project": "p"}, "credentials_file=nowhere.json: there is no such file"),
+        ({"project": "p", "model": "veo-2.0-generate-001"}, "was retired by Google on 2026-06-30: use veo-3.1"),
+        ({"backend": "gemini", "api_key_env": "KEY_B", "model": BEST}, "is not to be had with VEO3_BACKEND=gemini"),
+        ({"project": "p", "rate_limit": 2, "burst": 3}, "burst=3 is over the rate limit of 2: allowed are 1 to 2"),
+        (
+            {"project": "p", "output_gcs_uri": "s3://b"},
+            "output_gcs_uri=s3://b is refused: must look like gs://bucket/prefix",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_lane_is_told_and_no_secret_with_it(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(told)) as refused:
+        lanes(given)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "cannot be read: No such file or directory."),
+        ("[[lane]\n", "is no TOML: "),
+        ("", "holds no [[lane]]: it takes a table [[lane]] for each lane"),
+        ("rate_limit = 3\n[[lane]]\n", "holds rate_limit: it takes"),
+        ("[lane]\nproject = 'p'\n", "holds no [[lane]]"),
+        ("lane = []\n", "holds no [[lane]]"),
+    ],
+)
+def test_a_file_that_holds_no_lanes_is_told(tmp_path: Path, text: str | None, told: str) -> None:
+    path = tmp_path / "lanes.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError, match=re.escape(told)):
+        Lanes(Settings(lanes=path))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"api_key_env": "KEY_B", "location": "europe-west4"},
+            "location=europe-west4 can do nothing: the Gemini API kn",
+        ),
+        (
+            {"api_key_env": "KEY_B", "model": OMNI, "project": "p"},
+            "project=p can do nothing: the Gemini API knows a pr",
+        ),
+        ({"backend": "gemini", "credentials_file": "own.json"}, "credentials_file=own.json can do nothing: the Gemini"),
+        (
+            {"api_key_env": "KEY_B", "output_gcs_uri": "gs://b/o"},
+            "output_gcs_uri=gs://b/o can do nothing: the Gemini A",
+        ),
+        (
+            {"api_key_env": "KEY_B", "backend": "vertex", "location": "us"},
+            "location=us can do nothing: api_key_env is f",
+        ),
+        ({"credentials_file": "own.json"}, "credentials_file=own.json can do nothing: it needs a project, and neither"),
+        (
+            {"backend": "vertex", "location": "us"},
+            "location=us can do nothing: it needs a project, and neither this la",
+        ),
+        (
+            {"project": "p", "spend_period": 60},
+            "spend_period=60.0 can do nothing: without a spend_limit nothing is coun",
+        ),
+    ],
+)
+def test_a_field_that_nothing_would_come_of_is_refused(given: dict[str, Any], told: str) -> None:
+    Path("own.json").write_text("{}")
+    with pytest.raises(UsageError, match=re.escape(f"lanes, lane 1: {told}")):
+        lanes(given)
+
+
+def test_what_the_settings_have_for_all_a_lane_may_have_none_of() -> None:
+    every = {"quota_patience": 60, "daily_limit": 5, "burst": 2, "output_gcs_uri": "gs://all/out"}
+    none = dict.fromkeys(("quota_patience", "daily_limit", "output_gcs_uri"), "none")
+    with_all, without = lanes({"project": "p"}, {"project": "q", **none}, **every)
+    assert {name: getattr(with_all.settings, name) for name in every} == every
+    assert {name: getattr(without.settings, name) for name in every} == {**dict.fromkeys(none), "burst": 2}
+
+
+def test_a_region_is_known_however_it_is_written() -> None:
+    with pytest.raises(UsageError, match="are one place, and one quota"):
+        lanes({"project": "p", "location": "Europe-West4 "}, {"project": "p", "location": "europe-west4"})
+    assert Settings(location="US-Central1").location == "us-central1"
+
+
+def test_one_project_or_one_key_is_one_quota_by_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY_C", "secret-b")
+    with pytest.raises(
+        UsageError, match=r"lanes: gemini/KEY_B/.* and gemini/KEY_C/.* have one API key, and one quota"
+    ) as no:
+        lanes({"api_key_env": "KEY_B"}, {"api_key_env": "KEY_C"})
+    assert "secret-b" not in str(no.value)
+    Path("own.json").write_text("{}")
+    with pytest.raises(UsageError, match="lanes: a and b are one place, and one quota: make them one lane"):
+        lanes({"project": "p", "name": "a"}, {"project": "p", "name": "b", "credentials_file": "own.json"})
+    monkeypatch.setenv("KEY_C", "another")
+    assert len(lanes({"api_key_env": "KEY_B"}, {"api_key_env": "KEY_C"})) == 2
+
+
+def test_two_lanes_at_one_place_are_one_quota_and_refused() -> None:
+    with pytest.raises(UsageError, match=r"lanes: one and p/us-central1/veo-3.1-generate-001 are one place, and one q"):
+        lanes({"project": "p", "name": "one"}, {"project": "p"})
+    with pytest.raises(UsageError, match="lanes: two lanes are called one: give each a name of its own"):
+        lanes({"project": "p", "name": "one"}, {"project": "q", "name": "one"})
+
+
+def test_emulators_and_google_do_not_mix() -> None:
+    with pytest.raises(UsageError, match="some lanes are emulators on this machine, others are not"):
+        lanes({"project": "p"}, {"project": "q", "base_url": "http://127.0.0.1:8787"})
+
+
+def test_a_lane_without_a_burst_of_its_own_is_not_held_to_that_of_all() -> None:
+    [lane] = lanes({"project": "p", "rate_limit": 2}, rate_limit=10, burst=5)
+    assert lane.settings.rate(lane.model) == (2, 60, 2)
+
+
+# ---- none set: one for each model ------------------------------------------------------------------------------------
+
+
+def test_with_a_project_and_a_key_each_model_goes_where_it_is_to_be_had() -> None:
+    implied = Lanes(Settings(project="p", api_key="k", output_gcs_uri="gs://b/o"))
+    [veo], [omni] = implied.of(BEST), implied.of(OMNI)
+    assert (spoken(veo), spoken(omni)) == ("vertex", "gemini")
+    assert (veo.settings.output_gcs_uri, omni.settings.output_gcs_uri) == ("gs://b/o", None)
+    assert implied.of(BEST) == [veo], "one lane for one model"
+
+
+@pytest.mark.parametrize(
+    ("settings", "model", "told"),
+    [
+        ({"project": "p"}, OMNI, "is to be had with VEO3_BACKEND=gemini, which needs GEMINI_API_KEY: set it"),
+        ({"api_key": "k"}, BEST, "is to be had with VEO3_BACKEND=vertex, which needs GOOGLE_CLOUD_PROJECT: set it"),
+        ({"api_key": "k", "backend": "vertex"}, OMNI, "is not to be had with VEO3_BACKEND=vertex"),
+    ],
+)
+def test_a_model_that_cannot_be_reached_says_what_to_set(settings: dict[str, Any], model: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        Lanes(Settings(**settings)).of(model)
+
+
+# ---- what earlier runs have sent -------------------------------------------------------------------------------------
+
+
+def test_a_place_is_told_from_another_by_what_its_operations_hang_on() -> None:
+    here = {"backend": "vertex", "project": "p", "location": "us-central1", "api_version": "v1"}
+    assert same_place(here, {**here, "api_version": "v1beta1", "lane": "a"})
+    assert not same_place(here, {**here, "location": "europe-west4"})
+    key = {"backend": "gemini", "project": None, "location": "us-central1", "credentials": "$A"}
+    assert same_place(key, {**key, "location": "elsewhere", "project": "p"})
+    assert not same_place(key, {**key, "credentials": "$B"})
+
+
+def test_what_was_sent_is_looked_at_by_the_lane_that_sent_it() -> None:
+    every = Lanes(Settings(), [{"project": "p"}, {"project": "q"}, {"project": "q", "model": FAST, "name": "fast"}])
+    p, q, fast = every.listed
+    assert every.at(q.place, BEST) is q
+    assert every.at(fast.place, FAST) is fast
+    assert every.at({**q.place, "lane": "as it was called then"}, BEST) is q
+    assert every.at({"backend": "vertex", "project": "gone", "location": "us-central1"}, FAST) is fast
+    assert p is not q
+
+
+def test_what_a_lane_sent_to_an_address_of_its_own_is_looked_at_there_when_the_lane_is_gone() -> None:
+    [gone] = lanes({"project": "p", "base_url": "https://gateway.example/"}, base_url="https://elsewhere.example")
+    assert gone.place["base_url"] == "https://gateway.example"
+    now = Lanes(Settings(project="p", base_url="https://elsewhere.example"))
+    [here] = now.of(BEST)
+    assert not same_place(here.place, gone.place)
+    assert now.settings_at(gone.place).base_url == "https://gateway.example"
+    assert now.settings_at(here.place).base_url == "https://elsewhere.example"
+
+
+def test_the_credentials_of_an_earlier_run_are_asked_for_by_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = Lanes(Settings(project="p"))
+    then = {"backend": "gemini", "project": None, "location": "us-central1", "api_version": "v1"}
+    found = every.settings_at({**then, "credentials": "$KEY_B"})
+    assert found.api_key is not None
+    assert found.api_key.get_secret_value() == "secret-b"
+    assert every.settings_at({**then, "credentials": "/keys/a.json"}).credentials_file == Path("/keys/a.json")
+    monkeypatch.delenv("KEY_B")
+    with pytest.raises(UsageError, match="KEY_B, whose key it was, is not set"):
+        every.settings_at({**then, "credentials": "$KEY_B"})
+
+
+def test_credentials_are_found_again_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    [lane] = lanes({"project": "p", "credentials_file": "a.json"})
+    assert lane.place["credentials"] == str(tmp_path / "a.json")
+
+
+def test_what_the_gemini_api_was_sent_is_looked_at_though_others_write_to_a_bucket() -> None:
+    every = Lanes(Settings(project="p", api_key="k", output_gcs_uri="gs://b/o"))
+    then = {"backend": "gemini", "project": None, "location": "us-central1", "api_version": "v1"}
+    assert every.settings_at(then).output_gcs_uri is None
+
+
+def test_lanes_can_be_given_in_code() -> None:
+    [lane] = Lanes(Settings(), [LaneSettings(project="p", daily_limit=3)]).listed
+    assert (lane.settings.daily_limit, lane.settings.project) == (3, "p")

@@ -1,0 +1,158 @@
+"""Which interactions the emulated Google takes, what they cost, and the words in which it declines the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aveo3.mock.error_bodies import Refused
+from aveo3.mock.models import OMNI, RETIRED, Surface
+from aveo3.mock.omni.errors import worded
+from aveo3.mock.omni.requests import Wish, find_omni, read_wish
+from aveo3.mock.state.operations import Order
+
+TEXT = {"type": "text", "text": "a boat"}
+IMAGE = {"type": "image", "mime_type": "image/png", "data": "aVZCT1J3"}
+CLIP = {"type": "video", "mime_type": "video/mp4", "uri": "https://x/v1/files/ab12:download?alt=media"}
+IDS = {"developer": "gemini-omni-1.1-flash", "vertex": "gemini-omni-1.1-flash-preview"}
+PARENT = Order("a boat", 8, 8, 1, "9:16", "720p", 0.1)
+SHELF = {"ab12": 5.0, "long": 35.0}
+
+
+def wish(surface: Surface = "developer", parent: Order | None = None, model: str = "", **body: Any) -> Wish:
+    known = OMNI[surface, model or IDS[surface]]
+    return read_wish({"model": known.id, "input": "a boat", **body}, known, parent, SHELF.get)
+
+
+def video(**chosen: Any) -> dict[str, Any]:
+    return {"response_format": {"type": "video", **chosen}}
+
+
+def task(name: str) -> dict[str, Any]:
+    return {"generation_config": {"video_config": {"task": name}}}
+
+
+def said(refused: pytest.ExceptionInfo[Refused]) -> tuple[int, str, str]:
+    error = worded(refused.value.answer).body["error"]
+    return refused.value.answer.status, error["code"], error["message"]
+
+
+@pytest.mark.parametrize(
+    ("surface", "body", "seconds", "film_seconds"),
+    [
+        ("developer", {}, 10, 10),
+        ("developer", video(duration="3s", resolution="4k", aspect_ratio="9:16", delivery="uri"), 3, 3),
+        ("developer", video(duration="8.5s", resolution="360p"), 8.5, 8.5),
+        ("developer", {"response_format": [{"type": "video", "duration": "4s"}]}, 4, 4),
+        ("developer", {"input": [IMAGE, TEXT], **task("image_to_video")}, 10, 10),
+        ("developer", {"input": [IMAGE, IMAGE]}, 10, 10),
+        ("developer", {"input": [IMAGE] * 6 + [TEXT], **task("reference_to_video")}, 10, 10),
+        ("developer", {"input": [TEXT, {"type": "model_output"}, {"type": "user_input", "content": [IMAGE]}]}, 10, 10),
+        ("developer", {"input": [CLIP, TEXT]}, 5, 5),
+        ("developer", {"input": [CLIP, TEXT], **task("extend"), **video(duration="4s")}, 4, 9),
+        ("developer", {"input": [{**CLIP, "uri": "https://x/files/nope"}, TEXT], **task("edit")}, 8, 8),
+        ("developer", {"generation_config": {"seed": 7}, "labels": {"a": "b"}, "service_tier": "flex"}, 10, 10),
+        ("developer", {"background": True, "webhook_config": {"uris": ["http://x"]}}, 10, 10),
+        ("vertex", video(delivery="uri", gcs_uri="gs://bucket/out", duration="4s"), 4, 4),
+        ("vertex", {"input": [CLIP, TEXT], **task("edit"), **video(resolution="720p")}, 5, 5),
+    ],
+)
+def test_what_google_takes(surface: Surface, body: dict[str, Any], seconds: float, film_seconds: float) -> None:
+    order = wish(surface, **body).order
+    assert (order.seconds, order.film_seconds) == (seconds, film_seconds)
+    assert order.usd == pytest.approx(seconds * 0.10136)
+
+
+def test_a_second_of_1_2_is_cheaper() -> None:
+    assert wish(model="gemini-omni-1.2-flash").order.usd == pytest.approx(10 * 0.0695, abs=1e-4)
+
+
+def test_what_follows_has_the_shape_of_what_it_follows() -> None:
+    edit = wish(parent=PARENT, previous_interaction_id="v1_x")
+    assert (edit.order.aspect, edit.order.film_seconds, edit.previous) == ("9:16", 8, "v1_x")
+
+
+@pytest.mark.parametrize(
+    ("surface", "body", "code", "message"),
+    [
+        (
+            "developer",
+            video(aspect_ratio="1:7"),
+            "invalid_request",
+            "The value '1:7' is not supported for 'response_format.aspect_ratio'. Supported values: '16:9', '9:16'.",
+        ),
+        ("developer", video(resolution="480p"), "invalid_request", "Supported values: '360p', '720p', '1080p', '4k'."),
+        ("developer", video(delivery="post"), "invalid_request", "Supported values: 'inline', 'uri'."),
+        ("developer", video(duration=8), "invalid_request", "A duration is a string such as '8s'."),
+        ("developer", video(duration="8"), "invalid_request", "A duration is a string such as '8s'."),
+        ("developer", video(duration="11s"), "invalid_request", "'11s' is out of range for 'response_format.duration'"),
+        ("developer", video(gcs_uri="gs://b"), "invalid_request", "The parameter 'response_format.gcs_uri' is not"),
+        ("developer", video(fps=24), "parameter_unknown", 'Unknown name "response_format.fps"'),
+        ("developer", {"response_format": {"type": "audio"}}, "invalid_request", "Supported values: 'video'."),
+        ("developer", {"response_format": "video"}, "invalid_request", "'response_format': expected an object."),
+        ("developer", {"negative_prompt": "rain"}, "parameter_unknown", 'Unknown name "negative_prompt"'),
+        ("developer", {"system_instruction": "x"}, "invalid_request", "The parameter 'system_instruction' is not"),
+        ("developer", {"generation_config": {"temperature": 1}}, "invalid_request", "'generation_config.temperature'"),
+        ("developer", {"background": True, "store": False}, "invalid_request", "'background' needs 'store'"),
+        ("developer", {"background": "yes"}, "invalid_request", "Invalid value at 'background' (TYPE_BOOL)"),
+        ("developer", {"stream": True}, "invalid_request", "The mock server does not stream"),
+        ("developer", {"webhook_config": {"uris": ["http://x"]}}, "invalid_request", "needs 'background'."),
+        ("developer", {"service_tier": "gold"}, "invalid_request", "The value 'gold' is not supported"),
+        ("developer", {"input": None}, "invalid_request", "The parameter 'input' is required"),
+        ("developer", {"input": " "}, "invalid_request", "The parameter 'input' is required"),
+        ("developer", {"input": 7}, "invalid_request", "Invalid value at 'input': expected a string, an object or a"),
+        ("developer", {"input": [TEXT, {"type": "audio"}]}, "invalid_request", "The value 'audio' is not supported"),
+        ("developer", {"input": [{"type": "text", "text": 7}]}, "invalid_request", "Invalid value at 'input[0].text'"),
+        ("developer", {"input": [{**IMAGE, "mime_type": "image/gif"}]}, "invalid_request", "'input[0].mime_type'"),
+        ("developer", {"input": [{**IMAGE, "data": "\x00PNG"}]}, "invalid_request", "Base64 decoding failed."),
+        ("developer", {"input": [{**IMAGE, "data": None}]}, "invalid_request", "or 'uri' is required."),
+        ("developer", {"input": [IMAGE] * 11}, "invalid_request", "at most 10 blocks of type 'image'; it has 11."),
+        ("developer", task("dream"), "invalid_request", "The value 'dream' is not supported"),
+        ("developer", task("image_to_video"), "invalid_request", "Task 'image_to_video' needs one image"),
+        ("developer", task("reference_to_video"), "invalid_request", "Task 'reference_to_video' needs an image or"),
+        ("developer", task("extend"), "invalid_request", "Task 'extend' needs one video"),
+        ("developer", {"input": [IMAGE, TEXT], **task("text_to_video")}, "invalid_request", "takes text and nothing"),
+        (
+            "developer",
+            {"input": [{**CLIP, "uri": "https://x/files/long"}], **task("extend")},
+            "invalid_request",
+            "The extended video would last 45 seconds; at most 40 are supported.",
+        ),
+        ("vertex", video(delivery="uri"), "invalid_request", "'response_format.gcs_uri' is required"),
+        ("vertex", video(gcs_uri="gs://b"), "invalid_request", "needs 'response_format.delivery' to be 'uri'."),
+        (
+            "vertex",
+            {"input": [CLIP], **task("edit"), **video(duration="8s")},
+            "invalid_request",
+            "'response_format.duration' is not supported for task 'edit'.",
+        ),
+    ],
+)
+def test_what_google_declines(surface: Surface, body: dict[str, Any], code: str, message: str) -> None:
+    with pytest.raises(Refused) as refused:
+        wish(surface, **body)
+    status, word, sentence = said(refused)
+    assert (status, word, message in sentence) == (400, code, True), sentence
+
+
+@pytest.mark.parametrize(
+    ("surface", "name", "status", "message"),
+    [
+        ("developer", "models/gemini-omni-1.2-flash", 200, ""),
+        ("vertex", "gemini-omni-1.1-flash-preview", 200, ""),
+        ("developer", None, 400, "The parameter 'model' is required."),
+        ("developer", "gemini-omni-1.1-flash-preview", 404, "models/gemini-omni-1.1-flash-preview is not found for"),
+        ("vertex", "gemini-omni-1.1-flash", 404, "is not found for API version v1, or is not supported for inter"),
+        ("developer", "gemini-omni-flash-preview", 404, "is no longer available."),
+    ],
+)
+def test_the_models_there_are(surface: Surface, name: Any, status: int, message: str) -> None:
+    if status == 200:
+        assert find_omni(name, surface, "v1", RETIRED, "models").surface == surface
+        return
+    with pytest.raises(Refused) as refused:
+        find_omni(name, surface, "v1", RETIRED, "models")
+    heard, code, sentence = said(refused)
+    word = "model_not_found" if status == 404 else "invalid_request"
+    assert (heard, code, message in sentence) == (status, word, True)

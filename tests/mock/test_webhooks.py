@@ -1,0 +1,89 @@
+"""Webhooks that an interaction names: who hears of its end, and what."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from tests.support.interactions import PATH, talking
+
+
+@asynccontextmanager
+async def listening(
+    *statuses: int, raw_bodies: bool = False
+) -> AsyncIterator[tuple[str, asyncio.Queue[tuple[Any, Any]]]]:
+    """An address that answers with these in turn, and the headers and bodies that it hears, `raw_bodies` as bytes."""
+    heard: asyncio.Queue[tuple[Any, Any]] = asyncio.Queue()
+    answers = iter(statuses)
+
+    async def listen(request: web.Request) -> web.Response:
+        raw = await request.read()
+        await heard.put((request.headers, raw if raw_bodies else json.loads(raw)))
+        return web.Response(status=next(answers))
+
+    app = web.Application()
+    app.router.add_post("/hook", listen)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with asyncio.timeout(10):
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook", heard
+    finally:
+        await runner.cleanup()
+
+
+async def test_whoever_named_an_address_hears_of_the_end_until_he_answers() -> None:
+    async with listening(503, 204) as (uri, heard), talking("error-13@1") as talk:
+        hook = {"uris": [uri], "user_metadata": {"job": 7}}
+        failed = (await talk.create(webhook_config=hook)).body["id"]
+        first, body = await heard.get()
+        again, repeated = await heard.get()
+        assert (first["webhook-id"], body) == (again["webhook-id"], repeated)
+        assert (body["type"], body["version"], body["user_metadata"]) == ("interaction.failed", "v1", {"job": 7})
+        assert (body["data"]["id"], body["data"]["error_code"]) == (failed, "api_error")
+
+
+async def test_what_completes_or_is_cancelled_is_told_when_it_is() -> None:
+    async with listening(204, 204) as (uri, heard), talking("stuck@2", latency="20") as talk:
+        hook = {"uris": [uri]}
+        completed = (await talk.create(webhook_config=hook)).body["id"]
+        told = (await heard.get())[1]
+        assert (told["type"], told["data"]) == ("interaction.completed", {"id": completed})
+        cancelled = (await talk.create(webhook_config=hook)).body["id"]
+        await talk.ask("POST", f"{PATH}/{cancelled}/cancel")
+        told = (await heard.get())[1]
+        assert (told["type"], told["data"]) == ("interaction.cancelled", {"id": cancelled})
+
+
+async def test_a_delivery_is_signed_with_one_of_the_published_keys_and_dated_on_the_listeners_clock() -> None:
+    async with listening(503, 204, raw_bodies=True) as (uri, heard), talking(speed=600, latency="20") as talk:
+        await talk.create(webhook_config={"uris": [uri]})
+        keys = (await talk.ask("GET", "/.well-known/jwks.json", headers={})).body["keys"]
+        assert {(key["kty"], key["crv"]) for key in keys} == {("OKP", "Ed25519")}
+        for _ in range(2):
+            headers, body = await heard.get()
+            stamp = headers["webhook-timestamp"]
+            assert abs(int(stamp) - time.time()) < 30  # not on the emulator's, which is ten minutes a second ahead
+            scheme, _, signature = headers["webhook-signature"].partition(",")
+            assert scheme == "v1a"
+            signed = f"{headers['webhook-id']}.{stamp}.".encode() + body
+            assert sum(fits(key["x"], base64.b64decode(signature), signed) for key in keys) == 1
+            assert not any(fits(key["x"], base64.b64decode(signature), signed + b" ") for key in keys)
+
+
+def fits(x: str, signature: bytes, signed: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(x + "=")).verify(signature, signed)
+    except InvalidSignature:
+        return False
+    return True
