@@ -6,7 +6,7 @@ import asyncio
 from math import inf
 
 
-class Bell:
+class Waker:
     """Look, then `wait()`, then look again. Ringing with nobody waiting does nothing: there was no suspension in
     between in which a change could have been missed."""
 

@@ -17,21 +17,21 @@ from pydantic import SecretStr
 
 from aveo3.config.settings import Settings, on_this_machine
 from aveo3.dispatch.budget import Budget
-from aveo3.dispatch.lane_pool import Connections, connect
-from aveo3.dispatch.matching import EMULATED, Recall
+from aveo3.dispatch.lane_pool import LanePool, connect
+from aveo3.dispatch.matching import EMULATED, JobMatcher
 from aveo3.dispatch.planner import Prompt
-from aveo3.dispatch.prior_runs import Hindsight
+from aveo3.dispatch.prior_runs import PriorRuns
 from aveo3.dispatch.stats import Stats, Tally
 from aveo3.dispatch.stream import ClipStream, Prompts
 from aveo3.engine.runner import Engine
 from aveo3.errors import ClipError, UsageError
 from aveo3.files import saving
 from aveo3.journal.journal import Journal
-from aveo3.journal.rows import Entry
+from aveo3.journal.rows import JobRecord
 from aveo3.journal.wal_sync import make_directory
 from aveo3.lanes.estimate import Estimate, estimate
 from aveo3.lanes.lane_file import LaneSettings
-from aveo3.lanes.lanes import Lanes, spoken
+from aveo3.lanes.lanes import Lanes, wire_of
 from aveo3.lanes.routing import Routes
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, as_prompt
@@ -77,9 +77,9 @@ class VeoClient:
         self._streams: WeakSet[ClipStream] = WeakSet()
         self._service = ""
         self._engine: Engine | None = None
-        self._connections = Connections(
+        self._lane_pool = LanePool(
             self._lanes,
-            self.settings.cards,
+            self.settings.model_catalog,
             self._stack,
             given=backend,
             connect=self._connect,
@@ -88,7 +88,7 @@ class VeoClient:
         )
         self._budget = Budget(self.settings.budget)
         self._tally = Tally()
-        self._hindsight: Hindsight | None = None
+        self._prior_runs: PriorRuns | None = None
         self._lessons = 0  # refusals of which what they taught is noted
 
     async def __aenter__(self) -> Self:
@@ -110,7 +110,7 @@ class VeoClient:
             except UsageError as error:
                 raise UsageError(f"VEO3_MODEL: {error}.") from None
         if self.settings.webhook is not None:
-            self._teller()
+            self._webhook_settings()
         check_writable(self.settings.output_dir)
         try:
             if (path := self.settings.journal_path) is not None:
@@ -124,10 +124,10 @@ class VeoClient:
             if self._service == EMULATED:
                 routes = await self._start_emulator()
             if self.journal is not None and self._service != EMULATED:
-                self._hindsight = Hindsight(self.journal, self._service, self._now_utc())
-                self._connections.hindsight = self._hindsight
+                self._prior_runs = PriorRuns(self.journal, self._service, self._now_utc())
+                self._lane_pool.prior_runs = self._prior_runs
             for lane in self._lanes.listed or self._lanes.of(self.settings.model):
-                await self._connections.open_lane(lane, for_use=bool(self._lanes.listed))
+                await self._lane_pool.open_lane(lane, for_use=bool(self._lanes.listed))
             session = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=True))
         except BaseException:
             await self._stack.aclose()
@@ -135,8 +135,8 @@ class VeoClient:
         self._routes = routes
         median = (SOONEST + LATEST) / 2 if self._service == EMULATED else None
         self._engine = Engine(self.settings, session, rng=self._rng, now_utc=self._now_utc, median=median)
-        if self._hindsight is not None:
-            self._engine.pollers.recall(self._hindsight.latencies())
+        if self._prior_runs is not None:
+            self._engine.pollers.restore(self._prior_runs.latencies())
         if self.settings.webhook is not None:
             try:
                 await self._listen(self.settings.webhook, self._engine, session)
@@ -152,17 +152,17 @@ class VeoClient:
         receiver = Receiver(
             webhook,
             self.settings.webhook_listen,
-            google=self._teller().base_url,
+            google=self._webhook_settings().base_url,
             session=session,
             wake=engine.pollers.wake,
             now_utc=self._now_utc,
         )
         await self._stack.enter_async_context(receiver)
 
-    def _teller(self) -> Settings:
+    def _webhook_settings(self) -> Settings:
         """The settings of a lane that can say what has ended. Raises `UsageError` if there is none."""
         for lane in self._lanes.listed or self._lanes.of(self.settings.model):
-            if spoken(lane) == "gemini":
+            if wire_of(lane) == "gemini":
                 return lane.settings
         raise UsageError(
             f"VEO3_WEBHOOK={self.settings.webhook}: only the Gemini API sends webhooks, and this is Vertex AI. Unset "
@@ -177,11 +177,11 @@ class VeoClient:
                 await stream.leave()
         finally:
             try:
-                self._connections.keep_lessons()
-                if self._hindsight is not None:
-                    self._hindsight.keep_latencies(engine.pollers.remember())
+                self._lane_pool.keep_lessons()
+                if self._prior_runs is not None:
+                    self._prior_runs.keep_latencies(engine.pollers.remember())
             finally:
-                self._connections.close_gates()
+                self._lane_pool.close_gates()
                 await self._stack.aclose()
 
     async def generate(self, prompt: Prompt, *, fresh: bool = False) -> VideoClip:
@@ -220,23 +220,23 @@ class VeoClient:
 
         `stream` and `generate_many` do the same for the prompts they are given: this is for those nobody gives again.
         """
-        left: list[Entry] = []
+        left: list[JobRecord] = []
         if self.journal is not None and self._service != EMULATED:
             unfinished = self.journal.entries(State.RUNNING, State.FETCHING, State.UNCERTAIN)
             left = [e for e in unfinished if e.service == self._service and (e.operation or e.output_uri)]
             left = [e for e in left if e.state is not State.UNCERTAIN or e.output_uri]
         return self._stream(sorted(left, key=lambda entry: entry.submitted_utc or entry.queued_utc))
 
-    def _stream(self, prompts: Prompts | list[Entry], *, fresh: bool = False) -> ClipStream:
+    def _stream(self, prompts: Prompts | list[JobRecord], *, fresh: bool = False) -> ClipStream:
         if self._engine is None:
             raise UsageError("open the client first: async with VeoClient() as veo: …")
         assert self._routes is not None
         stream = ClipStream(
             prompts,
             routes=self._routes,
-            open_lane=self._connections.open_lane,
-            backend_at=self._connections.backend_at,
-            recall=self._recall(fresh=fresh),
+            open_lane=self._lane_pool.open_lane,
+            backend_at=self._lane_pool.backend_at,
+            matcher=self._matcher(fresh=fresh),
             engine=self._engine,
             budget=self._budget,
             now_utc=self._now_utc,
@@ -245,15 +245,15 @@ class VeoClient:
         self._streams.add(stream)
         return stream
 
-    def _recall(self, *, fresh: bool) -> Recall | None:
+    def _matcher(self, *, fresh: bool) -> JobMatcher | None:
         fetches = self._given_backend is None and not self.settings.keep_remote
         if self.journal is None:
             return None
-        return Recall(self.journal, self._service, fresh=fresh, fetches=fetches)
+        return JobMatcher(self.journal, self._service, fresh=fresh, fetches=fetches)
 
     def stats(self) -> Stats:
         """A frozen snapshot of everything so far. Free; call it as often as you like."""
-        opened = self._connections.open_lanes
+        opened = self._lane_pool.open_lanes
         gates = {lane.name: there.gate.stats() for lane, there in opened.items() if there.used}
         return self._tally.stats(gates, self._budget.spent)
 
@@ -261,15 +261,15 @@ class VeoClient:
         """Take a clip that is about to be handed out into the statistics; no message of it may hold the key."""
         if clip.error_message and (words := self._without_keys(clip.error_message)) != clip.error_message:
             clip = clip.model_copy(update={"error_message": words})
-        if (refused := self._connections.refused) != self._lessons:
+        if (refused := self._lane_pool.refused) != self._lessons:
             self._lessons = refused
-            self._connections.keep_lessons()
+            self._lane_pool.keep_lessons()
         self._tally.count(clip)
         return clip
 
     def _without_keys(self, words: str) -> str:
         lanes = (lane.settings for lane in self._lanes.listed)
-        known = (self.settings, *lanes, *self._connections.settings_elsewhere)
+        known = (self.settings, *lanes, *self._lane_pool.settings_elsewhere)
         keys = {settings.api_key.get_secret_value() for settings in known if settings.api_key}
         for key in sorted(keys, key=len, reverse=True):  # one may begin as another does
             words = words.replace(key, "(the API key)")
@@ -319,7 +319,7 @@ class VeoClient:
             replace(lane, settings=_emulated(lane.settings, f"mock-{number}", server.url))
             for number, lane in enumerate(self._lanes.listed)
         ]
-        self._lanes = self._connections.lanes = Lanes(self.settings, listed)
+        self._lanes = self._lane_pool.lanes = Lanes(self.settings, listed)
         return Routes(self._lanes)
 
 
@@ -332,7 +332,7 @@ def _emulated(settings: Settings, key: str, url: str) -> Settings:
 
 def check_alive(settings: Settings) -> None:
     """Raise `UsageError` naming the replacement if Google has shut the model of `settings` down."""
-    if (gone := settings.cards.retired.get(settings.model)) is not None:
+    if (gone := settings.model_catalog.retired.get(settings.model)) is not None:
         raise UsageError(f"VEO3_MODEL={settings.model} was retired by Google on {gone.on}: use {gone.replacement}.")
 
 

@@ -58,7 +58,7 @@ def simulate(
             "mock_mode": False,
         }
         if settings.lanes is None:  # nobody needs credentials to be told what would be
-            card = settings.cards.models.get(settings.model)
+            card = settings.model_catalog.models.get(settings.model)
             kept["backend"] = "vertex" if card is None else card.backend
         return run_virtual(_run(prompts, settings.model_copy(update=kept), latency, random.Random(seed)))
 
@@ -103,7 +103,7 @@ class _Service(ScriptedBackend):
         self._running: list[float] = []  # when each operation ends
 
     def _latency(self, prompt: VideoPrompt) -> float:
-        median = self._median or self._settings.cards.latency(self._settings.model, prompt.resolution)
+        median = self._median or self._settings.model_catalog.latency(self._settings.model, prompt.resolution)
         took = Latency(law="lognormal", a=median, b=SIGMA).draw(self._rng)
         heapq.heappush(self._running, _now() + took)
         return took
@@ -112,7 +112,7 @@ class _Service(ScriptedBackend):
         now = _now()
         while self._running and self._running[0] <= now:
             heapq.heappop(self._running)
-        cost = self._settings.cards.cost_usd(prompt, self._settings.model) or 0.0
+        cost = self._settings.model_catalog.cost_usd(prompt, self._settings.model) or 0.0
         lane = quotas.Lane("simulated", self._settings.location, self._settings.model)
         moment = quotas.Moment(now, self._now_utc())
         violated = self._quotas.judge(lane, moment, usd=cost, running=len(self._running))

@@ -15,9 +15,9 @@ from google.genai import Client
 
 from aveo3 import Settings
 from aveo3.backends import vertex
-from aveo3.checkup import Checkup, check
+from aveo3.checkup import CheckReport, check
 from aveo3.mock import MockOptions, MockServer
-from aveo3.verdicts.problems import Step, Trouble
+from aveo3.verdicts.problems import CheckStep, Problem
 from tests.conftest import settings
 
 KEY = "AIzaSy-secret-key-0123456789"
@@ -52,8 +52,8 @@ def towards(server: MockServer, way: str, **values: Any) -> Settings:
     return settings(**{"base_url": server.url, "storage_url": server.url, **WAYS[way], **values})
 
 
-def trouble(sheet: Checkup) -> Trouble | None:
-    return sheet.wrong[0].trouble if sheet.wrong else None
+def problem(sheet: CheckReport) -> Problem | None:
+    return sheet.wrong[0].problem if sheet.wrong else None
 
 
 def owes_nothing(server: MockServer) -> bool:
@@ -70,8 +70,14 @@ async def test_where_everything_answers_every_step_is_well_and_nothing_is_owed(w
     async with emulator() as server:
         sheet = await check(towards(server, way))
     assert sheet.ok, sheet
-    assert list(sheet.well) == [Step.SETTINGS, Step.ADDRESS, Step.CREDENTIALS, Step.PROJECT, Step.MODEL]
-    assert sheet.well[Step.ADDRESS].startswith(f"{server.url} answered in ")
+    assert list(sheet.well) == [
+        CheckStep.SETTINGS,
+        CheckStep.ADDRESS,
+        CheckStep.CREDENTIALS,
+        CheckStep.PROJECT,
+        CheckStep.MODEL,
+    ]
+    assert sheet.well[CheckStep.ADDRESS].startswith(f"{server.url} answered in ")
     assert sheet.seconds is not None
     assert owes_nothing(server)
     posts = {f"{LOOKS[way]}:fetchPredictOperation": 1} if way in LOOKS else {}
@@ -82,7 +88,7 @@ async def test_a_bucket_is_listed_once() -> None:
     async with emulator() as server:
         sheet = await check(towards(server, "project", output_gcs_uri="gs://bucket/out"))
     assert sheet.ok
-    assert sheet.well[Step.BUCKET] == "gs://bucket/out is not there yet: an emulator makes it with the first video"
+    assert sheet.well[CheckStep.BUCKET] == "gs://bucket/out is not there yet: an emulator makes it with the first video"
     assert server.books.storage_lists == 1
     assert owes_nothing(server)
 
@@ -96,7 +102,7 @@ async def test_a_bucket_that_is_there_can_be_listed() -> None:
         )
         await client.aio.aclose()
         sheet = await check(towards(server, "project", output_gcs_uri="gs://bucket/out"))
-    assert sheet.well[Step.BUCKET] == (
+    assert sheet.well[CheckStep.BUCKET] == (
         "gs://bucket/out can be listed; whether Vertex AI may write there shows with the first video"
     )
 
@@ -104,29 +110,29 @@ async def test_a_bucket_that_is_there_can_be_listed() -> None:
 async def test_mock_mode_needs_no_check_and_has_none() -> None:
     sheet = await check(settings(mock_mode=True, base_url="http://127.0.0.1:1"))
     assert sheet.ok
-    assert "there is nothing to check" in sheet.well[Step.SETTINGS]
+    assert "there is nothing to check" in sheet.well[CheckStep.SETTINGS]
     assert sheet.address == ""
 
 
 # ---- what is wrong at Google -----------------------------------------------------------------------------------------
 
-FAULTS: dict[str, tuple[Trouble, set[str]]] = {
-    "bad-key": (Trouble.BAD_KEY, {"settings", "address"}),
-    "key-blocked": (Trouble.KEY_ELSEWHERE, {"settings", "address"}),
-    "permission": (Trouble.PERMISSION, {"settings", "address", "credentials"}),
-    "api-disabled": (Trouble.API_DISABLED, {"settings", "address", "credentials"}),
-    "no-billing": (Trouble.BILLING, {"settings", "address", "credentials"}),
-    "billing": (Trouble.CREDITS, {"settings", "address", "credentials"}),
-    "prepaid": (Trouble.CREDITS, {"settings", "address", "credentials"}),
-    "country": (Trouble.COUNTRY, {"settings", "address", "credentials"}),
-    "no-access": (Trouble.NO_QUOTA, {"settings", "address", "credentials", "project"}),
-    "overloaded": (Trouble.BUSY, {"settings", "address"}),
-    "503": (Trouble.AWAY, {"settings"}),
-    "502-before": (Trouble.AWAY, {"settings"}),
-    "500-before": (Trouble.AWAY, {"settings"}),
-    "redirect": (Trouble.REDIRECTED, {"settings"}),
-    "drop-before": (Trouble.DROPPED, {"settings"}),
-    "timeout-before": (Trouble.TIMEOUT, {"settings"}),
+FAULTS: dict[str, tuple[Problem, set[str]]] = {
+    "bad-key": (Problem.BAD_KEY, {"settings", "address"}),
+    "key-blocked": (Problem.KEY_ELSEWHERE, {"settings", "address"}),
+    "permission": (Problem.PERMISSION, {"settings", "address", "credentials"}),
+    "api-disabled": (Problem.API_DISABLED, {"settings", "address", "credentials"}),
+    "no-billing": (Problem.BILLING, {"settings", "address", "credentials"}),
+    "billing": (Problem.CREDITS, {"settings", "address", "credentials"}),
+    "prepaid": (Problem.CREDITS, {"settings", "address", "credentials"}),
+    "country": (Problem.COUNTRY, {"settings", "address", "credentials"}),
+    "no-access": (Problem.NO_QUOTA, {"settings", "address", "credentials", "project"}),
+    "overloaded": (Problem.BUSY, {"settings", "address"}),
+    "503": (Problem.AWAY, {"settings"}),
+    "502-before": (Problem.AWAY, {"settings"}),
+    "500-before": (Problem.AWAY, {"settings"}),
+    "redirect": (Problem.REDIRECTED, {"settings"}),
+    "drop-before": (Problem.DROPPED, {"settings"}),
+    "timeout-before": (Problem.TIMEOUT, {"settings"}),
 }
 
 
@@ -137,7 +143,7 @@ async def test_every_fault_is_told_and_nothing_is_owed(fault: str, way: str) -> 
     async with emulator(faults=[fault]) as server:
         sheet = await check(towards(server, way, request_timeout=timeout))
     expected, well = FAULTS[fault]
-    assert trouble(sheet) is expected, sheet
+    assert problem(sheet) is expected, sheet
     assert set(sheet.well) == well
     assert not sheet.ok
     assert owes_nothing(server)
@@ -159,8 +165,8 @@ async def test_the_link_that_enables_the_api_is_google_s_own() -> None:
 async def test_a_model_that_is_not_there_is_told_from_an_operation_that_is_not(way: str) -> None:
     async with emulator() as server:
         sheet = await check(towards(server, way, model="veo-9"))
-    assert trouble(sheet) is Trouble.NO_MODEL
-    assert Step.PROJECT in sheet.well
+    assert problem(sheet) is Problem.NO_MODEL
+    assert CheckStep.PROJECT in sheet.well
     assert owes_nothing(server)
 
 
@@ -168,14 +174,14 @@ async def test_a_model_that_is_not_there_is_told_from_an_operation_that_is_not(w
 async def test_a_model_that_google_has_shut_is_told_though_the_catalog_knows_nothing_of_it(way: str) -> None:
     name = "gemini-omni-1.1-flash" if way == "gemini" else "veo-3.1-generate-001"
     async with emulator(retired=[name]) as server:
-        assert trouble(await check(towards(server, way, model=name))) is Trouble.RETIRED
+        assert problem(await check(towards(server, way, model=name))) is Problem.RETIRED
 
 
 async def test_a_key_where_a_project_wants_a_login_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aveo3.backends.vertex.on_this_machine", lambda url: False)  # there it would go without
     async with emulator() as server:
         sheet = await check(towards(server, "project", api_key=KEY))
-    assert trouble(sheet) is Trouble.NO_KEYS
+    assert problem(sheet) is Problem.NO_KEYS
     assert "gcloud auth application-default login" in sheet.wrong[0].way_out
 
 
@@ -183,9 +189,9 @@ async def test_a_key_where_a_project_wants_a_login_is_told(monkeypatch: pytest.M
 async def test_a_bucket_that_cannot_be_read_is_told(fault: str, words: str) -> None:
     async with emulator(faults=[fault]) as server:
         sheet = await check(towards(server, "project", output_gcs_uri="gs://bucket/out"))
-    assert trouble(sheet) is Trouble.BUCKET
+    assert problem(sheet) is Problem.BUCKET
     assert words in sheet.wrong[0].said
-    assert Step.MODEL in sheet.well
+    assert CheckStep.MODEL in sheet.well
     assert owes_nothing(server)
 
 
@@ -195,7 +201,7 @@ async def test_a_bucket_that_google_does_not_have_is_told(monkeypatch: pytest.Mo
         monkeypatch.setattr("aveo3.checkup.on_this_machine", lambda _: False)
         monkeypatch.setattr(vertex, "credentials", lambda _: {"project": "p", "location": "l", "credentials": NOBODY})
         sheet = await check(chosen)
-    assert trouble(sheet) is Trouble.BUCKET
+    assert problem(sheet) is Problem.BUCKET
     assert "gcloud storage buckets create gs://bucket" in sheet.wrong[0].said
 
 
@@ -231,9 +237,9 @@ async def test_where_nobody_listens_that_is_what_is_told(way: str) -> None:
     async with emulator() as server:
         chosen = towards(server, way)
     sheet = await check(chosen)  # the emulator is gone
-    assert trouble(sheet) is Trouble.REFUSED
+    assert problem(sheet) is Problem.REFUSED
     assert sheet.wrong[0].what == f"nobody listens at {chosen.base_url} (connection refused)"
-    assert (set(sheet.well), sheet.seconds) == ({Step.SETTINGS}, None)
+    assert (set(sheet.well), sheet.seconds) == ({CheckStep.SETTINGS}, None)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -247,18 +253,18 @@ async def test_what_is_on_this_machine_is_not_asked_through_a_proxy(way: str, mo
 
 async def test_a_proxy_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    assert trouble(await check(settings(**WAYS["gemini"], base_url="http://gateway.invalid"))) is Trouble.PROXY
+    assert problem(await check(settings(**WAYS["gemini"], base_url="http://gateway.invalid"))) is Problem.PROXY
 
 
 async def test_a_name_that_is_nobody_s_is_told() -> None:
     sheet = await check(settings(**WAYS["gemini"], base_url="http://nobody.invalid"))
-    assert trouble(sheet) is Trouble.NO_NAME
+    assert problem(sheet) is Problem.NO_NAME
 
 
 async def test_a_server_that_speaks_no_tls_is_told() -> None:
     async with emulator() as server:
         sheet = await check(settings(**WAYS["gemini"], base_url=server.url.replace("http://", "https://")))
-    assert trouble(sheet) is Trouble.TLS
+    assert problem(sheet) is Problem.TLS
 
 
 async def test_a_page_where_the_api_should_be_is_told() -> None:
@@ -273,7 +279,7 @@ async def test_a_page_where_the_api_should_be_is_told() -> None:
         url = f"http://127.0.0.1:{portals.sockets[0].getsockname()[1]}"
         for way in WAYS:
             sheet = await check(settings(**WAYS[way], base_url=url))
-            assert trouble(sheet) is Trouble.NOT_GOOGLE, way
+            assert problem(sheet) is Problem.NOT_GOOGLE, way
 
 
 async def test_the_key_is_not_taken_along_to_where_a_redirect_points() -> None:
@@ -287,13 +293,13 @@ async def test_the_key_is_not_taken_along_to_where_a_redirect_points() -> None:
         url = f"http://127.0.0.1:{there.sockets[0].getsockname()[1]}/"
         async with emulator(faults=["redirect"], redirect_to=url) as server:
             for way in WAYS:
-                assert trouble(await check(towards(server, way))) is Trouble.REDIRECTED
+                assert problem(await check(towards(server, way))) is Problem.REDIRECTED
     assert asked == []
 
 
-REFRESH: dict[str, Trouble] = {
-    "invalid_grant: Token has been expired or revoked.": Trouble.NO_TOKEN,
-    "invalid_grant: Invalid JWT: Token must be … in a reasonable timeframe. Check your iat and exp": Trouble.CLOCK,
+REFRESH: dict[str, Problem] = {
+    "invalid_grant: Token has been expired or revoked.": Problem.NO_TOKEN,
+    "invalid_grant: Invalid JWT: Token must be … in a reasonable timeframe. Check your iat and exp": Problem.CLOCK,
 }
 
 
@@ -304,9 +310,9 @@ async def test_a_login_without_a_token_asks_vertex_nothing(words: str, monkeypat
     monkeypatch.setattr(vertex, "credentials", lambda _: login)
     async with emulator() as server:
         sheet = await check(towards(server, "project"))
-    assert trouble(sheet) is REFRESH[words]
+    assert problem(sheet) is REFRESH[words]
     assert words in sheet.wrong[0].said
-    assert set(sheet.well) == {Step.SETTINGS}
+    assert set(sheet.well) == {CheckStep.SETTINGS}
     assert server.books.posts == {}
 
 
@@ -354,7 +360,9 @@ async def test_several_places_are_checked_each_by_settings_of_its_own() -> None:
 
 
 def test_a_checkup_in_plain_values() -> None:
-    values = Checkup("gemini", "why", "m", well={Step.SETTINGS: "x", Step.ADDRESS: "y"}, seconds=0.12345).as_dict()
+    values = CheckReport(
+        "gemini", "why", "m", well={CheckStep.SETTINGS: "x", CheckStep.ADDRESS: "y"}, seconds=0.12345
+    ).as_dict()
     assert json.loads(json.dumps(values)) == values
     assert (values["ok"], values["seconds"], values["problems"]) == (True, 0.123, [])
     assert values["steps"] == {

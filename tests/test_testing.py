@@ -220,12 +220,12 @@ def test_without_a_script_every_submit_is_accepted_and_ends_with_one_video() -> 
         assert (verdict.kind, now()) == (VerdictKind.ACCEPTED, 0.5)
         assert verdict.operation is not None
         await asyncio.sleep(6.9)
-        assert await backend.look(verdict.operation) == Running()
+        assert await backend.poll(verdict.operation) == Running()
         await asyncio.sleep(0.1)
-        ending = await backend.look(verdict.operation)
+        ending = await backend.poll(verdict.operation)
         assert isinstance(ending, Finished)
         assert [video.uri for video in ending.videos] == ["gs://scripted/film.mp4"]
-        assert backend.looks == 2
+        assert backend.polls == 2
 
     scripted(main)
 
@@ -281,8 +281,8 @@ def test_latency_and_ending_may_depend_on_the_prompt() -> None:
         )
         quick, slow = [await backend.submit(VideoPrompt(text=text), "m") for text in ("1", "100")]
         await asyncio.sleep(1)
-        assert await backend.look(quick.operation or "") == Failure(13, "1")
-        assert await backend.look(slow.operation or "") == Running()
+        assert await backend.poll(quick.operation or "") == Failure(13, "1")
+        assert await backend.poll(slow.operation or "") == Running()
 
     scripted(main)
 
@@ -291,10 +291,10 @@ def test_an_ended_operation_is_forgotten_and_an_unknown_one_is_gone() -> None:
     async def main() -> None:
         backend = ScriptedBackend(latency=0.0)
         operation = (await backend.submit(PAPER_BOAT, "m")).operation or ""
-        assert isinstance(await backend.look(operation), Finished)
+        assert isinstance(await backend.poll(operation), Finished)
         for name in (operation, "operations/never"):
             with pytest.raises(OperationGone, match=name):
-                await backend.look(name)
+                await backend.poll(name)
 
     scripted(main)
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from aveo3.errors import AveoError
 from aveo3.models import VideoPrompt
 from aveo3.verdicts import Verdict
-from aveo3.verdicts.problems import Trouble
+from aveo3.verdicts.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class LateRefusal:
     """The submit was accepted and then turned down after all, as `verdict` says: refused, rejected or unavailable.
 
     Nothing was made. `tokens` as in `Finished`: words are billed, too.
@@ -62,12 +62,12 @@ class Refused:
     tokens: Mapping[str, int] = field(default_factory=dict)
 
 
-Look = Running | Finished | Failure | Refused
+PollResult = Running | Finished | Failure | LateRefusal
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one free call came to: an HTTP answer (`status`, and its parsed `body`), or `trouble` where there was none.
+    """What one free call came to: an HTTP answer (`status`, and its parsed `body`), or `problem` where there was none.
 
     `address` is who was asked, empty if nobody was; `seconds` how long that took; `said` the words of the trouble.
     """
@@ -76,11 +76,11 @@ class Probe:
     seconds: float = 0.0
     status: int | None = None
     body: Any = None
-    trouble: Trouble | None = None
+    problem: Problem | None = None
     said: str = ""
 
 
-class LookError(AveoError):
+class PollError(AveoError):
     """One look at an operation failed. Proves nothing about the operation; look again, unless `final` is set.
 
     `refused`: there were too many looks (429), and the next had better wait `retry_after` seconds, if that is told.
@@ -107,18 +107,18 @@ class Backend(Protocol):
         """
         ...
 
-    async def look(self, operation: str) -> Look:
-        """How the operation stands. Raises `LookError` if this look failed, `OperationGone` if it is unknown."""
+    async def poll(self, operation: str) -> PollResult:
+        """How the operation stands. Raises `PollError` if this look failed, `OperationGone` if it is unknown."""
         ...
 
     async def find(self, output_uri: str) -> Sequence[Video]:
-        """The videos that stand under a gs:// prefix by now. Raises `LookError` if that cannot be told."""
+        """The videos that stand under a gs:// prefix by now. Raises `PollError` if that cannot be told."""
         ...
 
     async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
         """Where to fetch `uri` from, and the headers that fetch it, credentials included; None if it is to stay there.
 
-        Raises `LookError` if no credentials can be had for it now.
+        Raises `PollError` if no credentials can be had for it now.
         """
         ...
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import aiohttp
 from pydantic import BaseModel, Field, ValidationError
 
-from aveo3.backends.base import LookError
+from aveo3.backends.base import PollError
 from aveo3.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Storage:
     async def list(self, prefix: str) -> list[str]:
         """The videos below `prefix`, taken as a folder: their gs:// URIs, sorted.
 
-        Empty if the folder holds none, or the bucket does not exist. Raises `LookError` if Cloud Storage could not be
+        Empty if the folder holds none, or the bucket does not exist. Raises `PollError` if Cloud Storage could not be
         asked or gave no listing, `UsageError` if `prefix` is no gs:// URI.
         """
         bucket, folder = _parts(prefix)
@@ -87,11 +87,11 @@ class Storage:
         return sorted(found)
 
     async def check(self, prefix: str) -> None:
-        """Raise `LookError` if what is below `prefix` cannot be listed, or the bucket does not exist. One request."""
+        """Raise `PollError` if what is below `prefix` cannot be listed, or the bucket does not exist. One request."""
         bucket, folder = _parts(prefix)
         params = {"prefix": folder, "fields": _WANTED, "maxResults": "1"}
         if await self._page(bucket, params, prefix) is None:
-            error = LookError(
+            error = PollError(
                 f"listing {prefix}: there is no bucket {bucket}. Make it: gcloud storage buckets create gs://{bucket}"
             )
             error.final = True
@@ -107,7 +107,7 @@ class Storage:
             status, words = error.status, error.message
         except ValidationError as error:
             what = f"listing {prefix}: this is not a listing of Cloud Storage: {error.error_count()} mistakes in it"
-            raise LookError(what) from None
+            raise PollError(what) from None
         except Exception as error:  # the client wraps nothing, and a listing is free to repeat
             self._fail(f"listing {prefix}", error)
         # Past the handler, so that no traceback holds the client's error: its repr shows the headers, token and all.
@@ -119,7 +119,7 @@ class Storage:
     async def place(self, uri: str) -> tuple[str, dict[str, str]]:
         """Where to fetch `uri`, and the headers to fetch it with. Ask again for the next try: the token ages.
 
-        The token among them is for that host alone. Raises `LookError` if there is no token to be had, `UsageError` if
+        The token among them is for that host alone. Raises `PollError` if there is no token to be had, `UsageError` if
         `uri` is not that of an object.
         """
         bucket, name = _parts(uri)
@@ -135,22 +135,22 @@ class Storage:
         """Give up what is held. The session is left to whoever opened it."""
         await self._client.close()
 
-    def _refusal(self, what: str, status: int, words: str, bucket: str) -> LookError:
+    def _refusal(self, what: str, status: int, words: str, bucket: str) -> PollError:
         """The error for an answer that refuses. Final if asking again is pointless until a person changes something."""
         advice = {
             401: f" {_LOG_IN} The account needs roles/storage.objectViewer on the bucket {bucket}.",
             403: f" Grant the account roles/storage.objectViewer on the bucket {bucket}.",
         }
-        error = LookError(self._login.without_token(f"{what}: HTTP {status}: {words}") + advice.get(status, ""))
+        error = PollError(self._login.without_token(f"{what}: HTTP {status}: {words}") + advice.get(status, ""))
         error.final = 400 <= status < 500 and status not in (408, 429)
         return error
 
     def _fail(self, what: str, error: Exception) -> NoReturn:
-        """Raise the `LookError` for anything but an answer."""
+        """Raise the `PollError` for anything but an answer."""
         from google.auth.exceptions import RefreshError
 
         advice = f" {_LOG_IN}" if isinstance(error, RefreshError) else ""
-        raise LookError(self._login.without_token(f"{what}: {type(error).__name__}: {error}") + advice) from error
+        raise PollError(self._login.without_token(f"{what}: {type(error).__name__}: {error}") + advice) from error
 
 
 class _Login:

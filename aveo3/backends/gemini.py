@@ -24,8 +24,8 @@ from pydantic import SecretStr
 
 from aveo3 import verdicts
 from aveo3.backends import http, inline, omni, probe
-from aveo3.backends.base import Finished, Look, LookError, OperationGone, Probe, Refused, Running, Video
-from aveo3.backends.inline import Spill
+from aveo3.backends.base import Finished, LateRefusal, OperationGone, PollError, PollResult, Probe, Running, Video
+from aveo3.backends.inline import InlineVideos
 from aveo3.config.settings import on_this_machine
 from aveo3.errors import FetchError, UsageError
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
@@ -46,7 +46,7 @@ PROCESSING_PATIENCE = 300.0
 """Seconds for which a finished video's file may be PROCESSING before its download is tried all the same; 95 have been
 seen (2026-09-03)."""
 
-BELIEVED_LOOKS = 3
+BELIEVED_POLLS = 3
 """Looks that must all be answered 429, past the delay that the first of them named, before it is believed that this
 is no answer to the look but to the submit. Such an interaction never says anything else (seen 2026-09-03)."""
 
@@ -69,7 +69,7 @@ class _Doubt:
     """A 429 that may be meant for the submit: how often it was said, and until when that proves nothing."""
 
     until: float
-    looks: int = 0
+    polls: int = 0
 
 
 class GeminiBackend:
@@ -104,7 +104,7 @@ class GeminiBackend:
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """See `Backend.submit`."""
         try:
-            self._settings.cards.check_backend(model, "gemini")
+            self._settings.model_catalog.check_backend(model, "gemini")
             if output_uri is not None:
                 raise ValueError("the Gemini API writes to no bucket")
             request = (
@@ -129,22 +129,22 @@ class GeminiBackend:
             verdict = verdicts.uncertain(verdict.message, 503)
         return replace(verdict, message=self._without_key(verdict.message))
 
-    async def look(self, operation: str) -> Look:
-        """See `Backend.look`. Inline videos go to files in the output directory: `FetchError` if that refuses them."""
+    async def poll(self, operation: str) -> PollResult:
+        """See `Backend.poll`. Inline videos go to files in the output directory: `FetchError` if that refuses them."""
         if not omni.is_id(operation):
             raise OperationGone(f"{operation!r} is no name of an interaction")
-        with Spill(self._settings.output_dir, key=b"data", line=self._line) as spill:
+        with InlineVideos(self._settings.output_dir, key=b"data", line=self._line) as inline_videos:
             try:
                 async with asyncio.timeout(self._settings.request_timeout):
                     answer = await self._client.aio.interactions.with_raw_response.get(operation)
                 response = answer.http_response
                 if response.status_code != 200:  # a redirect
-                    raise LookError(f"looking at {operation}: HTTP {response.status_code}")
-                seen = omni.read(json.loads(response.content), operation, spill.take)
-            except (FetchError, LookError):
+                    raise PollError(f"looking at {operation}: HTTP {response.status_code}")
+                seen = omni.read(json.loads(response.content), operation, inline_videos.take)
+            except (FetchError, PollError):
                 raise
             except Exception as error:
-                return self._failed_look(operation, error)
+                return self._failed_poll(operation, error)
         self._doubts.pop(operation, None)
         if isinstance(seen, Finished):
             file = await self._file_of(operation, seen)
@@ -159,22 +159,22 @@ class GeminiBackend:
         self._processing.pop(operation, None)
         return seen
 
-    def _failed_look(self, operation: str, error: Exception) -> Look:
-        """What a look means that has no interaction for its answer. Mostly nothing: it raises `LookError`."""
+    def _failed_poll(self, operation: str, error: Exception) -> PollResult:
+        """What a look means that has no interaction for its answer. Mostly nothing: it raises `PollError`."""
         status, body = getattr(error, "status_code", None), getattr(error, "body", None)
         if not isinstance(status, int):
             what = f"{type(error).__name__}: {error}"
-            raise LookError(self._without_key(f"looking at {operation}: {what}")) from error
+            raise PollError(self._without_key(f"looking at {operation}: {what}")) from error
         message = verdicts.message_of(body) or f"HTTP {status} without a message"
         # Unknown ids are a 400 here, but so are troubles that pass (2026-10-04: "Multiple authentication credentials").
         if status == 404 or (status == 400 and "invalid interaction" in message.lower()):
             raise OperationGone(self._without_key(f"Google does not know {operation}: {message}")) from error
-        failure = LookError(self._without_key(f"looking at {operation}: HTTP {status}: {message}"))
+        failure = PollError(self._without_key(f"looking at {operation}: HTTP {status}: {message}"))
         if status == 429:
             verdict = verdicts.from_answer(429, body, _retry_after(error))
             verdict = replace(verdict, message=self._without_key(verdict.message))
             if self._is_believed(operation, verdict):
-                return Refused(verdict)
+                return LateRefusal(verdict)
             failure.refused, failure.retry_after = True, verdict.retry_after
             if verdict.refusal is not Refusal.UNKNOWN:  # a delay alone may be for those who look too often
                 failure.verdict = verdict
@@ -185,8 +185,8 @@ class GeminiBackend:
         now = asyncio.get_running_loop().time()
         least = UNNAMED_DOUBT if verdict.refusal is Refusal.UNKNOWN else 0.0
         doubt = self._doubts.setdefault(operation, _Doubt(now + max(least, verdict.retry_after or 60.0)))
-        doubt.looks += 1
-        if doubt.looks < BELIEVED_LOOKS or now < doubt.until:
+        doubt.polls += 1
+        if doubt.polls < BELIEVED_POLLS or now < doubt.until:
             return False
         del self._doubts[operation]
         return True
@@ -194,7 +194,7 @@ class GeminiBackend:
     async def _file_of(self, operation: str, seen: Finished) -> types.File | None:
         """What Google says of a finished video's file; None if nothing, or not any more while it is processed.
 
-        Raises `LookError` if that is not told.
+        Raises `PollError` if that is not told.
         """
         [name] = [omni.file_name(v.uri) for v in seen.videos if v.uri and not (v.file or v.data)] or [None]
         now = asyncio.get_running_loop().time()
@@ -207,7 +207,7 @@ class GeminiBackend:
             if isinstance(error, errors.ClientError) and error.code not in (408, 429):
                 return None  # whatever that means, the download will tell
             what = f"looking at {operation}: its file {name}: {type(error).__name__}: {error}"
-            raise LookError(self._without_key(what)) from error
+            raise PollError(self._without_key(what)) from error
 
     async def check(self, model: str) -> Probe:
         """See `Backend.check`: one look at what the model is (`models.get`), which is free and takes the key.
@@ -218,7 +218,7 @@ class GeminiBackend:
 
     async def find(self, output_uri: str) -> Sequence[Video]:
         """See `Backend.find`. There are no buckets here."""
-        raise LookError(f"{output_uri}: the Gemini API writes to no bucket")
+        raise PollError(f"{output_uri}: the Gemini API writes to no bucket")
 
     async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
         """See `Backend.locate`. The key goes to Google and to the configured address, nowhere else."""
@@ -291,11 +291,11 @@ async def _before_request(request: Any) -> None:
 
 
 async def _before_reading(response: Any) -> None:
-    """Have the videos of an answer put aside while it arrives, if the task that reads it is within a `Spill`."""
-    spill = inline.current()
-    if spill is None or response.status_code != 200 or "content-encoding" in response.headers:
+    """Have the videos of an answer put aside while it arrives, if the task that reads it is within a `InlineVideos`."""
+    inline_videos = inline.current()
+    if inline_videos is None or response.status_code != 200 or "content-encoding" in response.headers:
         return
-    stream, into = response.stream, spill
+    stream, into = response.stream, inline_videos
     library = sys.modules[type(response).__module__.partition(".")[0]]  # httpx, or httpx2: the SDK's choice
 
     class Strained(library.AsyncByteStream):  # type: ignore[misc,name-defined]

@@ -23,7 +23,7 @@ from typing import Any
 import aiohttp
 
 from aveo3.files import part_files
-from aveo3.files.part_files import Part
+from aveo3.files.part_files import PartFile
 
 KEY = b"bytesBase64Encoded"
 PIECE = 1 << 17
@@ -42,10 +42,10 @@ _STANDARD = bytes.maketrans(b"-_", b"+/")
 _one_at_a_time = threading.Lock()
 """Decoding does not let go of the interpreter: each further thread at it would only keep the loop waiting longer."""
 
-_current: ContextVar[Spill] = ContextVar("spill")
+_current: ContextVar[InlineVideos] = ContextVar("spill")
 
 
-class Spill:
+class InlineVideos:
     """Within `with`, inline videos of the answers that this task reads go to files in `directory`.
 
     `key` is the name of the members that hold videos; `line` is shared by those whose large answers are to be read
@@ -57,11 +57,11 @@ class Spill:
         self.key = key
         self.line = line or asyncio.Semaphore(PARALLEL)
         self._directory = directory
-        self._made: dict[bytes, Part] = {}
+        self._made: dict[bytes, PartFile] = {}
         self._over = False
         self._turn = threading.Lock()
 
-    def __enter__(self) -> Spill:
+    def __enter__(self) -> InlineVideos:
         self._token = _current.set(self)
         return self
 
@@ -80,7 +80,7 @@ class Spill:
         part = self._made.pop(data, None) if data is not None else None
         return None if part is None else part_files.hand_on(part)
 
-    def open(self) -> tuple[bytes, Part]:
+    def open(self) -> tuple[bytes, PartFile]:
         """A new file, and its mark. The mark cannot be guessed: no server can pass off a video for another."""
         self._directory.mkdir(parents=True, exist_ok=True)
         mark = secrets.token_bytes(24)
@@ -99,20 +99,20 @@ class Spill:
 
 
 class Sieve:
-    """Lets a JSON text through as it is, piece by piece, save the videos: their bytes go to the files of `spill`.
+    """Passes a JSON text through, piece by piece, without the videos: their bytes go to the files of `inline_videos`.
 
     Follows the text just far enough to tell a member's name from the same words within a string. What is not JSON
     passes unchanged, or is no JSON afterwards either.
     """
 
-    def __init__(self, spill: Spill) -> None:
+    def __init__(self, inline_videos: InlineVideos) -> None:
         self.text = bytearray()
-        self._spill = spill
+        self._inline_videos = inline_videos
         self._state: Callable[[bytes, int], int] = self._between_strings
         self._string = bytearray()  # the beginning of the string that we are in, as far as it may be the key
         self._escaped = False
         self._awaited = b""
-        self._video: tuple[bytes, Part] | None = None
+        self._video: tuple[bytes, PartFile] | None = None
         self._rest = b""  # of the video, what is not enough to go on with: half an escape, …
         self._odd = b""  # … or less than four base64 digits
         self._padded = False
@@ -147,12 +147,12 @@ class Sieve:
             self._escaped = True
             return self._through(data, special.start(), special.end())
         self.text += _QUOTE
-        self._await(b":") if self._string == self._spill.key else self._let_go()
+        self._await(b":") if self._string == self._inline_videos.key else self._let_go()
         return special.end()
 
     def _through(self, data: bytes, at: int, end: int) -> int:
         self.text += data[at:end]
-        self._string += data[at : min(end, at + len(self._spill.key) + 1 - len(self._string))]
+        self._string += data[at : min(end, at + len(self._inline_videos.key) + 1 - len(self._string))]
         return end
 
     def _after_key(self, data: bytes, at: int) -> int:
@@ -210,33 +210,33 @@ class Sieve:
             raise binascii.Error("base64 goes on after its end")
         self._padded = digits.endswith(b"=", 0, whole)
         if self._video is None:
-            self._video = self._spill.open()
+            self._video = self._inline_videos.open()
         self._video[1].write(binascii.a2b_base64(memoryview(digits)[:whole], strict_mode=True))
 
 
-def current() -> Spill | None:
-    """The `Spill` that this task is within, if any."""
+def current() -> InlineVideos | None:
+    """The `InlineVideos` that this task is within, if any."""
     return _current.get(None)
 
 
-async def strain(blocks: AsyncIterable[bytes], spill: Spill) -> bytes:
-    """A JSON answer that arrives in `blocks`, read to its end: its text, less the videos, which are in `spill`."""
-    sieve, waiting, large = Sieve(spill), bytearray(), False
+async def strain(blocks: AsyncIterable[bytes], inline_videos: InlineVideos) -> bytes:
+    """Read a JSON answer that arrives in `blocks` to its end. Return its text without the videos."""
+    sieve, waiting, large = Sieve(inline_videos), bytearray(), False
     async with AsyncExitStack() as stack:
         async for block in blocks:
             waiting += block
             if len(waiting) >= PIECE:
                 if not large:  # what is short waits for nobody
-                    await stack.enter_async_context(spill.line)
+                    await stack.enter_async_context(inline_videos.line)
                     large = True
-                await asyncio.to_thread(_feed, spill, sieve, bytes(waiting))
+                await asyncio.to_thread(_feed, inline_videos, sieve, bytes(waiting))
                 waiting.clear()
-        spill.feed(sieve, bytes(waiting))
+        inline_videos.feed(sieve, bytes(waiting))
     return bytes(sieve.text)
 
 
-class SpillingResponse(aiohttp.ClientResponse):
-    """aiohttp's response, whose body goes through a `Sieve` if the task that reads it is within a `Spill`.
+class InlineVideoResponse(aiohttp.ClientResponse):
+    """aiohttp's response, whose body goes through a `Sieve` if the task that reads it is within a `InlineVideos`.
 
     Only of a 200, and only of text in which a quote is one byte. Otherwise, and whatever goes wrong on the wire, it is
     aiohttp's own.
@@ -244,11 +244,15 @@ class SpillingResponse(aiohttp.ClientResponse):
 
     async def read(self) -> bytes:
         """See aiohttp."""
-        spill = current()
-        if spill is None or self.status != 200 or (self.charset or "utf-8").lower() not in ("utf-8", "us-ascii"):
+        inline_videos = current()
+        if (
+            inline_videos is None
+            or self.status != 200
+            or (self.charset or "utf-8").lower() not in ("utf-8", "us-ascii")
+        ):
             return await super().read()
         content = self.content
-        self.content = _Sieved(content, spill)  # type: ignore[assignment]
+        self.content = _Sieved(content, inline_videos)  # type: ignore[assignment]
         try:
             return await super().read()
         finally:
@@ -258,12 +262,12 @@ class SpillingResponse(aiohttp.ClientResponse):
 class _Sieved:
     """A response's stream, of which the whole is read at once."""
 
-    def __init__(self, content: aiohttp.StreamReader, spill: Spill) -> None:
+    def __init__(self, content: aiohttp.StreamReader, inline_videos: InlineVideos) -> None:
         self._content = content
-        self._spill = spill
+        self._inline_videos = inline_videos
 
     async def read(self) -> bytes:
-        return await strain(self._blocks(), self._spill)
+        return await strain(self._blocks(), self._inline_videos)
 
     async def _blocks(self) -> AsyncIterator[bytes]:
         while block := await self._content.readany():
@@ -274,6 +278,6 @@ class _Sieved:
         return getattr(self._content, name)
 
 
-def _feed(spill: Spill, sieve: Sieve, data: bytes) -> None:
+def _feed(inline_videos: InlineVideos, sieve: Sieve, data: bytes) -> None:
     with _one_at_a_time:
-        spill.feed(sieve, data)
+        inline_videos.feed(sieve, data)

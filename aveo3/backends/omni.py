@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aveo3 import verdicts
-from aveo3.backends.base import Failure, Finished, Look, LookError, Refused, Running, Video
+from aveo3.backends.base import Failure, Finished, LateRefusal, PollError, PollResult, Running, Video
 from aveo3.config.catalog import unreadable
 from aveo3.models import Media, VideoPrompt
 from aveo3.verdicts import Refusal
@@ -101,16 +101,16 @@ def file_name(uri: str) -> str | None:
     return found[1] if found else None
 
 
-def read(body: Any, operation: str, take: Callable[[bytes], Path | None]) -> Look:
-    """How the interaction stands whose record is `body`. Raises `LookError` if that is none.
+def read(body: Any, operation: str, take: Callable[[bytes], Path | None]) -> PollResult:
+    """How the interaction stands whose record is `body`. Raises `PollError` if that is none.
 
     `take` gives the file of a video that was put aside while the answer arrived, None if it is in the answer itself.
     """
     status = body.get("status") if isinstance(body, Mapping) else None
     if not isinstance(status, str):
-        raise LookError(f"looking at {operation}: the answer is no interaction: {str(body)[:200]}")
+        raise PollError(f"looking at {operation}: the answer is no interaction: {str(body)[:200]}")
     if body.get("id") not in (None, "", operation):
-        raise LookError(f"looking at {operation}: the answer is about {str(body['id'])[:200]!r}")
+        raise PollError(f"looking at {operation}: the answer is about {str(body['id'])[:200]!r}")
     if status in ("in_progress", "queued"):
         return Running()
     made, tokens = _video(body, take), _tokens(body)
@@ -129,28 +129,28 @@ def read(body: Any, operation: str, take: Callable[[bytes], Path | None]) -> Loo
     return Running()  # a word that nobody knows yet is no end
 
 
-def _without_video(body: Mapping[str, Any], tokens: Mapping[str, int]) -> Look:
+def _without_video(body: Mapping[str, Any], tokens: Mapping[str, int]) -> PollResult:
     """It ended well but made nothing: a safety filter answers in words (recorded 2026-10-08), with no error at all."""
     words = " ".join(
         text.strip() for part in _made(body) if part.get("type") == "text" and isinstance(text := part.get("text"), str)
     ).strip()
     if words:
         why = f"the model answered in words instead of a video: {words[:1_000]}"
-        return Refused(verdicts.rejected(why, filtered=True), tokens)
+        return LateRefusal(verdicts.rejected(why, filtered=True), tokens)
     if not tokens:
         return Finished()
     # So it ends where uploaded clips may not be worked on, too.
     why = "it ended without a video, a word or a charge (in the EEA, CH and UK uploaded clips are not worked on)"
-    return Refused(verdicts.rejected(why, filtered=True), tokens)
+    return LateRefusal(verdicts.rejected(why, filtered=True), tokens)
 
 
-def _failed(body: Mapping[str, Any]) -> Look:
+def _failed(body: Mapping[str, Any]) -> PollResult:
     code, message = _complaint(body)
     rpc = verdicts.rpc_code(code)
     if rpc == 8:
         verdict = verdicts.from_answer(429, {"error": {"message": message}})
         if verdict.refusal is not Refusal.UNKNOWN:  # else it is Google that had too much to do, not we
-            return Refused(verdict)
+            return LateRefusal(verdict)
     return Failure(rpc, message)
 
 

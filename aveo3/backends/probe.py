@@ -15,7 +15,7 @@ from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.genai import errors
 
 from aveo3.backends.base import Probe
-from aveo3.verdicts.problems import Trouble
+from aveo3.verdicts.problems import Problem
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -30,9 +30,9 @@ async def ask(call: Awaitable[object], address: str) -> Probe:
     except errors.APIError as error:
         if isinstance(error.code, int):
             return Probe(address, loop.time() - began, error.code, error.details)
-        return Probe(address, loop.time() - began, trouble=Trouble.NOT_GOOGLE, said=str(error))
+        return Probe(address, loop.time() - began, problem=Problem.NOT_GOOGLE, said=str(error))
     except Exception as error:
-        return Probe(address, loop.time() - began, trouble=trouble_of(error), said=_words(error))
+        return Probe(address, loop.time() - began, problem=trouble_of(error), said=_words(error))
     return Probe(address, loop.time() - began, 200)
 
 
@@ -49,35 +49,35 @@ async def refresh(login: Credentials, longest: float) -> Probe | None:
     try:
         await asyncio.to_thread(login.refresh, functools.partial(Request(), timeout=longest))
     except Exception as error:
-        return Probe(trouble=trouble_of(error), said=_words(error))
+        return Probe(problem=trouble_of(error), said=_words(error))
     return None
 
 
-def trouble_of(error: Exception) -> Trouble:
+def trouble_of(error: Exception) -> Problem:
     """Why there was no answer."""
     words = str(error).lower()
     if isinstance(error, TransportError):
-        return Trouble.TOKEN_SERVER
+        return Problem.TOKEN_SERVER
     if isinstance(error, RefreshError) and isinstance(error.__cause__, TransportError):
-        return Trouble.TOKEN_SERVER
+        return Problem.TOKEN_SERVER
     if isinstance(error, GoogleAuthError):
         # "Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values"
         clock = re.search(r"reasonable timeframe|\biat\b|issued in the future|used too early", words)
-        return Trouble.CLOCK if clock else Trouble.NO_TOKEN
+        return Problem.CLOCK if clock else Problem.NO_TOKEN
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return Trouble.PROXY
+        return Problem.PROXY
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        return Trouble.OUT_OF_DATE if re.search(r"not yet valid|has expired", words) else Trouble.TLS
+        return Problem.OUT_OF_DATE if re.search(r"not yet valid|has expired", words) else Problem.TLS
     if isinstance(error, TimeoutError):  # aiohttp's are, too
-        return Trouble.TIMEOUT
+        return Problem.TIMEOUT
     if isinstance(error, aiohttp.ClientConnectorDNSError | gaierror):
-        return Trouble.NO_NAME
+        return Problem.NO_NAME
     if isinstance(error, aiohttp.ClientConnectorError):
         refused = isinstance(error.os_error, ConnectionRefusedError)
-        return Trouble.REFUSED if refused or "connect call failed" in words else Trouble.NO_ROUTE
+        return Problem.REFUSED if refused or "connect call failed" in words else Problem.NO_ROUTE
     if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
-        return Trouble.DROPPED
-    return Trouble.NOT_GOOGLE  # what came could not be read
+        return Problem.DROPPED
+    return Problem.NOT_GOOGLE  # what came could not be read
 
 
 def _words(error: Exception) -> str:

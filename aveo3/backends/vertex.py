@@ -22,9 +22,9 @@ from google.oauth2.credentials import Credentials as TokenCredentials
 
 from aveo3 import verdicts
 from aveo3.backends import http, inline, probe
-from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Probe, Running, Video
+from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Probe, Running, Video
 from aveo3.backends.gcs import Storage
-from aveo3.backends.inline import Spill, SpillingResponse
+from aveo3.backends.inline import InlineVideoResponse, InlineVideos
 from aveo3.config.catalog import unreadable
 from aveo3.config.settings import on_this_machine
 from aveo3.errors import FetchError, UsageError
@@ -82,7 +82,7 @@ class VertexBackend:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
             trust_env=not on_this_machine(settings.base_url),  # proxies are for what is far away
             trace_configs=[_note_when_headers_leave()],
-            response_class=SpillingResponse,
+            response_class=InlineVideoResponse,
         )
         client = genai.Client(
             vertexai=True,
@@ -111,7 +111,7 @@ class VertexBackend:
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """See `Backend.submit`."""
         try:
-            self._settings.cards.check_backend(model, "vertex")
+            self._settings.model_catalog.check_backend(model, "vertex")
             request = asyncio.to_thread(self._request, prompt, output_uri) if prompt.media else None
             source, config = await request if request is not None else self._request(prompt, output_uri)
         except (OSError, ValueError) as error:
@@ -164,12 +164,12 @@ class VertexBackend:
         )
         return source, config
 
-    async def look(self, operation: str) -> Look:
-        """See `Backend.look`. Inline videos go to files in the output directory: `FetchError` if that refuses them."""
-        with Spill(self._settings.output_dir, line=self._line) as spill:
-            return await self._look(operation, spill)
+    async def poll(self, operation: str) -> PollResult:
+        """See `Backend.poll`. Inline videos go to files in the output directory: `FetchError` if that refuses them."""
+        with InlineVideos(self._settings.output_dir, line=self._line) as inline_videos:
+            return await self._poll(operation, inline_videos)
 
-    async def _look(self, operation: str, spill: Spill) -> Look:
+    async def _poll(self, operation: str, inline_videos: InlineVideos) -> PollResult:
         try:
             seen = await self._client.aio.operations.get(
                 types.GenerateVideosOperation.model_validate({"name": operation})
@@ -177,7 +177,7 @@ class VertexBackend:
         except errors.APIError as error:
             if error.code == 404:
                 raise OperationGone(self._without_key(f"Google does not know {operation}: {error.message}")) from error
-            failure = LookError(self._without_key(f"looking at {operation}: HTTP {error.code}: {error.message}"))
+            failure = PollError(self._without_key(f"looking at {operation}: HTTP {error.code}: {error.message}"))
             if error.code == 429:  # a submit has its own answer here: this one is for those who look too often
                 told = verdicts.from_answer(429, error.details, _retry_after(error))
                 failure.refused, failure.retry_after = True, told.retry_after
@@ -185,7 +185,7 @@ class VertexBackend:
         except FetchError:
             raise
         except Exception as error:  # transport errors are not wrapped by the SDK, and a look is free to repeat
-            raise LookError(self._without_key(f"looking at {operation}: {type(error).__name__}: {error}")) from error
+            raise PollError(self._without_key(f"looking at {operation}: {type(error).__name__}: {error}")) from error
         if not seen.done:
             return Running()
         if seen.error:
@@ -196,7 +196,7 @@ class VertexBackend:
             return Finished()
         videos = (made.video for made in response.generated_videos or () if made.video)
         return Finished(
-            videos=tuple(_made(v, spill) for v in videos if v.video_bytes or v.uri),
+            videos=tuple(_made(v, inline_videos) for v in videos if v.video_bytes or v.uri),
             filtered=response.rai_media_filtered_count or 0,
             filter_reasons=tuple(response.rai_media_filtered_reasons or ()),
         )
@@ -217,7 +217,7 @@ class VertexBackend:
         return await probe.ask(self._client.aio.operations.get(operation), address(settings))
 
     async def check_bucket(self, output_uri: str) -> None:
-        """Raise `LookError` if what is under a gs:// prefix cannot be listed, or there is no such bucket."""
+        """Raise `PollError` if what is under a gs:// prefix cannot be listed, or there is no such bucket."""
         await (await self._bucket(output_uri)).check(output_uri)
 
     async def find(self, output_uri: str) -> Sequence[Video]:
@@ -238,7 +238,7 @@ class VertexBackend:
             try:
                 self._storage = await asyncio.to_thread(_storage, self._settings, self._login, self._session)
             except UsageError as error:
-                told = LookError(f"{uri}: {error}")
+                told = PollError(f"{uri}: {error}")
                 told.final = True
                 raise told from error
         return self._storage
@@ -347,8 +347,8 @@ def _retry_after(error: errors.APIError) -> float | None:
     return http.seconds(headers.get("Retry-After")) if headers is not None else None
 
 
-def _made(video: types.Video, spill: Spill) -> Video:
-    file = spill.take(video.video_bytes)
+def _made(video: types.Video, inline_videos: InlineVideos) -> Video:
+    file = inline_videos.take(video.video_bytes)
     return Video(None if file else video.video_bytes, video.uri, file)
 
 

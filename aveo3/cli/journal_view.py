@@ -16,7 +16,7 @@ from aveo3.lifecycle import State
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
     from aveo3.journal.journal import Journal
-    from aveo3.journal.rows import Entry
+    from aveo3.journal.rows import JobRecord
 
 EMULATED = "mock"
 """The service that bills nobody, and is gone with the run that it served."""
@@ -90,7 +90,7 @@ def prompt_words(prompt: Any) -> str:
     return text or f"({' and '.join(media) or 'no text'})"
 
 
-def last_change(entry: Entry) -> datetime:
+def last_change(entry: JobRecord) -> datetime:
     """The last instant that is known of a job."""
     instants = (entry.fetched_utc, entry.finished_utc, entry.submitted_utc)
     return next((instant for instant in instants if instant is not None), entry.queued_utc)
@@ -122,7 +122,7 @@ def listed(parts: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def dollars(entries: Iterable[Entry]) -> str:
+def dollars(entries: Iterable[JobRecord]) -> str:
     """What `entries` cost together at list price: `US$ 6.40`, `US$ 3.20 and 1 of unknown price`."""
     costs = [entry.cost_usd for entry in entries]
     return priced(sum(cost or 0.0 for cost in costs), costs.count(None))
@@ -133,7 +133,7 @@ def priced(total: float, unknown: int) -> str:
     return f"US$ {total:,.2f}" + (f" and {unknown:,} of unknown price" if unknown else "")
 
 
-def fields(entry: Entry, journal: Journal) -> dict[str, Any]:
+def fields(entry: JobRecord, journal: Journal) -> dict[str, Any]:
     """Everything about a job, paths absolute: what `--json` holds."""
     files = [{**file, "path": str(journal.locate(file).absolute())} for file in entry.files]
     values = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}

@@ -15,7 +15,7 @@ from aveo3.lifecycle import State
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
-    from aveo3.journal.rows import Entry
+    from aveo3.journal.rows import JobRecord
     from aveo3.lanes.routing import Routes
     from aveo3.models import VideoPrompt
 
@@ -59,7 +59,7 @@ def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, serv
     path = settings.journal_path
     entries = list(_entries(path, service)) if path is not None else []
     known = Known(spent_usd=sum(_owed(entry) for entry in entries) if service != EMULATED else 0.0)
-    left: defaultdict[str, deque[Entry]] = defaultdict(deque)
+    left: defaultdict[str, deque[JobRecord]] = defaultdict(deque)
     for job in entries:
         if not (fresh and job.state in _ENDED):
             for digest in filter(None, (job.digest, None if _is_sent(job) else job.sent_as)):
@@ -71,7 +71,7 @@ def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, serv
     for prompt in prompts:
         route, _ = routes.of(prompt)
         models = (route.models if route is not None else []) or [routes.model_of(prompt)]
-        found: Entry | None = None
+        found: JobRecord | None = None
         with suppress(OSError, ValueError):  # its medium cannot be read: the run will say so
             hashes = prompt.media_hashes()
             digests = (prompt.digest(model, hashes) for model in models)
@@ -116,7 +116,7 @@ class Today(NamedTuple):
 
 def days_of(settings: Settings, routes: Routes, service: str) -> dict[str, Today]:
     """What is left of today for each lane that has a daily limit, by the lane's name."""
-    from aveo3.dispatch.prior_runs import Hindsight
+    from aveo3.dispatch.prior_runs import PriorRuns
     from aveo3.journal.journal import Journal
     from aveo3.quota.windows import next_pacific_midnight
 
@@ -126,9 +126,9 @@ def days_of(settings: Settings, routes: Routes, service: str) -> dict[str, Today
     if path is None or not path.is_file() or service == EMULATED:
         return left
     with Journal(path, writes=False) as journal:
-        hindsight = Hindsight(journal, service, now)
+        prior_runs = PriorRuns(journal, service, now)
         for lane in lanes:
-            used = (hindsight.of_lane(lane) or {"used": {"day": {"requests": 0}}})["used"]["day"]["requests"]
+            used = (prior_runs.of_lane(lane) or {"used": {"day": {"requests": 0}}})["used"]["day"]["requests"]
             left[lane.name] = left[lane.name]._replace(requests=max(0, left[lane.name].requests - used))
     return left
 
@@ -142,7 +142,7 @@ def resumable(settings: Settings, *, service: str) -> int:
     return sum(entry.state in (State.RUNNING, State.FETCHING) or entry.output_uri is not None for entry in found)
 
 
-def _next(jobs: deque[Entry] | None, met: set[int]) -> Entry | None:
+def _next(jobs: deque[JobRecord] | None, met: set[int]) -> JobRecord | None:
     """The first of `jobs` that none of the prompts before has met."""
     while jobs:
         if (job := jobs.popleft()).id not in met:
@@ -151,12 +151,12 @@ def _next(jobs: deque[Entry] | None, met: set[int]) -> Entry | None:
     return None
 
 
-def _owed(entry: Entry) -> float:
+def _owed(entry: JobRecord) -> float:
     owed = entry.state in (State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN)
     return (entry.sunk_usd or 0.0) + (entry.cost_usd or 0.0) * owed
 
 
-def _entries(path: Path, service: str | None, *states: State) -> Iterable[Entry]:
+def _entries(path: Path, service: str | None, *states: State) -> Iterable[JobRecord]:
     from aveo3.errors import JournalError
     from aveo3.journal.journal import Journal
 
@@ -171,7 +171,7 @@ def _entries(path: Path, service: str | None, *states: State) -> Iterable[Entry]
         return [entry for entry in journal.entries(*states) if service in (entry.service, None)]
 
 
-def _is_sent(entry: Entry) -> bool:
+def _is_sent(entry: JobRecord) -> bool:
     if entry.state in (State.PLANNED, State.DEFERRED, State.CANCELLED, State.FAILED):
         return True
     if entry.state is State.REJECTED:

@@ -24,7 +24,7 @@ MEDIA_FIELDS = ("image", "last_frame", "video", "reference_images")
 SHOWN_PROBLEMS = 10
 
 
-class Entry(NamedTuple):
+class PromptEntry(NamedTuple):
     """One prompt of a file, not checked yet: its fields, and where it stands (`line` or `line:column`)."""
 
     where: str
@@ -107,13 +107,13 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     return enumerate(re.split(r"\r\n?|\n", text), start=1)
 
 
-def _read_txt(text: str) -> Iterator[Entry]:
+def _read_txt(text: str) -> Iterator[PromptEntry]:
     for number, line in _lines(text):
         if (stripped := line.strip()) and not stripped.startswith("#"):
-            yield Entry(str(number), {"text": stripped})
+            yield PromptEntry(str(number), {"text": stripped})
 
 
-def _read_jsonl(text: str) -> Iterator[Entry]:
+def _read_jsonl(text: str) -> Iterator[PromptEntry]:
     for number, line in _lines(text):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -127,10 +127,10 @@ def _read_jsonl(text: str) -> Iterator[Entry]:
             fields = {"text": fields}
         if not isinstance(fields, dict):
             raise _Broken(f"{number}:1: a line holds one object of prompt fields, not a {type(fields).__name__}")
-        yield Entry(str(number), {key: value for key, value in fields.items() if not key.startswith("_")})
+        yield PromptEntry(str(number), {key: value for key, value in fields.items() if not key.startswith("_")})
 
 
-def _read_csv(text: str) -> Iterator[Entry]:
+def _read_csv(text: str) -> Iterator[PromptEntry]:
     rows = csv.DictReader(io.StringIO(text), strict=True)
     header = rows.fieldnames or []
     if "text" not in header and not {"image", "video"} & set(header):
@@ -151,12 +151,12 @@ def _read_csv(text: str) -> Iterator[Entry]:
                 else:
                     fields[column] = cell
             if fields:
-                yield Entry(where, fields)
+                yield PromptEntry(where, fields)
     except csv.Error as error:
         raise _Broken(f"{rows.line_num}: {error}") from None
 
 
-def _read_yaml(text: str) -> Iterator[Entry]:
+def _read_yaml(text: str) -> Iterator[PromptEntry]:
     import yaml  # used for this format alone
 
     try:
@@ -176,10 +176,10 @@ def _read_yaml(text: str) -> Iterator[Entry]:
             value = {"text": value}
         if not isinstance(value, dict):
             raise _Broken(f"{where}: a prompt is a text or a mapping of fields, not a {type(value).__name__}")
-        yield Entry(where, {str(key): v for key, v in value.items() if not str(key).startswith("_")})
+        yield PromptEntry(where, {str(key): v for key, v in value.items() if not str(key).startswith("_")})
 
 
-_READERS: dict[str, Callable[[str], Iterator[Entry]]] = {
+_READERS: dict[str, Callable[[str], Iterator[PromptEntry]]] = {
     ".txt": _read_txt,
     ".jsonl": _read_jsonl,
     ".csv": _read_csv,

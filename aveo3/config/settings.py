@@ -267,13 +267,13 @@ class Settings(BaseSettings):
         """The token bucket and window of `model`: as set, else its usual quota, else 10 a minute."""
         limit, period = self.rate_limit, self.rate_period
         if limit is None:
-            per_minute = self.cards.requests_per_minute(model) or DEFAULT_REQUESTS_PER_MINUTE
+            per_minute = self.model_catalog.requests_per_minute(model) or DEFAULT_REQUESTS_PER_MINUTE
             period = max(period, 60 / per_minute)  # the usual quota makes no whole request in less
             limit = max(1, int(per_minute * period / 60))
         return Rate(limit, period, min(self.burst or limit, limit))
 
     @property
-    def cards(self) -> Catalog:
+    def model_catalog(self) -> Catalog:
         """What is known of the models: the catalog that ships with this release, and `VEO3_CATALOG`."""
         return catalog.load(self.catalog)
 

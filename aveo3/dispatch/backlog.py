@@ -8,19 +8,19 @@ from collections import deque
 from collections.abc import Iterator
 from math import inf
 
-from aveo3._waker import Bell
+from aveo3._waker import Waker
 from aveo3.engine.job import Job
 from aveo3.engine.runner import OpenLane
 from aveo3.errors import GateClosed
 
 
-class Pump:
+class LaneWorker:
     """One lane's work in one batch: it takes a permit, and then the job that is next."""
 
     def __init__(self, lane: OpenLane) -> None:
         self.lane = lane
         self.backlogs: list[Backlog] = []
-        self.bell = Bell()
+        self.waker = Waker()
         self.closed: GateClosed | None = None
         """Why the lane lets nobody through, while that lasts."""
         self.reopens_at = inf
@@ -54,9 +54,9 @@ class Pump:
 class Backlog:
     """Jobs with the same lanes to go to, tier by tier; those to be tried again come first, by when they are due."""
 
-    def __init__(self, tiers: tuple[tuple[Pump, ...], ...]) -> None:
+    def __init__(self, tiers: tuple[tuple[LaneWorker, ...], ...]) -> None:
         self.tiers = tiers
-        self.pumps = [pump for tier in tiers for pump in tier]
+        self.workers = [worker for tier in tiers for worker in tier]
         self.fresh: deque[Job] = deque()
         self.again: list[tuple[float, int, Job]] = []
         self.in_flight = 0
@@ -66,22 +66,22 @@ class Backlog:
         """True if nothing waits here, and nothing can come back."""
         return not (self.fresh or self.again or self.in_flight)
 
-    def serves(self, pump: Pump) -> bool:
-        """True if the jobs here may go to `pump`: a tier is for when every lane of those before it is closed.
+    def serves(self, worker: LaneWorker) -> bool:
+        """True if the jobs here may go to `worker`: a tier is for when every lane of those before it is closed.
 
         Where all are closed any pump may ask again, and say so of each job.
         """
         for tier in self.tiers:
-            if pump in tier and pump.closed is None:
+            if worker in tier and worker.closed is None:
                 return True
             if any(other.closed is None for other in tier):
                 return False
-        return all(other.closed is not None for other in self.pumps)
+        return all(other.closed is not None for other in self.workers)
 
     def closed(self) -> GateClosed | None:
         """Why no lane lets anybody through, and until when; None if one does."""
-        whys = [(pump.lane.lane.name, pump.closed) for pump in self.pumps if pump.closed is not None]
-        if len(whys) < len(self.pumps) or not whys:
+        whys = [(worker.lane.lane.name, worker.closed) for worker in self.workers if worker.closed is not None]
+        if len(whys) < len(self.workers) or not whys:
             return None
         soonest = min((why for _, why in whys), key=lambda why: (why.retry_at_utc is None, why.retry_at_utc))
         if len(whys) == 1:
@@ -89,12 +89,12 @@ class Backlog:
         told = "; ".join(f"{name}: {why}" for name, why in whys)
         return GateClosed(soonest.kind, f"every lane is closed: {told}", soonest.retry_at_utc)
 
-    def less_loaded(self, pump: Pump, cost_usd: float) -> Pump | None:
-        """Another lane of the same tier that could submit at once, and got less than `pump` by its weight."""
-        if len(self.pumps) == 1:
+    def less_loaded(self, worker: LaneWorker, cost_usd: float) -> LaneWorker | None:
+        """Another lane of the same tier that could submit at once, and got less than `worker` by its weight."""
+        if len(self.workers) == 1:
             return None
-        tier = next(tier for tier in self.tiers if pump in tier)
-        free = (other for other in tier if other.load < pump.load and other.lane.gate.is_free(cost_usd))
+        tier = next(tier for tier in self.tiers if worker in tier)
+        free = (other for other in tier if other.load < worker.load and other.lane.gate.is_free(cost_usd))
         return min(free, key=lambda other: other.load, default=None)
 
     def peek(self, now: float) -> Job | None:
@@ -126,8 +126,8 @@ class Backlog:
 
     def ring(self) -> None:
         """Something has changed here: have the lanes look."""
-        for pump in self.pumps:
-            pump.bell.ring()
+        for worker in self.workers:
+            worker.waker.ring()
 
     def drain(self) -> Iterator[Job]:
         """Take out everything that waits."""

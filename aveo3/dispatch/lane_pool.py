@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from aveo3.config.catalog import Catalog
 from aveo3.config.settings import Settings
-from aveo3.dispatch.prior_runs import Hindsight
+from aveo3.dispatch.prior_runs import PriorRuns
 from aveo3.engine.runner import OpenLane
 from aveo3.errors import UsageError
-from aveo3.lanes.lanes import PLACE, Lane, Lanes, same_place, spoken
+from aveo3.lanes.lanes import PLACE, Lane, Lanes, same_place, wire_of
 from aveo3.quota.gate import QuotaGate
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Connections:
+class LanePool:
     """Opens what `lanes` need, and closes it with `stack`. `given` is the one backend for all, if there is
     one; else `connect` makes one for the backend's name and its settings."""
 
     def __init__(
         self,
         lanes: Lanes,
-        cards: Catalog,
+        catalog: Catalog,
         stack: AsyncExitStack,
         *,
         given: Backend | None,
@@ -42,9 +42,9 @@ class Connections:
     ) -> None:
         self.lanes = lanes
         self.open_lanes: dict[Lane, OpenLane] = {}
-        self.hindsight: Hindsight | None = None
+        self.prior_runs: PriorRuns | None = None
         """What gates are told of earlier runs, and tell later ones; None if nothing is written down."""
-        self._cards = cards
+        self._catalog = catalog
         self._stack = stack
         self._given = given
         self._connect = connect
@@ -64,15 +64,15 @@ class Connections:
         """`lane` with its gate and connection. Raises `UsageError` without credentials."""
         async with self._opening:
             if lane not in self.open_lanes:
-                if (doubt := self._cards.doubt(lane.model)) is not None:
+                if (doubt := self._catalog.doubt(lane.model)) is not None:
                     log.warning("%s", doubt)
                 try:
-                    backend = self._given or await self._open(spoken(lane), lane.settings)
+                    backend = self._given or await self._open(wire_of(lane), lane.settings)
                 except UsageError as error:
                     if not self.lanes.listed:
                         raise
                     raise UsageError(f"lane {lane.name}: {error}") from error
-                remembered = self.hindsight.of_lane(lane) if self.hindsight is not None else None
+                remembered = self.prior_runs.of_lane(lane) if self.prior_runs is not None else None
                 gate = QuotaGate(lane.settings, lane.model, rng=self._rng, now_utc=self._now_utc, remembered=remembered)
                 self.open_lanes[lane] = OpenLane(lane, gate, backend)
             self.open_lanes[lane].used |= for_use
@@ -100,9 +100,9 @@ class Connections:
 
     def keep_lessons(self) -> None:
         """Note what refusals have taught, for later runs."""
-        if self.hindsight is not None:
+        if self.prior_runs is not None:
             for lane, opened in self.open_lanes.items():
-                self.hindsight.keep_lane(lane, opened.gate.remember())
+                self.prior_runs.keep_lane(lane, opened.gate.remember())
 
     def close_gates(self) -> None:
         """Let nobody through any more."""

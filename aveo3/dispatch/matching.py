@@ -10,7 +10,7 @@ from aveo3.engine.job import Job
 from aveo3.files import saving
 from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
-from aveo3.journal.rows import Entry, prompt_record, recorded_prompt
+from aveo3.journal.rows import JobRecord, prompt_record, recorded_prompt
 from aveo3.lifecycle import State
 from aveo3.models import ClipStatus, VideoClip
 
@@ -18,7 +18,7 @@ EMULATED = "mock"
 """The service that forgets everything when its run ends, and bills nobody."""
 
 
-class Recall:
+class JobMatcher:
     """Ties each prompt of one batch to its job in the journal: the one that earlier batches left for it, or a new one.
 
     `service` keeps the clips of an emulator and Google's apart. `fresh` wants new clips of prompts that have theirs;
@@ -33,7 +33,7 @@ class Recall:
         self._claims = journal.claims
         self._stream = self._claims.begin_stream()
 
-    def tie(self, job: Job) -> bool:
+    def match(self, job: Job) -> bool:
         """Make `job` the one that the journal knows for its prompt, or a new one. Raises `JournalError`.
 
         False, and nothing done, if the one it knows is being finished by `resume` in this very process: ask again.
@@ -53,7 +53,7 @@ class Recall:
         job.take_up(entry, self._journal)
         return True
 
-    def job_of(self, given: Entry, index: int, now_utc: datetime) -> Job | None:
+    def job_of(self, given: JobRecord, index: int, now_utc: datetime) -> Job | None:
         """The job of an entry whose prompt nobody has given again; None if another batch is at work on it.
 
         Raises `JournalError`.
@@ -70,7 +70,7 @@ class Recall:
         """Where the clip was made that is known as `operation`; None if the journal does not know it."""
         return self._journal.place_of(self._service, operation)
 
-    async def settle(self, job: Job) -> VideoClip | None:
+    async def resolve(self, job: Job) -> VideoClip | None:
         """The clip of `job` if nothing is left to do for it; else None, and `job.state` says what there is to do.
 
         planned: submit it. running, fetching: go on from there. uncertain: see whether its video has turned up.

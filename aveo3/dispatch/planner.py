@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aveo3.dispatch.matching import Recall
+from aveo3.dispatch.matching import JobMatcher
 from aveo3.engine.job import Job
 from aveo3.errors import JournalError
-from aveo3.journal.rows import Entry
+from aveo3.journal.rows import JobRecord
 from aveo3.lanes.routing import Routes
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt, as_prompt, explain
@@ -27,29 +27,29 @@ Prompt = str | Mapping[str, Any] | VideoPrompt
 class Planner:
     """Plans the jobs of one batch, in the order of its prompts."""
 
-    def __init__(self, routes: Routes, recall: Recall | None, now_utc: Callable[[], datetime]) -> None:
+    def __init__(self, routes: Routes, matcher: JobMatcher | None, now_utc: Callable[[], datetime]) -> None:
         self._routes = routes
-        self._recall = recall
+        self._matcher = matcher
         self._now_utc = now_utc
         self.begun: Job | None = None
         """The job that was tied to the journal last, until `hand_on`."""
 
-    async def plan(self, given: Prompt | Entry, index: int) -> tuple[Job, VideoClip | None] | None:
+    async def plan(self, given: Prompt | JobRecord, index: int) -> tuple[Job, VideoClip | None] | None:
         """The job of one prompt, and its clip if nothing is left to do for it. Reads local media, off the loop.
 
         None for a job of the journal that another batch is at work on. Raises `JournalError`: plan it `unsent` then.
         """
-        if isinstance(given, Entry):
-            assert self._recall is not None
-            self.begun = self._recall.job_of(given, index, self._now_utc())
-            return None if self.begun is None else (self.begun, await self._recall.settle(self.begun))
+        if isinstance(given, JobRecord):
+            assert self._matcher is not None
+            self.begun = self._matcher.job_of(given, index, self._now_utc())
+            return None if self.begun is None else (self.begun, await self._matcher.resolve(self.begun))
         job, problems = await self._judge(given, index)
         clip = None
-        if self._recall is not None and job.digest:
-            while not self._recall.tie(job):  # noqa: ASYNC110 - hardly ever: not worth a bell in the journal
+        if self._matcher is not None and job.digest:
+            while not self._matcher.match(job):  # noqa: ASYNC110 - hardly ever: not worth a bell in the journal
                 await asyncio.sleep(HELD_NAP)
             self.begun = job
-            clip = await self._recall.settle(job)
+            clip = await self._matcher.resolve(job)
         if clip is None and job.state is State.PLANNED and problems:
             clip = job.end(State.REJECTED, "bad_request", "; ".join(problems))
         return job, clip
@@ -59,13 +59,13 @@ class Planner:
         self.begun = None
 
     def unsent(
-        self, given: Prompt | Entry, index: int, error: JournalError | None = None
+        self, given: Prompt | JobRecord, index: int, error: JournalError | None = None
     ) -> tuple[Job, VideoClip] | None:
         """The clip of a prompt that is not looked at any more: the run was stopped, or the journal did not take it.
 
         None for a job of the journal: it stays as it is.
         """
-        if isinstance(given, Entry):
+        if isinstance(given, JobRecord):
             return None
         try:
             prompt = as_prompt(given)
@@ -75,7 +75,7 @@ class Planner:
         if error is not None:
             return job, job.end(State.DEFERRED, "journal", str(error))
         why = "the run was stopped before it came to this prompt"
-        if self._recall is not None:
+        if self._matcher is not None:
             why += "; what an earlier run made of it is as it was"
         return job, job.end(State.CANCELLED, "stopped", why)
 
@@ -86,7 +86,7 @@ class Planner:
             prompt = as_prompt(given)
         except ValidationError as error:
             return Job(_as_it_was(given), index, self._routes.lanes.settings.model, "", None, now_utc), explain(error)
-        home = self._recall.home_of(prompt.previous) if self._recall is not None and prompt.previous else None
+        home = self._matcher.home_of(prompt.previous) if self._matcher is not None and prompt.previous else None
         route, problems = self._routes.of(prompt, home)
         models = (route.models if route is not None else []) or [self._routes.model_of(prompt)]
         cost = next(iter(route)).cost_usd if route is not None else None

@@ -30,7 +30,7 @@ class Submit(NamedTuple):
     refused: bool
 
 
-class Hindsight:
+class PriorRuns:
     """What earlier runs with `journal` have left to know, and where this one leaves it to the next.
 
     A run may be killed on any line, so what was used is read from the events of its jobs; what was learnt is written

@@ -13,16 +13,16 @@ from math import inf
 from types import TracebackType
 from typing import Any, Self
 
-from aveo3._waker import Bell
+from aveo3._waker import Waker
 from aveo3.backends.base import Backend
-from aveo3.dispatch.backlog import Backlog, Pump
+from aveo3.dispatch.backlog import Backlog, LaneWorker
 from aveo3.dispatch.budget import Budget
-from aveo3.dispatch.matching import Recall
+from aveo3.dispatch.matching import JobMatcher
 from aveo3.dispatch.planner import Planner, Prompt
 from aveo3.engine.job import Again, Job
 from aveo3.engine.runner import Engine, OpenLane
 from aveo3.errors import AveoError, GateClosed, JournalError, UsageError
-from aveo3.journal.rows import Entry
+from aveo3.journal.rows import JobRecord
 from aveo3.lanes.lanes import Lane
 from aveo3.lanes.routing import Routes
 from aveo3.lifecycle import State
@@ -58,12 +58,12 @@ class ClipStream:
 
     def __init__(
         self,
-        prompts: Prompts | list[Entry],
+        prompts: Prompts | list[JobRecord],
         *,
         routes: Routes,
         open_lane: Callable[[Lane], Awaitable[OpenLane]],
         backend_at: BackendAt,
-        recall: Recall | None,
+        matcher: JobMatcher | None,
         engine: Engine,
         budget: Budget,
         now_utc: Callable[[], datetime],
@@ -75,7 +75,7 @@ class ClipStream:
                 "generate(prompt) for a single one"
             )
         self._prompts = prompts
-        self._resumes = bool(prompts) and isinstance(prompts, list) and isinstance(prompts[0], Entry)
+        self._resumes = bool(prompts) and isinstance(prompts, list) and isinstance(prompts[0], JobRecord)
         self._taking_up = asyncio.Semaphore(TAKEN_UP)
         self._lookahead = LOOKAHEAD_IN_LIST if isinstance(prompts, Sized) else LOOKAHEAD
         self._lanes = routes.lanes
@@ -83,10 +83,10 @@ class ClipStream:
         self._backend_at = backend_at
         self._engine = engine
         self._budget = budget
-        self._planner = Planner(routes, recall, now_utc)
+        self._planner = Planner(routes, matcher, now_utc)
         self._now_utc = now_utc
         self._ended = ended
-        self._pumps: dict[Lane, Pump] = {}
+        self._workers: dict[Lane, LaneWorker] = {}
         self._backlogs: dict[tuple[tuple[Lane, ...], ...], Backlog] = {}
         self._jobs: dict[asyncio.Task[VideoClip | Again], tuple[Job, Backlog]] = {}
         self._helpers: set[asyncio.Task[None]] = set()
@@ -97,9 +97,9 @@ class ClipStream:
         self._stopping = False
         self._abandoned = False  # nobody reads any more
         self._crash: BaseException | None = None
-        self._reader = Bell()  # the reader waits for clips
+        self._reader = Waker()  # the reader waits for clips
         self._room = asyncio.Event()  # helpers wait for the reader, or for a purse that is given back to
-        self._feeder = Bell()  # the feeder waits for room in a backlog
+        self._feeder = Waker()  # the feeder waits for room in a backlog
 
     # ---- reading -----------------------------------------------------------------------------------------------
 
@@ -172,7 +172,7 @@ class ClipStream:
     async def _feed(self) -> None:
         prompts = aiter(_each(self._prompts))
         index = 0
-        given: Prompt | Entry | None = None
+        given: Prompt | JobRecord | None = None
         try:
             if self._stopping:
                 raise asyncio.CancelledError
@@ -197,7 +197,7 @@ class ClipStream:
             self._feeding = False
             self._see_to_the_end()
 
-    async def _plan(self, given: Prompt | Entry, index: int) -> Job | None:
+    async def _plan(self, given: Prompt | JobRecord, index: int) -> Job | None:
         """The job of one prompt; None if nothing is left to do for it, in which case its clip is out already."""
         await asyncio.sleep(0)  # a hundred thousand bad prompts in a row must not hold up the loop
         await self._collected()
@@ -218,7 +218,7 @@ class ClipStream:
         self._deliver(job, clip)
         return None
 
-    def _give_back(self, given: Prompt | Entry, index: int) -> None:
+    def _give_back(self, given: Prompt | JobRecord, index: int) -> None:
         """The run was stopped before this prompt came to its turn."""
         if (begun := self._planner.begun) is not None and begun.index == index:
             self._cancel(begun)
@@ -262,24 +262,24 @@ class ClipStream:
         key = job.route.key if job.route is not None else ((at.lane,),) if at is not None else ()
         if key not in self._backlogs:
             tiers = [[await self._open_lane(lane) for lane in tier] for tier in key]
-            backlog = self._backlogs[key] = Backlog(tuple(tuple(map(self._pump_of, tier)) for tier in tiers))
-            for pump in backlog.pumps:
-                pump.backlogs.append(backlog)
+            backlog = self._backlogs[key] = Backlog(tuple(tuple(map(self._worker_of, tier)) for tier in tiers))
+            for worker in backlog.workers:
+                worker.backlogs.append(backlog)
         return self._backlogs[key]
 
-    def _pump_of(self, lane: OpenLane) -> Pump:
-        if lane.lane not in self._pumps:
-            self._pumps[lane.lane] = Pump(lane)
-            self._start(self._run(self._pumps[lane.lane]))
-        return self._pumps[lane.lane]
+    def _worker_of(self, lane: OpenLane) -> LaneWorker:
+        if lane.lane not in self._workers:
+            self._workers[lane.lane] = LaneWorker(lane)
+            self._start(self._run(self._workers[lane.lane]))
+        return self._workers[lane.lane]
 
     # ---- pumping: what waits, through the gates of its lanes -----------------------------------------------------
 
-    async def _run(self, pump: Pump) -> None:
+    async def _run(self, worker: LaneWorker) -> None:
         """Submit what waits for this lane, until no more can come."""
         try:
-            while not self._stopping and (found := await self._next_job(pump)) is not None:
-                await self._submit_when_possible(*found, pump)
+            while not self._stopping and (found := await self._next_job(worker)) is not None:
+                await self._submit_when_possible(*found, worker)
         except asyncio.CancelledError:
             pass
         except Exception as error:
@@ -289,66 +289,66 @@ class ClipStream:
                 for job in [job for backlog in self._backlogs.values() for job in backlog.drain()]:
                     self._cancel(job)
 
-    async def _next_job(self, pump: Pump) -> tuple[Backlog, Job] | None:
+    async def _next_job(self, worker: LaneWorker) -> tuple[Backlog, Job] | None:
         """The next job that this lane may submit, as soon as there is one; None when no more can come."""
         while True:
             await self._collected()
             now = _now()
-            if pump.reopens_at <= now:
-                pump.closed, pump.reopens_at = None, inf
-            if (found := pump.next_job(now)) is not None:
+            if worker.reopens_at <= now:
+                worker.closed, worker.reopens_at = None, inf
+            if (found := worker.next_job(now)) is not None:
                 return found
-            if not self._feeding and pump.idle:
+            if not self._feeding and worker.idle:
                 return None
-            await pump.bell.wait(min(pump.due_at(now), pump.reopens_at))
+            await worker.waker.wait(min(worker.due_at(now), worker.reopens_at))
 
-    async def _submit_when_possible(self, backlog: Backlog, job: Job, pump: Pump) -> None:
+    async def _submit_when_possible(self, backlog: Backlog, job: Job, worker: LaneWorker) -> None:
         """Take a permit, and then what is next by then: another lane may have been quicker."""
-        cost = _cost_of(job, pump)
+        cost = _cost_of(job, worker)
         if not self._budget.fits(cost):
-            await self._wait_for_money(backlog, job, pump)
+            await self._wait_for_money(backlog, job, worker)
             return
-        if pump.passed is not job and (other := backlog.less_loaded(pump, cost)) is not None:
-            pump.passed = job
-            other.bell.ring()
+        if worker.passed is not job and (other := backlog.less_loaded(worker, cost)) is not None:
+            worker.passed = job
+            other.waker.ring()
             await asyncio.sleep(0)  # it goes first, if nothing keeps it
             return
-        pump.closed, pump.reopens_at = None, inf
-        pump.asking = asyncio.current_task()
+        worker.closed, worker.reopens_at = None, inf
+        worker.asking = asyncio.current_task()
         try:
-            permit = await pump.lane.gate.acquire(cost, lambda: self._to_come(pump))
+            permit = await worker.lane.gate.acquire(cost, lambda: self._to_come(worker))
         except GateClosed as closed:
-            self._pass_on(pump, closed)
+            self._pass_on(worker, closed)
             return
         finally:
-            pump.asking = None
-        found = pump.next_job(_now())
-        if found is None or (found[1] is not job and _cost_of(found[1], pump) != cost) or not self._budget.fits(cost):
-            pump.lane.gate.cancel(permit)
+            worker.asking = None
+        found = worker.next_job(_now())
+        if found is None or (found[1] is not job and _cost_of(found[1], worker) != cost) or not self._budget.fits(cost):
+            worker.lane.gate.cancel(permit)
             return
         if found[1] is job:
             job.quota_wait += permit.waited
         backlog, job = found
         self._take(job, backlog)
-        pump.lane.taken += 1
-        self._launch(self._engine.run(job, permit, pump.lane), job, backlog, cost)
+        worker.lane.taken += 1
+        self._launch(self._engine.run(job, permit, worker.lane), job, backlog, cost)
 
-    def _to_come(self, pump: Pump) -> int | None:
+    def _to_come(self, worker: LaneWorker) -> int | None:
         """Submits that are still to come to a lane, the one that asks included; None if nobody can know."""
-        if self._feeding or any(len(backlog.pumps) > 1 for backlog in pump.backlogs):
+        if self._feeding or any(len(backlog.workers) > 1 for backlog in worker.backlogs):
             return None
-        return sum(len(backlog.fresh) + len(backlog.again) for backlog in pump.backlogs)
+        return sum(len(backlog.fresh) + len(backlog.again) for backlog in worker.backlogs)
 
-    async def _wait_for_money(self, backlog: Backlog, job: Job, pump: Pump) -> None:
+    async def _wait_for_money(self, backlog: Backlog, job: Job, worker: LaneWorker) -> None:
         """Wait until something changes; or defer what cannot be paid on any lane that may take it, whatever is given
         back."""
-        serving = [other for other in backlog.pumps if backlog.serves(other)]
+        serving = [other for other in backlog.workers if backlog.serves(other)]
         if any(self._budget.can_ever_fit(_cost_of(job, other)) for other in serving):
-            self._budget.waiting.add(pump.bell.ring)
-            await pump.bell.wait()
+            self._budget.waiting.add(worker.waker.ring)
+            await worker.waker.wait()
             return
         self._take(job, backlog)
-        why = f"US$ {_cost_of(job, pump):.2f} would go beyond {self._budget.told}"
+        why = f"US$ {_cost_of(job, worker):.2f} would go beyond {self._budget.told}"
         self._deliver(job, job.end(State.DEFERRED, "budget", why, operation=None))
         self._see_to_the_end()
 
@@ -357,12 +357,12 @@ class ClipStream:
         backlog.ring()  # a lane that had no money for this one may have it for the next
         self._feeder.ring()
 
-    def _pass_on(self, pump: Pump, closed: GateClosed) -> None:
+    def _pass_on(self, worker: LaneWorker, closed: GateClosed) -> None:
         """A lane lets nobody through: what waits goes to the others, and is deferred where there are none."""
-        pump.closed = closed
+        worker.closed = closed
         if closed.retry_at_utc is not None:
-            pump.reopens_at = _now() + max(1.0, (closed.retry_at_utc - self._now_utc()).total_seconds())
-        for backlog in pump.backlogs:
+            worker.reopens_at = _now() + max(1.0, (closed.retry_at_utc - self._now_utc()).total_seconds())
+        for backlog in worker.backlogs:
             if (why := backlog.closed()) is None:
                 backlog.ring()
             elif (job := backlog.pop(_now())) is not None:
@@ -373,10 +373,10 @@ class ClipStream:
     def _see_to_the_end(self) -> None:
         """Have lanes that wait for permits which nobody needs any more stop waiting."""
         if not self._feeding:
-            for pump in self._pumps.values():
-                pump.bell.ring()
-                if pump.idle and pump.asking is not None:
-                    pump.asking.cancel()
+            for worker in self._workers.values():
+                worker.waker.ring()
+                if worker.idle and worker.asking is not None:
+                    worker.asking.cancel()
 
     def _launch(
         self, work: Coroutine[Any, Any, VideoClip | Again], job: Job, backlog: Backlog, cost_usd: float | None
@@ -475,9 +475,9 @@ class ClipStream:
         self.stop()
 
 
-def _cost_of(job: Job, pump: Pump) -> float:
+def _cost_of(job: Job, worker: LaneWorker) -> float:
     assert job.route is not None
-    return job.route.at(pump.lane.lane).cost_usd or 0.0
+    return job.route.at(worker.lane.lane).cost_usd or 0.0
 
 
 def _has_begun(task: asyncio.Task[Any]) -> bool:
@@ -485,7 +485,7 @@ def _has_begun(task: asyncio.Task[Any]) -> bool:
     return inspect.getcoroutinestate(task.get_coro()) != inspect.CORO_CREATED  # type: ignore[arg-type]
 
 
-async def _each(prompts: Prompts | list[Entry]) -> AsyncIterator[Prompt | Entry]:
+async def _each(prompts: Prompts | list[JobRecord]) -> AsyncIterator[Prompt | JobRecord]:
     if isinstance(prompts, AsyncIterable):
         async for prompt in prompts:
             yield prompt

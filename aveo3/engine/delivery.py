@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from aveo3.backends.base import Backend, LookError, Video
+from aveo3.backends.base import Backend, PollError, Video
 from aveo3.config.settings import Settings
 from aveo3.engine.job import Job
 from aveo3.engine.retry import repeating
@@ -54,7 +54,7 @@ class Delivery:
         base = settings.poll_interval or 2.0
         again = repeating(FetchError, base=base, max_value=60.0, rng=rng, max_tries=FETCH_TRIES)
         self._download = again(self._download_once)
-        self._find = repeating(LookError, base=base, max_value=60.0, rng=rng, max_tries=FETCH_TRIES)(_find)
+        self._find = repeating(PollError, base=base, max_value=60.0, rng=rng, max_tries=FETCH_TRIES)(_find)
 
     async def deliver(
         self,
@@ -83,10 +83,10 @@ class Delivery:
 
     def _price(self, job: Job) -> float | None:
         """The list price of all that was asked for, as it was put to the model that got it."""
-        cards, sent = self._settings.cards, job.prompt
+        catalog, sent = self._settings.model_catalog, job.prompt
         if job.instead_of is not None:
-            sent, _, _ = translate(job.prompt, job.instead_of, job.model, cards)
-        return cards.cost_usd(sent, job.model)
+            sent, _, _ = translate(job.prompt, job.instead_of, job.model, catalog)
+        return catalog.cost_usd(sent, job.model)
 
     def _found(self, job: Job, videos: Sequence[Video], **more: Any) -> None:
         job.move(
@@ -140,7 +140,7 @@ class Delivery:
         """Fetch a video from where it is, with a token that is fresh; None if it is to stay there."""
         try:
             place = await backend.locate(uri)
-        except LookError as error:
+        except PollError as error:
             raise FetchError(str(error), final=error.final) from error
         if place is None:
             return None
@@ -154,7 +154,7 @@ class Delivery:
         proves nothing.
         """
         assert job.output_uri is not None
-        median = self._settings.cards.latency(job.model, job.prompt.resolution)
+        median = self._settings.model_catalog.latency(job.model, job.prompt.resolution)
         until = sent_at + RECOVER_MEDIANS * median
         try:
             while True:
@@ -184,7 +184,7 @@ class Delivery:
         """The videos there, what to say if there are none, and whether to ask again is pointless."""
         try:
             return await self._find(backend, output_uri), f"nothing has turned up under {output_uri} by now", False
-        except LookError as error:
+        except PollError as error:
             return (), f"whether anything has turned up under {output_uri} cannot be told: {error}", error.final
 
 

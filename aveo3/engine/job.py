@@ -10,8 +10,8 @@ from typing import Any
 from aveo3.errors import GateClosed
 from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
-from aveo3.journal.rows import Entry, job_name
-from aveo3.lanes.routing import Route, Stop
+from aveo3.journal.rows import JobRecord, job_name
+from aveo3.lanes.routing import Candidate, Route
 from aveo3.lifecycle import State, check_move, check_reopen
 from aveo3.models import ClipStatus, VideoClip, VideoPrompt
 
@@ -77,7 +77,7 @@ class Job:
         """How people call it: in file names, in `aveo3 history`."""
         return job_name(self.digest, self.ordinal)
 
-    def take_up(self, entry: Entry, journal: Journal) -> None:
+    def take_up(self, entry: JobRecord, journal: Journal) -> None:
         """Be the job that the journal knows."""
         self.journal, self.row, self.ordinal, self.state = journal, entry.id, entry.ordinal, entry.state
         self.queued_utc, self.attempts = entry.queued_utc, entry.attempts
@@ -95,17 +95,17 @@ class Job:
         if entry.state in _PAID:  # of others the estimate is what counts: they may be sent yet
             self.cost_usd, self.paid_usd = entry.cost_usd, entry.cost_usd or 0.0
 
-    def turn_to(self, stop: Stop) -> dict[str, Any]:
-        """What changes in going to `stop`, for the move that says so."""
+    def turn_to(self, candidate: Candidate) -> dict[str, Any]:
+        """What changes in going to `candidate`, for the move that says so."""
         known = dict(zip(self.route.models, self.known_by, strict=False)) if self.route is not None else {}
-        sent_as = None if stop.instead_of else known.get(stop.lane.model)
-        sent_as = sent_as or stop.prompt.digest(stop.lane.model, self.media_hashes)
+        sent_as = None if candidate.instead_of else known.get(candidate.lane.model)
+        sent_as = sent_as or candidate.prompt.digest(candidate.lane.model, self.media_hashes)
         return {
-            "model": stop.lane.model,
-            "cost_usd": stop.cost_usd,
-            "place": stop.lane.place,
-            "instead_of": stop.instead_of,
-            "translated": stop.translated,
+            "model": candidate.lane.model,
+            "cost_usd": candidate.cost_usd,
+            "place": candidate.lane.place,
+            "instead_of": candidate.instead_of,
+            "translated": candidate.translated,
             "sent_as": None if sent_as == self.digest else sent_as,
         }
 

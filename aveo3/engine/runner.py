@@ -15,14 +15,24 @@ from typing import Any
 import aiohttp
 
 from aveo3 import verdicts
-from aveo3.backends.base import Backend, Failure, Finished, Look, LookError, OperationGone, Refused, Running, Video
+from aveo3.backends.base import (
+    Backend,
+    Failure,
+    Finished,
+    LateRefusal,
+    OperationGone,
+    PollError,
+    PollResult,
+    Running,
+    Video,
+)
 from aveo3.config.settings import Settings
 from aveo3.engine.delivery import Delivery
 from aveo3.engine.job import Again, Job
 from aveo3.engine.retry import repeating, wait_before
 from aveo3.errors import FetchError, JournalError
 from aveo3.lanes.lanes import Lane, same_place
-from aveo3.lanes.routing import Stop
+from aveo3.lanes.routing import Candidate
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
 from aveo3.polling.poller import Poller, Pollers
@@ -34,10 +44,10 @@ log = logging.getLogger(__name__)
 SUBMIT_GRACE = 2.0
 """Seconds beyond the request's timeout after which a submit that has not come back counts as lost."""
 
-GONE_LOOKS = 4
+GONE_POLLS = 4
 """Looks that must all find the operation unknown before a paid clip is given up."""
 
-TOLD_LOOKS = 5
+TOLD_POLLS = 5
 """Failed looks in a row after which somebody is told: credentials may have expired, and no look will ever succeed."""
 
 LATE_REFUSALS = 10
@@ -81,10 +91,10 @@ class Engine:
         self._now_utc = now_utc
         self._delivery = Delivery(settings, session, rng=rng, now_utc=now_utc)
         self.pollers = Pollers(interval=settings.poll_interval, rate=settings.poll_rate, rng=rng)
-        self._failed_looks: dict[Backend, int] = {}  # in a row
+        self._failed_polls: dict[Backend, int] = {}  # in a row
         base = settings.poll_interval or 2.0
-        seen = repeating(LookError, base=base, max_value=60.0, rng=rng)(self._look_once)
-        self._look = repeating(OperationGone, base=base, max_value=60.0, rng=rng, max_tries=GONE_LOOKS)(seen)
+        seen = repeating(PollError, base=base, max_value=60.0, rng=rng)(self._poll_once)
+        self._poll = repeating(OperationGone, base=base, max_value=60.0, rng=rng, max_tries=GONE_POLLS)(seen)
 
     async def run(self, job: Job, permit: Permit, lane: OpenLane) -> VideoClip | Again:
         """Submit `job` and see it through. Cancelling it gives a clip too, which names what is still running."""
@@ -120,7 +130,7 @@ class Engine:
         permit = lane.gate.adopt() if job.state is State.RUNNING else None
         return await self._see_through(job, permit, lane, backend, sent_at, resumed=True)
 
-    async def _intend(self, job: Job, stop: Stop) -> VideoClip | None:
+    async def _intend(self, job: Job, stop: Candidate) -> VideoClip | None:
         """Note that a request is about to leave; its clip, if it must not: what cannot be noted is not sent.
 
         A next run takes it for sent from here on, whatever happens to us.
@@ -141,7 +151,7 @@ class Engine:
             return job.cancel()
         return None
 
-    def _note_intent(self, job: Job, stop: Stop) -> None:
+    def _note_intent(self, job: Job, stop: Candidate) -> None:
         where = stop.lane.settings.output_gcs_uri
         attempt = job.attempts + 1
         job.move(
@@ -248,25 +258,25 @@ class Engine:
         operation, poller = job.operation, self._poller(lane, job.prompt)
         deadline = sent_at + self._settings.operation_timeout
         # An earlier run's looks are not known: look at once, and learn nothing from how long nobody did.
-        looked_at = None if resumed else sent_at
+        polled_at = None if resumed else sent_at
         if resumed:
             deadline = max(deadline, _now() + OVERTIME)
-        look: Look = Running()
+        poll: PollResult = Running()
         ended_between = None
         try:
-            while isinstance(look, Running):
+            while isinstance(poll, Running):
                 if _now() >= deadline:
                     return job.leave("late", f"still running {_now() - sent_at:.0f} s after its submit; may be billed")
-                if looked_at is not None:
-                    await poller.wait(operation, sent_at, looked_at, deadline)
-                look = await self._look(operation, backend, deadline, permit, lane.gate, poller)
-                before, looked_at = looked_at, _now()
-                if isinstance(look, Finished) and look.videos and before is not None:
+                if polled_at is not None:
+                    await poller.wait(operation, sent_at, polled_at, deadline)
+                poll = await self._poll(operation, backend, deadline, permit, lane.gate, poller)
+                before, polled_at = polled_at, _now()
+                if isinstance(poll, Finished) and poll.videos and before is not None:
                     # What failed or was filtered ended early and would mislead.
-                    ended_between = before - sent_at, looked_at - sent_at
+                    ended_between = before - sent_at, polled_at - sent_at
         except FetchError as error:  # it has ended, and its videos were in the answer
             return job.leave("disk", str(error))
-        except LookError as error:
+        except PollError as error:
             return job.leave("late", f"no look succeeded before its deadline; the last: {error}")
         except OperationGone as error:
             lane.gate.finish(permit)
@@ -276,22 +286,22 @@ class Engine:
             return await self._uncertain(job, "operation_gone", why, backend, sent_at)
         finally:
             poller.ended(operation, ended_between)
-        lane.gate.finish(permit, succeeded=isinstance(look, Finished))
-        if isinstance(look, Failure):
-            return self._failed(job, look)
-        if isinstance(look, Refused):
-            return self._refused(job, permit, lane, look)
-        return await self._finished(job, look, backend, sent_at)
+        lane.gate.finish(permit, succeeded=isinstance(poll, Finished))
+        if isinstance(poll, Failure):
+            return self._failed(job, poll)
+        if isinstance(poll, LateRefusal):
+            return self._refused(job, permit, lane, poll)
+        return await self._finished(job, poll, backend, sent_at)
 
-    async def _look_once(
+    async def _poll_once(
         self, operation: str, backend: Backend, deadline: float, permit: Permit, gate: QuotaGate, poller: Poller
-    ) -> Look:
+    ) -> PollResult:
         """Look; a look that fails proves nothing and is repeated, but not past the operation's deadline."""
         try:
-            seen = await backend.look(operation)
-        except LookError as error:
-            self._failed_looks[backend] = failed = self._failed_looks.get(backend, 0) + 1
-            if failed == TOLD_LOOKS:
+            seen = await backend.poll(operation)
+        except PollError as error:
+            self._failed_polls[backend] = failed = self._failed_polls.get(backend, 0) + 1
+            if failed == TOLD_POLLS:
                 log.warning("%d looks in a row have failed; they go on. The last: %.300s", failed, error)
             error.final = _now() >= deadline
             if error.verdict is not None:  # whosever refusal it is, the quota is used up
@@ -299,11 +309,11 @@ class Engine:
             if error.refused and not error.final:
                 await poller.refused(operation, error.retry_after, deadline)
             raise
-        self._failed_looks[backend] = 0
+        self._failed_polls[backend] = 0
         return seen
 
     def _poller(self, lane: OpenLane, prompt: VideoPrompt) -> Poller:
-        median = self._median or self._settings.cards.latency(lane.lane.model, prompt.resolution)
+        median = self._median or self._settings.model_catalog.latency(lane.lane.model, prompt.resolution)
         return self.pollers.of(lane, (lane.lane.model, prompt.resolution, prompt.duration_seconds), median)
 
     def _failed(self, job: Job, failure: Failure) -> VideoClip | Again:
@@ -318,12 +328,12 @@ class Engine:
             return self._retry(job, "operation_failed", message)
         return job.end(State.FAILED, "operation_failed", message, **ended)
 
-    def _refused(self, job: Job, permit: Permit, lane: OpenLane, look: Refused) -> VideoClip | Again:
+    def _refused(self, job: Job, permit: Permit, lane: OpenLane, poll: LateRefusal) -> VideoClip | Again:
         """It was accepted and turned down afterwards: nothing was made, so it is as if the answer had said so."""
-        verdict = look.verdict
+        verdict = poll.verdict
         if verdict.kind is VerdictKind.REJECTED:
             state = State.FILTERED if verdict.filtered else State.REJECTED
-            cost = self._settings.cards.cost_of_tokens(look.tokens, job.model) or 0.0
+            cost = self._settings.model_catalog.cost_of_tokens(poll.tokens, job.model) or 0.0
             ended: dict[str, Any] = {"finished_utc": self._now_utc(), "cost_usd": cost}
             return job.end(state, verdict.error_kind, verdict.message, **ended)
         if verdict.kind is not VerdictKind.REFUSED:
@@ -336,16 +346,16 @@ class Engine:
         why = f"{verdict.message} (accepted and then refused {job.late_refusals} times)"
         return job.end(State.DEFERRED, verdict.error_kind, why, operation=None)
 
-    async def _finished(self, job: Job, look: Finished, backend: Backend, sent_at: float) -> VideoClip | Again:
-        reasons = "; ".join(look.filter_reasons)
-        if look.videos:
-            held_back = f"{look.filtered} held back: {reasons or 'no reason given'}" if look.filtered else None
-            cost = self._settings.cards.cost_of_tokens(look.tokens, job.model)
-            return await self._delivery.deliver(job, look.videos, backend, held_back=held_back, cost_usd=cost)
-        if not (reasons or look.filtered):
-            why = f"{look.note or 'it ended with neither video nor error'}: it may be billed"
+    async def _finished(self, job: Job, poll: Finished, backend: Backend, sent_at: float) -> VideoClip | Again:
+        reasons = "; ".join(poll.filter_reasons)
+        if poll.videos:
+            held_back = f"{poll.filtered} held back: {reasons or 'no reason given'}" if poll.filtered else None
+            cost = self._settings.model_catalog.cost_of_tokens(poll.tokens, job.model)
+            return await self._delivery.deliver(job, poll.videos, backend, held_back=held_back, cost_usd=cost)
+        if not (reasons or poll.filtered):
+            why = f"{poll.note or 'it ended with neither video nor error'}: it may be billed"
             return await self._uncertain(job, "no_video", why, backend, sent_at)
-        if verdicts.is_audio_filter(look.filter_reasons) and not job.audio_tries and self._settings.max_retries:
+        if verdicts.is_audio_filter(poll.filter_reasons) and not job.audio_tries and self._settings.max_retries:
             job.audio_tries += 1  # it is not deterministic, and not billed: once more may do
             job.plan_again("audio", reasons)
             return Again(0.0)

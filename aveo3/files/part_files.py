@@ -38,10 +38,10 @@ _LOOSE = re.compile(r"\.inline-\d+-\d+\.part")
 _LASTING = re.compile(r"[0-9a-f]{16}\.part")
 
 _numbers = count()
-_handed_on: dict[Path, Part] = {}
+_handed_on: dict[Path, PartFile] = {}
 
 
-class Part:
+class PartFile:
     """An open temporary file that is ours, with the hashes of what is in it.
 
     On leaving `with` it is closed, and removed unless it is `lasting`. `write` and `read_again` block: they are for a
@@ -105,7 +105,7 @@ class Part:
             self.path.unlink()
         self.close()
 
-    def __enter__(self) -> Part:
+    def __enter__(self) -> PartFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -115,7 +115,7 @@ class Part:
             self.discard()
 
 
-def loose(directory: Path) -> Part:
+def loose(directory: Path) -> PartFile:
     """A new part that nobody will resume."""
     while True:
         path = directory / f".inline-{os.getpid()}-{next(_numbers)}.part"
@@ -124,11 +124,11 @@ def loose(directory: Path) -> Part:
         except FileExistsError:  # of another process with our number: one that died, or one in another container
             continue
         if _lock(file, path) is not False:
-            return Part(path, file, lasting=False)
+            return PartFile(path, file, lasting=False)
         file.close()  # swept away in the moment before it was locked
 
 
-def lasting(target: Path, identity: str | None) -> Part:
+def lasting(target: Path, identity: str | None) -> PartFile:
     """A new, empty part of what the server knows as `identity`, to be resumed if need be.
 
     Without an identity, or a lock, or if another download is at it, it is a loose one.
@@ -141,7 +141,7 @@ def lasting(target: Path, identity: str | None) -> Part:
             file = path.open("x+b")
             ours = _lock(file, path)
             if ours:
-                return Part(path, file, lasting=True)
+                return PartFile(path, file, lasting=True)
             if ours is None:
                 path.unlink()
             file.close()
@@ -159,7 +159,7 @@ def left_of(target: Path) -> list[Path]:
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def resume(paths: Iterable[Path]) -> Part | None:
+def resume(paths: Iterable[Path]) -> PartFile | None:
     """The first of these parts that is good for anything and nobody else is at. The others of the kind are removed."""
     chosen = None
     for path in paths:
@@ -172,11 +172,11 @@ def resume(paths: Iterable[Path]) -> Part | None:
     return chosen
 
 
-def identity_of(part: Part) -> str:
+def identity_of(part: PartFile) -> str:
     return part.path.suffixes[-2][1:]
 
 
-def _take_up(path: Path) -> Part | None:
+def _take_up(path: Path) -> PartFile | None:
     """The part of that name, if there is one and nobody else has it."""
     try:
         file = path.open("r+b")
@@ -185,10 +185,10 @@ def _take_up(path: Path) -> Part | None:
     if not _lock(file, path):
         file.close()
         return None
-    return Part(path, file, lasting=True, size=os.fstat(file.fileno()).st_size)
+    return PartFile(path, file, lasting=True, size=os.fstat(file.fileno()).st_size)
 
 
-def _sound(part: Part) -> bool:
+def _sound(part: PartFile) -> bool:
     """Something is in it, and what is in it is what was written.
 
     Not if it has a second name: then it is a finished video. And not if it is older than the system's start: after a
@@ -219,17 +219,17 @@ def _lock(file: BinaryIO, path: Path) -> bool | None:
 # ---- handed on by their path -----------------------------------------------------------------------------------------
 
 
-def hand_on(part: Part) -> Path:
+def hand_on(part: PartFile) -> Path:
     """The path by which `take` or `drop` will ask for `part`. It stays open, and so ours, until then."""
     _handed_on[part.path] = part
     return part.path
 
 
-def take(path: Path) -> Part:
+def take(path: Path) -> PartFile:
     """The part that was handed on by this path; if none was, the file is read again. Blocks."""
     if (part := _handed_on.pop(path, None)) is None:
         file = path.open("r+b")
-        part = Part(path, file, lasting=False, size=os.fstat(file.fileno()).st_size)
+        part = PartFile(path, file, lasting=False, size=os.fstat(file.fileno()).st_size)
         part.read_again()
     return part
 

@@ -19,7 +19,7 @@ import aiohttp
 
 from aveo3.errors import FetchError
 from aveo3.files import mp4, part_files
-from aveo3.files.part_files import Part
+from aveo3.files.part_files import PartFile
 from aveo3.files.part_files import drop as drop
 from aveo3.files.part_files import sweep as sweep
 
@@ -160,7 +160,7 @@ def _md5(response: aiohttp.ClientResponse) -> bytes | None:
     return None if said is None or _length(response) is None else base64.b64decode(said[1])
 
 
-def _continues(response: aiohttp.ClientResponse, uri: str, left: Part) -> bool:
+def _continues(response: aiohttp.ClientResponse, uri: str, left: PartFile) -> bool:
     """Whether what the server sends is the rest of just this film, from just this byte."""
     if response.status != 206 or _identity(response, uri) != part_files.identity_of(left):
         return False
@@ -174,7 +174,7 @@ async def _from_zero(response: aiohttp.ClientResponse, uri: str, target: Path) -
 
 
 async def _receive(
-    response: aiohttp.ClientResponse, uri: str, part: Part, length: int | None, target: Path
+    response: aiohttp.ClientResponse, uri: str, part: PartFile, length: int | None, target: Path
 ) -> SavedFile:
     """Append what comes to `part`; if that makes it a whole film, name it. Removes a part that will never be one."""
     try:
@@ -227,7 +227,7 @@ def _keep(path: Path, target: Path) -> SavedFile:
         raise part_files.refused(target, error) from error
 
 
-def _finish(part: Part, target: Path, source: str) -> SavedFile:
+def _finish(part: PartFile, target: Path, source: str) -> SavedFile:
     """Check a part that is complete, sync it and give it its name."""
     with part.pinned():
         if (fault := _fault(part.head, part.file, part.size, source)) is not None:
@@ -244,7 +244,7 @@ def _finish(part: Part, target: Path, source: str) -> SavedFile:
     return saved
 
 
-def _name(part: Part, target: Path) -> SavedFile:
+def _name(part: PartFile, target: Path) -> SavedFile:
     """Give `part` the name of `target`, or that with -2, -3, …: what is there already was paid for, and stays.
 
     A file with the very same bytes is this video: we were killed after naming it, before that was noted down.

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from aveo3.journal.database import Statement
-from aveo3.journal.reader import Records
-from aveo3.journal.rows import Entry, from_row
+from aveo3.journal.reader import JournalReader
+from aveo3.journal.rows import JobRecord, from_row
 from aveo3.lifecycle import State
 
 
@@ -27,7 +27,7 @@ class Write(Protocol):
 class Claims:
     """Gives out the jobs of the journal that `records` reads and `write` writes to; `stamp` is the time, as text."""
 
-    def __init__(self, records: Records, write: Write, stamp: Callable[[], str]) -> None:
+    def __init__(self, records: JournalReader, write: Write, stamp: Callable[[], str]) -> None:
         self._records = records
         self._write = write
         self._stamp = stamp
@@ -41,7 +41,7 @@ class Claims:
         self._streams += 1
         return self._streams
 
-    def claim(self, stream: int, service: str, digests: Sequence[str], *, fresh: bool = False) -> Entry | None:
+    def claim(self, stream: int, service: str, digests: Sequence[str], *, fresh: bool = False) -> JobRecord | None:
         """The job that earlier batches left for this prompt, for `stream` alone; None if there is none to take up.
 
         The prompt is known by any of `digests`. `fresh` passes over jobs that came to an end, so that the prompt is
@@ -55,7 +55,7 @@ class Claims:
 
     def plan(
         self, stream: int, service: str, digest: str, *, position: int, model: str, prompt: Mapping[str, Any]
-    ) -> Entry:
+    ) -> JobRecord:
         """A new job for a prompt, claimed for `stream`."""
         last = "SELECT coalesce(max(ordinal), 0) FROM jobs WHERE service = ? AND digest = ?"
         at, ordinal = self._stamp(), self._records.read(last, service, digest)[0][0] + 1
@@ -65,7 +65,7 @@ class Claims:
         met = (_CURSOR, (stream, f"digest {digest}", self._jobs)), (_MET, (stream, self._jobs))
         self._write((_PLAN, values), begun, *met)
         self._held.add(self._jobs)
-        return Entry(
+        return JobRecord(
             id=self._jobs,
             service=service,
             digest=digest,
@@ -77,7 +77,7 @@ class Claims:
             state=State.PLANNED,
         )
 
-    def take(self, stream: int, job: int) -> Entry | None:
+    def take(self, stream: int, job: int) -> JobRecord | None:
         """Claim a job by its number: as it stands now; None, and not claimed, if this process is at work on it."""
         if job in self._held:
             return None
@@ -100,7 +100,7 @@ class Claims:
         self._held.discard(job)
         self._resumed.discard(job)
 
-    def _next_free(self, stream: int, service: str, column: str, digest: str, *, fresh: bool) -> Entry | None:
+    def _next_free(self, stream: int, service: str, column: str, digest: str, *, fresh: bool) -> JobRecord | None:
         query = f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND id > ? ORDER BY id"
         known_by, found = f"{column} {digest}", None
         begun = passed = self._cursor(stream, known_by)
@@ -124,7 +124,7 @@ class Claims:
             return False
         return row["id"] not in self._held and not (fresh and state in _ENDED)
 
-    def _hold(self, stream: int, entry: Entry, known_by: str) -> None:
+    def _hold(self, stream: int, entry: JobRecord, known_by: str) -> None:
         self._write((_CURSOR, (stream, known_by, entry.id)), (_MET, (stream, entry.id)))
         self._held.add(entry.id)
 

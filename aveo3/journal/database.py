@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aveo3.errors import JournalError
-from aveo3.journal.wal_sync import SYNCS_LATER, Durable
+from aveo3.journal.wal_sync import SYNCS_LATER, WalSync
 
 log = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ class Writer:
     def __init__(self, db: sqlite3.Connection, path: Path, log_file: Path) -> None:
         self.waiting: list[Step] = []
         self.broken: str | None = None
-        self.durable = Durable(path, log_file)
+        self.durable = WalSync(path, log_file)
         self._to_sync = False  # some of what is not committed yet must outlive a power cut
         self._db = db
         self._path = path

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from aveo3.errors import JournalError
 from aveo3.journal.claims import EVENT, MET, Claims
 from aveo3.journal.database import Statement, Writer, ballast_of, connect, load_ballast, real
-from aveo3.journal.reader import Records
+from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import CHANGING, plain, storable, to_column
 from aveo3.journal.wal_sync import make_directory
 from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State
@@ -39,7 +39,7 @@ LOCK_PATIENCE = 0.4
 """Seconds to wait for the lock: `aveo3 status` holds it for a moment to see whether anybody has it."""
 
 
-class Journal(Records):
+class Journal(JournalReader):
     """The journal at `path`. One process writes at a time; any number may read (`writes=False`).
 
     A second writer is refused rather than let in: it would have a gate of its own on the same quota, and the two

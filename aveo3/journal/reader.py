@@ -13,14 +13,14 @@ from typing import Any
 from aveo3.config.settings import JOURNAL
 from aveo3.errors import JournalError
 from aveo3.journal.database import Writer, refused, unreadable
-from aveo3.journal.rows import Entry, Event, Left, Run, Tally, from_row, to_time
+from aveo3.journal.rows import Event, JobRecord, Left, Run, StateCount, from_row, to_time
 from aveo3.lifecycle import State
 
 PAGE = 1000
 """Jobs that are read at once."""
 
 
-class Records:
+class JournalReader:
     """What stands in the journal at `path`, open as `db`; what `writer` has not committed yet included.
 
     All of it raises `JournalError` naming the file if that cannot be read, or holds what makes no sense.
@@ -32,7 +32,7 @@ class Records:
         self._db = db
         self._writer = writer
 
-    def entries(self, *states: State) -> Iterator[Entry]:
+    def entries(self, *states: State) -> Iterator[JobRecord]:
         """All jobs in the order they were planned, or those in `states`. Holds a page of them at a time."""
         wanted = states or tuple(State)
         marks = ", ".join("?" * len(wanted))
@@ -41,7 +41,7 @@ class Records:
             yield from page
             last = page[-1].id
 
-    def match(self, name: str) -> list[Entry]:
+    def match(self, name: str) -> list[JobRecord]:
         """The jobs that a person may mean by `name`: the beginning of a digest, and the ordinal unless it is 1."""
         start, _, ordinal = name.lower().partition(".")
         if not start or not set(start) <= set("0123456789abcdef"):
@@ -90,7 +90,7 @@ class Records:
         with self._reading():
             return {State(state): n for state, n in self.read("SELECT state, count(*) FROM jobs GROUP BY state")}
 
-    def tallies(self) -> list[Tally]:
+    def tallies(self) -> list[StateCount]:
         """The same, service by service, with what they cost."""
         query = (
             "SELECT service, state, count(*), total(cost_usd), count(*) - count(cost_usd) FROM jobs "
@@ -98,7 +98,7 @@ class Records:
         )
         rows = self.read(query)
         with self._reading():
-            return [Tally(service, State(state), *sums) for service, state, *sums in rows]
+            return [StateCount(service, State(state), *sums) for service, state, *sums in rows]
 
     def left(self, *states: State, but: str, since: datetime) -> list[Left]:
         """The jobs that stand in `states`, of all services `but` one, backend by backend; stale is who is from `since`
@@ -121,7 +121,7 @@ class Records:
         return None
 
     def locate(self, file: Mapping[str, Any]) -> Path:
-        """Where one of `Entry.files` is."""
+        """Where one of `JobRecord.files` is."""
         return self.home / str(file["path"])
 
     def relative(self, path: Path) -> str:
@@ -131,7 +131,7 @@ class Records:
 
     # ---- by any query ------------------------------------------------------------------------------------------
 
-    def select(self, query: str, *values: Any) -> list[Entry]:
+    def select(self, query: str, *values: Any) -> list[JobRecord]:
         """The jobs whose rows `query` finds."""
         rows = self.read(query, *values)
         with self._reading():

@@ -17,7 +17,7 @@ from aveo3.models import Media, VideoPrompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class JobRecord:
     """A job as the journal has it. From `state` on, what its events have made of it."""
 
     id: int
@@ -64,13 +64,13 @@ class Entry:
         return job_name(self.digest, self.ordinal)
 
 
-_NAMES = [f.name for f in fields(Entry)]
+_NAMES = [f.name for f in fields(JobRecord)]
 CHANGING = frozenset(_NAMES[_NAMES.index("state") + 1 :])
 """The columns that events change, besides the state."""
 
 
 def job_name(digest: str, ordinal: int) -> str:
-    """The name of a job for people; see `Entry.name`."""
+    """The name of a job for people; see `JobRecord.name`."""
     return digest[:8] + (f".{ordinal}" if ordinal > 1 else "")
 
 
@@ -84,7 +84,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class StateCount:
     """Jobs of one service that stand alike, taken together."""
 
     service: str
@@ -126,7 +126,7 @@ def replay(events: Iterable[Event]) -> dict[str, Any]:
     return row
 
 
-def from_row(row: sqlite3.Row) -> Entry:
+def from_row(row: sqlite3.Row) -> JobRecord:
     """The job that a row of the table `jobs` stands for."""
     values: dict[str, Any] = dict(zip(row.keys(), row, strict=True))
     values["state"] = State(values["state"])
@@ -137,7 +137,7 @@ def from_row(row: sqlite3.Row) -> Entry:
     for name in ("uris", "files", "translated"):
         text = values[name]
         values[name] = () if text is None or text == "[]" else tuple(json.loads(text))
-    return Entry(**values)
+    return JobRecord(**values)
 
 
 def to_time(text: str | None) -> datetime | None:

@@ -26,7 +26,7 @@ SYNCS_LATER = os.name == "posix"
 """Whether the log is synced here. Elsewhere SQLite does so at each commit: a second handle to it may be refused."""
 
 
-class Durable:
+class WalSync:
     """Syncs the log of the journal at `path`: `ask` and go on, or `wait`.
 
     One sync is under way at a time; whoever asks meanwhile shares the next. What a sync that failed has lost, no later

@@ -97,9 +97,9 @@ def stand_ins(prompts: Iterable[VideoPrompt], routes: Routes) -> list[StandIn]:
     costs: dict[str, list[float | None]] = {model: [] for model in routes.fallback}
     for prompt in prompts:
         route, _ = routes.of(prompt)
-        stops = [stop for stop in route or () if stop.instead_of is not None]
-        for model, stop in {stop.lane.model: stop for stop in stops}.items():
-            costs[model].append(stop.cost_usd)
+        candidates = [candidate for candidate in route or () if candidate.instead_of is not None]
+        for model, candidate in {candidate.lane.model: candidate for candidate in candidates}.items():
+            costs[model].append(candidate.cost_usd)
     return [
         StandIn(model, len(each), None if None in each else round(sum(cost or 0.0 for cost in each), 4))
         for model, each in costs.items()
@@ -111,7 +111,7 @@ def estimate(prompts: Iterable[VideoPrompt], routes: Routes) -> list[Estimate]:
 
     Reserves and fallbacks get nothing: it is not foreseen that a lane closes.
     """
-    cards = routes.lanes.settings.cards
+    catalog = routes.lanes.settings.model_catalog
     shares: dict[str, _Share] = {}
     for prompt in prompts:
         route, problems = routes.of(prompt)
@@ -121,15 +121,17 @@ def estimate(prompts: Iterable[VideoPrompt], routes: Routes) -> list[Estimate]:
             share = shares.setdefault(model, _Share(Lane(model, model, routes.lanes.settings, {})))
             share.problems.append(f"{prompt.text[:40]!r}: {'; '.join(problems)}")
             continue
-        stops = {stop.lane.name: stop for stop in route.tiers[0]}
-        for name, stop in stops.items():
-            shares.setdefault(name, _Share(stop.lane)).lane = stop.lane
+        candidates = {candidate.lane.name: candidate for candidate in route.tiers[0]}
+        for name, candidate in candidates.items():
+            shares.setdefault(name, _Share(candidate.lane)).lane = candidate.lane
         share = (
-            min((shares[name] for name in stops), key=_Share.next_at) if len(stops) > 1 else shares[next(iter(stops))]
+            min((shares[name] for name in candidates), key=_Share.next_at)
+            if len(candidates) > 1
+            else shares[next(iter(candidates))]
         )
-        cost = stops[share.lane.name].cost_usd
+        cost = candidates[share.lane.name].cost_usd
         share.clips += 1
         share.cost_usd += cost or 0.0
         share.priced = share.priced and cost is not None
-        share.latency = max(share.latency, cards.latency(share.lane.model, prompt.resolution))
+        share.latency = max(share.latency, catalog.latency(share.lane.model, prompt.resolution))
     return [share.result() for share in shares.values() if share.clips or share.problems]

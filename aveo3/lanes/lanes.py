@@ -208,7 +208,7 @@ def _backend_of(given: LaneSettings, common: Settings) -> str:
     """The backend that is named, or has the model, or is the one for such credentials, or is everybody's."""
     if given.backend is not None:
         return given.backend
-    if given.model is not None and (card := common.cards.models.get(given.model)) is not None:
+    if given.model is not None and (card := common.model_catalog.models.get(given.model)) is not None:
         return card.backend
     if given.project is not None or given.credentials_file is not None:
         return "vertex"
@@ -216,10 +216,10 @@ def _backend_of(given: LaneSettings, common: Settings) -> str:
 
 
 def _check(model: str, backend: str, settings: Settings, where: str) -> None:
-    if (gone := settings.cards.retired.get(model)) is not None:
+    if (gone := settings.model_catalog.retired.get(model)) is not None:
         raise UsageError(f"{where}: model {model} was retired by Google on {gone.on}: use {gone.replacement}.")
     try:
-        settings.cards.check_backend(model, backend)
+        settings.model_catalog.check_backend(model, backend)
     except ValueError as error:
         raise UsageError(f"{where}: {error}.") from None
     limit = settings.rate(model).limit
@@ -232,7 +232,7 @@ def _check(model: str, backend: str, settings: Settings, where: str) -> None:
 def _implied(model: str, settings: Settings) -> Lane:
     """The lane of a model where none are listed: at the backend that has it."""
     name = settings.backend_name()
-    card = settings.cards.models.get(model)
+    card = settings.model_catalog.models.get(model)
     if card is not None and name not in (card.backend, "mock") and settings.backend == "auto":
         name = card.backend
         missing = settings.api_key is None if name == "gemini" else settings.project is None
@@ -243,7 +243,7 @@ def _implied(model: str, settings: Settings) -> Lane:
             update={"backend": name, **({"output_gcs_uri": None} if name == "gemini" else {})}
         )
     try:
-        settings.cards.check_backend(model, _spoken(model, settings))
+        settings.model_catalog.check_backend(model, _spoken(model, settings))
     except ValueError as error:
         raise UsageError(str(error)) from None
     return Lane(model, model, settings.model_copy(update={"model": model}), _place(name, settings))
@@ -254,11 +254,11 @@ def _spoken(model: str, settings: Settings) -> str:
     name = settings.backend_name()
     if name != "mock":
         return name
-    card = settings.cards.models.get(model)
+    card = settings.model_catalog.models.get(model)
     return card.backend if card is not None else "vertex"
 
 
-def spoken(lane: Lane) -> str:
+def wire_of(lane: Lane) -> str:
     """Whose wire `lane` speaks: `vertex` or `gemini`."""
     return _spoken(lane.model, lane.settings)
 

@@ -14,7 +14,7 @@ from aveo3.models import VideoPrompt
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Candidate:
     """One lane that may take a clip, and what is sent there for its prompt."""
 
     lane: Lane
@@ -30,23 +30,23 @@ class Stop:
 class Route:
     """The lanes that may take a clip. A tier is for when every lane of those before it is closed."""
 
-    tiers: tuple[tuple[Stop, ...], ...]
+    tiers: tuple[tuple[Candidate, ...], ...]
     key: tuple[tuple[Lane, ...], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "key", tuple(tuple(stop.lane for stop in tier) for tier in self.tiers))
+        object.__setattr__(self, "key", tuple(tuple(candidate.lane for candidate in tier) for tier in self.tiers))
 
-    def __iter__(self) -> Iterator[Stop]:
-        return (stop for tier in self.tiers for stop in tier)
+    def __iter__(self) -> Iterator[Candidate]:
+        return (candidate for tier in self.tiers for candidate in tier)
 
-    def at(self, lane: Lane) -> Stop:
+    def at(self, lane: Lane) -> Candidate:
         """What is sent to `lane`."""
-        return next(stop for stop in self if stop.lane is lane)
+        return next(candidate for candidate in self if candidate.lane is lane)
 
     @property
     def models(self) -> list[str]:
         """The models that are asked for, the likeliest first: without those that only stand in for them."""
-        return list(dict.fromkeys(stop.lane.model for stop in self if stop.instead_of is None))
+        return list(dict.fromkeys(candidate.lane.model for candidate in self if candidate.instead_of is None))
 
 
 class Routes:
@@ -57,15 +57,15 @@ class Routes:
 
     def __init__(self, lanes: Lanes) -> None:
         self.lanes = lanes
-        self._cards: Catalog = lanes.settings.cards
+        self._catalog: Catalog = lanes.settings.model_catalog
         self._model = lanes.settings.model
         self.fallback = lanes.settings.fallback
         for model in self.fallback:
             listed = lanes.custom or any(lane.model == model for lane in lanes.listed)
-            if not listed and not self._cards.knows(model):
-                hint = f"did you mean {near}? " if (near := self._cards.nearest(model)) else ""
+            if not listed and not self._catalog.knows(model):
+                hint = f"did you mean {near}? " if (near := self._catalog.nearest(model)) else ""
                 raise UsageError(
-                    f"VEO3_FALLBACK: {model!r} is not in the catalog of {self._cards.as_of}: {hint}`aveo3 models` "
+                    f"VEO3_FALLBACK: {model!r} is not in the catalog of {self._catalog.as_of}: {hint}`aveo3 models` "
                     "lists what is, and VEO3_CATALOG adds what is new."
                 )
             try:
@@ -75,7 +75,7 @@ class Routes:
             if not found:
                 have = ", ".join(dict.fromkeys(lane.model for lane in lanes.listed))
                 raise UsageError(f"VEO3_FALLBACK: no lane has {model}: the lanes have {have}.")
-            if (gone := self._cards.retired.get(model)) is not None:
+            if (gone := self._catalog.retired.get(model)) is not None:
                 raise UsageError(f"VEO3_FALLBACK: {model} was retired by Google on {gone.on}: use {gone.replacement}.")
 
     def model_of(self, prompt: VideoPrompt) -> str:
@@ -101,7 +101,7 @@ class Routes:
         able = []
         for lane in near:
             if lane.model not in problems:
-                problems[lane.model] = self._cards.problems(prompt, lane.model)
+                problems[lane.model] = self._catalog.problems(prompt, lane.model)
             if not problems[lane.model]:
                 able.append(lane)
         if near and not able:
@@ -111,29 +111,29 @@ class Routes:
             able = [lane for lane in able if same_place(lane.place, home)]
             if not able:
                 return None, [f"the clip that it goes on from was made at {_told(home)}, where no lane is"]
-        stops = [Stop(lane, prompt, self._cards.cost_usd(prompt, lane.model)) for lane in able]
-        return Route((*_tiers(stops), *self._stand_ins(prompt, asked, able, home))), []
+        candidates = [Candidate(lane, prompt, self._catalog.cost_usd(prompt, lane.model)) for lane in able]
+        return Route((*_tiers(candidates), *self._stand_ins(prompt, asked, able, home))), []
 
     def _stand_ins(
         self, prompt: VideoPrompt, asked: str, taken: Sequence[Lane], home: Mapping[str, str | None] | None
-    ) -> Iterator[tuple[Stop, ...]]:
+    ) -> Iterator[tuple[Candidate, ...]]:
         """A tier for each model of the chain that comes after the one that was asked for, and can make the clip."""
         chain = self.fallback[self.fallback.index(asked) + 1 :] if asked in self.fallback else self.fallback
         for model in chain:
-            sent, notes, problems = translate(prompt, asked, model, self._cards)
+            sent, notes, problems = translate(prompt, asked, model, self._catalog)
             if problems or model == asked:
                 continue
-            cost = self._cards.cost_usd(sent, model)
+            cost = self._catalog.cost_usd(sent, model)
             lanes = [lane for lane in self.lanes.of(model) if lane not in taken]
             if home is not None and self.lanes.listed:
                 lanes = [lane for lane in lanes if same_place(lane.place, home)]
-            yield from _tiers([Stop(lane, sent, cost, asked, tuple(notes)) for lane in lanes])
+            yield from _tiers([Candidate(lane, sent, cost, asked, tuple(notes)) for lane in lanes])
 
 
-def _tiers(stops: Iterable[Stop]) -> Iterator[tuple[Stop, ...]]:
+def _tiers(candidates: Iterable[Candidate]) -> Iterator[tuple[Candidate, ...]]:
     """Stops by the order of their lanes."""
-    in_order = sorted(stops, key=lambda stop: stop.lane.order)
-    for _, tier in groupby(in_order, key=lambda stop: stop.lane.order):
+    in_order = sorted(candidates, key=lambda candidate: candidate.lane.order)
+    for _, tier in groupby(in_order, key=lambda candidate: candidate.lane.order):
         yield tuple(tier)
 
 
@@ -141,13 +141,15 @@ def _told(place: Mapping[str, str | None]) -> str:
     return place.get("lane") or " ".join(filter(None, (place.get("backend"), place.get("project"))))
 
 
-def translate(prompt: VideoPrompt, asked: str, model: str, cards: Catalog) -> tuple[VideoPrompt, list[str], list[str]]:
+def translate(
+    prompt: VideoPrompt, asked: str, model: str, catalog: Catalog
+) -> tuple[VideoPrompt, list[str], list[str]]:
     """`prompt`, written for the model `asked`, as `model` takes it; what was put otherwise; and why it cannot be.
 
     What was left open is what `asked` would have made of it, where `model` can; a negative prompt goes into the text
     of a model that has no place for it. All else is sent as it is, or cannot be sent: nothing is left out.
     """
-    here, there = cards.models.get(asked), cards.models.get(model)
+    here, there = catalog.models.get(asked), catalog.models.get(model)
     put: dict[str, Any] = {"model": None}
     notes = []
     if here is not None and there is not None:
@@ -163,4 +165,4 @@ def translate(prompt: VideoPrompt, asked: str, model: str, cards: Catalog) -> tu
             put |= {"negative_prompt": None, "text": f"{prompt.text}\nAvoid: {prompt.negative_prompt}"}
             notes.append("negative_prompt is in the text")
     sent = prompt.model_copy(update=put)
-    return sent, notes, cards.problems(sent, model)
+    return sent, notes, catalog.problems(sent, model)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from math import sqrt
 
-from aveo3.polling.latency import Latency
+from aveo3.polling.latency import LatencyModel
 
 FIRST = 0.08
 """The first look comes when this share of operations would be done: nearest to the optimum at six to eight polls."""
@@ -34,7 +34,7 @@ LATEST_FIRST = 0.5
 """However few polls there are, the first comes when half of the operations would be done."""
 
 
-def next_look(known: Latency, age: float, stretch: float = 1.0) -> float:
+def next_poll(known: LatencyModel, age: float, stretch: float = 1.0) -> float:
     """Seconds from now to the next look at an operation that has run for `age` seconds.
 
     `stretch` is how many times longer than worth their price the intervals have to be, for want of polls: c is then
@@ -47,7 +47,7 @@ def next_look(known: Latency, age: float, stretch: float = 1.0) -> float:
     return _interval(known, age + stretch * _interval(known, age) / 2) * stretch
 
 
-def _interval(known: Latency, t: float) -> float:
+def _interval(known: LatencyModel, t: float) -> float:
     worth = POLL_SHARE * known.median + POLL_COST
     interval = sqrt(2 * worth / max(known.hazard(t), 1e-9))
     return min(max(interval, min(SHORTEST * known.median, 1.0)), LONGEST)

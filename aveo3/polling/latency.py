@@ -40,7 +40,7 @@ _CENTRES = [_START + (n + 0.5) * _STEP for n in range(_BINS)]
 _SHORTEST_SIGMA = 0.03
 
 
-class Latency:
+class LatencyModel:
     """How long operations of one kind take, from a prior median in seconds and what was seen since.
 
     What is learnt counts from the next `reckon` on.
@@ -127,7 +127,7 @@ class Latency:
             for name, seen in (("ends", self._ends), ("outlived", self._outlived))
         }
 
-    def recall(self, memory: Mapping[str, Any]) -> None:
+    def restore(self, memory: Mapping[str, Any]) -> None:
         """Add what an earlier run has learnt, as `remember` gave it. What cannot be read is as good as never seen."""
         for name, seen in (("ends", self._ends), ("outlived", self._outlived)):
             told = memory.get(name)

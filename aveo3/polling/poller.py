@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from aveo3.polling.interval import next_look
-from aveo3.polling.latency import Latency
-from aveo3.polling.schedule import Sleeper, Timetable
+from aveo3.polling.interval import next_poll
+from aveo3.polling.latency import LatencyModel
+from aveo3.polling.schedule import PollSchedule, PollWaiter
 
-FIRST_LOOK = 0.5
+FIRST_POLL = 0.5
 """Seconds to the first look at the first operation of a kind; each next one comes when it is twice as old."""
 
 SOONER = 1.25
@@ -41,10 +41,10 @@ Kind = tuple[str, str | None, int | None]
 
 
 @dataclass(eq=False)
-class _Known:
+class _Learnt:
     """One kind: what is known of it, and who runs."""
 
-    latency: Latency
+    latency: LatencyModel
     running: dict[str, tuple[float, int]] = field(default_factory=dict)
     """How old each operation was when it was last seen running, and the era that it is from."""
     lessons: int = 0
@@ -73,7 +73,7 @@ class _Known:
 
 
 @dataclass(eq=False)
-class _Lane:
+class _LanePolls:
     """What one lane has said to being looked at."""
 
     share: float = 1.0
@@ -102,36 +102,36 @@ class Pollers:
     def __init__(self, *, interval: float | None, rate: float | None, rng: random.Random) -> None:
         self.interval = interval
         self.rng = rng
-        self.timetable = Timetable(inf if rate is None else rate / 60)
-        self._kinds: dict[Kind, _Known] = {}
-        self._lanes: dict[Hashable, _Lane] = {}
+        self.timetable = PollSchedule(inf if rate is None else rate / 60)
+        self._kinds: dict[Kind, _Learnt] = {}
+        self._lanes: dict[Hashable, _LanePolls] = {}
         self._memory: dict[Kind, Mapping[str, Any]] = {}
-        self._asleep: dict[str, tuple[Sleeper, _Lane]] = {}
+        self._asleep: dict[str, tuple[PollWaiter, _LanePolls]] = {}
         self._told: dict[str, bool] = {}  # operations said to have ended; True: looked at since
 
     def of(self, lane: Hashable, kind: Kind, median: float) -> Poller:
         """The poller of one kind of operations in one lane. `median` seconds is what they take as far as is known."""
         if kind not in self._kinds:
-            latency = Latency(median)
+            latency = LatencyModel(median)
             if (memory := self._memory.pop(kind, None)) is not None:
-                latency.recall(memory)
-            self._kinds[kind] = _Known(latency)
-        return Poller(self, self._kinds[kind], self._lanes.setdefault(lane, _Lane()))
+                latency.restore(memory)
+            self._kinds[kind] = _Learnt(latency)
+        return Poller(self, self._kinds[kind], self._lanes.setdefault(lane, _LanePolls()))
 
     def wake(self, operation: str) -> None:
         """It is said that `operation` has ended: let it be looked at now, or as soon as it is known here."""
         self._told.setdefault(operation, False)
         if len(self._told) > FORETOLD:
             del self._told[next(iter(self._told))]
-        sleeper, lane = self._asleep.get(operation, (None, None))
-        if sleeper is not None and lane is not None and asyncio.get_running_loop().time() >= lane.quiet_until:
-            self.timetable.wake(sleeper)
+        waiter, lane = self._asleep.get(operation, (None, None))
+        if waiter is not None and lane is not None and asyncio.get_running_loop().time() >= lane.quiet_until:
+            self.timetable.wake(waiter)
 
     def remember(self) -> dict[Kind, dict[str, Any]]:
-        """What was learnt of each kind that has taught anything in this run, as JSON takes it, for a later `recall`."""
+        """What this run learnt of each kind, as JSON takes it, for a later `restore`."""
         return {kind: known.latency.remember() for kind, known in self._kinds.items() if known.lessons}
 
-    def recall(self, memory: Mapping[Kind, Mapping[str, Any]]) -> None:
+    def restore(self, memory: Mapping[Kind, Mapping[str, Any]]) -> None:
         """Start from what earlier runs have learnt. For kinds that have a poller already it is too late."""
         self._memory.update(memory)
 
@@ -139,17 +139,17 @@ class Pollers:
 class Poller:
     """When to look at each running operation of one kind in one lane."""
 
-    def __init__(self, pollers: Pollers, known: _Known, lane: _Lane) -> None:
+    def __init__(self, pollers: Pollers, known: _Learnt, lane: _LanePolls) -> None:
         self._pollers = pollers
         self._known = known
         self._lane = lane
 
-    async def wait(self, operation: str, sent_at: float, looked_at: float, until: float) -> None:
-        """Return when the next look is due at an operation submitted at `sent_at` and last seen running at `looked_at`.
+    async def wait(self, operation: str, sent_at: float, polled_at: float, until: float) -> None:
+        """Return when the next look is due at an operation submitted at `sent_at` and last seen running at `polled_at`.
 
         Instants are the loop's; `until` is the latest to return at, unless the budget is used up.
         """
-        known, age = self._known, max(looked_at - sent_at, 0.0)
+        known, age = self._known, max(polled_at - sent_at, 0.0)
         _, era = known.running.get(operation, (0.0, known.latency.era))
         known.running[operation] = age, era
         if age > 0:
@@ -158,8 +158,8 @@ class Poller:
         jitter = self._pollers.rng.uniform(1.0, 1.1)  # no two in lockstep, and no look just before the one that pays
 
         def due() -> float:
-            wait = AFTER_TOLD if operation in told else self._next_look(operation, age)
-            return looked_at + jitter * wait
+            wait = AFTER_TOLD if operation in told else self._next_poll(operation, age)
+            return polled_at + jitter * wait
 
         told = self._pollers._told
         if told.get(operation) is not False:
@@ -207,14 +207,14 @@ class Poller:
             return min(at, until)
 
         fixed = self._pollers.interval is not None
-        sleeper = Sleeper(when, self._known, demand, paced=not fixed)
-        self._pollers._asleep[operation] = sleeper, lane
+        waiter = PollWaiter(when, self._known, demand, paced=not fixed)
+        self._pollers._asleep[operation] = waiter, lane
         try:
-            await self._pollers.timetable.sleep(sleeper)
+            await self._pollers.timetable.sleep(waiter)
         finally:
             self._pollers._asleep.pop(operation, None)
 
-    def _next_look(self, operation: str, age: float) -> float:
+    def _next_poll(self, operation: str, age: float) -> float:
         net = SAFETY_NET if self._lane.told else 1.0
         return self._own_pace(operation, age, net * self._pollers.timetable.stretch / self._lane.share)
 
@@ -223,8 +223,8 @@ class Poller:
         if self._pollers.interval is not None:
             return self._pollers.interval / self._lane.share
         known = self._known
-        believed = next_look(known.latency, age, stretch)
+        believed = next_poll(known.latency, age, stretch)
         if known.latency.ends or not operation or known.scout not in (None, operation):
             return believed
         known.scout = operation  # one operation finds out for all
-        return min(max(FIRST_LOOK, age), next_look(known.latency, max(age, FIRST_LOOK), stretch))
+        return min(max(FIRST_POLL, age), next_poll(known.latency, max(age, FIRST_POLL), stretch))

@@ -16,7 +16,7 @@ SLACK = 1.0
 
 
 @dataclass(eq=False, slots=True)
-class Sleeper:
+class PollWaiter:
     """One who waits.
 
     `when` tells the instant of its look as things stand now, and is asked again when they change for its `group`.
@@ -31,13 +31,13 @@ class Sleeper:
     woken: asyncio.Future[None] = field(init=False)
 
 
-class Timetable:
+class PollSchedule:
     """Lets sleepers go when they are due, at most `pace` of the paced ones a second. One event loop, one thread."""
 
     def __init__(self, pace: float = inf) -> None:
         self._pace = pace
-        self._heap: list[tuple[float, int, Sleeper]] = []
-        self._sleepers: dict[Sleeper, None] = {}
+        self._heap: list[tuple[float, int, PollWaiter]] = []
+        self._waiters: dict[PollWaiter, None] = {}
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._free_at = -inf
@@ -45,7 +45,7 @@ class Timetable:
         self._tightest = 1.0
 
     def __len__(self) -> int:
-        return len(self._sleepers)
+        return len(self._waiters)
 
     @property
     def stretch(self) -> float:
@@ -56,54 +56,54 @@ class Timetable:
         """
         return max(1.0, self._demand / self._pace)
 
-    async def sleep(self, sleeper: Sleeper) -> None:
-        """Return when `sleeper` may look. Cancelling leaves nothing behind."""
+    async def sleep(self, waiter: PollWaiter) -> None:
+        """Return when `waiter` may look. Cancelling leaves nothing behind."""
         loop = asyncio.get_running_loop()
-        sleeper.woken = loop.create_future()
-        self._sleepers[sleeper] = None
-        self._demand += sleeper.demand
+        waiter.woken = loop.create_future()
+        self._waiters[waiter] = None
+        self._demand += waiter.demand
         self._tightest = max(self._tightest, self.stretch)
-        self._push(sleeper)
+        self._push(waiter)
         self._arm(loop)
         try:
-            await sleeper.woken
+            await waiter.woken
         finally:
-            self._leave(sleeper, loop)
+            self._leave(waiter, loop)
 
-    def wake(self, sleeper: Sleeper) -> None:
-        """Let `sleeper` go now, whatever the budget."""
-        if sleeper in self._sleepers and not sleeper.woken.done():
-            sleeper.woken.set_result(None)
+    def wake(self, waiter: PollWaiter) -> None:
+        """Let `waiter` go now, whatever the budget."""
+        if waiter in self._waiters and not waiter.woken.done():
+            waiter.woken.set_result(None)
 
     def rethink(self, group: object = None) -> None:
         """Ask all of `group`, None for everybody, again when they are due."""
-        for sleeper in self._sleepers:
-            if group is None or sleeper.group is group:
-                sleeper.due = sleeper.when()
+        for waiter in self._waiters:
+            if group is None or waiter.group is group:
+                waiter.due = waiter.when()
         self._rebuild()
         self._arm(asyncio.get_running_loop())
 
-    def _push(self, sleeper: Sleeper) -> None:
-        sleeper.due = sleeper.when()
+    def _push(self, waiter: PollWaiter) -> None:
+        waiter.due = waiter.when()
         self._count += 1
-        heapq.heappush(self._heap, (sleeper.due, self._count, sleeper))
+        heapq.heappush(self._heap, (waiter.due, self._count, waiter))
 
     def _rebuild(self) -> None:
-        self._heap = [(s.due, n, s) for n, s in enumerate(self._sleepers) if not s.woken.done()]
-        self._count = len(self._sleepers)
+        self._heap = [(s.due, n, s) for n, s in enumerate(self._waiters) if not s.woken.done()]
+        self._count = len(self._waiters)
         heapq.heapify(self._heap)
 
-    def _leave(self, sleeper: Sleeper, loop: asyncio.AbstractEventLoop) -> None:
-        del self._sleepers[sleeper]
-        sleeper.woken.cancel()
-        self._demand = self._demand - sleeper.demand if self._sleepers else 0.0  # roundings do not add up for ever
+    def _leave(self, waiter: PollWaiter, loop: asyncio.AbstractEventLoop) -> None:
+        del self._waiters[waiter]
+        waiter.woken.cancel()
+        self._demand = self._demand - waiter.demand if self._waiters else 0.0  # roundings do not add up for ever
         if self._tightest > 1 and self.stretch <= self._tightest / 2:  # there are fewer of us: look more often again
             self._tightest = self.stretch
             self.rethink()
-        elif len(self._heap) > 2 * len(self._sleepers) + 16:  # the cancelled are still on it
+        elif len(self._heap) > 2 * len(self._waiters) + 16:  # the cancelled are still on it
             self._rebuild()
             self._arm(loop)
-        elif not self._sleepers:
+        elif not self._waiters:
             self._heap.clear()
             self._arm(loop)
 
@@ -111,8 +111,8 @@ class Timetable:
         """Set the timer to the next instant at which anybody may go."""
         at = inf
         if self._heap:
-            due, _, sleeper = self._heap[0]
-            at = max(due, self._free_at - SLACK) if sleeper.paced else due
+            due, _, waiter = self._heap[0]
+            at = max(due, self._free_at - SLACK) if waiter.paced else due
         if self._timer is not None:
             if self._timer.when() == at:
                 return
@@ -125,17 +125,17 @@ class Timetable:
         self._timer = None
         now = loop.time()
         while self._heap and self._heap[0][0] <= now:
-            _, _, sleeper = self._heap[0]
-            if sleeper.woken.done():
+            _, _, waiter = self._heap[0]
+            if waiter.woken.done():
                 heapq.heappop(self._heap)
-            elif (due := sleeper.when()) > now:  # what it has been told since
-                sleeper.due = due
-                heapq.heapreplace(self._heap, (due, self._heap[0][1], sleeper))
-            elif sleeper.paced and self._free_at - SLACK > now:
+            elif (due := waiter.when()) > now:  # what it has been told since
+                waiter.due = due
+                heapq.heapreplace(self._heap, (due, self._heap[0][1], waiter))
+            elif waiter.paced and self._free_at - SLACK > now:
                 break
             else:
                 heapq.heappop(self._heap)
-                if sleeper.paced:
+                if waiter.paced:
                     self._free_at = max(self._free_at, now) + 1 / self._pace
-                sleeper.woken.set_result(None)
+                waiter.woken.set_result(None)
         self._arm(loop)

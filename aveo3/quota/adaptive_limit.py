@@ -14,7 +14,7 @@ LONGEST_PATIENCE = 64
 """Rounds between two tries at most: about an hour, by the minute."""
 
 
-class Ceiling:
+class AdaptiveLimit:
     """A limit of `start` now and `most` ever; None for `most` if nothing is known to be too much.
 
     A round is what its owner says it is: a period that was used in full, or as many successes as there are slots.
@@ -59,7 +59,7 @@ class Ceiling:
         self.limit = self.proven = min(self.limit, proven)
         self._rounds, self._step = 0, self.first_step
 
-    def recall(self, limit: float, *, rounds: int) -> None:
+    def restore(self, limit: float, *, rounds: int) -> None:
         """An earlier run has learnt this: begin there, and wait for as many rounds before it is tried higher."""
         self.refused(limit, rounds=rounds)
         self.limit = self.proven = min(max(self.limit, limit), self.most)

@@ -20,7 +20,7 @@ every round trip. TCP's slow start doubles; where one too many is one refused, t
 _ROUNDING = 1e-3
 
 
-class Standstill:
+class Cooldown:
     """What refusals and failures that name no limit leave behind, until a submit that came after them is accepted.
 
     All instants are seconds on the caller's clock. `rng` spreads the pauses that nobody named a length for.

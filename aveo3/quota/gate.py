@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
 
-from aveo3._waker import Bell
+from aveo3._waker import Waker
 from aveo3.config.settings import Settings
 from aveo3.errors import GateClosed
 from aveo3.quota import snapshot
 from aveo3.quota.breaker import Admission, BreakerState, CircuitBreaker, Health
-from aveo3.quota.cooldown import Standstill
+from aveo3.quota.cooldown import Cooldown
 from aveo3.quota.lane_limits import REQUESTS, Limits
 from aveo3.quota.token_bucket import TokenBucket
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
@@ -54,7 +54,7 @@ class Permit:
     refused: bool = False
     """Its submit was accepted, and refused afterwards."""
     over: bool = False
-    """It went though the window was full, where a refusal would cost nothing: see `spill`."""
+    """It went though the window was full, where a refusal would cost nothing: see `overflow`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class QuotaGate:
         )
         self._limits = Limits(self.rate, settings, self._utc_at)
         self._bucket = TokenBucket(self.rate)
-        self._standstill = Standstill(settings, rng or random.Random())
+        self._cooldown = Cooldown(settings, rng or random.Random())
         self._asking = 0  # who wait for their turn or have it
         self._unanswered = 0
         self._before_lesson = 0  # admissions up to this one were out when a refusal last taught something
@@ -113,9 +113,9 @@ class QuotaGate:
         self._accepted = self._refused = 0
         self._closed: GateClosed | None = None
         if remembered is not None:
-            snapshot.recall(self._limits, remembered, self._now())
+            snapshot.restore(self._limits, remembered, self._now())
         self._turn = asyncio.Lock()
-        self._bell = Bell()
+        self._waker = Waker()
 
     # ---- asking ------------------------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class QuotaGate:
             if (goes_at := self._goes_at(now, cost_usd, waiting if alone else None)) <= now:
                 await self._bucket.take()
                 return self._grant(now, cost_usd, now - arrived)
-            await self._bell.wait(min(goes_at, now + LONGEST_NAP))
+            await self._waker.wait(min(goes_at, now + LONGEST_NAP))
 
     def _goes_at(self, now: float, cost_usd: float, waiting: Callable[[], int | None] | None) -> float:
         """When the next in line may go; `inf` if that hangs on something to end, or a token to come: the bell rings.
@@ -157,26 +157,26 @@ class QuotaGate:
         self._bucket.keep_up(self._limits.requests.limit, anew=self._limits.edge.has_passed())
         if ready_at > now or self._bucket.ready:
             return ready_at
-        self._bucket.call_when_ready(self._bell.ring)
+        self._bucket.call_when_ready(self._waker.ring)
         return inf
 
     def _ready_at(self, now: float, stands_still_until: float, cost_usd: float, waiting: int | None) -> float:
         """When everything but the bucket lets the next submit through; `inf` if that hangs on something to end."""
-        if self._unanswered + 1 > self._standstill.at_once and self._breaker.state(now) is BreakerState.CLOSED:
+        if self._unanswered + 1 > self._cooldown.at_once and self._breaker.state(now) is BreakerState.CLOSED:
             return inf  # an open breaker does its own counting, and its probe is a lease
         return max(stands_still_until, self._breaker.ready_at(now), self._limits.ready_at(now, cost_usd, waiting))
 
     def _stands_still_until(self, now: float) -> float:
         """When the lane may submit again after refusals; waiting one's turn, or for a probe's answer, is not that."""
-        return max(now, self._breaker.open_until, self._standstill.paused_until, self._limits.day.ready_at(now))
+        return max(now, self._breaker.open_until, self._cooldown.paused_until, self._limits.day.ready_at(now))
 
     def _check_patience(self, now: float, until: float) -> None:
         """Raise `GateClosed` if the gate is closed for good, stands still too long, or has stood still too long."""
         if self._closed is not None:
             raise GateClosed(self._closed.kind, str(self._closed))
-        if not self._standstill.outlasts_patience(now, until):
+        if not self._cooldown.outlasts_patience(now, until):
             return
-        patience, retry_at, last = self._settings.quota_patience, self._utc_at(until), self._standstill.last
+        patience, retry_at, last = self._settings.quota_patience, self._utc_at(until), self._cooldown.last
         raise GateClosed(
             last.error_kind if last else Refusal.DAY.value,
             f"no submit is possible before {retry_at:%Y-%m-%d %H:%M:%S} UTC, past VEO3_QUOTA_PATIENCE={patience:g} s; "
@@ -232,8 +232,8 @@ class QuotaGate:
             elif verdict.kind is VerdictKind.REJECTED:
                 self._breaker.settle(permit.admission, Health.UNKNOWN, now)
             else:
-                self._take_trouble(permit, verdict, now)
-        self._bell.ring()
+                self._take_failure(permit, verdict, now)
+        self._waker.ring()
 
     def refuse_late(self, permit: Permit, verdict: Verdict) -> None:
         """Take in that a submit which was accepted has been refused after all. Said more than once it counts once.
@@ -247,14 +247,14 @@ class QuotaGate:
             self._accepted -= 1
             self._limits.was_not_accepted()
         self._take_refusal(permit, verdict, self._now())
-        self._bell.ring()
+        self._waker.ring()
 
     def finish(self, permit: Permit, *, succeeded: bool = False) -> None:
         """The operation has ended, or we stopped looking at it: its running slot is free. More than once is fine."""
         if not permit.finished:
             permit.finished = True
             self._limits.ended(succeeded=succeeded)
-            self._bell.ring()
+            self._waker.ring()
 
     def adopt(self) -> Permit:
         """A permit for an operation that runs already: it takes a running slot, free or not, and nothing else."""
@@ -275,23 +275,23 @@ class QuotaGate:
         if self._closed is None:
             self._closed = GateClosed(kind, message)
             self._bucket.close()
-            self._bell.ring()
+            self._waker.ring()
 
     def _take_acceptance(self, permit: Permit, now: float) -> None:
         self._accepted += 1
         self._breaker.settle(permit.admission, Health.HEALTHY, now)
         if permit.admission.order <= self._before_lesson:
             self._limits.proved_one_more(self._lesson)  # it was out when the limit was counted
-        self._standstill.accepted(permit.admission.order)
+        self._cooldown.accepted(permit.admission.order)
 
-    def _take_trouble(self, permit: Permit, verdict: Verdict, now: float) -> None:
+    def _take_failure(self, permit: Permit, verdict: Verdict, now: float) -> None:
         """The service is away or loses answers. Going on at full pace would lose, or pay for, every clip in turn."""
-        self._standstill.begin(verdict, self._breaker.admitted, now)
+        self._cooldown.begin(verdict, self._breaker.admitted, now)
         wait = verdict.retry_after or self._settings.retry_wait_base or SHORTEST_STAY
         # A probe that creates nothing costs nothing: look again before long. One whose answer is lost may cost a clip.
         longest = 2 * self._settings.quota_wait_time if verdict.kind is VerdictKind.UNAVAILABLE else None
         self._breaker.settle(permit.admission, Health.UNHEALTHY, now, open_for=wait, longest=longest, draws=True)
-        self._standstill.pause(now + (verdict.retry_after or 0.0))
+        self._cooldown.pause(now + (verdict.retry_after or 0.0))
 
     def _take_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
         refusal = verdict.refusal or Refusal.UNKNOWN
@@ -302,9 +302,9 @@ class QuotaGate:
             self.close(refusal.value, reason)
             return
         if permit.over and refusal in (Refusal.MINUTE, Refusal.UNKNOWN):
-            self._take_spill_refusal(permit, verdict, now)
+            self._take_overflow_refusal(permit, verdict, now)
             return
-        self._standstill.begin(verdict, self._breaker.admitted, now)
+        self._cooldown.begin(verdict, self._breaker.admitted, now)
         self._limits.refused(refusal, now)
         pause = self._limits.pause_after(refusal, verdict, now)
         # Full is not ill: until its end the day's window holds the lane, and the next operation that ends makes room.
@@ -318,18 +318,18 @@ class QuotaGate:
             self._before_lesson, self._lesson = self._breaker.admitted, refusal
             self._limits.learn(refusal, verdict, permit.granted_at, permit.cost_usd, now)
         if pause is None:
-            pause = self._standstill.growing_wait(self._breaker.failures)
-        self._standstill.pause(now + pause)
+            pause = self._cooldown.growing_wait(self._breaker.failures)
+        self._cooldown.pause(now + pause)
         wait = self._stands_still_until(now) - now
         level = logging.INFO if first else logging.DEBUG
         log.log(level, "refused (%s), all wait for %.2g s: %.80s", refusal.value, wait, verdict.message)
 
-    def _take_spill_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
+    def _take_overflow_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
         """One more than fits was tried and refused: whatever is said of the reason, that is it, and nobody is ill."""
         self._breaker.settle(permit.admission, Health.UNKNOWN, now)
         if self._limits.edge.at < inf:  # what one delay tells is told to a scout first
-            self._standstill.begin(verdict, self._breaker.admitted, now)
-        self._standstill.pause(now + (verdict.retry_after or 0.0))
+            self._cooldown.begin(verdict, self._breaker.admitted, now)
+        self._cooldown.pause(now + (verdict.retry_after or 0.0))
         log.info(
             "one more than %g a period was tried, and refused: %.80s", self._limits.requests.limit, verdict.message
         )

@@ -9,8 +9,8 @@ from datetime import datetime
 from math import inf
 
 from aveo3.config.settings import Rate, Settings
-from aveo3.quota.adaptive_limit import Ceiling, Round
-from aveo3.quota.overflow import EARLY, Edge, Spill
+from aveo3.quota.adaptive_limit import AdaptiveLimit, Round
+from aveo3.quota.overflow import EARLY, Edge, Overflow
 from aveo3.quota.windows import DayWindow, QuotaWindow
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
@@ -58,9 +58,9 @@ class Limits:
         self.dollars = QuotaWindow(
             settings.spend_limit or inf, settings.spend_period, margin=settings.spend_period * MARGIN
         )
-        self.most_requests = Ceiling(rate.limit, settings.rate_limit, rounds=UNSET_ROUNDS)
-        self.most_dollars = Ceiling(self.dollars.limit, settings.spend_limit, rounds=1)
-        self.most_running = Ceiling(settings.max_concurrency or inf, settings.max_concurrency, rounds=1)
+        self.most_requests = AdaptiveLimit(rate.limit, settings.rate_limit, rounds=UNSET_ROUNDS)
+        self.most_dollars = AdaptiveLimit(self.dollars.limit, settings.spend_limit, rounds=1)
+        self.most_running = AdaptiveLimit(settings.max_concurrency or inf, settings.max_concurrency, rounds=1)
         self.utc_at = utc_at
         self.learnt_utc: dict[str, datetime] = {}
         self.under = {  # the settings under which it is learnt
@@ -75,7 +75,7 @@ class Limits:
         self.counted = False  # the limit was not named but counted, from what was accepted before
         self._surprises = 0
         self._surprised_at = -inf
-        self.spill = Spill(rate.period)
+        self.overflow = Overflow(rate.period)
         self.edge = Edge(self.requests)
 
     @property
@@ -86,7 +86,7 @@ class Limits:
     def ready_at(self, now: float, cost_usd: float, waiting: int | None = None) -> float:
         """When one more request has room; `inf` if that hangs on an answer or on an operation's end.
 
-        `waiting` counts the submits to come, this one included, if anybody knows: see `spill`.
+        `waiting` counts the submits to come, this one included, if anybody knows: see `overflow`.
         """
         if self.running + 1 > self.running_limit:
             return inf
@@ -99,21 +99,21 @@ class Limits:
         if self.requests.in_flight and self._goes_beyond_the_proven(now, cost_usd):
             return inf
         if requests > now:
-            requests = min(requests, self.edge.at, self._spill_at(now, requests, waiting))
+            requests = min(requests, self.edge.at, self._overflow_at(now, requests, waiting))
         return max(requests, dollars, self.day.ready_at(now))
 
-    def _spill_at(self, now: float, room_at: float, waiting: int | None) -> float:
+    def _overflow_at(self, now: float, room_at: float, waiting: int | None) -> float:
         """When one request may go though the window is full until `room_at`."""
-        if waiting is None or self.shared or self.most_requests.trying or self.spill.refused:
+        if waiting is None or self.shared or self.most_requests.trying or self.overflow.refused:
             return inf
         window = self.requests
-        if not self.spill.accepted:
+        if not self.overflow.accepted:
             # Alone, and only where there is something to gain and nothing to lose.
             little = window.period * EARLY
             if window.in_flight or room_at - now < little or window.gap(now, waiting) > little:
                 return inf
-            return self.spill.first_try_at(now, window, waiting)
-        return self.spill.ready_at(now, window.limit, window.in_flight)
+            return self.overflow.first_try_at(now, window, waiting)
+        return self.overflow.ready_at(now, window.limit, window.in_flight)
 
     def _goes_beyond_the_proven(self, now: float, cost_usd: float) -> bool:
         """True if one more is a try: it goes alone, and a refusal costs one request."""
@@ -142,7 +142,7 @@ class Limits:
     def answered(self, now: float, cost_usd: float, kind: VerdictKind) -> None:
         """A request was answered, or will not be. Refused ones used up their place too: some servers count them."""
         self.requests.answered(now)
-        self.spill.answered(now, self.requests.limit)
+        self.overflow.answered(now, self.requests.limit)
         self.day.answered(now)
         if kind in (VerdictKind.ACCEPTED, VerdictKind.UNCERTAIN):
             self.dollars.answered(now, cost_usd)
@@ -242,9 +242,9 @@ class Limits:
     def spilled(self, now: float, verdict: Verdict) -> None:
         """What came of a request that went though the window was full."""
         if verdict.kind is VerdictKind.ACCEPTED:
-            self.spill.accepted += 1
+            self.overflow.accepted += 1
         elif verdict.kind is VerdictKind.REFUSED:
-            self.spill.refused = True
+            self.overflow.refused = True
             self._note(STRICT, now)
             if verdict.limit is not None and verdict.limit < self.requests.limit:
                 self.most_requests.refused(verdict.limit, rounds=NAMED_ROUNDS)

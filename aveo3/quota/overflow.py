@@ -51,7 +51,7 @@ class Refill:
         return max(0.0, self._level - (now - self._at) * limit / self.period) if self._at > -inf else 0.0
 
 
-class Spill:
+class Overflow:
     """May one request go though the window is full? Until one was refused, if nothing is lost by that."""
 
     def __init__(self, period: float) -> None:
@@ -126,5 +126,5 @@ class Edge:
     def refused(self, now: float) -> None:
         """A request was refused: if the window was to be new, it was named in vain, and what it saw counts again."""
         if now - self._passed_at < self._window.period * (1 - EARLY):
-            self._window.recall(self._forgotten)
+            self._window.put_back(self._forgotten)
             self._forgotten, self._passed_at, self._keeps_its_word = [], -inf, False

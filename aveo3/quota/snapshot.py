@@ -50,7 +50,7 @@ def remember(limits: Limits, now: float) -> Memory:
     }
 
 
-def recall(limits: Limits, memory: Memory, now: float) -> None:
+def restore(limits: Limits, memory: Memory, now: float) -> None:
     """Go on from what an earlier run remembered. What was learnt long ago, or under other settings, is forgotten.
 
     What cannot be read is told and left aside: it is worth a few refusals, not a run.
@@ -82,14 +82,14 @@ def _recall(limits: Limits, memory: Memory, now: float) -> None:
         if what == REQUESTS:
             limits.counted = bool(learnt["counted"])
             rounds = COUNTED_ROUNDS if limits.counted else NAMED_ROUNDS
-            limits.most_requests.recall(float(learnt["limit"]), rounds=rounds)
+            limits.most_requests.restore(float(learnt["limit"]), rounds=rounds)
         elif what == DOLLARS:
             limits.most_dollars.first_step = float(learnt["step"])
-            limits.most_dollars.recall(float(learnt["limit"]), rounds=1)
+            limits.most_dollars.restore(float(learnt["limit"]), rounds=1)
         elif what == RUNNING:
-            limits.most_running.recall(float(learnt["limit"]), rounds=1)
+            limits.most_running.restore(float(learnt["limit"]), rounds=1)
         else:
-            limits.spill.refused = True
+            limits.overflow.refused = True
     for answered_at, _ in limits.requests.answers(now):
-        limits.spill.answered(answered_at, limits.requests.limit)
+        limits.overflow.answered(answered_at, limits.requests.limit)
     limits.apply()

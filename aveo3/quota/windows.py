@@ -107,7 +107,7 @@ class QuotaWindow:
         return later - backs[skipped + place][0]
 
     def forget(self) -> list[tuple[float, float]]:
-        """Nothing that was answered counts any more: the server has begun anew. What `recall` takes, if it has not."""
+        """No answer counts any more: the server has begun anew. `put_back` undoes it."""
         forgotten = list(self._answered)
         self._answered.clear()
         self._answered_sum = 0.0
@@ -115,9 +115,9 @@ class QuotaWindow:
 
     def restore(self, answers: list[tuple[float, float]]) -> None:
         """Count what an earlier run saw: (instant, amount) of answers, oldest first, as `answers` gave them."""
-        self.recall([(at + self.period + self.margin, amount) for at, amount in answers])
+        self.put_back([(at + self.period + self.margin, amount) for at, amount in answers])
 
-    def recall(self, forgotten: list[tuple[float, float]]) -> None:
+    def put_back(self, forgotten: list[tuple[float, float]]) -> None:
         """Count again what was forgotten."""
         self._answered.extendleft(reversed(forgotten))
         self._answered_sum += sum(amount for _, amount in forgotten)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from inspect import isawaitable
 
 from aveo3 import verdicts
-from aveo3.backends.base import Finished, Look, OperationGone, Probe, Running, Video
+from aveo3.backends.base import Finished, OperationGone, PollResult, Probe, Running, Video
 from aveo3.models import VideoPrompt
 from aveo3.verdicts import Verdict, VerdictKind
 
@@ -33,7 +33,7 @@ class ScriptedBackend:
         answer: Answer | None = None,
         latency: float | Callable[[VideoPrompt], float] = 1.0,
         round_trip: float = 0.0,
-        ending: Callable[[VideoPrompt], Look] = lambda _: Finished((Video(uri="gs://scripted/film.mp4"),)),
+        ending: Callable[[VideoPrompt], PollResult] = lambda _: Finished((Video(uri="gs://scripted/film.mp4"),)),
     ) -> None:
         self._answers: Iterator[Verdict | Answer] = iter(answers)
         self._answer = answer
@@ -45,7 +45,7 @@ class ScriptedBackend:
         """Every submit: its instant on the loop's clock, and the prompt's text."""
         self.accepted: Counter[str] = Counter()
         """Accepted submits by the prompt's text: more than one is a clip paid twice."""
-        self.looks = 0
+        self.polls = 0
 
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """The next verdict of the script."""
@@ -67,9 +67,9 @@ class ScriptedBackend:
             self.accepted[prompt.text] += 1
         return verdict
 
-    async def look(self, operation: str) -> Look:
+    async def poll(self, operation: str) -> PollResult:
         """Running until the operation's latency has passed, then the ending. An ended operation is forgotten."""
-        self.looks += 1
+        self.polls += 1
         if operation not in self._operations:
             raise OperationGone(f"{operation} is unknown")
         done_at, prompt = self._operations[operation]

@@ -13,69 +13,69 @@ from typing import Any
 
 from aveo3 import verdicts
 from aveo3.verdicts import Refusal
-from aveo3.verdicts.problems import Asked, Trouble
+from aveo3.verdicts.problems import Asked, Problem
 
 _BY_REASON = {
-    "API_KEY_INVALID": Trouble.BAD_KEY,
-    "API_KEY_SERVICE_BLOCKED": Trouble.KEY_ELSEWHERE,
-    "API_KEY_HTTP_REFERRER_BLOCKED": Trouble.KEY_RESTRICTED,
-    "API_KEY_IP_ADDRESS_BLOCKED": Trouble.KEY_RESTRICTED,
-    "API_KEY_ANDROID_APP_BLOCKED": Trouble.KEY_RESTRICTED,
-    "API_KEY_IOS_APP_BLOCKED": Trouble.KEY_RESTRICTED,
-    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": Trouble.SCOPES,
-    "SERVICE_DISABLED": Trouble.API_DISABLED,
-    "BILLING_DISABLED": Trouble.BILLING,
-    "USER_PROJECT_DENIED": Trouble.QUOTA_PROJECT,
-    "CONSUMER_SUSPENDED": Trouble.SUSPENDED,
-    "CONSUMER_INVALID": Trouble.NO_PROJECT,
-    "RESOURCE_PROJECT_INVALID": Trouble.NO_PROJECT,
-    "SECURITY_POLICY_VIOLATED": Trouble.POLICY,
-    "IAM_PERMISSION_DENIED": Trouble.PERMISSION,
+    "API_KEY_INVALID": Problem.BAD_KEY,
+    "API_KEY_SERVICE_BLOCKED": Problem.KEY_ELSEWHERE,
+    "API_KEY_HTTP_REFERRER_BLOCKED": Problem.KEY_RESTRICTED,
+    "API_KEY_IP_ADDRESS_BLOCKED": Problem.KEY_RESTRICTED,
+    "API_KEY_ANDROID_APP_BLOCKED": Problem.KEY_RESTRICTED,
+    "API_KEY_IOS_APP_BLOCKED": Problem.KEY_RESTRICTED,
+    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": Problem.SCOPES,
+    "SERVICE_DISABLED": Problem.API_DISABLED,
+    "BILLING_DISABLED": Problem.BILLING,
+    "USER_PROJECT_DENIED": Problem.QUOTA_PROJECT,
+    "CONSUMER_SUSPENDED": Problem.SUSPENDED,
+    "CONSUMER_INVALID": Problem.NO_PROJECT,
+    "RESOURCE_PROJECT_INVALID": Problem.NO_PROJECT,
+    "SECURITY_POLICY_VIOLATED": Problem.POLICY,
+    "IAM_PERMISSION_DENIED": Problem.PERMISSION,
 }
 
 _BY_WORDS = tuple(
-    (re.compile(pattern), trouble)
-    for pattern, trouble in (
-        (r"api keys are not supported", Trouble.NO_KEYS),
-        (r"api key (not valid|expired|not found)", Trouble.BAD_KEY),
-        (r"multiple authentication credentials", Trouble.TWO_CREDENTIALS),
-        (r"requests to this api .* are blocked", Trouble.KEY_ELSEWHERE),
-        (r"has not been used in project|(api|service) (is|it is) (disabled|not enabled)", Trouble.API_DISABLED),
-        (r"insufficient authentication scopes", Trouble.SCOPES),
-        (r"(location|country).*not (supported|available)|not (supported|available) in your country", Trouble.COUNTRY),
-        (r"vpc service controls|organization'?s? policy|constraints?/", Trouble.POLICY),
-        (r"prepayment|credits are depleted", Trouble.CREDITS),
-        (r"has been suspended", Trouble.SUSPENDED),
-        (r"is no longer available", Trouble.RETIRED),
-        (r"the requested url \S+ was not found on this server", Trouble.NOTHING_THERE),
+    (re.compile(pattern), problem)
+    for pattern, problem in (
+        (r"api keys are not supported", Problem.NO_KEYS),
+        (r"api key (not valid|expired|not found)", Problem.BAD_KEY),
+        (r"multiple authentication credentials", Problem.TWO_CREDENTIALS),
+        (r"requests to this api .* are blocked", Problem.KEY_ELSEWHERE),
+        (r"has not been used in project|(api|service) (is|it is) (disabled|not enabled)", Problem.API_DISABLED),
+        (r"insufficient authentication scopes", Problem.SCOPES),
+        (r"(location|country).*not (supported|available)|not (supported|available) in your country", Problem.COUNTRY),
+        (r"vpc service controls|organization'?s? policy|constraints?/", Problem.POLICY),
+        (r"prepayment|credits are depleted", Problem.CREDITS),
+        (r"has been suspended", Problem.SUSPENDED),
+        (r"is no longer available", Problem.RETIRED),
+        (r"the requested url \S+ was not found on this server", Problem.NOTHING_THERE),
     )
 )
 
 _REFUSALS = {
-    Refusal.BILLING: Trouble.BILLING,
-    Refusal.BAD_KEY: Trouble.LOGIN_REFUSED,
-    Refusal.PERMISSION: Trouble.PERMISSION,
-    Refusal.NO_MODEL: Trouble.NO_MODEL,
+    Refusal.BILLING: Problem.BILLING,
+    Refusal.BAD_KEY: Problem.LOGIN_REFUSED,
+    Refusal.PERMISSION: Problem.PERMISSION,
+    Refusal.NO_MODEL: Problem.NO_MODEL,
 }
 
 
-def diagnose(status: int, body: Any, asked: Asked) -> Trouble | None:
+def diagnose(status: int, body: Any, asked: Asked) -> Problem | None:
     """What an HTTP answer to a free call says is wrong; None if everything answers. Never raises, whatever the body."""
     message = verdicts.message_of(body)
     if status == 200:
         return None
     if 300 <= status < 400:
-        return Trouble.REDIRECTED
+        return Problem.REDIRECTED
     if message.lstrip().startswith("<"):  # a page: what Google has to say of a call is never one
-        return Trouble.NOTHING_THERE if status == 404 else Trouble.AWAY if status >= 500 else Trouble.NOT_GOOGLE
+        return Problem.NOTHING_THERE if status == 404 else Problem.AWAY if status >= 500 else Problem.NOT_GOOGLE
     for reason in verdicts.reasons_of(body):
         if reason in _BY_REASON:
             return _BY_REASON[reason]
-    for words, trouble in _BY_WORDS:
+    for words, problem in _BY_WORDS:
         if words.search(message.lower()):
-            return trouble
+            return problem
     if status == 404 and not _is_an_error(body):  # a gateway's, or a proxy's: an API says what it does not find
-        return Trouble.NOTHING_THERE
+        return Problem.NOTHING_THERE
     if asked.backend == "vertex" and _speaks_of_the_operation(status, message):
         return None
     return _by_status(status, body, message)
@@ -99,17 +99,17 @@ def _speaks_of_the_operation(status: int, message: str) -> bool:
     return status == 400 and "operation" in said
 
 
-def _by_status(status: int, body: Any, message: str) -> Trouble:
+def _by_status(status: int, body: Any, message: str) -> Problem:
     if status >= 500:
-        return Trouble.AWAY
+        return Problem.AWAY
     refusal = verdicts.from_answer(status, body).refusal
     if status == 429:
-        known = {Refusal.NO_ACCESS: Trouble.NO_QUOTA, Refusal.BILLING: Trouble.BILLING}
-        return known.get(refusal or Refusal.UNKNOWN, Trouble.BUSY)
+        known = {Refusal.NO_ACCESS: Problem.NO_QUOTA, Refusal.BILLING: Problem.BILLING}
+        return known.get(refusal or Refusal.UNKNOWN, Problem.BUSY)
     if status == 402:
-        return Trouble.CREDITS
+        return Problem.CREDITS
     if status == 403 and re.search(r"permission denied on resource project", message.lower()):
-        return Trouble.PERMISSION
+        return Problem.PERMISSION
     if refusal is Refusal.NO_ACCESS:
-        return Trouble.PRECONDITION
-    return _REFUSALS.get(refusal, Trouble.UNKNOWN) if refusal is not None else Trouble.UNKNOWN
+        return Problem.PRECONDITION
+    return _REFUSALS.get(refusal, Problem.UNKNOWN) if refusal is not None else Problem.UNKNOWN

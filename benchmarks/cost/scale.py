@@ -30,7 +30,7 @@ import typer
 from aiolimiter import AsyncLimiter
 
 from aveo3 import Settings, VeoClient, VideoPrompt
-from aveo3.backends.base import Finished, Look, Probe, Running, Video
+from aveo3.backends.base import Finished, PollResult, Probe, Running, Video
 from aveo3.testing import run_virtual
 from aveo3.verdicts import Verdict, accepted
 from benchmarks.cost import memory_of
@@ -81,7 +81,7 @@ class Service:
         self._done_at[name] = asyncio.get_running_loop().time() + LATENCY
         return accepted(name)
 
-    async def look(self, operation: str) -> Look:
+    async def poll(self, operation: str) -> PollResult:
         """A video once its time has come."""
         if asyncio.get_running_loop().time() < self._done_at[operation]:
             return Running()
@@ -138,7 +138,7 @@ async def _rival(number: int) -> int:
             verdict = await backend.submit(VideoPrompt(text=text), "veo")
         await asyncio.sleep(LATENCY * 1.01)
         assert verdict.operation is not None
-        await backend.look(verdict.operation)
+        await backend.poll(verdict.operation)
         return 1
 
     return sum(await asyncio.gather(*(make(text) for text in prompts(number))))

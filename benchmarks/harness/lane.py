@@ -16,7 +16,7 @@ from math import inf
 from typing import Literal
 
 from aveo3 import verdicts
-from aveo3.backends.base import Finished, Look, Probe, Running, Video
+from aveo3.backends.base import Finished, PollResult, Probe, Running, Video
 from aveo3.mock.error_bodies import UNAVAILABLE, Answer, RefusalWriter, misleading_delay
 from aveo3.mock.quotas import Counting, Lane, Moment, QuotaRule, Quotas
 from aveo3.models import VideoPrompt
@@ -115,7 +115,7 @@ class VirtualGoogle:
         await self._trip()
         return said
 
-    async def look(self, operation: str) -> Look:
+    async def poll(self, operation: str) -> PollResult:
         """Running until its time has come."""
         if _now() < self._ends_at[operation]:
             return Running()

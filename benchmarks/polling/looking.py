@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, log
 
-from aveo3.polling.latency import Latency
+from aveo3.polling.latency import LatencyModel
 from aveo3.polling.poller import Kind, Poller, Pollers
 from aveo3.testing import run_virtual
 
@@ -53,12 +53,12 @@ def backoff(first: float, factor: float, longest: float) -> Callable[[], Callabl
     def begin() -> Callable[[float], float]:
         wait = first / factor
 
-        def look(_: float) -> float:
+        def poll(_: float) -> float:
             nonlocal wait
             wait = min(wait * factor, longest)
             return wait
 
-        return look
+        return poll
 
     return begin
 
@@ -78,9 +78,9 @@ def reckon(name: str, begin: Callable[[], Callable[[float], float]], took: Seque
     """Lag and polls of a schedule whose `begin` gives, for each operation, the wait that follows on each age."""
     lags, polls = 0.0, 0
     for seconds in took:
-        look, age = begin(), 0.0
+        poll, age = begin(), 0.0
         while age < seconds:
-            age += look(age)
+            age += poll(age)
             polls += 1
         lags += age - seconds
     return Score(name, seed, lags / len(took), polls / len(took))
@@ -112,14 +112,14 @@ async def _watch(pollers: Pollers, median: float, took: Sequence[float], at_once
 
     async def worker() -> None:
         for number, seconds in queue:
-            sent_at = looked_at = before = loop.time()
-            while looked_at - sent_at < seconds:
-                await poller.wait(str(number), sent_at, looked_at, inf)
-                before, looked_at = looked_at, loop.time()
-                by_second[int(looked_at)] += 1
+            sent_at = polled_at = before = loop.time()
+            while polled_at - sent_at < seconds:
+                await poller.wait(str(number), sent_at, polled_at, inf)
+                before, polled_at = polled_at, loop.time()
+                by_second[int(polled_at)] += 1
                 polls[number] += 1
-            lags[number] = looked_at - sent_at - seconds
-            poller.ended(str(number), (before - sent_at, looked_at - sent_at))
+            lags[number] = polled_at - sent_at - seconds
+            poller.ended(str(number), (before - sent_at, polled_at - sent_at))
 
     begun, cpu = loop.time(), time.process_time()
     await asyncio.gather(*(worker() for _ in range(at_once)))
@@ -139,12 +139,12 @@ def watch(
     """aveo3 on these durations, after an earlier run has learnt from others."""
     pollers = Pollers(interval=None, rate=rate, rng=random.Random(seed))
     if learnt:
-        pollers.recall({KIND: taught(prior, learnt).remember()})
+        pollers.restore({KIND: taught(prior, learnt).remember()})
     return run_virtual(_watch(pollers, prior, took, at_once))
 
 
-def taught(prior: float, took: Sequence[float]) -> Latency:
-    latency = Latency(prior)
+def taught(prior: float, took: Sequence[float]) -> LatencyModel:
+    latency = LatencyModel(prior)
     for seconds in took:
         latency.learn(seconds, seconds)
     latency.reckon()

@@ -17,8 +17,8 @@ from typing import Annotated
 
 import typer
 
-from aveo3.polling.interval import next_look
-from aveo3.polling.latency import Latency
+from aveo3.polling.interval import next_poll
+from aveo3.polling.latency import LatencyModel
 from benchmarks.harness import inspection
 from benchmarks.harness.results import Result, result, tell
 from benchmarks.harness.table import table
@@ -70,8 +70,8 @@ def curve(law: Law, seeds: int, operations: int) -> list[Score]:
         took = law.draw(rng, operations)
         for stretch in STRETCHES:
 
-            def begin(stretch: float = stretch, known: Latency = known) -> Callable[[float], float]:
-                return lambda age: next_look(known, age, stretch)
+            def begin(stretch: float = stretch, known: LatencyModel = known) -> Callable[[float], float]:
+                return lambda age: next_poll(known, age, stretch)
 
             scores.append(reckon(f"{stretch:g}", begin, took, seed))
     return scores

@@ -58,10 +58,10 @@ class Processor:
     async def run(self) -> None:
         """Make every clip that five attempts are enough for."""
         now = asyncio.get_running_loop().time
-        room, looked_at = float(self._task.limit), now()
+        room, polled_at = float(self._task.limit), now()
         while self._fresh or self._again or self._running:
-            room += (now() - looked_at) * self._task.limit / self._task.period
-            room, looked_at = min(room, self._task.limit), now()
+            room += (now() - polled_at) * self._task.limit / self._task.period
+            room, polled_at = min(room, self._task.limit), now()
             waiting = self._again or self._fresh
             if waiting and room >= 1 and len(self._running) < self._task.concurrency:
                 room -= 1

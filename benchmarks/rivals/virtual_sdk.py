@@ -86,7 +86,7 @@ def transports(google: VirtualGoogle) -> dict[str, Any]:
 
 
 async def _operation(google: VirtualGoogle, name: str) -> dict[str, Any]:
-    if isinstance(await google.look(name.removeprefix(OPERATION)), Running):
+    if isinstance(await google.poll(name.removeprefix(OPERATION)), Running):
         return {"name": name}
     video = {"bytesBase64Encoded": FILM, "mimeType": "video/mp4"}
     return {"name": name, "done": True, "response": {"videos": [video]}}

@@ -37,7 +37,7 @@ async def run(google: VirtualGoogle, task: VirtualTask, pacer: Pacer) -> None:
             if verdict.kind is VerdictKind.ACCEPTED:
                 break
         assert verdict.operation is not None
-        while isinstance(await google.look(verdict.operation), Running):  # noqa: ASYNC110  # polling is all there is
+        while isinstance(await google.poll(verdict.operation), Running):  # noqa: ASYNC110  # polling is all there is
             await asyncio.sleep(POLL)
 
     await asyncio.gather(*(make() for _ in range(task.clips)))

@@ -20,7 +20,7 @@ from google.auth.exceptions import RefreshError, TransportError
 from google.oauth2.credentials import Credentials as TokenCredentials
 from yarl import URL
 
-from aveo3.backends.base import LookError
+from aveo3.backends.base import PollError
 from aveo3.backends.gcs import ROOT, Storage
 from aveo3.errors import UsageError
 from aveo3.mock import Fault, MockOptions, MockServer
@@ -61,8 +61,8 @@ async def looking(credentials: Any = None, root: str = ROOT) -> AsyncIterator[St
         assert not session.closed
 
 
-async def error_of(storage: Storage, prefix: str = "gs://bucket/out/") -> LookError:
-    with pytest.raises(LookError) as caught:
+async def error_of(storage: Storage, prefix: str = "gs://bucket/out/") -> PollError:
+    with pytest.raises(PollError) as caught:
         await storage.list(prefix)
     assert TOKEN not in str(caught.value)
     return caught.value
@@ -116,11 +116,11 @@ async def test_a_check_is_one_request_and_tells_a_bucket_that_is_not_there() -> 
     async with bucket("gs://b/out/1/", "gs://b/out/2/") as (storage, server):
         await storage.check("gs://b/out")
         await storage.check("gs://b/nothing-here-yet/")
-        with pytest.raises(LookError, match="there is no bucket nobodys") as caught:
+        with pytest.raises(PollError, match="there is no bucket nobodys") as caught:
             await storage.check("gs://nobodys/out")
         assert caught.value.final
         server.set_faults(Fault.parse("storage-403"))
-        with pytest.raises(LookError, match=r"roles/storage\.objectViewer on the bucket b"):
+        with pytest.raises(PollError, match=r"roles/storage\.objectViewer on the bucket b"):
             await storage.check("gs://b/out")
         assert server.books.storage_lists == 4
 
@@ -245,7 +245,7 @@ async def test_credentials_that_are_no_good_say_what_to_do(web: aioresponses) ->
         assert str(await error_of(storage)) == (
             f"listing gs://bucket/out/: RefreshError: invalid_grant: Bad Request{LOG_IN}"
         )
-        with pytest.raises(LookError) as caught:
+        with pytest.raises(PollError) as caught:
             await storage.place("gs://bucket/1.mp4")
         assert str(caught.value) == f"fetching gs://bucket/1.mp4: RefreshError: invalid_grant: Bad Request{LOG_IN}"
     offline = TransportError("no network")  # type: ignore[no-untyped-call]

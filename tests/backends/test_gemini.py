@@ -24,7 +24,7 @@ from aveo3 import (
     VideoPrompt,
 )
 from aveo3.backends import gemini
-from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Refused, Running, Video
+from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Running, Video
 from aveo3.backends.gemini import GeminiBackend
 from aveo3.files import saving
 from aveo3.models import ClipStatus
@@ -339,7 +339,7 @@ def rejected(message: str) -> Verdict:
 
 
 SORRY = "the model answered in words instead of a video: I can't make that."
-LOOKS: dict[str, tuple[Act, Look]] = {
+LOOKS: dict[str, tuple[Act, PollResult]] = {
     "running": (interaction("in_progress"), Running()),
     "queued": (interaction("queued"), Running()),
     "a word that nobody knows": (interaction("evaporated"), Running()),
@@ -364,7 +364,7 @@ LOOKS: dict[str, tuple[Act, Look]] = {
             200,
             {"id": ID, "status": "completed", "usage": WORDS, "steps": [put_out(film(uri=GCS)), ASKED]},
         ),
-        Refused(
+        LateRefusal(
             rejected(
                 "it ended without a video, a word or a charge (in the EEA, CH and UK uploaded clips are not worked on)"
             ),
@@ -373,11 +373,11 @@ LOOKS: dict[str, tuple[Act, Look]] = {
     ),
     "words instead": (
         interaction("completed", put_out({"type": "text", "text": "I can't make that."}), THOUGHT, usage=WORDS),
-        Refused(rejected(SORRY), {"input": 19, "video": 0, "output": 265}),
+        LateRefusal(rejected(SORRY), {"input": 19, "video": 0, "output": 265}),
     ),
     "words and no usage": (
         interaction("completed", put_out({"type": "text", "text": "I can't make that."})),
-        Refused(rejected(SORRY)),
+        LateRefusal(rejected(SORRY)),
     ),
     "billed, but not there": (
         interaction("completed", put_out({"type": "hologram"}, {"type": "text", "text": "look"}), usage=USAGE),
@@ -406,7 +406,7 @@ LOOKS: dict[str, tuple[Act, Look]] = {
     ),
     "failed for want of quota": (
         interaction("failed", error={"code": "too_many_requests", "message": QUOTA}),
-        Refused(Verdict(REFUSED, QUOTA, refusal=Refusal.MINUTE, retry_after=23.397, limit=8, status=429)),
+        LateRefusal(Verdict(REFUSED, QUOTA, refusal=Refusal.MINUTE, retry_after=23.397, limit=8, status=429)),
     ),
     "failed, yet billed": (
         interaction("failed", usage=USAGE, error={"code": "too_many_requests", "message": QUOTA}),
@@ -425,7 +425,7 @@ LOOKS: dict[str, tuple[Act, Look]] = {
 async def test_a_look_tells_how_the_interaction_stands(case: str) -> None:
     act, expected = LOOKS[case]
     async with serving(act) as wire, opened(wire.url) as backend:
-        assert await backend.look(ID) == expected
+        assert await backend.poll(ID) == expected
     [request] = wire.requests
     assert (request.method, request.path) == ("GET", f"/v1/interactions/{ID}?stream=false")
     assert request.headers["x-goog-api-key"] == KEY
@@ -438,7 +438,7 @@ async def test_an_inline_video_is_in_a_file_of_the_output_directory(size: int, t
     shown = {"type": "user_input", "content": [{"type": "image", "mime_type": "image/png", "data": b64(PNG)}]}
     body = {"id": ID, "status": "completed", "steps": [shown, put_out(film(data=b64(whole)))]}
     async with serving(answer(200, body)) as wire, opened(wire.url, output_dir=clips) as backend:
-        seen = await backend.look(ID)
+        seen = await backend.poll(ID)
     assert isinstance(seen, Finished)
     [video] = seen.videos
     assert (video.data, video.uri) == (None, None)
@@ -451,7 +451,7 @@ async def test_an_inline_video_is_in_a_file_of_the_output_directory(size: int, t
 async def test_a_video_that_is_inline_and_a_file_is_both_and_not_waited_for(tmp_path: Path) -> None:
     act = interaction("completed", put_out(film(uri=FILE, data=b64(MP4))))
     async with serving(act) as wire, opened(wire.url, output_dir=tmp_path) as backend:
-        seen = await backend.look(ID)
+        seen = await backend.poll(ID)
     assert isinstance(seen, Finished)
     [video] = seen.videos
     assert (video.uri, len(wire.requests)) == (FILE, 1)
@@ -464,7 +464,7 @@ async def test_a_disk_that_takes_no_video_is_not_taken_for_a_look_to_be_repeated
     act = interaction("completed", put_out(film(data=b64(MP4))))
     async with serving(act) as wire, opened(wire.url, output_dir=tmp_path / "clips") as backend:
         with pytest.raises(FetchError, match=r"^cannot write .*clips: File exists\. The video is made and paid"):
-            await backend.look(ID)
+            await backend.poll(ID)
 
 
 @pytest.mark.parametrize(
@@ -478,7 +478,7 @@ async def test_a_disk_that_takes_no_video_is_not_taken_for_a_look_to_be_repeated
 async def test_an_interaction_that_google_does_not_know_is_gone(act: Act) -> None:
     async with serving(act) as wire, opened(wire.url) as backend:
         with pytest.raises(OperationGone, match=f"^Google does not know {ID}: "):
-            await backend.look(ID)
+            await backend.poll(ID)
     assert len(wire.requests) == 1
 
 
@@ -486,11 +486,11 @@ async def test_an_interaction_that_google_does_not_know_is_gone(act: Act) -> Non
 async def test_a_name_that_is_none_is_asked_for_nowhere(name: str) -> None:
     async with serving(NAMED) as wire, opened(wire.url) as backend:
         with pytest.raises(OperationGone):
-            await backend.look(name)
+            await backend.poll(name)
     assert wire.connections == 0
 
 
-FAILED_LOOKS = {
+FAILED_POLLS = {
     "400 that passes": said(400, "invalid_request", "Multiple authentication credentials received"),
     "500": said(500, "api_error"),
     "429": said(429, "too_many_requests"),
@@ -512,15 +512,15 @@ FAILED_LOOKS = {
 }
 
 
-@pytest.mark.parametrize("case", FAILED_LOOKS)
+@pytest.mark.parametrize("case", FAILED_POLLS)
 async def test_a_look_that_fails_says_which_interaction_and_proves_nothing(case: str, tmp_path: Path) -> None:
     timeout = 0.25 if case == "no answer" else 20.0
     async with (
-        serving(FAILED_LOOKS[case]) as wire,
+        serving(FAILED_POLLS[case]) as wire,
         opened(wire.url, request_timeout=timeout, output_dir=tmp_path) as backend,
     ):
-        with pytest.raises(LookError, match=rf"^looking at {ID}: \w+") as failed:
-            await backend.look(ID)
+        with pytest.raises(PollError, match=rf"^looking at {ID}: \w+") as failed:
+            await backend.poll(ID)
         await asyncio.sleep(0.01)
     assert len(wire.requests) == 1  # repeating it is the engine's business
     assert failed.value.verdict is None
@@ -530,8 +530,8 @@ async def test_a_look_that_fails_says_which_interaction_and_proves_nothing(case:
 
 async def test_a_look_at_a_server_that_is_away_fails() -> None:
     async with opened(f"http://127.0.0.1:{free_port()}") as backend:
-        with pytest.raises(LookError, match="APIConnectionError"):
-            await backend.look(ID)
+        with pytest.raises(PollError, match="APIConnectionError"):
+            await backend.poll(ID)
 
 
 # ---- accepted, then refused ------------------------------------------------------------------------------------------
@@ -539,9 +539,9 @@ async def test_a_look_at_a_server_that_is_away_fails() -> None:
 LATE = said(429, "too_many_requests", QUOTA)
 
 
-async def late(backend: GeminiBackend) -> LookError:
-    with pytest.raises(LookError) as failed:
-        await backend.look(ID)
+async def late(backend: GeminiBackend) -> PollError:
+    with pytest.raises(PollError) as failed:
+        await backend.poll(ID)
     return failed.value
 
 
@@ -562,8 +562,8 @@ async def test_a_429_that_every_look_meets_past_its_delay_is_the_submits(
         named = [refusal] * 4 if refusal is Refusal.MINUTE else []
         assert [error.verdict.refusal for error in told if error.verdict] == named
         backend._doubts[ID].until -= proof
-        seen = await backend.look(ID)
-    assert isinstance(seen, Refused)
+        seen = await backend.poll(ID)
+    assert isinstance(seen, LateRefusal)
     assert (seen.verdict.kind, seen.verdict.refusal, seen.verdict.message) == (REFUSED, refusal, message)
     assert {request.method for request in wire.requests} == {"GET"}
 
@@ -573,16 +573,16 @@ async def test_long_ago_is_not_often() -> None:
         assert (await late(backend)).verdict
         backend._doubts[ID].until -= 1e6
         assert (await late(backend)).verdict
-        assert isinstance(await backend.look(ID), Refused)
+        assert isinstance(await backend.poll(ID), LateRefusal)
 
 
 async def test_a_look_that_succeeds_takes_the_doubt_away() -> None:
     async with serving(LATE, LATE, interaction("in_progress"), LATE) as wire, opened(wire.url) as backend:
         await late(backend)
         await late(backend)
-        assert await backend.look(ID) == Running()
+        assert await backend.poll(ID) == Running()
         await late(backend)
-        assert backend._doubts[ID].looks == 1
+        assert backend._doubts[ID].polls == 1
 
 
 # ---- the file --------------------------------------------------------------------------------------------------------
@@ -606,7 +606,7 @@ def state(name: str) -> Act:
 )
 async def test_a_finished_video_is_running_until_its_file_is_there(act: Act, ready: bool) -> None:
     async with serving(MADE, act) as wire, opened(wire.url) as backend:
-        seen = await backend.look(ID)
+        seen = await backend.poll(ID)
     assert seen == (Finished((Video(uri=FILE),)) if ready else Running())
     assert [request.path for request in wire.requests][1] == "/v1/files/ak5xpg0kiews"
 
@@ -619,7 +619,7 @@ async def test_a_video_whose_file_failed_is_not_there_and_never_will_be(why: str
         **({"error": {"code": 13, "message": why}} if why else {}),
     }
     async with serving(MADE, answer(200, failed)) as wire, opened(wire.url) as backend:
-        seen = await backend.look(ID)
+        seen = await backend.poll(ID)
     note = f"it is made, but Google failed to keep its file files/ak5xpg0kiews: {why or 'it does not say why'}"
     assert seen == Finished(note=note)
 
@@ -627,16 +627,16 @@ async def test_a_video_whose_file_failed_is_not_there_and_never_will_be(why: str
 @pytest.mark.parametrize("act", [rpc(500, "INTERNAL"), rpc(429, "RESOURCE_EXHAUSTED"), drop])
 async def test_a_look_at_the_file_that_fails_is_repeated(act: Act) -> None:
     async with serving(MADE, act) as wire, opened(wire.url) as backend:
-        with pytest.raises(LookError, match=f"^looking at {ID}: its file files/ak5xpg0kiews: "):
-            await backend.look(ID)
+        with pytest.raises(PollError, match=f"^looking at {ID}: its file files/ak5xpg0kiews: "):
+            await backend.poll(ID)
     assert {request.method for request in wire.requests} == {"GET"}
 
 
 async def test_a_file_is_not_waited_for_for_ever() -> None:
     async with serving(MADE, state("PROCESSING"), MADE) as wire, opened(wire.url) as backend:
-        assert await backend.look(ID) == Running()
+        assert await backend.poll(ID) == Running()
         backend._processing[ID] -= gemini.PROCESSING_PATIENCE
-        assert await backend.look(ID) == Finished((Video(uri=FILE),))
+        assert await backend.poll(ID) == Finished((Video(uri=FILE),))
     assert len(wire.requests) == 3
 
 
@@ -690,7 +690,7 @@ async def test_a_bucket_is_refused_before_anything_is_paid() -> None:
         await GeminiBackend.open(settings(api_key=KEY, output_gcs_uri="gs://b"))
     async with serving(NAMED) as wire, opened(wire.url) as backend:
         verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL, output_uri="gs://b/1/")
-        with pytest.raises(LookError):
+        with pytest.raises(PollError):
             await backend.find("gs://b/1/")
     assert (verdict.kind, verdict.unsent, wire.connections) == (REJECTED, True, 0)
 
@@ -723,7 +723,7 @@ async def test_without_a_configured_address_it_is_google_whatever_the_environmen
 async def test_the_api_version_stands_in_every_path() -> None:
     async with serving(NAMED, MADE, state("ACTIVE")) as wire, opened(wire.url, api_version="v1beta") as backend:
         await backend.submit(VideoPrompt(text="a boat"), MODEL)
-        await backend.look(ID)
+        await backend.poll(ID)
     assert [request.path.split("/")[1] for request in wire.requests] == ["v1beta"] * 3
 
 
@@ -745,8 +745,8 @@ async def test_the_key_appears_nowhere(act: Act, caplog: pytest.LogCaptureFixtur
         backend = await GeminiBackend.open(chosen)
         told += [repr(backend), repr(await backend.submit(VideoPrompt(text="a boat"), MODEL))]
         try:
-            told.append(repr(await backend.look(ID)))
-        except (LookError, OperationGone) as error:
+            told.append(repr(await backend.poll(ID)))
+        except (PollError, OperationGone) as error:
             told += [repr(error), repr(getattr(error, "verdict", None))]
         await backend.aclose()
         async with VeoClient(chosen) as veo:

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aveo3.backends import inline
-from aveo3.backends.inline import Sieve, Spill, SpillingResponse
+from aveo3.backends.inline import InlineVideoResponse, InlineVideos, Sieve
 from aveo3.errors import FetchError
 from aveo3.files import part_files
 
@@ -43,17 +43,17 @@ def answer(*videos: bytes, **more: Any) -> dict[str, Any]:
 
 def sieved(text: bytes, directory: Path, *cuts: int) -> bytes:
     """`text` after the sieve, fed in pieces cut at `cuts`, with every mark replaced again by what is in its file."""
-    with Spill(directory) as spill:
-        sieve = Sieve(spill)
+    with InlineVideos(directory) as inline_videos:
+        sieve = Sieve(inline_videos)
         edges = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
         for start, stop in pairwise(edges):
-            spill.feed(sieve, text[start:stop])
-        return unmarked(bytes(sieve.text), spill)
+            inline_videos.feed(sieve, text[start:stop])
+        return unmarked(bytes(sieve.text), inline_videos)
 
 
-def unmarked(text: bytes, spill: Spill) -> bytes:
+def unmarked(text: bytes, inline_videos: InlineVideos) -> bytes:
     def back(mark: re.Match[bytes]) -> bytes:
-        if (path := spill.take(base64.b64decode(mark[1]))) is None:
+        if (path := inline_videos.take(base64.b64decode(mark[1]))) is None:
             return mark[0]
         video = part_files.take(path)
         data = path.read_bytes()
@@ -80,15 +80,15 @@ def shelf(tmp_path: Path) -> Path:
 
 def test_each_video_is_in_a_file_and_has_its_mark_in_its_place(shelf: Path) -> None:
     films = [VIDEO, LONG_VIDEO, b"x"]
-    with Spill(shelf) as spill:
-        sieve = Sieve(spill)
+    with InlineVideos(shelf) as inline_videos:
+        sieve = Sieve(inline_videos)
         sieve.feed(json.dumps(answer(*films)).encode())
         assert len(sieve.text) < 500
         seen = json.loads(bytes(sieve.text))
         marks = [base64.b64decode(video.pop(KEY)) for video in seen["response"]["videos"]]
         assert seen["response"]["videos"] == [{"mimeType": "video/mp4"}] * 3
-        paths = [spill.take(mark) for mark in marks]
-        assert [spill.take(mark) for mark in marks] == [None] * 3  # each is handed over once
+        paths = [inline_videos.take(mark) for mark in marks]
+        assert [inline_videos.take(mark) for mark in marks] == [None] * 3  # each is handed over once
     assert [path.read_bytes() for path in paths if path] == films
     assert sorted(shelf.iterdir()) == sorted(path for path in paths if path)
     assert all(re.fullmatch(rf"\.inline-{os.getpid()}-\d+\.part", path.name) for path in shelf.iterdir())
@@ -226,8 +226,8 @@ def test_what_is_not_base64_is_an_error_and_leaves_nothing(digits: str, shelf: P
 
 
 def test_a_video_that_breaks_off_leaves_no_json_and_no_file(shelf: Path) -> None:
-    with Spill(shelf) as spill:
-        sieve = Sieve(spill)
+    with InlineVideos(shelf) as inline_videos:
+        sieve = Sieve(inline_videos)
         sieve.feed(f'{{"{KEY}": "{b64(LONG_VIDEO)}'.encode())
         assert len(left(shelf) or ()) == 1
         with pytest.raises(json.JSONDecodeError):
@@ -237,8 +237,8 @@ def test_a_video_that_breaks_off_leaves_no_json_and_no_file(shelf: Path) -> None
 
 def test_a_disk_that_refuses_says_so(shelf: Path) -> None:
     shelf.write_text("not a directory")
-    with Spill(shelf) as spill, pytest.raises(FetchError) as failed:
-        spill.feed(Sieve(spill), json.dumps(answer(VIDEO)).encode())
+    with InlineVideos(shelf) as inline_videos, pytest.raises(FetchError) as failed:
+        inline_videos.feed(Sieve(inline_videos), json.dumps(answer(VIDEO)).encode())
     assert (failed.value.disk, failed.value.final) == (True, True)
     assert str(failed.value).startswith(f"cannot write {shelf}: File exists. The video is made and paid")
 
@@ -247,9 +247,9 @@ def test_a_full_disk_gets_its_room_back(shelf: Path, monkeypatch: pytest.MonkeyP
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(part_files.Part, "write", full)
-    with Spill(shelf) as spill, pytest.raises(FetchError, match="No space left on device"):
-        spill.feed(Sieve(spill), json.dumps(answer(VIDEO)).encode())
+    monkeypatch.setattr(part_files.PartFile, "write", full)
+    with InlineVideos(shelf) as inline_videos, pytest.raises(FetchError, match="No space left on device"):
+        inline_videos.feed(Sieve(inline_videos), json.dumps(answer(VIDEO)).encode())
     assert not left(shelf)
 
 
@@ -268,7 +268,7 @@ async def serving(handler: Handler) -> AsyncIterator[tuple[aiohttp.ClientSession
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
     try:
-        async with aiohttp.ClientSession(response_class=SpillingResponse) as session:
+        async with aiohttp.ClientSession(response_class=InlineVideoResponse) as session:
             yield session, f"http://{host}:{port}/look"
     finally:
         await runner.cleanup()
@@ -285,19 +285,19 @@ def says(body: bytes | str, status: int = 200, **headers: str) -> Handler:
     return handler
 
 
-LOOK = json.dumps(answer(LONG_VIDEO, VIDEO))
+POLL = json.dumps(answer(LONG_VIDEO, VIDEO))
 
 
 @pytest.mark.parametrize("packed", [False, True])
 async def test_a_body_is_read_in_pieces_and_seen_with_its_marks(shelf: Path, packed: bool) -> None:
-    handler = says(gzip.compress(LOOK.encode()), Content_Encoding="gzip") if packed else says(LOOK)
+    handler = says(gzip.compress(POLL.encode()), Content_Encoding="gzip") if packed else says(POLL)
     async with serving(handler) as (session, url):
-        with Spill(shelf) as spill:
+        with InlineVideos(shelf) as inline_videos:
             async with session.post(url) as response:
                 text = await response.text()
                 assert await response.text() == text  # read once
             assert len(text) < 500
-            assert json.loads(unmarked(text.encode(), spill)) == answer(LONG_VIDEO, VIDEO)
+            assert json.loads(unmarked(text.encode(), inline_videos)) == answer(LONG_VIDEO, VIDEO)
         async with session.post(url) as response:  # the connection is fit for more, and nobody spills now
             assert await response.json() == answer(LONG_VIDEO, VIDEO)
     assert not left(shelf)
@@ -306,10 +306,10 @@ async def test_a_body_is_read_in_pieces_and_seen_with_its_marks(shelf: Path, pac
 @pytest.mark.parametrize(
     "handler",
     [
-        says(LOOK, 500),
-        says(LOOK, 404),
-        says(LOOK, 201),
-        says(LOOK.encode("utf-16"), Content_Type="application/json; charset=utf-16"),
+        says(POLL, 500),
+        says(POLL, 404),
+        says(POLL, 201),
+        says(POLL.encode("utf-16"), Content_Type="application/json; charset=utf-16"),
         says("<html>"),
         says(""),
     ],
@@ -319,24 +319,24 @@ async def test_other_answers_are_aiohttps_own(shelf: Path, handler: Handler) -> 
     async with serving(handler) as (session, url):
         async with session.post(url) as response:
             plain_text = await response.text()
-        with Spill(shelf):
+        with InlineVideos(shelf):
             async with session.post(url) as response:
                 assert await response.text() == plain_text
     assert left(shelf) is None
 
 
-@pytest.mark.parametrize("stop", [10, 200, 300_000, len(LOOK) - 1])
+@pytest.mark.parametrize("stop", [10, 200, 300_000, len(POLL) - 1])
 async def test_a_body_that_breaks_off_is_aiohttps_error_and_leaves_nothing(shelf: Path, stop: int) -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": str(len(LOOK))})
+        response = web.StreamResponse(headers={"Content-Length": str(len(POLL))})
         await response.prepare(request)
-        await response.write(LOOK.encode()[:stop])
+        await response.write(POLL.encode()[:stop])
         assert request.transport is not None
         request.transport.close()
         return response
 
     async with serving(break_off) as (session, url):
-        with Spill(shelf), pytest.raises(aiohttp.ClientPayloadError):
+        with InlineVideos(shelf), pytest.raises(aiohttp.ClientPayloadError):
             async with session.post(url) as response:
                 await response.text()
     assert not left(shelf)
@@ -344,14 +344,14 @@ async def test_a_body_that_breaks_off_is_aiohttps_error_and_leaves_nothing(shelf
 
 async def test_a_body_that_takes_too_long_is_aiohttps_error_and_leaves_nothing(shelf: Path) -> None:
     async def stall(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": str(len(LOOK))})
+        response = web.StreamResponse(headers={"Content-Length": str(len(POLL))})
         await response.prepare(request)
-        await response.write(LOOK.encode()[:600_000])
+        await response.write(POLL.encode()[:600_000])
         await asyncio.Event().wait()
         return response
 
     async with serving(stall) as (session, url):
-        with Spill(shelf), pytest.raises(TimeoutError):
+        with InlineVideos(shelf), pytest.raises(TimeoutError):
             async with session.post(url, timeout=aiohttp.ClientTimeout(total=0.05)) as response:
                 await response.text()
     assert not left(shelf)
@@ -373,14 +373,14 @@ async def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_nothing(
         threads.append(asyncio.create_task(to_thread(held)))
         return await asyncio.shield(threads[0])
 
-    async def look(session: aiohttp.ClientSession, url: str) -> None:
-        with Spill(shelf):
+    async def poll(session: aiohttp.ClientSession, url: str) -> None:
+        with InlineVideos(shelf):
             async with session.post(url) as response:
                 await response.text()
 
     monkeypatch.setattr(asyncio, "to_thread", hold)
-    async with serving(says(LOOK)) as (session, url):
-        task = asyncio.create_task(look(session, url))
+    async with serving(says(POLL)) as (session, url):
+        task = asyncio.create_task(poll(session, url))
         await holding.wait()
         task.cancel()
         await asyncio.wait({task})
@@ -394,14 +394,14 @@ async def test_looks_at_once_do_not_mix_up_their_videos(shelf: Path) -> None:
     async def echo(request: web.Request) -> web.Response:
         return web.json_response(answer(bytes([int(await request.text())]) * 500_000))
 
-    async def look(session: aiohttp.ClientSession, url: str, number: int) -> None:
-        with Spill(shelf) as spill:
+    async def poll(session: aiohttp.ClientSession, url: str, number: int) -> None:
+        with InlineVideos(shelf) as inline_videos:
             async with session.post(url, data=str(number)) as response:
                 text = await response.read()
-            assert json.loads(unmarked(text, spill)) == answer(bytes([number]) * 500_000)
+            assert json.loads(unmarked(text, inline_videos)) == answer(bytes([number]) * 500_000)
 
     async with serving(echo) as (session, url):
-        await asyncio.gather(*(look(session, url, number) for number in range(8)))
+        await asyncio.gather(*(poll(session, url, number) for number in range(8)))
     assert not left(shelf)
 
 
@@ -426,8 +426,8 @@ async def test_large_answers_are_read_a_few_at_once_and_short_ones_wait_for_nobo
         yield b'{"done": false}'
 
     async def read(blocks: AsyncIterator[bytes]) -> bytes:
-        with Spill(shelf, line=line) as spill:
-            return await inline.strain(blocks, spill)
+        with InlineVideos(shelf, line=line) as inline_videos:
+            return await inline.strain(blocks, inline_videos)
 
     several = [asyncio.create_task(read(large())) for _ in range(5)]
     for _ in range(20):
@@ -441,7 +441,7 @@ async def test_large_answers_are_read_a_few_at_once_and_short_ones_wait_for_nobo
 async def test_a_small_answer_needs_no_thread(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio, "to_thread", None)
     async with serving(says('{"name": "op"}')) as (session, url):
-        with Spill(shelf):
+        with InlineVideos(shelf):
             async with session.post(url) as response:
                 assert await response.json() == {"name": "op"}
     assert inline.PIECE > 1000

@@ -17,7 +17,7 @@ from google.oauth2.credentials import Credentials
 from yarl import URL
 
 from aveo3.backends import probe as probes
-from aveo3.verdicts.problems import Trouble
+from aveo3.verdicts.problems import Problem
 
 # Their constructors have no types.
 RefreshError: Any = exceptions.RefreshError
@@ -37,41 +37,41 @@ def refresh_error(cause: Exception) -> Exception:
     return error
 
 
-ERRORS: list[tuple[Exception, Trouble]] = [
-    (aiohttp.ClientConnectorDNSError(PLACE, socket.gaierror(-2, "Name or service not known")), Trouble.NO_NAME),
-    (aiohttp.ClientConnectorError(PLACE, ConnectionRefusedError(111, "refused")), Trouble.REFUSED),
-    (aiohttp.ClientConnectorError(PLACE, OSError(101, "Network is unreachable")), Trouble.NO_ROUTE),
-    (aiohttp.ClientConnectorCertificateError(PLACE, SIGNED), Trouble.TLS),
-    (aiohttp.ClientConnectorCertificateError(PLACE, EXPIRED), Trouble.OUT_OF_DATE),
-    (aiohttp.ClientConnectorCertificateError(PLACE, EARLY), Trouble.OUT_OF_DATE),
-    (aiohttp.ClientConnectorSSLError(PLACE, ssl.SSLError(1, "WRONG_VERSION_NUMBER")), Trouble.TLS),
-    (aiohttp.ClientProxyConnectionError(PLACE, ConnectionRefusedError(111, "refused")), Trouble.PROXY),
-    (aiohttp.ClientHttpProxyError(Mock(real_url=URL("http://p")), (), status=407), Trouble.PROXY),
-    (aiohttp.ConnectionTimeoutError("slow"), Trouble.TIMEOUT),
-    (aiohttp.ServerTimeoutError("slow"), Trouble.TIMEOUT),
-    (TimeoutError(), Trouble.TIMEOUT),
-    (aiohttp.ServerDisconnectedError(), Trouble.DROPPED),
-    (aiohttp.ClientOSError(104, "reset"), Trouble.DROPPED),
-    (aiohttp.ClientPayloadError("cut"), Trouble.DROPPED),
-    (json.JSONDecodeError("Expecting value", "<html>", 0), Trouble.NOT_GOOGLE),
-    (RefreshError("invalid_grant: Token has been expired or revoked."), Trouble.NO_TOKEN),
-    (RefreshError("Reauthentication is needed. Please run `gcloud auth application-default login`"), Trouble.NO_TOKEN),
-    (RefreshError(JWT), Trouble.CLOCK),
-    (DefaultCredentialsError("gone"), Trouble.NO_TOKEN),
-    (TransportError("no way to oauth2.googleapis.com"), Trouble.TOKEN_SERVER),
-    (refresh_error(TransportError("metadata")), Trouble.TOKEN_SERVER),
+ERRORS: list[tuple[Exception, Problem]] = [
+    (aiohttp.ClientConnectorDNSError(PLACE, socket.gaierror(-2, "Name or service not known")), Problem.NO_NAME),
+    (aiohttp.ClientConnectorError(PLACE, ConnectionRefusedError(111, "refused")), Problem.REFUSED),
+    (aiohttp.ClientConnectorError(PLACE, OSError(101, "Network is unreachable")), Problem.NO_ROUTE),
+    (aiohttp.ClientConnectorCertificateError(PLACE, SIGNED), Problem.TLS),
+    (aiohttp.ClientConnectorCertificateError(PLACE, EXPIRED), Problem.OUT_OF_DATE),
+    (aiohttp.ClientConnectorCertificateError(PLACE, EARLY), Problem.OUT_OF_DATE),
+    (aiohttp.ClientConnectorSSLError(PLACE, ssl.SSLError(1, "WRONG_VERSION_NUMBER")), Problem.TLS),
+    (aiohttp.ClientProxyConnectionError(PLACE, ConnectionRefusedError(111, "refused")), Problem.PROXY),
+    (aiohttp.ClientHttpProxyError(Mock(real_url=URL("http://p")), (), status=407), Problem.PROXY),
+    (aiohttp.ConnectionTimeoutError("slow"), Problem.TIMEOUT),
+    (aiohttp.ServerTimeoutError("slow"), Problem.TIMEOUT),
+    (TimeoutError(), Problem.TIMEOUT),
+    (aiohttp.ServerDisconnectedError(), Problem.DROPPED),
+    (aiohttp.ClientOSError(104, "reset"), Problem.DROPPED),
+    (aiohttp.ClientPayloadError("cut"), Problem.DROPPED),
+    (json.JSONDecodeError("Expecting value", "<html>", 0), Problem.NOT_GOOGLE),
+    (RefreshError("invalid_grant: Token has been expired or revoked."), Problem.NO_TOKEN),
+    (RefreshError("Reauthentication is needed. Please run `gcloud auth application-default login`"), Problem.NO_TOKEN),
+    (RefreshError(JWT), Problem.CLOCK),
+    (DefaultCredentialsError("gone"), Problem.NO_TOKEN),
+    (TransportError("no way to oauth2.googleapis.com"), Problem.TOKEN_SERVER),
+    (refresh_error(TransportError("metadata")), Problem.TOKEN_SERVER),
 ]
 
 
 @pytest.mark.parametrize(
-    ("error", "trouble"), ERRORS, ids=lambda value: str(getattr(value, "value", type(value).__name__))
+    ("error", "problem"), ERRORS, ids=lambda value: str(getattr(value, "value", type(value).__name__))
 )
-async def test_every_error_is_a_trouble(error: Exception, trouble: Trouble) -> None:
+async def test_every_error_is_a_trouble(error: Exception, problem: Problem) -> None:
     async def call() -> None:
         raise error
 
     probe = await probes.ask(call(), "https://example.com")
-    assert (probe.trouble, probe.status) == (trouble, None)
+    assert (probe.problem, probe.status) == (problem, None)
     assert probe.said.startswith(type(error).__name__)
     assert "object at 0x" not in probe.said
 
@@ -84,7 +84,7 @@ async def test_an_answer_is_its_status_and_body_and_takes_as_long_as_it_takes() 
         raise errors.ClientError(404, body)
 
     probe = await probes.ask(call(), "https://example.com")
-    assert (probe.status, probe.body, probe.trouble, probe.address) == (404, body, None, "https://example.com")
+    assert (probe.status, probe.body, probe.problem, probe.address) == (404, body, None, "https://example.com")
     assert probe.seconds >= 0
     assert (await probes.ask(asyncio.sleep(0), "x")).status == 200
 
@@ -105,6 +105,6 @@ async def test_a_login_that_gives_no_token_says_why_and_what_it_may_take() -> No
     asked = Mock(side_effect=RefreshError("invalid_grant: Token has been expired or revoked."))
     probe = await probes.refresh(Mock(valid=False, refresh=asked), 7)
     assert probe is not None
-    assert (probe.trouble, probe.status, probe.address) == (Trouble.NO_TOKEN, None, "")
+    assert (probe.problem, probe.status, probe.address) == (Problem.NO_TOKEN, None, "")
     assert asked.call_args.args[0].keywords == {"timeout": 7}
     assert await probes.refresh(Mock(valid=False), 7) is None

@@ -34,7 +34,7 @@ from aveo3 import (
     VideoPrompt,
 )
 from aveo3.backends import vertex
-from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Running, Video
+from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Running, Video
 from aveo3.backends.vertex import VertexBackend
 from aveo3.files import saving
 from aveo3.models import ClipStatus
@@ -472,7 +472,7 @@ LOOKS: dict[str, tuple[Act, Any]] = {
 async def test_a_look_tells_how_the_operation_stands(case: str, tmp_path: Path) -> None:
     act, expected = LOOKS[case]
     async with serving(act) as wire, opened(wire.url, output_dir=tmp_path) as backend:
-        seen = await backend.look(OPERATION)
+        seen = await backend.poll(OPERATION)
     if isinstance(seen, Finished):
         made = [(v.file.read_bytes() if v.file else v.data, v.uri) for v in seen.videos]
         assert (made, seen.filtered, seen.filter_reasons) == expected
@@ -487,7 +487,7 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def drop_all(seen: Look) -> None:
+def drop_all(seen: PollResult) -> None:
     assert isinstance(seen, Finished)
     for video in seen.videos:
         if video.file:
@@ -500,8 +500,8 @@ async def test_inline_videos_are_in_files_of_the_output_directory(tmp_path: Path
     clips = tmp_path / "to" / "come"
     act = done({"videos": videos, "raiMediaFilteredCount": 1})
     async with serving(act) as wire, opened(wire.url, output_dir=clips) as backend:
-        seen = await backend.look(OPERATION)
-        again = await backend.look(OPERATION)  # free to repeat: each look's files are its own
+        seen = await backend.poll(OPERATION)
+        again = await backend.poll(OPERATION)  # free to repeat: each look's files are its own
     assert isinstance(seen, Finished)
     assert isinstance(again, Finished)
     assert seen.filtered == 1
@@ -517,7 +517,7 @@ async def test_inline_videos_are_in_files_of_the_output_directory(tmp_path: Path
 async def test_a_video_inline_and_in_a_bucket_is_both(tmp_path: Path) -> None:
     video = {"gcsUri": "gs://b/1.mp4", "bytesBase64Encoded": b64(MP4), "mimeType": "video/mp4"}
     async with serving(done({"videos": [video]})) as wire, opened(wire.url, output_dir=tmp_path) as backend:
-        seen = await backend.look(OPERATION)
+        seen = await backend.poll(OPERATION)
     assert isinstance(seen, Finished)
     [made] = seen.videos
     assert (made.data, made.uri, made.file and made.file.read_bytes()) == (None, "gs://b/1.mp4", MP4)
@@ -528,7 +528,7 @@ async def test_no_server_can_pass_off_a_file_of_ours_for_a_video(tmp_path: Path)
     (tmp_path / "secret").write_text("mine")
     uri = (tmp_path / "secret").as_uri()
     async with serving(done({"videos": [{"gcsUri": uri}]})) as wire, opened(wire.url) as backend:
-        seen = await backend.look(OPERATION)
+        seen = await backend.poll(OPERATION)
     assert seen == Finished((Video(uri=uri),))
 
 
@@ -543,8 +543,8 @@ async def test_no_server_can_pass_off_a_file_of_ours_for_a_video(tmp_path: Path)
 )
 async def test_a_look_that_fails_after_a_video_leaves_no_file(response: dict[str, Any], tmp_path: Path) -> None:
     async with serving(done(response)) as wire, opened(wire.url, output_dir=tmp_path) as backend:
-        with pytest.raises(LookError):
-            await backend.look(OPERATION)
+        with pytest.raises(PollError):
+            await backend.poll(OPERATION)
     assert names(tmp_path) == []
 
 
@@ -555,19 +555,19 @@ async def test_a_disk_that_takes_no_video_is_not_taken_for_a_look_to_be_repeated
         with pytest.raises(
             FetchError, match=r"^cannot write .*clips: File exists\. The video is made and paid"
         ) as failed:
-            await backend.look(OPERATION)
+            await backend.poll(OPERATION)
     assert (failed.value.disk, failed.value.final) == (True, True)
 
 
 async def test_an_operation_that_google_does_not_know_is_gone() -> None:
     async with serving(rpc(404, "NOT_FOUND", "Operation not found.")) as wire, opened(wire.url) as backend:
         with pytest.raises(OperationGone) as caught:
-            await backend.look(OPERATION)
+            await backend.poll(OPERATION)
     assert str(caught.value) == f"Google does not know {OPERATION}: Operation not found."
     assert len(wire.requests) == 1
 
 
-FAILED_LOOKS = {
+FAILED_POLLS = {
     "500": rpc(500, "INTERNAL"),
     "429": rpc(429, "RESOURCE_EXHAUSTED"),
     "401": rpc(401, "UNAUTHENTICATED"),
@@ -584,12 +584,12 @@ FAILED_LOOKS = {
 }
 
 
-@pytest.mark.parametrize("case", FAILED_LOOKS)
+@pytest.mark.parametrize("case", FAILED_POLLS)
 async def test_a_look_that_fails_says_which_operation_and_proves_nothing(case: str) -> None:
     timeout = 0.25 if case == "no answer" else 20.0
-    async with serving(FAILED_LOOKS[case]) as wire, opened(wire.url, request_timeout=timeout) as backend:
-        with pytest.raises(LookError, match=r"^looking at projects/p/.+/7d1f: \w+") as failed:
-            await backend.look(OPERATION)
+    async with serving(FAILED_POLLS[case]) as wire, opened(wire.url, request_timeout=timeout) as backend:
+        with pytest.raises(PollError, match=r"^looking at projects/p/.+/7d1f: \w+") as failed:
+            await backend.poll(OPERATION)
         await asyncio.sleep(0.01)
     assert len(wire.requests) == 1  # repeating it is the engine's business
     assert (failed.value.refused, failed.value.verdict) == (case.startswith("429"), None)
@@ -598,15 +598,15 @@ async def test_a_look_that_fails_says_which_operation_and_proves_nothing(case: s
 async def test_a_look_that_is_refused_says_how_long_to_wait_and_nothing_about_submits() -> None:
     refusal = rpc(429, "RESOURCE_EXHAUSTED", "Quota exceeded: requests per minute. Please retry in 7.5s.")
     async with serving(refusal) as wire, opened(wire.url) as backend:
-        with pytest.raises(LookError) as failed:
-            await backend.look(OPERATION)
+        with pytest.raises(PollError) as failed:
+            await backend.poll(OPERATION)
     assert (failed.value.refused, failed.value.retry_after, failed.value.verdict) == (True, 7.5, None)
 
 
 async def test_a_look_at_a_server_that_is_away_fails() -> None:
     async with opened(f"http://127.0.0.1:{free_port()}") as backend:
-        with pytest.raises(LookError, match="ClientConnectorError"):
-            await backend.look(OPERATION)
+        with pytest.raises(PollError, match="ClientConnectorError"):
+            await backend.poll(OPERATION)
 
 
 # ---- who pays --------------------------------------------------------------------------------------------------------
@@ -851,7 +851,7 @@ async def test_explicit_settings_are_not_changed_by_the_environment(
 async def test_the_api_version_stands_in_every_path(version: str) -> None:
     async with serving(NAMED, LOOKS["running"][0]) as wire, opened(wire.url, api_version=version) as backend:
         await backend.submit(VideoPrompt(text="a boat"), MODEL)
-        await backend.look(OPERATION)
+        await backend.poll(OPERATION)
     assert [request.path.split("/")[1] for request in wire.requests] == [version, version]
 
 
@@ -882,8 +882,8 @@ async def test_the_key_appears_nowhere(act: Act, caplog: pytest.LogCaptureFixtur
 @pytest.mark.parametrize("act", [rpc(403, "PERMISSION_DENIED", ECHO), rpc(404, "NOT_FOUND", ECHO), drop])
 async def test_the_key_is_not_in_the_words_of_a_failed_look(act: Act) -> None:
     async with serving(act) as wire, opened(wire.url) as backend:
-        with pytest.raises((LookError, OperationGone)) as caught:
-            await backend.look(OPERATION)
+        with pytest.raises((PollError, OperationGone)) as caught:
+            await backend.poll(OPERATION)
     assert KEY not in str(caught.value) + repr(caught.value)
 
 

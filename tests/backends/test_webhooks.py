@@ -224,9 +224,9 @@ async def test_when_google_changes_its_keys_they_are_fetched_again() -> None:
         assert (hook.woken, hook.fetches) == (["v1_abc"], [0, 1])
 
 
-@pytest.mark.parametrize("trouble", [500, 302, {"keys": []}, [1]])
-async def test_if_the_keys_cannot_be_had_those_that_were_stay(trouble: Any) -> None:
-    async with hooked(public(GOOGLES), trouble) as hook:
+@pytest.mark.parametrize("problem", [500, 302, {"keys": []}, [1]])
+async def test_if_the_keys_cannot_be_had_those_that_were_stay(problem: Any) -> None:
+    async with hooked(public(GOOGLES), problem) as hook:
         assert await hook.deliver() == 204
         assert hook.receiver._fetched_at is not None
         hook.receiver._fetched_at -= 3_601

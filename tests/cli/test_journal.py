@@ -31,7 +31,7 @@ from aveo3.cli.commands import retry, status
 from aveo3.cli.exit_codes import Exit
 from aveo3.journal import database
 from aveo3.journal.journal import Journal
-from aveo3.journal.rows import Entry
+from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import State
 from aveo3.mock import MockOptions, MockServer
 
@@ -83,7 +83,7 @@ class Desk:
 
     def job(
         self, state: State, text: str = "a boat", *, service: str = "google", digest: str = "", backend: str = "vertex"
-    ) -> Entry:
+    ) -> JobRecord:
         """A job that has come to `state` by the straightest way."""
         self.jobs += 1
         digest = digest.ljust(64, "0") if digest else hashlib.sha256(f"{self.jobs}".encode()).hexdigest()
@@ -97,7 +97,7 @@ class Desk:
             at = new
         return entry
 
-    def changes(self, entry: Entry, state: State, backend: str) -> dict[str, Any]:
+    def changes(self, entry: JobRecord, state: State, backend: str) -> dict[str, Any]:
         match state:
             case State.SUBMITTING:
                 place = {"backend": backend, "project": "p", "location": "us-central1", "api_version": "v1"}
@@ -346,7 +346,7 @@ def test_what_an_emulator_left_is_nobodys_loss() -> None:
 # ---- history ---------------------------------------------------------------------------------------------------------
 
 
-def life() -> Entry:
+def life() -> JobRecord:
     """A job that was refused once, and lost its first operation."""
     with Desk() as desk:
         move = desk.journal.move

@@ -21,7 +21,7 @@ from aveo3 import (
     VideoPrompt,
     verdicts,
 )
-from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Video
+from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Video
 from aveo3.config.settings import JOURNAL
 from aveo3.dispatch.stream import TAKEN_UP
 from aveo3.journal.journal import Journal
@@ -38,7 +38,7 @@ INLINE = Finished((Video(data=FILM),))
 PATH = Path("clips") / JOURNAL
 
 
-def inline(_: VideoPrompt) -> Look:
+def inline(_: VideoPrompt) -> PollResult:
     return INLINE
 
 
@@ -57,7 +57,7 @@ async def leave_running(backend: ScriptedBackend, *prompts: str, after: float = 
 
 
 def reach_through(veo: VeoClient, backend_at: Callable[[Any], Awaitable[ScriptedBackend]]) -> None:
-    veo._connections.backend_at = backend_at  # type: ignore[method-assign, assignment]
+    veo._lane_pool.backend_at = backend_at  # type: ignore[method-assign, assignment]
 
 
 def states() -> Counter[str]:
@@ -80,7 +80,7 @@ def in_virtual_time(main: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 async def test_the_same_prompts_again_are_handed_out_without_a_request() -> None:
     backend = ScriptedBackend(ending=inline)
     first = await make(backend, "a", "b")
-    looks = backend.looks
+    polls = backend.polls
     second = await make(backend, "b", "a")
     assert [(clip.cached, clip.status.value, clip.index) for clip in second] == [
         (True, "succeeded", 0),
@@ -90,7 +90,7 @@ async def test_the_same_prompts_again_are_handed_out_without_a_request() -> None
     assert [(clip.job, clip.operation, clip.cost_usd) for clip in second] == [
         (clip.job, clip.operation, clip.cost_usd) for clip in reversed(first)
     ]
-    assert (len(backend.submits), backend.looks) == (2, looks)
+    assert (len(backend.submits), backend.polls) == (2, polls)
 
 
 @in_virtual_time
@@ -157,8 +157,8 @@ async def test_fresh_does_not_make_twice_what_is_still_running() -> None:
 @pytest.mark.parametrize("harm", ["gone", "shorter", "other bytes"])
 def test_a_file_that_is_not_what_was_written_is_fetched_again_and_not_made_again(harm: str) -> None:
     class Remembers(ScriptedBackend):
-        async def look(self, operation: str) -> Look:
-            self.looks += 1
+        async def poll(self, operation: str) -> PollResult:
+            self.polls += 1
             return INLINE
 
     async def main() -> None:
@@ -169,12 +169,12 @@ def test_a_file_that_is_not_what_was_written_is_fetched_again_and_not_made_again
             clip.path.unlink()
         else:
             clip.path.write_bytes(FILM[:-1] if harm == "shorter" else bytes([*FILM[:-1], FILM[-1] ^ 1]))
-        looks = backend.looks
+        polls = backend.polls
         [again] = await make(backend, "a")
         assert (again.succeeded, again.cached) == (True, False)
         assert again.path is not None
         assert again.path.read_bytes() == FILM
-        assert (len(backend.submits), backend.looks) == (1, looks + 1)
+        assert (len(backend.submits), backend.polls) == (1, polls + 1)
         assert [clip.cached for clip in await make(backend, "a")] == [True]
 
     virtual(main)
@@ -398,7 +398,7 @@ class Bucket(ScriptedBackend):
         super().__init__(answers, **values)
         self.appears_after = appears_after
         self.prefixes: dict[str, float] = {}
-        self.trouble: Exception | None = None
+        self.problem: Exception | None = None
 
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         assert output_uri is not None
@@ -407,9 +407,9 @@ class Bucket(ScriptedBackend):
         return await super().submit(prompt, model)
 
     async def find(self, output_uri: str) -> tuple[Video, ...]:
-        self.looks += 1
-        if self.trouble is not None:
-            raise self.trouble
+        self.polls += 1
+        if self.problem is not None:
+            raise self.problem
         there = self.prefixes[output_uri] <= asyncio.get_running_loop().time()
         return (Video(uri=f"{output_uri}1/sample_0.mp4"),) if there else ()
 
@@ -431,16 +431,16 @@ async def test_a_later_run_recovers_what_turned_up_after_the_first_gave_up() -> 
     assert clip.status is ClipStatus.UNCERTAIN
     assert "nothing has turned up under gs://b/out/" in (clip.error_message or "")
     await asyncio.sleep(5000)
-    looks = backend.looks
+    polls = backend.polls
     [clip] = await make(backend, "a", output_gcs_uri="gs://b/out")
     assert clip.succeeded
-    assert (len(backend.submits), backend.looks) == (1, looks + 1)
+    assert (len(backend.submits), backend.polls) == (1, polls + 1)
 
 
 @in_virtual_time
 async def test_where_nothing_can_be_looked_up_it_says_so_and_holds() -> None:
     backend = Bucket(UNCERTAIN, appears_after=0.0)
-    backend.trouble = LookError("grant roles/storage.objectViewer")
+    backend.problem = PollError("grant roles/storage.objectViewer")
     [clip] = await make(backend, "a", output_gcs_uri="gs://b/out")
     assert clip.status is ClipStatus.UNCERTAIN
     assert "cannot be told: grant roles/storage.objectViewer" in (clip.error_message or "")
@@ -450,7 +450,7 @@ async def test_where_nothing_can_be_looked_up_it_says_so_and_holds() -> None:
 @in_virtual_time
 async def test_an_operation_that_google_forgot_is_recovered_from_its_bucket() -> None:
     class Forgets(Bucket):
-        async def look(self, operation: str) -> Look:
+        async def poll(self, operation: str) -> PollResult:
             raise OperationGone(f"{operation} is unknown")
 
     [clip] = await make(Forgets(appears_after=0.0), "a", output_gcs_uri="gs://b/out")
@@ -740,7 +740,7 @@ async def test_a_clip_whose_file_came_back_is_a_clip_again() -> None:
 @in_virtual_time
 async def test_what_was_held_back_is_taken_off_the_price_once() -> None:
     class Remembers(ScriptedBackend):
-        async def look(self, operation: str) -> Look:
+        async def poll(self, operation: str) -> PollResult:
             return Finished((Video(data=FILM),), filtered=1, filter_reasons=("58061214",))
 
     prompt = {"text": "a", "number_of_videos": 2}
@@ -767,14 +767,14 @@ async def test_of_two_lost_videos_the_one_that_turned_up_says_that_another_may_c
 async def test_a_refused_listing_is_not_asked_again_and_again() -> None:
     class Refused(ScriptedBackend):
         async def find(self, output_uri: str) -> tuple[Video, ...]:
-            self.looks += 1
-            error = LookError("grant roles/storage.objectViewer")
+            self.polls += 1
+            error = PollError("grant roles/storage.objectViewer")
             error.final = True
             raise error
 
     backend = Refused([UNCERTAIN])
     await make(backend, "a", output_gcs_uri="gs://b/out")
-    assert backend.looks == 1
+    assert backend.polls == 1
 
 
 @in_virtual_time

@@ -11,7 +11,7 @@ import pytest
 
 from aveo3 import Settings, verdicts
 from aveo3.config.settings import JOURNAL
-from aveo3.dispatch.prior_runs import Hindsight
+from aveo3.dispatch.prior_runs import PriorRuns
 from aveo3.journal.journal import Journal
 from aveo3.lanes.lanes import Lane, Lanes
 from aveo3.testing import ScriptedBackend
@@ -27,7 +27,7 @@ PATH = Path("clips") / JOURNAL
 def known(given: dict[str, Any], **settings: object) -> dict[str, Any] | None:
     [found] = Lanes(Settings(**settings), [given]).listed
     with Journal(PATH, writes=False) as journal:
-        return Hindsight(journal, "google", now_utc()).of_lane(found)
+        return PriorRuns(journal, "google", now_utc()).of_lane(found)
 
 
 def ages(memory: dict[str, Any] | None, what: str) -> list[float]:
@@ -90,16 +90,16 @@ def test_what_was_learnt_is_kept_by_place_and_model_whatever_the_lane_is_called(
     one, other = Lanes(Settings(), [lane("a"), lane("b")]).listed
     [renamed] = Lanes(Settings(), [{**lane("a"), "name": "as_you_like"}]).listed
     with Journal(PATH, now_utc=lambda: START_UTC) as journal:
-        memory = Hindsight(journal, "google", START_UTC)
+        memory = PriorRuns(journal, "google", START_UTC)
         memory.keep_lane(one, {"version": 1, "learnt": {"requests": {"limit": 3}}, "used": {}})
         memory.keep_latencies({("veo", None, 8): {"ends": {"3": 1.0}}})
-        again = Hindsight(journal, "google", START_UTC + timedelta(days=1))
+        again = PriorRuns(journal, "google", START_UTC + timedelta(days=1))
         found = again.of_lane(renamed)
         assert found is not None
         assert found["learnt"] == {"requests": {"limit": 3}}
         assert again.of_lane(other) is None
         assert again.latencies() == {("veo", None, 8): {"ends": {"3": 1.0}}}
-        assert Hindsight(journal, "local", START_UTC).of_lane(one) is None, "another Google"
+        assert PriorRuns(journal, "local", START_UTC).of_lane(one) is None, "another Google"
 
 
 @pytest.mark.parametrize("gap", [5.0, 61.0])
@@ -123,9 +123,9 @@ def test_a_run_right_after_another_does_not_burst(gap: float, places: dict[str, 
 def test_lanes_that_nobody_set_are_remembered_too() -> None:
     with Journal(PATH, now_utc=lambda: START_UTC) as journal:
         [found] = Lanes(Settings(project="p")).of("veo-3.1-generate-001")
-        Hindsight(journal, "google", START_UTC).keep_lane(found, {"version": 1, "learnt": {"running": {"limit": 4}}})
+        PriorRuns(journal, "google", START_UTC).keep_lane(found, {"version": 1, "learnt": {"running": {"limit": 4}}})
         [again] = Lanes(Settings(project="p")).of("veo-3.1-generate-001")
         assert isinstance(again, Lane)
-        memory = Hindsight(journal, "google", START_UTC).of_lane(again)
+        memory = PriorRuns(journal, "google", START_UTC).of_lane(again)
         assert memory is not None
         assert memory["learnt"] == {"running": {"limit": 4}}

@@ -21,7 +21,7 @@ from aveo3 import (
     VideoPrompt,
     verdicts,
 )
-from aveo3.backends.base import Failure, Finished, Look, Refused, Running, Video
+from aveo3.backends.base import Failure, Finished, LateRefusal, PollResult, Running, Video
 from aveo3.config.settings import Settings
 from aveo3.mock import quotas
 from aveo3.testing import ScriptedBackend
@@ -245,12 +245,12 @@ KEY = {"name": "key", "api_key_env": "KEY", "rate_limit": 10}
 def test_a_fallback_makes_what_all_else_is_closed_for_and_it_is_told(places: dict[str, ScriptedBackend]) -> None:
     seen: list[VideoPrompt] = []
 
-    def look(prompt: VideoPrompt) -> Look:
+    def poll(prompt: VideoPrompt) -> PollResult:
         seen.append(prompt)
         return Finished((Video(data=FILM),))
 
     async def main() -> None:
-        places["a"], places["gemini"] = made(answer=lambda _: CLOSED), made(ending=look)
+        places["a"], places["gemini"] = made(answer=lambda _: CLOSED), made(ending=poll)
         async with client(lane("a"), KEY, fallback=f"{BEST} -> {OMNI}", journal="auto") as veo:
             prompts: list[Any] = [
                 {"text": "x", "model": BEST, "negative_prompt": "rain"},
@@ -342,11 +342,11 @@ def test_what_runs_is_looked_at_where_it_was_sent_whatever_the_lanes_are_now(
         async with client(a, b, journal="auto") as veo, veo.stream(["x", "y"]) as clips:
             await asyncio.sleep(5)
             await clips.leave()
-        looks = {name: place.looks for name, place in places.items()}
+        polls = {name: place.polls for name, place in places.items()}
         async with client({**b, "name": "bee"}, journal="auto") as veo:
             found = await veo.generate_many(["x", "y"])
         assert statuses(found) == ["succeeded"] * 2
-        assert all(place.looks > looks[name] for name, place in places.items())
+        assert all(place.polls > polls[name] for name, place in places.items())
         assert sum(len(place.submits) for place in places.values()) == 2
 
     virtual(main)
@@ -373,7 +373,7 @@ def test_a_clip_that_one_model_was_asked_for_by_name_is_never_another_s_that_was
 
 def test_a_refusal_of_what_a_lane_sent_that_is_gone_closes_no_other(places: dict[str, ScriptedBackend]) -> None:
     async def main() -> None:
-        places["gone"] = made(ending=lambda _: Refused(CLOSED))
+        places["gone"] = made(ending=lambda _: LateRefusal(CLOSED))
         async with client(lane("gone"), journal="auto") as veo, veo.stream(["x"]) as clips:
             await asyncio.sleep(5)
             await clips.leave()
@@ -390,7 +390,7 @@ def test_a_refusal_of_what_another_model_was_asked_for_closes_no_lane_of_the_sam
 ) -> None:
     async def main() -> None:
         places["p"] = made(
-            ending=lambda prompt: Refused(CLOSED) if prompt.text == "x" else Finished((Video(data=FILM),))
+            ending=lambda prompt: LateRefusal(CLOSED) if prompt.text == "x" else Finished((Video(data=FILM),))
         )
         async with client(lane("p"), journal="auto") as veo, veo.stream(["x"]) as clips:
             await asyncio.sleep(5)
@@ -494,7 +494,7 @@ class Rough:
 
     def __init__(self, name: str, rng: random.Random, paid: Counter[str]) -> None:
         self.name, self.rng, self.paid = name, rng, paid
-        self.operations: dict[str, tuple[float, Look]] = {}
+        self.operations: dict[str, tuple[float, PollResult]] = {}
         self.odds = {kind: rng.choice([0.0, 0.1]) for kind in ("refused", "away", "lost", "late", "failed")}
         self.round_trip, self.latency = rng.choice([0.0, 0.3, 5.0]), rng.choice([1.0, 30.0, 90.0])
         self.dies_at = rng.choice([inf, inf, rng.uniform(0, 300)])
@@ -520,16 +520,16 @@ class Rough:
             self.paid[text] += 1
             return verdicts.uncertain("HTTP 500", 500)
         name = f"{self.name}/{len(self.operations)}"
-        end: Look = Finished((Video(data=FILM),))
+        end: PollResult = Finished((Video(data=FILM),))
         if self.happens("late"):
-            end = Refused(Verdict(VerdictKind.REFUSED, "late", refusal=Refusal.MINUTE))
+            end = LateRefusal(Verdict(VerdictKind.REFUSED, "late", refusal=Refusal.MINUTE))
         elif self.happens("failed"):
             end = Failure(13, "internal")
         self.operations[name] = now() + self.latency * self.rng.uniform(0.3, 2), end
         self.paid[text] += isinstance(end, Finished)
         return verdicts.accepted(name)
 
-    async def look(self, operation: str) -> Look:
+    async def poll(self, operation: str) -> PollResult:
         done_at, end = self.operations[operation]
         return end if now() >= done_at else Running()
 
@@ -568,7 +568,7 @@ def test_whatever_happens_each_prompt_has_one_clip_and_is_paid_once(seed: int, m
                     await asyncio.sleep(rng.choice([0, rng.uniform(0, 3), rng.uniform(0, 300)]))
                     await clips.leave() if ends == "leave" else clips.stop()
                 found = [clip async for clip in clips]
-            gates = [opened.gate for opened in veo._connections.open_lanes.values()]
+            gates = [opened.gate for opened in veo._lane_pool.open_lanes.values()]
             assert [(gate.stats().running, gate._unanswered) for gate in gates] == [(0, 0)] * len(gates)
         assert sorted(clip.index for clip in found) == list(range(len(prompts)))
         return found

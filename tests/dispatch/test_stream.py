@@ -22,7 +22,7 @@ from aveo3 import (
     VideoPrompt,
     verdicts,
 )
-from aveo3.backends.base import Failure, Finished, Look, Video
+from aveo3.backends.base import Failure, Finished, PollResult, Video
 from aveo3.dispatch.stream import GRACE, LOOKAHEAD, UNCOLLECTED, Prompts
 from aveo3.files.saving import SavedFile
 from aveo3.testing import ScriptedBackend, VirtualTimeLoop
@@ -164,7 +164,7 @@ def test_a_retry_that_falls_due_between_two_looks_at_the_clock_costs_no_prompt_i
 ) -> None:
     failed: Counter[str] = Counter()
 
-    def once_in_vain(prompt: VideoPrompt) -> Look:
+    def once_in_vain(prompt: VideoPrompt) -> PollResult:
         failed[prompt.text] += 1
         return Failure(13, "internal") if failed[prompt.text] == 1 else Finished((Video(data=FILM),))
 
@@ -448,7 +448,7 @@ def check_left(backend: ScriptedBackend, veo: VeoClient, submits_then: int, got:
     assert len(backend.submits) == submits_then, "sent after the run was left"
     assert max(backend.accepted.values(), default=1) == 1
     assert sum(gate.running for gate in stats.gates.values()) == 0
-    assert all(lane.gate._unanswered == 0 for lane in veo._connections.open_lanes.values())
+    assert all(lane.gate._unanswered == 0 for lane in veo._lane_pool.open_lanes.values())
     assert veo._budget.reserved == pytest.approx(0.0)
     accepted = sum(backend.accepted.values())
     assert stats.clips[ClipStatus.SUCCEEDED] + len(stats.may_be_paid) == accepted
@@ -609,7 +609,7 @@ class Counting(ScriptedBackend):
         self._operations.clear()
         return verdicts.accepted(f"operations/{self.count}") if verdict.operation is None else verdict
 
-    async def look(self, operation: str) -> Look:
+    async def poll(self, operation: str) -> PollResult:
         return Finished((Video(uri="gs://b/film.mp4"),))
 
 

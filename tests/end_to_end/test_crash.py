@@ -29,7 +29,7 @@ import pytest
 
 import aveo3
 from aveo3.journal.journal import Journal
-from aveo3.journal.rows import CHANGING, Entry, replay, to_column
+from aveo3.journal.rows import CHANGING, JobRecord, replay, to_column
 from aveo3.lifecycle import State
 from aveo3.mock import MockOptions, MockServer
 from aveo3.mock.state.films import bundled
@@ -246,7 +246,7 @@ def texts(operations: Iterable[Operation]) -> Counter[str]:
     return Counter(operation.order.prompt for operation in operations)
 
 
-def prompts(entries: Iterable[Entry]) -> Counter[str]:
+def prompts(entries: Iterable[JobRecord]) -> Counter[str]:
     return Counter(str(entry.prompt["text"]) for entry in entries)
 
 

@@ -22,7 +22,7 @@ import pytest
 import aveo3
 from aveo3.cli.exit_codes import Exit
 from aveo3.journal.journal import Journal
-from aveo3.journal.rows import Entry
+from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import State
 from aveo3.mock import MockOptions, MockServer
 from aveo3.mock.state.films import bundled
@@ -108,7 +108,7 @@ class House:
         return list(self.server.emulator.operations._by_id.values())
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[JobRecord]:
         with Journal(self.clips / ".aveo3/journal.db", writes=False) as journal:
             return list(journal.entries())
 

@@ -13,7 +13,7 @@ import pytest
 from aioresponses import aioresponses
 
 from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
-from aveo3.backends.base import Failure, Finished, Look, LookError, OperationGone, Refused, Video
+from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Video
 from aveo3.dispatch.stats import Stats
 from aveo3.engine.delivery import FETCH_TRIES
 from aveo3.engine.runner import LATE_REFUSALS
@@ -34,18 +34,18 @@ RUNS_ON = 1e9
 
 
 class Watched(ScriptedBackend):
-    """Notes when it is looked at; `trouble` may raise in place of a look."""
+    """Notes when it is looked at; `problem` may raise in place of a look."""
 
-    def __init__(self, *args: Any, trouble: Callable[[int], Exception | None] = lambda _: None, **values: Any) -> None:
+    def __init__(self, *args: Any, problem: Callable[[int], Exception | None] = lambda _: None, **values: Any) -> None:
         super().__init__(*args, **values)
-        self.trouble = trouble
-        self.looked_at: list[float] = []
+        self.problem = problem
+        self.polled_at: list[float] = []
 
-    async def look(self, operation: str) -> Look:
-        self.looked_at.append(asyncio.get_running_loop().time())
-        if (error := self.trouble(len(self.looked_at))) is not None:
+    async def poll(self, operation: str) -> PollResult:
+        self.polled_at.append(asyncio.get_running_loop().time())
+        if (error := self.problem(len(self.polled_at))) is not None:
             raise error
-        return await super().look(operation)
+        return await super().poll(operation)
 
 
 def run(
@@ -260,7 +260,7 @@ def test_an_earlier_attempts_operation_is_not_taken_for_the_one_whose_answer_was
     ids=str,
 )
 def test_every_other_end_decides_the_clip_without_another_submit(
-    ending: Look, status: ClipStatus, kind: str, cost: float
+    ending: PollResult, status: ClipStatus, kind: str, cost: float
 ) -> None:
     backend = ScriptedBackend(ending=lambda _: ending)
     clip = run_one(backend, max_retries=10)
@@ -285,7 +285,7 @@ def test_videos_held_back_are_told_and_not_charged() -> None:
 def test_looks_come_at_the_interval_that_was_set() -> None:
     backend = Watched(latency=31.0)
     run_one(backend, poll_interval=10.0)
-    assert backend.looked_at == pytest.approx([10, 20, 30, 40], rel=0.11)
+    assert backend.polled_at == pytest.approx([10, 20, 30, 40], rel=0.11)
 
 
 def test_what_operations_take_is_learnt_and_looked_for() -> None:
@@ -297,25 +297,25 @@ def test_what_operations_take_is_learnt_and_looked_for() -> None:
     lags = [seconds.total_seconds() - 70 for seconds in took]  # 70 on average, so the mean is what counts
     assert len(lags) == 60
     assert sum(lags) / 60 < 6
-    assert backend.looks / 60 < 8
+    assert backend.polls / 60 < 8
     assert stats.latency == pytest.approx(70, abs=6)
 
 
 def test_looks_that_fail_prove_nothing_and_are_repeated() -> None:
-    backend = Watched(latency=30.0, trouble=lambda n: LookError("HTTP 500") if n <= 12 else None)
+    backend = Watched(latency=30.0, problem=lambda n: PollError("HTTP 500") if n <= 12 else None)
     clip = run_one(backend, poll_interval=5.0)
     assert (clip.status, clip.attempts, clip.retry_count) == (ClipStatus.SUCCEEDED, 1, 0)
-    gaps = [later - earlier for earlier, later in pairwise(backend.looked_at)]
+    gaps = [later - earlier for earlier, later in pairwise(backend.polled_at)]
     assert gaps[:11] == pytest.approx([min(5.0 * n, 60.0) for n in range(1, 12)], rel=0.01)
 
 
 def test_looks_that_go_on_failing_end_at_the_deadline_and_the_name_is_kept() -> None:
-    backend = Watched(latency=30.0, trouble=lambda _: LookError("HTTP 500"))
+    backend = Watched(latency=30.0, problem=lambda _: PollError("HTTP 500"))
     clip = run_one(backend, operation_timeout=600, poll_interval=5.0)
     assert (clip.status, clip.error_kind, clip.operation) == (ClipStatus.UNCERTAIN, "late", "operations/1")
     assert clip.error_message == "no look succeeded before its deadline; the last: HTTP 500"
     assert clip.cost_usd == PRICE
-    assert 600 <= backend.looked_at[-1] <= 660
+    assert 600 <= backend.polled_at[-1] <= 660
     assert len(backend.submits) == 1
 
 
@@ -327,21 +327,21 @@ def test_an_operation_that_runs_past_its_deadline_is_late_and_frees_its_slot() -
         (ClipStatus.SUCCEEDED, None, "operations/2"),
     ]
     assert clips[0].error_message == "still running 600 s after its submit; may be billed"
-    assert 600.0 in backend.looked_at  # one last look, at the deadline itself
+    assert 600.0 in backend.polled_at  # one last look, at the deadline itself
     assert took < 620
 
 
 def test_an_operation_that_the_service_does_not_know_is_uncertain() -> None:
-    backend = Watched(latency=30.0, trouble=lambda _: OperationGone("operations/1 is unknown"))
+    backend = Watched(latency=30.0, problem=lambda _: OperationGone("operations/1 is unknown"))
     clip = run_one(backend)
     assert (clip.status, clip.error_kind, clip.operation) == (ClipStatus.UNCERTAIN, "operation_gone", "operations/1")
-    assert (clip.cost_usd, len(backend.submits), len(backend.looked_at)) == (PRICE, 1, 4)
+    assert (clip.cost_usd, len(backend.submits), len(backend.polled_at)) == (PRICE, 1, 4)
 
 
 def test_a_backend_that_raises_on_a_look_costs_neither_the_neighbours_nor_the_operations_name(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    backend = Watched(latency=30.0, trouble=lambda n: KeyError("videos") if n == 1 else None)
+    backend = Watched(latency=30.0, problem=lambda n: KeyError("videos") if n == 1 else None)
     clips, _, _ = run(backend, ["bad", "good", "good"], max_retries=10, max_concurrency=1)
     assert [clip.status for clip in clips] == [ClipStatus.UNCERTAIN, ClipStatus.SUCCEEDED, ClipStatus.SUCCEEDED]
     assert (clips[0].error_kind, clips[0].error_message) == ("unexpected", "KeyError: 'videos'")
@@ -452,8 +452,8 @@ def test_a_slow_download_holds_no_running_slot() -> None:
     """Google's work has ended: the next prompt need not wait for the disk."""
 
     class Slow(ScriptedBackend):
-        async def look(self, operation: str) -> Look:
-            seen = await super().look(operation)
+        async def poll(self, operation: str) -> PollResult:
+            seen = await super().poll(operation)
             return Finished((Video(uri=URI),)) if isinstance(seen, Finished) else seen
 
     async def slow(url: object, **_: object) -> None:
@@ -472,14 +472,14 @@ QUOTA = Verdict(VerdictKind.REFUSED, "limit: 2", refusal=Refusal.MINUTE, retry_a
 FILM_LOOK = Finished((Video(uri="gs://scripted/film.mp4"),))
 
 
-def endings(*looks: Look) -> Callable[[VideoPrompt], Look]:
+def endings(*polls: PollResult) -> Callable[[VideoPrompt], PollResult]:
     """How operations end, in order; well, after the last of them."""
-    left = iter(looks)
+    left = iter(polls)
     return lambda _: next(left, FILM_LOOK)
 
 
 def test_a_late_refusal_costs_no_try_and_no_money_and_the_lane_waits_as_it_says() -> None:
-    backend = ScriptedBackend(latency=1.0, ending=endings(Refused(QUOTA)))
+    backend = ScriptedBackend(latency=1.0, ending=endings(LateRefusal(QUOTA)))
     [clip], stats, _ = run(backend, max_retries=0, poll_interval=1.0)
     assert (clip.status, clip.retry_count, clip.attempts, clip.cost_usd) == (ClipStatus.SUCCEEDED, 0, 2, PRICE)
     assert (stats.submitted, stats.refusals) == (1, 1)
@@ -488,7 +488,7 @@ def test_a_late_refusal_costs_no_try_and_no_money_and_the_lane_waits_as_it_says(
 
 
 def test_a_late_refusal_teaches_the_quota_to_all_who_come_after() -> None:
-    backend = ScriptedBackend(latency=1.0, ending=endings(FILM_LOOK, FILM_LOOK, Refused(QUOTA)))
+    backend = ScriptedBackend(latency=1.0, ending=endings(FILM_LOOK, FILM_LOOK, LateRefusal(QUOTA)))
     clips, stats, _ = run(backend, [str(n) for n in range(5)], rate_limit=3, poll_interval=1.0)
     assert [clip.status for clip in clips] == [ClipStatus.SUCCEEDED] * 5
     assert {gate.quota_limit for gate in stats.gates.values()} == {2}
@@ -497,7 +497,7 @@ def test_a_late_refusal_teaches_the_quota_to_all_who_come_after() -> None:
 
 
 def test_a_refusal_for_good_that_comes_late_closes_the_lane() -> None:
-    closed = Refused(Verdict(VerdictKind.REFUSED, "no credit", refusal=Refusal.BILLING))
+    closed = LateRefusal(Verdict(VerdictKind.REFUSED, "no credit", refusal=Refusal.BILLING))
     backend = ScriptedBackend(latency=1.0, ending=lambda _: closed)
     clips, _, _ = run(backend, ["a", "b"], max_concurrency=1, poll_interval=1.0)
     assert [(clip.status, clip.error_kind) for clip in clips] == [(ClipStatus.DEFERRED, "billing")] * 2
@@ -505,7 +505,7 @@ def test_a_refusal_for_good_that_comes_late_closes_the_lane() -> None:
 
 
 def test_a_job_that_is_refused_late_again_and_again_is_left_for_another_day() -> None:
-    backend = ScriptedBackend(latency=1.0, ending=lambda _: Refused(QUOTA))
+    backend = ScriptedBackend(latency=1.0, ending=lambda _: LateRefusal(QUOTA))
     clip = run_one(backend, poll_interval=1.0)
     assert (clip.status, clip.error_kind, clip.cost_usd) == (ClipStatus.DEFERRED, "minute_quota", 0.0)
     assert clip.error_message == f"limit: 2 (accepted and then refused {LATE_REFUSALS} times)"
@@ -520,7 +520,7 @@ def test_a_job_that_is_refused_late_again_and_again_is_left_for_another_day() ->
     ],
 )
 def test_what_is_rejected_late_is_not_sent_again(verdict: Verdict, status: ClipStatus, kind: str) -> None:
-    backend = ScriptedBackend(ending=lambda _: Refused(verdict, {"input": 19, "video": 0, "output": 265}))
+    backend = ScriptedBackend(ending=lambda _: LateRefusal(verdict, {"input": 19, "video": 0, "output": 265}))
     clip = run_one(backend, {"text": "a boat", "model": "gemini-omni-1.1-flash"})
     assert (clip.status, clip.error_kind, clip.error_message) == (status, kind, verdict.message)
     assert clip.cost_usd == 0.0024  # words are billed, too
@@ -529,18 +529,18 @@ def test_what_is_rejected_late_is_not_sent_again(verdict: Verdict, status: ClipS
 
 
 def test_what_was_unavailable_after_all_is_tried_again_at_the_price_of_a_try() -> None:
-    backend = ScriptedBackend(ending=endings(Refused(UNAVAILABLE)))
+    backend = ScriptedBackend(ending=endings(LateRefusal(UNAVAILABLE)))
     clip = run_one(backend)
     assert (clip.status, clip.retry_count, len(backend.submits)) == (ClipStatus.SUCCEEDED, 1, 2)
 
 
 def test_a_look_that_is_refused_pauses_the_lane_once_and_is_repeated() -> None:
-    def told(look: int) -> Exception | None:
-        error = LookError("HTTP 429: limit: 2")
+    def told(poll: int) -> Exception | None:
+        error = PollError("HTTP 429: limit: 2")
         error.verdict = QUOTA
-        return error if look <= 3 else None
+        return error if poll <= 3 else None
 
-    backend = Watched(latency=1.0, trouble=told)
+    backend = Watched(latency=1.0, problem=told)
     clips, stats, _ = run(backend, ["a", "b"], rate_limit=1, rate_period=5, poll_interval=1.0)
     assert [clip.status for clip in clips] == [ClipStatus.SUCCEEDED] * 2
     assert [clip.attempts for clip in clips] == [1, 1]  # nothing was sent again
@@ -550,17 +550,17 @@ def test_a_look_that_is_refused_pauses_the_lane_once_and_is_repeated() -> None:
 
 
 def test_a_look_that_is_refused_slows_all_looks_and_says_nothing_about_submits() -> None:
-    def told(look: int) -> Exception | None:
-        error = LookError("HTTP 429")
+    def told(poll: int) -> Exception | None:
+        error = PollError("HTTP 429")
         error.refused, error.retry_after = True, 40.0
-        return error if look == 1 else None
+        return error if poll == 1 else None
 
-    backend = Watched(latency=30.0, trouble=told)
+    backend = Watched(latency=30.0, problem=told)
     clips, stats, _ = run(backend, ["a", "b", "c"], rate_limit=1, rate_period=5, poll_interval=10.0)
     assert [clip.status for clip in clips] == [ClipStatus.SUCCEEDED] * 3
     assert stats.refusals == 0
     assert submitted_at(backend) == pytest.approx([0, 5, 10], abs=0.5)
-    refused_at, *others = backend.looked_at
+    refused_at, *others = backend.polled_at
     assert refused_at == pytest.approx(10.0)
     assert min(others) >= refused_at + 40
 
@@ -585,10 +585,10 @@ def test_looks_that_all_fail_are_told_once_and_again_after_one_that_did_not(capl
     """Credentials that have expired look like operations that run on and on."""
 
     class Blind(ScriptedBackend):
-        async def look(self, operation: str) -> Look:
+        async def poll(self, operation: str) -> PollResult:
             if now() < 400 or 500 < now() < 900:
-                raise LookError(f"looking at {operation}: HTTP 401: expired")
-            return await super().look(operation)
+                raise PollError(f"looking at {operation}: HTTP 401: expired")
+            return await super().poll(operation)
 
     async def main() -> None:
         async with client(Blind(latency=1000.0), poll_interval=10.0) as veo:

@@ -30,10 +30,10 @@ def batch(journal: Journal, *digests: str, fresh: bool = False) -> list[int]:
 def test_many_equal_prompts_are_each_looked_up_once_by_what_was_sent_for_them(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, stream, met = [0], journal.claims.begin_stream(), journal.claims._has_met
+    polls, stream, met = [0], journal.claims.begin_stream(), journal.claims._has_met
 
     def counted(stream: int, job: int) -> bool:
-        looks[0] += 1
+        polls[0] += 1
         return met(stream, job)
 
     monkeypatch.setattr(journal.claims, "_has_met", counted)
@@ -43,7 +43,7 @@ def test_many_equal_prompts_are_each_looked_up_once_by_what_was_sent_for_them(
         walk(journal, job, *PLAIN_PATH)
         journal.note(job, State.SUCCEEDED, sent_as="b2")
         journal.claims.release(job)
-    assert looks[0] <= 2 * 100
+    assert polls[0] <= 2 * 100
 
 
 def test_equal_prompts_in_one_batch_get_jobs_of_their_own_and_the_next_batch_the_same_in_order(

@@ -27,7 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from aveo3.errors import JournalError
 from aveo3.journal.journal import Journal
-from aveo3.journal.rows import CHANGING, Entry, plain, replay, storable
+from aveo3.journal.rows import CHANGING, JobRecord, plain, replay, storable
 from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State
 from tests.support.virtual import START_UTC
 
@@ -39,7 +39,7 @@ MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """A directory on no disk, for tests that would mostly wait for one; None if there is none here."""
 
 
-def plan(journal: Journal, text: str = "a boat", *, stream: int | None = None, digest: str | None = None) -> Entry:
+def plan(journal: Journal, text: str = "a boat", *, stream: int | None = None, digest: str | None = None) -> JobRecord:
     return journal.claims.plan(
         journal.claims.begin_stream() if stream is None else stream,
         "vertex",
@@ -56,7 +56,7 @@ def walk(journal: Journal, job: int, *states: State) -> None:
         journal.move(job, old, new)
 
 
-def entry(journal: Journal, job: int = 1) -> Entry:
+def entry(journal: Journal, job: int = 1) -> JobRecord:
     [found] = [each for each in journal.entries() if each.id == job]
     return found
 
@@ -71,7 +71,7 @@ def as_noted(values: dict[str, Any]) -> dict[str, Any]:
     return noted
 
 
-def changing(row: Entry) -> dict[str, Any]:
+def changing(row: JobRecord) -> dict[str, Any]:
     """What events have made of a job, in the form that events have it in."""
     return as_noted({name: getattr(row, name) for name in CHANGING}) | {"state": row.state}
 
@@ -79,7 +79,7 @@ def changing(row: Entry) -> dict[str, Any]:
 def blank() -> dict[str, Any]:
     """A job to which nothing has happened yet, as `changing` shows it."""
     job: dict[str, Any] = {"id": 1, "service": "", "digest": "", "ordinal": 1, "position": 0, "model": "", "prompt": {}}
-    return changing(Entry(**job, queued_utc=START_UTC, state=State.PLANNED))
+    return changing(JobRecord(**job, queued_utc=START_UTC, state=State.PLANNED))
 
 
 def left_by_a_kill(journal: Journal, within: str | None = None) -> Path:
@@ -277,7 +277,7 @@ class Lives(RuleBasedStateMachine):
         if found is not None:
             self.hold(found)
 
-    def hold(self, found: Entry) -> None:
+    def hold(self, found: JobRecord) -> None:
         self.check(found)
         self.met[found.digest] = max(found.ordinal, self.met.get(found.digest, 0))
         self.held.add(found.id)
@@ -350,7 +350,7 @@ class Lives(RuleBasedStateMachine):
 
     # ---- what always holds ----
 
-    def check(self, row: Entry) -> None:
+    def check(self, row: JobRecord) -> None:
         known = self.live[row.id]
         assert (row.digest, row.ordinal) == (known.digest, known.ordinal)
         events = self.journal.history(row.id)

@@ -10,7 +10,7 @@ import pytest
 from aveo3.errors import JournalError
 from aveo3.journal import reader
 from aveo3.journal.journal import Journal
-from aveo3.journal.rows import Left, Tally
+from aveo3.journal.rows import Left, StateCount
 from aveo3.lifecycle import State
 from tests.journal.test_claims import batch
 from tests.journal.test_journal import PLAIN_PATH, plan, states, walk
@@ -49,10 +49,10 @@ def test_jobs_are_added_up_by_service_and_state_those_without_a_price_apart(jour
     journal.move(4, State.SUBMITTING, State.RUNNING)
     plan(journal)
     assert sorted(journal.tallies(), key=lambda tally: (tally.service, tally.state)) == [
-        Tally("google", State.RUNNING, 1, 0.0, 1),
-        Tally("google", State.SUBMITTING, 2, 3.75, 0),
-        Tally("mock", State.RUNNING, 1, 3.2, 0),
-        Tally("vertex", State.PLANNED, 1, 0.0, 1),
+        StateCount("google", State.RUNNING, 1, 0.0, 1),
+        StateCount("google", State.SUBMITTING, 2, 3.75, 0),
+        StateCount("mock", State.RUNNING, 1, 3.2, 0),
+        StateCount("vertex", State.PLANNED, 1, 0.0, 1),
     ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aveo3.journal.database import MIGRATIONS
-from aveo3.journal.rows import CHANGING, Entry, Event, job_name, plain, replay, storable, to_column, to_time
+from aveo3.journal.rows import CHANGING, Event, JobRecord, job_name, plain, replay, storable, to_column, to_time
 from aveo3.lifecycle import State
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -33,12 +33,12 @@ def test_the_row_of_a_job_is_all_that_its_events_have_changed_the_last_one_first
 
 def test_what_a_job_is_never_changes_and_what_becomes_of_it_does() -> None:
     fixed = {"id", "service", "digest", "ordinal", "position", "model", "prompt", "queued_utc"}
-    assert {field.name for field in fields(Entry)} == CHANGING | fixed | {"state"}
+    assert {field.name for field in fields(JobRecord)} == CHANGING | fixed | {"state"}
 
 
 def test_every_field_has_a_column() -> None:
     jobs = " ".join(statement for step in MIGRATIONS for statement in step).replace(",", " ").split()
-    assert {field.name for field in fields(Entry)} <= set(jobs)
+    assert {field.name for field in fields(JobRecord)} <= set(jobs)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from aveo3 import VideoClip, VideoPrompt, verdicts
-from aveo3.backends.base import Look
+from aveo3.backends.base import PollResult
 from aveo3.errors import JournalError
 from aveo3.journal import wal_sync
 from aveo3.journal.journal import Journal
@@ -97,10 +97,10 @@ def test_a_request_leaves_when_its_intent_would_outlive_a_power_cut_and_its_name
     seen: Counter[str] = Counter()
 
     class Google(ScriptedBackend):
-        async def look(self, operation: str) -> Look:
+        async def poll(self, operation: str) -> PollResult:
             seen["looks"] += 1
             assert (State.RUNNING, operation) in platter.jobs().values()
-            return await super().look(operation)
+            return await super().poll(operation)
 
     def answer(prompt: VideoPrompt) -> Verdict:
         seen["submits"] += 1

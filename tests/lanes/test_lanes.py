@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aveo3 import LaneSettings, Settings, UsageError
-from aveo3.lanes.lanes import Lane, Lanes, same_place, spoken
+from aveo3.lanes.lanes import Lane, Lanes, same_place, wire_of
 
 BEST, FAST, OMNI = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "gemini-omni-1.1-flash"
 
@@ -54,7 +54,7 @@ def test_a_file_of_lanes_is_read_with_its_paths_next_to_it(tmp_path: Path) -> No
         ("beta/europe-west4/veo-3.1-fast-generate-001", FAST, 1, 1),
         ("gemini/KEY_B/gemini-omni-1.1-flash", OMNI, 1, 2),
     ]
-    assert [spoken(lane) for lane in (alpha, beta, key)] == ["vertex", "vertex", "gemini"]
+    assert [wire_of(lane) for lane in (alpha, beta, key)] == ["vertex", "vertex", "gemini"]
     assert alpha.settings.credentials_file == tmp_path / "alpha.json"
     assert [lane.settings.rate(lane.model)[:2] for lane in (alpha, beta, key)] == [(2, 60), (10, 60), (5, 30)]
     assert [lane.settings.output_gcs_uri for lane in (alpha, beta, key)] == ["gs://all/out", "gs://beta/out", None]
@@ -228,7 +228,7 @@ def test_a_lane_without_a_burst_of_its_own_is_not_held_to_that_of_all() -> None:
 def test_with_a_project_and_a_key_each_model_goes_where_it_is_to_be_had() -> None:
     implied = Lanes(Settings(project="p", api_key="k", output_gcs_uri="gs://b/o"))
     [veo], [omni] = implied.of(BEST), implied.of(OMNI)
-    assert (spoken(veo), spoken(omni)) == ("vertex", "gemini")
+    assert (wire_of(veo), wire_of(omni)) == ("vertex", "gemini")
     assert (veo.settings.output_gcs_uri, omni.settings.output_gcs_uri) == ("gs://b/o", None)
     assert implied.of(BEST) == [veo], "one lane for one model"
 

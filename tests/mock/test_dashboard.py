@@ -146,12 +146,12 @@ async def test_while_nothing_changes_there_are_only_heartbeats(monkeypatch: pyte
 
 @pytest.mark.usefixtures("quick_glances")
 async def test_many_viewers_share_one_look_at_the_books(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = 0
+    polls = 0
 
     def counted(emulator: Any) -> dict[str, Any]:
-        nonlocal looks
-        looks += 1
-        return {**snapshot(emulator), "look": looks}  # no two looks are alike: each is sent
+        nonlocal polls
+        polls += 1
+        return {**snapshot(emulator), "look": polls}  # no two looks are alike: each is sent
 
     monkeypatch.setattr(view_module, "snapshot", counted)
     async with visiting() as visitor:
@@ -163,28 +163,28 @@ async def test_many_viewers_share_one_look_at_the_books(monkeypatch: pytest.Monk
         seen = await asyncio.gather(*(view() for _ in range(30)))
     assert len(seen) == 30
     assert all(numbers == sorted(set(numbers)) for numbers in seen)  # newer each time, whatever a slow one skipped
-    assert looks < 30  # ninety events were sent
+    assert polls < 30  # ninety events were sent
 
 
 @pytest.mark.usefixtures("quick_glances")
 async def test_with_nobody_watching_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view_module, "HEARTBEAT", 0.01)
-    looks = []
+    polls = []
 
     def noted(emulator: Any) -> dict[str, Any]:
-        looks.append(emulator)
+        polls.append(emulator)
         return snapshot(emulator)
 
     monkeypatch.setattr(view_module, "snapshot", noted)
     async with visiting() as visitor:
         await asyncio.sleep(0.02)
-        assert looks == []
+        assert polls == []
         async with watching(visitor) as stream:
             await event(stream)
         async with asyncio.timeout(5):
             before = -1
-            while before != len(looks):  # the server learns at its next heartbeat that the viewer has left
-                before = len(looks)
+            while before != len(polls):  # the server learns at its next heartbeat that the viewer has left
+                before = len(polls)
                 await asyncio.sleep(0.05)
         async with watching(visitor) as stream:
             assert (await event(stream))["accepted"] == 0  # and the next one is served like the first

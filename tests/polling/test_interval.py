@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from aveo3.polling.interval import FIRST, LONGEST, POLL_COST, POLL_SHARE, next_look
-from aveo3.polling.latency import Latency
+from aveo3.polling.interval import FIRST, LONGEST, POLL_COST, POLL_SHARE, next_poll
+from aveo3.polling.latency import LatencyModel
 from tests.polling.test_latency import durations, learnt
 
 thorough = effort(max_examples=100, deadline=None, derandomize=True)
@@ -21,34 +21,34 @@ VEO = learnt(durations(70, 0.35))
 """Median and spread that Veo was measured at."""
 
 
-def by(latency: Latency, stretch: float = 1.0) -> Callable[[float], float]:
-    return lambda age: next_look(latency, age, stretch)
+def by(latency: LatencyModel, stretch: float = 1.0) -> Callable[[float], float]:
+    return lambda age: next_poll(latency, age, stretch)
 
 
-def lag_and_polls(look: Callable[[float], float], took: list[float]) -> tuple[float, float]:
+def lag_and_polls(poll: Callable[[float], float], took: list[float]) -> tuple[float, float]:
     """Mean seconds from an operation's end to the look that finds it, and mean number of looks."""
     lags, polls = [], 0
     for seconds in took:
         age = 0.0
         while age < seconds:
-            age += look(age)
+            age += poll(age)
             polls += 1
         lags.append(age - seconds)
     return fmean(lags), polls / len(took)
 
 
-@pytest.mark.parametrize("latency", [Latency(70), Latency(300), VEO, learnt([5.0, 6.0, 5.5])])
-def test_the_first_look_comes_when_the_fastest_twelfth_would_be_done(latency: Latency) -> None:
+@pytest.mark.parametrize("latency", [LatencyModel(70), LatencyModel(300), VEO, learnt([5.0, 6.0, 5.5])])
+def test_the_first_look_comes_when_the_fastest_twelfth_would_be_done(latency: LatencyModel) -> None:
     first = latency.quantile(FIRST)
-    assert next_look(latency, 0) == pytest.approx(first)
-    assert next_look(latency, first / 3) == pytest.approx(first * 2 / 3)
+    assert next_poll(latency, 0) == pytest.approx(first)
+    assert next_poll(latency, first / 3) == pytest.approx(first * 2 / 3)
 
 
 def test_after_it_the_interval_is_the_root_of_twice_a_polls_worth_over_the_hazard_in_its_middle() -> None:
     worth = POLL_SHARE * VEO.median + POLL_COST
     for age in (45.0, 60.0, 70.0, 90.0, 120.0):
         middle = age + math.sqrt(2 * worth / VEO.hazard(age)) / 2
-        assert next_look(VEO, age) == pytest.approx(math.sqrt(2 * worth / VEO.hazard(middle)))
+        assert next_poll(VEO, age) == pytest.approx(math.sqrt(2 * worth / VEO.hazard(middle)))
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.7, 0.85, 1.2, 1.4, 2.0])
@@ -57,11 +57,11 @@ def test_no_other_pace_costs_less(factor: float) -> None:
     than it says costs more."""
     took, worth = durations(70, 0.35, 1_000), POLL_SHARE * VEO.median + POLL_COST
 
-    def cost(look: Callable[[float], float]) -> float:
-        lag, polls = lag_and_polls(look, took)
+    def cost(poll: Callable[[float], float]) -> float:
+        lag, polls = lag_and_polls(poll, took)
         return lag + worth * polls
 
-    assert cost(by(VEO)) < cost(lambda age: next_look(VEO, age) * (factor if age else 1.0))
+    assert cost(by(VEO)) < cost(lambda age: next_poll(VEO, age) * (factor if age else 1.0))
 
 
 def test_it_finds_ends_sooner_with_fewer_polls_than_every_ten_seconds() -> None:
@@ -82,7 +82,7 @@ def test_at_equal_polls_it_has_little_more_than_half_the_lag() -> None:
 
 def test_even_unlearnt_it_is_little_worse_than_ten_seconds() -> None:
     took = durations(70, 0.35)
-    lag, polls = lag_and_polls(by(Latency(70)), took)
+    lag, polls = lag_and_polls(by(LatencyModel(70)), took)
     fixed_lag, fixed_polls = lag_and_polls(lambda _: 10.0, took)
     assert lag * polls < 1.3 * fixed_lag * fixed_polls
 
@@ -99,7 +99,7 @@ def test_operations_of_a_second_are_looked_at_a_few_times() -> None:
 def test_every_interval_is_within_bounds(prior: float, seen: list[float], age: float) -> None:
     latency = learnt(seen, prior=prior)
     first = latency.quantile(FIRST)
-    interval = next_look(latency, age)
+    interval = next_poll(latency, age)
     if age < first:
         assert 0 < interval <= first * 1.001
     else:
@@ -107,12 +107,12 @@ def test_every_interval_is_within_bounds(prior: float, seen: list[float], age: f
 
 
 def test_the_likelier_an_end_the_sooner_the_next_look() -> None:
-    at = [next_look(VEO, age) for age in (44, 50, 60, 70, 80)]
+    at = [next_poll(VEO, age) for age in (44, 50, 60, 70, 80)]
     assert at == sorted(at, reverse=True)
 
 
 def test_long_after_the_rest_it_looks_seldom() -> None:
-    assert next_look(VEO, 3_000) == LONGEST
+    assert next_poll(VEO, 3_000) == LONGEST
 
 
 # ---- for want of polls -----------------------------------------------------------------------------------------------
@@ -129,4 +129,4 @@ def test_twice_the_stretch_is_four_times_the_worth_of_a_poll() -> None:
 
 
 def test_however_scarce_the_polls_the_first_comes_when_half_of_them_would_be_done() -> None:
-    assert [next_look(VEO, 0, stretch) for stretch in (7.0, 100.0)] == [VEO.median, VEO.median]
+    assert [next_poll(VEO, 0, stretch) for stretch in (7.0, 100.0)] == [VEO.median, VEO.median]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from aveo3.polling.latency import LIFETIME, RECALLED, Latency
+from aveo3.polling.latency import LIFETIME, RECALLED, LatencyModel
 
 thorough = effort(max_examples=60, deadline=None, derandomize=True)
 
@@ -25,8 +25,8 @@ def durations(median: float, sigma: float, count: int = 200) -> list[float]:
     return [median * math.exp(sigma * NORMAL.inv_cdf((n + 0.5) / count)) for n in range(count)]
 
 
-def learnt(took: list[float], *, prior: float = 70.0) -> Latency:
-    latency = Latency(prior)
+def learnt(took: list[float], *, prior: float = 70.0) -> LatencyModel:
+    latency = LatencyModel(prior)
     for seconds in took:
         latency.learn(seconds, seconds)
     latency.reckon()
@@ -38,7 +38,7 @@ def learnt(took: list[float], *, prior: float = 70.0) -> Latency:
 
 @pytest.mark.parametrize("median", [1.0, 70.0, 300.0])
 def test_at_first_it_believes_the_prior_and_that_it_may_be_wrong_by_three(median: float) -> None:
-    latency = Latency(median)
+    latency = LatencyModel(median)
     assert latency.median == pytest.approx(median, rel=0.02)
     assert latency.quantile(0.16) == pytest.approx(median / 3.5, rel=0.1)
     assert latency.quantile(0.84) == pytest.approx(median * 3.5, rel=0.1)
@@ -107,7 +107,7 @@ def test_what_still_runs_counts_as_longer_than_it_has_run() -> None:
 
 
 def test_that_nothing_has_ended_yet_is_a_lesson_too() -> None:
-    latency = Latency(20.0)
+    latency = LatencyModel(20.0)
     latency.reckon([(60.0, 1.0)] * 10)
     assert latency.median > 60
 
@@ -130,7 +130,7 @@ def test_without_the_prior_and_the_smooth_law_it_is_what_kaplan_and_meier_have()
     """A thousand ends of a law that is not log-normal, and as many censored: their estimator, by hand."""
     rng = random.Random(3)
     pairs = [(rng.uniform(20, 100), rng.uniform(20, 140)) for _ in range(2_000)]
-    latency = Latency(60.0)
+    latency = LatencyModel(60.0)
     latency.learn(1, 1)
     for took, left in pairs[:120]:
         latency.learn(took, took) if took <= left else latency.outlived(left)
@@ -149,8 +149,8 @@ def test_without_the_prior_and_the_smooth_law_it_is_what_kaplan_and_meier_have()
 # ---- the hazard ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("latency", [Latency(70), learnt(durations(70, 0.35)), learnt([3.0, 40.0, 50.0])])
-def test_the_hazard_is_the_rate_at_which_the_survivors_end(latency: Latency) -> None:
+@pytest.mark.parametrize("latency", [LatencyModel(70), learnt(durations(70, 0.35)), learnt([3.0, 40.0, 50.0])])
+def test_the_hazard_is_the_rate_at_which_the_survivors_end(latency: LatencyModel) -> None:
     """Its integral from 0 to t is −ln S(t), by definition."""
     for share in (0.1, 0.5, 0.9):
         until, steps = latency.quantile(share), 4_000
@@ -168,7 +168,7 @@ def test_the_hazard_is_the_rate_at_which_the_survivors_end(latency: Latency) -> 
 def test_whatever_it_has_seen_its_figures_are_figures(
     prior: float, ends: list[list[float]], running: list[float], t: float
 ) -> None:
-    latency = Latency(prior)
+    latency = LatencyModel(prior)
     for after, by in ends:
         latency.learn(after, by)
     latency.reckon((age, 1.0) for age in running)
@@ -183,15 +183,15 @@ def test_whatever_it_has_seen_its_figures_are_figures(
 
 def test_what_is_remembered_goes_through_json_and_is_believed_again() -> None:
     once = learnt(durations(20, 0.3), prior=60)
-    again = Latency(60)
-    again.recall(json.loads(json.dumps(once.remember())))
+    again = LatencyModel(60)
+    again.restore(json.loads(json.dumps(once.remember())))
     assert again.median == pytest.approx(once.median, rel=0.03)
     assert again.quantile(0.05) == pytest.approx(once.quantile(0.05), rel=0.1)
 
 
 def test_an_earlier_runs_ends_weigh_no_more_than_a_few_so_that_today_soon_counts() -> None:
-    latency = Latency(60)
-    latency.recall(learnt([20.0] * 200).remember())
+    latency = LatencyModel(60)
+    latency.restore(learnt([20.0] * 200).remember())
     assert latency.ends == pytest.approx(RECALLED)
     for _ in range(60):
         latency.learn(60, 60)
@@ -200,8 +200,8 @@ def test_an_earlier_runs_ends_weigh_no_more_than_a_few_so_that_today_soon_counts
 
 
 def test_a_few_ends_are_remembered_whole() -> None:
-    latency = Latency(60)
-    latency.recall(learnt([20.0, 21.0, 30.0]).remember())
+    latency = LatencyModel(60)
+    latency.restore(learnt([20.0, 21.0, 30.0]).remember())
     assert latency.ends == pytest.approx(3, abs=0.01)
 
 
@@ -217,7 +217,7 @@ def test_a_service_that_became_slower_is_followed() -> None:
 def test_of_a_crowd_whose_ends_are_half_forgotten_the_unfinished_are_too() -> None:
     """Regression: of ten thousand submitted at once the ends counted 256 at most and the unfinished all, so that those
     were looked for half a minute too late."""
-    latency, took = Latency(60), durations(60, 0.5, 10_000)
+    latency, took = LatencyModel(60), durations(60, 0.5, 10_000)
     for seconds in took[:9_000]:
         latency.learn(seconds, seconds, latency.weight(0))
     latency.reckon((took[9_000], latency.weight(0)) for _ in took[9_000:])
@@ -239,7 +239,7 @@ def test_of_a_crowd_whose_ends_are_half_forgotten_the_unfinished_are_too() -> No
     ],
 )
 def test_a_memory_that_cannot_be_read_is_as_good_as_none(memory: dict[str, Any]) -> None:
-    latency = Latency(60)
-    latency.recall(memory)
+    latency = LatencyModel(60)
+    latency.restore(memory)
     assert latency.ends == 0
-    assert latency.median == Latency(60).median
+    assert latency.median == LatencyModel(60).median

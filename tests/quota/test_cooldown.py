@@ -7,7 +7,7 @@ from math import inf
 
 import pytest
 
-from aveo3.quota.cooldown import Standstill
+from aveo3.quota.cooldown import Cooldown
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 from tests.conftest import settings
 from tests.support.virtual import NoJitter
@@ -15,9 +15,9 @@ from tests.support.virtual import NoJitter
 REFUSED = Verdict(VerdictKind.REFUSED, "quota exceeded", refusal=Refusal.UNKNOWN)
 
 
-def new(patience: float | None = 600.0, rng: random.Random | None = None) -> Standstill:
+def new(patience: float | None = 600.0, rng: random.Random | None = None) -> Cooldown:
     values = {"quota_patience": patience, "quota_wait_time": 300.0, "quota_reset_interval": 3600.0}
-    return Standstill(settings(**values), rng or NoJitter())
+    return Cooldown(settings(**values), rng or NoJitter())
 
 
 def test_pauses_do_not_shorten_each_other() -> None:

@@ -369,12 +369,12 @@ def test_submits_whose_answer_is_out_grow_by_half_with_every_round_trip() -> Non
     virtual(main)
 
 
-@pytest.mark.parametrize("trouble", [refused(Refusal.MINUTE, 5.0), UNAVAILABLE, UNCERTAIN, UNSENT], ids=str)
-def test_after_a_refusal_only_one_goes_until_it_is_answered(trouble: Verdict) -> None:
+@pytest.mark.parametrize("problem", [refused(Refusal.MINUTE, 5.0), UNAVAILABLE, UNCERTAIN, UNSENT], ids=str)
+def test_after_a_refusal_only_one_goes_until_it_is_answered(problem: Verdict) -> None:
     async def main() -> None:
         gate = new_gate(rate_limit=50)
         await warm(gate, 10)
-        await send(gate, trouble)
+        await send(gate, problem)
         scout = await gate.acquire()
         others = [asyncio.create_task(gate.acquire()) for _ in range(4)]
         assert await is_held_back(others[0], 600)
@@ -1032,16 +1032,16 @@ def test_submits_from_before_the_breaker_opened_do_not_hold_up_its_probe() -> No
     virtual(main)
 
 
-@pytest.mark.parametrize("trouble", [UNAVAILABLE, UNCERTAIN, UNSENT], ids=lambda verdict: verdict.error_kind)
-def test_an_hour_of_trouble_costs_a_handful_of_submits(trouble: Verdict) -> None:
+@pytest.mark.parametrize("problem", [UNAVAILABLE, UNCERTAIN, UNSENT], ids=lambda verdict: verdict.error_kind)
+def test_an_hour_of_trouble_costs_a_handful_of_submits(problem: Verdict) -> None:
     """With the default wait of 30 s: three in a row open the breaker, and each probe doubles its stay."""
 
     async def main() -> None:
         gate, went = new_gate(retry_wait_base=30, quota_patience=None), list[float]()
         # A probe that creates nothing is repeated before long; one whose answer is lost may cost a clip each time.
-        longest = 600 if trouble.kind is VerdictKind.UNAVAILABLE else inf
+        longest = 600 if problem.kind is VerdictKind.UNAVAILABLE else inf
         while now() < 3600:
-            went.append(await send(gate, trouble))
+            went.append(await send(gate, problem))
         assert len(went) <= 14
         assert went[:3] == [0, 0, 0]
         assert [later - earlier for earlier, later in pairwise(went[2:])] == [
@@ -1051,12 +1051,12 @@ def test_an_hour_of_trouble_costs_a_handful_of_submits(trouble: Verdict) -> None
     virtual(main)
 
 
-@pytest.mark.parametrize("trouble", [UNAVAILABLE, UNCERTAIN, UNSENT], ids=lambda verdict: verdict.error_kind)
-def test_even_without_any_wait_between_tries_trouble_does_not_spin(trouble: Verdict) -> None:
+@pytest.mark.parametrize("problem", [UNAVAILABLE, UNCERTAIN, UNSENT], ids=lambda verdict: verdict.error_kind)
+def test_even_without_any_wait_between_tries_trouble_does_not_spin(problem: Verdict) -> None:
     async def main() -> None:
         gate, went = new_gate(retry_wait_base=0, rate_limit=50, quota_patience=None), list[float]()
         while now() < 3600 and len(went) < 100:
-            went.append(await send(gate, trouble, rtt=0.01))
+            went.append(await send(gate, problem, rtt=0.01))
         assert len(went) < 30
 
     virtual(main)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from aveo3.quota.breaker import BreakerState
 from aveo3.quota.gate import Permit, QuotaGate
-from aveo3.quota.overflow import Refill, Spill
+from aveo3.quota.overflow import Overflow, Refill
 from aveo3.verdicts import Refusal, Verdict
 from tests.quota.test_gate import (
     ACCEPTED,
@@ -76,10 +76,10 @@ def test_what_was_refused_builds_up_no_debt() -> None:
 
 
 def test_once_one_was_refused_no_other_goes() -> None:
-    spill = Spill(60.0)
-    assert spill.ready_at(0.0, 10, 0) == 0.0
-    spill.refused = True
-    assert spill.ready_at(1e9, 10, 0) == inf
+    overflow = Overflow(60.0)
+    assert overflow.ready_at(0.0, 10, 0) == 0.0
+    overflow.refused = True
+    assert overflow.ready_at(1e9, 10, 0) == inf
 
 
 # ---- behind the gate -------------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ def test_a_sliding_window_costs_one_refusal_and_no_time_even_if_it_counts_what_i
 
     async def without() -> None:
         gate = new_gate(rate_limit=limit)
-        gate._limits.spill.refused = True
+        gate._limits.overflow.refused = True
         refusals, last_at = await drive(gate, SlidingWindow(limit, 60.0), clips)
         assert refusals == 0
         times.append(last_at)

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from aveo3._waker import Bell
+from aveo3._waker import Waker
 from aveo3.config.settings import Rate
 from aveo3.quota.token_bucket import TokenBucket
 from aveo3.testing import run_virtual
@@ -23,15 +23,15 @@ class Taker:
 
     def __init__(self, rate: Rate) -> None:
         self.bucket = TokenBucket(rate)
-        self.bell = Bell()
+        self.waker = Waker()
 
     async def take(self, count: int = 1) -> list[float]:
         """The instants at which it got its tokens."""
         taken = []
         for _ in range(count):
             while not self.bucket.ready:
-                self.bucket.call_when_ready(self.bell.ring)
-                await self.bell.wait()
+                self.bucket.call_when_ready(self.waker.ring)
+                await self.waker.wait()
             await self.bucket.take()
             taken.append(now())
         return taken

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aveo3.verdicts.diagnosis import diagnose
-from aveo3.verdicts.problems import REMEDIES, Asked, Step, Trouble, explain
+from aveo3.verdicts.problems import REMEDIES, Asked, CheckStep, Problem, explain
 
 VERTEX = Asked(
     "vertex",
@@ -60,70 +60,70 @@ WELL: dict[str, tuple[Asked, tuple[int, Any]]] = {
 
 BLOCKED = "Requests to this API generativelanguage.googleapis.com method google.ai.X.GetModel are blocked."
 
-ANSWERS: dict[str, tuple[Asked, tuple[int, Any], Trouble, str]] = {
+ANSWERS: dict[str, tuple[Asked, tuple[int, Any], Problem, str]] = {
     # credentials
     "a Gemini key on Vertex": (
         EXPRESS,
         rpc(401, "UNAUTHENTICATED", "API keys are not supported by this API. Expected OAuth2", "CREDENTIALS_MISSING"),
-        Trouble.NO_KEYS,
+        Problem.NO_KEYS,
         "set VEO3_BACKEND=gemini",
     ),
     "a Gemini key on Vertex, restricted": (
         EXPRESS,
         denied("no", "API_KEY_SERVICE_BLOCKED", service="aiplatform.googleapis.com"),
-        Trouble.KEY_ELSEWHERE,
+        Problem.KEY_ELSEWHERE,
         "opens the Gemini API alone",
     ),
-    "an express key on the Gemini API": (GEMINI, denied(BLOCKED), Trouble.KEY_ELSEWHERE, "needs VEO3_BACKEND=vertex"),
+    "an express key on the Gemini API": (GEMINI, denied(BLOCKED), Problem.KEY_ELSEWHERE, "needs VEO3_BACKEND=vertex"),
     "a key that is none": (
         GEMINI,
         rpc(400, "INVALID_ARGUMENT", "no", "API_KEY_INVALID"),
-        Trouble.BAD_KEY,
+        Problem.BAD_KEY,
         "Copy GEMINI_API_KEY again",
     ),
     "a key that is none, in words": (
         EXPRESS,
         rpc(400, "INVALID_ARGUMENT", "API key expired. Please renew the API key."),
-        Trouble.BAD_KEY,
+        Problem.BAD_KEY,
         "Copy GOOGLE_API_KEY again",
     ),
     "in the list of the front end": (
         GEMINI,
         (400, [{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}]),
-        Trouble.BAD_KEY,
+        Problem.BAD_KEY,
         "https://aistudio.google.com/apikey",
     ),
     "a key for one web page": (
         GEMINI,
         denied("no", "API_KEY_HTTP_REFERRER_BLOCKED"),
-        Trouble.KEY_RESTRICTED,
+        Problem.KEY_RESTRICTED,
         "application restrictions",
     ),
     "two credentials": (
         GEMINI,
         rpc(400, "INVALID_ARGUMENT", "Multiple authentication credentials received. Please pass only one."),
-        Trouble.TWO_CREDENTIALS,
+        Problem.TWO_CREDENTIALS,
         "Use another key",
     ),
     "a token that is not taken": (
         VERTEX,
         rpc(401, "UNAUTHENTICATED", "Request had invalid authentication credentials."),
-        Trouble.LOGIN_REFUSED,
+        Problem.LOGIN_REFUSED,
         "gcloud auth application-default login",
     ),
-    "scopes": (VERTEX, denied("no", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"), Trouble.SCOPES, "cloud-platform"),
+    "scopes": (VERTEX, denied("no", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"), Problem.SCOPES, "cloud-platform"),
     # project
     "API not enabled": (
         VERTEX,
         denied(NOT_ENABLED, "SERVICE_DISABLED", service="aiplatform.googleapis.com", activationUrl=LINK),
-        Trouble.API_DISABLED,
+        Problem.API_DISABLED,
         f"Enable it at {LINK} and check again",
     ),
-    "API not enabled, in words": (VERTEX, denied(NOT_ENABLED), Trouble.API_DISABLED, f"Enable it at {LINK} and"),
+    "API not enabled, in words": (VERTEX, denied(NOT_ENABLED), Problem.API_DISABLED, f"Enable it at {LINK} and"),
     "API not enabled, without a link": (
         VERTEX,
         denied("no", "SERVICE_DISABLED"),
-        Trouble.API_DISABLED,
+        Problem.API_DISABLED,
         "https://console.cloud.google.com/apis/library/aiplatform.googleapis.com?project=my-project",
     ),
     "no billing": (
@@ -132,115 +132,115 @@ ANSWERS: dict[str, tuple[Asked, tuple[int, Any], Trouble, str]] = {
             "enable billing by visiting https://console.developers.google.com/billing/enable?project=1 then",
             "BILLING_DISABLED",
         ),
-        Trouble.BILLING,
+        Problem.BILLING,
         "https://console.developers.google.com/billing/enable?project=1 and check",
     ),
     "billing, in words": (
         VERTEX,
         denied("This API method requires billing to be enabled."),
-        Trouble.BILLING,
+        Problem.BILLING,
         "https://console.cloud.google.com/billing/linkedaccount?project=my-project",
     ),
     "credits used up": (
         GEMINI,
         rpc(402, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted."),
-        Trouble.CREDITS,
+        Problem.CREDITS,
         "https://ai.studio/projects",
     ),
-    "payment required": (GEMINI, rpc(402, "RESOURCE_EXHAUSTED", "no"), Trouble.CREDITS, "Buy some"),
+    "payment required": (GEMINI, rpc(402, "RESOURCE_EXHAUSTED", "no"), Problem.CREDITS, "Buy some"),
     "no role": (
         VERTEX,
         denied(
             f"Permission 'aiplatform.endpoints.predict' denied on resource '//x/{MODEL}' (or it may not exist).",
             "IAM_PERMISSION_DENIED",
         ),
-        Trouble.PERMISSION,
+        Problem.PERMISSION,
         "gcloud projects add-iam-policy-binding my-project --member=user:YOU@EXAMPLE.COM --role=roles/aiplatform.user",
     ),
-    "no role, in words": (VERTEX, denied("The caller does not have permission"), Trouble.PERMISSION, "aiplatform.user"),
-    "no role on Gemini": (GEMINI, denied("The caller does not have permission"), Trouble.PERMISSION, "aistudio"),
-    "no such project": (VERTEX, denied("no", "CONSUMER_INVALID"), Trouble.NO_PROJECT, "the project's ID, not its name"),
+    "no role, in words": (VERTEX, denied("The caller does not have permission"), Problem.PERMISSION, "aiplatform.user"),
+    "no role on Gemini": (GEMINI, denied("The caller does not have permission"), Problem.PERMISSION, "aistudio"),
+    "no such project": (VERTEX, denied("no", "CONSUMER_INVALID"), Problem.NO_PROJECT, "the project's ID, not its name"),
     "python-genai#2079": (
         VERTEX,
         rpc(400, "INVALID_ARGUMENT", "no", "RESOURCE_PROJECT_INVALID"),
-        Trouble.NO_PROJECT,
+        Problem.NO_PROJECT,
         "VEO3_API_VERSION=v1",
     ),
     "a quota project of others": (
         VERTEX,
         denied("no", "USER_PROJECT_DENIED"),
-        Trouble.QUOTA_PROJECT,
+        Problem.QUOTA_PROJECT,
         "set-quota-project my-project",
     ),
-    "suspended": (VERTEX, denied("no", "CONSUMER_SUSPENDED"), Trouble.SUSPENDED, "e-mail"),
+    "suspended": (VERTEX, denied("no", "CONSUMER_SUSPENDED"), Problem.SUSPENDED, "e-mail"),
     "suspended, in words": (
         GEMINI,
         denied("Permission denied: Consumer 'x' has been suspended."),
-        Trouble.SUSPENDED,
+        Problem.SUSPENDED,
         "",
     ),
-    "a perimeter": (VERTEX, denied("Request is prohibited by organization's policy."), Trouble.POLICY, "VPC Service"),
+    "a perimeter": (VERTEX, denied("Request is prohibited by organization's policy."), Problem.POLICY, "VPC Service"),
     "country": (
         GEMINI,
         rpc(400, "FAILED_PRECONDITION", "User location is not supported for the API use."),
-        Trouble.COUNTRY,
+        Problem.COUNTRY,
         "available-regions",
     ),
     "country without billing": (
         GEMINI,
         rpc(400, "FAILED_PRECONDITION", "Gemini API free tier is not available in your country. Please enable billing"),
-        Trouble.COUNTRY,
+        Problem.COUNTRY,
         "Enable billing for the key's project",
     ),
     "another precondition": (
         GEMINI,
         rpc(400, "FAILED_PRECONDITION", "Something else is not as it should be."),
-        Trouble.PRECONDITION,
+        Problem.PRECONDITION,
         "Google's words",
     ),
     # model
     "a region without the model": (
         VERTEX,
         rpc(404, "NOT_FOUND", f"Publisher Model `{MODEL}` was not found or your project does not have access to it."),
-        Trouble.NO_MODEL,
+        Problem.NO_MODEL,
         "Veo is in us-central1",
     ),
     "an unknown model": (
         GEMINI,
         rpc(404, "NOT_FOUND", "Model is not found: models/x for api version v1"),
-        Trouble.NO_MODEL,
+        Problem.NO_MODEL,
         "`aveo3 models` lists what there is",
     ),
     "a model that is gone": (
         VERTEX,
         rpc(404, "NOT_FOUND", f"This model {MODEL} is no longer available. Please update your code"),
-        Trouble.RETIRED,
+        Problem.RETIRED,
         "Choose another with VEO3_MODEL",
     ),
     "limit 0": (
         GEMINI,
         rpc(429, "RESOURCE_EXHAUSTED", "Quota exceeded for metric: x, limit: 0, model: veo-3.1"),
-        Trouble.NO_QUOTA,
+        Problem.NO_QUOTA,
         "videos have no free tier",
     ),
-    "too many requests": (VERTEX, rpc(429, "RESOURCE_EXHAUSTED", "Resource exhausted."), Trouble.BUSY, "Wait a minute"),
+    "too many requests": (VERTEX, rpc(429, "RESOURCE_EXHAUSTED", "Resource exhausted."), Problem.BUSY, "Wait a minute"),
     # the way there
-    "no such path": (VERTEX, page(404, "Not Found"), Trouble.NOTHING_THERE, "VEO3_API_VERSION (v1, v1beta1)"),
-    "no such path on Gemini": (GEMINI, page(404, "Not Found"), Trouble.NOTHING_THERE, "(v1 or v1beta)"),
+    "no such path": (VERTEX, page(404, "Not Found"), Problem.NOTHING_THERE, "VEO3_API_VERSION (v1, v1beta1)"),
+    "no such path on Gemini": (GEMINI, page(404, "Not Found"), Problem.NOTHING_THERE, "(v1 or v1beta)"),
     "Google's words for no such path": (
         VERTEX,
         rpc(404, "NOT_FOUND", "The requested URL /foo/v1/projects/p was not found on this server."),
-        Trouble.NOTHING_THERE,
+        Problem.NOTHING_THERE,
         "VEO3_BASE_URL",
     ),
-    "a bare 404": (VERTEX, (404, {"message": "", "status": "Not Found"}), Trouble.NOTHING_THERE, "VEO3_BASE_URL"),
-    "a gateway's 404": (GEMINI, (404, {"message": "no route"}), Trouble.NOTHING_THERE, "VEO3_BASE_URL"),
-    "somebody else": (GEMINI, page(403, "Corporate gateway"), Trouble.NOT_GOOGLE, "VEO3_BASE_URL"),
-    "bad gateway": (GEMINI, page(502, "Bad Gateway"), Trouble.AWAY, "try again later"),
-    "unavailable": (VERTEX, rpc(503, "UNAVAILABLE", "The service is overloaded."), Trouble.AWAY, "try again later"),
-    "a redirect": (VERTEX, page(302, "Moved"), Trouble.REDIRECTED, "Set VEO3_BASE_URL"),
-    "a riddle": (VERTEX, rpc(418, "TEAPOT", "I'm a teapot"), Trouble.UNKNOWN, "own words"),
-    "nothing": (VERTEX, (400, None), Trouble.UNKNOWN, ""),
+    "a bare 404": (VERTEX, (404, {"message": "", "status": "Not Found"}), Problem.NOTHING_THERE, "VEO3_BASE_URL"),
+    "a gateway's 404": (GEMINI, (404, {"message": "no route"}), Problem.NOTHING_THERE, "VEO3_BASE_URL"),
+    "somebody else": (GEMINI, page(403, "Corporate gateway"), Problem.NOT_GOOGLE, "VEO3_BASE_URL"),
+    "bad gateway": (GEMINI, page(502, "Bad Gateway"), Problem.AWAY, "try again later"),
+    "unavailable": (VERTEX, rpc(503, "UNAVAILABLE", "The service is overloaded."), Problem.AWAY, "try again later"),
+    "a redirect": (VERTEX, page(302, "Moved"), Problem.REDIRECTED, "Set VEO3_BASE_URL"),
+    "a riddle": (VERTEX, rpc(418, "TEAPOT", "I'm a teapot"), Problem.UNKNOWN, "own words"),
+    "nothing": (VERTEX, (400, None), Problem.UNKNOWN, ""),
 }
 
 
@@ -252,15 +252,15 @@ def test_what_only_the_operation_is_the_matter_with_answers(name: str) -> None:
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_every_answer_is_told_from_the_others_and_has_a_way_out(name: str) -> None:
-    asked, (status, body), trouble, words = ANSWERS[name]
-    assert diagnose(status, body, asked) is trouble
-    finding = explain(trouble, asked, body)
+    asked, (status, body), problem, words = ANSWERS[name]
+    assert diagnose(status, body, asked) is problem
+    finding = explain(problem, asked, body)
     assert words in finding.way_out
     assert not re.search(r"[{}]|None", finding.what + finding.way_out)
 
 
 def test_what_the_gemini_api_says_of_an_operation_is_no_sign_of_health() -> None:
-    assert diagnose(404, {"error": {"message": "Operation x was not found."}}, GEMINI) is Trouble.NO_MODEL
+    assert diagnose(404, {"error": {"message": "Operation x was not found."}}, GEMINI) is Problem.NO_MODEL
 
 
 def test_a_list_around_the_error_changes_nothing() -> None:
@@ -269,9 +269,9 @@ def test_a_list_around_the_error_changes_nothing() -> None:
 
 def test_every_trouble_that_has_no_answer_of_its_own_is_one_of_the_way_there() -> None:
     """Those come from exceptions: tests/test_reach.py."""
-    told = {trouble for _, _, trouble, _ in ANSWERS.values()}
-    silent = set(Trouble) - told - {Trouble.BUCKET}
-    assert {REMEDIES[trouble].step for trouble in silent} == {Step.ADDRESS, Step.CREDENTIALS}
+    told = {problem for _, _, problem, _ in ANSWERS.values()}
+    silent = set(Problem) - told - {Problem.BUCKET}
+    assert {REMEDIES[problem].step for problem in silent} == {CheckStep.ADDRESS, CheckStep.CREDENTIALS}
     assert len(silent) == 11
 
 
@@ -286,6 +286,6 @@ def test_a_project_or_model_with_a_word_in_its_name_changes_nothing() -> None:
 @pytest.mark.parametrize("status", [200, 204, 307, 400, 401, 402, 403, 404, 418, 429, 499, 500, 503, 999])
 def test_no_body_is_too_strange(status: int, body: Any) -> None:
     for asked in (VERTEX, GEMINI):
-        trouble = diagnose(status, body, asked)
-        if trouble is not None:
-            explain(trouble, asked, body)
+        problem = diagnose(status, body, asked)
+        if problem is not None:
+            explain(problem, asked, body)

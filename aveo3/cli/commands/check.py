@@ -14,7 +14,7 @@ import typer
 from aveo3.cli.exit_codes import Exit, errors_as_messages
 
 if TYPE_CHECKING:
-    from aveo3.checkup import Checkup
+    from aveo3.checkup import CheckReport
     from aveo3.config.settings import Settings
     from aveo3.verdicts.problems import Finding
 
@@ -72,21 +72,21 @@ def _places(settings: Settings) -> list[tuple[str, Settings]]:
     return places
 
 
-async def _ask(places: list[tuple[str, Settings]]) -> list[Checkup]:
+async def _ask(places: list[tuple[str, Settings]]) -> list[CheckReport]:
     from aveo3.checkup import check as checked
 
     return [await checked(settings) for _, settings in places]
 
 
-def _tell(sheet: Checkup) -> None:
-    from aveo3.verdicts.problems import Step
+def _tell(sheet: CheckReport) -> None:
+    from aveo3.verdicts.problems import CheckStep
 
     failed = {finding.step: finding for finding in sheet.wrong}
-    for step in Step:
+    for step in CheckStep:
         if step in failed:
             _line(step, "FAILED", failed[step].what, "red")
             _way_out(failed[step])
-        elif step is Step.SETTINGS and sheet.settings_wrong:
+        elif step is CheckStep.SETTINGS and sheet.settings_wrong:
             _line(step, "WRONG", sheet.settings_wrong, "red")
         elif step in sheet.well:
             _line(step, "ok", sheet.well[step], "green")

@@ -109,9 +109,9 @@ def _about(settings: Settings) -> str:
     from aveo3.client import check_alive
 
     check_alive(settings)
-    cards = settings.cards
-    card = cards.models.get(settings.model)
+    catalog = settings.model_catalog
+    card = catalog.models.get(settings.model)
     if card is None:
-        return f" (not in the catalog of {cards.as_of}: nothing is checked, its price is unknown)"
+        return f" (not in the catalog of {catalog.as_of}: nothing is checked, its price is unknown)"
     prices = ", ".join(f"{resolution} US$ {price:g}" for resolution, price in card.prices.items())
     return f" ({card.state}; a second costs {prices})"

@@ -24,7 +24,7 @@ from aveo3.lifecycle import State
 
 if TYPE_CHECKING:
     from aveo3.journal.journal import Journal
-    from aveo3.journal.rows import Entry, Event
+    from aveo3.journal.rows import Event, JobRecord
 
 CANDIDATES = 10
 """Jobs that are named when an ID fits several."""
@@ -76,7 +76,7 @@ def _which(names: list[str]) -> tuple[Path | None, str]:
     return directory, ids[0]
 
 
-def find(name: str, journal: Journal) -> list[Entry]:
+def find(name: str, journal: Journal) -> list[JobRecord]:
     """The job called `name`: one, or one of each service (an emulator's, Google's) that was asked for the same.
 
     Raises `UsageError` listing the candidates if `name` fits none, or several.
@@ -114,11 +114,11 @@ def _shortest(digest: str, digests: list[str], at_least: int) -> str:
     return digest[:length]
 
 
-def _life(entry: Entry, journal: Journal) -> list[Event]:
+def _life(entry: JobRecord, journal: Journal) -> list[Event]:
     return journal.history(entry.id)
 
 
-def _tell(entry: Entry, journal: Journal) -> None:
+def _tell(entry: JobRecord, journal: Journal) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

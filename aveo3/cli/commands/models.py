@@ -50,7 +50,7 @@ def models(
         if toml and (names or json_lines):
             raise UsageError("--toml prints the whole catalog: give it no model, and not --json.")
         settings = Settings()
-        cards = settings.cards
+        cards = settings.model_catalog
         chosen = [_known(name, cards) for name in names or (*cards.models, *cards.retired)]
         if toml:
             typer.echo(catalog.as_toml(settings.catalog), nl=False)

@@ -26,7 +26,7 @@ from aveo3.lifecycle import State
 
 if TYPE_CHECKING:
     from aveo3.journal.journal import Journal
-    from aveo3.journal.rows import Entry
+    from aveo3.journal.rows import JobRecord
 
 RETRIABLE = (State.UNCERTAIN, State.FAILED, State.FILTERED, State.REJECTED)
 NAMED = 10
@@ -88,7 +88,7 @@ def retry(
     )
 
 
-def _plan_anew(entry: Entry, journal: Journal) -> None:
+def _plan_anew(entry: JobRecord, journal: Journal) -> None:
     state = entry.state
     if state is State.FETCHING:
         journal.move(entry.id, state, State.RUNNING)
@@ -99,7 +99,7 @@ def _plan_anew(entry: Entry, journal: Journal) -> None:
     )
 
 
-def _chosen(journal: Journal, ids: list[str], states: list[State]) -> list[Entry]:
+def _chosen(journal: Journal, ids: list[str], states: list[State]) -> list[JobRecord]:
     """The jobs to plan anew, each once. Raises `UsageError`, before anything is changed, if one of `ids` cannot be."""
     from aveo3.errors import UsageError
 
@@ -133,7 +133,7 @@ def _what_could_be(journal: Journal) -> str:
     return f"say which jobs to plan anew, by ID or by kind: there are {listed(could)}. `aveo3 status` names them."
 
 
-def _confirmed(owed: list[Entry]) -> bool:
+def _confirmed(owed: list[JobRecord]) -> bool:
     """Whether a person wants to pay for these once more. Raises `UsageError` if there is nobody to ask."""
     from aveo3.errors import UsageError
 

@@ -66,7 +66,9 @@ def simulate(
         problems = (
             []
             if settings.lanes
-            else settings.cards.problems(VideoPrompt.model_validate({"text": "a clip", **fields}), settings.model)
+            else settings.model_catalog.problems(
+                VideoPrompt.model_validate({"text": "a clip", **fields}), settings.model
+            )
         )
         if problems:
             raise UsageError("; ".join(problems))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from aveo3.journal.journal import Journal
-    from aveo3.journal.rows import Entry, Run
+    from aveo3.journal.rows import JobRecord, Run
 
 SHOWN = 40
 """Jobs that are listed without `--all`."""
@@ -201,7 +201,7 @@ class _Report:
         if more := [f"{rest[state]:,} {state}" for state in ORDER if rest[state] > 0]:
             self._say(f"{'and ' if shown else ''}{', '.join(more)} (--all lists every one)", "dim")
 
-    def _cells(self, entry: Entry) -> tuple[str, ...]:
+    def _cells(self, entry: JobRecord) -> tuple[str, ...]:
         return (
             entry.name,
             entry.state.value,
@@ -212,7 +212,7 @@ class _Report:
             self._what(entry),
         )
 
-    def _what(self, entry: Entry) -> str:
+    def _what(self, entry: JobRecord) -> str:
         """The file of a job, why there is none, or where it runs."""
         from pathlib import PurePath
 
