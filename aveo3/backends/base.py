@@ -81,16 +81,26 @@ class Probe:
 
 
 class PollError(AveoError):
-    """One look at an operation failed. Proves nothing about the operation; look again, unless `final` is set.
+    """One poll of an operation failed, which proves nothing about the operation.
 
-    `refused`: there were too many looks (429), and the next had better wait `retry_after` seconds, if that is told.
-    `verdict` is a refusal that the look met with, if it says that the lane had better submit nothing for a while.
+    Poll again, unless `final` is true. `refused` means too many polls (429); wait `retry_after` seconds before the
+    next, if that is known. `verdict` is a refusal that concerns the lane: it should submit nothing for a while.
     """
 
-    final = False
-    refused = False
-    retry_after: float | None = None
-    verdict: Verdict | None = None
+    def __init__(
+        self,
+        message: str,
+        *,
+        final: bool = False,
+        refused: bool = False,
+        retry_after: float | None = None,
+        verdict: Verdict | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.final = final
+        self.refused = refused
+        self.retry_after = retry_after
+        self.verdict = verdict
 
 
 class OperationGone(AveoError):

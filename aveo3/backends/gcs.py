@@ -91,11 +91,10 @@ class Storage:
         bucket, folder = _parts(prefix)
         params = {"prefix": folder, "fields": _WANTED, "maxResults": "1"}
         if await self._page(bucket, params, prefix) is None:
-            error = PollError(
-                f"listing {prefix}: there is no bucket {bucket}. Make it: gcloud storage buckets create gs://{bucket}"
+            raise PollError(
+                f"listing {prefix}: there is no bucket {bucket}. Make it: gcloud storage buckets create gs://{bucket}",
+                final=True,
             )
-            error.final = True
-            raise error
 
     async def _page(self, bucket: str, params: dict[str, str], prefix: str) -> _Page | None:
         """One page; None if there is no such bucket."""
@@ -141,9 +140,10 @@ class Storage:
             401: f" {_LOG_IN} The account needs roles/storage.objectViewer on the bucket {bucket}.",
             403: f" Grant the account roles/storage.objectViewer on the bucket {bucket}.",
         }
-        error = PollError(self._login.without_token(f"{what}: HTTP {status}: {words}") + advice.get(status, ""))
-        error.final = 400 <= status < 500 and status not in (408, 429)
-        return error
+        return PollError(
+            self._login.without_token(f"{what}: HTTP {status}: {words}") + advice.get(status, ""),
+            final=400 <= status < 500 and status not in (408, 429),
+        )
 
     def _fail(self, what: str, error: Exception) -> NoReturn:
         """Raise the `PollError` for anything but an answer."""

@@ -139,7 +139,7 @@ class GeminiBackend:
                     answer = await self._client.aio.interactions.with_raw_response.get(operation)
                 response = answer.http_response
                 if response.status_code != 200:  # a redirect
-                    raise PollError(f"looking at {operation}: HTTP {response.status_code}")
+                    raise PollError(f"polling {operation}: HTTP {response.status_code}")
                 seen = omni.read(json.loads(response.content), operation, inline_videos.take)
             except (FetchError, PollError):
                 raise
@@ -164,21 +164,22 @@ class GeminiBackend:
         status, body = getattr(error, "status_code", None), getattr(error, "body", None)
         if not isinstance(status, int):
             what = f"{type(error).__name__}: {error}"
-            raise PollError(self._without_key(f"looking at {operation}: {what}")) from error
+            raise PollError(self._without_key(f"polling {operation}: {what}")) from error
         message = verdicts.message_of(body) or f"HTTP {status} without a message"
         # Unknown ids are a 400 here, but so are troubles that pass (2026-10-04: "Multiple authentication credentials").
         if status == 404 or (status == 400 and "invalid interaction" in message.lower()):
             raise OperationGone(self._without_key(f"Google does not know {operation}: {message}")) from error
-        failure = PollError(self._without_key(f"looking at {operation}: HTTP {status}: {message}"))
-        if status == 429:
-            verdict = verdicts.from_answer(429, body, _retry_after(error))
-            verdict = replace(verdict, message=self._without_key(verdict.message))
-            if self._is_believed(operation, verdict):
-                return LateRefusal(verdict)
-            failure.refused, failure.retry_after = True, verdict.retry_after
-            if verdict.refusal is not Refusal.UNKNOWN:  # a delay alone may be for those who look too often
-                failure.verdict = verdict
-        raise failure from error
+        told = self._without_key(f"polling {operation}: HTTP {status}: {message}")
+        if status != 429:
+            raise PollError(told) from error
+        verdict = verdicts.from_answer(429, body, _retry_after(error))
+        verdict = replace(verdict, message=self._without_key(verdict.message))
+        if self._is_believed(operation, verdict):
+            return LateRefusal(verdict)
+        of_the_lane = verdict.refusal is not Refusal.UNKNOWN  # a delay alone may mean too many polls
+        raise PollError(
+            told, refused=True, retry_after=verdict.retry_after, verdict=verdict if of_the_lane else None
+        ) from error
 
     def _is_believed(self, operation: str, verdict: Verdict) -> bool:
         """True once a refusal has been said so often, and for so long, that it must be the submit's."""
@@ -206,7 +207,7 @@ class GeminiBackend:
         except Exception as error:
             if isinstance(error, errors.ClientError) and error.code not in (408, 429):
                 return None  # whatever that means, the download will tell
-            what = f"looking at {operation}: its file {name}: {type(error).__name__}: {error}"
+            what = f"polling {operation}: its file {name}: {type(error).__name__}: {error}"
             raise PollError(self._without_key(what)) from error
 
     async def check(self, model: str) -> Probe:

@@ -108,9 +108,9 @@ def read(body: Any, operation: str, take: Callable[[bytes], Path | None]) -> Pol
     """
     status = body.get("status") if isinstance(body, Mapping) else None
     if not isinstance(status, str):
-        raise PollError(f"looking at {operation}: the answer is no interaction: {str(body)[:200]}")
+        raise PollError(f"polling {operation}: the answer is no interaction: {str(body)[:200]}")
     if body.get("id") not in (None, "", operation):
-        raise PollError(f"looking at {operation}: the answer is about {str(body['id'])[:200]!r}")
+        raise PollError(f"polling {operation}: the answer is about {str(body['id'])[:200]!r}")
     if status in ("in_progress", "queued"):
         return Running()
     made, tokens = _video(body, take), _tokens(body)

@@ -177,15 +177,15 @@ class VertexBackend:
         except errors.APIError as error:
             if error.code == 404:
                 raise OperationGone(self._without_key(f"Google does not know {operation}: {error.message}")) from error
-            failure = PollError(self._without_key(f"looking at {operation}: HTTP {error.code}: {error.message}"))
-            if error.code == 429:  # a submit has its own answer here: this one is for those who look too often
+            message = self._without_key(f"polling {operation}: HTTP {error.code}: {error.message}")
+            if error.code == 429:  # a submit has its own answer here: this one means too many polls
                 told = verdicts.from_answer(429, error.details, _retry_after(error))
-                failure.refused, failure.retry_after = True, told.retry_after
-            raise failure from error
+                raise PollError(message, refused=True, retry_after=told.retry_after) from error
+            raise PollError(message) from error
         except FetchError:
             raise
-        except Exception as error:  # transport errors are not wrapped by the SDK, and a look is free to repeat
-            raise PollError(self._without_key(f"looking at {operation}: {type(error).__name__}: {error}")) from error
+        except Exception as error:  # transport errors are not wrapped by the SDK, and a poll is free to repeat
+            raise PollError(self._without_key(f"polling {operation}: {type(error).__name__}: {error}")) from error
         if not seen.done:
             return Running()
         if seen.error:
@@ -238,9 +238,7 @@ class VertexBackend:
             try:
                 self._storage = await asyncio.to_thread(_storage, self._settings, self._login, self._session)
             except UsageError as error:
-                told = PollError(f"{uri}: {error}")
-                told.final = True
-                raise told from error
+                raise PollError(f"{uri}: {error}", final=True) from error
         return self._storage
 
     def _without_key(self, words: str) -> str:

@@ -302,13 +302,13 @@ class Engine:
         except PollError as error:
             self._failed_polls[backend] = failed = self._failed_polls.get(backend, 0) + 1
             if failed == TOLD_POLLS:
-                log.warning("%d looks in a row have failed; they go on. The last: %.300s", failed, error)
-            error.final = _now() >= deadline
+                log.warning("%d polls in a row have failed; polling goes on. The last: %.300s", failed, error)
+            late = _now() >= deadline
             if error.verdict is not None:  # whosever refusal it is, the quota is used up
                 gate.refuse_late(permit, error.verdict)
-            if error.refused and not error.final:
+            if error.refused and not late:
                 await poller.refused(operation, error.retry_after, deadline)
-            raise
+            raise PollError(str(error), final=late) from error
         self._failed_polls[backend] = 0
         return seen
 

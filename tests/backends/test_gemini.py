@@ -519,7 +519,7 @@ async def test_a_look_that_fails_says_which_interaction_and_proves_nothing(case:
         serving(FAILED_POLLS[case]) as wire,
         opened(wire.url, request_timeout=timeout, output_dir=tmp_path) as backend,
     ):
-        with pytest.raises(PollError, match=rf"^looking at {ID}: \w+") as failed:
+        with pytest.raises(PollError, match=rf"^polling {ID}: \w+") as failed:
             await backend.poll(ID)
         await asyncio.sleep(0.01)
     assert len(wire.requests) == 1  # repeating it is the engine's business
@@ -627,7 +627,7 @@ async def test_a_video_whose_file_failed_is_not_there_and_never_will_be(why: str
 @pytest.mark.parametrize("act", [rpc(500, "INTERNAL"), rpc(429, "RESOURCE_EXHAUSTED"), drop])
 async def test_a_look_at_the_file_that_fails_is_repeated(act: Act) -> None:
     async with serving(MADE, act) as wire, opened(wire.url) as backend:
-        with pytest.raises(PollError, match=f"^looking at {ID}: its file files/ak5xpg0kiews: "):
+        with pytest.raises(PollError, match=f"^polling {ID}: its file files/ak5xpg0kiews: "):
             await backend.poll(ID)
     assert {request.method for request in wire.requests} == {"GET"}
 

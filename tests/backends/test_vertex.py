@@ -588,7 +588,7 @@ FAILED_POLLS = {
 async def test_a_look_that_fails_says_which_operation_and_proves_nothing(case: str) -> None:
     timeout = 0.25 if case == "no answer" else 20.0
     async with serving(FAILED_POLLS[case]) as wire, opened(wire.url, request_timeout=timeout) as backend:
-        with pytest.raises(PollError, match=r"^looking at projects/p/.+/7d1f: \w+") as failed:
+        with pytest.raises(PollError, match=r"^polling projects/p/.+/7d1f: \w+") as failed:
             await backend.poll(OPERATION)
         await asyncio.sleep(0.01)
     assert len(wire.requests) == 1  # repeating it is the engine's business

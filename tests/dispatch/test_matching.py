@@ -768,9 +768,7 @@ async def test_a_refused_listing_is_not_asked_again_and_again() -> None:
     class Refused(ScriptedBackend):
         async def find(self, output_uri: str) -> tuple[Video, ...]:
             self.polls += 1
-            error = PollError("grant roles/storage.objectViewer")
-            error.final = True
-            raise error
+            raise PollError("grant roles/storage.objectViewer", final=True)
 
     backend = Refused([UNCERTAIN])
     await make(backend, "a", output_gcs_uri="gs://b/out")

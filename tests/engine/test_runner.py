@@ -536,9 +536,7 @@ def test_what_was_unavailable_after_all_is_tried_again_at_the_price_of_a_try() -
 
 def test_a_look_that_is_refused_pauses_the_lane_once_and_is_repeated() -> None:
     def told(poll: int) -> Exception | None:
-        error = PollError("HTTP 429: limit: 2")
-        error.verdict = QUOTA
-        return error if poll <= 3 else None
+        return PollError("HTTP 429: limit: 2", verdict=QUOTA) if poll <= 3 else None
 
     backend = Watched(latency=1.0, problem=told)
     clips, stats, _ = run(backend, ["a", "b"], rate_limit=1, rate_period=5, poll_interval=1.0)
@@ -551,9 +549,7 @@ def test_a_look_that_is_refused_pauses_the_lane_once_and_is_repeated() -> None:
 
 def test_a_look_that_is_refused_slows_all_looks_and_says_nothing_about_submits() -> None:
     def told(poll: int) -> Exception | None:
-        error = PollError("HTTP 429")
-        error.refused, error.retry_after = True, 40.0
-        return error if poll == 1 else None
+        return PollError("HTTP 429", refused=True, retry_after=40.0) if poll == 1 else None
 
     backend = Watched(latency=30.0, problem=told)
     clips, stats, _ = run(backend, ["a", "b", "c"], rate_limit=1, rate_period=5, poll_interval=10.0)
@@ -587,7 +583,7 @@ def test_looks_that_all_fail_are_told_once_and_again_after_one_that_did_not(capl
     class Blind(ScriptedBackend):
         async def poll(self, operation: str) -> PollResult:
             if now() < 400 or 500 < now() < 900:
-                raise PollError(f"looking at {operation}: HTTP 401: expired")
+                raise PollError(f"polling {operation}: HTTP 401: expired")
             return await super().poll(operation)
 
     async def main() -> None:
@@ -598,4 +594,4 @@ def test_looks_that_all_fail_are_told_once_and_again_after_one_that_did_not(capl
     virtual(main)
     told = [record.message for record in caplog.records if "in a row have failed" in record.message]
     assert len(told) == 2
-    assert told[0].startswith("5 looks in a row have failed; they go on. The last: looking at operations/1: HTTP 401")
+    assert told[0].startswith("5 polls in a row have failed; polling goes on. The last: polling operations/1: HTTP 401")
