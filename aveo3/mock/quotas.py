@@ -37,15 +37,19 @@ class QuotaRule(BaseModel):
         "spend: US$ per rolling `period`; concurrent: operations running at once"
     )
     limit: float | None = Field(ge=0, description="requests, US$ or operations, by kind; None lifts a general rule")
-    period: float = Field(60.0, gt=0, description="emulator seconds; not used by day and concurrent")
+    period: float = Field(default=60.0, gt=0, description="emulator seconds; not used by day and concurrent")
     counting: Counting = Field(
         "sliding", description="how a minute rule counts; nobody outside Google knows which is true"
     )
-    count_refused: bool = Field(False, description="refused requests use up the quota too, as some servers have it")
-    phase: float = Field(0.0, description="emulator seconds by which the edges of fixed windows are shifted")
-    project: str | None = Field(None, description="only for projects of this name, * for anything")
-    key: str | None = Field(None, repr=False, description="only for callers with this key or token, * for anything")
-    model: str | None = Field(None, description="only for models of this id, * for anything")
+    count_refused: bool = Field(
+        default=False, description="refused requests use up the quota too, as some servers have it"
+    )
+    phase: float = Field(default=0.0, description="emulator seconds by which the edges of fixed windows are shifted")
+    project: str | None = Field(default=None, description="only for projects of this name, * for anything")
+    key: str | None = Field(
+        default=None, repr=False, description="only for callers with this key or token, * for anything"
+    )
+    model: str | None = Field(default=None, description="only for models of this id, * for anything")
 
     @property
     def label(self) -> str:

@@ -145,9 +145,9 @@ class Fault(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="one of FAULTS")
-    rate: float = Field(1.0, ge=0, le=1, description="probability, for each request it could strike")
+    rate: float = Field(default=1.0, ge=0, le=1, description="probability, for each request it could strike")
     hits: tuple[tuple[int, int], ...] = Field(
-        (), description="first and last of the requests it may strike, from 1; (): all"
+        default=(), description="first and last of the requests it may strike, from 1; (): all"
     )
 
     @field_validator("name")

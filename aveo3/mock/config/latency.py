@@ -16,7 +16,7 @@ class Latency(BaseModel):
 
     law: Literal["fixed", "uniform", "lognormal"]
     a: float = Field(ge=0, description="seconds: the value, the lower end, or the median")
-    b: float = Field(0.0, ge=0, description="seconds: the upper end; for a lognormal the (unit-free) sigma")
+    b: float = Field(default=0.0, ge=0, description="seconds: the upper end; for a lognormal the (unit-free) sigma")
 
     @model_validator(mode="before")
     @classmethod

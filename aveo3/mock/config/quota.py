@@ -27,13 +27,15 @@ class Quota(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    project: str | None = Field(None, description="Google Cloud projects of this name, * for anything")
-    key: str | None = Field(None, repr=False, description="API keys (or tokens, in express mode), * for anything")
-    model: str | None = Field(None, description="model ids, * for anything")
-    rpm: Annotated[int | None, _Unlimited] = Field(None, ge=0, description="requests a minute")
-    rpd: Annotated[int | None, _Unlimited] = Field(None, ge=0, description="requests a day")
-    concurrency: Annotated[int | None, _Unlimited] = Field(None, ge=0, description="operations at once")
-    spend: Annotated[float | None, _Unlimited] = Field(None, ge=0, description="US$ per `spend_period`")
+    project: str | None = Field(default=None, description="Google Cloud projects of this name, * for anything")
+    key: str | None = Field(
+        default=None, repr=False, description="API keys (or tokens, in express mode), * for anything"
+    )
+    model: str | None = Field(default=None, description="model ids, * for anything")
+    rpm: Annotated[int | None, _Unlimited] = Field(default=None, ge=0, description="requests a minute")
+    rpd: Annotated[int | None, _Unlimited] = Field(default=None, ge=0, description="requests a day")
+    concurrency: Annotated[int | None, _Unlimited] = Field(default=None, ge=0, description="operations at once")
+    spend: Annotated[float | None, _Unlimited] = Field(default=None, ge=0, description="US$ per `spend_period`")
 
     @model_validator(mode="before")
     @classmethod
