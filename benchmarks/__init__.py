@@ -14,5 +14,5 @@ made from that file alone, by the module itself or by its neighbour NAME_shown. 
     aims       what was wanted and what came of it: the table above all others
     results    what was found, as JSON
     plots      the same as pictures
-    readme     from the results to README.md
+    readme     from the results to benchmarks/README.md and README.md
 """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the list of benchmarks, the way into each, into all, and from their results to the README."""
+"""`python -m benchmarks`: the list of benchmarks, the way into each, into all, and from their results to the pages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from benchmarks.cost import (
     scale,
     stall,
 )
-from benchmarks.harness import readme, results
+from benchmarks.harness import machine, readme, results
 from benchmarks.makespan import makespan
 from benchmarks.polling import poll
 
@@ -49,8 +49,8 @@ BENCHMARKS: dict[str, readme.Benchmark] = {
     "stall": stall,
     "journal": journal,
 }
-"""By the name they are run under: what `all` runs, and README.md has tables and plots of. From `known-rate` to `poll`
-they run in virtual time, and need no idle machine."""
+"""By the name they are run under: what `all` runs, and benchmarks/README.md has tables and plots of. From `known-rate`
+to `poll` they run in virtual time, and need no idle machine."""
 
 IN_ALL = {
     "makespan": ("--repeat", "3"),
@@ -67,7 +67,7 @@ def overview(context: typer.Context) -> None:
         for name, benchmark in BENCHMARKS.items():
             typer.echo(f"{name:<12} {benchmark.QUESTION}")
         typer.echo("\nRun one with: python -m benchmarks NAME [--quick] [--help]")
-        typer.echo("Run all of them, and bring README.md up to date, with: python -m benchmarks all")
+        typer.echo("Run all of them, and bring the tables and plots up to date, with: python -m benchmarks all")
 
 
 @app.command("all")
@@ -84,7 +84,7 @@ def run_all(
         began = time.monotonic()
         options = ["--quick"] if quick else [*IN_ALL.get(name, ()), "--json", str(results.path_of(name))]
         words = [sys.executable, "-m", "benchmarks", name, *options]
-        if subprocess.run(words, check=False, cwd=readme.PATH.parent).returncode:
+        if subprocess.run(words, check=False, cwd=machine.ROOT).returncode:
             failed.append(name)
         typer.echo(f"== {name}: {time.monotonic() - began:.0f} s", err=True)
     if not quick:
@@ -96,12 +96,12 @@ def run_all(
 
 @app.command()
 def report() -> None:
-    """Draw the plots, and write the tables into README.md, from the results that are kept."""
+    """Draw the plots, and write the tables into benchmarks/README.md and README.md, from the results that are kept."""
     for name, benchmark in BENCHMARKS.items():
         if (found := results.read(name)) is not None:
             readme.plot(found, benchmark)
-    text = readme.PATH.read_text("utf-8")
-    readme.PATH.write_text(readme.filled_in(text, BENCHMARKS), "utf-8")
+    for path in readme.PATHS:
+        path.write_text(readme.filled_in(path.read_text("utf-8"), BENCHMARKS), "utf-8")
 
 
 for _name, _benchmark in BENCHMARKS.items():

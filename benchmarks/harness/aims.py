@@ -1,4 +1,4 @@
-"""What was aimed at and what was measured, a line each: the rows of the README's first table of results."""
+"""What was aimed at and what was measured, a line each: the rows of the table above all others."""
 
 from __future__ import annotations
 
@@ -29,12 +29,16 @@ def overview(aims: Mapping[str, Iterable[Aim]], *, markdown: bool = False) -> st
     """Every aim of every benchmark; in Markdown each benchmark's name leads to its plot."""
     rows: list[Sequence[str]] = []
     for name, group in aims.items():
-        shown = f"[{name}](benchmarks/pictures/{name}.png)" if markdown else name
+        shown = f"[{name}](pictures/{name}.png)" if markdown else name
         for aim in group:
-            met = {True: "yes", False: "**no**" if markdown else "NO", None: "–"}[aim.met]
-            rows.append((shown, aim.of, aim.aim, aim.measured, aim.others, met))
+            rows.append((shown, aim.of, aim.aim, aim.measured, aim.others, met(aim, markdown=markdown)))
             shown = ""
     return table(HEADERS, rows, words=len(HEADERS), markdown=markdown)
+
+
+def met(aim: Aim, *, markdown: bool = False) -> str:
+    """Whether an aim was met, in a word."""
+    return {True: "yes", False: "**no**" if markdown else "NO", None: "–"}[aim.met]
 
 
 def between(values: Iterable[float], digits: int) -> str:

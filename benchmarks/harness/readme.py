@@ -1,7 +1,9 @@
-"""From the results to the README: what stands between `<!-- benchmark NAME -->` and `<!-- end -->` is written here.
+"""From the results to benchmarks/README.md and README.md: writes what stands between `<!-- benchmark NAME -->` and
+`<!-- end -->`.
 
-Every benchmark has a `summary`, its table in words, a `draw`, its plot, and `aims`, of which the place named `all` has
-a table. The others are folded, unless the place says `<!-- benchmark NAME open -->`.
+Every benchmark has a `summary`, its table in words, a `draw`, its plot, and `aims`. The place named `all` holds the
+table of every aim, the one named `headlines` the few rows of it that the README has. The sections of single benchmarks
+are folded, unless the place says `<!-- benchmark NAME open -->`.
 """
 
 from __future__ import annotations
@@ -12,14 +14,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks.harness import plots, results
-from benchmarks.harness.aims import Aim, overview
+from benchmarks.harness.aims import Aim, met, overview
 from benchmarks.harness.machine import ROOT
 from benchmarks.harness.results import Result
+from benchmarks.harness.table import table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PATH = ROOT / "README.md"
+PATHS = (ROOT / "benchmarks" / "README.md", ROOT / "README.md")
+"""The pages that results are written into. Links of the sections and of the table `all` start at the first."""
+
+HEADLINES: Mapping[tuple[str, str], str] = {
+    # benchmark, and what an aim of it is of: how the README calls it
+    ("makespan", "25 clips, 10 per 2 s, over HTTP"): "25 clips, quota known: times the optimum, by way of counting",
+    ("wrong-rate", "nothing named"): "told four times the quota: times the optimum; refused per 100 clips",
+    ("changes", "10 to 30"): "the quota grows from 10 to 30: share of it that is used; refused",
+    ("outage", "nothing but 503"): "an hour without service: requests sent in vain; refused per 100 clips",
+    ("gate", "a permit, nobody waiting"): "a permit with nobody waiting, against aiolimiter alone",
+    ("stall", "the longest stall"): "longest stall of the event loop, twenty videos of 20 MB at once",
+}
+"""Rows of which aveo3 loses some."""
 
 _PLACE = re.compile(r"(<!-- benchmark ([\w-]+)( open)? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -65,6 +80,8 @@ def filled_in(text: str, benchmarks: Mapping[str, Benchmark], read: Callable[[st
         begin, name, opened, _, end = place.groups()
         if name == "all":
             return begin + everything(benchmarks, read) + end
+        if name == "headlines":
+            return begin + headlines(benchmarks, read) + end
         benchmark, found = benchmarks[name], read(name)
         return place[0] if found is None else begin + section(found, benchmark, folded=not opened) + end
 
@@ -78,13 +95,26 @@ def everything(benchmarks: Mapping[str, Benchmark], read: Callable[[str], Any] =
     return f"\n{overview(reached, markdown=True)}\n\n"
 
 
+def headlines(benchmarks: Mapping[str, Benchmark], read: Callable[[str], Any] = results.read) -> str:
+    """The table of `HEADLINES`, as far as there are results."""
+    rows = [
+        (called, aim.measured, aim.others, met(aim, markdown=True))
+        for (name, of), called in HEADLINES.items()
+        if (found := read(name)) is not None
+        for aim in benchmarks[name].aims(found)
+        if aim.of == of
+    ]
+    headers = ("measured", "aveo3", "the best of the others", "aim met")
+    return f"\n{table(headers, rows, words=len(headers), markdown=True)}\n\n"
+
+
 def section(found: Result, benchmark: Benchmark, *, folded: bool = False) -> str:
-    """What the README shows of a result."""
+    """What benchmarks/README.md shows of a result."""
     name = found["benchmark"]
     shown = (
         f"{benchmark.summary(found, markdown=True)} {_circumstances(found)}\n"
-        f"([every run](benchmarks/results/{name}.json), `python -m benchmarks {name}`)\n\n"
-        f"![{name}](benchmarks/pictures/{name}.png)\n"
+        f"([every run](results/{name}.json), `python -m benchmarks {name}`)\n\n"
+        f"![{name}](pictures/{name}.png)\n"
     )
     if not folded:
         return f"**{benchmark.QUESTION}**\n\n{shown}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import sys
 import time
 from itertools import count
@@ -193,7 +194,7 @@ def test_a_run_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
         assert run.made == 3 or run.rival == "gather"
 
 
-# ---- from the results to the README ----------------------------------------------------------------------------------
+# ---- from the results to the pages ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["cap", "outage", "overhead", "gate", "scale", "stall", "journal"])
@@ -219,12 +220,22 @@ def test_every_benchmark_runs_and_its_result_can_be_shown(
         assert readme.plot(found, shown).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_readme_shows_what_is_kept_and_nothing_else_of_it_changes() -> None:
-    text = readme.PATH.read_text("utf-8")
+@pytest.mark.parametrize("path", readme.PATHS, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_each_page_shows_what_is_kept_and_nothing_else_of_it_changes(path: Path) -> None:
+    text = path.read_text("utf-8")
     assert readme.filled_in(text, BENCHMARKS) == text, "run: python -m benchmarks report"
 
 
-def test_a_place_in_the_readme_is_filled_and_filled_anew() -> None:
+def test_every_benchmark_has_its_place_and_the_readme_its_six_rows() -> None:
+    page, front = (path.read_text("utf-8") for path in readme.PATHS)
+    assert [name for name in ("all", *BENCHMARKS) if not re.search(f"<!-- benchmark {name}( open)? -->", page)] == []
+    rows = front.partition("<!-- benchmark headlines -->\n")[2].partition("<!-- end -->")[0]
+    assert [words for words in readme.HEADLINES.values() if rows.count(f"\n| {words} ") != 1] == []
+    assert len(readme.HEADLINES) == 6
+    assert rows.count("**no**") >= 2
+
+
+def test_a_place_of_a_page_is_filled_and_filled_anew() -> None:
     runs: list[dict[str, object]] = []
     for contestant, waiters, cost in (("aiolimiter", 0, 2), ("aiolimiter", 10, 3), ("aiolimiter", 100, 3)):
         runs += [{"contestant": contestant, "waiters": waiters, "microseconds": cost}]

@@ -203,7 +203,7 @@ def test_every_case_of_a_contest_belongs_to_one_goal(name: str) -> None:
     assert [case for case in contest.cases if sum(goal.among(case) for goal in contest.goals) != 1] == []
 
 
-def test_the_readmes_table_says_something_else_once_a_result_does() -> None:
+def test_the_table_of_aims_says_something_else_once_a_result_does() -> None:
     found = a_result(cap.CONTEST, a_run("all take 70 s", "aveo3", score=1.1, refused=8))
     text = "a\n<!-- benchmark all -->\n<!-- end -->\n<!-- benchmark cap open -->\n<!-- end -->\nb\n"
     before = filled_in(text, {"cap": cap.CONTEST}, {"cap": found}.get)
@@ -226,7 +226,7 @@ def test_a_place_is_folded_unless_it_is_open() -> None:
 def test_the_table_of_aims_names_each_benchmark_once_and_what_was_not_aimed_at() -> None:
     told = aims.overview({"one": [Aim("a", "b", "c", "d", True), Aim("e", "", "g", "", None)]}, markdown=True)
     assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in told.splitlines()[2:]] == [
-        ["[one](benchmarks/pictures/one.png)", "a", "b", "c", "d", "yes"],
+        ["[one](pictures/one.png)", "a", "b", "c", "d", "yes"],
         ["", "e", "", "g", "", "–"],
     ]
     assert (aims.between([1.0, 1.004], 2), aims.between([2.0, 1.0], 1)) == ("1.00", "1.0 to 2.0")
