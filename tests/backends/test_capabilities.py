@@ -21,7 +21,7 @@ from aveo3.verdicts import VerdictKind
 from tests.backends.test_vertex import MP4, PNG
 from tests.backends.test_vertex import one_ssl_context as one_ssl_context
 from tests.conftest import settings
-from tests.test_readme import NOT_AN_ABILITY
+from tests.support.guide import NOT_AN_ABILITY
 
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")  # the SDK subclasses a session
 

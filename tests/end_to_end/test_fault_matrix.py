@@ -1,12 +1,11 @@
 """Every fault of the emulator on every wire it can strike, on either side of the point where money is owed: what the
-clip is then, what the next run makes of it, and how often it was paid for. README's table says the same, and is checked
-here."""
+clip is then, what the next run makes of it, and how often it was paid for. A table of the guide `never-paid-twice` says
+the same, and is checked here."""
 
 from __future__ import annotations
 
 import re
 import ssl
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,11 +14,11 @@ from aveo3 import VeoClient
 from aveo3.mock import FAULTS
 from aveo3.mock.config.faults import OF_INTERACTIONS, Point
 from tests.end_to_end.test_veo import SSL_CONTEXT, emulator, quick
+from tests.support.guide import GUIDES, place
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
 
-README = Path(__file__).parents[2] / "README.md"
 ONCE = (Point.SUBMIT, Point.CREATE, Point.ACCEPTED, Point.OUTCOME, Point.ENDING)
 """These strike the first request only; the others strike as long as the first run lasts."""
 
@@ -40,8 +39,8 @@ class Stories(NamedTuple):
 
 
 def table() -> list[tuple[str, Stories]]:
-    """README's table, fault by fault."""
-    text = README.read_text("utf-8").partition("\n<!-- fault matrix -->\n")[2].partition("\n<!-- /fault matrix -->")[0]
+    """The guide's table, fault by fault."""
+    text = place(GUIDES["never-paid-twice"].read_text("utf-8"), "fault matrix")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "`" in line]
     return [(fault, Stories(*stories)) for faults, *stories in rows for fault in re.findall(r"`([\w-]+)`", faults)]
 

@@ -4,19 +4,17 @@ emulator, whose books say what was paid for."""
 from __future__ import annotations
 
 import json
-import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aveo3 import ClipStatus, LaneSettings, Settings, VeoClient, VideoClip
+from aveo3 import ClipStatus, Settings, VeoClient, VideoClip
 from aveo3.cli.prompt_files import read_prompts
 from aveo3.mock import Books, MockServer
 from tests.end_to_end.test_veo import assert_on_disk, emulator
 from tests.end_to_end.test_veo import one_ssl_context as one_ssl_context
-from tests.test_readme import TEXT
 
 BEST, OMNI = "veo-3.1-generate-001", "gemini-omni-1.1-flash"
 PROMPTS: list[dict[str, Any]] = [
@@ -123,14 +121,3 @@ async def test_mock_mode_has_the_lanes_with_their_quotas(monkeypatch: pytest.Mon
     assert_on_disk(clips)
     assert stats.refusals == 0
     assert {clip.model for clip in clips} == {BEST, OMNI}
-
-
-def test_the_readmes_file_of_lanes_is_one() -> None:
-    text = TEXT.partition("<!-- lanes -->\n```toml\n")[2].partition("```")[0]
-    found = [LaneSettings.model_validate(table) for table in tomllib.loads(text)["lane"]]
-    assert [lane.order for lane in found] == [1, 1, 2]
-
-
-def test_the_readme_names_every_field_of_a_lane() -> None:
-    told = TEXT.partition("A lane takes `name`")[2].partition("In Python")[0] + "`name`"
-    assert [name for name in LaneSettings.model_fields if f"`{name}`" not in told] == []

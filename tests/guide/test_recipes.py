@@ -1,0 +1,77 @@
+"""The recipes for web apps, driven as a browser would drive them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from tests.support.guide import GUIDES, blocks
+
+# google-genai subclasses aiohttp's session, which aiohttp frowns upon.
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEO3_MOCK_MODE", "true")
+    monkeypatch.setenv("VEO3_POLL_INTERVAL", "0.05")
+
+
+def recipe(name: str) -> dict[str, Any]:
+    """The names that a recipe defines."""
+    path = GUIDES["async-apps"]
+    [block] = [block for block in blocks(path.read_text("utf-8")) if block.comment == f"recipe: {name}"]
+    names: dict[str, Any] = {"__name__": "recipe"}
+    exec(compile("\n" * (block.line - 1) + block.text, str(path), "exec"), names)
+    return names
+
+
+async def test_a_browser_of_the_aiohttp_app_gets_its_film() -> None:
+    async with TestClient(TestServer(recipe("aiohttp")["app"])) as browser:
+        answer = await browser.post("/clips", json={"text": "a paper boat"})
+        assert answer.status == 202
+        number = (await answer.json())["id"]
+        while (film := await browser.get(f"/clips/{number}")).status == 202:
+            assert await film.json() == {"status": "working"}
+            await asyncio.sleep(0.05)
+        assert film.status == 200
+        assert b"ftyp" in (await film.read())[:12]
+        assert (await browser.get("/clips/99")).status == 404
+
+
+class _FastAPI:
+    """As much of FastAPI as the recipe uses: it is not among the dependencies."""
+
+    def __init__(self, lifespan: Callable[..., Any]) -> None:
+        self.lifespan, self.state = lifespan, SimpleNamespace()
+
+    def post(self, path: str, *, status_code: int = 200) -> Callable[[Any], Any]:
+        return lambda handler: handler
+
+    def get(self, path: str) -> Callable[[Any], Any]:
+        return lambda handler: handler
+
+
+class _HTTPException(Exception):
+    def __init__(self, status_code: int) -> None:
+        super().__init__(status_code)
+
+
+async def test_the_fastapi_app_hands_out_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = ModuleType("fastapi")
+    module.FastAPI, module.HTTPException = _FastAPI, _HTTPException
+    monkeypatch.setitem(sys.modules, "fastapi", module)
+    names = recipe("fastapi")
+    async with names["lifespan"](names["app"]):
+        number = (await names["submit"]("a paper boat"))["id"]
+        while (found := await names["result"](number))["status"] == "working":  # noqa: ASYNC110  # as a browser must
+            await asyncio.sleep(0.05)
+        assert (found["status"], found["path"].suffix, found["why"]) == ("succeeded", ".mp4", None)
+        with pytest.raises(_HTTPException, match="404"):
+            await names["result"](99)

@@ -1,0 +1,252 @@
+"""What of the documentation is drawn from the program: `python -m tests.support.guide` writes it into the guides.
+
+It stands between `<!-- NAME -->` and `<!-- /NAME -->`. The tests of the guides hold it against the program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+
+from aveo3.cli import app
+from aveo3.config import catalog
+from aveo3.config.catalog import Catalog, ModelCard
+from aveo3.config.settings import describe
+from aveo3.mock import FAULTS
+from aveo3.mock.config.faults import Point
+from aveo3.verdicts.problems import REMEDIES
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+BENCHMARKS = ROOT / "benchmarks" / "README.md"
+GUIDES = {path.stem: path for path in sorted((ROOT / "aveo3" / "guide").glob("*.md"))}
+PAGES = {"README": README, **GUIDES}
+"""What has Python blocks and command lines that are run."""
+
+
+# ---- blocks ----------------------------------------------------------------------------------------------------------
+
+
+class Block(NamedTuple):
+    """One fenced block: its language, the line it begins on, its text, and the comment on the line before it."""
+
+    language: str
+    line: int
+    text: str
+    comment: str | None
+
+
+def blocks(text: str) -> list[Block]:
+    """Every fenced block of a Markdown text, in order."""
+    found = []
+    for match in re.finditer(r"(?ms)^```(\w*)\n(.*?)^```$", text):
+        before = text[: match.start()].rstrip("\n").rpartition("\n")[2]
+        comment = re.fullmatch(r"<!-- (.+) -->", before)
+        line = text.count("\n", 0, match.start()) + 2
+        found.append(Block(match[1], line, match[2], comment[1] if comment else None))
+    return found
+
+
+# ---- places ----------------------------------------------------------------------------------------------------------
+
+
+def place(text: str, name: str) -> str:
+    """What stands in a place of `text`, markers aside. Raises `KeyError` if it has no such place."""
+    if (found := re.search(rf"(?ms)^<!-- {re.escape(name)} -->\n(.*?)^<!-- /{re.escape(name)} -->$", text)) is None:
+        raise KeyError(name)
+    return found[1]
+
+
+def written(guide: str, text: str) -> str:
+    """`text`, of this guide, with every place of it as the program says."""
+    for name, (home, draw) in DRAWN.items():
+        if home == guide:
+            old = place(text, name)
+            begin = f"<!-- {name} -->\n"
+            text = text.replace(begin + old, begin + draw(old))
+    return text
+
+
+def settings_list(_: str = "") -> str:
+    """Every variable with its default and meaning, by what it is about."""
+    rows = {row.name: f"- {_codes(row.name)} ({row.default}): {row.meaning}." for row in describe()}
+    placed = {name for names in _ABOUT.values() for name in names}
+    others = [name for name in rows if not placed & set(name.split(" or "))]
+    parts = []
+    for title, names in {**_ABOUT, "Others": others}.items():
+        lines = [line for name, line in rows.items() if set(name.split(" or ")) & set(names)]
+        if lines:
+            parts.append(f"### {title}\n\n" + "\n".join(lines) + "\n")
+    return "\n" + "\n".join(parts) + "\n"
+
+
+def _codes(names: str) -> str:
+    return " or ".join(f"`{name}`" for name in names.split(" or "))
+
+
+_ABOUT: dict[str, tuple[str, ...]] = {
+    "Where clips are made": (
+        *("VEO3_BACKEND", "VEO3_MODEL", "VEO3_PROJECT", "VEO3_LOCATION", "GOOGLE_API_KEY"),
+        *("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_GENAI_USE_ENTERPRISE", "VEO3_BASE_URL", "VEO3_API_VERSION"),
+        *("VEO3_LANES", "VEO3_FALLBACK", "VEO3_CATALOG"),
+    ),
+    "Quota and money": (
+        *("VEO3_RATE_LIMIT", "VEO3_RATE_PERIOD", "VEO3_BURST", "VEO3_DAILY_LIMIT", "VEO3_MAX_CONCURRENCY"),
+        *("VEO3_SPEND_LIMIT", "VEO3_SPEND_PERIOD", "VEO3_BUDGET", "VEO3_QUOTA_PATIENCE"),
+    ),
+    "Refusals and retries": (
+        *("VEO3_MAX_RETRIES", "VEO3_RETRY_WAIT_BASE", "VEO3_QUOTA_WAIT_TIME", "VEO3_CONSECUTIVE_FAILURE_THRESHOLD"),
+        *("VEO3_QUOTA_RESET_INTERVAL", "VEO3_RESEND_503"),
+    ),
+    "Files": ("VEO3_OUTPUT_DIR", "VEO3_JOURNAL", "VEO3_OUTPUT_GCS_URI", "VEO3_KEEP_REMOTE", "VEO3_STORAGE_URL"),
+    "Time and polling": (
+        *("VEO3_REQUEST_TIMEOUT", "VEO3_OPERATION_TIMEOUT", "VEO3_POLL_INTERVAL", "VEO3_POLL_RATE"),
+        *("VEO3_WEBHOOK", "VEO3_WEBHOOK_LISTEN"),
+    ),
+    "Trying and debugging": ("VEO3_MOCK_MODE", "VEO3_DEBUG_MODE"),
+}
+
+
+def yes_or_no(able: object) -> str:
+    return "yes" if able else "no"
+
+
+def up_to(number: int) -> str:
+    return {0: "no", 1: "1"}.get(number, f"up to {number}")
+
+
+def seconds(card: ModelCard) -> str:
+    low, high = card.durations[0], card.durations[-1]
+    return f"{low} to {high}" if card.durations == tuple(range(low, high + 1)) else listed(map(str, card.durations))
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "–"
+
+
+CAN: dict[str, tuple[str, Callable[[ModelCard], str]]] = {
+    # a card's field: what the table calls it, and how it tells of it
+    "backend": ("`VEO3_BACKEND`", lambda card: card.backend),
+    "durations": ("`duration_seconds`", seconds),
+    "default_duration": ("… unless given", lambda card: str(card.default_duration)),
+    "resolutions": ("`resolution`", lambda card: listed(card.resolutions)),
+    "default_resolution": ("… unless given", lambda card: card.default_resolution),
+    "aspect_ratios": ("`aspect_ratio`", lambda card: listed(card.aspect_ratios)),
+    "image": ("`image`", lambda card: yes_or_no(card.image)),
+    "image_types": ("… of these types", lambda card: listed(t.partition("/")[2] for t in card.image_types)),
+    "last_frame": ("`last_frame`", lambda card: yes_or_no(card.last_frame)),
+    "reference_images": ("`reference_images`", lambda card: up_to(card.reference_images)),
+    "video": ("`video` to extend", lambda card: yes_or_no(card.video)),
+    "extends": ("… of these sizes", lambda card: listed(card.extends or card.resolutions)),
+    "previous": ("`previous`, own clip", lambda card: yes_or_no(card.previous)),
+    "edit": ('`task="edit"`', lambda card: yes_or_no(card.edit)),
+    "only_seconds": (
+        "one length only",
+        lambda card: listed(f"`{n}`: {s} s" for n, s in card.only_seconds.items()),
+    ),
+    "generate_audio": ("silent clips", lambda card: yes_or_no(card.generate_audio is True)),
+    "seed": ("`seed`", lambda card: yes_or_no(card.seed)),
+    "negative_prompt": ("`negative_prompt`", lambda card: yes_or_no(card.negative_prompt)),
+    "person_generation": ("`person_generation`", lambda card: yes_or_no(card.person_generation)),
+    "max_videos": ("`number_of_videos`", lambda card: up_to(card.max_videos)),
+}
+NOT_AN_ABILITY = {
+    *("state", "since", "retires", "source"),
+    *("requests_per_minute", "latency", "prices", "silent", "token_prices"),
+}
+_SHORT = {
+    "veo-3.1-generate-001": "Veo 3.1",
+    "veo-3.1-lite-generate-001": "Veo 3.1 Lite",
+    "gemini-omni-1.1-flash": "Omni",
+}
+"""What a column is called, by the first of its models."""
+
+
+def abilities(_: str = "", cards: Catalog | None = None) -> str:
+    """The table of what the models can do. Models that can do the same share a column."""
+    cards = cards if cards is not None else catalog.load()
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for model, card in cards.models.items():
+        alike.setdefault(tuple(tell(card) for _, tell in CAN.values()), []).append(model)
+    columns = {_SHORT.get(models[0], models[0]): models for models in alike.values()}
+    legend = [f"- {name}: {listed(f'`{model}`' for model in models)}" for name, models in columns.items()]
+    names = (name for name, _ in CAN.values())
+    rows = [" | ".join(row) for row in ((f"{cards.as_of}", *columns), *zip(names, *alike, strict=True))]
+    table = [f"| {row} |" for row in rows]
+    return "\n" + "\n".join([*legend, "", table[0], "|---" * (len(columns) + 1) + "|", *table[1:]]) + "\n\n"
+
+
+def mock_options(_: str = "") -> str:
+    """Every option of `aveo3 mock-server` with its help."""
+    command: Any = typer.main.get_command(app)
+    lines = []
+    for option in command.commands["mock-server"].whole().params:
+        names = " / ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts) if name != "--help")
+        words = str(option.help)
+        if names:
+            lines.append(f"- {names}: {words if words.startswith('US$') else words[:1].lower() + words[1:]}")
+    return "\n" + "\n".join(lines) + "\n\n"
+
+
+def faults(_: str = "") -> str:
+    """Every fault, by where it strikes."""
+    parts = []
+    for point in Point:
+        names = [f"- `{name}`: {does}." for name, (where, does) in FAULTS.items() if where is point]
+        parts.append(f"**{point.value[:1].upper()}{point.value[1:]}**\n\n" + "\n".join(names) + "\n")
+    return ("\n" + "\n".join(parts) + "\n").replace("`hang`", "`--hang`").replace("`redirect_to`", "`--redirect-to`")
+
+
+def problems(_: str = "") -> str:
+    """Every problem that `aveo3 check` finds, with the way out."""
+    words = {
+        **{"address": "the address", "location": "the region", "project": "PROJECT", "model": "the model"},
+        **{"service": "the API", "whose": "the project", "link": "the link that it prints", "bucket": "the bucket"},
+    }
+    lines = []
+    for problem, remedy in REMEDIES.items():
+        lines += [f"- `{problem.value}`: {remedy.what.format_map(words)}.", f"  - {remedy.way_out.format_map(words)}"]
+        if remedy.gemini:
+            lines.append(f"  - With the Gemini API: {remedy.gemini.format_map(words)}")
+    return "\n" + "\n".join(lines) + "\n\n"
+
+
+def names(package: str) -> Callable[[str], str]:
+    """The table of a package's public names. What each is, is kept from the table that there was."""
+
+    def draw(old: str) -> str:
+        said = dict(re.findall(r"(?m)^\| `(\w+)` \| `[\w.]+` \| (.+) \|$", old))
+        rows = [f"| `{name}` | `{home}` | {said.get(name, '')} |" for name, home in homes(package)]
+        return "\n".join(["| name | module | what it is |", "|---|---|---|", *rows]) + "\n"
+
+    return draw
+
+
+def homes(package: str) -> Iterator[tuple[str, str]]:
+    """Every public name of a package, and the module that defines it."""
+    module: Any = import_module(package)
+    for name in sorted(module.__all__):
+        lazily = getattr(module, "_HOME", {}).get(name)
+        yield name, f"{package}.{lazily}" if lazily else getattr(module, name).__module__
+
+
+DRAWN: dict[str, tuple[str, Callable[[str], str]]] = {
+    # a place: the guide that it is in, and what draws it from the program and what stands there
+    "settings": ("settings", settings_list),
+    "capabilities": ("models", abilities),
+    "mock options": ("mock-server", mock_options),
+    "faults": ("mock-server", faults),
+    "problems": ("troubleshooting", problems),
+    "names aveo3": ("python-api", names("aveo3")),
+    "names aveo3.mock": ("python-api", names("aveo3.mock")),
+    "names aveo3.testing": ("python-api", names("aveo3.testing")),
+}
+
+if __name__ == "__main__":
+    for guide, path in GUIDES.items():
+        path.write_text(written(guide, path.read_text("utf-8")), "utf-8")
