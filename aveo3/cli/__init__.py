@@ -15,6 +15,7 @@ from aveo3.cli.commands import (
     config,
     demo,
     generate,
+    guide,
     history,
     models,
     resume,
@@ -61,5 +62,6 @@ app.command()(models.models)
 app.command()(check.check)
 app.command()(simulate.simulate)
 app.command()(demo.demo)
+app.command()(guide.guide)
 app.command("mock-server", cls=_MockServer)(_mock_server)
 app.add_typer(config.app, name="config")
