@@ -92,8 +92,9 @@ class Job:
         if entry.attempts:  # the name that its file had, or would have had
             self.position = entry.position
         self.paid, self.made = entry.state in _PAID, entry.state is State.SUCCEEDED
-        if entry.state in _PAID:  # of others the estimate is what counts: they may be sent yet
-            self.cost_usd, self.paid_usd = entry.cost_usd, entry.cost_usd or 0.0
+        self.cost_usd = entry.cost_usd  # what is sent anew gets its price with its submit
+        if self.paid:
+            self.paid_usd = entry.cost_usd or 0.0
 
     def turn_to(self, candidate: Candidate) -> dict[str, Any]:
         """What changes in going to `candidate`, for the move that says so."""

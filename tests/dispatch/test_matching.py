@@ -497,6 +497,7 @@ async def test_what_a_filter_stopped_or_google_rejected_is_not_sent_again() -> N
     await make(backend, "a", "b")
     clips = await make(backend, "a", "b")
     assert [(clip.status.value, clip.cached) for clip in clips] == [("filtered", True), ("rejected", True)]
+    assert [clip.cost_usd for clip in clips] == [0.0, 0.0]  # as in the run that sent them, not their list price
     assert len(backend.submits) == 2
 
 
