@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from aveo3.engine.job import Job
@@ -53,7 +52,7 @@ class JobMatcher:
         job.take_up(entry, self._journal)
         return True
 
-    def job_of(self, given: JobRecord, index: int, now_utc: datetime) -> Job | None:
+    def job_of(self, given: JobRecord, index: int) -> Job | None:
         """The job of an entry whose prompt nobody has given again; None if another batch is at work on it.
 
         Raises `JournalError`.
@@ -61,8 +60,7 @@ class JobMatcher:
         entry = self._claims.take(self._stream, given.id)
         if entry is None:
             return None
-        prompt = recorded_prompt(entry.prompt)
-        job = Job(prompt, index, entry.model, entry.digest, None, now_utc, position=entry.position)
+        job = Job(recorded_prompt(entry.prompt), index, entry)
         job.take_up(entry, self._journal)
         return job
 

@@ -41,7 +41,7 @@ class Planner:
         """
         if isinstance(given, JobRecord):
             assert self._matcher is not None
-            self.begun = self._matcher.job_of(given, index, self._now_utc())
+            self.begun = self._matcher.job_of(given, index)
             return None if self.begun is None else (self.begun, await self._matcher.resolve(self.begun))
         job, problems = await self._judge(given, index)
         clip = None
@@ -71,7 +71,7 @@ class Planner:
             prompt = as_prompt(given)
         except ValidationError:
             prompt = _as_it_was(given)
-        job = Job(prompt, index, self._routes.model_of(prompt), "", None, self._now_utc())
+        job = Job.planned(prompt, index, self._routes.model_of(prompt), self._now_utc())
         if error is not None:
             return job, job.end(State.DEFERRED, "journal", str(error))
         why = "the run was stopped before it came to this prompt"
@@ -85,21 +85,21 @@ class Planner:
         try:
             prompt = as_prompt(given)
         except ValidationError as error:
-            return Job(_as_it_was(given), index, self._routes.lanes.settings.model, "", None, now_utc), explain(error)
+            return Job.planned(_as_it_was(given), index, self._routes.lanes.settings.model, now_utc), explain(error)
         home = self._matcher.home_of(prompt.previous) if self._matcher is not None and prompt.previous else None
         route, problems = self._routes.of(prompt, home)
         models = (route.models if route is not None else []) or [self._routes.model_of(prompt)]
-        cost = next(iter(route)).cost_usd if route is not None else None
-        job = Job(prompt, index, models[0], "", cost, now_utc, route)
+        known_by: tuple[str, ...] = ()
+        hashes: tuple[str | None, ...] = ()
         try:
             if prompt.media:
-                job.media_hashes = await asyncio.to_thread(prompt.media_hashes)
-            job.known_by = tuple(prompt.digest(model, job.media_hashes) for model in models)
-            job.digest = job.known_by[0]
+                hashes = await asyncio.to_thread(prompt.media_hashes)
+            known_by = tuple(prompt.digest(model, hashes) for model in models)
         except OSError as error:
             problems.append(f"cannot read {error.filename}: {error.strerror}")
         except ValueError as error:  # no path at all: a null byte in it
             problems.append(f"cannot read its media: {error}")
+        job = Job.planned(prompt, index, models[0], now_utc, route=route, known_by=known_by, media_hashes=hashes)
         return job, problems
 
 

@@ -84,8 +84,8 @@ class Delivery:
     def _price(self, job: Job) -> float | None:
         """The list price of all that was asked for, as it was put to the model that got it."""
         catalog, sent = self._settings.model_catalog, job.prompt
-        if job.instead_of is not None:
-            sent, _, _ = translate(job.prompt, job.instead_of, job.model, catalog)
+        if (asked := job.record.instead_of) is not None:
+            sent, _, _ = translate(job.prompt, asked, job.model, catalog)
         return catalog.cost_usd(sent, job.model)
 
     def _found(self, job: Job, videos: Sequence[Video], **more: Any) -> None:
@@ -113,19 +113,20 @@ class Delivery:
             for video in left:
                 if video.file is not None:
                     saving.drop(video.file)
-        partly = job.error_kind in (_PARTLY, _SOME)
+        kind, message = job.record.error_kind, job.error_message
+        partly = kind in (_PARTLY, _SOME)
         return job.end(
             State.SUCCEEDED,
-            job.error_kind if partly else None,
-            job.error_message if partly else None,
+            kind if partly else None,
+            message if partly else None,
             cost_usd=job.cost_usd,
             files=job.files,
             fetched_utc=self._now_utc() if job.files else None,
         )
 
     async def _fetch_one(self, job: Job, video: Video, number: int | None, backend: Backend) -> None:
-        position = job.index if job.position is None else job.position
-        name = saving.file_name(position, job.prompt.text, job.digest, number, ordinal=job.ordinal)
+        record, position = job.record, job.index if job.position is None else job.position
+        name = saving.file_name(position, job.prompt.text, record.digest, number, ordinal=record.ordinal)
         target = self._settings.output_dir / name
         if video.file is not None:
             job.files += (await saving.keep(video.file, target),)
@@ -153,18 +154,19 @@ class Delivery:
         Looks for as long as nearly all clips take, and at least once; a look that fails is repeated. Finding nothing
         proves nothing.
         """
-        assert job.output_uri is not None
+        output_uri = job.record.output_uri
+        assert output_uri is not None
         median = self._settings.model_catalog.latency(job.model, job.prompt.resolution)
         until = sent_at + RECOVER_MEDIANS * median
         try:
             while True:
                 late = asyncio.get_running_loop().time() >= until
-                videos, seen, hopeless = await self._turned_up(job.output_uri, backend)
+                videos, seen, hopeless = await self._turned_up(output_uri, backend)
                 asked = job.prompt.number_of_videos
                 if len(videos) >= asked or (videos and late):
                     log.warning("recovered: the answer was lost, but %s is there", videos[0].uri)
                     # Whether the others were held back, and so are free, or come later, nobody can tell.
-                    some = f"{len(videos)} of {asked} had turned up under {job.output_uri}"
+                    some = f"{len(videos)} of {asked} had turned up under {output_uri}"
                     lack = (_SOME, some) if len(videos) < asked else (None, None)
                     self._found(job, videos, error_kind=lack[0], error_message=lack[1])
                     return await self.fetch(job, videos, backend)
@@ -176,9 +178,9 @@ class Delivery:
                 return job.leave("stopped", "made and paid, but stopped before it was on disk")
             return job.clip(ClipStatus.UNCERTAIN)
         except Exception as error:  # a bug, a backend's or ours: it must not cost the neighbours anything
-            log.exception("looking for %s raised", job.output_uri)
+            log.exception("looking for %s raised", output_uri)
             return job.leave("unexpected", f"{type(error).__name__}: {error}")
-        return job.clip(ClipStatus.UNCERTAIN).model_copy(update={"error_message": f"{job.error_message}; {seen}"})
+        return job.clip(ClipStatus.UNCERTAIN, also=seen)
 
     async def _turned_up(self, output_uri: str, backend: Backend) -> tuple[Sequence[Video], str, bool]:
         """The videos there, what to say if there are none, and whether to ask again is pointless."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from aveo3.errors import GateClosed
 from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
-from aveo3.journal.rows import JobRecord, job_name
+from aveo3.journal.rows import JobRecord
 from aveo3.lanes.routing import Candidate, Route
 from aveo3.lifecycle import State, check_move, check_reopen
 from aveo3.models import ClipStatus, VideoClip, VideoPrompt
@@ -30,71 +30,139 @@ _PAID = {State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN}
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One prompt on its way to one clip. What a move changes is in the journal before it is true here."""
+    """One prompt on its way to one clip: `record` is what the journal has of it, the rest is what this run knows.
+
+    The record is frozen. A move puts another in its place, after the journal has it.
+    """
 
     prompt: VideoPrompt
     index: int
-    model: str
-    digest: str
-    cost_usd: float | None
-    queued_utc: datetime
-    route: Route | None = None  # None: no lane can take it, or none is asked to
-    known_by: tuple[str, ...] = ()  # its digests, one for each model that it may be made by
+    record: JobRecord
+    route: Route | None = None
+    """None: no lane can take it, or none is to."""
+    known_by: tuple[str, ...] = ()
+    """Its digests, one for each model that may make it."""
     media_hashes: tuple[str | None, ...] = ()
     journal: Journal | None = None
-    row: int = 0
-    ordinal: int = 1
-    position: int | None = None  # the place in its batch when it was first planned, if nobody gives it again
-    state: State = State.PLANNED
-    attempts: int = 0
+    """None: the record is in memory alone."""
+    position: int | None = None
+    """Its place in the batch that first sent it, if that was another: its file is named after it."""
+    files: tuple[SavedFile, ...] = ()
+    """Where its videos are. The record has them as the journal does, relative to its directory."""
     retries: int = 0
+    """Those of this run: the next one has all of them again."""
     audio_tries: int = 0
     late_refusals: int = 0
-    put_back: int = 0  # how often others were let by, which have been so less often
+    put_back: int = 0
+    """Times this job has yielded; those that yielded less go first."""
     quota_wait: float = 0.0
     reserved: float = 0.0
-    operation: str | None = None
-    place: Mapping[str, str | None] | None = None
-    sent_as: str | None = None
-    instead_of: str | None = None
-    translated: tuple[str, ...] = ()
-    output_uri: str | None = None
-    uris: tuple[str, ...] = ()
-    files: tuple[SavedFile, ...] = ()
-    error_kind: str | None = None
-    error_message: str | None = None
-    submitted_utc: datetime | None = None
-    finished_utc: datetime | None = None
-    fetched_utc: datetime | None = None
-    paid: bool = False  # an earlier run has sent it and owes for it; this one has not, so far
-    paid_usd: float = 0.0  # what the journal had put down for it then
-    made: bool = False  # an earlier run had its file on disk
-    leaving: bool = False  # the run is being left: send nothing; if sent, learn the operation's name, then go
-    intended: bool = False  # that it is about to be sent is noted, and on its way to the disk: nothing has left yet
+    paid: bool = False
+    """An earlier run has sent it and owes for it, and this one has not sent it since."""
+    paid_usd: float = 0.0
+    """What the journal had put down for it then."""
+    made: bool = False
+    """An earlier run had its file on disk."""
+    leaving: bool = False
+    """The run is being left: send nothing; if sent, learn the operation's name, then go."""
+    intended: bool = False
+    """The intent to send it is on its way to the disk: nothing has left yet."""
+
+    @classmethod
+    def planned(
+        cls,
+        prompt: VideoPrompt,
+        index: int,
+        model: str,
+        queued_utc: datetime,
+        *,
+        route: Route | None = None,
+        known_by: tuple[str, ...] = (),
+        media_hashes: tuple[str | None, ...] = (),
+    ) -> Self:
+        """A new job, which no journal has."""
+        record = JobRecord(
+            id=0,
+            service="",
+            digest=known_by[0] if known_by else "",
+            ordinal=1,
+            position=index,
+            prompt={},
+            queued_utc=queued_utc,
+            state=State.PLANNED,
+            model=model,
+        )
+        return cls(prompt, index, record, route, known_by, media_hashes)
 
     @property
     def name(self) -> str:
         """How people call it: in file names, in `aveo3 history`."""
-        return job_name(self.digest, self.ordinal)
+        return self.record.name
 
-    def take_up(self, entry: JobRecord, journal: Journal) -> None:
-        """Be the job that the journal knows."""
-        self.journal, self.row, self.ordinal, self.state = journal, entry.id, entry.ordinal, entry.state
-        self.queued_utc, self.attempts = entry.queued_utc, entry.attempts
-        self.operation, self.place, self.output_uri = entry.operation, entry.place, entry.output_uri
-        self.uris = entry.uris
-        self.digest, self.model = entry.digest, entry.model
-        self.sent_as, self.instead_of, self.translated = entry.sent_as, entry.instead_of, entry.translated
-        self.files = tuple(SavedFile(journal.locate(f), int(f["size"]), str(f["sha256"])) for f in entry.files)
-        self.error_kind, self.error_message = entry.error_kind, entry.error_message
-        self.submitted_utc, self.finished_utc = entry.submitted_utc, entry.finished_utc
-        self.fetched_utc = entry.fetched_utc
-        if entry.attempts:  # the name that its file had, or would have had
-            self.position = entry.position
-        self.paid, self.made = entry.state in _PAID, entry.state is State.SUCCEEDED
-        self.cost_usd = entry.cost_usd  # what is sent anew gets its price with its submit
+    @property
+    def digest(self) -> str:
+        """The digest of its prompt; empty if its media could not be read."""
+        return self.record.digest
+
+    @property
+    def state(self) -> State:
+        """Where it stands."""
+        return self.record.state
+
+    @property
+    def model(self) -> str:
+        """The one that it was sent to last, or is to be sent to."""
+        return self.record.model
+
+    @property
+    def place(self) -> Mapping[str, str | None]:
+        """Where it was sent last; empty if that is not known."""
+        return self.record.place
+
+    @property
+    def attempts(self) -> int:
+        """Submits sent, in all runs."""
+        return self.record.attempts
+
+    @property
+    def operation(self) -> str | None:
+        """Google's name of the last attempt's work."""
+        return self.record.operation
+
+    @property
+    def output_uri(self) -> str | None:
+        """The gs:// prefix that the last attempt, and no other, writes to."""
+        return self.record.output_uri
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """Where Google keeps its videos."""
+        return self.record.uris
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the last attempt costs or may cost, in US$; None if that is not known."""
+        return self.record.cost_usd
+
+    @property
+    def error_kind(self) -> str | None:
+        """Why there is no video (yet), in one word."""
+        return self.record.error_kind
+
+    @property
+    def error_message(self) -> str | None:
+        """The same in a sentence."""
+        return self.record.error_message
+
+    def take_up(self, record: JobRecord, journal: Journal) -> None:
+        """Be the job that the journal knows by `record`."""
+        self.record, self.journal = record, journal
+        self.files = tuple(SavedFile(journal.locate(f), int(f["size"]), str(f["sha256"])) for f in record.files)
+        if record.attempts:
+            self.position = record.position
+        self.paid, self.made = record.state in _PAID, record.state is State.SUCCEEDED
         if self.paid:
-            self.paid_usd = entry.cost_usd or 0.0
+            self.paid_usd = record.cost_usd or 0.0
 
     def turn_to(self, candidate: Candidate) -> dict[str, Any]:
         """What changes in going to `candidate`, for the move that says so."""
@@ -107,7 +175,7 @@ class Job:
             "place": candidate.lane.place,
             "instead_of": candidate.instead_of,
             "translated": candidate.translated,
-            "sent_as": None if sent_as == self.digest else sent_as,
+            "sent_as": None if sent_as == self.record.digest else sent_as,
         }
 
     # ---- moving ------------------------------------------------------------------------------------------------
@@ -123,18 +191,18 @@ class Job:
         self._go(check_reopen(self.state, state), changes)
 
     def _go(self, state: State, changes: dict[str, Any]) -> None:
+        files: tuple[SavedFile, ...] | None = changes.get("files")
+        if files is not None:
+            changes = {**changes, "files": tuple(map(self._noted, files))}
         if self.journal is not None:
-            noted = changes
-            if "files" in changes:
-                noted = {**changes, "files": [self._noted(file, self.journal) for file in changes["files"]]}
-            self.journal.move(self.row, self.state, state, **noted)
-        for name, value in changes.items():
-            setattr(self, name, value)
-        self.state = state
+            self.journal.move(self.record.id, self.record.state, state, **changes)
+        self.record = self.record.moved(state, changes)
+        if files is not None:
+            self.files = files
 
-    @staticmethod
-    def _noted(file: SavedFile, journal: Journal) -> dict[str, Any]:
-        return {"path": journal.relative(file.path), "size": file.size, "sha256": file.sha256}
+    def _noted(self, file: SavedFile) -> dict[str, Any]:
+        path = self.journal.relative(file.path) if self.journal is not None else str(file.path)
+        return {"path": path, "size": file.size, "sha256": file.sha256}
 
     async def on_disk(self) -> None:
         """Return when the intent to send it would outlive a power cut. Raises `JournalError` if it may not."""
@@ -147,16 +215,15 @@ class Job:
 
     def not_sent(self) -> None:
         """Back to the start: the intent is noted, and the request will not leave."""
-        self.attempts -= 1
-        self.move(State.PLANNED, attempts=self.attempts, submitted_utc=None)
+        self.move(State.PLANNED, attempts=self.attempts - 1, submitted_utc=None)
 
-    def plan_again(self, kind: str, message: str) -> None:
-        """Back to the start: it was not accepted, or its operation came to nothing."""
+    def plan_again(self, kind: str, message: str, *, unsent: bool = False) -> None:
+        """Back to the start: it was not accepted, or its operation came to nothing. What was `unsent` is no attempt."""
         nothing: dict[str, Any] = {"operation": None, "submitted_utc": None, "finished_utc": None}
         self.move(
             State.PLANNED,
             **nothing,
-            attempts=self.attempts,
+            attempts=self.attempts - unsent,
             retries=self.retries,
             error_kind=kind,
             error_message=message,
@@ -190,8 +257,7 @@ class Job:
     def leave(self, kind: str, message: str) -> VideoClip:
         """We go, what is paid stays at Google: the clip says how to come by it. With a journal, the next run does."""
         if self.state is State.UNCERTAIN:
-            self.error_message = "; ".join(filter(None, (self.error_message, message)))
-            return self.clip(ClipStatus.UNCERTAIN)
+            return self.clip(ClipStatus.UNCERTAIN, also=message)
         if self.journal is None:
             return self.end(State.UNCERTAIN, kind, message)
         self._go(self.state, {"error_kind": kind, "error_message": message, "cost_usd": self.cost_usd})
@@ -201,34 +267,35 @@ class Job:
         """The gate lets nobody through: the clip of a job that was never sent, or came to nothing."""
         return self.end(State.DEFERRED, closed.kind, str(closed), operation=None)
 
-    def clip(self, status: ClipStatus, *, cached: bool = False) -> VideoClip:
-        """What the user gets to see of it."""
+    def clip(self, status: ClipStatus, *, cached: bool = False, also: str | None = None) -> VideoClip:
+        """The clip that the user gets; its message is what is noted, and what there is to say `also`."""
+        record, message = self.record, self.record.error_message
         return VideoClip(
             prompt=self.prompt,
             status=status,
-            model=self.model,
-            lane=(self.place or {}).get("lane"),
-            instead_of=self.instead_of,
-            translated=self.translated,
+            model=record.model,
+            lane=record.place.get("lane"),
+            instead_of=record.instead_of,
+            translated=record.translated,
             index=self.index,
-            job=self.name if self.journal is not None else None,
+            job=record.name if self.journal is not None else None,
             cached=cached,
             paths=tuple(file.path for file in self.files),
-            uris=self.uris,
-            operation=self.operation,
-            error_kind=self.error_kind,
-            error_message=self.error_message,
+            uris=record.uris,
+            operation=record.operation,
+            error_kind=record.error_kind,
+            error_message=message if also is None else "; ".join(filter(None, (message, also))),
             retry_count=self.retries,
-            attempts=self.attempts,
+            attempts=record.attempts,
             quota_wait=round(self.quota_wait, 3),
-            cost_usd=self.cost_usd,
-            queued_utc=self.queued_utc,
-            submitted_utc=self.submitted_utc,
-            finished_utc=self.finished_utc,
-            fetched_utc=self.fetched_utc,
+            cost_usd=record.cost_usd,
+            queued_utc=record.queued_utc,
+            submitted_utc=record.submitted_utc,
+            finished_utc=record.finished_utc,
+            fetched_utc=record.fetched_utc,
         )
 
     def release(self) -> None:
         """This run is done with it."""
         if self.journal is not None:
-            self.journal.claims.release(self.row)
+            self.journal.claims.release(self.record.id)

@@ -118,11 +118,11 @@ class Engine:
 
         Submits nothing. Cancelling it gives a clip, as with `run`.
         """
-        sent_utc = job.submitted_utc or self._now_utc()
+        sent_utc = job.record.submitted_utc or self._now_utc()
         sent_at = _now() - max(0.0, (self._now_utc() - sent_utc).total_seconds())
         if job.state is State.UNCERTAIN:
             return await self._delivery.recover(job, backend, sent_at)
-        its_own = same_place(lane.lane.place, job.place or {}) and lane.lane.model == job.model
+        its_own = same_place(lane.lane.place, job.place) and lane.lane.model == job.model
         if not its_own:  # that is gone: this one's quota is another
             lane = replace(
                 lane, gate=QuotaGate(lane.lane.settings, lane.lane.model, rng=self._rng, now_utc=self._now_utc)
@@ -172,7 +172,7 @@ class Engine:
         """One request, once, and its verdict in the journal."""
         try:
             async with asyncio.timeout(self._settings.request_timeout + SUBMIT_GRACE):
-                verdict = await lane.backend.submit(prompt, job.model, output_uri=job.output_uri)
+                verdict = await lane.backend.submit(prompt, job.model, output_uri=job.record.output_uri)
         except asyncio.CancelledError:
             job.leaving = True
             verdict = verdicts.uncertain("stopped before the answer came: a video may be under way and billed")
@@ -188,7 +188,6 @@ class Engine:
                 log.info("accepted: %s", verdict.operation)
         elif verdict.kind in (VerdictKind.UNAVAILABLE, VerdictKind.UNCERTAIN):  # of others the gate tells, or the clip
             log.warning("%s: %r: %.200s", verdict.kind, job.prompt.text[:60], verdict.message)
-        job.attempts -= verdict.unsent
         return verdict
 
     async def _see_through(
@@ -228,25 +227,28 @@ class Engine:
             state = State.FILTERED if verdict.filtered else State.REJECTED
             return job.end(state, verdict.error_kind, verdict.message, submitted_utc=None)
         if verdict.kind is VerdictKind.REFUSED or permit.admission.probe or lane.gate.is_ill(besides=job.retries + 1):
-            job.plan_again(verdict.error_kind, verdict.message)
+            job.plan_again(verdict.error_kind, verdict.message, unsent=verdict.unsent)
             # Nothing happened; a probe was sent for the lane's sake, and others failed, too. If it is the prompt after
             # all, another's turn will show it: the lane must not stand still for this one for ever.
             return Again(0.0, last=verdict.kind is not VerdictKind.REFUSED)
-        return self._retry(job, verdict.error_kind, verdict.message, verdict.retry_after or 0.0)
+        at_least = verdict.retry_after or 0.0
+        return self._retry(job, verdict.error_kind, verdict.message, at_least, unsent=verdict.unsent)
 
-    def _retry(self, job: Job, kind: str, message: str, at_least: float = 0.0) -> VideoClip | Again:
+    def _retry(
+        self, job: Job, kind: str, message: str, at_least: float = 0.0, *, unsent: bool = False
+    ) -> VideoClip | Again:
         """Another try if the job has one left."""
         if job.retries >= self._settings.max_retries:
-            job.plan_again(kind, message)
+            job.plan_again(kind, message, unsent=unsent)
             return job.end(State.FAILED, kind, f"{message} (after {job.retries} retries)")
         job.retries += 1
-        job.plan_again(kind, message)
+        job.plan_again(kind, message, unsent=unsent)
         return Again(max(at_least, wait_before(job.retries, self._settings.retry_wait_base, self._rng)))
 
     async def _uncertain(self, job: Job, kind: str, message: str, backend: Backend, sent_at: float) -> VideoClip:
         """It may be paid and cannot be found, unless Google was told where to put it."""
         clip = job.end(State.UNCERTAIN, kind, message)
-        if job.output_uri is None or job.leaving:
+        if job.record.output_uri is None or job.leaving:
             return clip
         return await self._delivery.recover(job, backend, sent_at)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,17 @@ def test_the_row_of_a_job_is_all_that_its_events_have_changed_the_last_one_first
 def test_what_a_job_is_never_changes_and_what_becomes_of_it_does() -> None:
     fixed = {"id", "service", "digest", "ordinal", "position", "model", "prompt", "queued_utc"}
     assert {field.name for field in fields(JobRecord)} == CHANGING | fixed | {"state"}
+
+
+def test_a_move_makes_another_record_and_leaves_the_first_as_it_was() -> None:
+    planned = JobRecord(
+        id=7, service="s", digest="d", ordinal=1, position=0, prompt={}, queued_utc=NOON, state=State.PLANNED, model="m"
+    )
+    sent = planned.moved(State.SUBMITTING, {"attempts": 1, "place": {"project": "p"}})
+    assert sent == replace(planned, state=State.SUBMITTING, attempts=1, place={"project": "p"})
+    assert (planned.state, planned.attempts, planned.place) == (State.PLANNED, 0, {})
+    with pytest.raises(TypeError, match=r"^a job has no colour, id$"):
+        sent.moved(State.RUNNING, {"id": 8, "colour": "red", "operation": "o"})
 
 
 def test_every_field_has_a_column() -> None:
