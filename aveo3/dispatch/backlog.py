@@ -10,7 +10,7 @@ from math import inf
 
 from aveo3._waker import Waker
 from aveo3.engine.job import Job
-from aveo3.engine.runner import OpenLane
+from aveo3.engine.open_lane import OpenLane
 from aveo3.errors import GateClosed
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aveo3.config.catalog import Catalog
 from aveo3.config.settings import Settings
 from aveo3.dispatch.prior_runs import PriorRuns
-from aveo3.engine.runner import OpenLane
+from aveo3.engine.open_lane import OpenLane
 from aveo3.errors import UsageError
 from aveo3.lanes.lanes import PLACE, Lane, Lanes, same_place, wire_of
 from aveo3.quota.gate import QuotaGate

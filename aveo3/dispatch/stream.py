@@ -20,7 +20,8 @@ from aveo3.dispatch.budget import Budget
 from aveo3.dispatch.matching import JobMatcher
 from aveo3.dispatch.planner import Planner, Prompt
 from aveo3.engine.job import Again, Job
-from aveo3.engine.runner import Engine, OpenLane
+from aveo3.engine.open_lane import OpenLane
+from aveo3.engine.runner import Engine
 from aveo3.errors import AveoError, GateClosed, JournalError, UsageError
 from aveo3.journal.rows import JobRecord
 from aveo3.lanes.lanes import Lane

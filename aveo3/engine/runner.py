@@ -8,7 +8,7 @@ import logging
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -29,9 +29,10 @@ from aveo3.backends.base import (
 from aveo3.config.settings import Settings
 from aveo3.engine.delivery import Delivery
 from aveo3.engine.job import Again, Job
+from aveo3.engine.open_lane import OpenLane
 from aveo3.engine.retry import repeating, wait_before
 from aveo3.errors import FetchError, JournalError
-from aveo3.lanes.lanes import Lane, same_place
+from aveo3.lanes.lanes import same_place
 from aveo3.lanes.routing import Candidate
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
@@ -55,19 +56,6 @@ LATE_REFUSALS = 10
 
 OVERTIME = 60.0
 """Seconds for which an operation of an earlier run is looked at even if its time is up."""
-
-
-@dataclass(eq=False)
-class OpenLane:
-    """A lane that can be used: its gate, its connection, and what has been learnt about it."""
-
-    lane: Lane
-    gate: QuotaGate
-    backend: Backend
-    used: bool = False
-    """A batch has asked for it."""
-    taken: int = 0
-    """Clips that it got, of whatever batch."""
 
 
 class Engine:

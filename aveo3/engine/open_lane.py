@@ -1,0 +1,22 @@
+"""A lane in use: what a job needs of it to be submitted and polled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aveo3.backends.base import Backend
+from aveo3.lanes.lanes import Lane
+from aveo3.quota.gate import QuotaGate
+
+
+@dataclass(eq=False)
+class OpenLane:
+    """A lane with its gate and its connection, shared by all batches of a client."""
+
+    lane: Lane
+    gate: QuotaGate
+    backend: Backend
+    used: bool = False
+    """A batch has asked for it."""
+    taken: int = 0
+    """Clips that it got, of all batches."""
