@@ -14,6 +14,7 @@ import aiohttp
 
 from aveo3.backends.base import Backend, PollError, Video
 from aveo3.config.settings import Settings
+from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import Job
 from aveo3.engine.retry import repeating
 from aveo3.errors import FetchError
@@ -148,16 +149,17 @@ class Delivery:
         url, headers = place
         return await saving.download(self._session, url, target, headers, silence=self._settings.request_timeout)
 
-    async def recover(self, job: Job, backend: Backend, sent_at: float) -> VideoClip:
+    async def recover(self, attempt: Attempt) -> VideoClip:
         """Watch the place that this attempt alone was told to write to: what turns up there is the lost clip.
 
         Looks for as long as nearly all clips take, and at least once; a look that fails is repeated. Finding nothing
         proves nothing.
         """
+        job, backend = attempt.job, attempt.backend
         output_uri = job.record.output_uri
         assert output_uri is not None
         median = self._settings.model_catalog.latency(job.model, job.prompt.resolution)
-        until = sent_at + RECOVER_MEDIANS * median
+        until = attempt.sent_at + RECOVER_MEDIANS * median
         try:
             while True:
                 late = asyncio.get_running_loop().time() >= until

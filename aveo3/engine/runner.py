@@ -27,6 +27,7 @@ from aveo3.backends.base import (
     Video,
 )
 from aveo3.config.settings import Settings
+from aveo3.engine.attempt import Attempt, now
 from aveo3.engine.delivery import Delivery
 from aveo3.engine.job import Again, Job
 from aveo3.engine.open_lane import OpenLane
@@ -90,16 +91,16 @@ class Engine:
             lane.gate.cancel(permit)
             return job.cancel()
         assert job.route is not None
-        stop = job.route.at(lane.lane)
-        if (unsent := await self._intend(job, stop)) is not None:
+        candidate = job.route.at(lane.lane)
+        if (unsent := await self._intend(job, candidate)) is not None:
             lane.gate.cancel(permit)
             return unsent
-        sent_at = _now()
-        verdict = await self._submit(job, stop.prompt, lane)
+        attempt = Attempt(job, lane, lane.backend, permit, sent_at=now())
+        verdict = await self._submit(attempt, candidate.prompt)
         lane.gate.settle(permit, verdict)
         if verdict.kind is not VerdictKind.ACCEPTED:
-            return await self._not_accepted(job, permit, lane, verdict, sent_at)
-        return await self._see_through(job, permit, lane, lane.backend, sent_at)
+            return await self._not_accepted(attempt, verdict)
+        return await self._see_through(attempt)
 
     async def resume(self, job: Job, lane: OpenLane, backend: Backend) -> VideoClip | Again:
         """Go on with a job that an earlier run left running, fetching or uncertain; `backend` is where it was sent.
@@ -107,24 +108,24 @@ class Engine:
         Submits nothing. Cancelling it gives a clip, as with `run`.
         """
         sent_utc = job.record.submitted_utc or self._now_utc()
-        sent_at = _now() - max(0.0, (self._now_utc() - sent_utc).total_seconds())
+        sent_at = now() - max(0.0, (self._now_utc() - sent_utc).total_seconds())
         if job.state is State.UNCERTAIN:
-            return await self._delivery.recover(job, backend, sent_at)
+            return await self._delivery.recover(Attempt(job, lane, backend, None, sent_at, resumed=True))
         its_own = same_place(lane.lane.place, job.place) and lane.lane.model == job.model
         if not its_own:  # that is gone: this one's quota is another
             lane = replace(
                 lane, gate=QuotaGate(lane.lane.settings, lane.lane.model, rng=self._rng, now_utc=self._now_utc)
             )
         permit = lane.gate.adopt() if job.state is State.RUNNING else None
-        return await self._see_through(job, permit, lane, backend, sent_at, resumed=True)
+        return await self._see_through(Attempt(job, lane, backend, permit, sent_at, resumed=True))
 
-    async def _intend(self, job: Job, stop: Candidate) -> VideoClip | None:
+    async def _intend(self, job: Job, candidate: Candidate) -> VideoClip | None:
         """Note that a request is about to leave; its clip, if it must not: what cannot be noted is not sent.
 
         A next run takes it for sent from here on, whatever happens to us.
         """
         try:
-            self._note_intent(job, stop)
+            self._note_intent(job, candidate)
         except JournalError as error:
             return job.end(State.DEFERRED, "journal", str(error))
         try:
@@ -139,13 +140,13 @@ class Engine:
             return job.cancel()
         return None
 
-    def _note_intent(self, job: Job, stop: Candidate) -> None:
-        where = stop.lane.settings.output_gcs_uri
+    def _note_intent(self, job: Job, candidate: Candidate) -> None:
+        where = candidate.lane.settings.output_gcs_uri
         attempt = job.attempts + 1
         job.move(
             State.SUBMITTING,
             attempts=attempt,
-            **job.turn_to(stop),
+            **job.turn_to(candidate),
             # No two attempts write to one place, so that what turns up there can only be this one's.
             output_uri=where and f"{where.rstrip('/')}/{job.name}/{attempt}-{uuid.uuid4().hex[:12]}/",
             submitted_utc=self._now_utc(),
@@ -156,11 +157,12 @@ class Engine:
             **dict.fromkeys(("uris", "files"), ()),  # an earlier attempt's are not what this one will be known by
         )
 
-    async def _submit(self, job: Job, prompt: VideoPrompt, lane: OpenLane) -> Verdict:
+    async def _submit(self, attempt: Attempt, prompt: VideoPrompt) -> Verdict:
         """One request, once, and its verdict in the journal."""
+        job = attempt.job
         try:
             async with asyncio.timeout(self._settings.request_timeout + SUBMIT_GRACE):
-                verdict = await lane.backend.submit(prompt, job.model, output_uri=job.record.output_uri)
+                verdict = await attempt.backend.submit(prompt, job.model, output_uri=job.record.output_uri)
         except asyncio.CancelledError:
             job.leaving = True
             verdict = verdicts.uncertain("stopped before the answer came: a video may be under way and billed")
@@ -178,23 +180,15 @@ class Engine:
             log.warning("%s: %r: %.200s", verdict.kind, job.prompt.text[:60], verdict.message)
         return verdict
 
-    async def _see_through(
-        self,
-        job: Job,
-        permit: Permit | None,
-        lane: OpenLane,
-        backend: Backend,
-        sent_at: float,
-        *,
-        resumed: bool = False,
-    ) -> VideoClip | Again:
+    async def _see_through(self, attempt: Attempt) -> VideoClip | Again:
         """From accepted to the clip, whatever happens on the way."""
+        job = attempt.job
         try:
             if job.leaving:
                 return job.cancel() if job.state is State.FETCHING else job.leave(*_LEFT_RUNNING)
-            if permit is None:
-                return await self._delivery.fetch(job, [Video(uri=uri) for uri in job.uris], backend)
-            return await self._follow(job, permit, lane, backend, sent_at, resumed=resumed)
+            if job.state is State.FETCHING:
+                return await self._delivery.fetch(job, [Video(uri=uri) for uri in job.uris], attempt.backend)
+            return await self._follow(attempt)
         except asyncio.CancelledError:
             if job.state is State.FETCHING:
                 return job.leave("stopped", "made and paid, but stopped before it was on disk")
@@ -203,18 +197,17 @@ class Engine:
             log.exception("following %s raised", job.operation)
             return job.leave("unexpected", f"{type(error).__name__}: {error}")
         finally:
-            if permit is not None:
-                lane.gate.finish(permit)
+            attempt.finish()
 
-    async def _not_accepted(
-        self, job: Job, permit: Permit, lane: OpenLane, verdict: Verdict, sent_at: float
-    ) -> VideoClip | Again:
+    async def _not_accepted(self, attempt: Attempt, verdict: Verdict) -> VideoClip | Again:
+        job = attempt.job
         if verdict.kind is VerdictKind.UNCERTAIN:
-            return await self._uncertain(job, verdict.error_kind, verdict.message, lane.backend, sent_at)
+            return await self._uncertain(attempt, verdict.error_kind, verdict.message)
         if verdict.kind is VerdictKind.REJECTED:
             state = State.FILTERED if verdict.filtered else State.REJECTED
             return job.end(state, verdict.error_kind, verdict.message, submitted_utc=None)
-        if verdict.kind is VerdictKind.REFUSED or permit.admission.probe or lane.gate.is_ill(besides=job.retries + 1):
+        is_ill = attempt.is_probe or attempt.lane.gate.is_ill(besides=job.retries + 1)
+        if verdict.kind is VerdictKind.REFUSED or is_ill:
             job.plan_again(verdict.error_kind, verdict.message, unsent=verdict.unsent)
             # Nothing happened; a probe was sent for the lane's sake, and others failed, too. If it is the prompt after
             # all, another's turn will show it: the lane must not stand still for this one for ever.
@@ -233,34 +226,34 @@ class Engine:
         job.plan_again(kind, message, unsent=unsent)
         return Again(max(at_least, wait_before(job.retries, self._settings.retry_wait_base, self._rng)))
 
-    async def _uncertain(self, job: Job, kind: str, message: str, backend: Backend, sent_at: float) -> VideoClip:
+    async def _uncertain(self, attempt: Attempt, kind: str, message: str) -> VideoClip:
         """It may be paid and cannot be found, unless Google was told where to put it."""
+        job = attempt.job
         clip = job.end(State.UNCERTAIN, kind, message)
         if job.record.output_uri is None or job.leaving:
             return clip
-        return await self._delivery.recover(job, backend, sent_at)
+        return await self._delivery.recover(attempt)
 
-    async def _follow(
-        self, job: Job, permit: Permit, lane: OpenLane, backend: Backend, sent_at: float, *, resumed: bool
-    ) -> VideoClip | Again:
-        """Look at a running operation until it has ended, then do what its end asks for."""
+    async def _follow(self, attempt: Attempt) -> VideoClip | Again:
+        """Poll a running operation until it has ended, then do what its end asks for."""
+        job, sent_at = attempt.job, attempt.sent_at
         assert job.operation is not None
-        operation, poller = job.operation, self._poller(lane, job.prompt)
+        operation, poller = job.operation, self._poller(attempt)
         deadline = sent_at + self._settings.operation_timeout
-        # An earlier run's looks are not known: look at once, and learn nothing from how long nobody did.
-        polled_at = None if resumed else sent_at
-        if resumed:
-            deadline = max(deadline, _now() + OVERTIME)
+        # An earlier run's polls are not known: poll at once, and learn nothing from how long nobody did.
+        polled_at = None if attempt.resumed else sent_at
+        if attempt.resumed:
+            deadline = max(deadline, now() + OVERTIME)
         poll: PollResult = Running()
         ended_between = None
         try:
             while isinstance(poll, Running):
-                if _now() >= deadline:
-                    return job.leave("late", f"still running {_now() - sent_at:.0f} s after its submit; may be billed")
+                if now() >= deadline:
+                    return job.leave("late", f"still running {now() - sent_at:.0f} s after its submit; may be billed")
                 if polled_at is not None:
                     await poller.wait(operation, sent_at, polled_at, deadline)
-                poll = await self._poll(operation, backend, deadline, permit, lane.gate, poller)
-                before, polled_at = polled_at, _now()
+                poll = await self._poll(attempt, deadline, poller)
+                before, polled_at = polled_at, now()
                 if isinstance(poll, Finished) and poll.videos and before is not None:
                     # What failed or was filtered ended early and would mislead.
                     ended_between = before - sent_at, polled_at - sent_at
@@ -269,40 +262,41 @@ class Engine:
         except PollError as error:
             return job.leave("late", f"no look succeeded before its deadline; the last: {error}")
         except OperationGone as error:
-            lane.gate.finish(permit)
+            attempt.finish()
             why = f"{error}; whether it was billed cannot be told"
             if job.made:
                 why = f"made and paid, but its file is not where it was, and Google has it no more: {error}"
-            return await self._uncertain(job, "operation_gone", why, backend, sent_at)
+            return await self._uncertain(attempt, "operation_gone", why)
         finally:
             poller.ended(operation, ended_between)
-        lane.gate.finish(permit, succeeded=isinstance(poll, Finished))
+        attempt.finish(succeeded=isinstance(poll, Finished))
         if isinstance(poll, Failure):
             return self._failed(job, poll)
         if isinstance(poll, LateRefusal):
-            return self._refused(job, permit, lane, poll)
-        return await self._finished(job, poll, backend, sent_at)
+            return self._refused(attempt, poll)
+        return await self._finished(attempt, poll)
 
-    async def _poll_once(
-        self, operation: str, backend: Backend, deadline: float, permit: Permit, gate: QuotaGate, poller: Poller
-    ) -> PollResult:
-        """Look; a look that fails proves nothing and is repeated, but not past the operation's deadline."""
+    async def _poll_once(self, attempt: Attempt, deadline: float, poller: Poller) -> PollResult:
+        """Poll; a poll that fails proves nothing and is repeated, but not past the operation's deadline."""
+        operation, backend = attempt.job.operation, attempt.backend
+        assert operation is not None
         try:
             seen = await backend.poll(operation)
         except PollError as error:
             self._failed_polls[backend] = failed = self._failed_polls.get(backend, 0) + 1
             if failed == TOLD_POLLS:
                 log.warning("%d polls in a row have failed; polling goes on. The last: %.300s", failed, error)
-            late = _now() >= deadline
+            late = now() >= deadline
             if error.verdict is not None:  # whosever refusal it is, the quota is used up
-                gate.refuse_late(permit, error.verdict)
+                attempt.refuse_late(error.verdict)
             if error.refused and not late:
                 await poller.refused(operation, error.retry_after, deadline)
             raise PollError(str(error), final=late) from error
         self._failed_polls[backend] = 0
         return seen
 
-    def _poller(self, lane: OpenLane, prompt: VideoPrompt) -> Poller:
+    def _poller(self, attempt: Attempt) -> Poller:
+        lane, prompt = attempt.lane, attempt.job.prompt
         median = self._median or self._settings.model_catalog.latency(lane.lane.model, prompt.resolution)
         return self.pollers.of(lane, (lane.lane.model, prompt.resolution, prompt.duration_seconds), median)
 
@@ -318,9 +312,9 @@ class Engine:
             return self._retry(job, "operation_failed", message)
         return job.end(State.FAILED, "operation_failed", message, **ended)
 
-    def _refused(self, job: Job, permit: Permit, lane: OpenLane, poll: LateRefusal) -> VideoClip | Again:
+    def _refused(self, attempt: Attempt, poll: LateRefusal) -> VideoClip | Again:
         """It was accepted and turned down afterwards: nothing was made, so it is as if the answer had said so."""
-        verdict = poll.verdict
+        job, verdict = attempt.job, poll.verdict
         if verdict.kind is VerdictKind.REJECTED:
             state = State.FILTERED if verdict.filtered else State.REJECTED
             cost = self._settings.model_catalog.cost_of_tokens(poll.tokens, job.model) or 0.0
@@ -328,7 +322,7 @@ class Engine:
             return job.end(state, verdict.error_kind, verdict.message, **ended)
         if verdict.kind is not VerdictKind.REFUSED:
             return self._retry(job, verdict.error_kind, verdict.message, verdict.retry_after or 0.0)
-        lane.gate.refuse_late(permit, verdict)
+        attempt.refuse_late(verdict)
         job.late_refusals += 1
         job.plan_again(verdict.error_kind, verdict.message)
         if job.late_refusals < LATE_REFUSALS:
@@ -336,15 +330,16 @@ class Engine:
         why = f"{verdict.message} (accepted and then refused {job.late_refusals} times)"
         return job.end(State.DEFERRED, verdict.error_kind, why, operation=None)
 
-    async def _finished(self, job: Job, poll: Finished, backend: Backend, sent_at: float) -> VideoClip | Again:
+    async def _finished(self, attempt: Attempt, poll: Finished) -> VideoClip | Again:
+        job = attempt.job
         reasons = "; ".join(poll.filter_reasons)
         if poll.videos:
             held_back = f"{poll.filtered} held back: {reasons or 'no reason given'}" if poll.filtered else None
             cost = self._settings.model_catalog.cost_of_tokens(poll.tokens, job.model)
-            return await self._delivery.deliver(job, poll.videos, backend, held_back=held_back, cost_usd=cost)
+            return await self._delivery.deliver(job, poll.videos, attempt.backend, held_back=held_back, cost_usd=cost)
         if not (reasons or poll.filtered):
             why = f"{poll.note or 'it ended with neither video nor error'}: it may be billed"
-            return await self._uncertain(job, "no_video", why, backend, sent_at)
+            return await self._uncertain(attempt, "no_video", why)
         if verdicts.is_audio_filter(poll.filter_reasons) and not job.audio_tries and self._settings.max_retries:
             job.audio_tries += 1  # it is not deterministic, and not billed: once more may do
             job.plan_again("audio", reasons)
@@ -354,7 +349,3 @@ class Engine:
 
 
 _LEFT_RUNNING = "left_running", "still running at Google when this program stopped"
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
