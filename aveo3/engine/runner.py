@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -32,19 +31,16 @@ from aveo3.engine.delivery import Delivery
 from aveo3.engine.job import Again, Job
 from aveo3.engine.open_lane import OpenLane
 from aveo3.engine.retry import repeating, wait_before
-from aveo3.errors import FetchError, JournalError
+from aveo3.engine.submission import Submission
+from aveo3.errors import FetchError
 from aveo3.lanes.lanes import same_place
-from aveo3.lanes.routing import Candidate
 from aveo3.lifecycle import State
-from aveo3.models import VideoClip, VideoPrompt
+from aveo3.models import VideoClip
 from aveo3.polling.poller import Poller, Pollers
 from aveo3.quota.gate import Permit, QuotaGate
 from aveo3.verdicts import Ending, Verdict, VerdictKind
 
 log = logging.getLogger(__name__)
-
-SUBMIT_GRACE = 2.0
-"""Seconds beyond the request's timeout after which a submit that has not come back counts as lost."""
 
 GONE_POLLS = 4
 """Looks that must all find the operation unknown before a paid clip is given up."""
@@ -78,6 +74,7 @@ class Engine:
         self._median = median
         self._rng = rng
         self._now_utc = now_utc
+        self._submission = Submission(settings, now_utc)
         self._delivery = Delivery(settings, session, rng=rng, now_utc=now_utc)
         self.pollers = Pollers(interval=settings.poll_interval, rate=settings.poll_rate, rng=rng)
         self._failed_polls: dict[Backend, int] = {}  # in a row
@@ -86,21 +83,22 @@ class Engine:
         self._poll = repeating(OperationGone, base=base, max_value=60.0, rng=rng, max_tries=GONE_POLLS)(seen)
 
     async def run(self, job: Job, permit: Permit, lane: OpenLane) -> VideoClip | Again:
-        """Submit `job` and see it through. Cancelling it gives a clip too, which names what is still running."""
-        if job.leaving:  # stopped after its permit and before its submit
-            lane.gate.cancel(permit)
-            return job.cancel()
+        """Submit `job` and see it through. Cancelling it gives a clip too, which names what is still running.
+
+        Between an answer and the note of it nothing waits, so nothing can be cancelled there.
+        """
         assert job.route is not None
         candidate = job.route.at(lane.lane)
-        if (unsent := await self._intend(job, candidate)) is not None:
+        if (unsent := await self._submission.intend(job, candidate)) is not None:  # 1. the intent, on disk
             lane.gate.cancel(permit)
             return unsent
         attempt = Attempt(job, lane, lane.backend, permit, sent_at=now())
-        verdict = await self._submit(attempt, candidate.prompt)
+        verdict = await self._submission.post(attempt, candidate.prompt)  # 2. one POST
+        self._submission.note(attempt, verdict)  # 3. its operation's name, in the journal
         lane.gate.settle(permit, verdict)
         if verdict.kind is not VerdictKind.ACCEPTED:
             return await self._not_accepted(attempt, verdict)
-        return await self._see_through(attempt)
+        return await self._see_through(attempt)  # 4. its end, and its videos
 
     async def resume(self, job: Job, lane: OpenLane, backend: Backend) -> VideoClip | Again:
         """Go on with a job that an earlier run left running, fetching or uncertain; `backend` is where it was sent.
@@ -118,67 +116,6 @@ class Engine:
             )
         permit = lane.gate.adopt() if job.state is State.RUNNING else None
         return await self._see_through(Attempt(job, lane, backend, permit, sent_at, resumed=True))
-
-    async def _intend(self, job: Job, candidate: Candidate) -> VideoClip | None:
-        """Note that a request is about to leave; its clip, if it must not: what cannot be noted is not sent.
-
-        A next run takes it for sent from here on, whatever happens to us.
-        """
-        try:
-            self._note_intent(job, candidate)
-        except JournalError as error:
-            return job.end(State.DEFERRED, "journal", str(error))
-        try:
-            await job.on_disk()
-        except JournalError as error:
-            job.not_sent()
-            return job.end(State.DEFERRED, "journal", str(error))
-        except asyncio.CancelledError:
-            job.leaving = True
-        if job.leaving:
-            job.not_sent()
-            return job.cancel()
-        return None
-
-    def _note_intent(self, job: Job, candidate: Candidate) -> None:
-        where = candidate.lane.settings.output_gcs_uri
-        attempt = job.attempts + 1
-        job.move(
-            State.SUBMITTING,
-            attempts=attempt,
-            **job.turn_to(candidate),
-            # No two attempts write to one place, so that what turns up there can only be this one's.
-            output_uri=where and f"{where.rstrip('/')}/{job.name}/{attempt}-{uuid.uuid4().hex[:12]}/",
-            submitted_utc=self._now_utc(),
-            operation=None,
-            finished_utc=None,
-            error_kind=None,
-            error_message=None,
-            **dict.fromkeys(("uris", "files"), ()),  # an earlier attempt's are not what this one will be known by
-        )
-
-    async def _submit(self, attempt: Attempt, prompt: VideoPrompt) -> Verdict:
-        """One request, once, and its verdict in the journal."""
-        job = attempt.job
-        try:
-            async with asyncio.timeout(self._settings.request_timeout + SUBMIT_GRACE):
-                verdict = await attempt.backend.submit(prompt, job.model, output_uri=job.record.output_uri)
-        except asyncio.CancelledError:
-            job.leaving = True
-            verdict = verdicts.uncertain("stopped before the answer came: a video may be under way and billed")
-        except TimeoutError:
-            verdict = verdicts.uncertain("no answer in time: a video may be under way and billed")
-        except Exception as error:
-            log.exception("submitting %r raised; counted as sent", job.prompt.text[:60])
-            verdict = verdicts.uncertain(f"{type(error).__name__}: {error}")
-        if verdict.kind is VerdictKind.ACCEPTED:  # before anything else is done: from here on money may be owed
-            try:
-                job.move(State.RUNNING, operation=verdict.operation)
-            finally:
-                log.info("accepted: %s", verdict.operation)
-        elif verdict.kind in (VerdictKind.UNAVAILABLE, VerdictKind.UNCERTAIN):  # of others the gate tells, or the clip
-            log.warning("%s: %r: %.200s", verdict.kind, job.prompt.text[:60], verdict.message)
-        return verdict
 
     async def _see_through(self, attempt: Attempt) -> VideoClip | Again:
         """From accepted to the clip, whatever happens on the way."""
@@ -206,12 +143,12 @@ class Engine:
         if verdict.kind is VerdictKind.REJECTED:
             state = State.FILTERED if verdict.filtered else State.REJECTED
             return job.end(state, verdict.error_kind, verdict.message, submitted_utc=None)
-        is_ill = attempt.is_probe or attempt.lane.gate.is_ill(besides=job.retries + 1)
-        if verdict.kind is VerdictKind.REFUSED or is_ill:
+        is_refused = verdict.kind is VerdictKind.REFUSED
+        if is_refused or attempt.is_probe or attempt.lane.gate.is_ill(besides=job.retries + 1):
             job.plan_again(verdict.error_kind, verdict.message, unsent=verdict.unsent)
             # Nothing happened; a probe was sent for the lane's sake, and others failed, too. If it is the prompt after
             # all, another's turn will show it: the lane must not stand still for this one for ever.
-            return Again(0.0, last=verdict.kind is not VerdictKind.REFUSED)
+            return Again(0.0, last=not is_refused)
         at_least = verdict.retry_after or 0.0
         return self._retry(job, verdict.error_kind, verdict.message, at_least, unsent=verdict.unsent)
 

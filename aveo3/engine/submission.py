@@ -1,0 +1,100 @@
+"""The one paid request of an attempt: its intent in the journal before it leaves, its verdict after it came back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+
+from aveo3 import verdicts
+from aveo3.config.settings import Settings
+from aveo3.engine.attempt import Attempt
+from aveo3.engine.job import Job
+from aveo3.errors import JournalError
+from aveo3.lanes.routing import Candidate
+from aveo3.lifecycle import State
+from aveo3.models import VideoClip, VideoPrompt
+from aveo3.verdicts import Verdict, VerdictKind
+
+log = logging.getLogger(__name__)
+
+SUBMIT_GRACE = 2.0
+"""Seconds beyond the request's timeout after which a submit that has not come back counts as lost."""
+
+
+class Submission:
+    """The steps of a submit. `Engine.run` has their order."""
+
+    def __init__(self, settings: Settings, now_utc: Callable[[], datetime]) -> None:
+        self._timeout = settings.request_timeout + SUBMIT_GRACE
+        self._now_utc = now_utc
+
+    async def intend(self, job: Job, candidate: Candidate) -> VideoClip | None:
+        """Return when the intent to send `job` to `candidate` would outlive a power cut. From then on the next run
+        takes the job for sent, whatever happens to this one.
+
+        A clip if nothing may be sent: the journal did not take the intent, or the run was stopped meanwhile.
+        """
+        if job.leaving:
+            return job.cancel()
+        try:
+            self._note_intent(job, candidate)
+        except JournalError as error:
+            return job.end(State.DEFERRED, "journal", str(error))
+        try:
+            await job.on_disk()
+        except JournalError as error:
+            job.not_sent()
+            return job.end(State.DEFERRED, "journal", str(error))
+        except asyncio.CancelledError:
+            job.leaving = True
+        if job.leaving:
+            job.not_sent()
+            return job.cancel()
+        return None
+
+    def _note_intent(self, job: Job, candidate: Candidate) -> None:
+        where = candidate.lane.settings.output_gcs_uri
+        number = job.attempts + 1
+        job.move(
+            State.SUBMITTING,
+            attempts=number,
+            **job.turn_to(candidate),
+            # No two attempts write to one place, so that what turns up there can only be this one's.
+            output_uri=where and f"{where.rstrip('/')}/{job.name}/{number}-{uuid.uuid4().hex[:12]}/",
+            submitted_utc=self._now_utc(),
+            # What an earlier attempt came to must not be taken for what this one comes to.
+            operation=None,
+            finished_utc=None,
+            error_kind=None,
+            error_message=None,
+            uris=(),
+            files=(),
+        )
+
+    async def post(self, attempt: Attempt, prompt: VideoPrompt) -> Verdict:
+        """Send the request, once. Whatever is not an answer, cancellation included, is a verdict of uncertain."""
+        job = attempt.job
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await attempt.backend.submit(prompt, job.model, output_uri=job.output_uri)
+        except asyncio.CancelledError:
+            job.leaving = True
+            return verdicts.uncertain("stopped before the answer came: a video may be under way and billed")
+        except TimeoutError:
+            return verdicts.uncertain("no answer in time: a video may be under way and billed")
+        except Exception as error:
+            log.exception("submitting %r raised; counted as sent", job.prompt.text[:60])
+            return verdicts.uncertain(f"{type(error).__name__}: {error}")
+
+    def note(self, attempt: Attempt, verdict: Verdict) -> None:
+        """Write down the operation's name if the request was accepted: from here on money may be owed."""
+        if verdict.kind is VerdictKind.ACCEPTED:
+            try:
+                attempt.job.move(State.RUNNING, operation=verdict.operation)
+            finally:  # if the journal does not take the name, the log is the last place that can
+                log.info("accepted: %s", verdict.operation)
+        elif verdict.kind in (VerdictKind.UNAVAILABLE, VerdictKind.UNCERTAIN):  # of others the gate tells, or the clip
+            log.warning("%s: %r: %.200s", verdict.kind, attempt.job.prompt.text[:60], verdict.message)
