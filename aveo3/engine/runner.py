@@ -14,45 +14,26 @@ from typing import Any
 import aiohttp
 
 from aveo3 import verdicts
-from aveo3.backends.base import (
-    Backend,
-    Failure,
-    Finished,
-    LateRefusal,
-    OperationGone,
-    PollError,
-    PollResult,
-    Running,
-    Video,
-)
+from aveo3.backends.base import Backend, Failure, Finished, LateRefusal, Video
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt, now
 from aveo3.engine.delivery import Delivery
+from aveo3.engine.following import End, Follower, Gone, LeftThere
 from aveo3.engine.job import Again, Job
 from aveo3.engine.open_lane import OpenLane
-from aveo3.engine.retry import repeating, wait_before
+from aveo3.engine.retry import wait_before
 from aveo3.engine.submission import Submission
-from aveo3.errors import FetchError
 from aveo3.lanes.lanes import same_place
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip
-from aveo3.polling.poller import Poller, Pollers
+from aveo3.polling.poller import Pollers
 from aveo3.quota.gate import Permit, QuotaGate
 from aveo3.verdicts import Ending, Verdict, VerdictKind
 
 log = logging.getLogger(__name__)
 
-GONE_POLLS = 4
-"""Looks that must all find the operation unknown before a paid clip is given up."""
-
-TOLD_POLLS = 5
-"""Failed looks in a row after which somebody is told: credentials may have expired, and no look will ever succeed."""
-
 LATE_REFUSALS = 10
 """Times that a job may be accepted and then refused, each time costing a request, before it is left for later."""
-
-OVERTIME = 60.0
-"""Seconds for which an operation of an earlier run is looked at even if its time is up."""
 
 
 class Engine:
@@ -71,16 +52,12 @@ class Engine:
         median: float | None = None,
     ) -> None:
         self._settings = settings
-        self._median = median
         self._rng = rng
         self._now_utc = now_utc
         self._submission = Submission(settings, now_utc)
         self._delivery = Delivery(settings, session, rng=rng, now_utc=now_utc)
         self.pollers = Pollers(interval=settings.poll_interval, rate=settings.poll_rate, rng=rng)
-        self._failed_polls: dict[Backend, int] = {}  # in a row
-        base = settings.poll_interval or 2.0
-        seen = repeating(PollError, base=base, max_value=60.0, rng=rng)(self._poll_once)
-        self._poll = repeating(OperationGone, base=base, max_value=60.0, rng=rng, max_tries=GONE_POLLS)(seen)
+        self._follower = Follower(settings, self.pollers, rng=rng, median=median)
 
     async def run(self, job: Job, permit: Permit, lane: OpenLane) -> VideoClip | Again:
         """Submit `job` and see it through. Cancelling it gives a clip too, which names what is still running.
@@ -125,7 +102,7 @@ class Engine:
                 return job.cancel() if job.state is State.FETCHING else job.leave(*_LEFT_RUNNING)
             if job.state is State.FETCHING:
                 return await self._delivery.fetch(job, [Video(uri=uri) for uri in job.uris], attempt.backend)
-            return await self._follow(attempt)
+            return await self._ended(attempt, await self._follower.follow(attempt))
         except asyncio.CancelledError:
             if job.state is State.FETCHING:
                 return job.leave("stopped", "made and paid, but stopped before it was on disk")
@@ -171,71 +148,23 @@ class Engine:
             return clip
         return await self._delivery.recover(attempt)
 
-    async def _follow(self, attempt: Attempt) -> VideoClip | Again:
-        """Poll a running operation until it has ended, then do what its end asks for."""
-        job, sent_at = attempt.job, attempt.sent_at
-        assert job.operation is not None
-        operation, poller = job.operation, self._poller(attempt)
-        deadline = sent_at + self._settings.operation_timeout
-        # An earlier run's polls are not known: poll at once, and learn nothing from how long nobody did.
-        polled_at = None if attempt.resumed else sent_at
-        if attempt.resumed:
-            deadline = max(deadline, now() + OVERTIME)
-        poll: PollResult = Running()
-        ended_between = None
-        try:
-            while isinstance(poll, Running):
-                if now() >= deadline:
-                    return job.leave("late", f"still running {now() - sent_at:.0f} s after its submit; may be billed")
-                if polled_at is not None:
-                    await poller.wait(operation, sent_at, polled_at, deadline)
-                poll = await self._poll(attempt, deadline, poller)
-                before, polled_at = polled_at, now()
-                if isinstance(poll, Finished) and poll.videos and before is not None:
-                    # What failed or was filtered ended early and would mislead.
-                    ended_between = before - sent_at, polled_at - sent_at
-        except FetchError as error:  # it has ended, and its videos were in the answer
-            return job.leave("disk", str(error))
-        except PollError as error:
-            return job.leave("late", f"no look succeeded before its deadline; the last: {error}")
-        except OperationGone as error:
-            attempt.finish()
-            why = f"{error}; whether it was billed cannot be told"
-            if job.made:
-                why = f"made and paid, but its file is not where it was, and Google has it no more: {error}"
-            return await self._uncertain(attempt, "operation_gone", why)
-        finally:
-            poller.ended(operation, ended_between)
-        attempt.finish(succeeded=isinstance(poll, Finished))
-        if isinstance(poll, Failure):
-            return self._failed(job, poll)
-        if isinstance(poll, LateRefusal):
-            return self._refused(attempt, poll)
-        return await self._finished(attempt, poll)
-
-    async def _poll_once(self, attempt: Attempt, deadline: float, poller: Poller) -> PollResult:
-        """Poll; a poll that fails proves nothing and is repeated, but not past the operation's deadline."""
-        operation, backend = attempt.job.operation, attempt.backend
-        assert operation is not None
-        try:
-            seen = await backend.poll(operation)
-        except PollError as error:
-            self._failed_polls[backend] = failed = self._failed_polls.get(backend, 0) + 1
-            if failed == TOLD_POLLS:
-                log.warning("%d polls in a row have failed; polling goes on. The last: %.300s", failed, error)
-            late = now() >= deadline
-            if error.verdict is not None:  # whosever refusal it is, the quota is used up
-                attempt.refuse_late(error.verdict)
-            if error.refused and not late:
-                await poller.refused(operation, error.retry_after, deadline)
-            raise PollError(str(error), final=late) from error
-        self._failed_polls[backend] = 0
-        return seen
-
-    def _poller(self, attempt: Attempt) -> Poller:
-        lane, prompt = attempt.lane, attempt.job.prompt
-        median = self._median or self._settings.model_catalog.latency(lane.lane.model, prompt.resolution)
-        return self.pollers.of(lane, (lane.lane.model, prompt.resolution, prompt.duration_seconds), median)
+    async def _ended(self, attempt: Attempt, end: End) -> VideoClip | Again:
+        """What the end of an operation makes of its job."""
+        job = attempt.job
+        attempt.finish(succeeded=isinstance(end, Finished))
+        match end:
+            case LeftThere():
+                return job.leave(end.kind, end.message)
+            case Gone():
+                why = f"{end.message}; whether it was billed cannot be told"
+                if job.made:
+                    why = f"made and paid, but its file is not where it was, and Google has it no more: {end.message}"
+                return await self._uncertain(attempt, "operation_gone", why)
+            case Failure():
+                return self._failed(job, end)
+            case LateRefusal():
+                return self._refused(attempt, end)
+        return await self._finished(attempt, end)
 
     def _failed(self, job: Job, failure: Failure) -> VideoClip | Again:
         message = f"{failure.message} (code {failure.code})"
