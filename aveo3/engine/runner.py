@@ -17,10 +17,11 @@ from aveo3 import verdicts
 from aveo3.backends.base import Backend, Failure, Finished, LateRefusal, Video
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt, now
-from aveo3.engine.delivery import Delivery
+from aveo3.engine.delivery import STOPPED, Delivery
 from aveo3.engine.following import End, Follower, Gone, LeftThere
 from aveo3.engine.job import Again, Job
 from aveo3.engine.open_lane import OpenLane
+from aveo3.engine.recovery import Recovery
 from aveo3.engine.retry import wait_before
 from aveo3.engine.submission import Submission
 from aveo3.lanes.lanes import same_place
@@ -56,6 +57,7 @@ class Engine:
         self._now_utc = now_utc
         self._submission = Submission(settings, now_utc)
         self._delivery = Delivery(settings, session, rng=rng, now_utc=now_utc)
+        self._recovery = Recovery(settings, self._delivery, rng=rng)
         self.pollers = Pollers(interval=settings.poll_interval, rate=settings.poll_rate, rng=rng)
         self._follower = Follower(settings, self.pollers, rng=rng, median=median)
 
@@ -85,7 +87,7 @@ class Engine:
         sent_utc = job.record.submitted_utc or self._now_utc()
         sent_at = now() - max(0.0, (self._now_utc() - sent_utc).total_seconds())
         if job.state is State.UNCERTAIN:
-            return await self._delivery.recover(Attempt(job, lane, backend, None, sent_at, resumed=True))
+            return await self._recovery.recover(Attempt(job, lane, backend, None, sent_at, resumed=True))
         its_own = same_place(lane.lane.place, job.place) and lane.lane.model == job.model
         if not its_own:  # that is gone: this one's quota is another
             lane = replace(
@@ -101,12 +103,10 @@ class Engine:
             if job.leaving:
                 return job.cancel() if job.state is State.FETCHING else job.leave(*_LEFT_RUNNING)
             if job.state is State.FETCHING:
-                return await self._delivery.fetch(job, [Video(uri=uri) for uri in job.uris], attempt.backend)
+                return await self._delivery.fetch(attempt, [Video(uri=uri) for uri in job.uris])
             return await self._ended(attempt, await self._follower.follow(attempt))
         except asyncio.CancelledError:
-            if job.state is State.FETCHING:
-                return job.leave("stopped", "made and paid, but stopped before it was on disk")
-            return job.leave(*_LEFT_RUNNING)
+            return job.leave(*(STOPPED if job.state is State.FETCHING else _LEFT_RUNNING))
         except Exception as error:  # a bug, a backend's or ours: it must cost neither the neighbours nor the name
             log.exception("following %s raised", job.operation)
             return job.leave("unexpected", f"{type(error).__name__}: {error}")
@@ -146,7 +146,7 @@ class Engine:
         clip = job.end(State.UNCERTAIN, kind, message)
         if job.record.output_uri is None or job.leaving:
             return clip
-        return await self._delivery.recover(attempt)
+        return await self._recovery.recover(attempt)
 
     async def _ended(self, attempt: Attempt, end: End) -> VideoClip | Again:
         """What the end of an operation makes of its job."""
@@ -202,7 +202,7 @@ class Engine:
         if poll.videos:
             held_back = f"{poll.filtered} held back: {reasons or 'no reason given'}" if poll.filtered else None
             cost = self._settings.model_catalog.cost_of_tokens(poll.tokens, job.model)
-            return await self._delivery.deliver(job, poll.videos, attempt.backend, held_back=held_back, cost_usd=cost)
+            return await self._delivery.deliver(attempt, poll.videos, held_back=held_back, cost_usd=cost)
         if not (reasons or poll.filtered):
             why = f"{poll.note or 'it ended with neither video nor error'}: it may be billed"
             return await self._uncertain(attempt, "no_video", why)

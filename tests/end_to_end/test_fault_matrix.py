@@ -53,7 +53,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)
     monkeypatch.setattr("aveo3.engine.following.OVERTIME", 0.1)
     monkeypatch.setattr(
-        "aveo3.engine.delivery.RECOVER_MEDIANS", 0.002
+        "aveo3.engine.recovery.RECOVER_MEDIANS", 0.002
     )  # a lost clip is waited for a seventh of a second
     monkeypatch.setattr("aveo3.backends.gemini.UNNAMED_DOUBT", 0.05)
 

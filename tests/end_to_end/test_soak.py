@@ -35,7 +35,7 @@ DEADLINE = 180.0
 FAULTS = ["500-before", "503", "drop-after", "truncated-after", "error-13", "poll-500", "poll-drop"]
 BUCKET_FAULTS = ["download-drop", "download-503", "storage-503"]
 
-PROGRAM = "import aveo3.engine.delivery; aveo3.engine.delivery.RECOVER_MEDIANS = 0.03; from aveo3.cli import app; app()"
+PROGRAM = "import aveo3.engine.recovery; aveo3.engine.recovery.RECOVER_MEDIANS = 0.03; from aveo3.cli import app; app()"
 """The command line. What was lost is looked for in the bucket for two seconds, not minutes: clips are quick here."""
 
 

@@ -29,7 +29,7 @@ from typing import Any
 
 import aiohttp.client_proto
 
-import aveo3.engine.delivery
+import aveo3.engine.recovery
 from aveo3 import Settings, VeoClient
 from aveo3.mock import MockOptions, MockServer
 
@@ -227,7 +227,7 @@ async def warm_up() -> None:
 
 
 def main() -> None:
-    aveo3.engine.delivery.RECOVER_MEDIANS = RECOVER_MEDIANS
+    aveo3.engine.recovery.RECOVER_MEDIANS = RECOVER_MEDIANS
     logging.getLogger("aveo3").setLevel(logging.ERROR)
     context = ssl.create_default_context()
     ssl.create_default_context = lambda *_, **__: context
