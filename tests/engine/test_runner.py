@@ -16,7 +16,7 @@ from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Video
 from aveo3.dispatch.stats import Stats
 from aveo3.engine.delivery import FETCH_TRIES
-from aveo3.engine.runner import LATE_REFUSALS
+from aveo3.engine.outcomes import LATE_REFUSALS
 from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind

@@ -1,0 +1,152 @@
+"""What becomes of a job whose submit was not accepted, or whose operation has ended: a clip, or another attempt."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from aveo3 import verdicts
+from aveo3.backends.base import Failure, Finished, LateRefusal
+from aveo3.config.settings import Settings
+from aveo3.engine.attempt import Attempt
+from aveo3.engine.delivery import Delivery
+from aveo3.engine.following import End, Gone, LeftThere
+from aveo3.engine.job import Again, Job
+from aveo3.engine.recovery import Recovery
+from aveo3.engine.retry import wait_before
+from aveo3.lifecycle import State
+from aveo3.models import VideoClip
+from aveo3.verdicts import Ending, Verdict, VerdictKind
+
+LATE_REFUSALS = 10
+"""Times that a job may be accepted and then refused, each time costing a request, before it is left for later."""
+
+
+class Outcomes:
+    """Decides what answers and ends come to. Sends nothing."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        delivery: Delivery,
+        recovery: Recovery,
+        *,
+        rng: random.Random,
+        now_utc: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._delivery = delivery
+        self._recovery = recovery
+        self._rng = rng
+        self._now_utc = now_utc
+
+    # ---- the answer to the submit --------------------------------------------------------------------------------
+
+    async def not_accepted(self, attempt: Attempt, verdict: Verdict) -> VideoClip | Again:
+        """The submit had any answer but its operation's name, or none."""
+        job = attempt.job
+        if verdict.kind is VerdictKind.UNCERTAIN:
+            return await self._uncertain(attempt, verdict.error_kind, verdict.message)
+        if verdict.kind is VerdictKind.REJECTED:
+            return self._rejected(job, verdict, submitted_utc=None)
+        is_refused = verdict.kind is VerdictKind.REFUSED
+        if is_refused or attempt.is_probe or attempt.lane.gate.is_ill(besides=job.retries + 1):
+            # Nothing happened, so no retry is used up: a probe was sent for the lane's sake, and in an outage others
+            # fail, too. If it is the prompt after all, the next one's turn will show it: so this one goes last, or the
+            # lane would stand still for it for ever.
+            job.plan_again(verdict.error_kind, verdict.message, unsent=verdict.unsent)
+            return Again(0.0, last=not is_refused)
+        at_least = verdict.retry_after or 0.0
+        return self._retry(job, verdict.error_kind, verdict.message, at_least, unsent=verdict.unsent)
+
+    # ---- the end of the operation --------------------------------------------------------------------------------
+
+    async def ended(self, attempt: Attempt, end: End) -> VideoClip | Again:
+        """Its operation is not polled any more."""
+        attempt.finish(succeeded=isinstance(end, Finished))
+        if isinstance(end, Finished):
+            return await self._finished(attempt, end)
+        if isinstance(end, Failure):
+            return self._failed(attempt.job, end)
+        if isinstance(end, LateRefusal):
+            return self._refused(attempt, end)
+        if isinstance(end, LeftThere):
+            return attempt.job.leave(end.kind, end.message)
+        return await self._gone(attempt, end)
+
+    async def _finished(self, attempt: Attempt, end: Finished) -> VideoClip | Again:
+        job, reasons = attempt.job, "; ".join(end.filter_reasons)
+        if end.videos:
+            held_back = f"{end.filtered} held back: {reasons or 'no reason given'}" if end.filtered else None
+            cost = self._settings.model_catalog.cost_of_tokens(end.tokens, job.model)
+            return await self._delivery.deliver(attempt, end.videos, held_back=held_back, cost_usd=cost)
+        if not (reasons or end.filtered):
+            why = f"{end.note or 'it ended with neither video nor error'}: it may be billed"
+            return await self._uncertain(attempt, "no_video", why)
+        if verdicts.is_audio_filter(end.filter_reasons) and not job.audio_tries and self._settings.max_retries:
+            job.audio_tries += 1  # it is not deterministic, and not billed: once more may do
+            job.plan_again("audio", reasons)
+            return Again(0.0)
+        why = reasons or "held back by a safety filter"
+        return job.end(State.FILTERED, "safety", why, finished_utc=self._now_utc())
+
+    def _failed(self, job: Job, end: Failure) -> VideoClip | Again:
+        message = f"{end.message} (code {end.code})"
+        ended: dict[str, Any] = {"finished_utc": self._now_utc()}
+        ending = verdicts.from_operation_error(end.code, end.message)
+        if ending is Ending.FILTERED:
+            return job.end(State.FILTERED, "safety", message, **ended)
+        if ending is Ending.REJECTED:
+            return job.end(State.REJECTED, "bad_request", message, **ended)
+        if ending is Ending.RETRY and job.retries < self._settings.max_retries:
+            return self._retry(job, "operation_failed", message)
+        return job.end(State.FAILED, "operation_failed", message, **ended)
+
+    def _refused(self, attempt: Attempt, end: LateRefusal) -> VideoClip | Again:
+        """It was accepted and turned down afterwards: nothing was made, so it is as if the answer had said so."""
+        job, verdict = attempt.job, end.verdict
+        if verdict.kind is VerdictKind.REJECTED:
+            cost = self._settings.model_catalog.cost_of_tokens(end.tokens, job.model) or 0.0
+            return self._rejected(job, verdict, finished_utc=self._now_utc(), cost_usd=cost)
+        if verdict.kind is not VerdictKind.REFUSED:
+            return self._retry(job, verdict.error_kind, verdict.message, verdict.retry_after or 0.0)
+        attempt.refuse_late(verdict)
+        job.late_refusals += 1
+        job.plan_again(verdict.error_kind, verdict.message)
+        if job.late_refusals < LATE_REFUSALS:
+            return Again(0.0)
+        why = f"{verdict.message} (accepted and then refused {job.late_refusals} times)"
+        return job.end(State.DEFERRED, verdict.error_kind, why, operation=None)
+
+    async def _gone(self, attempt: Attempt, end: Gone) -> VideoClip:
+        why = f"{end.message}; whether it was billed cannot be told"
+        if attempt.job.made:
+            why = f"made and paid, but its file is not where it was, and Google has it no more: {end.message}"
+        return await self._uncertain(attempt, "operation_gone", why)
+
+    # ---- what several of them come to ----------------------------------------------------------------------------
+
+    def _rejected(self, job: Job, verdict: Verdict, **changes: Any) -> VideoClip:
+        state = State.FILTERED if verdict.filtered else State.REJECTED
+        return job.end(state, verdict.error_kind, verdict.message, **changes)
+
+    def _retry(
+        self, job: Job, kind: str, message: str, at_least: float = 0.0, *, unsent: bool = False
+    ) -> VideoClip | Again:
+        """Another attempt, not before `at_least` seconds, if the job has a retry left."""
+        if job.retries >= self._settings.max_retries:
+            job.plan_again(kind, message, unsent=unsent)
+            return job.end(State.FAILED, kind, f"{message} (after {job.retries} retries)")
+        job.retries += 1
+        job.plan_again(kind, message, unsent=unsent)
+        return Again(max(at_least, wait_before(job.retries, self._settings.retry_wait_base, self._rng)))
+
+    async def _uncertain(self, attempt: Attempt, kind: str, message: str) -> VideoClip:
+        """It may be paid and cannot be found, unless Google was told where to put it."""
+        job = attempt.job
+        clip = job.end(State.UNCERTAIN, kind, message)
+        if job.output_uri is None or job.leaving:
+            return clip
+        return await self._recovery.recover(attempt)
