@@ -26,7 +26,7 @@ from aveo3.models import VideoClip
 FETCH_TRIES = 5
 
 PARALLEL = 8
-"""Downloads at once: more would only share the line, and leave more of them half done when it breaks."""
+"""Downloads at once. More would share the same line, and more would be half done when it breaks."""
 
 PARTLY_FILTERED, PARTLY_FOUND = "partly_filtered", "partly_found"
 """Why fewer videos are there than were asked for: others were held back, or had not turned up."""
@@ -62,9 +62,10 @@ class Delivery:
         held_back: str | None = None,
         cost_usd: float | None = None,
     ) -> VideoClip:
-        """The operation has ended with `videos`; some of those asked for may have been `held_back`, and are free.
+        """Note and fetch the `videos` that the operation of `attempt` has ended with.
 
-        `cost_usd` is what Google says that they cost; None has it estimated.
+        `held_back` says why others, which are free, are not among them. `cost_usd` is what Google says that they cost;
+        None has it estimated.
         """
         job = attempt.job
         made, asked = len(videos), max(len(videos), job.prompt.number_of_videos)
@@ -74,7 +75,7 @@ class Delivery:
         return await self.fetch(attempt, videos)
 
     def _price(self, job: Job) -> float | None:
-        """The list price of all that was asked for, as it was put to the model that got it."""
+        """The list price of every video of the prompt, as it was written for the model that got it."""
         catalog, sent = self._settings.model_catalog, job.prompt
         if (asked := job.record.instead_of) is not None:
             sent, _, _ = translate(job.prompt, asked, job.model, catalog)
@@ -83,7 +84,7 @@ class Delivery:
     def note_made(
         self, job: Job, videos: Sequence[Video], lack: str | None, message: str | None, **changes: Any
     ) -> None:
-        """Note that `videos` are made and paid, before any is fetched, and what of those asked for they `lack`."""
+        """Note, before any is fetched, that `videos` are made and paid; `lack` if fewer than were asked for."""
         job.move(
             State.FETCHING,
             uris=tuple(video.uri for video in videos if video.uri),
@@ -94,7 +95,7 @@ class Delivery:
         )
 
     async def fetch(self, attempt: Attempt, videos: Sequence[Video]) -> VideoClip:
-        """Bring the videos of a job that is `fetching` to disk. What fails leaves it there, for the next run."""
+        """Bring the videos of a job that is `fetching` to disk. If that fails it stays so, for the next run."""
         job = attempt.job
         before, job.files = job.files, ()
         left = list(videos)
@@ -138,7 +139,7 @@ class Delivery:
                     job.files += (saved,)
 
     async def _download_once(self, uri: str, target: Path, backend: Backend) -> SavedFile | None:
-        """Fetch a video from where it is, with a token that is fresh; None if it is to stay there."""
+        """Download a video with a fresh token; None if it stays where it is."""
         try:
             place = await backend.locate(uri)
         except PollError as error:

@@ -1,4 +1,4 @@
-"""One prompt on its way to one clip: where it stands, what is known of it, and what of that goes into the journal."""
+"""A job: one prompt on its way to one clip. Its moves go into the journal first; its end is the clip."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aveo3.models import ClipStatus, VideoClip, VideoPrompt
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The job is planned anew and may be submitted after `wait` seconds; `last` of all that wait, or before those."""
+    """The job is planned anew and may be submitted after `wait` seconds: before fresh jobs, or `last`, after them."""
 
     wait: float
     last: bool = False
@@ -30,7 +30,7 @@ _PAID = {State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN}
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One prompt on its way to one clip: `record` is what the journal has of it, the rest is what this run knows.
+    """`record` is what the journal has of the job, the rest is what this run knows.
 
     The record is frozen. A move puts another in its place, after the journal has it.
     """
@@ -165,7 +165,7 @@ class Job:
             self.paid_usd = record.cost_usd or 0.0
 
     def turn_to(self, candidate: Candidate) -> dict[str, Any]:
-        """What changes in going to `candidate`, for the move that says so."""
+        """The changes that a submit to `candidate` makes, for its move."""
         known = dict(zip(self.route.models, self.known_by, strict=False)) if self.route is not None else {}
         sent_as = None if candidate.instead_of else known.get(candidate.lane.model)
         sent_as = sent_as or candidate.prompt.digest(candidate.lane.model, self.media_hashes)
@@ -205,7 +205,7 @@ class Job:
         return {"path": path, "size": file.size, "sha256": file.sha256}
 
     async def on_disk(self) -> None:
-        """Return when the intent to send it would outlive a power cut. Raises `JournalError` if it may not."""
+        """Return when the intent to send it would outlive a power cut. Raises `JournalError` if the disk refuses."""
         self.intended = True
         try:
             if self.journal is not None:
@@ -214,7 +214,7 @@ class Job:
             self.intended = False
 
     def not_sent(self) -> None:
-        """Back to the start: the intent is noted, and the request will not leave."""
+        """Back to the start: the intent is noted, but the request does not leave."""
         self.move(State.PLANNED, attempts=self.attempts - 1, submitted_utc=None)
 
     def plan_again(self, kind: str, message: str, *, unsent: bool = False) -> None:
@@ -232,7 +232,7 @@ class Job:
     # ---- ending ------------------------------------------------------------------------------------------------
 
     def end(self, state: State, kind: str | None = None, message: str | None = None, **changes: Any) -> VideoClip:
-        """The job is over: its clip."""
+        """End the job, and return its clip. Nothing is owed unless it is uncertain, or `changes` has its `cost_usd`."""
         owed = {"cost_usd": self.cost_usd if state is State.UNCERTAIN else 0.0}
         self.move(
             state,
@@ -245,7 +245,7 @@ class Job:
         return self.clip(ClipStatus(state))
 
     def cancel(self) -> VideoClip:
-        """The run was stopped: the clip of a job that is not being submitted."""
+        """The clip of a job when the run is stopped. Not for a job whose request is on its way."""
         if self.state in _UNFINISHED:
             return self.leave("stopped", "the run was stopped before this was looked at again")
         if self.state is not State.PLANNED:
@@ -255,7 +255,7 @@ class Job:
         return self.end(State.CANCELLED, "stopped", why, operation=None)
 
     def leave(self, kind: str, message: str) -> VideoClip:
-        """We go, what is paid stays at Google: the clip says how to come by it. With a journal, the next run does."""
+        """Leave at Google what is paid. The clip says where it is; with a journal, the next run goes on from there."""
         if self.state is State.UNCERTAIN:
             return self.clip(ClipStatus.UNCERTAIN, also=message)
         if self.journal is None:
@@ -264,11 +264,11 @@ class Job:
         return self.clip(ClipStatus.UNFINISHED)
 
     def defer(self, closed: GateClosed) -> VideoClip:
-        """The gate lets nobody through: the clip of a job that was never sent, or came to nothing."""
+        """The clip of a job that no gate lets through: it was never sent, or came to nothing."""
         return self.end(State.DEFERRED, closed.kind, str(closed), operation=None)
 
     def clip(self, status: ClipStatus, *, cached: bool = False, also: str | None = None) -> VideoClip:
-        """The clip that the user gets; its message is what is noted, and what there is to say `also`."""
+        """The clip that the user gets. Its message is the record's, with `also` at its end."""
         record, message = self.record, self.record.error_message
         return VideoClip(
             prompt=self.prompt,
@@ -296,6 +296,6 @@ class Job:
         )
 
     def release(self) -> None:
-        """This run is done with it."""
+        """Let another batch claim it."""
         if self.journal is not None:
             self.journal.claims.release(self.record.id)

@@ -25,7 +25,7 @@ LATE_REFUSALS = 10
 
 
 class Outcomes:
-    """Decides what answers and ends come to. Sends nothing."""
+    """Decides what answers and ends come to, and moves the jobs. Sends nothing."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Outcomes:
     # ---- the answer to the submit --------------------------------------------------------------------------------
 
     async def not_accepted(self, attempt: Attempt, verdict: Verdict) -> VideoClip | Again:
-        """The submit had any answer but its operation's name, or none."""
+        """What a submit comes to that has brought no operation."""
         job = attempt.job
         if verdict.kind is VerdictKind.UNCERTAIN:
             return await self._uncertain(attempt, verdict.error_kind, verdict.message)
@@ -64,7 +64,7 @@ class Outcomes:
     # ---- the end of the operation --------------------------------------------------------------------------------
 
     async def ended(self, attempt: Attempt, end: End) -> VideoClip | Again:
-        """Its operation is not polled any more."""
+        """What an operation comes to that has ended, or that is not polled any more."""
         attempt.finish(succeeded=isinstance(end, Finished))
         if isinstance(end, Finished):
             return await self._finished(attempt, end)
@@ -105,7 +105,7 @@ class Outcomes:
         return job.end(State.FAILED, "operation_failed", message, **ended)
 
     def _refused(self, attempt: Attempt, end: LateRefusal) -> VideoClip | Again:
-        """It was accepted and turned down afterwards: nothing was made, so it is as if the answer had said so."""
+        """It was accepted and then turned down: nothing was made, so it counts as if the submit had been refused."""
         job, verdict = attempt.job, end.verdict
         if verdict.kind is VerdictKind.REJECTED:
             cost = self._settings.model_catalog.cost_of_tokens(end.tokens, job.model) or 0.0
@@ -144,7 +144,7 @@ class Outcomes:
         return Again(max(at_least, wait_before(job.retries, self._settings.retry_wait_base, self._rng)))
 
     async def _uncertain(self, attempt: Attempt, kind: str, message: str) -> VideoClip:
-        """It may be paid and cannot be found, unless Google was told where to put it."""
+        """It may be paid. Its video can be found only if Google was told where to put it."""
         job = attempt.job
         clip = job.end(State.UNCERTAIN, kind, message)
         if job.output_uri is None or job.leaving:

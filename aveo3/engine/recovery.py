@@ -24,7 +24,7 @@ RECOVER_MEDIANS = 3.0
 
 
 class Recovery:
-    """Recovers clips whose operation has no name here. Without an output place of its own, an attempt cannot be."""
+    """Recovers the clips of uncertain jobs. It needs an output place that the attempt shares with no other."""
 
     def __init__(self, settings: Settings, delivery: Delivery, *, rng: random.Random) -> None:
         self._settings = settings
@@ -35,8 +35,8 @@ class Recovery:
     async def recover(self, attempt: Attempt) -> VideoClip:
         """Watch the output place of `attempt`, whose job is uncertain: what turns up there is the lost clip.
 
-        Looks for as long as nearly all clips take, and at least once; a look that fails is repeated. Finding nothing
-        proves nothing: the job stays uncertain. Cancelling it gives a clip, too.
+        Checks that place for as long as nearly all clips take, and at least once; a check that fails is repeated. An
+        empty place proves nothing: the job stays uncertain. Cancelling it gives a clip, too.
         """
         job, output_uri = attempt.job, attempt.job.output_uri
         assert output_uri is not None
@@ -66,7 +66,7 @@ class Recovery:
         return await self._delivery.fetch(attempt, videos)
 
     async def _turned_up(self, output_uri: str, backend: Backend) -> tuple[Sequence[Video], str, bool]:
-        """The videos there, what to say if there are none, and whether to look again is pointless."""
+        """The videos there, what to say if there are none, and whether every later check will fail as well."""
         try:
             return await self._find(backend, output_uri), f"nothing has turned up under {output_uri} by now", False
         except PollError as error:

@@ -1,5 +1,5 @@
-"""Waits between tries, on backoff's machinery: for jobs (which wait in a heap, not in a sleeping task) and for calls
-that cost nothing to repeat (looks at an operation, downloads). Submits are never repeated from here."""
+"""Waits between tries, made with backoff: for jobs (which wait in a heap, not in a sleeping task) and for calls that
+cost nothing to repeat (polls, downloads). Submits are never repeated from here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Call = TypeVar("Call", bound=Callable[..., Awaitable[Any]])
 
 def incremental(base: float, max_value: float = float("inf")) -> Generator[float, Any, None]:
     """backoff's kind of wait generator: base, 2·base, 3·base, … seconds, none longer than `max_value`."""
-    yield 0.0  # backoff primes its generators with one send() and drops what it gets
+    yield 0.0  # backoff starts its generators with one send() and drops the value
     for n in count(1):
         yield min(base * n, max_value)
 
@@ -47,8 +47,8 @@ def repeating(
 ) -> Callable[[Call], Call]:
     """A decorator for coroutine functions that are free and safe to repeat: try again while they raise `error`.
 
-    An error whose `final` is true, and the last of `max_tries`, comes out. Waits `base`, 2·`base`, … up to `max_value`
-    seconds between tries.
+    An error whose `final` is true is raised, and so is the last of `max_tries`. Waits `base`, 2·`base`, … up to
+    `max_value` seconds between tries.
     """
     decorator: Callable[[Call], Call] = backoff.on_exception(
         incremental,
