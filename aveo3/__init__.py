@@ -60,9 +60,11 @@ __all__ = [
 
 
 async def generate_many(prompts: Prompts, **settings: Any) -> list[VideoClip]:
-    """Generate every clip that can be had, with settings from the environment, `.env` and `**settings` (these win).
+    """Generate one clip per prompt and return the clips in the order of `prompts`.
 
-    One line for scripts: it opens a `VeoClient`, calls its `generate_many` and closes it.
+    For scripts: it opens a `VeoClient`, calls its `generate_many` and closes it. Settings come from the environment
+    and `.env`; `**settings` beat both. Raises `UsageError` before anything is sent, `JournalError` if the journal
+    cannot be used. The failure of one prompt is the status of its clip.
     """
     from aveo3.client import VeoClient
     from aveo3.config.settings import Settings
@@ -72,7 +74,7 @@ async def generate_many(prompts: Prompts, **settings: Any) -> list[VideoClip]:
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are imported when first used (PEP 562), so that `import aveo3` costs next to nothing."""
+    """Import a public name on first use (PEP 562), so that `import aveo3` stays cheap."""
     if name in _HOME:
         from importlib import import_module
 

@@ -1,7 +1,7 @@
-"""Whether clips could be made with given settings: each step, what is wrong, and the way out. Costs nothing.
+"""Checks step by step whether settings can make clips, and explains each problem and its way out. Costs nothing.
 
-One place at a time (backend, project, region, model): whoever has several asks for each. What Google is asked is the
-backends' business (`Backend.check`), what its answers mean that of `diagnosis`, and what to do that of `remedies`.
+It checks one place (backend, project, region, model); call it once per lane. `Backend.check` sends the request,
+`verdicts.diagnosis` reads the answer, `verdicts.problems` holds the advice.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from aveo3.config.settings import Settings, on_this_machine
 from aveo3.errors import UsageError
 from aveo3.verdicts import problems
 from aveo3.verdicts.diagnosis import diagnose
-from aveo3.verdicts.problems import Asked, CheckStep, Finding, Problem
+from aveo3.verdicts.problems import CheckStep, CheckTarget, Finding, Problem
 
 if TYPE_CHECKING:
     from aveo3.backends.vertex import VertexBackend
 
-LONGEST = 20.0
-"""Seconds that any one call may take here: it is a person who waits."""
+LONGEST_CALL = 20.0
+"""Seconds that one request may take in a check, because a person waits for it."""
 
-MOST_WORDS = 600
-"""Characters of Google's words that are shown."""
+SHOWN_CHARACTERS = 600
+"""How much of Google's words a report shows."""
 
-NOTHING_TO_CHECK = "the emulator needs neither credentials nor network and bills nobody: there is nothing to check"
+NOTHING_TO_CHECK = "the emulator needs no credentials, no network and no money: there is nothing to check"
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What became of each step, in their order: the words for it if it is well; missing if it was not come to."""
+    """The result of a check: the steps that passed, and what is wrong."""
 
     backend: str
     why: str
@@ -44,19 +44,20 @@ class CheckReport:
     credentials: str = ""
     address: str = ""
     seconds: float | None = None
-    """From the call to Google's answer; None if there was none."""
+    """From the request to Google's answer; None without an answer."""
     well: Mapping[CheckStep, str] = field(default_factory=dict)
+    """A few words for each step that passed, in the order of the steps. A step that was not reached is missing."""
     wrong: tuple[Finding, ...] = ()
     settings_wrong: str = ""
-    """What is wrong with the settings; nothing was asked then."""
+    """What is wrong with the settings. If set, Google was asked nothing."""
 
     @property
     def ok(self) -> bool:
-        """True if all answer that were asked."""
+        """True if no step failed."""
         return not self.wrong and not self.settings_wrong
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it in plain values: what `--json` prints. `state` of a step is ok, failed or not asked."""
+        """The report as `--json` prints it, in plain values. Each step is `ok`, `failed` or `not asked`."""
         failed = {finding.step: finding for finding in self.wrong}
         return {
             "ok": self.ok,
@@ -83,99 +84,102 @@ class CheckReport:
 
 
 async def check(settings: Settings) -> CheckReport:
-    """Ask Google once, for free, whether credentials, project and model of `settings` answer; and their bucket, once.
+    """Check credentials, project and model of `settings` with one free request, and the bucket with a second one.
 
-    Raises nothing for what is wrong: that is what it tells. Nothing is sent that could create or bill a video.
+    A problem is part of the report, never an exception. Nothing is sent that could create or bill a video.
     """
     try:
         name, why = settings.backend_choice()
     except UsageError as error:
         return CheckReport("", "", settings.model, settings_wrong=str(error))
-    sheet = CheckReport(name, why, settings.model)
+    report = CheckReport(name, why, settings.model)
     if name == "mock":
-        return replace(sheet, well={CheckStep.SETTINGS: f"{_choice(sheet)}; {NOTHING_TO_CHECK}"})
-    settings = settings.model_copy(update={"request_timeout": min(settings.request_timeout, LONGEST)})
+        return replace(report, well={CheckStep.SETTINGS: f"{_choice(report)}; {NOTHING_TO_CHECK}"})
+    settings = settings.model_copy(update={"request_timeout": min(settings.request_timeout, LONGEST_CALL)})
     if name == "vertex" and settings.project is not None:
-        sheet = replace(sheet, project=settings.project, location=settings.location)
+        report = replace(report, project=settings.project, location=settings.location)
     try:
         check_alive(settings)
         settings.model_catalog.check_backend(settings.model, name)
-        sheet = replace(sheet, credentials=await asyncio.to_thread(login_of, settings, name))
+        report = replace(report, credentials=await asyncio.to_thread(login_of, settings, name))
         backend = await _open(settings, name)
-    except ValueError as error:  # as is every UsageError
-        return replace(sheet, settings_wrong=str(error))
+    except ValueError as error:  # includes UsageError
+        return replace(report, settings_wrong=str(error))
     try:
-        return await _asked(sheet, settings, backend)
+        return await _probed(report, settings, backend)
     finally:
         await backend.aclose()
 
 
-async def _asked(sheet: CheckReport, settings: Settings, backend: Backend) -> CheckReport:
+async def _probed(report: CheckReport, settings: Settings, backend: Backend) -> CheckReport:
+    """The report after Google's answer: `report` with the steps that passed, or the problem."""
     probe = await backend.check(settings.model)
-    asked = Asked(sheet.backend, sheet.model, probe.address, sheet.project, sheet.location, settings.output_gcs_uri)
-    finding = _finding(probe, asked)
+    target = CheckTarget(
+        report.backend, report.model, probe.address, report.project, report.location, settings.output_gcs_uri
+    )
+    finding = _finding(probe, target)
     if finding is not None:
         finding = replace(finding, said=http.without_key(finding.said, settings.api_key))
     seconds = None if probe.status is None else probe.seconds
-    sheet = replace(sheet, address=probe.address, seconds=seconds)
-    well = {CheckStep.SETTINGS: f"{_choice(sheet)}; {sheet.credentials}", **_well(sheet, finding)}
-    if finding is None and asked.bucket is not None:
-        where = on_this_machine(settings.storage_url)
-        finding, words = await _look_into(cast("VertexBackend", backend), asked, emulated=where)
+    report = replace(report, address=probe.address, seconds=seconds)
+    well = {CheckStep.SETTINGS: f"{_choice(report)}; {report.credentials}", **_passed(report, finding)}
+    if finding is None and target.bucket is not None:
+        emulated = on_this_machine(settings.storage_url)
+        finding, words = await _check_bucket(cast("VertexBackend", backend), target, emulated=emulated)
         well |= {CheckStep.BUCKET: words} if finding is None else {}
-    return replace(sheet, well=well, wrong=() if finding is None else (finding,))
+    return replace(report, well=well, wrong=() if finding is None else (finding,))
 
 
-def _finding(probe: Probe, asked: Asked) -> Finding | None:
+def _finding(probe: Probe, target: CheckTarget) -> Finding | None:
     problem = probe.problem
     if problem is None and probe.status is not None:
-        problem = diagnose(probe.status, probe.body, asked)
+        problem = diagnose(probe.status, probe.body, target)
     if problem is None:
         return None
-    finding = problems.explain(problem, asked, probe.body, probe.said)
-    said = _line(finding.said)
-    return replace(finding, said=said if probe.status is None else f"HTTP {probe.status}: {said}".rstrip(": "))
+    finding = problems.explain(problem, target, probe.body, probe.said)
+    words = _one_line(finding.said)
+    return replace(finding, said=words if probe.status is None else f"HTTP {probe.status}: {words}".rstrip(": "))
 
 
-def _line(words: str) -> str:
-    """Google's words in one line, and of a page no more than shows what it is."""
+def _one_line(words: str) -> str:
+    """`words` in one line without control characters, cut after `SHOWN_CHARACTERS` (an HTML page is long)."""
     plain = " ".join("".join(sign if sign.isprintable() else " " for sign in words).split())
-    return plain if len(plain) <= MOST_WORDS else f"{plain[:MOST_WORDS]}…"
+    return plain if len(plain) <= SHOWN_CHARACTERS else f"{plain[:SHOWN_CHARACTERS]}…"
 
 
-def _well(sheet: CheckReport, finding: Finding | None) -> dict[CheckStep, str]:
-    """The steps that were gone through before the one that failed, and what there is to say of them."""
-    if sheet.seconds is None:
+def _passed(report: CheckReport, finding: Finding | None) -> dict[CheckStep, str]:
+    """The steps that passed before the one in `finding`, with a few words for each."""
+    if report.seconds is None:
         return {}
     words = {
-        CheckStep.ADDRESS: f"{sheet.address} answered in {1000 * sheet.seconds:.0f} ms",
+        CheckStep.ADDRESS: f"{report.address} answered in {1000 * report.seconds:.0f} ms",
         CheckStep.CREDENTIALS: "accepted",
-        CheckStep.PROJECT: f"project {sheet.project} may be used"
-        if sheet.project
-        else "that of the API key may be used",
-        CheckStep.MODEL: f"{sheet.model} answers",
+        CheckStep.PROJECT: f"project {report.project} can be used"
+        if report.project
+        else "the API key's project can be used",
+        CheckStep.MODEL: f"{report.model} answers",
     }
     if finding is None:
         return words
     proven = list(words).index(finding.step)
     if finding.problem in (Problem.BUSY, Problem.UNKNOWN):
-        proven = 1  # somebody is there: no more than that
+        proven = 1  # an answer proves the address and nothing more
     return {step: words[step] for step in list(words)[:proven]}
 
 
-async def _look_into(backend: VertexBackend, asked: Asked, *, emulated: bool) -> tuple[Finding | None, str]:
-    """What is wrong with the bucket, or that it is well in words. Only Vertex AI writes to any."""
+async def _check_bucket(backend: VertexBackend, target: CheckTarget, *, emulated: bool) -> tuple[Finding | None, str]:
+    """The bucket's problem, or None and a few words. Only Vertex AI writes to a bucket."""
     try:
-        await backend.check_bucket(asked.bucket or "")
+        await backend.check_bucket(target.bucket or "")
     except (PollError, UsageError) as error:
         if emulated and "there is no bucket" in str(error):
-            return None, f"{asked.bucket} is not there yet: an emulator makes it with the first video"
-        return problems.explain(Problem.BUCKET, asked, said=_line(str(error))), ""
-    return None, f"{asked.bucket} can be listed; whether Vertex AI may write there shows with the first video"
+            return None, f"{target.bucket} does not exist yet: the emulator creates it with the first video"
+        return problems.explain(Problem.BUCKET, target, said=_one_line(str(error))), ""
+    return None, f"{target.bucket} can be listed; only the first video shows whether Vertex AI may write there"
 
 
-def _choice(sheet: CheckReport) -> str:
-    return f"backend {sheet.backend} ({sheet.why}), model {sheet.model}"
+def _choice(report: CheckReport) -> str:
+    return f"backend {report.backend} ({report.why}), model {report.model}"
 
 
 async def _open(settings: Settings, name: str) -> Backend:
@@ -189,7 +193,10 @@ async def _open(settings: Settings, name: str) -> Backend:
 
 
 def login_of(settings: Settings, backend: str) -> str:
-    """What kind of credentials there is. Raises `UsageError` without any. Asks nobody but a Google machine's own."""
+    """The kind of credentials, in words. Raises `UsageError` without any.
+
+    It sends nothing, except to the metadata server of a Google Cloud machine.
+    """
     if backend == "gemini":
         from aveo3.backends import gemini
 
@@ -197,9 +204,9 @@ def login_of(settings: Settings, backend: str) -> str:
         return "API key, Gemini API"
     from aveo3.backends import vertex
 
-    found = vertex.credentials(settings)
-    if "api_key" in found:
-        where = f"project {settings.project} in {settings.location}" if "project" in found else "Vertex AI express mode"
+    login = vertex.credentials(settings)
+    if "api_key" in login:
+        where = f"project {settings.project} in {settings.location}" if "project" in login else "Vertex AI express mode"
         return f"API key, {where}"
-    kind = type(found["credentials"]).__module__.removeprefix("google.").replace("oauth2.", "")
+    kind = type(login["credentials"]).__module__.removeprefix("google.").replace("oauth2.", "")
     return f"{kind}, project {settings.project} in {settings.location}"

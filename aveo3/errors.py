@@ -2,12 +2,13 @@
 
     AveoError
     ├─ UsageError (ValueError)    fix the call or the settings; nothing was sent
-    │  └─ JournalError            the journal cannot be used: its file, another process, the disk; the message says
-    ├─ ClipError                  `generate` made no video; `.clip` says why and what is owed
-    ├─ GateClosed                 the lane takes no submits now; `.retry_at_utc` says when, or None for never
+    │  └─ JournalError            the journal cannot be used: its file, its disk or another process is the cause
+    ├─ ClipError                  `generate` made no video; `.clip` says why and what may be owed
+    ├─ GateClosed                 the lane takes no submits now; `.retry_at_utc` is when it will, None for never
     └─ FetchError                 the video exists and is paid, but is not on disk
 
-`generate_many` and `stream` raise only the first: whatever befalls one prompt is a status of its clip.
+`generate_many` and `stream` raise only `UsageError` and `JournalError`. The failure of one prompt is the status of its
+clip.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ class UsageError(AveoError, ValueError):
 
 
 class JournalError(UsageError):
-    """The journal cannot be opened, read or written. What it could not note beforehand was not sent."""
+    """The journal cannot be opened, read or written. A request that could not be recorded first was not sent."""
 
 
 class ClipError(AveoError):
-    """`VeoClient.generate` ended without a video. The whole story is in `clip`."""
+    """`VeoClient.generate` ended without a video. `clip` holds the status, the cause and the cost."""
 
     def __init__(self, clip: VideoClip) -> None:
         super().__init__(f"no video for {clip.prompt.text[:60]!r}: {clip.status}: {clip.error_message}")
@@ -42,8 +43,8 @@ class ClipError(AveoError):
 class GateClosed(AveoError):
     """No submit is possible within the caller's patience. Nothing was sent.
 
-    `kind` names the cause in one word (`daily_quota`, `billing`, `bad_key`, …); `retry_at_utc` is the instant from
-    which asking again makes sense, None if asking again is pointless until a person changes something.
+    `kind` names the cause in one word (`daily_quota`, `billing`, `bad_key`, …). `retry_at_utc` is when a new attempt
+    makes sense; None means that a person has to change something first.
     """
 
     def __init__(self, kind: str, message: str, retry_at_utc: datetime | None = None) -> None:
@@ -53,10 +54,10 @@ class GateClosed(AveoError):
 
 
 class FetchError(AveoError):
-    """A finished, paid video could not be brought to disk.
+    """A finished, paid video could not be saved to disk.
 
-    `final` says that trying again at once is pointless; `disk`, that it is this machine's disk that refuses; `gone`,
-    that Google does not have the video (any more).
+    `final`: a retry now is pointless. `disk`: this machine's disk is the cause. `gone`: Google does not have the
+    video, or has deleted it.
     """
 
     def __init__(self, message: str, *, final: bool = False, disk: bool = False, gone: bool = False) -> None:

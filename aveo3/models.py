@@ -1,4 +1,4 @@
-"""What the user hands in and gets back: `VideoPrompt`, `Media`, `VideoClip`, `ClipStatus`. Frozen; no behaviour."""
+"""The user's input and output: `VideoPrompt`, `Media`, `VideoClip`, `ClipStatus`. Frozen data; nothing is sent here."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ class ClipStatus(StrEnum):
 
 
 _ADVICE = {
-    ClipStatus.SUCCEEDED: "the video is there",
-    ClipStatus.FILTERED: "a safety filter stopped it, nothing is billed: change the prompt",
+    ClipStatus.SUCCEEDED: "the video is ready",
+    ClipStatus.FILTERED: "blocked by a safety filter, not billed: change the prompt",
     ClipStatus.REJECTED: "the request can never work: fix what the message names",
     ClipStatus.FAILED: "the retries are used up: run it again later",
-    ClipStatus.UNCERTAIN: "sent, but the outcome is unknown and may be billed: look before you repeat it",
-    ClipStatus.UNFINISHED: "accepted, but not on disk yet: run it again, it is picked up and not sent a second time",
-    ClipStatus.DEFERRED: "never sent, nothing is billed: run it again when the quota or budget allows",
-    ClipStatus.CANCELLED: "never sent, nothing is billed: run it again",
+    ClipStatus.UNCERTAIN: "sent, outcome unknown, may be billed: check at Google before you send it again",
+    ClipStatus.UNFINISHED: "accepted, not on disk yet: run it again to resume it, it is not sent twice",
+    ClipStatus.DEFERRED: "never sent, not billed: run it again when quota or budget allows",
+    ClipStatus.CANCELLED: "never sent, not billed: run it again",
 }
 
 
 class Media(BaseModel):
-    """A picture or a video that goes with a prompt: a local file, bytes, or a `gs://` object.
+    """An image or video that belongs to a prompt: a local file, bytes, or a `gs://` or `https://` address.
 
-    Give exactly one of `path`, `data`, `uri`. Local files are read when their prompt is submitted, not before.
-    Wherever a `Media` is wanted, a path, a `gs://` string or bytes will do.
+    Set exactly one of `path`, `data`, `uri`. A local file is read when its prompt is submitted, not before. Every
+    field of type `Media` also accepts a path, an address or bytes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,7 +59,7 @@ class Media(BaseModel):
     path: Path | None = None
     data: bytes | None = Field(default=None, repr=False)
     uri: str | None = Field(default=None, pattern=r"^(gs|https)://.+")
-    mime_type: str = Field(default="", description="Guessed from the file's name, or from the first bytes.")
+    mime_type: str = Field(default="", description="Default: from the file's name or the first bytes.")
 
     @model_validator(mode="before")
     @classmethod
@@ -74,9 +74,9 @@ class Media(BaseModel):
 
     @model_validator(mode="after")
     def _exactly_one_source(self) -> Media:
-        given = [name for name in ("path", "data", "uri") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of path, data, uri; got {' and '.join(given) or 'none of them'}")
+        sources = [name for name in ("path", "data", "uri") if getattr(self, name) is not None]
+        if len(sources) != 1:
+            raise ValueError(f"give exactly one of path, data, uri; got {' and '.join(sources) or 'none of them'}")
         if not self.mime_type:
             object.__setattr__(self, "mime_type", self._guess_mime_type())
         return self
@@ -86,18 +86,23 @@ class Media(BaseModel):
             for magic, mime_type in _MAGIC:
                 if re.match(magic, self.data[:12], re.DOTALL):
                     return mime_type
-            raise ValueError("cannot tell what kind of media these bytes are; say so with mime_type='image/png' or so")
-        guessed, _ = mimetypes.guess_type(str(self.path or self.uri), strict=False)
-        if guessed is None:
-            raise ValueError(f"cannot tell the media type of {self.path or self.uri}; say so with mime_type=…")
-        return guessed
+            raise ValueError("cannot tell the media type of these bytes: set mime_type, such as 'image/png'")
+        by_name, _ = mimetypes.guess_type(str(self.path or self.uri), strict=False)
+        if by_name is None:
+            raise ValueError(
+                f"cannot tell the media type of {self.path or self.uri}: set mime_type, such as 'image/png'"
+            )
+        return by_name
 
     def read(self) -> bytes:
-        """The bytes of a local medium. Raises `OSError` if the file cannot be read. Touches the disk."""
+        """Return the bytes of `data` or of the file at `path`.
+
+        Reads the disk. Raises `OSError` if the file cannot be read, `ValueError` if the medium is a `uri`.
+        """
         if self.data is not None:
             return self.data
         if self.path is None:
-            raise ValueError(f"{self.uri} is not a local medium")
+            raise ValueError(f"{self.uri} is not a local file")
         return self.path.read_bytes()
 
 
@@ -116,17 +121,17 @@ def _lower(value: Any) -> Any:
 
 
 class VideoPrompt(BaseModel):
-    """One video to make: its text, its media, its parameters. What is None is left to the model's default.
+    """One video to make: text, media and parameters. None means the model's default.
 
-    Which values a model takes is the catalog's business: it is checked when the prompt is queued, before anything
-    is sent, and a prompt that cannot work comes back `rejected` with the allowed values.
+    The catalog knows which values a model takes. aveo3 checks them when it queues the prompt, before it sends
+    anything. A prompt that cannot work comes back as a `rejected` clip whose message names the allowed values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str = Field(default="", max_length=20_000, description="What to show. Veo reads up to 1,024 tokens.")
     negative_prompt: str | None = Field(default=None, max_length=20_000, description="What not to show.")
-    model: str | None = Field(default=None, max_length=200, description="Model id; None takes the settings' model.")
+    model: str | None = Field(default=None, max_length=200, description="Model id; None: the settings' model.")
     duration_seconds: int | None = Field(default=None, gt=0, description="Length of the video in seconds.")
     aspect_ratio: str | None = Field(
         default=None, pattern=r"^\d+:\d+$", examples=["16:9", "9:16"], description="'16:9' or '9:16'."
@@ -138,25 +143,29 @@ class VideoPrompt(BaseModel):
     person_generation: Literal["allow_all", "allow_adult", "dont_allow"] | None = None
     image: Media | None = Field(default=None, description="First frame.")
     last_frame: Media | None = Field(default=None, description="Last frame; needs `image`.")
-    reference_images: tuple[Media, ...] = Field(default=(), description="Pictures of what is to appear.")
-    video: Media | None = Field(default=None, description="A video to extend, or with `task` to edit.")
+    reference_images: tuple[Media, ...] = Field(default=(), description="Images of what should appear.")
+    video: Media | None = Field(default=None, description='A video to extend; with task="edit", to edit.')
     previous: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_.~=-]{1,1000}$",
         examples=["v1_ChYtOV9IaWQ"],
-        description="An earlier clip of Omni to edit or extend, by its `operation`.",
+        description="The `operation` of an earlier Omni clip, to edit or extend that clip.",
     )
     task: Literal["extend", "edit"] | None = Field(
         default=None,
-        description="What to do with `video` or `previous`; None extends a `video`, and has Omni tell from the text "
-        "what to do with `previous`.",
+        description="What to do with `video` or `previous`. None: extend a `video`; for `previous`, Omni decides from "
+        "the text.",
     )
-    metadata: dict[str, Any] = Field(default_factory=dict, description="Yours; comes back with the clip, never sent.")
-    id: str | None = Field(default=None, max_length=200, description="Yours; comes back with the clip, never sent.")
+    metadata: dict[str, Any] = Field(
+        default_factory=dict, description="For your use: returned with the clip, never sent."
+    )
+    id: str | None = Field(
+        default=None, max_length=200, description="For your use: returned with the clip, never sent."
+    )
     project_id: str | None = Field(
         default=None,
         max_length=200,
-        description="Yours, to group prompts; never sent. Google Cloud's project is a setting.",
+        description="For your use, to group prompts; never sent. (Google Cloud's project is a setting.)",
     )
 
     @model_validator(mode="after")
@@ -164,36 +173,36 @@ class VideoPrompt(BaseModel):
         if not self.text.strip() and self.image is None and self.video is None:
             raise ValueError("a prompt needs a text, an image or a video to extend")
         if self.last_frame is not None and self.image is None:
-            raise ValueError("last_frame needs image: the frame to begin with")
+            raise ValueError("last_frame needs image, the first frame")
         if self.reference_images and (self.image or self.video or self.last_frame):
-            raise ValueError("reference_images cannot go with image, last_frame or video: give the one or the other")
+            raise ValueError("reference_images cannot go with image, last_frame or video: give one or the other")
         if self.image is not None and self.video is not None:
-            raise ValueError("image and video cannot go together: give the one or the other")
+            raise ValueError("image and video cannot go together: give one or the other")
         if self.previous is not None and self.media:
-            raise ValueError("previous cannot go with image, last_frame, reference_images or video: the clip is there")
+            raise ValueError("previous cannot go with image, last_frame, reference_images or video: it names the clip")
         if self.previous is not None and not self.text.strip():
-            raise ValueError("previous needs text: what to do with the clip")
+            raise ValueError("previous needs text that says what to do with the clip")
         if self.task is not None and self.video is None and self.previous is None:
-            raise ValueError(f"task={self.task!r} needs video or previous: the clip to {self.task}")
+            raise ValueError(f"task={self.task!r} needs video or previous, the clip to {self.task}")
         return self
 
     @property
     def media(self) -> tuple[Media, ...]:
-        """Every medium that goes with the prompt."""
+        """All media of the prompt, in a fixed order: image, last frame, reference images, video."""
         return tuple(m for m in (self.image, self.last_frame, *self.reference_images, self.video) if m is not None)
 
     def media_hashes(self) -> tuple[str | None, ...]:
-        """Hex SHA-256 of each of `media`, None for those not on this machine. Reads them: raises `OSError`."""
+        """Hex SHA-256 of each of `media`, None for a `uri`. Reads local files: raises `OSError`."""
         return tuple(None if m.uri is not None else hashlib.sha256(m.read()).hexdigest() for m in self.media)
 
     def digest(self, model: str, media_hashes: Sequence[str | None] | None = None) -> str:
-        """Hex SHA-256 of everything that is sent for this prompt to `model`, the bytes of local media included.
+        """Hex SHA-256 of everything that is sent to `model` for this prompt, the bytes of local media included.
 
-        What is the user's alone (`id`, `project_id`, `metadata`) does not count. Without the `media_hashes`, if those
-        are known, it reads local media: raises `OSError`.
+        `id`, `project_id` and `metadata` do not count: they are never sent. Pass `media_hashes` if you have them;
+        else it reads the local media and raises `OSError` if it cannot.
         """
         sent = self.model_copy(update={"model": model})
-        # Fields of later releases count only where they are used: what was paid before them must be found again.
+        # A field that a later release added counts only where it is set, so that jobs paid before it still match.
         later = {name for name in ("previous", "task") if getattr(self, name) is None}
         digest = hashlib.sha256(sent.model_dump_json(exclude=_NOT_HASHED_AS_TEXT | later).encode())
         roles = ["image"] * (self.image is not None) + ["last"] * (self.last_frame is not None)
@@ -208,12 +217,12 @@ _NOT_HASHED_AS_TEXT = {"image", "last_frame", "reference_images", "video", "id",
 
 
 def _untouched(prompt: Any, validate: Callable[[Any], VideoPrompt]) -> VideoPrompt:
-    """A prompt that can never work has its clip, too: it is not judged a second time."""
+    """Keep a `VideoPrompt` unchecked: one that can never work needs a clip that holds it, too."""
     return prompt if isinstance(prompt, VideoPrompt) else validate(prompt)
 
 
 class VideoClip(BaseModel):
-    """What became of one prompt. `status` says which of the other fields are set."""
+    """The outcome of one prompt. `status` decides which of the other fields are set."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -221,48 +230,48 @@ class VideoClip(BaseModel):
     status: ClipStatus
     model: str
     index: int = Field(default=0, description="Place of the prompt in its batch, from 0.")
-    lane: str | None = Field(default=None, description="The lane that it was sent to, where lanes are set.")
-    instead_of: str | None = Field(default=None, description="The model that was asked for, if a fallback got it.")
-    translated: tuple[str, ...] = Field(default=(), description="What was put otherwise for the fallback.")
-    job: str | None = Field(default=None, description="Its job in the journal, for `aveo3 history`; None without one.")
-    cached: bool = Field(default=False, description="An earlier run made it: nothing was sent for it now.")
-    paths: tuple[Path, ...] = Field(default=(), description="The videos on disk; several if so many were asked for.")
-    uris: tuple[str, ...] = Field(default=(), description="Where Google keeps them, if it said: gs:// or https://.")
-    operation: str | None = Field(default=None, description="Google's name of the work; enough to look for it again.")
+    lane: str | None = Field(default=None, description="The lane it was sent to, if lanes are set.")
+    instead_of: str | None = Field(default=None, description="The prompt's own model, if a fallback was used.")
+    translated: tuple[str, ...] = Field(default=(), description="What was changed in the prompt for the fallback.")
+    job: str | None = Field(default=None, description="Its job's ID, for `aveo3 history`; None without a journal.")
+    cached: bool = Field(default=False, description="Made by an earlier run; nothing was sent for it now.")
+    paths: tuple[Path, ...] = Field(default=(), description="The videos on disk, as many as the prompt ordered.")
+    uris: tuple[str, ...] = Field(default=(), description="Addresses at Google, if it named any: gs:// or https://.")
+    operation: str | None = Field(default=None, description="Google's name of the operation; enough to poll it again.")
     error_kind: str | None = Field(default=None, description="The cause in one word, stable between releases.")
     error_message: str | None = None
-    retry_count: int = Field(default=0, description="Further tries after failures; refusals do not count.")
+    retry_count: int = Field(default=0, description="Retries after failures; refusals do not count.")
     attempts: int = Field(default=0, description="Submits sent, refused ones included.")
-    quota_wait: float = Field(default=0.0, description="Seconds it waited, as next in line, for quota.")
+    quota_wait: float = Field(default=0.0, description="Seconds it waited for quota as the next in line.")
     cost_usd: float | None = Field(default=None, description="Estimate in US$ from list prices; None if unknown.")
     queued_utc: datetime | None = None
-    submitted_utc: datetime | None = Field(default=None, description="When the submit was sent that may be paid.")
-    finished_utc: datetime | None = Field(default=None, description="When Google's work was seen to have ended.")
-    fetched_utc: datetime | None = Field(default=None, description="When the last byte was safe on disk.")
+    submitted_utc: datetime | None = Field(default=None, description="When the submit that may be paid was sent.")
+    finished_utc: datetime | None = Field(default=None, description="When aveo3 learnt that the operation had ended.")
+    fetched_utc: datetime | None = Field(default=None, description="When the videos were safely on disk.")
 
     @property
     def path(self) -> Path | None:
-        """The (first) video on disk, None if there is none."""
+        """The first video on disk, None without any."""
         return self.paths[0] if self.paths else None
 
     @property
     def uri(self) -> str | None:
-        """The (first) place where Google keeps it, None if it did not say."""
+        """The first address at Google, None if it named none."""
         return self.uris[0] if self.uris else None
 
     @property
     def may_be_paid(self) -> bool:
-        """True if money may be owed for a video that is not there: do not have it made again before that is known."""
+        """True if a video may be paid but is not here. Do not send its prompt again before that is settled."""
         return self.status in (ClipStatus.UNCERTAIN, ClipStatus.UNFINISHED)
 
     @property
     def succeeded(self) -> bool:
-        """True if there is a video."""
+        """True if the video was made."""
         return self.status is ClipStatus.SUCCEEDED
 
 
 def as_prompt(prompt: str | Mapping[str, Any] | VideoPrompt) -> VideoPrompt:
-    """A `VideoPrompt` from what the user gave: itself, its fields in a mapping, or its text with every default.
+    """A `VideoPrompt` from the user's input: a `VideoPrompt`, a mapping of its fields, or its text alone.
 
     Raises `pydantic.ValidationError` (a `ValueError`) if the fields do not fit.
     """
@@ -272,25 +281,25 @@ def as_prompt(prompt: str | Mapping[str, Any] | VideoPrompt) -> VideoPrompt:
 
 
 def reason(problem: Any) -> str:
-    """What pydantic says is wrong with the value of a field, or how the value must look."""
+    """What is wrong with a field's value, or how it must look. `problem` is one of pydantic's errors."""
     field = VideoPrompt.model_fields.get(str(problem["loc"][-1]))
     if problem["type"] == "string_pattern_mismatch" and field is not None and field.examples:
         return f"must look like {' or '.join(field.examples)}"
-    what = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{what[:1].lower()}{what[1:]}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{message[:1].lower()}{message[1:]}"
 
 
 def explain(error: ValidationError) -> list[str]:
-    """What is wrong with a prompt's fields, one sentence each, with the likeliest spelling of unknown names."""
+    """One sentence for each wrong field of a prompt, with the likeliest spelling of an unknown name."""
     sentences = []
     for problem in error.errors(include_url=False, include_context=False):
         name = ".".join(str(part) for part in problem["loc"])
-        what = problem["msg"].removeprefix("Value error, ")
+        sentence = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             close = difflib.get_close_matches(name, VideoPrompt.model_fields, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(VideoPrompt.model_fields)}"
-            what = f"{name} is not a field of a prompt: {hint}"
+            hint = f"did you mean {close[0]}?" if close else f"the fields are {', '.join(VideoPrompt.model_fields)}"
+            sentence = f"{name} is not a field of a prompt: {hint}"
         elif name:
-            what = f"{name}: {reason(problem)} (it is {problem['input']!r:.60})"
-        sentences.append(what)
+            sentence = f"{name}: {reason(problem)} (it is {problem['input']!r:.60})"
+        sentences.append(sentence)
     return sentences

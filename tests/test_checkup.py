@@ -1,4 +1,4 @@
-"""A checkup against the emulator, over real sockets: what it tells, and by the books that nothing is owed."""
+"""`checkup.check` against the emulator, over real sockets: its report, and the books prove that nothing is owed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "express": {"backend": "vertex", "api_key": KEY},
     "gemini": {"backend": "gemini", "api_key": KEY},
 }
-LOOKS = {
+OPERATION_PATHS = {
     "project": "/v1/projects/my-project/locations/us-central1/publishers/google/models/veo-3.1-generate-001",
     "express": "/v1/publishers/google/models/veo-3.1-generate-001",
 }
@@ -52,48 +52,51 @@ def towards(server: MockServer, way: str, **values: Any) -> Settings:
     return settings(**{"base_url": server.url, "storage_url": server.url, **WAYS[way], **values})
 
 
-def problem(sheet: CheckReport) -> Problem | None:
-    return sheet.wrong[0].problem if sheet.wrong else None
+def problem(report: CheckReport) -> Problem | None:
+    return report.wrong[0].problem if report.wrong else None
 
 
 def owes_nothing(server: MockServer) -> bool:
-    """True if nothing was submitted, accepted, running or billed."""
+    """True if nothing was submitted, accepted, started or billed."""
     books = server.books
     return (books.submits, books.accepted, books.running, books.videos, books.billed_usd) == (0, 0, 0, 0, 0)
 
 
-# ---- all is well -----------------------------------------------------------------------------------------------------
+# ---- no problem ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_where_everything_answers_every_step_is_well_and_nothing_is_owed(way: str) -> None:
+async def test_if_everything_answers_every_step_passes_and_nothing_is_owed(way: str) -> None:
     async with emulator() as server:
-        sheet = await check(towards(server, way))
-    assert sheet.ok, sheet
-    assert list(sheet.well) == [
+        report = await check(towards(server, way))
+    assert report.ok, report
+    assert list(report.well) == [
         CheckStep.SETTINGS,
         CheckStep.ADDRESS,
         CheckStep.CREDENTIALS,
         CheckStep.PROJECT,
         CheckStep.MODEL,
     ]
-    assert sheet.well[CheckStep.ADDRESS].startswith(f"{server.url} answered in ")
-    assert sheet.seconds is not None
+    assert report.well[CheckStep.ADDRESS].startswith(f"{server.url} answered in ")
+    assert report.seconds is not None
     assert owes_nothing(server)
-    posts = {f"{LOOKS[way]}:fetchPredictOperation": 1} if way in LOOKS else {}
+    posts = {f"{OPERATION_PATHS[way]}:fetchPredictOperation": 1} if way in OPERATION_PATHS else {}
     assert server.books.posts == posts
 
 
 async def test_a_bucket_is_listed_once() -> None:
     async with emulator() as server:
-        sheet = await check(towards(server, "project", output_gcs_uri="gs://bucket/out"))
-    assert sheet.ok
-    assert sheet.well[CheckStep.BUCKET] == "gs://bucket/out is not there yet: an emulator makes it with the first video"
+        report = await check(towards(server, "project", output_gcs_uri="gs://bucket/out"))
+    assert report.ok
+    assert (
+        report.well[CheckStep.BUCKET]
+        == "gs://bucket/out does not exist yet: the emulator creates it with the first video"
+    )
     assert server.books.storage_lists == 1
     assert owes_nothing(server)
 
 
-async def test_a_bucket_that_is_there_can_be_listed() -> None:
+async def test_a_bucket_that_exists_can_be_listed() -> None:
     async with emulator(latency="0") as server:
         body: dict[str, object] = {"instances": [{"prompt": "a boat"}], "parameters": {"storageUri": "gs://bucket/out"}}
         client = Client(vertexai=True, api_key="x", http_options={"base_url": server.url, "api_version": "v1"})
@@ -101,20 +104,20 @@ async def test_a_bucket_that_is_there_can_be_listed() -> None:
             "post", "publishers/google/models/veo-3.1-generate-001:predictLongRunning", body
         )
         await client.aio.aclose()
-        sheet = await check(towards(server, "project", output_gcs_uri="gs://bucket/out"))
-    assert sheet.well[CheckStep.BUCKET] == (
-        "gs://bucket/out can be listed; whether Vertex AI may write there shows with the first video"
+        report = await check(towards(server, "project", output_gcs_uri="gs://bucket/out"))
+    assert report.well[CheckStep.BUCKET] == (
+        "gs://bucket/out can be listed; only the first video shows whether Vertex AI may write there"
     )
 
 
-async def test_mock_mode_needs_no_check_and_has_none() -> None:
-    sheet = await check(settings(mock_mode=True, base_url="http://127.0.0.1:1"))
-    assert sheet.ok
-    assert "there is nothing to check" in sheet.well[CheckStep.SETTINGS]
-    assert sheet.address == ""
+async def test_mock_mode_has_nothing_to_check() -> None:
+    report = await check(settings(mock_mode=True, base_url="http://127.0.0.1:1"))
+    assert report.ok
+    assert "there is nothing to check" in report.well[CheckStep.SETTINGS]
+    assert report.address == ""
 
 
-# ---- what is wrong at Google -----------------------------------------------------------------------------------------
+# ---- problems at Google ----------------------------------------------------------------------------------------------
 
 FAULTS: dict[str, tuple[Problem, set[str]]] = {
     "bad-key": (Problem.BAD_KEY, {"settings", "address"}),
@@ -138,21 +141,21 @@ FAULTS: dict[str, tuple[Problem, set[str]]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_every_fault_is_told_and_nothing_is_owed(fault: str, way: str) -> None:
+async def test_every_fault_is_reported_and_nothing_is_owed(fault: str, way: str) -> None:
     timeout = 0.3 if "timeout" in fault else 20.0
     async with emulator(faults=[fault]) as server:
-        sheet = await check(towards(server, way, request_timeout=timeout))
+        report = await check(towards(server, way, request_timeout=timeout))
     expected, well = FAULTS[fault]
-    assert problem(sheet) is expected, sheet
-    assert set(sheet.well) == well
-    assert not sheet.ok
+    assert problem(report) is expected, report
+    assert set(report.well) == well
+    assert not report.ok
     assert owes_nothing(server)
-    # One call. (A GET whose connection was cut is asked a second time by aiohttp.)
+    # One request. (aiohttp repeats a GET whose connection was cut.)
     assert server.books.faults == {fault: 2 if (fault, way) == ("drop-before", "gemini") else 1}
-    assert KEY not in json.dumps(sheet.as_dict())
+    assert KEY not in json.dumps(report.as_dict())
 
 
-async def test_the_link_that_enables_the_api_is_google_s_own() -> None:
+async def test_the_link_that_enables_the_api_comes_from_google() -> None:
     async with emulator(faults=["api-disabled"]) as server:
         [finding] = (await check(towards(server, "project"))).wrong
     assert finding.way_out.startswith(
@@ -162,54 +165,54 @@ async def test_the_link_that_enables_the_api_is_google_s_own() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_model_that_is_not_there_is_told_from_an_operation_that_is_not(way: str) -> None:
+async def test_a_missing_model_is_distinguished_from_a_missing_operation(way: str) -> None:
     async with emulator() as server:
-        sheet = await check(towards(server, way, model="veo-9"))
-    assert problem(sheet) is Problem.NO_MODEL
-    assert CheckStep.PROJECT in sheet.well
+        report = await check(towards(server, way, model="veo-9"))
+    assert problem(report) is Problem.NO_MODEL
+    assert CheckStep.PROJECT in report.well
     assert owes_nothing(server)
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_model_that_google_has_shut_is_told_though_the_catalog_knows_nothing_of_it(way: str) -> None:
+async def test_a_model_that_google_has_shut_down_is_reported_even_if_the_catalog_lists_it_as_alive(way: str) -> None:
     name = "gemini-omni-1.1-flash" if way == "gemini" else "veo-3.1-generate-001"
     async with emulator(retired=[name]) as server:
         assert problem(await check(towards(server, way, model=name))) is Problem.RETIRED
 
 
-async def test_a_key_where_a_project_wants_a_login_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aveo3.backends.vertex.on_this_machine", lambda url: False)  # there it would go without
+async def test_an_api_key_with_a_project_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aveo3.backends.vertex.on_this_machine", lambda url: False)  # an emulator needs no login
     async with emulator() as server:
-        sheet = await check(towards(server, "project", api_key=KEY))
-    assert problem(sheet) is Problem.NO_KEYS
-    assert "gcloud auth application-default login" in sheet.wrong[0].way_out
+        report = await check(towards(server, "project", api_key=KEY))
+    assert problem(report) is Problem.NO_KEYS
+    assert "gcloud auth application-default login" in report.wrong[0].way_out
 
 
 @pytest.mark.parametrize(("fault", "words"), [("storage-403", "roles/storage.objectViewer"), ("storage-503", "503")])
-async def test_a_bucket_that_cannot_be_read_is_told(fault: str, words: str) -> None:
+async def test_an_unreadable_bucket_is_reported(fault: str, words: str) -> None:
     async with emulator(faults=[fault]) as server:
-        sheet = await check(towards(server, "project", output_gcs_uri="gs://bucket/out"))
-    assert problem(sheet) is Problem.BUCKET
-    assert words in sheet.wrong[0].said
-    assert CheckStep.MODEL in sheet.well
+        report = await check(towards(server, "project", output_gcs_uri="gs://bucket/out"))
+    assert problem(report) is Problem.BUCKET
+    assert words in report.wrong[0].said
+    assert CheckStep.MODEL in report.well
     assert owes_nothing(server)
 
 
-async def test_a_bucket_that_google_does_not_have_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_bucket_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     async with emulator() as server:
         chosen = towards(server, "project", output_gcs_uri="gs://bucket/out")
         monkeypatch.setattr("aveo3.checkup.on_this_machine", lambda _: False)
         monkeypatch.setattr(vertex, "credentials", lambda _: {"project": "p", "location": "l", "credentials": NOBODY})
-        sheet = await check(chosen)
-    assert problem(sheet) is Problem.BUCKET
-    assert "gcloud storage buckets create gs://bucket" in sheet.wrong[0].said
+        report = await check(chosen)
+    assert problem(report) is Problem.BUCKET
+    assert "gcloud storage buckets create gs://bucket" in report.wrong[0].said
 
 
-# ---- the way there ---------------------------------------------------------------------------------------------------
+# ---- network and login -----------------------------------------------------------------------------------------------
 
 
 class Login:
-    """Credentials with or without a token, as google-auth has them."""
+    """Stands in for google-auth's credentials, with or without a token."""
 
     quota_project_id = None
     expired = False
@@ -226,24 +229,24 @@ class Login:
         raise self.error
 
     def before_request(self, *_: object) -> None:
-        """Nothing to do: the token is there."""
+        """Do nothing: the token is valid."""
 
 
 NOBODY = Login("token")
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_where_nobody_listens_that_is_what_is_told(way: str) -> None:
+async def test_a_refused_connection_is_reported(way: str) -> None:
     async with emulator() as server:
         chosen = towards(server, way)
-    sheet = await check(chosen)  # the emulator is gone
-    assert problem(sheet) is Problem.REFUSED
-    assert sheet.wrong[0].what == f"nobody listens at {chosen.base_url} (connection refused)"
-    assert (set(sheet.well), sheet.seconds) == ({CheckStep.SETTINGS}, None)
+    report = await check(chosen)  # the emulator has stopped
+    assert problem(report) is Problem.REFUSED
+    assert report.wrong[0].what == f"no server listens at {chosen.base_url} (connection refused)"
+    assert (set(report.well), report.seconds) == ({CheckStep.SETTINGS}, None)
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_what_is_on_this_machine_is_not_asked_through_a_proxy(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_on_this_machine_is_reached_without_a_proxy(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -251,23 +254,23 @@ async def test_what_is_on_this_machine_is_not_asked_through_a_proxy(way: str, mo
         assert (await check(towards(server, way))).ok
 
 
-async def test_a_proxy_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_proxy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     assert problem(await check(settings(**WAYS["gemini"], base_url="http://gateway.invalid"))) is Problem.PROXY
 
 
-async def test_a_name_that_is_nobody_s_is_told() -> None:
-    sheet = await check(settings(**WAYS["gemini"], base_url="http://nobody.invalid"))
-    assert problem(sheet) is Problem.NO_NAME
+async def test_an_unknown_host_is_reported() -> None:
+    report = await check(settings(**WAYS["gemini"], base_url="http://nobody.invalid"))
+    assert problem(report) is Problem.NO_NAME
 
 
-async def test_a_server_that_speaks_no_tls_is_told() -> None:
+async def test_a_server_without_tls_is_reported() -> None:
     async with emulator() as server:
-        sheet = await check(settings(**WAYS["gemini"], base_url=server.url.replace("http://", "https://")))
-    assert problem(sheet) is Problem.TLS
+        report = await check(settings(**WAYS["gemini"], base_url=server.url.replace("http://", "https://")))
+    assert problem(report) is Problem.TLS
 
 
-async def test_a_page_where_the_api_should_be_is_told() -> None:
+async def test_an_html_page_instead_of_the_api_is_reported() -> None:
     async def portal(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _reader.readuntil(b"\r\n\r\n")
         page = b"<html>Welcome to our WLAN</html>"
@@ -278,15 +281,15 @@ async def test_a_page_where_the_api_should_be_is_told() -> None:
     async with await asyncio.start_server(portal, "127.0.0.1", 0) as portals:
         url = f"http://127.0.0.1:{portals.sockets[0].getsockname()[1]}"
         for way in WAYS:
-            sheet = await check(settings(**WAYS[way], base_url=url))
-            assert problem(sheet) is Problem.NOT_GOOGLE, way
+            report = await check(settings(**WAYS[way], base_url=url))
+            assert problem(report) is Problem.NOT_GOOGLE, way
 
 
-async def test_the_key_is_not_taken_along_to_where_a_redirect_points() -> None:
-    asked = []
+async def test_the_key_never_follows_a_redirect() -> None:
+    requests = []
 
     async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.read(100))
+        requests.append(await reader.read(100))
         writer.close()
 
     async with await asyncio.start_server(elsewhere, "127.0.0.1", 0) as there:
@@ -294,7 +297,7 @@ async def test_the_key_is_not_taken_along_to_where_a_redirect_points() -> None:
         async with emulator(faults=["redirect"], redirect_to=url) as server:
             for way in WAYS:
                 assert problem(await check(towards(server, way))) is Problem.REDIRECTED
-    assert asked == []
+    assert requests == []
 
 
 REFRESH: dict[str, Problem] = {
@@ -304,15 +307,15 @@ REFRESH: dict[str, Problem] = {
 
 
 @pytest.mark.parametrize("words", REFRESH)
-async def test_a_login_without_a_token_asks_vertex_nothing(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_login_without_a_token_sends_vertex_nothing(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     error: Any = exceptions.RefreshError
     login = {"project": "p", "location": "us-central1", "credentials": Login(None, error(words))}
     monkeypatch.setattr(vertex, "credentials", lambda _: login)
     async with emulator() as server:
-        sheet = await check(towards(server, "project"))
-    assert problem(sheet) is REFRESH[words]
-    assert words in sheet.wrong[0].said
-    assert set(sheet.well) == {CheckStep.SETTINGS}
+        report = await check(towards(server, "project"))
+    assert problem(report) is REFRESH[words]
+    assert words in report.wrong[0].said
+    assert set(report.well) == {CheckStep.SETTINGS}
     assert server.books.posts == {}
 
 
@@ -343,23 +346,23 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.filterwarnings(r"ignore:\s*The load_credentials_from_file method:DeprecationWarning")
 @pytest.mark.parametrize("name", WRONG)
-async def test_settings_that_cannot_work_are_told_before_anybody_is_asked(name: str) -> None:
+async def test_wrong_settings_are_reported_before_anything_is_sent(name: str) -> None:
     values, words = WRONG[name]
-    sheet = await check(settings(**values))
-    assert words in sheet.settings_wrong
-    assert (sheet.ok, sheet.address, dict(sheet.well)) == (False, "", {})
-    assert sheet.as_dict()["steps"]["settings"] == "failed"
+    report = await check(settings(**values))
+    assert words in report.settings_wrong
+    assert (report.ok, report.address, dict(report.well)) == (False, "", {})
+    assert report.as_dict()["steps"]["settings"] == "failed"
 
 
-async def test_several_places_are_checked_each_by_settings_of_its_own() -> None:
+async def test_each_place_is_checked_with_its_own_settings() -> None:
     async with emulator() as server:
         one = towards(server, "project")
-        sheets = [await check(one.model_copy(update={"location": place})) for place in ("us-central1", "europe-west4")]
-    assert [(sheet.location, sheet.ok) for sheet in sheets] == [("us-central1", True), ("europe-west4", True)]
+        reports = [await check(one.model_copy(update={"location": place})) for place in ("us-central1", "europe-west4")]
+    assert [(report.location, report.ok) for report in reports] == [("us-central1", True), ("europe-west4", True)]
     assert len(server.books.posts) == 2
 
 
-def test_a_checkup_in_plain_values() -> None:
+def test_a_report_turns_into_plain_values() -> None:
     values = CheckReport(
         "gemini", "why", "m", well={CheckStep.SETTINGS: "x", CheckStep.ADDRESS: "y"}, seconds=0.12345
     ).as_dict()
@@ -372,13 +375,13 @@ def test_a_checkup_in_plain_values() -> None:
 
 
 @pytest.mark.parametrize("location", ["us-central1", "europe-west4", "global", "us", "eu"])
-def test_the_address_is_the_one_that_the_sdk_sends_to(location: str) -> None:
+def test_the_address_is_the_one_that_the_sdk_uses(location: str) -> None:
     chosen = settings(backend="vertex", project="p", location=location)
     client = Client(vertexai=True, project="p", location=location, credentials=vertex._nobody())
     base_url = client._api_client._http_options.base_url
     assert (base_url or "").rstrip("/") == vertex.address(chosen)
 
 
-def test_the_address_of_express_mode_is_the_one_that_the_sdk_sends_to() -> None:
+def test_the_address_of_express_mode_is_the_one_that_the_sdk_uses() -> None:
     base_url = Client(vertexai=True, api_key="x")._api_client._http_options.base_url
     assert (base_url or "").rstrip("/") == vertex.address(settings(backend="vertex", api_key="x"))

@@ -1,4 +1,4 @@
-"""Prompts, media and clips: what they take, what they refuse, and what makes two of them the same."""
+"""Prompts, media and clips: the values they accept, the values they refuse, and when two prompts are equal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MP4 = b"\x00\x00\x00\x18ftypisom" + b"\x00" * 12
 
 
 def complaint(make: type[Any], value: Any) -> str:
-    """The sentence of the one thing that is wrong with `value`."""
+    """The message about the one mistake in `value`."""
     with pytest.raises(ValidationError) as raised:
         make.model_validate(value)
     [problem] = raised.value.errors()
@@ -41,7 +41,7 @@ def complaint(make: type[Any], value: Any) -> str:
         (Media(data=PNG), Media(data=PNG)),
     ],
 )
-def test_a_path_an_address_or_bytes_will_do_for_a_medium(shorthand: Any, media: Media) -> None:
+def test_a_medium_can_be_written_as_a_path_an_address_or_bytes(shorthand: Any, media: Media) -> None:
     assert Media.model_validate(shorthand) == media
     assert VideoPrompt(image=shorthand).image == media
 
@@ -59,11 +59,11 @@ def test_a_path_an_address_or_bytes_will_do_for_a_medium(shorthand: Any, media: 
         ("gs://bucket/a.jpeg", "image/jpeg"),
     ],
 )
-def test_the_kind_of_a_medium_is_read_from_its_name_or_first_bytes(source: Any, mime_type: str) -> None:
+def test_the_media_type_comes_from_the_name_or_the_first_bytes(source: Any, mime_type: str) -> None:
     assert Media.model_validate(source).mime_type == mime_type
 
 
-def test_a_kind_that_is_given_is_believed() -> None:
+def test_a_media_type_that_is_set_wins() -> None:
     assert Media(path=Path("frame.png"), mime_type="image/webp").mime_type == "image/webp"
     assert Media(data=b"??", mime_type="image/png").mime_type == "image/png"
 
@@ -77,29 +77,29 @@ def test_a_kind_that_is_given_is_believed() -> None:
             {"path": "a.png", "data": PNG, "uri": "gs://b/a.png"},
             "give exactly one of path, data, uri; got path and data and uri",
         ),
-        (b"??", "cannot tell what kind of media these bytes are; say so with mime_type='image/png' or so"),
-        (b"", "cannot tell what kind of media these bytes are; say so with mime_type='image/png' or so"),
-        ("frame", "cannot tell the media type of frame; say so with mime_type=…"),
-        ("gs://bucket/frame", "cannot tell the media type of gs://bucket/frame; say so with mime_type=…"),
+        (b"??", "cannot tell the media type of these bytes: set mime_type, such as 'image/png'"),
+        (b"", "cannot tell the media type of these bytes: set mime_type, such as 'image/png'"),
+        ("frame", "cannot tell the media type of frame: set mime_type, such as 'image/png'"),
+        ("gs://bucket/frame", "cannot tell the media type of gs://bucket/frame: set mime_type, such as 'image/png'"),
         ("ftp://host/a.png", "String should match pattern '^(gs|https)://.+'"),
         ({"path": "a.png", "colour": "red"}, "Extra inputs are not permitted"),
     ],
 )
-def test_a_medium_that_cannot_be_is_refused(value: Any, sentence: str) -> None:
+def test_an_invalid_medium_is_refused(value: Any, sentence: str) -> None:
     assert complaint(Media, value) == sentence
 
 
-def test_media_are_read_when_asked_and_not_before(tmp_path: Path) -> None:
+def test_a_file_is_read_on_demand_and_not_before(tmp_path: Path) -> None:
     media = Media(path=tmp_path / "later.png")
     with pytest.raises(FileNotFoundError):
         media.read()
     (tmp_path / "later.png").write_bytes(PNG)
     assert media.read() == Media(data=PNG).read() == PNG
-    with pytest.raises(ValueError, match=r"^gs://b/a\.png is not a local medium$"):
+    with pytest.raises(ValueError, match=r"^gs://b/a\.png is not a local file$"):
         Media(uri="gs://b/a.png").read()
 
 
-def test_bytes_do_not_flood_a_repr() -> None:
+def test_a_repr_leaves_out_the_bytes_of_media() -> None:
     assert "PNG" not in repr(VideoPrompt(image=PNG))
 
 
@@ -112,17 +112,17 @@ def test_bytes_do_not_flood_a_repr() -> None:
         ({}, "a prompt needs a text, an image or a video to extend"),
         ({"text": " \n"}, "a prompt needs a text, an image or a video to extend"),
         ({"reference_images": [PNG]}, "a prompt needs a text, an image or a video to extend"),
-        ({"text": "x", "last_frame": PNG}, "last_frame needs image: the frame to begin with"),
-        ({"video": MP4, "last_frame": PNG}, "last_frame needs image: the frame to begin with"),
+        ({"text": "x", "last_frame": PNG}, "last_frame needs image, the first frame"),
+        ({"video": MP4, "last_frame": PNG}, "last_frame needs image, the first frame"),
         (
             {"text": "x", "reference_images": [PNG], "image": PNG},
-            "reference_images cannot go with image, last_frame or video: give the one or the other",
+            "reference_images cannot go with image, last_frame or video: give one or the other",
         ),
         (
             {"text": "x", "reference_images": [PNG], "video": MP4},
-            "reference_images cannot go with image, last_frame or video: give the one or the other",
+            "reference_images cannot go with image, last_frame or video: give one or the other",
         ),
-        ({"image": PNG, "video": MP4}, "image and video cannot go together: give the one or the other"),
+        ({"image": PNG, "video": MP4}, "image and video cannot go together: give one or the other"),
         ({"text": "x", "duration_seconds": 0}, "Input should be greater than 0"),
         ({"text": "x", "aspect_ratio": "wide"}, r"String should match pattern '^\d+:\d+$'"),
         ({"text": "x", "resolution": "8k"}, "Input should be '360p', '720p', '1080p' or '4k'"),
@@ -135,7 +135,7 @@ def test_bytes_do_not_flood_a_repr() -> None:
         ({"text": "x" * 20_001}, "String should have at most 20000 characters"),
     ],
 )
-def test_a_prompt_that_cannot_work_is_refused_before_it_is_one(fields: dict[str, Any], sentence: str) -> None:
+def test_an_invalid_prompt_is_refused(fields: dict[str, Any], sentence: str) -> None:
     assert complaint(VideoPrompt, fields) == sentence
 
 
@@ -150,11 +150,11 @@ def test_a_prompt_that_cannot_work_is_refused_before_it_is_one(fields: dict[str,
         {"text": "a boat", "resolution": "4K"},  # as Google's pages write it
     ],
 )
-def test_what_can_work_is_a_prompt(fields: dict[str, Any]) -> None:
+def test_a_valid_prompt_is_accepted(fields: dict[str, Any]) -> None:
     VideoPrompt.model_validate(fields)
 
 
-def test_a_prompt_knows_its_media_in_order() -> None:
+def test_a_prompt_lists_its_media_in_order() -> None:
     prompt = VideoPrompt(image=PNG, last_frame=JPEG)
     assert [media.mime_type for media in prompt.media] == ["image/png", "image/jpeg"]
     prompt = VideoPrompt(text="x", reference_images=(JPEG, PNG))
@@ -165,12 +165,12 @@ def test_a_prompt_knows_its_media_in_order() -> None:
 @pytest.mark.parametrize(
     "frozen", [VideoPrompt(text="x"), VideoClip(prompt=VideoPrompt(text="x"), status=ClipStatus.FAILED, model="m")]
 )
-def test_nobody_edits_what_is_under_way(frozen: Any) -> None:
+def test_prompts_and_clips_are_frozen(frozen: Any) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         frozen.model = "another"
 
 
-def test_a_text_or_a_mapping_will_do_for_a_prompt() -> None:
+def test_a_prompt_can_be_written_as_a_text_or_a_mapping() -> None:
     prompt = VideoPrompt(text="a boat", seed=3)
     assert as_prompt(prompt) is prompt
     assert as_prompt("a boat") == VideoPrompt(text="a boat")
@@ -205,33 +205,33 @@ def digest(model: str = "m", **fields: Any) -> str:
     return VideoPrompt(**{"text": "a boat", **fields}).digest(model)
 
 
-def test_every_field_is_either_sent_or_not() -> None:
+def test_the_lists_of_sent_and_unsent_fields_are_complete() -> None:
     assert {*SENT, *NEVER_SENT, "model"} == set(VideoPrompt.model_fields)
 
 
-def test_a_digest_outlives_the_release() -> None:
-    """What was paid for before a field was added must be found again after it."""
+def test_a_digest_survives_a_new_release() -> None:
+    """A job that was paid before a field was added must still match afterwards."""
     prompt = VideoPrompt(text="a boat", duration_seconds=8, seed=7, video=Media(uri="gs://b/film.mp4"))
     known = "6d582470becab5bccab823300f323b65de9bab848d59004145e21d7790fc7303"
     assert prompt.digest("veo-3.1-generate-001") == known
 
 
-def test_everything_that_is_sent_makes_another_digest() -> None:
+def test_every_field_that_is_sent_changes_the_digest() -> None:
     digests = {digest(), digest("another-model"), *(digest(**fields) for fields in SENT.values())}
     assert len(digests) == 2 + len(SENT)
 
 
 @pytest.mark.parametrize("fields", NEVER_SENT.values(), ids=list(NEVER_SENT))
-def test_what_is_the_users_alone_makes_none(fields: dict[str, Any]) -> None:
+def test_a_field_that_is_never_sent_does_not_change_the_digest(fields: dict[str, Any]) -> None:
     assert digest(**fields) == digest()
 
 
-def test_the_model_that_counts_is_the_one_it_goes_to() -> None:
+def test_the_digest_counts_the_model_that_the_prompt_is_sent_to() -> None:
     named, unnamed = VideoPrompt(text="a boat", model="m"), VideoPrompt(text="a boat")
     assert named.digest("m") == unnamed.digest("m") != named.digest("other")
 
 
-def test_a_mediums_bytes_count_and_not_where_they_lie(tmp_path: Path) -> None:
+def test_the_bytes_of_a_medium_count_and_not_its_path(tmp_path: Path) -> None:
     for name, data in {"a.png": PNG, "b.png": PNG, "c.png": PNG + b"!"}.items():
         (tmp_path / name).write_bytes(data)
     a, b, c = (digest(image=tmp_path / name) for name in ("a.png", "b.png", "c.png"))
@@ -241,11 +241,11 @@ def test_a_mediums_bytes_count_and_not_where_they_lie(tmp_path: Path) -> None:
     assert digest(image=tmp_path / "a.png") != a
 
 
-def test_an_address_counts_as_it_is_written() -> None:
+def test_an_address_counts_as_text() -> None:
     assert digest(image="gs://b/a.png") == digest(image="gs://b/a.png") != digest(image="gs://b/c.png")
 
 
-def test_the_kind_and_the_role_of_a_medium_count() -> None:
+def test_the_type_and_the_role_of_a_medium_count() -> None:
     png, jpeg = Media(data=PNG), Media(data=PNG, mime_type="image/jpeg")
     assert digest(image=png) != digest(image=jpeg)
     assert digest(image=PNG, last_frame=JPEG) != digest(image=JPEG, last_frame=PNG)
@@ -253,15 +253,15 @@ def test_the_kind_and_the_role_of_a_medium_count() -> None:
     assert digest(reference_images=(PNG,)) != digest(reference_images=(PNG, PNG))
 
 
-def test_a_digest_is_the_same_tomorrow() -> None:
-    """It names files and, one day, rows of a journal: a release that changes it makes every clip anew."""
+def test_a_digest_never_changes() -> None:
+    """It names files and rows of the journal: a release that changes it would make every clip again."""
     assert digest() == "03a9d807ea2e4f26451334b805b4c0591cd091775349bf274c289deb980a7e30"
     assert (
         digest(image=PNG, seed=7, resolution="4k") == "9f5f64ea3c5840e26a32cba247281d5970d16d5b3a115ed40d13d24b61759b21"
     )
 
 
-def test_a_missing_file_is_an_os_error() -> None:
+def test_a_missing_file_raises_os_error() -> None:
     with pytest.raises(FileNotFoundError):
         digest(image="nowhere.png")
 
@@ -273,44 +273,44 @@ def clip(status: ClipStatus = ClipStatus.SUCCEEDED, **fields: Any) -> VideoClip:
     return VideoClip(prompt=VideoPrompt(text="a boat"), status=status, model="m", **fields)
 
 
-def test_a_clip_shows_its_first_video() -> None:
+def test_path_and_uri_are_those_of_the_first_video() -> None:
     made = clip(paths=(Path("a_1.mp4"), Path("a_2.mp4")), uris=("gs://b/1", "gs://b/2"))
     assert (made.path, made.uri, made.succeeded) == (Path("a_1.mp4"), "gs://b/1", True)
     assert (clip().path, clip().uri) == (None, None)
 
 
 @pytest.mark.parametrize("status", ClipStatus)
-def test_only_success_is_success(status: ClipStatus) -> None:
+def test_only_a_succeeded_clip_has_succeeded(status: ClipStatus) -> None:
     assert clip(status).succeeded == (status == "succeeded")
 
 
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
-        ("succeeded", "the video is there"),
-        ("filtered", "a safety filter stopped it, nothing is billed: change the prompt"),
+        ("succeeded", "the video is ready"),
+        ("filtered", "blocked by a safety filter, not billed: change the prompt"),
         ("rejected", "the request can never work: fix what the message names"),
         ("failed", "the retries are used up: run it again later"),
-        ("uncertain", "sent, but the outcome is unknown and may be billed: look before you repeat it"),
-        ("deferred", "never sent, nothing is billed: run it again when the quota or budget allows"),
-        ("cancelled", "never sent, nothing is billed: run it again"),
+        ("uncertain", "sent, outcome unknown, may be billed: check at Google before you send it again"),
+        ("deferred", "never sent, not billed: run it again when quota or budget allows"),
+        ("cancelled", "never sent, not billed: run it again"),
     ],
 )
-def test_every_status_has_its_next_move(status: str, advice: str) -> None:
+def test_every_status_advises_the_next_move(status: str, advice: str) -> None:
     assert ClipStatus(status).advice == advice
 
 
-def test_statuses_are_words_and_states() -> None:
+def test_a_status_is_a_word_and_a_state() -> None:
     assert len(ClipStatus) == 8
     assert f"{ClipStatus.DEFERRED}" == "deferred" == State(ClipStatus.DEFERRED)
 
 
-def test_a_clip_goes_through_json_and_back() -> None:
+def test_a_clip_survives_a_round_trip_through_json() -> None:
     made = clip(paths=(Path("a.mp4"),), cost_usd=3.2)
     assert VideoClip.model_validate_json(made.model_dump_json()) == made
 
 
-def test_an_error_without_a_video_tells_which_and_why() -> None:
+def test_a_clip_error_names_the_prompt_and_the_cause() -> None:
     failed = VideoClip(
         prompt=VideoPrompt(text="b" * 100), status=ClipStatus.FILTERED, model="m", error_message="15236754: no faces"
     )

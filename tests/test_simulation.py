@@ -63,8 +63,10 @@ def test_lanes_share_the_clips_by_their_quotas() -> None:
 def test_people_get_a_chart_without_credentials() -> None:
     code, stdout, _ = run("simulate", "--clips", "20", "--rpm", "5", "--latency", "90s", "--cost-limit", "100/10m")
     assert code == 0
-    assert stdout.startswith("veo-3.1-generate-001: 20 clips, US$ 64.00 at list price\n20 of 20 clips there after ")
-    assert "held up by the rate; by itself, until the last submit: rate 3 min, spend limit 0 s\n" in stdout
+    assert stdout.startswith("veo-3.1-generate-001: 20 clips, US$ 64.00 at list price\n20 of 20 clips finished after ")
+    assert (
+        "limited by the rate; time to the last submit under each limit alone: rate 3 min, spend limit 0 s\n" in stdout
+    )
     assert stdout.endswith(f"{'█' * 40} 20\nnothing was sent\n")
 
 
@@ -79,7 +81,7 @@ def test_programs_get_json() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--rpm", "5", "--rate", "5/60s"], "--rpm and --rate say the same: give one of them"),
+        (["--rpm", "5", "--rate", "5/60s"], "--rpm and --rate set the same limit: use one of them"),
         (["--latency", "soon"], "--latency soon: write a time, such as 90s, 2m or 1h"),
         (["--cost-limit", "10"], "--cost-limit 10: write US$ per time, such as 10/600s or 50/10m"),
         (["--cost-limit", "ten/600s"], "--cost-limit ten/600s: write US$ per time, such as 10/600s or 50/10m"),

@@ -1,6 +1,6 @@
-"""The command line: parses, calls `VeoClient`, prints. Results on stdout, progress on stderr.
+"""The command line: parses options, calls `VeoClient`, prints. Results go to stdout, progress to stderr.
 
-One module per command, each importing what it needs when it runs, so that `--help` answers at once.
+Each command has its own module, which imports heavy modules only when the command runs, so that `--help` stays fast.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ from aveo3.cli.commands import (
 
 
 class _MockServer(TyperCommand):
-    """`mock-server` as the program's help shows it. Its options are drawn from the emulator's, which takes as long to
-    import as everything else together: they are read when it is called."""
+    """A light stand-in for `mock-server` in the program's help.
+
+    The command's options come from the emulator's options. Importing those takes as long as everything else together,
+    so they are imported only when the command is called.
+    """
 
     def whole(self) -> Any:
-        """The command with its options."""
+        """The real command with its options."""
         from aveo3.cli.commands.mock_server import mock_server
 
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -42,7 +45,7 @@ class _MockServer(TyperCommand):
 
 
 def _mock_server() -> None:
-    """Run an emulated Google on this machine: Veo and Omni, quotas, faults, and the books of what it would cost."""
+    """Run an emulated Google on this machine: Veo and Omni."""
 
 
 app = typer.Typer(

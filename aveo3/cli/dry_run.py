@@ -1,4 +1,4 @@
-"""What a batch will take, said before it is run: `--dry-run`, and the first lines of a run."""
+"""Prints what a batch will send, cost and take: all of `--dry-run`, and the first lines of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def dry_run(known: Known, settings: Settings, routes: Routes) -> Exit:
-    """Say what a run would send, cost and take, and what in it cannot work. Sends nothing."""
+    """Print what a run would send, cost and take, and which prompts cannot work. Sends nothing."""
     from rich.console import Console
 
     from aveo3.client import check_alive
@@ -26,7 +26,7 @@ def dry_run(known: Known, settings: Settings, routes: Routes) -> Exit:
         check_alive(settings)
     shares = estimate(known.to_send, routes)
     console = Console(highlight=False)
-    say = partial(console.print, markup=False, soft_wrap=not console.is_terminal)  # whole lines for whoever reads them
+    say = partial(console.print, markup=False, soft_wrap=not console.is_terminal)  # whole lines for a pipe
     doubts = filter(
         None, (settings.model_catalog.doubt(model) for model in dict.fromkeys(share.model for share in shares))
     )
@@ -42,26 +42,28 @@ def dry_run(known: Known, settings: Settings, routes: Routes) -> Exit:
         say(_all_together(shares))
     sends = any(share.clips for share in shares)
     for one in stand_ins(known.to_send, routes) if sends else ():
-        what = "can make none of these"
+        offer = "can make none of these"
         if one.clips:
             cost = "at an unknown price" if one.cost_usd is None else f"for US$ {one.cost_usd:.2f}"
-            what = f"could make {one.clips} of these, {cost}, were their own model closed"
-        say(f"fallback {one.model}: {what}")
+            offer = f"could make {one.clips} of these {cost} if all lanes of their own model closed"
+        say(f"fallback {one.model}: {offer}")
     if settings.budget is not None and total > settings.budget and sends:
-        earlier = f", of which US$ {known.spent_usd:.2f} are spent," if known.spent_usd else ""
-        said = f"the budget of US$ {settings.budget:g}{earlier} ends it early: the rest is deferred"
-        say(said, style="yellow")
+        earlier = f" (US$ {known.spent_usd:.2f} already spent)" if known.spent_usd else ""
+        say(
+            f"the budget of US$ {settings.budget:g}{earlier} is too small: the clips beyond it are deferred",
+            style="yellow",
+        )
     say("nothing was sent")
     return Exit.SOME_NOT if any(share.problems for share in shares) else Exit.ALL_MADE
 
 
 def what_is_kept(settings: Settings, routes: Routes) -> Iterator[str]:
-    """That there is nothing to keep in a bucket, if that was asked for."""
+    """A warning if videos should stay in a bucket, but no bucket is set."""
     buckets = [lane.settings.output_gcs_uri for lane in routes.lanes.listed] or [settings.output_gcs_uri]
     if settings.keep_remote and not any(buckets):
         yield (
-            "VEO3_KEEP_REMOTE (--keep-remote) leaves nothing anywhere: without VEO3_OUTPUT_GCS_URI no video goes into "
-            f"a bucket, and all are written to {settings.output_dir}"
+            "VEO3_KEEP_REMOTE (--keep-remote) has no effect: without VEO3_OUTPUT_GCS_URI no video goes to a bucket, "
+            f"and all are downloaded to {settings.output_dir}"
         )
 
 
@@ -74,7 +76,7 @@ def _all_together(shares: list[Estimate]) -> str:
 
 
 def by_lane(known: Known, settings: Settings, routes: Routes, service: str) -> Iterator[str]:
-    """What a run says before it begins: each lane's share, and what of it today's quota has no room for."""
+    """The lines before a run: each lane's share, and how much of it exceeds today's quota."""
     from aveo3.cli.preview import days_of
     from aveo3.lanes.estimate import estimate
 
@@ -84,7 +86,7 @@ def by_lane(known: Known, settings: Settings, routes: Routes, service: str) -> I
     for share in shares:
         if share.lane in left and share.clips > left[share.lane].requests:
             today, later = left[share.lane].requests, share.clips - left[share.lane].requests
-            patient = "they are waited for" if settings.quota_patience is None else "--wait waits for that"
+            patient = "this run waits for that" if settings.quota_patience is None else "--wait waits for that"
             yield (
                 f"{share.lane}: {today:,} today, the other {later:,} after {left[share.lane].ends_utc:%H:%M} UTC, "
                 f"at {share.daily_limit:,} a day ({patient})"
@@ -92,12 +94,12 @@ def by_lane(known: Known, settings: Settings, routes: Routes, service: str) -> I
 
 
 def _what_it_takes(share: Estimate) -> str:
-    """One lane's share of the batch in a line: clips, money, time, and what sets the time."""
+    """One lane's share of the batch in a line: clips, cost, time, and the rule that sets the time."""
     from aveo3.cli.progress import duration
 
     rate = share.rate
     cost = "at an unknown price" if share.cost_usd is None else f"US$ {share.cost_usd:.2f} at list price"
     return (
         f"{share.lane}: {share.clips} clip{'s' * (share.clips != 1)}, {cost}, about {duration(share.seconds)} at "
-        f"{rate.limit} requests in {duration(rate.period)} (bound by {share.bound_by})"
+        f"{rate.limit} requests in {duration(rate.period)} (limited by the {share.bound_by})"
     )

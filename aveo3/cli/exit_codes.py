@@ -1,4 +1,4 @@
-"""How commands end: exit codes, and errors a person can act on instead of tracebacks."""
+"""How commands end: exit codes, and error messages instead of tracebacks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Exit(IntEnum):
 
 @contextmanager
 def errors_as_messages() -> Iterator[None]:
-    """Turn aveo3's own errors into one message on stderr and an exit code: 2 if the call must be mended, else 1."""
+    """Turn an error of aveo3 into a message on stderr and an exit code: 2 for a `UsageError`, else 1."""
     from aveo3.errors import AveoError, UsageError
 
     try:
@@ -36,16 +36,16 @@ def errors_as_messages() -> Iterator[None]:
 
 
 def _as_typed(text: str) -> str:
-    """`text` with arguments of ours called as the options that they were typed as."""
+    """`text` with each `name=value (as an argument)` written as the option that the user typed: `--name value`."""
     return re.sub(
         r"\b(\w+)=(.*?) \(as an argument\)",
-        lambda said: f"--{said[1].replace('_', '-')} {said[2] or repr('')}",
+        lambda match: f"--{match[1].replace('_', '-')} {match[2] or repr('')}",
         text,
     )
 
 
 def _wrapped(text: str) -> str:
-    """`text` broken between words where a terminal would break inside them."""
+    """`text` wrapped between words on a terminal, unchanged elsewhere."""
     if not sys.stderr.isatty():
         return text
     width = shutil.get_terminal_size().columns

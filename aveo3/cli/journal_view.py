@@ -1,4 +1,4 @@
-"""What the commands that read the journal share: where it is, and how its jobs read in a line."""
+"""What the commands that read the journal share: its path, and jobs, costs and times in words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aveo3.journal.rows import JobRecord
 
 EMULATED = "mock"
-"""The service that bills nobody, and is gone with the run that it served."""
+"""The built-in emulator as a service: it bills nobody and ends with its run."""
 
 STYLES = {
     State.PLANNED: "cyan",
@@ -36,34 +36,38 @@ STYLES = {
 }
 
 UNDER_WAY = (State.RUNNING, State.FETCHING)
-"""What `aveo3 resume` finishes."""
+"""The states that `aveo3 resume` finishes."""
 
 
 def settings_of(directory: Path | None) -> Settings:
-    """The settings for the journal of `directory`; None is the one that runs write to by default."""
+    """The settings for the journal in `directory`; None means the output directory of the settings."""
     from aveo3.config.settings import Settings
 
     return Settings() if directory is None else Settings(output_dir=directory)
 
 
 def journal_path(settings: Settings) -> Path:
-    """Where the journal is. Raises `UsageError` if there is to be none, `JournalError` if there is none."""
+    """The path of the journal. Raises `UsageError` if the settings turn it off, `JournalError` if it does not exist."""
     from aveo3.errors import JournalError, UsageError
 
     path = settings.journal_path
     if path is None:
-        raise UsageError("there is no journal to look into: VEO3_JOURNAL=none. Take that away to have one.")
+        raise UsageError("there is no journal to read: VEO3_JOURNAL=none. Unset it to keep a journal.")
     if not path.is_file():
         directory = settings.output_dir
         if settings.journal == "auto" and not directory.is_dir():
-            what = "is a file" if directory.exists() else "is not there"
-            raise JournalError(f"{directory} {what}: there is no journal. Name the directory that holds the videos.")
-        raise JournalError(f"{path}: there is no journal. Nothing was generated into {directory} yet.")
+            what = "is a file" if directory.exists() else "does not exist"
+            raise JournalError(f"{directory} {what}, so there is no journal. Name the directory with the videos.")
+        raise JournalError(f"there is no journal {path}: no run has written to {directory} yet.")
     return path
 
 
 def directory_and_ids(names: list[str]) -> tuple[Path | None, list[str]]:
-    """The directory and the jobs' IDs of what was typed: the directory first, or last if only that can be one."""
+    """Split arguments into the directory and the job IDs.
+
+    The first argument is the directory, unless it looks like an ID and no directory has that name. Then the last
+    argument may be the directory.
+    """
     for place in (0, -1)[: len(names)]:
         name = names[place]
         if not re.fullmatch(r"[0-9a-f]+(\.\d*)?", name, re.IGNORECASE) or Path(name).is_dir():
@@ -72,26 +76,26 @@ def directory_and_ids(names: list[str]) -> tuple[Path | None, list[str]]:
 
 
 def typed(settings: Settings) -> str:
-    """The output directory as one types it into a shell."""
+    """The output directory, quoted for a shell."""
     return shlex.quote(str(settings.output_dir))
 
 
 def plain(text: str) -> str:
-    """`text` in one line, without what would make a terminal do anything but write."""
+    """`text` in one line, without control characters."""
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else " " for sign in text)
     return " ".join(text.split())
 
 
 def prompt_words(prompt: Any) -> str:
-    """A recorded prompt in one line: its text, or what it has in place of one."""
+    """A recorded prompt in one line: its text, or the names of its media."""
     text = plain(str(prompt.get("text", "")))
     media = [name for name in ("image", "video", "reference_images") if name in prompt]
     return text or f"({' and '.join(media) or 'no text'})"
 
 
 def last_change(entry: JobRecord) -> datetime:
-    """The last instant that is known of a job."""
+    """The time of the last recorded change of a job."""
     instants = (entry.fetched_utc, entry.finished_utc, entry.submitted_utc)
     return next((instant for instant in instants if instant is not None), entry.queued_utc)
 
@@ -107,7 +111,7 @@ def age(seconds: float) -> str:
 
 
 def tail(name: str) -> str:
-    """The part of an operation's name, or of an address, that tells it from others."""
+    """The last part of an operation's name or of an address, which identifies it."""
     return name.rstrip("/").rpartition("/")[2]
 
 
@@ -123,18 +127,18 @@ def listed(parts: Iterable[str]) -> str:
 
 
 def dollars(entries: Iterable[JobRecord]) -> str:
-    """What `entries` cost together at list price: `US$ 6.40`, `US$ 3.20 and 1 of unknown price`."""
+    """The cost of all `entries` at list price: `US$ 6.40`, `US$ 3.20 and 1 of unknown price`."""
     costs = [entry.cost_usd for entry in entries]
     return priced(sum(cost or 0.0 for cost in costs), costs.count(None))
 
 
 def priced(total: float, unknown: int) -> str:
-    """`total` dollars, where the price of some is `unknown`, in words; see `dollars`."""
+    """`total` dollars and the number of jobs with an `unknown` price, in words; see `dollars`."""
     return f"US$ {total:,.2f}" + (f" and {unknown:,} of unknown price" if unknown else "")
 
 
 def fields(entry: JobRecord, journal: Journal) -> dict[str, Any]:
-    """Everything about a job, paths absolute: what `--json` holds."""
+    """All fields of a job as `--json` prints them, with absolute paths."""
     files = [{**file, "path": str(journal.locate(file).absolute())} for file in entry.files]
     values = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
     return {"job": entry.name, **values, "files": files}

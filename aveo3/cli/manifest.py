@@ -1,4 +1,4 @@
-"""What the command line writes beside the videos: `manifest.jsonl`, all clips; `failed.jsonl`, what to run again."""
+"""Writes two files beside the videos: `manifest.jsonl` lists all clips, `failed.jsonl` the prompts to run again."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ MANIFEST, FAILED = "manifest.jsonl", "failed.jsonl"
 
 
 def paid_in(directory: Path) -> list[tuple[str | None, str | None]]:
-    """What the manifest in `directory` lists as made, or as paid perhaps: each one's job and operation, if told."""
+    """Job and operation, if recorded, of every clip that the manifest in `directory` lists as made or possibly paid."""
     listed = (fields for _, fields in _lines(directory / MANIFEST))
     return [(fields.get("job"), fields.get("operation")) for fields in listed if fields.get("status") in _OWED]
 
 
 class Manifest:
-    """`manifest.jsonl`, a line for each clip as it finishes, and `failed.jsonl`: what has not been made here yet.
+    """Writes a line to `manifest.jsonl` for each finished clip, and the prompts not made yet to `failed.jsonl`.
 
-    A clip that an earlier run has made keeps the line it has. What may be paid already stays out of the second file,
-    which is there to be run again. A disk that refuses costs lines here, never clips.
+    A clip of an earlier run keeps its line. A clip that may be paid already stays out of `failed.jsonl`, because that
+    file is meant to be run again. A disk error costs lines in these files, never clips.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -43,11 +43,11 @@ class Manifest:
         with suppress(OSError), (self._directory / MANIFEST).open("r+b") as file:
             file.seek(-1, SEEK_END)
             if file.read() != b"\n":
-                file.write(b"\n")  # a run was killed within a line: it spoils no other
+                file.write(b"\n")  # a killed run left half a line: keep the next line apart from it
         return self
 
     def add(self, clip: VideoClip) -> None:
-        """Write a finished clip down."""
+        """Record a finished clip."""
         if not (clip.cached and (clip.job, clip.status) in self._written):
             line = json.dumps(clip_fields(clip), ensure_ascii=False) + "\n"
             self._write(MANIFEST, line, "a")
@@ -58,7 +58,7 @@ class Manifest:
 
     @cached_property
     def _written(self) -> set[tuple[str | None, str]]:
-        """The jobs, and their ends, that earlier runs have lines of: one that was killed may lack the last."""
+        """Jobs and statuses that already have a line. A killed run may lack its last lines."""
         lines = (fields for _, fields in _lines(self._directory / MANIFEST))
         return {(fields.get("job"), str(fields.get("status"))) for fields in lines}
 
@@ -71,7 +71,7 @@ class Manifest:
                 (self._directory / FAILED).unlink()
 
     def _still_unmade(self) -> Iterator[str]:
-        """The lines that earlier runs left and this one did not take up, or cannot read."""
+        """The lines of earlier runs in `failed.jsonl` whose prompts were not in this run, and unreadable lines."""
         for line, fields in _lines(self._directory / FAILED):
             sent = {key: value for key, value in fields.items() if not key.startswith("_")}
             if not sent or json.dumps(sent, sort_keys=True) not in self._seen:
@@ -88,14 +88,14 @@ class Manifest:
 
     @property
     def hint(self) -> str:
-        """Where the prompts are that were not made, and those that may have been."""
-        unmade = f"; what was not made is in {self._directory / FAILED}" if self._unmade else ""
-        owed = f"; {self._owed} may be paid already and are in {MANIFEST} only" if self._owed else ""
+        """The end of a sentence: where to find prompts without a video, and clips that may be paid."""
+        unmade = f"; prompts without a video are in {self._directory / FAILED}" if self._unmade else ""
+        owed = f"; {self._owed} may be paid already: see {MANIFEST}" if self._owed else ""
         return unmade + owed
 
 
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The lines of one of our files with what they hold: nothing, if they are not whole or not ours."""
+    """The lines of one of these files, each with its fields; no fields if the line is not a whole JSON object."""
     try:
         lines = path.read_text("utf-8").split("\n")
     except (OSError, ValueError):

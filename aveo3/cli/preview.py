@@ -1,4 +1,4 @@
-"""What the journal knows of a batch before it is run: which prompts need sending, and which do not."""
+"""Compares a batch with the journal before the run: which prompts will be sent, and which will not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOST = (State.UNCERTAIN, State.SUBMITTING)
 
 @dataclass(slots=True)
 class Known:
-    """A batch as the journal has it: what is to be sent, and how many of the rest stand where."""
+    """The comparison of a batch with the journal: the prompts to send, and counts of the others."""
 
     to_send: list[VideoPrompt] = field(default_factory=list)
     made: int = 0
@@ -33,28 +33,28 @@ class Known:
     spent_usd: float = 0.0
     """What earlier runs have spent of the directory's budget."""
     settled: Counter[State] = field(default_factory=Counter)
-    """Those that came to an end without a clip, and are not sent again unless a person says so."""
+    """Prompts that ended without a clip. They are sent again only after `aveo3 retry`."""
 
     @property
     def at_hand(self) -> int:
-        """How many come back at once, as they are."""
+        """How many clips come back at once, unchanged."""
         return self.made + self.settled.total()
 
     def notes(self) -> Iterator[str]:
-        """What to say of it before the run."""
+        """The lines to print before the run."""
         if self.made:
-            yield f"{self.made:,} of these prompts have a clip here already: nothing is sent for them (--fresh would)"
+            yield f"{self.made:,} of these prompts already have a clip here: not sent again (--fresh makes new ones)"
         if self.under_way:
-            yield f"{self.under_way:,} of these prompts were sent by an earlier run: they are picked up, not sent again"
+            yield f"{self.under_way:,} of these prompts were sent by an earlier run: they are resumed, not sent again"
         if self.settled:
             which = listed(f"{count:,} {state}" for state, count in self.settled.items())
-            yield f"{which} in an earlier run: nothing is sent for them again unless you say so (aveo3 retry)"
+            yield f"{which} in an earlier run: not sent again (to change that: aveo3 retry)"
 
 
 def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, service: str, fresh: bool = False) -> Known:
-    """What the journal that `settings` name knows of `prompts`; it sorts them as a run with it would.
+    """Compare `prompts` with the journal of `settings`, as a run would.
 
-    Reads their local media if there is anything to compare them with. Raises `JournalError` if it cannot be read.
+    Reads local media if the journal has jobs to compare. Raises `JournalError` if the journal cannot be read.
     """
     path = settings.journal_path
     entries = list(_entries(path, service)) if path is not None else []
@@ -88,7 +88,7 @@ def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, serv
 
 
 def check_remembered(settings: Settings, *, service: str) -> None:
-    """Raise `UsageError` if clips were made in this directory and the journal that knew them is gone."""
+    """Raise `UsageError` if the directory's manifest lists paid clips, but their journal is gone."""
     from aveo3.cli.manifest import MANIFEST, paid_in
     from aveo3.errors import UsageError
 
@@ -96,26 +96,26 @@ def check_remembered(settings: Settings, *, service: str) -> None:
     if path is None or service == EMULATED or not (paid := paid_in(settings.output_dir)):
         return
     known = list(_entries(path, None))
-    # An emulator's, too: the manifest does not say whose a clip is, and equal prompts are called alike everywhere.
+    # Emulated clips count, too: the manifest does not name the service, and equal prompts have equal IDs everywhere.
     at_hand = {(entry.name, entry.operation) for entry in known}
     lost = sum(clip not in at_hand for clip in paid)
     if lost and not any(entry.service == service for entry in known):
         raise UsageError(
-            f"{settings.output_dir / MANIFEST} tells of {lost:,} clips that are made or may be paid, but {path}, which "
-            "would know them, is empty or gone: they would be made, and paid, again. Restore the directory "
-            f"{path.parent} (it has to be copied along with the videos), or say --fresh if that is what you want."
+            f"{settings.output_dir / MANIFEST} lists {lost:,} clips that are made or may be paid, but their journal "
+            f"{path} is empty or missing: this run would make and pay them again. Restore the directory {path.parent} "
+            "(always copy it with the videos), or use --fresh if you want to pay again."
         )
 
 
 class Today(NamedTuple):
-    """What a lane's daily limit has left."""
+    """What is left of a lane's daily limit."""
 
     requests: int
     ends_utc: datetime
 
 
 def days_of(settings: Settings, routes: Routes, service: str) -> dict[str, Today]:
-    """What is left of today for each lane that has a daily limit, by the lane's name."""
+    """What is left today for each lane with a daily limit, by the lane's name."""
     from aveo3.dispatch.prior_runs import PriorRuns
     from aveo3.journal.journal import Journal
     from aveo3.quota.windows import next_pacific_midnight
@@ -134,7 +134,7 @@ def days_of(settings: Settings, routes: Routes, service: str) -> dict[str, Today
 
 
 def resumable(settings: Settings, *, service: str) -> int:
-    """How many jobs `aveo3 resume` has something to do for."""
+    """How many jobs `aveo3 resume` can finish."""
     path = settings.journal_path
     if path is None or service == EMULATED:
         return 0
@@ -143,7 +143,7 @@ def resumable(settings: Settings, *, service: str) -> int:
 
 
 def _next(jobs: deque[JobRecord] | None, met: set[int]) -> JobRecord | None:
-    """The first of `jobs` that none of the prompts before has met."""
+    """The first of `jobs` that no earlier prompt has matched."""
     while jobs:
         if (job := jobs.popleft()).id not in met:
             met.add(job.id)
@@ -164,7 +164,7 @@ def _entries(path: Path, service: str | None, *states: State) -> Iterable[JobRec
         return []
     try:
         reader = Journal(path, writes=False)
-    except JournalError:  # of an older version, which a run may bring up to date; else it says the same once more
+    except JournalError:  # of an older version? A run may migrate it; any other error is raised again here
         Journal(path).close()
         reader = Journal(path, writes=False)
     with reader as journal:
@@ -175,10 +175,10 @@ def _is_sent(entry: JobRecord) -> bool:
     if entry.state in (State.PLANNED, State.DEFERRED, State.CANCELLED, State.FAILED):
         return True
     if entry.state is State.REJECTED:
-        return not entry.attempts  # the catalog's word, which may have changed
+        return not entry.attempts  # rejected by the catalog, which may have changed since
     return entry.service == EMULATED and entry.state in _GONE
 
 
 _ENDED = {State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN, State.SUBMITTING}
 _GONE = {State.SUBMITTING, State.RUNNING, State.FETCHING, State.UNCERTAIN}
-"""What an emulator had in hand is gone with it."""
+"""Jobs in these states are lost when their emulator ends."""

@@ -1,4 +1,4 @@
-"""A run as people watch it: live bars on a terminal, and the table at its end. Reads `Stats`, prints with rich."""
+"""Shows a run to people: live bars on a terminal, a line for each clip, the summary. Reads `Stats`, uses rich."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aveo3.quota.breaker import BreakerState
 from aveo3.quota.gate import GateStats
 
 REFRESH = 0.25
-"""Seconds between two pictures."""
+"""Seconds between two updates of the bars."""
 
 STYLES = {
     ClipStatus.SUCCEEDED: "green",
@@ -38,7 +38,7 @@ STYLES = {
 async def watch(
     console: Console, total: int, stats: Callable[[], Stats], to_send: int | None = None
 ) -> AsyncIterator[None]:
-    """Show the run live below whatever is printed to `console` while the block runs. See `render`."""
+    """Show live bars below everything that is printed to `console` inside the block. See `render`."""
     started_at = asyncio.get_running_loop().time()
 
     def picture() -> RenderableType:
@@ -61,9 +61,10 @@ async def watch(
 
 
 def render(stats: Stats, total: int, elapsed: float, to_send: int | None = None) -> RenderableType:
-    """One picture of a run: bars for clips and quota, the breaker, the time left and the money spent.
+    """The bars of a run: clips, quota, breaker, time left and money spent.
 
-    Of `total` clips, `to_send` need a request, all of them if it is None: the rest is there, or was sent before.
+    `total` counts all clips, `to_send` those that need a request (None: all of them). The others are finished, or
+    were sent by an earlier run.
     """
     to_send = total if to_send is None else to_send
     done = sum(stats.clips.values())
@@ -98,10 +99,10 @@ def render(stats: Stats, total: int, elapsed: float, to_send: int | None = None)
 
 
 def eta(stats: Stats, to_send: int) -> float | None:
-    """Seconds until the last clip is there, as the quota has it; None before anything is known.
+    """Estimated seconds until the last clip is finished; None without an open lane.
 
-    What is not submitted yet goes in windows of the quota, after any pause; then the last clip takes as long as clips
-    have taken so far. Models share the rest in proportion to their quota.
+    The unsent clips wait for the current pause and for the quota; all lanes share them in proportion to their quotas.
+    Then the last clip takes as long as clips have taken so far (before the first one: 70 s).
     """
     unsent = to_send - stats.submitted - sum(stats.clips[status] for status in _NEVER_SENT)
     gates = [gate for gate in stats.gates.values() if gate.closed is None]
@@ -121,7 +122,7 @@ _NEVER_SENT = (ClipStatus.REJECTED, ClipStatus.DEFERRED, ClipStatus.CANCELLED)
 
 
 def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
-    """The table at a run's end."""
+    """The summary table at the end of a run."""
     table = Table(title="aveo3", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
@@ -131,13 +132,13 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
             table.add_row(Text(status.value, STYLES[status]), f"{count}{advice}")
     if stats.cached:
         table.add_row("cached", f"{stats.cached}  of these are from earlier runs: nothing was sent for them")
-    for (asked, made_by), count in stats.substituted.items():
-        table.add_row("substituted", f"{count}  made by {made_by} instead of {asked}")
+    for (own_model, fallback), count in stats.substituted.items():
+        table.add_row("substituted", f"{count}  made by {fallback} instead of {own_model}")
     table.add_row("refusals", f"{stats.refusals}")
     table.add_row("retries", f"{stats.retries}")
     table.add_row("waited for quota", duration(stats.quota_wait))
     made = stats.clips[_MADE]
-    ours = elapsed and stats.submitted >= made  # not what was there, or sent by another run
+    ours = elapsed and stats.submitted >= made  # a pace makes no sense if earlier runs made or sent some clips
     pace = f", {made / elapsed * 60:.1f} clips a minute" if ours else ""
     table.add_row("took", f"{duration(elapsed)}{pace}")
     table.add_row("spent", f"about US$ {stats.cost_usd:.2f} at list price{note}")
@@ -152,7 +153,7 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
 
 
 def clip_line(clip: VideoClip) -> Text:
-    """One finished clip in one line: its file, or why there is none. Quiet about what earlier runs have made."""
+    """One finished clip in one line: its file, or why there is none. Clips of earlier runs are dim."""
     where = ", ".join(path.name for path in clip.paths) or (", ".join(clip.uris) if clip.succeeded else "")
     if clip.cached and clip.succeeded:
         return Text(f"{'cached':<10} {where}", style="dim")

@@ -1,7 +1,7 @@
-"""Files of prompts, in and out: `.txt`, `.jsonl`, `.csv`, `.yaml` to `VideoPrompt`s, and prompts back to JSON lines.
+"""Reads prompts from `.txt`, `.jsonl`, `.csv` and `.yaml` files, and writes them as JSON lines.
 
-A file with a mistake is refused whole, with line and column, before anything is sent. Paths of media in a file are
-relative to that file.
+A file with a mistake is refused as a whole, with line and column, before anything is sent. Media paths in a file are
+relative to the file.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ SHOWN_PROBLEMS = 10
 
 
 class PromptEntry(NamedTuple):
-    """One prompt of a file, not checked yet: its fields, and where it stands (`line` or `line:column`)."""
+    """One unchecked prompt of a file: its place (`line` or `line:column`) and its fields."""
 
     where: str
     fields: Mapping[str, Any]
 
 
 def read_prompts(source: str | Path) -> list[VideoPrompt]:
-    """Every prompt of a file; `-` is standard input, whose format is told from its first character.
+    """Every prompt of a file, in order. `-` is standard input: JSON lines if it begins with `{`, else text.
 
-    Raises `UsageError` naming file, line and column of everything that is wrong.
+    Raises `UsageError` that names file, line and column of each mistake, of the first ten if there are more.
     """
     name = "standard input" if str(source) == "-" else str(source)
     text = _read_text(source)
@@ -45,7 +45,7 @@ def read_prompts(source: str | Path) -> list[VideoPrompt]:
         suffix, home = Path(source).suffix.lower(), Path(source).parent
     reader = _READERS.get(suffix)
     if reader is None:
-        raise UsageError(f"{name}: a file of prompts ends in {', '.join(_READERS)}, not {suffix or 'nothing'}")
+        raise UsageError(f"{name}: the name of a prompt file ends in {', '.join(_READERS)}, not {suffix or 'nothing'}")
     prompts, problems = [], []
     try:
         for entry in reader(text):
@@ -58,14 +58,14 @@ def read_prompts(source: str | Path) -> list[VideoPrompt]:
     if problems:
         rest = len(problems) - SHOWN_PROBLEMS
         more = [f"… and {rest} more"] if rest > 0 else []
-        raise UsageError("nothing was sent: mend the file first\n" + "\n".join(problems[:SHOWN_PROBLEMS] + more))
+        raise UsageError("nothing was sent: correct the file first\n" + "\n".join(problems[:SHOWN_PROBLEMS] + more))
     if not prompts:
-        raise UsageError(f"{name} holds no prompt: give one a line; blank lines and # comments do not count.")
+        raise UsageError(f"{name} holds no prompts: write one a line; blank lines and # comments do not count.")
     return prompts
 
 
 def prompt_fields(prompt: VideoPrompt) -> dict[str, Any]:
-    """The fields of a prompt that were given, as JSON can hold them: what `read_prompts` reads back."""
+    """The fields of a prompt that differ from their defaults, as JSON values that `read_prompts` can read back."""
     fields = prompt.model_dump(mode="json", exclude_defaults=True, exclude=set(MEDIA_FIELDS))
     for name in MEDIA_FIELDS[:3]:
         if (media := getattr(prompt, name)) is not None:
@@ -76,19 +76,19 @@ def prompt_fields(prompt: VideoPrompt) -> dict[str, Any]:
 
 
 def clip_fields(clip: VideoClip) -> dict[str, Any]:
-    """A clip as one JSON object: what `manifest.jsonl` and `--json` hold."""
+    """A clip as the JSON object that `manifest.jsonl` and `--json` hold."""
     fields = clip.model_dump(mode="json", exclude={"prompt"})
     return {"text": clip.prompt.text, **fields, "prompt": prompt_fields(clip.prompt)}
 
 
 def retry_fields(clip: VideoClip) -> dict[str, Any]:
-    """The prompt of a clip that was not made, with why; keys that begin with `_` are not read back."""
+    """The prompt of a clip without a video, and the reason in keys that begin with `_`, which are not read back."""
     why = {"_status": clip.status.value, "_error": clip.error_message, "_operation": clip.operation}
     return prompt_fields(clip.prompt) | {key: value for key, value in why.items() if value is not None}
 
 
 class _Broken(Exception):
-    """The rest of a file cannot be read; the message begins with the place."""
+    """The file cannot be read any further. The message begins with the place."""
 
 
 def _read_text(source: str | Path) -> str:
@@ -103,7 +103,7 @@ def _read_text(source: str | Path) -> str:
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Its lines with their numbers. (`splitlines` would also split at U+2028 and kin, which stand within prompts.)"""
+    """Numbered lines. `splitlines` would also split at U+2028 and similar characters, which occur inside prompts."""
     return enumerate(re.split(r"\r\n?|\n", text), start=1)
 
 
@@ -134,7 +134,9 @@ def _read_csv(text: str) -> Iterator[PromptEntry]:
     rows = csv.DictReader(io.StringIO(text), strict=True)
     header = rows.fieldnames or []
     if "text" not in header and not {"image", "video"} & set(header):
-        raise _Broken(f"1: the first line names the columns, `text` among them; it has {', '.join(header) or 'none'}")
+        raise _Broken(
+            f"1: the first line must name the columns, `text` among them; it names {', '.join(header) or 'none'}"
+        )
     try:
         for row in rows:
             where = str(rows.line_num)
@@ -157,7 +159,7 @@ def _read_csv(text: str) -> Iterator[PromptEntry]:
 
 
 def _read_yaml(text: str) -> Iterator[PromptEntry]:
-    import yaml  # used for this format alone
+    import yaml  # only this format needs it
 
     try:
         root = yaml.compose(text, yaml.SafeLoader)
@@ -189,7 +191,7 @@ _READERS: dict[str, Callable[[str], Iterator[PromptEntry]]] = {
 
 
 def _resolved(fields: Mapping[str, Any], home: Path) -> dict[str, Any]:
-    """`fields` with relative paths of media made relative to the file they stand in."""
+    """`fields` with relative media paths joined to `home`, the directory of the file."""
 
     def resolve(value: Any) -> Any:
         if isinstance(value, str) and "://" not in value:
@@ -203,12 +205,12 @@ def _resolved(fields: Mapping[str, Any], home: Path) -> dict[str, Any]:
 
 def _media_fields(media: Media) -> Any:
     if media.data is not None:
-        raise UsageError("a prompt whose media are bytes cannot be written to a file: give paths or gs:// instead")
+        raise UsageError("a prompt whose media are bytes cannot be written to a file: use paths or gs:// instead")
     place = media.uri or str((media.path or Path()).absolute())
     try:
-        guessed = Media.model_validate(place).mime_type
+        default_type = Media.model_validate(place).mime_type
     except ValidationError:
-        guessed = ""
-    if guessed == media.mime_type:
+        default_type = ""
+    if default_type == media.mime_type:
         return place
     return {"uri" if media.uri else "path": place, "mime_type": media.mime_type}

@@ -1,4 +1,4 @@
-"""A run on the command line: the client opened, signals, the live display, what is written down, the exit code."""
+"""Runs a stream of clips on the command line: signals, live display, manifest, summary and exit code."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("aveo3")
 
 SHOWN_CACHED = 20
-"""Clips of earlier runs that get a line each; of more, only the number is told."""
+"""Up to this many clips of earlier runs get a line each; more are only counted."""
 
 NO_JOURNAL = (
-    "no journal is kept (VEO3_JOURNAL=none): a run that is killed loses what was running, and the same prompts are "
-    "sent, and paid, again"
+    "no journal is kept (VEO3_JOURNAL=none): if this run is killed, its running clips are lost, and the next run sends "
+    "and pays the same prompts again"
 )
 
 
@@ -46,7 +46,11 @@ async def run(
     as_json: bool,
     quiet: bool,
 ) -> Exit:
-    """Run a stream of `total` clips to its end, of which `to_send` need a request and `at_hand` are there at once."""
+    """Run a stream of clips to its end, print it and write the manifest. Returns the exit code.
+
+    `total` counts all clips, `to_send` those that need a request, `at_hand` those that come back at once from the
+    journal. `notes` are printed before the first clip.
+    """
     from rich.console import Console
 
     from aveo3.cli.manifest import MANIFEST, Manifest
@@ -75,7 +79,7 @@ async def run(
                         too_dear += clip.error_kind == "budget"
                         if as_json and not _print_json(clip):
                             as_json = False
-                            log.warning("nobody reads the output any more: what runs is finished, the rest is not sent")
+                            log.warning("standard output is closed: running clips are finished, nothing more is sent")
                             clips.stop()
                         if not clip.cached or at_hand <= SHOWN_CACHED:
                             _report(clip, f"[{done}/{total}]", console, live=live)
@@ -83,7 +87,7 @@ async def run(
             others = _left_by_others(veo, ours)
     if not quiet:
         mock = client.settings.backend_name() == EMULATED
-        note = " (had it been real: nothing is billed in mock mode)" if mock else ""
+        note = " (if it were real: mock mode bills nothing)" if mock else ""
         table = summary(stats, asyncio.get_running_loop().time() - started_at, note=note)
         out = console if as_json else Console()
         try:
@@ -97,7 +101,10 @@ async def run(
 
 
 class _Interrupts:
-    """Asked to stop once, it finishes what runs; asked again, or by who will not wait, it leaves that running."""
+    """Handles signals. The first SIGINT finishes running clips; a second one, or any other signal, leaves at once.
+
+    SIGTERM and SIGHUP are usually followed by a kill, so there is no time to wait.
+    """
 
     def __init__(self, clips: ClipStream, *, keeps: bool) -> None:
         self.count = 0
@@ -110,16 +117,16 @@ class _Interrupts:
 
         self.count += 1
         if self.count == 1 and number is signal.SIGINT:
-            log.warning("stopping: nothing more is submitted, what runs is finished (again: leave it running)")
+            log.warning("stopping: nothing more is submitted, running clips are finished (Ctrl-C again: leave now)")
             self._clips.stop()
         elif self._leaving is None:
-            after = " and is picked up by the next run" if self._keeps else "; its names follow"
-            log.warning("leaving within %g s: what runs goes on at Google%s", GRACE, after)
+            after = ", and the next run resumes them" if self._keeps else "; their names follow"
+            log.warning("leaving within %g s: running clips go on at Google%s", GRACE, after)
             self._leaving = asyncio.ensure_future(self._clips.leave())
 
 
 def exit_code(stats: Stats) -> Exit:
-    """3 only where running it again later is all that is needed: a lane that closed for good wants a person."""
+    """The exit code of a run. 3 only if running it again later is enough; a lane closed for good needs a person."""
     unmade = {status.value for status, count in stats.clips.items() if count} - {"succeeded"}
     if not unmade:
         return Exit.ALL_MADE
@@ -128,7 +135,7 @@ def exit_code(stats: Stats) -> Exit:
 
 
 def _left_by_others(veo: VeoClient, ours: set[str | None]) -> int:
-    """How many jobs of earlier runs are still under way, of which this one was not asked."""
+    """How many jobs of earlier runs are still unfinished and were not part of this run."""
     if veo.journal is None:
         return 0
     left = (entry for entry in veo.journal.entries(*UNDER_WAY) if entry.name not in ours)
@@ -136,7 +143,7 @@ def _left_by_others(veo: VeoClient, ours: set[str | None]) -> int:
 
 
 def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient) -> Iterator[str]:
-    """What is left to do after a run that keeps a journal, if anything, one sentence each."""
+    """One sentence for each next step after a run. Without a journal there is none."""
     from aveo3.models import ClipStatus
 
     if client.settings.journal_path is None:
@@ -144,23 +151,23 @@ def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient) -> I
     directory = typed(client.settings)
     if too_dear:
         yield (
-            f"The budget of US$ {client.settings.budget:g} leaves no room for {counted(too_dear, 'clip')}: raise it "
-            "(--budget, VEO3_BUDGET) to go on; the same command alone would stop there again."
+            f"The budget of US$ {client.settings.budget:g} leaves no room for {counted(too_dear, 'clip')}. Raise it "
+            "(--budget, VEO3_BUDGET) to continue: the same command would stop here again."
         )
     if sum(count for status, count in stats.clips.items() if status in _GO_ON) > too_dear:
-        yield "Run the same command again to go on: what is there, or under way, is not sent a second time."
+        yield "Run the same command again to continue: finished and running clips are not sent a second time."
     if owed := stats.clips[ClipStatus.UNCERTAIN]:
         yield f"{counted(owed, 'clip')} may be paid already: see aveo3 status {directory}, then aveo3 retry."
     if others:
-        yield f"{counted(others, 'clip')} of earlier runs are still under way: aveo3 resume {directory}"
+        yield f"Earlier runs left {counted(others, 'clip')} unfinished: aveo3 resume {directory}"
 
 
 _GO_ON = ("failed", "unfinished", "deferred", "cancelled")
-"""The statuses whose next move is to run it again."""
+"""The statuses whose next step is to run the same command again."""
 
 
 def _print_json(clip: VideoClip) -> bool:
-    """Print a clip as a line of JSON; False if standard output was closed, as `| head` does."""
+    """Print a clip as a line of JSON. Returns False if standard output is closed, for example by `| head`."""
     from aveo3.cli.prompt_files import clip_fields
 
     try:
@@ -172,7 +179,7 @@ def _print_json(clip: VideoClip) -> bool:
 
 
 def _mute() -> None:
-    """Standard output was closed: let Python find something to flush at its exit."""
+    """Replace a closed standard output, so that Python's flush at exit does not fail."""
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
@@ -187,19 +194,19 @@ def _report(clip: VideoClip, number: str, console: Console, *, live: bool) -> No
 
 @contextmanager
 def _logging_to(console: Console, settings: Settings, *, quiet: bool) -> Iterator[None]:
-    """aveo3's log on `console`: above the bars on a terminal, plain lines otherwise."""
+    """Send aveo3's log to `console`: above the bars on a terminal, as plain lines otherwise."""
     if console.is_terminal:
         from rich.logging import RichHandler
 
         handler: logging.Handler = RichHandler(console=console, show_path=False, show_level=False)
         handler.setFormatter(logging.Formatter("%(message)s"))
-        if not settings.debug_mode:  # the bars count what is accepted; a line each would push the clips off the screen
+        if not settings.debug_mode:  # the bars count accepted submits; a line for each would hide the clips
             logging.getLogger("aveo3.engine").setLevel(logging.WARNING)
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     clips = logging.getLogger("aveo3.clips")
-    clips.setLevel(logging.CRITICAL)  # each clip has a line of its own here
+    clips.setLevel(logging.CRITICAL)  # this module prints a line for each clip itself
     log.addHandler(handler)
     log.setLevel(logging.DEBUG if settings.debug_mode else logging.WARNING if quiet else logging.INFO)
     try:
@@ -213,7 +220,7 @@ def _logging_to(console: Console, settings: Settings, *, quiet: bool) -> Iterato
 @contextmanager
 def _on_signals(callback: Callable[[signal.Signals], None]) -> Iterator[None]:
     """Call `callback` with each SIGINT, SIGTERM and SIGHUP while the block runs."""
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # of which Windows lacks the last
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     loop, numbers = asyncio.get_running_loop(), [signal.Signals[name] for name in names if hasattr(signal, name)]
     try:
         for number in numbers:

@@ -84,105 +84,111 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    max_retries: Count = Field(default=3, ge=0, description="further tries after a failure that is not a refusal")
+    max_retries: Count = Field(default=3, ge=0, description="retries after a failure; refusals do not count")
     retry_wait_base: Seconds = Field(
-        default=30, ge=0, description="seconds; wait before try n+1 is base × n, with jitter"
+        default=30, ge=0, description="seconds; the wait before retry n is base × n, with jitter"
     )
     quota_wait_time: Seconds = Field(
-        default=300, gt=0, description="seconds; wait after a refusal that names neither delay nor window"
+        default=300, gt=0, description="seconds to wait after a refusal that names neither delay nor window"
     )
     consecutive_failure_threshold: Count = Field(
         default=3, ge=1, description="consecutive refusals that open the circuit breaker"
     )
     quota_reset_interval: Seconds = Field(
-        default=3600, gt=0, description="seconds the breaker stays open when the refusal does not say"
+        default=3600, gt=0, description="seconds the breaker stays open if the refusal names no delay"
     )
     rate_limit: Count | None = Field(
-        default=None, ge=1, description="requests per rate period; unset: the model's usual quota, else 10 a minute"
+        default=None, ge=1, description="requests per rate period; unset: the model's usual quota, or 10 a minute"
     )
-    rate_period: Seconds = Field(default=60, gt=0, description="seconds")
-    burst: Count | None = Field(default=None, ge=1, description="requests at once; unset: as many as the rate limit")
+    rate_period: Seconds = Field(default=60, gt=0, description="seconds in which the rate limit counts")
+    burst: Count | None = Field(default=None, ge=1, description="requests at once; unset: the rate limit")
     daily_limit: Count | None = Field(
-        default=None, ge=1, description="requests of one client per day, from midnight in Los Angeles"
+        default=None,
+        ge=1,
+        description="requests a day of this client on each lane; days begin at midnight in Los Angeles",
     )
     max_concurrency: Count | None = Field(default=None, ge=1, description="operations running at Google at once")
     spend_limit: Dollars | None = Field(
         default=None,
         gt=0,
-        description="US$ per spend period, as Google's rolling limit; a clip that costs more goes alone",
+        description="US$ per spend period, like Google's rolling limit; a clip that costs more is sent alone",
     )
-    spend_period: Seconds = Field(default=600, gt=0, description="seconds")
+    spend_period: Seconds = Field(default=600, gt=0, description="seconds in which the spend limit counts")
     budget: Dollars | None = Field(
-        default=None, ge=0, description="US$; a run stops before the clips of its directory have cost more"
+        default=None,
+        ge=0,
+        description="US$ that all clips of the output directory may cost together; a run stops before more",
     )
     quota_patience: Seconds | None = Field(
         default=3600,
         ge=0,
-        description="seconds the gate may stand still before what waits is deferred; `none`: wait for ever",
+        description="seconds in which no submit is possible before waiting clips are deferred; `none`: wait for ever",
     )
-    backend: Literal["auto", BackendName] = Field(default="auto", description="where the clips are made")
+    backend: Literal["auto", BackendName] = Field(default="auto", description="service that makes the clips")
     model: str = Field(
         default=DEFAULT_MODELS["vertex"],
         min_length=1,
-        description=f"model id; unset: that, or with the Gemini API {DEFAULT_MODELS['gemini']}",
+        description=f"model id; unset: this default, or {DEFAULT_MODELS['gemini']} on the Gemini API",
     )
     catalog: Path | None = Field(
-        default=None, description="TOML file whose models and prices add to, or stand for, those that aveo3 knows"
+        default=None, description="TOML file with models and prices that add to or replace those of aveo3"
     )
-    base_url: Address | None = Field(default=None, description="address of a mock server or gateway instead of Google")
+    base_url: Address | None = Field(
+        default=None, description="address to use instead of Google's: a mock server or gateway"
+    )
     api_version: str = Field(
         default="v1",
         pattern=r"^v\d\w*$",
         examples=["v1", "v1beta1"],
-        description="version in every call's path, such as v1 or v1beta1",
+        description="API version in the path of every request, such as v1 or v1beta1",
     )
-    output_dir: Path = Field(default=Path("clips"), description="directory the videos are written to")
+    output_dir: Path = Field(default=Path("clips"), description="directory for the videos")
     journal: Path | Literal["auto"] | None = Field(
         default="auto",
-        description="file that remembers every job; auto: .aveo3/journal.db in the output directory; `none`: nothing "
-        "is remembered, and the same prompts are sent, and paid, again",
+        description="file that records every job; auto: .aveo3/journal.db in the output directory; `none`: no record, "
+        "so the same prompts are sent and paid again",
     )
     output_gcs_uri: str | None = Field(
         default=None,
         pattern=r"^gs://.+",
         examples=["gs://bucket/prefix"],
-        description="gs:// prefix; Google then writes the videos there, and they are fetched from there",
+        description="gs:// prefix; Google writes the videos there, and aveo3 downloads them from there",
     )
-    keep_remote: bool = Field(default=False, description="leave videos that are in a gs:// bucket there")
+    keep_remote: bool = Field(default=False, description="do not download videos that are in a gs:// bucket")
     storage_url: Address = Field(
         default="https://storage.googleapis.com",
         validation_alias=AliasChoices("VEO3_STORAGE_URL", "STORAGE_EMULATOR_HOST"),
-        description="address of Cloud Storage, or of an emulator",
+        description="address of Cloud Storage or of its emulator",
     )
-    request_timeout: Seconds = Field(default=120, gt=0, description="seconds any one call to Google may take")
-    operation_timeout: Seconds = Field(default=3600, gt=0, description="seconds a running operation is looked at")
+    request_timeout: Seconds = Field(default=120, gt=0, description="seconds that one request to Google may take")
+    operation_timeout: Seconds = Field(default=3600, gt=0, description="seconds that an operation is polled")
     resend_503: bool = Field(
         default=True,
-        description="send again after a 503 UNAVAILABLE: it says, but does not prove, that nothing was made",
+        description="submit again after a 503 UNAVAILABLE, which says but does not prove that nothing was made",
     )
     poll_interval: Seconds | None = Field(
-        default=None, gt=0, description="seconds between looks at an operation; unset: learnt from the run"
+        default=None, gt=0, description="seconds between polls of an operation; unset: learnt from the run"
     )
     poll_rate: PerMinute | None = Field(
         default=1200,
         gt=0,
-        description="looks a minute at all running operations together; `none`: as many as it takes",
+        description="polls a minute of all running operations together; `none`: no limit",
     )
     webhook: Address | None = Field(
         default=None,
-        description="address at which the Gemini API can reach this program, to say when an interaction has ended",
+        description="public address where the Gemini API reports ended interactions to this program",
     )
     webhook_listen: str = Field(
         default="127.0.0.1:8788",
         pattern=r"^.+:[0-9]{1,5}$",
         examples=["127.0.0.1:8788"],
-        description="HOST:PORT to listen on for that; what is between it and the address is yours",
+        description="HOST:PORT to listen on for the webhook; you connect the public address to it",
     )
     mock_mode: bool = Field(default=False, description="use the built-in emulator: no key, no network, no cost")
-    debug_mode: bool = Field(default=False, description="log more: every look that failed, every limit that is tried")
+    debug_mode: bool = Field(default=False, description="log more: every failed poll, every limit that is tried")
 
     lanes: Path | None = Field(
-        default=None, description="TOML file of several places with a quota each, that share the prompts"
+        default=None, description="TOML file of lanes, each with a quota of its own, that share the prompts"
     )
     fallback: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
@@ -203,17 +209,17 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("GOOGLE_API_KEY", "GEMINI_API_KEY"),
-        description="API key",
+        description="API key for the Gemini API or Vertex AI express mode",
     )
     credentials_file: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("GOOGLE_APPLICATION_CREDENTIALS"),
-        description="service account or other credentials; unset: what gcloud or the machine provides",
+        description="file with a service account or other credentials; unset: those of gcloud or of the machine",
     )
     use_vertex: bool | None = Field(
         default=None,
         validation_alias=AliasChoices("GOOGLE_GENAI_USE_ENTERPRISE", "GOOGLE_GENAI_USE_VERTEXAI"),
-        description="choose Vertex AI when the backend is `auto`",
+        description="use Vertex AI when the backend is `auto`",
     )
 
     def __init__(self, **values: Any) -> None:

@@ -1,1 +1,1 @@
-"""Places with a quota of their own: named, routed to, estimated."""
+"""Lanes, the places with a quota of their own: their settings, the routes of prompts, the estimate of a batch."""

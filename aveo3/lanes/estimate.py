@@ -1,4 +1,4 @@
-"""What a batch will cost and how long its quota will take, before anything is sent. Pure; list prices and priors."""
+"""Estimates the cost and time of a batch before anything is sent. Pure: list prices, set limits, usual latencies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Estimate(NamedTuple):
     """One lane's share of a batch."""
 
     lane: str
-    """Its name; where no lanes are set, the model's."""
+    """The lane's name; without lanes, the model."""
     model: str
     rate: Rate
     daily_limit: int | None
@@ -24,18 +24,18 @@ class Estimate(NamedTuple):
     cost_usd: float | None
     """None if the model has no known price."""
     seconds: float
-    """From the first submit to the last clip, if every request is accepted."""
+    """From the first submit to the last clip, if Google accepts every request."""
     bound_by: str
-    """What takes the time: `latency`, `rate`, `spend limit`, `running slots` or `daily limit`."""
+    """The rule that sets the time: `latency`, `rate`, `spend limit`, `running slots` or `daily limit`."""
     waits: Mapping[str, float]
-    """How long each of these would hold back the last submit by itself, in seconds."""
+    """For each of these rules, the seconds by which it alone would delay the last submit."""
     problems: tuple[str, ...]
-    """Prompts that cannot work on any lane, one sentence each; they are not counted."""
+    """One sentence for each prompt that cannot work on any lane; `clips` does not count them."""
 
 
 @dataclass(eq=False, slots=True)
 class _Share:
-    """What one lane gets."""
+    """The clips that one lane gets, while they are being counted."""
 
     lane: Lane
     clips: int = 0
@@ -49,7 +49,7 @@ class _Share:
         return self.lane.settings.rate(self.lane.model)
 
     def waits(self, clips: int) -> dict[str, float]:
-        """How long each rule by itself would hold back the last of `clips` requests: whole windows, slots or days."""
+        """Seconds by which each rule alone would delay the last of `clips` requests: whole windows, slots or days."""
         settings, last = self.lane.settings, max(clips - 1, 0)
         waits = {"latency": 0.0, "rate": last // self.rate.limit * self.rate.period}
         if settings.spend_limit is not None and self.clips:
@@ -62,11 +62,11 @@ class _Share:
         return waits
 
     def next_at(self) -> tuple[float, float]:
-        """When it could submit one more, and how much it has by its weight."""
+        """Sort key: when the lane could submit one more clip, then its clips in proportion to its weight."""
         return max(self.waits(self.clips + 1).values()), self.clips / self.lane.weight
 
     def result(self) -> Estimate:
-        """The share as people see it."""
+        """The finished estimate of this share."""
         waits = self.waits(self.clips)
         bound_by = max(waits, key=waits.__getitem__)
         return Estimate(
@@ -84,7 +84,7 @@ class _Share:
 
 
 class StandIn(NamedTuple):
-    """What a fallback could make of a batch, were every lane of its own models closed."""
+    """How many clips of a batch a fallback could make if all lanes of their own models were closed."""
 
     model: str
     clips: int
@@ -107,9 +107,9 @@ def stand_ins(prompts: Iterable[VideoPrompt], routes: Routes) -> list[StandIn]:
 
 
 def estimate(prompts: Iterable[VideoPrompt], routes: Routes) -> list[Estimate]:
-    """One `Estimate` per lane that gets anything, each prompt counted where it can go soonest.
+    """One `Estimate` for each lane that gets a prompt or a problem; each prompt counts where it can be sent first.
 
-    Reserves and fallbacks get nothing: it is not foreseen that a lane closes.
+    Reserve lanes and fallbacks get nothing, because the estimate assumes that no lane closes.
     """
     catalog = routes.lanes.settings.model_catalog
     shares: dict[str, _Share] = {}

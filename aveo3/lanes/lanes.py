@@ -1,7 +1,7 @@
-"""Lanes: places with a quota each, as they were set, checked against each other. Opens nothing, sends nothing.
+"""Lanes, the places with a quota each: builds them from settings and checks them. Opens nothing, sends nothing.
 
-Without a lane of anybody's own, each model has one: at the place that the settings name, or at the other backend if
-that is the one which has the model and its credentials are there.
+Without configured lanes, each model gets one implied lane: at the place that the settings name, or at the other backend
+if only that one has the model and its credentials are set.
 """
 
 from __future__ import annotations
@@ -22,47 +22,51 @@ from aveo3.lanes.lane_file import LaneSettings, checked, read
 
 @dataclass(frozen=True, eq=False)
 class Lane:
-    """One place with a quota of its own: where, with which model, and the settings as they are for it."""
+    """One place with a quota of its own: its model, its place, and the complete settings for it."""
 
     name: str
     model: str
     settings: Settings
     place: Mapping[str, str | None]
-    """What it takes to find its operations again: backend, project, location, API version, whose credentials, and its
-    address if it has one of its own."""
+    """What a later run needs to find this lane's operations: backend, project, location, API version, the source of
+    its own credentials and its own address, if it has them."""
     weight: int = 1
     order: int = 1
 
 
 class Lanes:
-    """The lanes of one client: those that were set, or one for each model as it comes.
+    """The lanes of one client: those that are configured, else one implied lane for each model on first use.
 
-    Raises `UsageError` naming the lane, its field and what is allowed.
+    `custom` means that the user passed a backend of his own, which takes any model. Raises `UsageError` that names the
+    lane, the field and the allowed values.
     """
 
     def __init__(
         self,
         settings: Settings,
-        given: Sequence[Lane | LaneSettings | Mapping[str, Any]] | None = None,
+        lanes: Sequence[Lane | LaneSettings | Mapping[str, Any]] | None = None,
         *,
         custom: bool = False,
     ) -> None:
         self.settings = settings
-        self.custom = custom  # a service of somebody's own, which has whatever is asked of it
+        self.custom = custom
         self.listed: list[Lane]
         if custom:
             self.listed = []
-        elif given is None and settings.lanes is not None:
+        elif lanes is None and settings.lanes is not None:
             self.listed = _all(read(settings.lanes), settings, str(settings.lanes))
         else:
-            self.listed = [lane for lane in given or () if isinstance(lane, Lane)]
-            fields = [lane for lane in given or () if not isinstance(lane, Lane)]
+            self.listed = [lane for lane in lanes or () if isinstance(lane, Lane)]
+            fields = [lane for lane in lanes or () if not isinstance(lane, Lane)]
             self.listed += _all(checked(fields, "lanes"), settings, "lanes")
         self._by_model: dict[str, Lane] = {}
-        self._by_place: dict[str, Lane] = {}  # what earlier runs have sent, whatever is set by now
+        self._by_place: dict[str, Lane] = {}  # for jobs of earlier runs whose model the settings no longer allow
 
     def of(self, model: str) -> list[Lane]:
-        """The lanes that have `model`. Raises `UsageError` if nothing could have it, with what to set."""
+        """The lanes that have `model`, possibly none.
+
+        Without configured lanes, raises `UsageError` that names what to set if no backend can have the model.
+        """
         if self.listed:
             return [lane for lane in self.listed if lane.model == model]
         if model not in self._by_model:
@@ -70,7 +74,7 @@ class Lanes:
         return [self._by_model[model]]
 
     def at(self, place: Mapping[str, str | None], model: str) -> Lane:
-        """The lane that reaches what was sent from `place`, or else the one that is nearest to it."""
+        """The lane that can find what was sent from `place`, else the lane most like it."""
 
         def distance(lane: Lane) -> tuple[bool, bool, bool]:
             return not same_place(lane.place, place), lane.name != place.get("lane"), lane.model != model
@@ -83,21 +87,21 @@ class Lanes:
             return self._by_place.setdefault(model, self._here(model))
 
     def settings_at(self, place: Mapping[str, str | None]) -> Settings:
-        """The settings with which an earlier run has sent from `place`, as far as they can be had again.
+        """The settings of the earlier run that sent from `place`, rebuilt as far as possible.
 
-        Raises `UsageError` if its credentials are not there any more.
+        Raises `UsageError` if its credentials are no longer set.
         """
         own: dict[str, Any] = {name: place.get(name) for name in PLACE}
-        if (address := place.get("base_url")) is not None:  # of a lane that had one of its own
+        if (address := place.get("base_url")) is not None:  # only a lane with its own address records one
             own["base_url"] = address
         if place.get("backend") == "gemini":
-            own["output_gcs_uri"] = None  # it writes to no bucket, whatever the others do
-        if (whose := place.get("credentials")) is None:
+            own["output_gcs_uri"] = None  # the Gemini API writes to no bucket
+        if (source := place.get("credentials")) is None:
             return self.settings.model_copy(update=own)
-        if not whose.startswith("$"):
-            return self.settings.model_copy(update={**own, "credentials_file": Path(whose), "api_key": None})
-        if (key := read_key(whose[1:])) is None:
-            raise UsageError(f"{whose[1:]}, whose key it was, is not set, here or in .env")
+        if not source.startswith("$"):
+            return self.settings.model_copy(update={**own, "credentials_file": Path(source), "api_key": None})
+        if (key := read_key(source[1:])) is None:
+            raise UsageError(f"{source[1:]}, which held the API key, is set neither in the environment nor in .env")
         return self.settings.model_copy(update={**own, "credentials_file": None, "api_key": key})
 
     def _here(self, model: str) -> Lane:
@@ -110,20 +114,26 @@ class Lanes:
         return bool(self.listed) and "model" not in self.settings.model_fields_set
 
 
-def _all(given: Sequence[LaneSettings], settings: Settings, where: str) -> list[Lane]:
-    lanes = [_lane(lane, settings, f"{where}, {lane.name or f'lane {n}'}") for n, lane in enumerate(given, start=1)]
+def _all(entries: Sequence[LaneSettings], settings: Settings, where: str) -> list[Lane]:
+    lanes = [
+        _lane(entry, settings, f"{where}, {entry.name or f'lane {n}'}") for n, entry in enumerate(entries, start=1)
+    ]
     for lane, other in combinations(lanes, 2):
-        if (same := _what_they_share(lane, other)) is not None:
-            raise UsageError(f"{where}: {lane.name} and {other.name} {same}, and one quota: make them one lane.")
+        if (cause := _shared_quota(lane, other)) is not None:
+            raise UsageError(
+                f"{where}: {lane.name} and {other.name} {cause}, so they share one quota: make them one lane."
+            )
         if lane.name == other.name:
-            raise UsageError(f"{where}: two lanes are called {lane.name}: give each a name of its own.")
+            raise UsageError(f"{where}: two lanes have the name {lane.name}: give each its own name.")
     if len({on_this_machine(lane.settings.base_url) for lane in lanes}) > 1:
-        raise UsageError(f"{where}: some lanes are emulators on this machine, others are not. Use either in one run.")
+        raise UsageError(
+            f"{where}: some lanes are emulators on this machine, others are not. Use only one kind in a run."
+        )
     return lanes
 
 
-def _what_they_share(lane: Lane, other: Lane) -> str | None:
-    """What makes the quota of one lane that of the other as well; None if each has its own."""
+def _shared_quota(lane: Lane, other: Lane) -> str | None:
+    """Why both lanes share one quota, as the rest of a sentence; None if each has its own."""
     if (lane.model, lane.place["backend"], lane.settings.base_url) != (
         other.model,
         other.place["backend"],
@@ -131,88 +141,92 @@ def _what_they_share(lane: Lane, other: Lane) -> str | None:
     ):
         return None
     if lane.place["backend"] == "vertex" and (lane.settings.project or other.settings.project):
-        # Whoever asks: Google counts for each project and region.
+        # Google counts for each project and region, whatever the credentials.
         places = [(one.settings.project, one.settings.location) for one in (lane, other)]
-        return "are one place" if places[0] == places[1] else None
+        return "are the same place" if places[0] == places[1] else None
     if lane.settings.api_key is None:
-        return "are one place" if other.settings.api_key is None else None
-    return "have one API key" if lane.settings.api_key == other.settings.api_key else None
+        return "are the same place" if other.settings.api_key is None else None
+    return "have the same API key" if lane.settings.api_key == other.settings.api_key else None
 
 
-def _lane(given: LaneSettings, common: Settings, where: str) -> Lane:
-    backend = _backend_of(given, common)
+def _lane(entry: LaneSettings, common: Settings, where: str) -> Lane:
+    """The lane of one entry: `common` settings with the entry's own in front. `where` begins error messages."""
+    backend = _backend_of(entry, common)
     own: dict[str, Any] = {"backend": backend, "mock_mode": common.mock_mode or common.backend == "mock"}
     if backend == "gemini":
-        own["output_gcs_uri"] = None  # that of all is for those that can write to one
-    own |= given.own
-    if backend == "vertex" and (given.project or common.project):
-        own["api_key"] = None  # no key opens a project, and that of all is for those that have none
-    if "rate_limit" in given.own and given.burst is None:
-        own["burst"] = None  # that of all may be over this one's limit
+        own["output_gcs_uri"] = None  # the common bucket is for lanes on Vertex AI only
+    own |= entry.own
+    if backend == "vertex" and (entry.project or common.project):
+        own["api_key"] = None  # an API key does not work with a project; the common key is for the other lanes
+    if "rate_limit" in entry.own and entry.burst is None:
+        own["burst"] = None  # the common burst may exceed this lane's limit
     credentials = {}
-    if given.api_key_env is not None:
-        own |= {"api_key": _key(given.api_key_env, where), "credentials_file": None, "project": given.project}
-        credentials = {"credentials": f"${given.api_key_env}"}
-    elif given.credentials_file is not None:
-        if not given.credentials_file.is_file():
-            raise UsageError(f"{where}: credentials_file={given.credentials_file}: there is no such file.")
+    if entry.api_key_env is not None:
+        own |= {"api_key": _key(entry.api_key_env, where), "credentials_file": None, "project": entry.project}
+        credentials = {"credentials": f"${entry.api_key_env}"}
+    elif entry.credentials_file is not None:
+        if not entry.credentials_file.is_file():
+            raise UsageError(f"{where}: credentials_file={entry.credentials_file}: there is no such file.")
         own["api_key"] = None
-        credentials = {"credentials": str(given.credentials_file.absolute())}  # found again from anywhere
-    model = given.model or (common.model if "model" in common.model_fields_set else DEFAULT_MODELS[backend])
+        # Absolute, so that a later run finds the file from any directory.
+        credentials = {"credentials": str(entry.credentials_file.absolute())}
+    model = entry.model or (common.model if "model" in common.model_fields_set else DEFAULT_MODELS[backend])
     settings = common.model_copy(update={**own, "model": model})
     _check(model, backend, settings, where)
-    _check_use(given, backend, settings, where)
-    address = {} if given.base_url is None else {"base_url": given.base_url}
+    _check_use(entry, backend, settings, where)
+    address = {} if entry.base_url is None else {"base_url": entry.base_url}
     place = {**_place(backend, settings), **credentials, **address}
-    name = given.name or _name(place, model)
-    return Lane(name, model, settings, {**place, "lane": name}, given.weight, given.order)
+    name = entry.name or _name(place, model)
+    return Lane(name, model, settings, {**place, "lane": name}, entry.weight, entry.order)
 
 
 def _key(variable: str, where: str) -> SecretStr:
-    """The key in a variable. Raises `UsageError`, and shows nothing that might be a key."""
+    """The key in a variable. Raises `UsageError` without showing anything that might be a key."""
     if variable.startswith("AIza") or not variable.isidentifier():
-        raise UsageError(f"{where}: api_key_env holds a key itself: put that into a variable or .env, and name that.")
+        raise UsageError(
+            f"{where}: api_key_env holds a key itself: put the key in a variable or .env, and name the variable here."
+        )
     if (key := read_key(variable)) is None:
         shown = variable if variable.isupper() else "a variable (its name is hidden: it may be a key)"
-        raise UsageError(f"{where}: api_key_env names {shown}, which is not set, here or in .env.")
+        raise UsageError(f"{where}: api_key_env names {shown}, which is set neither in the environment nor in .env.")
     return key
 
 
-def _check_use(given: LaneSettings, backend: str, settings: Settings, where: str) -> None:
-    """Raise `UsageError` if a field is given that nothing would come of."""
+def _check_use(entry: LaneSettings, backend: str, settings: Settings, where: str) -> None:
+    """Raise `UsageError` if a field is set that would have no effect."""
     useless: dict[str, str] = {}
     if backend == "gemini":
         useless = {
-            "project": "the Gemini API knows a project by its API key only",
-            "location": "the Gemini API knows no regions",
-            "credentials_file": "the Gemini API takes nothing but an API key (api_key_env)",
+            "project": "the Gemini API finds the project by the API key",
+            "location": "the Gemini API has no regions",
+            "credentials_file": "the Gemini API accepts only an API key (api_key_env)",
             "output_gcs_uri": "the Gemini API writes to no bucket",
         }
-    elif given.api_key_env is not None:
-        express = "api_key_env is for Vertex AI's express mode, which knows no {}; a credentials_file does"
+    elif entry.api_key_env is not None:
+        express = "with api_key_env Vertex AI runs in express mode, which takes no {}; use credentials_file instead"
         useless = {name: express.format(name) for name in _OF_PROJECTS}
     elif settings.project is None:
-        useless = dict.fromkeys(_OF_LOGINS, "it needs a project, and neither this lane nor the settings have one")
+        useless = dict.fromkeys(_OF_LOGINS, "it needs a project, and neither this lane nor the settings name one")
     if settings.spend_limit is None:
-        useless["spend_period"] = "without a spend_limit nothing is counted in it"
+        useless["spend_period"] = "there is no spend_limit"
     for name, why_not in useless.items():
-        if (value := getattr(given, name)) is not None:
-            raise UsageError(f"{where}: {name}={value} can do nothing: {why_not}. Leave it out.")
+        if (value := getattr(entry, name)) is not None:
+            raise UsageError(f"{where}: {name}={value} would have no effect: {why_not}. Leave it out.")
 
 
 _OF_PROJECTS = ("project", "location")
 _OF_LOGINS = ("location", "credentials_file")
 
 
-def _backend_of(given: LaneSettings, common: Settings) -> str:
-    """The backend that is named, or has the model, or is the one for such credentials, or is everybody's."""
-    if given.backend is not None:
-        return given.backend
-    if given.model is not None and (card := common.model_catalog.models.get(given.model)) is not None:
+def _backend_of(entry: LaneSettings, common: Settings) -> str:
+    """The entry's backend: named, else by its model, else by its credentials, else that of the common settings."""
+    if entry.backend is not None:
+        return entry.backend
+    if entry.model is not None and (card := common.model_catalog.models.get(entry.model)) is not None:
         return card.backend
-    if given.project is not None or given.credentials_file is not None:
+    if entry.project is not None or entry.credentials_file is not None:
         return "vertex"
-    return "gemini" if given.api_key_env is not None else _spoken(common.model, common)
+    return "gemini" if entry.api_key_env is not None else _wire(common.model, common)
 
 
 def _check(model: str, backend: str, settings: Settings, where: str) -> None:
@@ -230,7 +244,7 @@ def _check(model: str, backend: str, settings: Settings, where: str) -> None:
 
 
 def _implied(model: str, settings: Settings) -> Lane:
-    """The lane of a model where none are listed: at the backend that has it."""
+    """The lane of a model if no lanes are configured: at the backend that has the model."""
     name = settings.backend_name()
     card = settings.model_catalog.models.get(model)
     if card is not None and name not in (card.backend, "mock") and settings.backend == "auto":
@@ -238,19 +252,19 @@ def _implied(model: str, settings: Settings) -> Lane:
         missing = settings.api_key is None if name == "gemini" else settings.project is None
         if missing and not on_this_machine(settings.base_url):
             need = "GEMINI_API_KEY" if name == "gemini" else "GOOGLE_CLOUD_PROJECT"
-            raise UsageError(f"model {model} is to be had with VEO3_BACKEND={name}, which needs {need}: set it")
+            raise UsageError(f"model {model} is available with VEO3_BACKEND={name} only, which needs {need}: set it")
         settings = settings.model_copy(
             update={"backend": name, **({"output_gcs_uri": None} if name == "gemini" else {})}
         )
     try:
-        settings.model_catalog.check_backend(model, _spoken(model, settings))
+        settings.model_catalog.check_backend(model, _wire(model, settings))
     except ValueError as error:
         raise UsageError(str(error)) from None
     return Lane(model, model, settings.model_copy(update={"model": model}), _place(name, settings))
 
 
-def _spoken(model: str, settings: Settings) -> str:
-    """Whose wire a model is spoken to in: the emulator knows both."""
+def _wire(model: str, settings: Settings) -> str:
+    """The wire protocol for a model: `vertex` or `gemini`. The emulator speaks both, so its models decide."""
     name = settings.backend_name()
     if name != "mock":
         return name
@@ -259,8 +273,8 @@ def _spoken(model: str, settings: Settings) -> str:
 
 
 def wire_of(lane: Lane) -> str:
-    """Whose wire `lane` speaks: `vertex` or `gemini`."""
-    return _spoken(lane.model, lane.settings)
+    """The wire protocol of `lane`: `vertex` or `gemini`."""
+    return _wire(lane.model, lane.settings)
 
 
 def _place(backend: str, settings: Settings) -> dict[str, str | None]:
@@ -268,18 +282,18 @@ def _place(backend: str, settings: Settings) -> dict[str, str | None]:
 
 
 def same_place(one: Mapping[str, str | None], other: Mapping[str, str | None]) -> bool:
-    """True if what was sent from the one is known at the other."""
+    """True if an operation that was sent from one place can be found at the other."""
     names = ["backend", "credentials", "base_url"] + ["project", "location"] * (one.get("backend") != "gemini")
     return all(one.get(name) == other.get(name) for name in names)
 
 
 PLACE = ("project", "location", "api_version")
-"""The settings that, with the backend, lead back to an operation."""
+"""The settings that, together with the backend, lead back to an operation."""
 
 
 def _name(place: Mapping[str, str | None], model: str) -> str:
-    """`my-project/us-central1/veo-3.1-generate-001`, `gemini/KEY_B/gemini-omni-1.1-flash`."""
+    """A lane's default name: `my-project/us-central1/veo-3.1-generate-001`, `gemini/KEY_B/gemini-omni-1.1-flash`."""
     if place["backend"] == "vertex" and place["project"]:
         return f"{place['project']}/{place['location']}/{model}"
-    whose = (place.get("credentials") or "").lstrip("$")
-    return "/".join(filter(None, (place["backend"], Path(whose).name, model)))
+    source = (place.get("credentials") or "").lstrip("$")
+    return "/".join(filter(None, (place["backend"], Path(source).name, model)))

@@ -1,4 +1,4 @@
-"""For your own tests: a loop whose time jumps, and a backend that answers from a script. No network, no sleeping.
+"""Help for your own tests: an event loop with virtual time, and a scripted backend. No network, no real waiting.
 
     def test_twelve_prompts_all_come_back() -> None:
         async def main() -> None:
@@ -8,7 +8,7 @@
 
         run_virtual(main())
 
-Both are what aveo3's own tests stand on.
+aveo3's own tests use both.
 """
 
 from aveo3.testing.clock import VirtualTimeLoop, run_virtual

@@ -1,4 +1,4 @@
-"""A backend that answers from a script, in memory: what submits come to, how long operations take, how they end."""
+"""A backend in memory whose script decides how submits end, how long operations take and how they end."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from aveo3.verdicts import Verdict, VerdictKind
 Answer = Callable[[VideoPrompt], Verdict | Awaitable[Verdict]]
 
 FILM = b"\x00\x00\x00\x10ftypisom\x00\x00\x00\x00\x00\x00\x00\x08moov\x00\x00\x00\x00mdat"
-"""The smallest bytes that pass for an MP4. Bytes added at its end make it another: its last box reaches that far."""
+"""The smallest bytes that aveo3 accepts as an MP4. Append bytes for another file: its last box is open-ended."""
 
 
 class ScriptedBackend:
-    """Keeps the `Backend` protocol without a network.
+    """Implements the `Backend` protocol without a network.
 
-    `answers` are the verdicts of the first submits, in order (a Verdict, or a function of the prompt, which may be a
-    coroutine function); after them every submit is accepted. Submits take `round_trip` seconds, operations `latency`
-    seconds (a number, or a function of the prompt), and end as `ending` says: by default one video.
+    `answers` are the verdicts of the first submits, in order. Each is a `Verdict`, or a function or coroutine function
+    that takes the prompt and returns one. Later submits get `answer`; without it they are accepted. A submit takes
+    `round_trip` seconds. An operation takes `latency` seconds (a number, or a function of the prompt). `ending` returns
+    its result; the default is one video.
     """
 
     def __init__(
@@ -42,13 +43,13 @@ class ScriptedBackend:
         self._ending = ending
         self._operations: dict[str, tuple[float, VideoPrompt]] = {}
         self.submits: list[tuple[float, str]] = []
-        """Every submit: its instant on the loop's clock, and the prompt's text."""
+        """Every submit: its time on the loop's clock, and the prompt's text."""
         self.accepted: Counter[str] = Counter()
-        """Accepted submits by the prompt's text: more than one is a clip paid twice."""
+        """Accepted submits by the prompt's text. A count above 1 is a clip that was paid twice."""
         self.polls = 0
 
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
-        """The next verdict of the script."""
+        """Return the next verdict of the script, after `round_trip` seconds."""
         loop = asyncio.get_running_loop()
         self.submits.append((loop.time(), prompt.text))
         number = len(self.submits)
@@ -59,8 +60,8 @@ class ScriptedBackend:
         elif step is None:
             verdict = verdicts.accepted(f"operations/{number}")
         else:
-            said = step(prompt)
-            verdict = await said if isawaitable(said) else said
+            result = step(prompt)
+            verdict = await result if isawaitable(result) else result
         if verdict.kind is VerdictKind.ACCEPTED and verdict.operation is not None:
             latency = self._latency(prompt) if callable(self._latency) else self._latency
             self._operations[verdict.operation] = loop.time() + latency, prompt
@@ -68,7 +69,7 @@ class ScriptedBackend:
         return verdict
 
     async def poll(self, operation: str) -> PollResult:
-        """Running until the operation's latency has passed, then the ending. An ended operation is forgotten."""
+        """Return `Running` until the latency has passed, then the ending, once. Raises `OperationGone` after that."""
         self.polls += 1
         if operation not in self._operations:
             raise OperationGone(f"{operation} is unknown")
@@ -79,16 +80,16 @@ class ScriptedBackend:
         return self._ending(prompt)
 
     async def find(self, output_uri: str) -> Sequence[Video]:
-        """None."""
+        """Find nothing."""
         return ()
 
     async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
-        """What is in a bucket stays there; everything else is where it says, for anybody."""
+        """Return None for a `gs://` address, so it is not downloaded; any other address needs no headers."""
         return None if uri.startswith("gs://") else (uri, {})
 
     async def check(self, model: str) -> Probe:
-        """Answers, for any model."""
+        """Report that any model answers."""
         return Probe("in memory", status=200)
 
     async def aclose(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""

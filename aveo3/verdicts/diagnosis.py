@@ -1,8 +1,8 @@
-"""What the answer to a free call to Google says is wrong with credentials, project or model. Pure.
+"""Finds in Google's answer to a free request what is wrong with credentials, project or model. Pure.
 
-What that means, and what to do, is told by `remedies`. Reasons in one word are those of google/api/error_reason.proto;
-the sentences they are told by otherwise are ones that users pasted (python-genai#1404 and #2079, hermes-agent#114335,
-gemini-cli#1614) or that stand in Google's documentation of errors (2026-09-20).
+`problems` explains each problem and its way out. One-word reasons come from google/api/error_reason.proto. Sentences
+come from users' reports (python-genai#1404 and #2079, hermes-agent#114335, gemini-cli#1614) and from Google's
+documentation of errors (read 2026-09-20).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from aveo3 import verdicts
 from aveo3.verdicts import Refusal
-from aveo3.verdicts.problems import Asked, Problem
+from aveo3.verdicts.problems import CheckTarget, Problem
 
 _BY_REASON = {
     "API_KEY_INVALID": Problem.BAD_KEY,
@@ -59,14 +59,14 @@ _REFUSALS = {
 }
 
 
-def diagnose(status: int, body: Any, asked: Asked) -> Problem | None:
-    """What an HTTP answer to a free call says is wrong; None if everything answers. Never raises, whatever the body."""
+def diagnose(status: int, body: Any, target: CheckTarget) -> Problem | None:
+    """The problem in an HTTP answer to a free request; None if nothing is wrong. Never raises, whatever the body."""
     message = verdicts.message_of(body)
     if status == 200:
         return None
     if 300 <= status < 400:
         return Problem.REDIRECTED
-    if message.lstrip().startswith("<"):  # a page: what Google has to say of a call is never one
+    if message.lstrip().startswith("<"):  # an HTML page: Google's APIs never answer with one
         return Problem.NOTHING_THERE if status == 404 else Problem.AWAY if status >= 500 else Problem.NOT_GOOGLE
     for reason in verdicts.reasons_of(body):
         if reason in _BY_REASON:
@@ -74,29 +74,29 @@ def diagnose(status: int, body: Any, asked: Asked) -> Problem | None:
     for words, problem in _BY_WORDS:
         if words.search(message.lower()):
             return problem
-    if status == 404 and not _is_an_error(body):  # a gateway's, or a proxy's: an API says what it does not find
+    if status == 404 and not _is_api_error(body):  # from a gateway or proxy: Google's API names what it did not find
         return Problem.NOTHING_THERE
-    if asked.backend == "vertex" and _speaks_of_the_operation(status, message):
+    if target.backend == "vertex" and _is_about_the_operation(status, message):
         return None
     return _by_status(status, body, message)
 
 
-def _is_an_error(body: Any) -> bool:
-    """True if a body is an error as Google's APIs write it. What is none the SDK hands on as `message` and `status`."""
+def _is_api_error(body: Any) -> bool:
+    """True if `body` has the form of Google's API errors. The SDK turns any other body into `message` and `status`."""
     first = body[0] if isinstance(body, list) and body else body
     return isinstance(first, Mapping) and "error" in first
 
 
-def _speaks_of_the_operation(status: int, message: str) -> bool:
-    """True if all that Vertex AI finds fault with is the operation that it was asked for, which cannot exist.
+def _is_about_the_operation(status: int, message: str) -> bool:
+    """True if Vertex AI only complains about the operation, which cannot exist.
 
-    What it says of one that it does not know is documented nowhere: any 404 that is not about the model will do, and a
-    400 about an operation.
+    Google does not document its answer for an unknown operation. Any 404 that is not about the model, project or
+    region counts, and any 400 about an operation.
     """
-    said = re.sub(r"\S*/\S*", "", message.lower())  # names of resources: they hold the words that are looked for
+    words = re.sub(r"\S*/\S*", "", message.lower())  # without resource names, which contain these words
     if status == 404:
-        return not re.search(r"\b(model|project|location|region)\b", said)
-    return status == 400 and "operation" in said
+        return not re.search(r"\b(model|project|location|region)\b", words)
+    return status == 400 and "operation" in words
 
 
 def _by_status(status: int, body: Any, message: str) -> Problem:
@@ -104,8 +104,8 @@ def _by_status(status: int, body: Any, message: str) -> Problem:
         return Problem.AWAY
     refusal = verdicts.from_answer(status, body).refusal
     if status == 429:
-        known = {Refusal.NO_ACCESS: Problem.NO_QUOTA, Refusal.BILLING: Problem.BILLING}
-        return known.get(refusal or Refusal.UNKNOWN, Problem.BUSY)
+        problems = {Refusal.NO_ACCESS: Problem.NO_QUOTA, Refusal.BILLING: Problem.BILLING}
+        return problems.get(refusal or Refusal.UNKNOWN, Problem.BUSY)
     if status == 402:
         return Problem.CREDITS
     if status == 403 and re.search(r"permission denied on resource project", message.lower()):

@@ -359,19 +359,19 @@ NEVER: dict[str, tuple[dict[str, Any], str]] = {
         "person_generation: input should be 'allow_all', 'allow_adult' or 'dont_allow' (it is 'nobody')",
     ),
     "an unknown task": ({"task": "upscale"}, "task: input should be 'extend' or 'edit' (it is 'upscale')"),
-    "a task without a clip": ({"task": "edit"}, "task='edit' needs video or previous: the clip to edit"),
-    "a last frame alone": ({"last_frame": PNG}, "last_frame needs image: the frame to begin with"),
+    "a task without a clip": ({"task": "edit"}, "task='edit' needs video or previous, the clip to edit"),
+    "a last frame alone": ({"last_frame": PNG}, "last_frame needs image, the first frame"),
     "image and references": (
         {"image": PNG, "reference_images": [PNG]},
-        "reference_images cannot go with image, last_frame or video: give the one or the other",
+        "reference_images cannot go with image, last_frame or video: give one or the other",
     ),
     "image and video": (
         {"image": PNG, "video": MP4},
-        "image and video cannot go together: give the one or the other",
+        "image and video cannot go together: give one or the other",
     ),
     "previous and image": (
         {"previous": ID, "image": PNG},
-        "previous cannot go with image, last_frame, reference_images or video: the clip is there",
+        "previous cannot go with image, last_frame, reference_images or video: it names the clip",
     ),
     "previous without words": (
         {"previous": ID, "text": ""},
@@ -380,7 +380,7 @@ NEVER: dict[str, tuple[dict[str, Any], str]] = {
     "previous that leads elsewhere": ({"previous": "../files/a"}, "previous: must look like v1_ChYtOV9IaWQ (it is"),
     "image of no known kind": (
         {"image": b"BM"},
-        "image: cannot tell what kind of media these bytes are; say so with mime_type='image/png' or so",
+        "image: cannot tell the media type of these bytes: set mime_type, such as 'image/png'",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""`aveo3 check`: what a person reads, what a program reads, and the exit codes."""
+"""`aveo3 check`: its output for people and for programs, and its exit codes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWar
 
 @contextmanager
 def emulating(**options: Any) -> Iterator[MockServer]:
-    """The emulator on a loop of its own: the command runs one itself."""
+    """The emulator on its own event loop and thread, because the command runs a loop itself."""
     server = MockServer(MockOptions.model_validate({"films": "bundled", **options}))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -42,7 +42,7 @@ def emulating(**options: Any) -> Iterator[MockServer]:
 
 @pytest.fixture
 def emulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., MockServer]]:
-    """Start an emulator, and set the environment for it: a key for Vertex AI, unless more is set."""
+    """Start an emulator and set the environment for it, with a key for Vertex AI."""
     monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)
     with ExitStack() as stack:
 
@@ -56,7 +56,7 @@ def emulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., MockServe
         yield start
 
 
-def test_a_check_names_each_step_and_that_all_is_ready(emulate: Callable[..., MockServer]) -> None:
+def test_a_check_lists_each_step_and_says_ready(emulate: Callable[..., MockServer]) -> None:
     server = emulate()
     code, stdout, stderr = run("check")
     assert (code, stderr) == (0, "")
@@ -69,36 +69,38 @@ def test_a_check_names_each_step_and_that_all_is_ready(emulate: Callable[..., Mo
     assert (server.books.submits, server.books.accepted, server.books.billed_usd) == (0, 0, 0)
 
 
-def test_a_failure_names_the_step_the_way_out_and_what_google_said(emulate: Callable[..., MockServer]) -> None:
+def test_a_failure_names_the_step_the_way_out_and_googles_words(emulate: Callable[..., MockServer]) -> None:
     emulate(faults=["bad-key"])
     code, stdout, stderr = run("check")
     assert (code, stderr) == (1, "")
     lines = stdout.splitlines()
-    assert lines[2] == "credentials  FAILED  the API key is not valid: misspelt, deleted or expired"
+    assert lines[2] == "credentials  FAILED  the API key is not valid: it is misspelt, deleted or expired"
     assert lines[3].lstrip().startswith("what to do: Copy GOOGLE_API_KEY again")
-    assert lines[4].lstrip() == "what was said: HTTP 400: API key not valid. Please pass a valid API key."
+    assert lines[4].lstrip() == "details: HTTP 400: API key not valid. Please pass a valid API key."
     assert len(lines) == 5
     assert KEY not in stdout
 
 
-def test_a_program_reads_the_same_as_one_object(emulate: Callable[..., MockServer]) -> None:
+def test_json_is_one_object_with_the_same_facts(emulate: Callable[..., MockServer]) -> None:
     emulate(faults=["permission"])
     code, stdout, stderr = run("check", "--json")
     assert (code, stderr) == (1, "")
-    told = json.loads(stdout)
-    assert (told["ok"], told["backend"], told["model"]) == (False, "vertex", "veo-3.1-generate-001")
-    assert told["steps"]["project"] == "failed"
-    [problem] = told["problems"]
+    report = json.loads(stdout)
+    assert (report["ok"], report["backend"], report["model"]) == (False, "vertex", "veo-3.1-generate-001")
+    assert report["steps"]["project"] == "failed"
+    [problem] = report["problems"]
     assert (problem["problem"], problem["step"]) == ("permission", "project")
     assert set(problem) == {"problem", "step", "what", "way_out", "said"}
 
 
-def test_nobody_at_home_is_exit_code_1(emulate: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_connection_is_exit_code_1(
+    emulate: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     emulate()
     monkeypatch.setenv("VEO3_BASE_URL", "http://127.0.0.1:1")
     code, stdout, _ = run("check")
     assert code == 1
-    assert "address      FAILED  nobody listens at http://127.0.0.1:1 (connection refused)" in stdout
+    assert "address      FAILED  no server listens at http://127.0.0.1:1 (connection refused)" in stdout
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,7 @@ def test_wrong_settings_are_exit_code_2(
     assert (code, json.loads(stdout)["ok"]) == (2, False)
 
 
-def test_a_setting_that_is_no_setting_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_RATE_LIMIT", "-1")
     code, stdout, stderr = run("check")
     assert (code, stdout) == (2, "")
@@ -138,9 +140,7 @@ def test_mock_mode_has_nothing_to_check(monkeypatch: pytest.MonkeyPatch) -> None
     assert "there is nothing to check" in stdout
 
 
-def test_every_lane_is_asked_and_told_by_its_name(
-    emulate: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_lane_is_checked_and_named(emulate: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch) -> None:
     emulate(faults=["permission@1"])
     monkeypatch.setenv("KEY_B", "b")
     Path("lanes.toml").write_text(
@@ -155,11 +155,11 @@ def test_every_lane_is_asked_and_told_by_its_name(
     assert "gemini-omni-1.1-flash" in other
     assert other.endswith("ready\n")
     code, stdout, _ = run("check", "--lanes", "lanes.toml", "--json")
-    told = json.loads(stdout)
-    assert (code, told["ok"], [lane["lane"] for lane in told["lanes"]]) == (0, True, ["closed", "other"])
+    reports = json.loads(stdout)
+    assert (code, reports["ok"], [lane["lane"] for lane in reports["lanes"]]) == (0, True, ["closed", "other"])
 
 
-def test_the_models_of_a_fallback_are_asked_too(
+def test_the_models_of_a_fallback_are_checked_too(
     emulate: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulate()

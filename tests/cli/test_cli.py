@@ -1,4 +1,4 @@
-"""`aveo3 generate`: exit codes, sentences instead of tracebacks, results on stdout, progress on stderr, Ctrl-C."""
+"""`aveo3 generate`: exit codes, messages instead of tracebacks, results on stdout, progress on stderr, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ SSL_CONTEXT = ssl.create_default_context()
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Inheritance class:DeprecationWarning",
-    r"ignore:\s*The load_credentials_from_file method:DeprecationWarning",  # google-auth wants to be told the kind
+    r"ignore:\s*The load_credentials_from_file method:DeprecationWarning",  # google-auth wants the kind of the file
 )
 
 
 @pytest.fixture(autouse=True)
 def logger_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The command line sets up aveo3's logger: other tests must not inherit that."""
+    """Restore aveo3's logger, which the command line sets up, so that other tests do not inherit it."""
     monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)  # reading it takes 25 ms
     logger = logging.getLogger("aveo3")
     handlers, level = logger.handlers[:], logger.level
     yield
     logger.handlers[:], logger.level = handlers, level
-    logger.setLevel(level)  # tells the loggers below it, too
+    logger.setLevel(level)  # also resets the levels that child loggers have cached
 
 
 def run(*arguments: str, stdin: str | bytes | None = None) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of one `aveo3 …`, which must not end in a traceback."""
+    """Exit code, stdout and stderr of one `aveo3 …` command. Fails on a traceback."""
     result = CliRunner().invoke(app, list(arguments), input=stdin)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert "Traceback" not in result.output
@@ -56,26 +56,26 @@ def run(*arguments: str, stdin: str | bytes | None = None) -> tuple[int, str, st
 
 
 def counts(stdout: str) -> dict[str, int]:
-    """How many clips ended how, from the summary."""
-    found = re.findall(rf"(?m)^({'|'.join(ClipStatus)}) +(\d+)", stdout)
-    return {status: int(count) for status, count in found if int(count)}
+    """The number of clips by status, read from the summary."""
+    rows = re.findall(rf"(?m)^({'|'.join(ClipStatus)}) +(\d+)", stdout)
+    return {status: int(count) for status, count in rows if int(count)}
 
 
 def manifest(directory: str = "clips") -> list[dict[str, Any]]:
-    """What the run wrote down about its clips."""
+    """The clips that the run wrote to its manifest."""
     lines = Path(directory, "manifest.jsonl").read_text("utf-8").removesuffix("\n").split("\n")
     return [json.loads(line) for line in lines]
 
 
 @pytest.fixture
 def emulate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Have `--mock` run a hasty emulator with these options."""
+    """Make `--mock` run a fast emulator with these options."""
 
     def options(**chosen: Any) -> None:
-        def hasty(**given: Any) -> MockOptions:
-            return MockOptions.model_validate({**given, "latency": "0.01", "films": "bundled", **chosen})
+        def fast(**values: Any) -> MockOptions:
+            return MockOptions.model_validate({**values, "latency": "0.01", "films": "bundled", **chosen})
 
-        monkeypatch.setattr(aveo3.mock, "MockOptions", hasty)
+        monkeypatch.setattr(aveo3.mock, "MockOptions", fast)
         monkeypatch.setenv("VEO3_POLL_INTERVAL", "0.01")
 
     return options
@@ -85,7 +85,7 @@ def emulate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def every_command(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The program, its commands and theirs, with the words that call them."""
+    """The program, its commands and their subcommands, each with the words that call it."""
     yield path, command.whole() if hasattr(command, "whole") else command
     for name, below in getattr(command, "commands", {}).items():
         yield from every_command(below, *path, name)
@@ -103,6 +103,13 @@ def test_every_help_runs_and_explains_every_command_and_option(path: tuple[str, 
     assert [p.name for p in command.params if not getattr(p, "help", None)] == []
     assert [o for p in command.params for o in p.opts if o.startswith("--") and o not in stdout] == []
     assert [name for name in getattr(command, "commands", {}) if name not in stdout] == []
+
+
+@pytest.mark.parametrize("path", [(), ("config",)], ids=lambda path: " ".join(["aveo3", *path]))
+def test_no_first_sentence_is_cut_in_a_list_of_commands(path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, stdout, _ = run(*path, "--help")
+    assert "..." not in stdout.partition("\nCommands:\n")[2]
 
 
 def test_help_of_generate_names_every_exit_code() -> None:
@@ -131,7 +138,7 @@ def test_without_a_command_the_help_is_shown() -> None:
         ["generate", "prompts.docx", "--mock"],
     ],
 )
-def test_what_is_not_a_command_or_not_a_value_is_bad_usage(arguments: list[str]) -> None:
+def test_a_wrong_command_or_value_is_bad_usage(arguments: list[str]) -> None:
     code, stdout, stderr = run(*arguments)
     assert (code, stdout) == (Exit.USAGE, "")
     assert stderr
@@ -149,13 +156,13 @@ def test_a_prompt_that_is_too_long_is_bad_usage() -> None:
     ("content", "sentence"),
     [
         (None, "cannot read prompts.txt: No such file or directory. Give a text file with one prompt a line."),
-        (b"", "prompts.txt holds no prompt: give one a line; blank lines and # comments do not count."),
-        (b"\n  \n# boat\n\t# more\n", "prompts.txt holds no prompt: give one a line; blank lines and # comments do "),
+        (b"", "prompts.txt holds no prompts: write one a line; blank lines and # comments do not count."),
+        (b"\n  \n# boat\n\t# more\n", "prompts.txt holds no prompts: write one a line; blank lines and # comments do"),
         (b"boat\nb\xf6at\n", "prompts.txt is not UTF-8 text (byte 6). Save it as UTF-8."),
         (b"\xff\xfeb\x00", "prompts.txt is not UTF-8 text (byte 0). Save it as UTF-8."),
     ],
 )
-def test_prompts_that_cannot_be_read_are_explained(content: bytes | None, sentence: str, tmp_path: Path) -> None:
+def test_an_unreadable_prompt_file_is_explained(content: bytes | None, sentence: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "prompts.txt").write_bytes(content)
     code, stdout, stderr = run("generate", "prompts.txt", "--mock")
@@ -163,7 +170,7 @@ def test_prompts_that_cannot_be_read_are_explained(content: bytes | None, senten
     assert stderr.startswith(f"aveo3: {sentence}")
 
 
-def test_a_directory_of_prompts_is_none(tmp_path: Path) -> None:
+def test_a_directory_is_no_prompt_file(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").mkdir()
     code, _, stderr = run("generate", "prompts.txt", "--mock")
     assert code == Exit.USAGE
@@ -206,7 +213,7 @@ def test_a_directory_of_prompts_is_none(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_settings_that_cannot_work_are_explained(
+def test_wrong_settings_are_explained(
     variables: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
@@ -214,7 +221,7 @@ def test_settings_that_cannot_work_are_explained(
     assert run("generate", "-", stdin=BOATS) == (Exit.USAGE, "", f"aveo3: {sentence}\n")
 
 
-def test_credentials_that_do_not_exist_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "nowhere.json")
     code, _, stderr = run("generate", "-", stdin=BOATS)
@@ -238,7 +245,7 @@ def test_a_misspelt_variable_in_the_env_file_is_explained(tmp_path: Path) -> Non
     )
 
 
-def test_an_output_directory_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
+def test_an_output_directory_that_cannot_be_created_is_explained(tmp_path: Path) -> None:
     (tmp_path / "film").write_text("")
     assert run("generate", "-", "--mock", "--output-dir", "film/clips", stdin=BOATS) == (
         Exit.USAGE,
@@ -283,7 +290,7 @@ def test_json_is_one_object_a_clip_on_stdout_and_nothing_else(emulate: Callable[
     assert counts(stderr) == {"succeeded": 3, "filtered": 1}
 
 
-def test_quiet_says_nothing_when_all_is_well(emulate: Callable[..., None]) -> None:
+def test_quiet_prints_nothing_if_every_clip_is_made(emulate: Callable[..., None]) -> None:
     emulate()
     assert run("generate", "-", "--mock", "--quiet", stdin="boat") == (Exit.ALL_MADE, "", "")
 
@@ -297,13 +304,13 @@ def test_a_dry_run_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Path("clips").exists()
 
 
-def test_a_dry_run_tells_of_fallbacks_and_of_models_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_lists_fallbacks_and_warns_of_unknown_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
     fast, lite = "veo-3.1-fast-generate-001", "veo-3.1-lite-generate-001"
     prompt = ["--prompt", "boat", "--resolution", "4k", "--dry-run"]
     code, stdout, _ = run("generate", *prompt, "--fallback", f"{fast} -> {lite}")
     assert code == Exit.ALL_MADE
-    assert f"fallback {fast}: could make 1 of these, for US$ 2.40, were their own model closed\n" in stdout
+    assert f"fallback {fast}: could make 1 of these for US$ 2.40 if all lanes of their own model closed\n" in stdout
     assert f"fallback {lite}: can make none of these\n" in stdout
     code, stdout, _ = run("generate", *prompt, "--model", "veo-3.1-fast-generate-01")
     assert code == Exit.ALL_MADE
@@ -312,22 +319,22 @@ def test_a_dry_run_tells_of_fallbacks_and_of_models_that_nobody_knows(monkeypatc
 
 
 @pytest.mark.parametrize("project", ["p", None])
-def test_a_fallback_that_nobody_knows_is_refused(project: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_fallback_is_refused(project: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if project is not None:
         monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", project)
     code, stdout, stderr = run("generate", "--prompt", "a", "--dry-run", "--fallback", "veo-3.1-fst-generate-001")
     assert (code, stdout) == (Exit.USAGE, "")
     assert "VEO3_FALLBACK: 'veo-3.1-fst-generate-001' is not in the catalog of" in stderr
-    assert "did you mean veo-3.1-fast-generate-001? `aveo3 models` lists what is" in stderr
+    assert "did you mean veo-3.1-fast-generate-001? `aveo3 models` lists all models" in stderr
 
 
-def test_videos_that_go_to_no_bucket_cannot_be_left_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keep_remote_without_a_bucket_gets_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
-    said = "VEO3_KEEP_REMOTE (--keep-remote) leaves nothing anywhere: without VEO3_OUTPUT_GCS_URI no video goes into a"
+    warning = "VEO3_KEEP_REMOTE (--keep-remote) has no effect: without VEO3_OUTPUT_GCS_URI no video goes to a bucket"
     dry = ["generate", "--prompt", "a", "--dry-run", "--keep-remote"]
-    assert said in " ".join(run(*dry)[1].split())
+    assert warning in " ".join(run(*dry)[1].split())
     monkeypatch.setenv("VEO3_OUTPUT_GCS_URI", "gs://b/o")
-    assert said not in " ".join(run(*dry)[1].split())
+    assert warning not in " ".join(run(*dry)[1].split())
 
 
 def test_without_an_output_directory_the_clips_go_to_clips(emulate: Callable[..., None], tmp_path: Path) -> None:
@@ -345,7 +352,7 @@ def test_without_an_output_directory_the_clips_go_to_clips(emulate: Callable[...
         ("Löwenzahn 🌼\n日本\n".encode(), 2),
     ],
 )
-def test_standard_input_is_read_as_a_file_is(
+def test_standard_input_is_read_like_a_file(
     stdin: str | bytes, prompts: int, emulate: Callable[..., None], tmp_path: Path
 ) -> None:
     emulate()
@@ -367,7 +374,7 @@ def test_the_model_can_be_chosen(emulate: Callable[..., None]) -> None:
     assert (code, "about US$ 0.40" in stdout) == (Exit.ALL_MADE, True)
 
 
-def test_a_retired_model_is_refused_before_anything_is_sent_and_names_the_successor() -> None:
+def test_a_retired_model_is_refused_before_anything_is_sent_and_its_successor_is_named() -> None:
     code, _, stderr = run("generate", "-", "--mock", "--model", "veo-3.0-generate-001", stdin="boat")
     assert code == Exit.USAGE
     assert stderr == (
@@ -383,7 +390,7 @@ def test_a_prompt_for_a_retired_model_is_rejected_and_its_neighbours_are_made(em
     assert "use veo-3.1-generate-001" in stderr
 
 
-def test_some_not_made_is_exit_code_1_with_advice(emulate: Callable[..., None]) -> None:
+def test_a_clip_that_is_not_made_is_exit_code_1_with_advice(emulate: Callable[..., None]) -> None:
     emulate(faults=["filtered-safety@2"])
     code, stdout, stderr = run("generate", "-", "--mock", stdin=BOATS)
     assert (code, counts(stdout)) == (Exit.SOME_NOT, {"succeeded": 3, "filtered": 1})
@@ -391,23 +398,25 @@ def test_some_not_made_is_exit_code_1_with_advice(emulate: Callable[..., None]) 
     assert "Support codes: 17301594 (publishers/" in stderr
 
 
-def test_what_a_budget_defers_is_exit_code_3(emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_that_the_budget_defers_are_exit_code_3(
+    emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     emulate()
     monkeypatch.setenv("VEO3_BUDGET", "6.50")
     code, stdout, _ = run("generate", "-", "--mock", stdin=BOATS)
     assert (code, counts(stdout)) == (Exit.DEFERRED, {"succeeded": 2, "deferred": 2})
-    assert "The budget of US$ 6.5 leaves no room for 2 clips: raise it (--budget, VEO3_BUDGET) to go on" in stdout
+    assert "The budget of US$ 6.5 leaves no room for 2 clips. Raise it (--budget, VEO3_BUDGET) to continue" in stdout
     assert "Run the same command again" not in stdout
 
 
-def test_billing_that_stops_defers_all_and_says_why(emulate: Callable[..., None]) -> None:
+def test_a_billing_problem_defers_all_clips_and_says_why(emulate: Callable[..., None]) -> None:
     emulate(faults=["billing"])
     code, stdout, stderr = run("generate", "-", "--mock", stdin=BOATS)
-    assert (code, counts(stdout)) == (Exit.SOME_NOT, {"deferred": 4})  # running it again is not all that is needed
-    assert stderr.count(": Your prepayment credits are depleted.") == 5  # once when it closes, once for each clip
+    assert (code, counts(stdout)) == (Exit.SOME_NOT, {"deferred": 4})  # running it again is not enough
+    assert stderr.count(": Your prepayment credits are depleted.") == 5  # once when the lane closes, once for each clip
 
 
-def test_deferred_and_worse_together_are_exit_code_1(emulate: Callable[..., None]) -> None:
+def test_deferred_and_uncertain_clips_together_are_exit_code_1(emulate: Callable[..., None]) -> None:
     emulate(faults=["drop-after@1", "billing@2"])
     code, stdout, _ = run("generate", "-", "--mock", stdin=BOATS)
     assert code == Exit.SOME_NOT
@@ -416,7 +425,7 @@ def test_deferred_and_worse_together_are_exit_code_1(emulate: Callable[..., None
 
 
 @pytest.mark.parametrize("fault", ["drop-after", "empty"])
-def test_what_may_be_paid_already_is_not_offered_to_be_made_again(fault: str, emulate: Callable[..., None]) -> None:
+def test_a_clip_that_may_be_paid_is_not_in_failed(fault: str, emulate: Callable[..., None]) -> None:
     emulate(faults=[f"{fault}@1"])
     _, stdout, _ = run("generate", "-", "--mock", stdin=BOATS)
     assert counts(stdout) == {"succeeded": 3, "uncertain": 1}
@@ -424,7 +433,7 @@ def test_what_may_be_paid_already_is_not_offered_to_be_made_again(fault: str, em
     assert not failed.exists() or "uncertain" not in failed.read_text("utf-8")
 
 
-def test_what_was_deferred_is_offered_to_be_made_and_is(
+def test_deferred_prompts_are_in_failed_and_can_be_made_from_it(
     emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulate()
@@ -438,7 +447,7 @@ def test_what_was_deferred_is_offered_to_be_made_and_is(
     assert not Path("clips/failed.jsonl").exists()
 
 
-def test_debug_mode_says_more(emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_mode_logs_more(emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     emulate(faults=["poll-500@1"])
     monkeypatch.setenv("VEO3_DEBUG_MODE", "true")
     code, _, stderr = run("generate", "-", "--mock", stdin="boat")
@@ -450,7 +459,7 @@ def test_debug_mode_says_more(emulate: Callable[..., None], monkeypatch: pytest.
 
 
 class Run:
-    """One `aveo3 generate -` as a process of its own, against an emulator in this one."""
+    """One `aveo3 generate -` in its own process, against an emulator in this process."""
 
     def __init__(self, server: MockServer, process: asyncio.subprocess.Process) -> None:
         self.server = server
@@ -463,15 +472,15 @@ class Run:
                 await asyncio.sleep(0.01)
 
     async def says(self, words: str) -> str:
-        """Read progress until `words` come."""
+        """Read progress until it contains `words`."""
         assert self.process.stderr is not None
-        said = ""
+        output = ""
         async with asyncio.timeout(20):
-            while words not in said:
+            while words not in output:
                 line = await self.process.stderr.readline()
-                assert line, said
-                said += line.decode()
-        return said
+                assert line, output
+                output += line.decode()
+        return output
 
     async def ended(self) -> tuple[int | None, str, str]:
         async with asyncio.timeout(20):
@@ -514,19 +523,19 @@ async def running(
                 await process.wait()
 
 
-async def test_the_first_interrupt_finishes_what_runs_and_submits_nothing_more() -> None:
+async def test_the_first_interrupt_finishes_running_clips_and_submits_nothing_more() -> None:
     async with running(environment={"VEO3_MAX_CONCURRENCY": "2"}, latency="0.8") as command:
         await command.accepted(2)
         command.process.send_signal(signal.SIGINT)
         code, stdout, stderr = await command.ended()
     assert code == Exit.INTERRUPTED
     assert counts(stdout) == {"succeeded": 2, "cancelled": 2}
-    assert "stopping: nothing more is submitted, what runs is finished (again: leave it running)" in stderr
+    assert "stopping: nothing more is submitted, running clips are finished (Ctrl-C again: leave now)" in stderr
     assert command.server.books.accepted == 2
     assert stderr.count(".mp4") == 2
 
 
-async def test_the_second_signal_leaves_at_once_and_names_what_is_running() -> None:
+async def test_the_second_signal_leaves_at_once_and_names_the_running_operations() -> None:
     async with running(latency="1000") as command:
         await command.accepted(4)
         command.process.send_signal(signal.SIGINT)
@@ -536,7 +545,7 @@ async def test_the_second_signal_leaves_at_once_and_names_what_is_running() -> N
         names = [operation.name for operation in command.server.emulator.operations._by_id.values()]
     assert code == Exit.INTERRUPTED
     assert counts(stdout) == {"unfinished": 4}
-    assert "leaving within 10 s: what runs goes on at Google and is picked up by the next run" in stderr
+    assert "leaving within 10 s: running clips go on at Google, and the next run resumes them" in stderr
     left = "still running at Google when this program stopped ("
     assert [name for name in names if left + name not in stderr] == []
 
@@ -547,14 +556,14 @@ async def test_without_a_journal_the_second_signal_promises_no_more_than_names()
         command.process.send_signal(signal.SIGTERM)
         _, stdout, stderr = await command.ended()
     assert counts(stdout) == {"uncertain": 4}
-    assert "no journal is kept (VEO3_JOURNAL=none): a run that is killed loses what was running" in stderr
-    assert "leaving within 10 s: what runs goes on at Google; its names follow" in stderr
+    assert "no journal is kept (VEO3_JOURNAL=none): if this run is killed, its running clips are lost" in stderr
+    assert "leaving within 10 s: running clips go on at Google; their names follow" in stderr
     assert "Run the same command again" not in stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-async def test_who_is_asked_to_go_leaves_at_once_and_names_what_is_running(number: signal.Signals) -> None:
-    """What sends these kills soon after: there is no time to finish."""
+async def test_another_signal_leaves_at_once_and_names_the_running_operations(number: signal.Signals) -> None:
+    """A kill usually follows these signals, so there is no time to finish."""
     async with running(latency="1000") as command:
         await command.accepted(4)
         command.process.send_signal(number)
@@ -563,15 +572,15 @@ async def test_who_is_asked_to_go_leaves_at_once_and_names_what_is_running(numbe
     assert stderr.count("still running at Google when this program stopped (publishers/") == 4
 
 
-async def test_a_process_of_its_own_makes_every_clip_and_shows_no_key() -> None:
+async def test_a_real_process_makes_every_clip_and_shows_no_key() -> None:
     async with running(latency="0.01", environment={"VEO3_DEBUG_MODE": "true"}) as command:
         code, stdout, stderr = await command.ended()
     assert (code, counts(stdout)) == (Exit.ALL_MADE, {"succeeded": 4})
     assert KEY not in stdout + stderr
 
 
-async def test_bytes_that_are_no_text_are_explained_in_the_plain_c_locale_too() -> None:
-    """There Python reads standard input with stand-ins for what it cannot decode, and they come to grief later."""
+async def test_invalid_utf8_is_explained_in_the_c_locale_too() -> None:
+    """In this locale Python reads undecodable bytes of standard input as surrogates, which cause errors later."""
     async with running(b"b\xf6at\n", {"LC_ALL": "C", "LANG": "C"}) as command:
         code, stdout, stderr = await command.ended()
     assert (code, stdout, stderr) == (
@@ -582,10 +591,10 @@ async def test_bytes_that_are_no_text_are_explained_in_the_plain_c_locale_too() 
     assert command.server.books.submits == 0
 
 
-# ---- what earlier runs left ------------------------------------------------------------------------------------------
+# ---- after earlier runs ----------------------------------------------------------------------------------------------
 
 
-def test_what_an_earlier_run_left_unmade_stays_in_failed_until_it_is_made(
+def test_a_prompt_stays_in_failed_until_it_is_made(
     emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulate()
@@ -608,7 +617,9 @@ def test_a_manifest_that_cannot_be_written_costs_no_clip(emulate: Callable[..., 
     assert stderr.count("cannot write clips/manifest.jsonl: Is a directory") == 1
 
 
-def test_quiet_still_says_what_was_not_made(emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quiet_still_prints_clips_that_are_not_made(
+    emulate: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     emulate()
     monkeypatch.setenv("VEO3_BUDGET", "0")
     code, stdout, stderr = run("generate", "-", "--mock", "--quiet", stdin="boat\n")
@@ -616,14 +627,14 @@ def test_quiet_still_says_what_was_not_made(emulate: Callable[..., None], monkey
     assert "deferred   'boat': US$ 3.20 would go beyond the budget of US$ 0" in stderr
 
 
-def test_a_dry_run_finds_media_that_are_not_there() -> None:
+def test_a_dry_run_finds_missing_media_files() -> None:
     Path("p.jsonl").write_text('{"text": "a", "image": "nope.png"}\n', "utf-8")
     code, stdout, _ = run("generate", "p.jsonl", "--dry-run")
     assert code == Exit.SOME_NOT
     assert "cannot read nope.png: no such file" in " ".join(stdout.split())
 
 
-def test_a_batch_that_the_day_has_no_room_for_says_so_and_how_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_beyond_the_daily_quota_gets_a_note_on_how_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_DAILY_LIMIT", "2")
     code, _, stderr = run("generate", "-", "--mock", "--output-dir", "a", stdin=BOATS + "one more boat\n")
     assert code == Exit.DEFERRED
@@ -631,22 +642,22 @@ def test_a_batch_that_the_day_has_no_room_for_says_so_and_how_to_wait(monkeypatc
     assert " UTC, at 2 a day (--wait waits for that)\n" in stderr
 
 
-def test_who_waits_is_told_that_it_will_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+def test_with_wait_the_note_says_that_the_run_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
 
     async def no_run(client: Any, *_: Any, notes: list[str], **__: Any) -> Exit:
-        seen.append((client.settings.quota_patience, notes[-1]))
+        calls.append((client.settings.quota_patience, notes[-1]))
         return Exit.ALL_MADE
 
     monkeypatch.setattr("aveo3.cli.run.run", no_run)
     monkeypatch.setenv("VEO3_DAILY_LIMIT", "1")
     assert run("generate", "-", "--mock", "--wait", stdin="one\ntwo\n")[0] == 0
-    assert seen[0][0] is None
-    assert seen[0][1].endswith("at 1 a day (they are waited for)")
+    assert calls[0][0] is None
+    assert calls[0][1].endswith("at 1 a day (this run waits for that)")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "words"),
     [
         (["--budget", "nan"], "--budget nan is refused: input should be a finite number; allowed: at least 0"),
         (
@@ -666,16 +677,16 @@ def test_who_waits_is_told_that_it_will_be_done(monkeypatch: pytest.MonkeyPatch)
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_an_option_that_cannot_work_is_called_as_it_was_typed(arguments: list[str], told: str) -> None:
+def test_a_wrong_option_is_named_as_it_was_typed(arguments: list[str], words: str) -> None:
     Path("boats.txt").write_text(BOATS)
     code, stdout, stderr = run("generate", "boats.txt", *arguments)
     assert (code, stdout) == (Exit.USAGE, "")
-    assert f"aveo3: {told}" in stderr
+    assert f"aveo3: {words}" in stderr
     assert "as an argument" not in stderr
     assert "pw@" not in stderr
 
 
-def test_a_demo_that_has_nowhere_to_put_its_films_says_so_before_it_begins() -> None:
+def test_the_demo_checks_its_directory_before_it_begins() -> None:
     Path("file").touch()
     assert run("demo", "-o", "file") == (
         Exit.USAGE,

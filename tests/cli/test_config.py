@@ -1,4 +1,4 @@
-"""`aveo3 config` and `aveo3 demo`, and the examples in every command's help: what they print is what is so."""
+"""`aveo3 config` and `aveo3 demo` print the truth, and every example in a help text works."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.cli.test_journal import Desk
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Inheritance class:DeprecationWarning",
-    r"ignore:\s*The load_credentials_from_file method:DeprecationWarning",  # google-auth wants to be told the kind
+    r"ignore:\s*The load_credentials_from_file method:DeprecationWarning",  # google-auth wants the kind of the file
 )
 
 PROJECT = {"GOOGLE_CLOUD_PROJECT": "my-project", "GOOGLE_APPLICATION_CREDENTIALS": "missing.json"}
@@ -32,7 +32,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_show_prints_every_value_and_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_show_prints_every_value_and_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("VEO3_RATE_LIMIT=9\nVEO3_MODEL=from-file\n")
     monkeypatch.setenv("VEO3_MODEL", "from-environment")
     monkeypatch.setenv("GOOGLE_API_KEY", "AIza-secret")
@@ -95,15 +95,15 @@ def test_the_template_is_an_env_file_with_every_setting_at_its_default() -> None
         ({"VEO3_RATE_LIMIT": "-1"}, 2, ["VEO3_RATE_LIMIT=-1 (in the environment) is refused"]),
     ],
 )
-def test_check_says_what_would_be_used_and_what_is_missing(
+def test_check_shows_the_choice_and_what_is_missing(
     environment: dict[str, str], code: int, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     got, stdout, stderr = run("config", "check")
-    said = " ".join((stdout + stderr).split())
-    assert got == code, said
-    assert [word for word in words if word not in said] == []
+    output = " ".join((stdout + stderr).split())
+    assert got == code, output
+    assert [word for word in words if word not in output] == []
 
 
 @pytest.mark.parametrize(
@@ -115,21 +115,21 @@ def test_check_says_what_would_be_used_and_what_is_missing(
             0,
             ["lane k: gemini-omni-1.1-flash (alive", "7 requests in 60 s", "API key, Vertex AI express mode", "ready"],
         ),
-        ('[[lane]]\napi_key_env = "NONE"', 2, ["lane 1: api_key_env names NONE, which is not set"]),
+        ('[[lane]]\napi_key_env = "NONE"', 2, ["lane 1: api_key_env names NONE, which is set neither"]),
     ],
 )
-def test_check_tells_each_lane(lanes: str, code: int, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_prints_each_lane(lanes: str, code: int, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     Path("lanes.toml").write_text(lanes)
     monkeypatch.setenv("VEO3_LANES", "lanes.toml")
     monkeypatch.setenv("KEY", "secret")
     got, stdout, stderr = run("config", "check")
-    said = " ".join((stdout + stderr).split())
-    assert got == code, said
-    assert [word for word in words if word not in said] == []
-    assert "secret" not in said
+    output = " ".join((stdout + stderr).split())
+    assert got == code, output
+    assert [word for word in words if word not in output] == []
+    assert "secret" not in output
 
 
-def test_the_demo_loses_what_a_plain_loop_loses_and_then_makes_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_the_demo_the_plain_loop_loses_clips_and_aveo3_makes_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_command, "PERIOD", 0.2)
     monkeypatch.setattr(demo_command, "LATENCY", "0.1")
     code, stdout, _ = run("demo", "--output-dir", "films")
@@ -141,14 +141,14 @@ def test_the_demo_loses_what_a_plain_loop_loses_and_then_makes_everything(monkey
 
 
 def examples() -> list[str]:
-    """Every line in a help text that begins with `aveo3`, but for the servers, which have tests of their own."""
+    """Every line in a help text that begins with `aveo3`, except those of mock-server, which has its own tests."""
     root = typer.main.get_command(app)
     commands = {**root.commands, **root.commands["config"].commands}  # type: ignore[attr-defined]
     helps = [command.help or "" for name, command in commands.items() if name != "mock-server"]
     return [line for help_ in helps for line in re.findall(r"(?m)(?:^|Example: )\s*(aveo3 .+)$", help_)]
 
 
-def test_there_are_examples_for_every_command() -> None:
+def test_these_commands_have_examples() -> None:
     named = {" ".join(example.split()[1:3]) for example in examples()}
     assert {"config show", "config template", "config check", "demo"} <= named
     journal = {"status", "history", "resume", "retry"}

@@ -1,4 +1,4 @@
-"""`aveo3 guide`: which guide is meant, what a terminal gets, what a file gets."""
+"""`aveo3 guide`: how it finds a guide, and what a terminal and a file get."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from aveo3.errors import UsageError
 PAGES = {"lanes": "# Lanes\n\nSeveral.\n", "models": "# M\n\nAll.\n", "mock-server": "# Mock\n\nAn emulator.\n"}
 
 
-def test_without_a_topic_there_is_the_list() -> None:
+def test_without_a_topic_it_lists_the_guides() -> None:
     result = CliRunner().invoke(app, ["guide"])
     assert result.exit_code == 0
     assert "\nquotas            Using a quota in full" in result.output
     assert result.output.endswith("\nRead one with: aveo3 guide TOPIC\n")
 
 
-def test_a_file_gets_the_markdown_as_it_is() -> None:
+def test_a_file_gets_the_original_markdown() -> None:
     result = CliRunner().invoke(app, ["guide", "quotas"])
     assert result.exit_code == 0
     assert result.output == guide.read_guides()["quotas"]
 
 
 @pytest.mark.parametrize(
-    ("topic", "found"), [("lanes", "lanes"), ("l", "lanes"), ("Mock_Server", "mock-server"), ("models.md", "models")]
+    ("topic", "name"), [("lanes", "lanes"), ("l", "lanes"), ("Mock_Server", "mock-server"), ("models.md", "models")]
 )
-def test_a_guide_is_found_by_its_name_or_the_beginning_of_it(topic: str, found: str) -> None:
-    assert find(topic, PAGES) == found
+def test_a_guide_is_found_by_its_name_or_the_beginning_of_it(topic: str, name: str) -> None:
+    assert find(topic, PAGES) == name
 
 
 @pytest.mark.parametrize(
@@ -45,19 +45,19 @@ def test_a_guide_is_found_by_its_name_or_the_beginning_of_it(topic: str, found: 
         ("", "There are lanes, models, mock-server."),
     ],
 )
-def test_another_is_answered_with_those_there_are(topic: str, hint: str) -> None:
+def test_an_unknown_topic_is_explained_with_all_topics(topic: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         find(topic, PAGES)
     assert str(caught.value) == f"there is no guide {topic!r}: {hint}"
 
 
-def test_the_command_ends_with_2_then() -> None:
+def test_an_unknown_topic_is_exit_code_2() -> None:
     result = CliRunner().invoke(app, ["guide", "lans"])
     assert result.exit_code == 2
     assert "did you mean lanes?" in result.output
 
 
-def test_a_terminal_sees_neither_comments_nor_paths_and_is_told_where_to_go_on() -> None:
+def test_a_terminal_gets_no_comments_and_no_paths_but_a_list_of_linked_guides() -> None:
     text = "# T\n\nS.\n\n<!-- a -->\nSee [quotas](quotas.md#x), [here](#y), [web](https://a.b/c).\n\n![p](q.svg)\n"
     text += "\n```sh\n[x](y.md)\n```\n"
     shown = rendered(text, 60, color=False)
@@ -68,7 +68,7 @@ def test_a_terminal_sees_neither_comments_nor_paths_and_is_told_where_to_go_on()
     assert "svg" not in shown
 
 
-def test_rows_of_several_lines_stand_apart() -> None:
+def test_rows_of_several_lines_have_empty_lines_between() -> None:
     row = "| " + "word " * 12 + "| x |\n"
     shown = rendered(f"# T\n\nS.\n\n| a | b |\n|---|---|\n{row}{row}", 40, color=False)
     body = shown.partition("─")[2].splitlines()[1:]
@@ -77,7 +77,7 @@ def test_rows_of_several_lines_stand_apart() -> None:
     assert body[first + 1].strip()
 
 
-def test_a_terminal_gets_it_through_a_pager_with_colours_if_that_is_less(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_a_pager_with_colours_if_it_is_less(monkeypatch: pytest.MonkeyPatch) -> None:
     paged: list[str] = []
     monkeypatch.setattr(pydoc, "pager", paged.append)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)

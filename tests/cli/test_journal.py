@@ -1,4 +1,4 @@
-"""`aveo3 status`, `history`, `retry`, `resume`, and `generate` run twice: what the journal says, people can read."""
+"""`aveo3 status`, `history`, `retry`, `resume` and a second `generate`: they show and use the journal correctly."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 @pytest.fixture(autouse=True)
 def logger_as_it_was() -> Iterator[None]:
-    """The command line sets up aveo3's logger: other tests must not inherit that."""
+    """Restore aveo3's logger, which the command line sets up, so that other tests do not inherit it."""
     logger = logging.getLogger("aveo3")
     handlers, level = logger.handlers[:], logger.level
     yield
@@ -58,19 +58,19 @@ def logger_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def now(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three minutes after the journal's last word."""
+    """Set the time to three minutes after the journal's last entry."""
     monkeypatch.setattr(status, "now_utc", lambda: NOON + timedelta(minutes=3))
 
 
 def run(*arguments: str, stdin: str | None = None) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of one `aveo3 …`, which must not end in a traceback."""
+    """Exit code, stdout and stderr of one `aveo3 …` command. Fails on a traceback."""
     result = CliRunner().invoke(app, list(arguments), input=stdin)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.stdout, result.stderr
 
 
 class Desk:
-    """A journal being filled by hand. Its clock stands, but for `wait`."""
+    """A journal that a test fills by hand. Its clock moves only by `wait`."""
 
     def __init__(self, path: Path = PATH) -> None:
         self.now = NOON
@@ -84,7 +84,7 @@ class Desk:
     def job(
         self, state: State, text: str = "a boat", *, service: str = "google", digest: str = "", backend: str = "vertex"
     ) -> JobRecord:
-        """A job that has come to `state` by the straightest way."""
+        """A job that has reached `state` by the shortest way."""
         self.jobs += 1
         digest = digest.ljust(64, "0") if digest else hashlib.sha256(f"{self.jobs}".encode()).hexdigest()
         prompt = {"text": text, "duration_seconds": 8}
@@ -121,11 +121,11 @@ class Desk:
         self.journal.close()
 
     def killed(self) -> None:
-        """The process is gone without a word."""
+        """End like a killed process, without closing the journal."""
         atexit.unregister(self.journal.close)
         self.journal._writer.durable.close()
         self.journal._db.close()
-        self.journal._log.touch()  # a kill leaves it, where closing tidies it up
+        self.journal._log.touch()  # a kill leaves this file; closing removes it
         self.journal._lock.release()
 
 
@@ -146,7 +146,7 @@ WAYS: dict[State, tuple[State, ...]] = {
 
 
 def states() -> dict[str, str]:
-    """Where each job stands, by its name."""
+    """The state of each job by its name."""
     with Journal(PATH, writes=False) as journal:
         return {entry.name: entry.state.value for entry in journal.entries()}
 
@@ -157,23 +157,23 @@ def states() -> dict[str, str]:
 @pytest.mark.parametrize(
     "command", [["status"], ["history", "1a2b"], ["retry", "clips/", "--failed"], ["resume", "clips"]], ids=" ".join
 )
-def test_where_nothing_was_generated_there_is_nothing_to_tell_and_nothing_is_made(command: list[str]) -> None:
-    sentence = "aveo3: clips is not there: there is no journal. Name the directory that holds the videos.\n"
+def test_without_a_journal_each_command_says_so_and_creates_nothing(command: list[str]) -> None:
+    sentence = "aveo3: clips does not exist, so there is no journal. Name the directory with the videos.\n"
     assert run(*command) == (Exit.USAGE, "", sentence)
     assert not Path("clips").exists()
     Path("clips").mkdir()
-    sentence = f"aveo3: {PATH}: there is no journal. Nothing was generated into clips yet.\n"
+    sentence = f"aveo3: there is no journal {PATH}: no run has written to clips yet.\n"
     assert run(*command) == (Exit.USAGE, "", sentence)
     assert not any(Path("clips").iterdir())
 
 
-def test_without_a_journal_by_choice_that_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_that_is_turned_off_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_JOURNAL", "none")
-    sentence = "aveo3: there is no journal to look into: VEO3_JOURNAL=none. Take that away to have one.\n"
+    sentence = "aveo3: there is no journal to read: VEO3_JOURNAL=none. Unset it to keep a journal.\n"
     assert run("status", "clips") == (Exit.USAGE, "", sentence)
 
 
-def test_a_journal_that_is_none_is_explained(tmp_path: Path) -> None:
+def test_a_file_that_is_no_journal_is_explained(tmp_path: Path) -> None:
     PATH.parent.mkdir(parents=True)
     PATH.write_bytes(b"no database" * 100)
     code, stdout, stderr = run("status")
@@ -181,7 +181,7 @@ def test_a_journal_that_is_none_is_explained(tmp_path: Path) -> None:
     assert stderr.startswith(f"aveo3: the journal {PATH} cannot be read: ")
 
 
-def test_status_tells_the_end_of_the_last_run_the_money_and_each_next_move() -> None:
+def test_status_shows_the_last_run_the_money_and_each_next_move() -> None:
     with Desk() as desk:
         for state in set(State) - {State.SUBMITTING}:
             desk.job(state)
@@ -191,59 +191,59 @@ def test_status_tells_the_end_of_the_last_run_the_money_and_each_next_move() -> 
     head, counts, warning, _ = stdout.split("\n\n")
     assert head.splitlines() == [
         f"{PATH}: 11 jobs",
-        f"nobody is at work; the last run (process {os.getpid()} on {HOST}) ended 2026-11-20 12:00:00 UTC",
-        "paid US$ 6.40, may be paid US$ 6.40 more, at list prices",
+        f"no run is active; the last one (process {os.getpid()} on {HOST}) ended 2026-11-20 12:00:00 UTC",
+        "paid: US$ 6.40; may be paid, too: US$ 6.40 (list prices)",
     ]
     assert counts.splitlines() == [
-        "uncertain        1  sent, but the outcome is unknown and may be billed: look before you repeat it "
+        "uncertain        1  sent, outcome unknown, may be billed: check at Google before you send it again "
         "(aveo3 retry)",
         "fetching         1  made and paid, not on disk yet: aveo3 resume clips",
-        "running          1  Google is making it, or has made it: aveo3 resume clips",
+        "running          1  Google is making it or has made it: aveo3 resume clips",
         "failed           1  the retries are used up: run it again later",
         "rejected         1  the request can never work: fix what the message names",
-        "filtered         1  a safety filter stopped it, nothing is billed: change the prompt",
+        "filtered         1  blocked by a safety filter, not billed: change the prompt",
         "planned          1  not sent yet, nothing is owed: run the same prompts again",
-        "deferred         1  never sent, nothing is billed: run it again when the quota or budget allows",
-        "cancelled        1  never sent, nothing is billed: run it again",
-        "succeeded        2  the video is there",
+        "deferred         1  never sent, not billed: run it again when quota or budget allows",
+        "cancelled        1  never sent, not billed: run it again",
+        "succeeded        2  the video is ready",
     ]
     assert warning == (
-        "2 jobs left at Vertex AI, the oldest 3 min ago: Google does not document how long an operation can be looked "
-        "at. Soon is best: aveo3 resume clips"
+        "2 jobs left at Vertex AI, the oldest sent 3 min ago: Google does not document how long an operation can be "
+        "polled. Finish soon: aveo3 resume clips"
     )
 
 
-def test_a_run_at_work_is_named_and_its_jobs_are_in_hand() -> None:
+def test_status_names_the_active_run_and_shows_its_jobs_in_progress() -> None:
     with Desk() as desk:
         for state in (State.PLANNED, State.SUBMITTING, State.RUNNING, State.FETCHING):
             desk.job(state)
-        desk.journal.note(2, State.SUBMITTING)  # commits what waits
+        desk.journal.note(2, State.SUBMITTING)  # commits the waiting changes
         stdout = run("status")[1]
-        said = run("retry", "--failed")[2]
-    who = f"process {os.getpid()} on {HOST} is at work since 2026-11-20 12:00:00 UTC"
-    assert stdout.splitlines()[1] == who
+        stderr = run("retry", "--failed")[2]
+    active = f"a run is active: process {os.getpid()} on {HOST}, since 2026-11-20 12:00:00 UTC"
+    assert stdout.splitlines()[1] == active
     for words in (
         "waits for its turn",
-        "the answer is not there yet",
+        "waiting for the answer",
         "Google is making it\n",
-        "on its way to the disk",
+        "being downloaded",
     ):
         assert words in stdout
     assert "left at Vertex AI" not in stdout
-    assert f"clips/.aveo3/journal.db is in use by process {os.getpid()} on " in said
+    assert f"clips/.aveo3/journal.db is in use by process {os.getpid()} on " in stderr
 
 
-def test_a_run_that_was_killed_is_told_from_one_that_ended() -> None:
+def test_status_distinguishes_a_killed_run_from_one_that_ended() -> None:
     desk = Desk()
     desk.job(State.SUBMITTING)
     desk.killed()
     stdout = run("status")[1]
-    assert "begun 2026-11-20 12:00:00 UTC) was killed: the next one goes on from there" in stdout
-    assert "submitting       1  sent by a run that was killed before the answer came, and may be billed" in stdout
-    assert "may be paid US$ 3.20 more" in stdout
+    assert "started 2026-11-20 12:00:00 UTC) was killed: the next run continues it" in stdout
+    assert "submitting       1  sent by a run that was killed before the answer came; may be billed" in stdout
+    assert "may be paid, too: US$ 3.20 " in stdout
 
 
-def test_a_row_has_the_file_the_reason_or_the_place_and_is_whole_in_a_pipe() -> None:
+def test_a_row_has_the_file_the_cause_or_the_operation_and_is_not_cut_in_a_pipe() -> None:
     with Desk() as desk:
         made, lost, running = (
             desk.job(State.SUCCEEDED, "a\tboat\nat sea"),
@@ -262,7 +262,7 @@ def test_a_row_has_the_file_the_reason_or_the_place_and_is_whole_in_a_pipe() -> 
     ]
 
 
-def test_of_many_jobs_those_that_want_a_person_come_first_and_the_rest_is_counted() -> None:
+def test_jobs_that_need_a_person_come_first_and_the_rest_is_counted() -> None:
     with Desk() as desk:
         for _ in range(60):
             desk.job(State.DEFERRED)
@@ -277,30 +277,30 @@ def test_of_many_jobs_those_that_want_a_person_come_first_and_the_rest_is_counte
     assert len(rows) == 1 + 66
 
 
-def test_a_directory_where_all_is_made_is_two_lines_of_figures() -> None:
+def test_many_succeeded_jobs_are_only_counted() -> None:
     with Desk() as desk:
         for _ in range(status.SHOWN + 1):
             desk.job(State.SUCCEEDED)
     stdout = run("status")[1]
-    assert stdout.endswith("succeeded       41  the video is there\n\n41 succeeded (--all lists every one)\n")
+    assert stdout.endswith("succeeded       41  the video is ready\n\n41 succeeded (--all lists every one)\n")
 
 
 @pytest.mark.parametrize("width", [60, 80, 132])
-def test_on_a_terminal_no_line_is_longer_than_it(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_line_is_wider_than_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(width))
     with Desk() as desk:
         for state in set(State) - {State.SUBMITTING}:
             desk.job(state, "日本の川に浮かぶ紙の船 \x1b[31mand a very long prompt that goes on and on " * 3)
     stdout = run("status", "clips")[1]
-    assert "\x1b[" in stdout  # colours of ours
-    assert "\x1b[31mand" not in stdout  # none of theirs
+    assert "\x1b[" in stdout  # the command's own colours
+    assert "\x1b[31mand" not in stdout  # no escape codes from the prompt
     lines = ANSI.sub("", stdout).splitlines()
     assert max(map(cell_len, lines)) <= width
     assert len([line for line in lines if "…" in line]) >= 10
 
 
-def test_json_is_everything_about_each_job_a_line_with_absolute_paths() -> None:
+def test_json_is_one_complete_object_a_job_with_absolute_paths() -> None:
     with Desk() as desk:
         desk.job(State.SUCCEEDED)
         desk.job(State.DEFERRED)
@@ -319,11 +319,11 @@ def test_json_is_everything_about_each_job_a_line_with_absolute_paths() -> None:
     ("hours", "sentence"),
     [
         (23.9, None),
-        (24.5, "1 video will be deleted: the Gemini API keeps them for 48 h, the oldest has 23 h left. Fetch what is "),
-        (48.5, "1 video may be deleted already: the Gemini API keeps them for 48 h. See what is there: aveo3 resume "),
+        (24.5, "1 video will be deleted: the Gemini API keeps videos for 48 h, and the oldest has 23 h left. Download"),
+        (48.5, "1 video may be deleted already: the Gemini API keeps videos for 48 h. Try to download: aveo3 resume "),
     ],
 )
-def test_videos_that_google_deletes_are_warned_of(
+def test_status_warns_before_google_deletes_videos(
     hours: float, sentence: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(status, "now_utc", lambda: NOON + timedelta(hours=hours))
@@ -335,11 +335,11 @@ def test_videos_that_google_deletes_are_warned_of(
     assert ("deleted" in stdout) == (sentence is not None)
 
 
-def test_what_an_emulator_left_is_nobodys_loss() -> None:
+def test_emulated_jobs_cost_nothing_and_need_no_warning() -> None:
     with Desk() as desk:
         desk.job(State.RUNNING, service="mock")
     stdout = run("status")[1]
-    assert "may be paid US$ 0.00 more" in stdout
+    assert "may be paid, too: US$ 0.00 " in stdout
     assert "left at Vertex AI" not in stdout
 
 
@@ -347,7 +347,7 @@ def test_what_an_emulator_left_is_nobodys_loss() -> None:
 
 
 def life() -> JobRecord:
-    """A job that was refused once, and lost its first operation."""
+    """Record a job that was refused once and whose first operation failed."""
     with Desk() as desk:
         move = desk.journal.move
         entry = desk.journal.claims.plan(
@@ -373,7 +373,7 @@ def life() -> JobRecord:
     return entry
 
 
-def test_history_tells_a_life_step_by_step() -> None:
+def test_history_shows_a_job_step_by_step() -> None:
     life()
     code, stdout, stderr = run("history", "1a2b")
     assert (code, stderr) == (Exit.ALL_MADE, "")
@@ -386,12 +386,12 @@ def test_history_tells_a_life_step_by_step() -> None:
         "uri        gs://b/x/1.mp4",
         "",
         "UTC                      after  state       what happened",
-        "2026-11-20 12:00:00             planned     noted",
+        "2026-11-20 12:00:00             planned     recorded",
         "2026-11-20 12:00:00      0.2 s  submitting  attempt 1; US$ 3.20 at stake",
         "2026-11-20 12:00:01      1.5 s  planned     not accepted; per_minute: Quota exceeded",
-        "2026-11-20 12:01:01       60 s  submitting  attempt 2; to be written to gs://b/x/; US$ 3.20 at stake",
+        "2026-11-20 12:01:01       60 s  submitting  attempt 2; output to gs://b/x/; US$ 3.20 at stake",
         "2026-11-20 12:01:01      0.0 s  running     operation one",
-        "2026-11-20 13:07:41  1 h 7 min  planned     its operation came to nothing; retry 1; operation_failed: code 13",
+        "2026-11-20 13:07:41  1 h 7 min  planned     its operation made no video; retry 1; operation_failed: code 13",
         "2026-11-20 13:07:41      0.0 s  submitting  attempt 3; US$ 3.20 at stake",
         "2026-11-20 13:07:41      0.0 s  running     operation two",
         "2026-11-20 13:07:41      0.0 s  fetching    at gs://b/x/1.mp4; US$ 3.20",
@@ -406,20 +406,22 @@ def test_history_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = ANSI.sub("", run("history", "1a2b")[1])
     steps = stdout.partition("\n\n")[2].splitlines()
     assert max(map(len, steps)) <= 80
-    assert {line[:42].strip() for line in steps if not line.startswith(("2026", "UTC"))} == {""}  # below the words
+    assert {line[:42].strip() for line in steps if not line.startswith(("2026", "UTC"))} == {
+        ""
+    }  # wrapped under the words
 
 
 def test_history_as_json_is_one_object_with_every_step() -> None:
     life()
     [line] = run("history", "clips", "1a2b0000", "--json")[1].splitlines()
-    assert run("history", "1a2b0000", "./clips", "--json")[1] == f"{line}\n", "as it is typed, if it is plain"
-    told = json.loads(line)
-    assert (told["job"], told["state"], len(told["history"])) == ("1a2b0000", "succeeded", 10)
-    assert told["history"][1]["changes"]["attempts"] == 1
-    assert told["history"][-1]["at_utc"].startswith("2026-11-20T13:07:41")
+    assert run("history", "1a2b0000", "./clips", "--json")[1] == f"{line}\n", "the ID may come first"
+    values = json.loads(line)
+    assert (values["job"], values["state"], len(values["history"])) == ("1a2b0000", "succeeded", 10)
+    assert values["history"][1]["changes"]["attempts"] == 1
+    assert values["history"][-1]["at_utc"].startswith("2026-11-20T13:07:41")
 
 
-def test_an_id_that_fits_several_jobs_lists_them_by_names_that_fit_one() -> None:
+def test_an_ambiguous_id_lists_longer_ids_that_are_unique() -> None:
     with Desk() as desk:
         desk.job(State.RUNNING, "a boat", digest="1a2b3c4d5")
         desk.job(State.DEFERRED, "a fox", digest="1a2b3c4d6")
@@ -427,26 +429,24 @@ def test_an_id_that_fits_several_jobs_lists_them_by_names_that_fit_one() -> None
     assert run("history", "1A2B") == (
         Exit.USAGE,
         "",
-        "aveo3: '1A2B' fits 2 jobs; give more of the name:\n"
-        "  1a2b3c4d5  running  a boat\n"
-        "  1a2b3c4d6  deferred  a fox\n",
+        "aveo3: '1A2B' matches 2 jobs. Use a longer ID:\n  1a2b3c4d5  running  a boat\n  1a2b3c4d6  deferred  a fox\n",
     )
     assert run("history", "1a2b3c4d6")[0] == Exit.ALL_MADE
 
 
 @pytest.mark.parametrize("name", ["ffff", "a boat", "1a2b.2", ""])
-def test_an_id_that_fits_none_says_what_one_looks_like(name: str) -> None:
+def test_an_unknown_id_is_explained_with_an_example(name: str) -> None:
     with Desk() as desk:
         desk.job(State.PLANNED, digest="1a2b3c4d")
     assert run("history", name) == (
         Exit.USAGE,
         "",
-        f"aveo3: no job in {PATH} is called {name!r}: an ID is the beginning of a name that `aveo3 status` shows, such "
-        "as '1a2b3c4d'\n",
+        f"aveo3: no job in {PATH} has the ID {name!r}: use an ID that `aveo3 status` shows, or its beginning, such as "
+        "'1a2b3c4d'\n",
     )
 
 
-def test_the_same_prompt_at_an_emulator_and_at_google_is_told_twice() -> None:
+def test_the_same_prompt_at_an_emulator_and_at_google_is_shown_twice() -> None:
     with Desk() as desk:
         for service in ("mock", "google"):
             desk.job(State.SUCCEEDED, digest="1a2b3c4d", service=service)
@@ -457,22 +457,22 @@ def test_the_same_prompt_at_an_emulator_and_at_google_is_told_twice() -> None:
 
 
 def shelf() -> None:
-    """One job in each state that a run can leave."""
+    """Record one job in each state that a run can leave."""
     with Desk() as desk:
         for number, state in enumerate(set(State) - {State.SUBMITTING}):
             desk.job(state, f"{state} boat", digest=f"{number:x}{state.encode().hex()[:7]}")
 
 
 def name_of(state: State) -> str:
-    return next(name for name, stands in states().items() if stands == state.value)
+    return next(name for name, value in states().items() if value == state.value)
 
 
-def test_retry_plans_anew_by_kind_and_says_what_to_run() -> None:
+def test_retry_plans_jobs_again_by_kind_and_says_what_to_run() -> None:
     shelf()
     failed, filtered, rejected = map(name_of, (State.FAILED, State.FILTERED, State.REJECTED))
     assert run("retry", "clips", "--failed", "--filtered") == (
         Exit.ALL_MADE,
-        "2 jobs planned anew (1 failed and 1 filtered). Nothing was sent yet: run the same prompts again, as in\n"
+        "2 jobs planned again (1 failed and 1 filtered). Nothing is sent yet: run the same prompts again, such as\n"
         "  aveo3 generate prompts.txt --output-dir clips\n",
         "",
     )
@@ -483,7 +483,7 @@ def test_retry_plans_anew_by_kind_and_says_what_to_run() -> None:
         assert [event.state for event in journal.history(journal.match(failed)[0].id)][-2:] == ["failed", "planned"]
 
 
-def test_retry_by_id_finds_its_directory_or_not() -> None:
+def test_retry_by_id_works_with_and_without_a_directory() -> None:
     shelf()
     rejected, failed = name_of(State.REJECTED), name_of(State.FAILED)
     assert run("retry", rejected)[0] == Exit.ALL_MADE
@@ -491,12 +491,12 @@ def test_retry_by_id_finds_its_directory_or_not() -> None:
     assert states()[rejected] == states()[failed] == "planned"
 
 
-def test_what_may_be_paid_twice_wants_a_yes_where_nobody_can_be_asked() -> None:
+def test_without_a_terminal_a_job_that_may_be_paid_twice_needs_yes() -> None:
     shelf()
     lost = name_of(State.UNCERTAIN)
     sentence = (
-        "aveo3: 1 job may be paid already, and the video may be at Google. To make it anew may cost US$ 3.20 a second "
-        "time. Say --yes if that is what you want. Nothing was changed.\n"
+        "aveo3: 1 job may be paid already, and the video may be at Google. Making it again may cost US$ 3.20 a second "
+        "time. Use --yes if you want that. Nothing was changed.\n"
     )
     for arguments in (["--uncertain"], [lost], ["--uncertain", "--failed"]):
         assert run("retry", *arguments) == (Exit.USAGE, "", sentence)
@@ -507,10 +507,10 @@ def test_what_may_be_paid_twice_wants_a_yes_where_nobody_can_be_asked() -> None:
 
 
 @pytest.mark.parametrize(("answer", "code", "state"), [("y\n", 0, "planned"), ("n\n", 1, "uncertain")])
-def test_a_person_is_asked_about_what_may_be_paid_twice(
+def test_on_a_terminal_retry_asks_about_jobs_that_may_be_paid_twice(
     answer: str, code: int, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "_somebody_is_there", lambda: True)
+    monkeypatch.setattr(retry, "_can_ask", lambda: True)
     shelf()
     lost = name_of(State.UNCERTAIN)
     got, stdout, _ = run("retry", "--uncertain", stdin=answer)
@@ -519,7 +519,7 @@ def test_a_person_is_asked_about_what_may_be_paid_twice(
     assert ("nothing was changed" in stdout) == (code == 1)
 
 
-def test_what_a_kill_left_in_the_air_is_uncertain_to_retry_too() -> None:
+def test_retry_counts_a_submit_that_a_kill_cut_off_as_uncertain() -> None:
     desk = Desk()
     sent = desk.job(State.SUBMITTING)
     desk.killed()
@@ -527,24 +527,24 @@ def test_what_a_kill_left_in_the_air_is_uncertain_to_retry_too() -> None:
     assert states()[sent.name] == "planned"
 
 
-def test_an_emulators_lost_answer_costs_nobody_a_question() -> None:
+def test_an_emulated_uncertain_job_needs_no_yes() -> None:
     with Desk() as desk:
         desk.job(State.UNCERTAIN, service="mock")
     assert run("retry", "--uncertain")[0] == Exit.ALL_MADE
 
 
-def test_what_is_made_is_refused_with_everything_else() -> None:
+def test_a_succeeded_job_is_refused_and_the_others_stay_unchanged() -> None:
     shelf()
     before, name, failed = states(), name_of(State.SUCCEEDED), name_of(State.FAILED)
-    words = "its video is there; for another one, `aveo3 generate --fresh` with the same prompt"
+    words = "its video is ready; to make another one, run `aveo3 generate --fresh` with the same prompt"
     sentence = f"aveo3: nothing was changed:\n{name} is succeeded: {words}\n"
     assert run("retry", failed, name, "--yes") == (Exit.USAGE, "", sentence)
     assert states() == before
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.FETCHING])
-def test_what_google_is_still_at_is_given_up_by_its_name_alone_and_not_unasked(state: State) -> None:
-    """An operation that never ends would keep its prompt for ever."""
+def test_a_running_job_is_given_up_only_by_its_id_and_with_yes(state: State) -> None:
+    """Otherwise an operation that never ends would block its prompt for ever."""
     shelf()
     name = name_of(state)
     code, _, refusal = run("retry", name)
@@ -554,25 +554,25 @@ def test_what_google_is_still_at_is_given_up_by_its_name_alone_and_not_unasked(s
 
 
 @pytest.mark.parametrize("state", [State.PLANNED, State.DEFERRED, State.CANCELLED])
-def test_what_the_next_run_sends_anyway_is_let_be(state: State) -> None:
+def test_a_job_that_the_next_run_sends_anyway_stays_unchanged(state: State) -> None:
     shelf()
     name = name_of(state)
-    said = f"{name} is {state}: nothing to do, the next run of the same prompts sends it\n"
-    assert run("retry", "clips", name) == (Exit.ALL_MADE, said, "")
+    message = f"{name} is {state}: nothing to do, the next run of the same prompts sends it\n"
+    assert run("retry", "clips", name) == (Exit.ALL_MADE, message, "")
     assert states()[name] == state
 
 
-def test_retry_of_nothing_lists_what_there_is() -> None:
+def test_retry_without_a_choice_lists_the_possible_jobs() -> None:
     shelf()
     assert run("retry", "clips") == (
         Exit.USAGE,
         "",
-        "aveo3: say which jobs to plan anew, by ID or by kind: there are 1 uncertain (--uncertain), 1 failed "
-        "(--failed), 1 filtered (--filtered) and 1 rejected (--rejected). `aveo3 status` names them.\n",
+        "aveo3: name the jobs to plan again, by ID or by kind: there are 1 uncertain (--uncertain), 1 failed "
+        "(--failed), 1 filtered (--filtered) and 1 rejected (--rejected). `aveo3 status` lists the IDs.\n",
     )
 
 
-def test_retry_where_all_is_well_says_so() -> None:
+def test_retry_says_if_no_job_needs_it() -> None:
     with Desk() as desk:
         desk.job(State.SUCCEEDED)
     code, _, stderr = run("retry", "clips")
@@ -580,7 +580,7 @@ def test_retry_where_all_is_well_says_so() -> None:
     assert run("retry", "clips", "--failed") == (Exit.ALL_MADE, "no job is failed: nothing to do\n", "")
 
 
-def test_of_an_emulators_job_and_googles_the_one_that_can_be_retried_is_meant() -> None:
+def test_if_several_services_have_the_job_retry_takes_the_one_that_can_be_retried() -> None:
     with Desk() as desk:
         desk.job(State.SUCCEEDED, digest="1a2b3c4d", service="mock")
         desk.job(State.FAILED, digest="1a2b3c4d")
@@ -590,19 +590,19 @@ def test_of_an_emulators_job_and_googles_the_one_that_can_be_retried_is_meant() 
         assert [(e.service, e.state) for e in journal.match("1a2b")][1] == ("google", "planned")
 
 
-# ---- resume, and generate run again ----------------------------------------------------------------------------------
+# ---- resume, and a second generate -----------------------------------------------------------------------------------
 
 
-def test_where_nothing_is_under_way_there_is_nothing_to_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_running_jobs_there_is_nothing_to_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_MOCK_MODE", "true")
     shelf()
-    assert run("resume", "clips") == (0, "nothing to finish in clips: no job is under way\n", "")
-    assert run("resume", "--json") == (0, "", "nothing to finish in clips: no job is under way\n")
+    assert run("resume", "clips") == (0, "nothing to finish in clips: no job is running\n", "")
+    assert run("resume", "--json") == (0, "", "nothing to finish in clips: no job is running\n")
     assert run("resume", "--quiet") == (0, "", "")
 
 
 class House:
-    """An emulator on a thread of its own. The command line asks it from here, or from a process that can be killed."""
+    """An emulator on its own thread. Commands use it from this process, or from one that can be killed."""
 
     def __init__(self, server: MockServer) -> None:
         self.server = server
@@ -612,22 +612,22 @@ class House:
         return self.server.books.accepted
 
     def process(self, *arguments: str, stdin: str, accepted: int) -> subprocess.Popen[str]:
-        """A run of its own, which has had so many submits accepted and knows it."""
+        """Start a run in its own process, and return when it has printed that many accepted submits."""
         code = [sys.executable, "-c", "from aveo3.cli import app; app()"]
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         process = subprocess.Popen([*code, *arguments], text=True, **pipes)  # type: ignore[call-overload]
         process.stdin.write(stdin)
         process.stdin.close()
         process.stdin = None
-        said = ""
-        while said.count("accepted: ") < accepted:
+        output = ""
+        while output.count("accepted: ") < accepted:
             line = process.stderr.readline()
-            assert line, said
-            said += line
+            assert line, output
+            output += line
         return process  # type: ignore[no-any-return]
 
     def killed(self, *arguments: str, stdin: str, accepted: int) -> None:
-        """A run that gets so far, and then a kill -9."""
+        """Start a run and kill it (kill -9) after that many accepted submits."""
         process = self.process(*arguments, stdin=stdin, accepted=accepted)
         process.kill()
         process.communicate()
@@ -666,21 +666,21 @@ def films() -> int:
 
 
 def texts(name: str) -> list[str]:
-    """The prompts in a file of the directory, if there is one."""
+    """The prompts in a file of the output directory; none without the file."""
     path = Path("clips", name)
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     return sorted(json.loads(line)["text"] for line in lines)
 
 
-def test_the_same_command_again_sends_nothing_and_fresh_does() -> None:
+def test_the_same_command_again_sends_nothing_but_fresh_does() -> None:
     prompts = "boat\nfox\n"
     with house() as at:
         code, stdout, stderr = run("generate", "-", stdin=prompts)
         assert (code, at.accepted, "cached" in stdout) == (0, 2, False)
         code, stdout, stderr = run("generate", "-", stdin=prompts + "owl\n")
         assert (code, at.accepted) == (0, 3)
-        assert "2 of these prompts have a clip here already: nothing is sent for them (--fresh would)" in stderr
-        assert "1 clip, US$ 3.20 at list price" in stderr  # of what is still to be paid
+        assert "2 of these prompts already have a clip here: not sent again (--fresh makes new ones)" in stderr
+        assert "1 clip, US$ 3.20 at list price" in stderr  # the estimate counts only unsent prompts
         assert re.search(r"(?m)^succeeded +3 *$", stdout)
         assert re.search(r"(?m)^cached +2  of these are from earlier runs", stdout)
         assert len(re.findall(r"\] cached +000\d-", stderr)) == 2
@@ -688,25 +688,25 @@ def test_the_same_command_again_sends_nothing_and_fresh_does() -> None:
         code, stdout, stderr = run("generate", "-", "--fresh", stdin="boat\n")
         assert (code, at.accepted, "have a clip here" in stderr) == (0, 4, False)
         code, stdout, _ = run("generate", "-", "--dry-run", stdin="boat\nelk\n")
-        assert stdout.startswith("1 of these prompts have a clip here already")
+        assert stdout.startswith("1 of these prompts already have a clip here")
         assert "1 clip, US$ 3.20" in stdout
         code, stdout, _ = run("generate", "-", "--dry-run", "--budget", "1", stdin="boat\n")
-        assert "the budget of" not in stdout, "nothing is left that it could stop"
+        assert "the budget of" not in stdout, "there is nothing left to stop"
     assert films() == 4
 
 
-def test_many_clips_that_are_there_are_counted_not_listed() -> None:
+def test_many_cached_clips_are_counted_and_not_listed() -> None:
     prompts = "".join(f"boat {number}\n" for number in range(21))
     with house():
         run("generate", "-", "--quiet", stdin=prompts)
         code, stdout, stderr = run("generate", "-", "--json", stdin=prompts)
     assert (code, len(stdout.splitlines())) == (0, 21)
     assert {json.loads(line)["cached"] for line in stdout.splitlines()} == {True}
-    assert "21 of these prompts have a clip here already" in stderr
+    assert "21 of these prompts already have a clip here" in stderr
     assert ".mp4" not in stderr
 
 
-def test_a_journal_of_an_older_version_is_brought_up_to_date_by_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_migrates_a_journal_of_an_older_version(monkeypatch: pytest.MonkeyPatch) -> None:
     with Desk() as desk:
         desk.job(State.SUCCEEDED)
     monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, ("CREATE TABLE more (n INTEGER)",)))
@@ -716,12 +716,12 @@ def test_a_journal_of_an_older_version_is_brought_up_to_date_by_a_run(monkeypatc
         assert run("status")[0] == 0
 
 
-def test_what_an_earlier_run_settled_without_a_clip_is_told_before_and_after() -> None:
+def test_a_prompt_that_an_earlier_run_filtered_is_not_sent_again() -> None:
     with house(faults=["filtered-safety@1"]) as at:
         run("generate", "-", stdin="boat\n")
         code, _, stderr = run("generate", "-", stdin="boat\n")
         assert (code, at.accepted) == (Exit.SOME_NOT, 1)
-        assert "1 filtered in an earlier run: nothing is sent for them again unless you say so (aveo3 retry)" in stderr
+        assert "1 filtered in an earlier run: not sent again (to change that: aveo3 retry)" in stderr
         assert texts("failed.jsonl") == ["boat"]
         assert (run("retry", "--filtered"))[0] == 0
         code, _, _ = run("generate", "-", stdin="boat\n")
@@ -729,64 +729,62 @@ def test_what_an_earlier_run_settled_without_a_clip_is_told_before_and_after() -
     assert texts("failed.jsonl") == []
 
 
-def test_a_run_that_was_killed_is_gone_on_with_by_the_same_command() -> None:
+def test_the_same_command_continues_a_killed_run() -> None:
     prompts = "boat\nfox\nowl\n"
     with house(latency="2") as at:
         at.killed("generate", "-", stdin=prompts, accepted=3)
         code, _, stderr = run("generate", "-", stdin=prompts)
         assert (code, at.accepted) == (0, 3)
-    assert "3 of these prompts were sent by an earlier run: they are picked up, not sent again" in stderr
+    assert "3 of these prompts were sent by an earlier run: they are resumed, not sent again" in stderr
     assert "0 clips" not in stderr
     assert texts("manifest.jsonl") == ["boat", "fox", "owl"]
 
 
-def test_a_run_that_was_killed_is_finished_without_its_prompts() -> None:
+def test_resume_finishes_a_killed_run_without_its_prompts() -> None:
     with house(latency="2") as at:
         at.killed("generate", "-", stdin="boat\nfox\n", accepted=2)
         code, stdout, _ = run("generate", "-", stdin="owl\n")
         assert code == 0
-        assert "2 clips of earlier runs are still under way: aveo3 resume clips" in stdout
+        assert "Earlier runs left 2 clips unfinished: aveo3 resume clips" in stdout
         code, stdout, _ = run("status")
         assert re.search(r"(?m)^running +2 ", stdout)
         code, stdout, stderr = run("resume", "clips")
         assert (code, at.accepted) == (0, 3), stderr
-        assert "2 jobs of earlier runs to finish; nothing is sent" in stderr
+        assert "finishing 2 jobs of earlier runs; nothing is sent" in stderr
         assert re.search(r"(?m)^succeeded +2 *$", stdout)
-        assert run("resume") == (0, "nothing to finish in clips: no job is under way\n", "")
+        assert run("resume") == (0, "nothing to finish in clips: no job is running\n", "")
     assert texts("manifest.jsonl") == ["boat", "fox", "owl"]
     assert films() == 3
 
 
 @pytest.mark.parametrize("names", [[], ["clips"], ["clips", "videos"], ["1a2b", "3c4d"]], ids=" ".join)
-def test_history_tells_of_one_job(names: list[str]) -> None:
+def test_history_needs_exactly_one_id(names: list[str]) -> None:
     Path("clips").mkdir()
     Path("videos").mkdir()
     code, stdout, stderr = run("history", *names)
     assert (code, stdout) == (Exit.USAGE, "")
-    told = "there is no journal" if "clips" in names else "history tells of one job: aveo3 history [DIR] ID."
-    assert told in stderr
+    message = "there is no journal" if "clips" in names else "history shows one job: aveo3 history [DIR] ID."
+    assert message in stderr
 
 
 @pytest.mark.parametrize("command", [["history", "clisp", "1a2b"], ["retry", "clisp", "--failed"], ["status", "clisp"]])
-def test_a_directory_that_is_not_there_is_told_by_its_name(command: list[str]) -> None:
-    says = "there is no journal. Name the directory that holds the videos."
-    assert run(*command) == (Exit.USAGE, "", f"aveo3: clisp is not there: {says}\n")
+def test_a_directory_that_does_not_exist_is_named(command: list[str]) -> None:
+    rest = "so there is no journal. Name the directory with the videos."
+    assert run(*command) == (Exit.USAGE, "", f"aveo3: clisp does not exist, {rest}\n")
     Path("clisp").touch()
-    assert run(*command) == (Exit.USAGE, "", f"aveo3: clisp is a file: {says}\n")
+    assert run(*command) == (Exit.USAGE, "", f"aveo3: clisp is a file, {rest}\n")
 
 
-def test_what_is_left_running_by_choice_says_how_to_go_on() -> None:
+def test_a_run_that_leaves_running_clips_says_how_to_continue() -> None:
     with house(latency="1000") as at:
         process = at.process("generate", "-", stdin="boat\n", accepted=1)
         process.send_signal(signal.SIGTERM)
         stdout, _ = process.communicate()
     assert process.returncode == Exit.INTERRUPTED
-    said = " ".join(stdout.split())
-    assert (
-        "unfinished 1 accepted, but not on disk yet: run it again, it is picked up and not sent a second time" in said
-    )
-    assert "Run the same command again to go on: what is there, or under way, is not sent a second time." in said
-    assert "clips of earlier runs" not in said  # this one is ours
+    output = " ".join(stdout.split())
+    assert "unfinished 1 accepted, not on disk yet: run it again to resume it, it is not sent twice" in output
+    assert "Run the same command again to continue: finished and running clips are not sent a second time." in output
+    assert "Earlier runs left" not in output  # the clip belongs to this run
     assert texts("failed.jsonl") == []
 
 
@@ -803,21 +801,21 @@ def test_a_second_run_at_the_same_time_is_refused() -> None:
         process.communicate()
 
 
-def test_what_an_emulator_made_in_a_directory_keeps_nobody_from_making_real_clips_there() -> None:
+def test_emulated_clips_do_not_block_real_clips_in_the_same_directory() -> None:
     with Desk() as desk:
         name = desk.job(State.SUCCEEDED, service="mock").name
-        [tried] = [entry for entry in desk.journal.entries() if entry.name == name]
-    line = {"job": tried.name, "status": "succeeded", "operation": tried.operation}
+        [emulated] = [entry for entry in desk.journal.entries() if entry.name == name]
+    line = {"job": emulated.name, "status": "succeeded", "operation": emulated.operation}
     Path("clips/manifest.jsonl").write_text(json.dumps(line) + "\n")
     with house() as at:
         assert run("generate", "-", "--quiet", stdin="boat\n")[0] == Exit.ALL_MADE
         shutil.rmtree("clips/.aveo3")
         code, _, stderr = run("generate", "-", stdin="boat\n")
         assert (code, at.accepted) == (Exit.USAGE, 1)
-    assert "clips/manifest.jsonl tells of 2 clips that are made or may be paid, but clips/.aveo3/journal.db" in stderr
+    assert "clips/manifest.jsonl lists 2 clips that are made or may be paid, but their journal clips/.aveo3/" in stderr
 
 
-def test_an_emulators_clip_of_the_same_prompt_does_not_stand_for_the_real_one() -> None:
+def test_an_emulated_clip_does_not_replace_the_real_clip_of_the_same_prompt() -> None:
     with house() as at:
         assert run("generate", "-", "--quiet", stdin="boat\n")[0] == Exit.ALL_MADE
         shutil.rmtree("clips/.aveo3")
@@ -826,4 +824,4 @@ def test_an_emulators_clip_of_the_same_prompt_does_not_stand_for_the_real_one() 
             assert desk.job(State.SUCCEEDED, service="mock", digest=real["job"]).name == real["job"]
         code, _, stderr = run("generate", "-", stdin="boat\n")
         assert (code, at.accepted) == (Exit.USAGE, 1)
-    assert "clips/manifest.jsonl tells of 1 clips that are made or may be paid" in stderr
+    assert "clips/manifest.jsonl lists 1 clips that are made or may be paid" in stderr

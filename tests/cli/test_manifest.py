@@ -1,4 +1,4 @@
-"""`manifest.jsonl` and `failed.jsonl`: what is written down of clips, and what of it survives the next run."""
+"""`manifest.jsonl` and `failed.jsonl`: what a run writes, and what the next run keeps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def failed() -> list[str]:
     return [json.loads(line)["text"] for line in Path(FAILED).read_text("utf-8").splitlines()]
 
 
-def test_every_clip_has_a_line_and_what_may_be_paid_is_not_offered_again() -> None:
+def test_every_clip_gets_a_line_and_one_that_may_be_paid_is_not_in_failed() -> None:
     manifest = write(
         clip("made", ClipStatus.SUCCEEDED), clip("perhaps", ClipStatus.UNCERTAIN), clip("not", ClipStatus.DEFERRED)
     )
@@ -37,12 +37,10 @@ def test_every_clip_has_a_line_and_what_may_be_paid_is_not_offered_again() -> No
         ("not", "deferred"),
     ]
     assert failed() == ["not"]
-    assert (
-        manifest.hint == "; what was not made is in failed.jsonl; 1 may be paid already and are in manifest.jsonl only"
-    )
+    assert manifest.hint == "; prompts without a video are in failed.jsonl; 1 may be paid already: see manifest.jsonl"
 
 
-def test_what_another_batch_left_stays_and_what_is_made_goes() -> None:
+def test_failed_keeps_the_prompts_of_other_batches_until_they_are_made() -> None:
     write(clip("a", ClipStatus.FAILED), clip("b", ClipStatus.DEFERRED))
     write(clip("c", ClipStatus.CANCELLED))
     assert failed() == ["a", "b", "c"]
@@ -52,13 +50,13 @@ def test_what_another_batch_left_stays_and_what_is_made_goes() -> None:
     assert not Path(FAILED).exists()
 
 
-def test_a_line_that_cannot_be_read_is_kept() -> None:
+def test_an_unreadable_line_is_kept() -> None:
     Path(FAILED).write_text('{"text": "half\n{"text": "a"}\n', "utf-8")
     write(clip("a", ClipStatus.SUCCEEDED))
     assert Path(FAILED).read_text("utf-8") == '{"text": "half\n'
 
 
-def test_a_clip_of_an_earlier_run_keeps_its_line_and_gets_the_one_that_a_kill_cost_it() -> None:
+def test_a_clip_of_an_earlier_run_keeps_its_line_or_gets_the_line_that_a_kill_lost() -> None:
     made, lost = (clip(text, ClipStatus.SUCCEEDED).model_copy(update={"job": text}) for text in ("made", "lost"))
     write(made)
     with Path(MANIFEST).open("a") as file:
@@ -72,7 +70,7 @@ def test_a_clip_of_an_earlier_run_keeps_its_line_and_gets_the_one_that_a_kill_co
     assert not Path(FAILED).exists()
 
 
-def test_what_an_earlier_run_settled_without_a_clip_stays_to_be_mended() -> None:
+def test_a_prompt_that_an_earlier_run_filtered_stays_in_failed() -> None:
     filtered = clip("filtered", ClipStatus.FILTERED).model_copy(update={"job": "f"})
     write(filtered)
     write(filtered.model_copy(update={"cached": True}))
@@ -80,13 +78,13 @@ def test_what_an_earlier_run_settled_without_a_clip_stays_to_be_mended() -> None
     assert failed() == ["filtered"]
 
 
-def test_what_the_next_run_picks_up_is_not_offered_to_be_sent() -> None:
+def test_an_unfinished_clip_is_not_in_failed() -> None:
     manifest = write(clip("running", ClipStatus.UNFINISHED))
     assert not Path(FAILED).exists()
     assert manifest.hint == ""
 
 
-def test_a_disk_that_refuses_costs_lines_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disk_error_costs_lines_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     Path(MANIFEST).mkdir()
     Path(FAILED).mkdir()
     write(clip("a", ClipStatus.FAILED), clip("b", ClipStatus.SUCCEEDED))

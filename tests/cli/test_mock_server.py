@@ -1,4 +1,4 @@
-"""`aveo3 mock-server`: what it prints, and how it declines what it cannot do."""
+"""`aveo3 mock-server`: what it prints, and how it refuses what it cannot do."""
 
 import json
 import re
@@ -17,7 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from aveo3.cli import app as program
-from aveo3.cli.commands.mock_server import _flag, _spoken, mock_server
+from aveo3.cli.commands.mock_server import _flag, _for_help, mock_server
 from aveo3.mock import FAULTS, MockOptions
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -38,28 +38,28 @@ def test_the_help_documents_every_option_and_every_fault(markup: Any, width: int
     output = " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
     assert result.exit_code == 0
     assert "A fault is NAME, NAME:RATE, NAME@HITS or NAME:RATE@HITS: RATE a probability" in output
-    assert [name for name, (_, does) in FAULTS.items() if f"{name} {_spoken(does)}" not in output] == []
+    assert [name for name, (_, does) in FAULTS.items() if f"{name} {_for_help(does)}" not in output] == []
     assert [name for name in MockOptions.model_fields if f"{_flag(name)} " not in output] == []
     if markup is None:  # rich puts the default and the text into columns of their own
-        words = [_spoken(field.description or "") for field in MockOptions.model_fields.values()]
+        words = [_for_help(field.description or "") for field in MockOptions.model_fields.values()]
         assert [text for text in words if text[1:] not in output.replace("- ", "-")] == []
         assert max(map(len, result.output.splitlines())) <= width
 
 
-def test_the_programs_help_begins_like_the_commands_own() -> None:
+def test_the_command_has_the_same_first_sentence_in_both_helps() -> None:
     listed = typer.main.get_command(program).commands["mock-server"]  # type: ignore[attr-defined]
     assert (mock_server.__doc__ or "").partition("\n\n")[0] == listed.help
     help_ = CliRunner().invoke(program, ["mock-server", "--help"]).output
     assert help_.startswith("Usage: aveo3 mock-server [OPTIONS]\n")
 
 
-def test_a_mistake_is_told_as_the_programs_own() -> None:
+def test_a_mistake_is_reported_under_the_programs_name() -> None:
     result = CliRunner().invoke(program, ["mock-server", "--colour"])
     assert result.exit_code == 2
     assert "Try 'aveo3 mock-server --help' for help." in result.output
 
 
-def test_every_example_in_the_help_is_a_command_that_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_every_example_in_the_help_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started = []
 
     async def serve(*arguments: object) -> None:
@@ -101,12 +101,12 @@ def test_every_example_in_the_help_is_a_command_that_starts(monkeypatch: pytest.
         (["--scenario", "."], "--scenario: cannot read .: Is a directory. Give a TOML file with a scenario."),
     ],
 )
-def test_what_cannot_be_read_is_named_with_what_can(arguments: list[str], sentence: str) -> None:
+def test_a_wrong_value_is_named_with_the_allowed_ones(arguments: list[str], sentence: str) -> None:
     code, output = run(*arguments)
     assert (code, sentence in output) == (2, True), output
 
 
-def test_a_scenario_with_a_mistake_is_named_and_nothing_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_in_a_scenario_is_named_and_nothing_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         import_module("aveo3.cli.commands.mock_server"), "_serve", None
     )  # calling it would be a TypeError
@@ -119,7 +119,7 @@ def test_a_scenario_with_a_mistake_is_named_and_nothing_starts(tmp_path: Path, m
     )
 
 
-def test_a_command_line_option_beats_the_file_and_the_rest_of_the_file_stands(
+def test_an_option_beats_the_scenario_and_the_rest_of_the_scenario_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
@@ -137,7 +137,7 @@ def test_a_command_line_option_beats_the_file_and_the_rest_of_the_file_stands(
     assert [step.changes for step in story.steps] == [{"rpm": 1}]
 
 
-def test_drawn_films_without_pyav_are_declined(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawn_films_without_pyav_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aveo3.mock.state.films.can_draw", lambda: False)
     code, output = run("--films", "drawn")
     assert code == 2
@@ -188,7 +188,7 @@ def test_every_option_reaches_the_emulator(monkeypatch: pytest.MonkeyPatch) -> N
     async def serve(*arguments: object) -> None:
         seen.append(arguments)
 
-    # The module, by its full name: in the package `mock_server` may be the function.
+    # Import the module by its full name: in the package, `mock_server` may be the function.
     monkeypatch.setattr(import_module("aveo3.cli.commands.mock_server"), "_serve", serve)
     valued = [word for name, value in EVERY.items() for word in (f"--{name}", value)]
     code, output = run("--host", "0.0.0.0", "--port", "0", *valued, *FLAGS, "--fault", "drop-after:0.5")
@@ -197,7 +197,7 @@ def test_every_option_reaches_the_emulator(monkeypatch: pytest.MonkeyPatch) -> N
     assert (story, host, port) == (None, "0.0.0.0", 0)
     plain = MockOptions()
     same = [name for name in MockOptions.model_fields if getattr(options, name) == getattr(plain, name)]
-    assert same == []  # each option has been given, and none is what it is without
+    assert same == []  # every option was set, to a value that is not its default
     assert options.model_fields_set == set(MockOptions.model_fields)
     assert [str(options.latency), str(options.rtt), *map(str, options.faults)] == [
         "30-90",
@@ -215,7 +215,7 @@ def test_every_option_reaches_the_emulator(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process cannot be sent Ctrl-C alone")
-def test_it_says_how_to_reach_it_what_happens_and_on_ctrl_c_what_it_saw(tmp_path: Path) -> None:
+def test_it_prints_its_address_then_the_steps_and_on_ctrl_c_its_books(tmp_path: Path) -> None:
     (tmp_path / "story.toml").write_text('speed = 1000\n[[at]]\ntime = "20s"\nnote = "lunch"\n')
     code = "import typer; from aveo3.cli.commands.mock_server import mock_server; typer.run(mock_server)"
     command = [sys.executable, "-c", code, "--port", "0", "--scenario", "story.toml"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -67,13 +68,13 @@ silent = { "720p" = 0.5 }
 
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A catalog of one's own: a model with a strange name, and one that Google has shut and that lives again."""
+    """A user's catalog: a model with a strange name, and a retired model that is alive again."""
     Path("own.toml").write_text(OWN)
     monkeypatch.setenv("VEO3_CATALOG", "own.toml")
     return Path("own.toml")
 
 
-def test_the_list_has_every_model_and_fits_into_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_has_every_model_and_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     code, stdout, stderr = run("models")
     assert (code, stderr) == (0, "")
@@ -91,15 +92,15 @@ def test_the_list_has_every_model_and_fits_into_80_columns(monkeypatch: pytest.M
     assert "3 to 10 s" in stdout
 
 
-def test_one_model_is_told_in_full() -> None:
+def test_one_model_is_shown_in_full() -> None:
     code, stdout, _ = run("models", "veo-3.1-lite-generate-001")
     assert code == 0
-    said = " ".join(stdout.split())
+    output = " ".join(stdout.split())
     for words in (
         "veo-3.1-lite-generate-001 state preview since 2026-04-02",
         "backend vertex (VEO3_BACKEND=vertex)",
-        "seconds 4, 6, 8; 8 if not given",
-        "resolutions 720p, 1080p; 720p if not given",
+        "seconds 4, 6, 8; 8 by default",
+        "resolutions 720p, 1080p; 720p by default",
         "aspect ratios 16:9, 9:16",
         "one length only video in 7 s",
         "videos a request 1 to 4",
@@ -112,41 +113,41 @@ def test_one_model_is_told_in_full() -> None:
         "without sound 720p 0.03, 1080p 0.05",
         f"source {SHIPPED.sources['preview']}",
     ):
-        assert words in said
+        assert words in output
 
 
-def test_what_google_says_of_a_model_s_end_and_what_tokens_cost_is_told() -> None:
+def test_the_end_of_a_model_and_the_price_of_tokens_are_shown() -> None:
     assert "alive since 2025-11-17, retires 2026-11-17 or later" in run("models", "veo-3.1-generate-001")[1]
-    said = " ".join(run("models", "gemini-omni-1.1-flash")[1].split())
-    assert "US$ per million tokens input 1.50, output 9.00, video 17.50" in said
-    assert "reference images up to 10" in said
-    assert "sound always" in said
+    output = " ".join(run("models", "gemini-omni-1.1-flash")[1].split())
+    assert "US$ per million tokens input 1.50, output 9.00, video 17.50" in output
+    assert "reference images up to 10" in output
+    assert "sound always" in output
 
 
-def test_a_retired_model_names_its_date_and_what_to_use_instead() -> None:
+def test_a_retired_model_shows_its_date_and_its_replacement() -> None:
     code, stdout, _ = run("models", "veo-2.0-generate-001")
-    said = " ".join(stdout.split())
+    output = " ".join(stdout.split())
     assert code == 0
-    assert "retired: Google shut it down on 2026-06-30 use instead veo-3.1-generate-001 source changelog" in said
+    assert "retired: Google shut it down on 2026-06-30 use instead veo-3.1-generate-001 source changelog" in output
 
 
 @pytest.mark.parametrize(
     ("name", "hint"), [("veo-3.1-generate-01", "did you mean veo-3.1-generate-001? "), ("sora", "")]
 )
-def test_a_model_that_nobody_knows_is_an_error_with_a_guess(name: str, hint: str) -> None:
+def test_an_unknown_model_is_an_error_with_a_guess(name: str, hint: str) -> None:
     code, stdout, stderr = run("models", "veo-3.1-generate-001", name)
     assert (code, stdout) == (2, "")
     assert stderr == (
-        f"aveo3: {name!r} is not in the catalog of {SHIPPED.as_of}: {hint}`aveo3 models` lists what is.\n"
+        f"aveo3: {name!r} is not in the catalog of {SHIPPED.as_of}: {hint}`aveo3 models` lists all models.\n"
     )
 
 
-def test_json_is_an_object_a_model_and_retired_ones_are_there() -> None:
+def test_json_is_one_object_a_model_retired_ones_included() -> None:
     code, stdout, _ = run("models", "--json")
     assert code == 0
-    told = [json.loads(line) for line in stdout.splitlines()]
-    assert [one["model"] for one in told] == [*SHIPPED.models, *SHIPPED.retired]
-    card = told[0]
+    models = [json.loads(line) for line in stdout.splitlines()]
+    assert [model["model"] for model in models] == [*SHIPPED.models, *SHIPPED.retired]
+    card = models[0]
     assert (card["state"], card["since"], card["retired_on"], card["replacement"]) == (
         "alive",
         "2025-11-17",
@@ -163,7 +164,7 @@ def test_json_is_an_object_a_model_and_retired_ones_are_there() -> None:
         "as_of",
         *type(SHIPPED.models[card["model"]]).model_fields,
     }
-    assert told[-1] == {
+    assert models[-1] == {
         "model": "veo-2.0-generate-001",
         "state": "retired",
         "source": SHIPPED.sources["retired"],
@@ -174,45 +175,43 @@ def test_json_is_an_object_a_model_and_retired_ones_are_there() -> None:
     assert len(run("models", "--json", "veo-3.1-generate-001")[1].splitlines()) == 1
 
 
-def test_toml_is_the_catalog_that_ships_as_it_is() -> None:
+def test_toml_is_the_shipped_catalog_unchanged() -> None:
     code, stdout, _ = run("models", "--toml")
     assert code == 0
     assert stdout == files("aveo3.config").joinpath("catalog.toml").read_text("utf-8")
 
 
-def test_toml_with_a_catalog_of_one_s_own_is_both_and_says_the_same_when_read_again(
-    own: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_toml_merges_a_users_catalog_and_can_be_read_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, stdout, _ = run("models", "--toml")
     Path("both.toml").write_text(stdout)
     assert catalog.load(Path("both.toml")) == catalog.load(own) != SHIPPED
-    told = tomllib.loads(stdout)
-    assert told["sources"]["mine"] == 'a "mail" from Google'
-    assert "veo-2.0-generate-001" not in told["retired"]
+    merged = tomllib.loads(stdout)
+    assert merged["sources"]["mine"] == 'a "mail" from Google'
+    assert "veo-2.0-generate-001" not in merged["retired"]
     monkeypatch.setenv("VEO3_CATALOG", "both.toml")
     assert run("models", "--toml")[1] == stdout
 
 
-def test_models_of_one_s_own_catalog_are_listed(own: Path) -> None:
+def test_models_of_a_users_catalog_are_listed(own: Path) -> None:
     code, stdout, _ = run("models")
     assert code == 0
     assert 'veo 4/"x"' in stdout
     assert "preview since 2026-12-24" in stdout
     assert "4 to 8 s" in stdout
     assert "As of 2027-01-02." in stdout
-    said = run("models", "veo-2.0-generate-001")[1]
-    assert "sound              none" in said
-    assert "not told" in said
+    retired = run("models", "veo-2.0-generate-001")[1]
+    assert "sound              none" in retired
+    assert re.search(r"source +unknown", retired)
 
 
 @pytest.mark.parametrize("arguments", [("veo-3.1-generate-001",), ("--json",)])
 def test_toml_takes_no_model_and_no_json(arguments: tuple[str, ...]) -> None:
     code, stdout, stderr = run("models", "--toml", *arguments)
     assert (code, stdout) == (2, "")
-    assert stderr == "aveo3: --toml prints the whole catalog: give it no model, and not --json.\n"
+    assert stderr == "aveo3: --toml prints the whole catalog: use it without MODEL and without --json.\n"
 
 
-def test_a_catalog_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_catalog_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_CATALOG", "missing.toml")
     code, stdout, stderr = run("models")
     assert (code, stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""What people see of a run: bars, the breaker, the time left, the table at the end; at 80 columns and in a file."""
+"""The display of a run: bars, breaker, time left, clip lines and summary, at 80 columns and in a file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def text(thing: object, width: int = 80) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 160])
-def test_a_picture_tells_the_run_at_any_width(width: int) -> None:
+def test_the_bars_fit_any_width(width: int) -> None:
     lines = text(render(STATS, 40, 30.0), width).splitlines()
     assert all(len(line) <= width for line in lines)
     words = [" ".join(line.replace("━", "").replace("╸", "").replace("╺", "").split()) for line in lines]
@@ -66,7 +66,7 @@ def test_a_picture_tells_the_run_at_any_width(width: int) -> None:
     ]
 
 
-def test_what_is_not_sent_has_no_part_in_what_is_still_to_be_submitted() -> None:
+def test_clips_that_need_no_request_do_not_count_as_unsubmitted() -> None:
     stats = replace(STATS, cached=4, clips={**STATS.clips, ClipStatus.UNFINISHED: 1})
     words = " ".join(re.sub("[━╸╺]", " ", text(render(stats, 40, 30.0, to_send=20), 120)).split())
     assert "submitted 10/20" in words
@@ -84,12 +84,12 @@ def test_what_is_not_sent_has_no_part_in_what_is_still_to_be_submitted() -> None
         (replace(GATE, closed="billing is off"), "closed for good"),
     ],
 )
-def test_the_breaker_says_what_it_waits_for(gate: GateStats, words: str) -> None:
+def test_the_breaker_row_says_what_it_waits_for(gate: GateStats, words: str) -> None:
     assert words in text(render(replace(STATS, gates={"veo": gate}), 40, 30.0))
 
 
 def test_the_time_left_follows_the_quota() -> None:
-    # 30 clips are not sent yet; no place is free now, ten go a minute, the last takes 70 s.
+    # 30 clips are unsent, the quota has no room now, ten are sent a minute, and the last clip takes 70 s.
     assert eta(STATS, 40) == pytest.approx(30 * 6 + 70)
     assert eta(replace(STATS, gates={"veo": replace(GATE, opens_in=100.0)}), 40) == pytest.approx(100 + 30 * 6 + 70)
     assert eta(replace(STATS, gates={}), 40) is None
@@ -97,7 +97,7 @@ def test_the_time_left_follows_the_quota() -> None:
     assert eta(done, 40) == 0.0
 
 
-def test_the_table_at_the_end_has_every_figure() -> None:
+def test_the_summary_has_every_figure() -> None:
     table = text(summary(STATS, 90.0))
     for words in ("succeeded", "6", "filtered", "refusals", "1 min 15 s", "4.0 clips a minute"):
         assert words in table
@@ -106,21 +106,21 @@ def test_the_table_at_the_end_has_every_figure() -> None:
     assert "cached" not in table
 
 
-def test_the_table_counts_what_earlier_runs_made_and_what_is_left() -> None:
+def test_the_summary_counts_cached_and_unfinished_clips() -> None:
     clips = {**STATS.clips, ClipStatus.UNFINISHED: 2}
     table = " ".join(text(summary(replace(STATS, cached=4, submitted=2, clips=clips), 90.0)).split())
     assert "cached 4 of these are from earlier runs: nothing was sent for them" in table
-    assert "unfinished 2 accepted, but not on disk yet: run it again, it is picked up" in table
-    assert "clips a minute" not in table  # it made fewer than there are
+    assert "unfinished 2 accepted, not on disk yet: run it again to resume it, it is not sent twice" in table
+    assert "clips a minute" not in table  # earlier runs sent some of the clips
 
 
-def test_of_several_lanes_the_table_says_how_many_each_took() -> None:
+def test_the_summary_says_how_many_clips_each_lane_took() -> None:
     table = text(summary(replace(STATS, gates={"one": GATE, "two": replace(GATE, accepted=4)}), 90.0))
     assert "one: 10 in 1 min, 10 accepted" in table
     assert "two: 10 in 1 min, 4 accepted" in table
 
 
-def test_a_clip_is_one_line_with_its_file_or_the_reason() -> None:
+def test_a_clip_is_one_line_with_its_file_or_the_cause() -> None:
     made = VideoClip(
         prompt=VideoPrompt(text="a"), status=ClipStatus.SUCCEEDED, model="m", paths=(Path("c/0001-a.mp4"),)
     )
@@ -132,10 +132,10 @@ def test_a_clip_is_one_line_with_its_file_or_the_reason() -> None:
     assert clip_line(lost).plain == "uncertain  'a': lost (op/1)"
     assert clip_line(lost.model_copy(update={"error_message": "{\n  1\n}"})).plain == "uncertain  'a': { 1 } (op/1)"
     away = lost.model_copy(update={"status": ClipStatus.UNFINISHED, "uris": ("gs://b/1.mp4",)})
-    assert clip_line(away).plain == "unfinished 'a': lost (op/1)", "why it is not here, rather than where it is"
+    assert clip_line(away).plain == "unfinished 'a': lost (op/1)", "the cause counts more than the address"
 
 
-def test_long_names_of_lanes_take_no_room_from_the_labels() -> None:
+def test_long_lane_names_do_not_cut_the_labels() -> None:
     gates = dict.fromkeys(("project/us-central1/veo-3.1-generate-001", "another/europe-west4/veo-3.1"), GATE)
     picture = text(render(replace(STATS, gates=gates), 5, 1.0), width=80)
     assert {"submitted", "running", "finished", "quota", "breaker"} <= {
@@ -146,11 +146,11 @@ def test_long_names_of_lanes_take_no_room_from_the_labels() -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.42, "0.42 s"), (59.4, "59 s"), (200, "3 min 20 s"), (59.99, "1 min"), (7500, "2 h 5 min")]
 )
-def test_durations_read_well(seconds: float, words: str) -> None:
+def test_durations_are_written_in_two_units_at_most(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 
-def test_watching_prints_nothing_that_stays_but_what_was_printed() -> None:
+def test_lines_printed_during_watch_stay() -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""Files of prompts: every format in, every mistake named with its place, and what was not made back out."""
+"""Prompt files: every format is read, every mistake is named with its place, and failed prompts are written back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def file(name: str, text: str) -> Path:
     return path
 
 
-def test_a_text_file_holds_a_prompt_a_line_and_comments() -> None:
+def test_a_text_file_holds_one_prompt_a_line_and_comments() -> None:
     prompts = read_prompts(file("p.txt", "\ufeff# a comment\n\n a boat \na fox, at dawn\n"))
     assert [prompt.text for prompt in prompts] == ["a boat", "a fox, at dawn"]
 
@@ -47,13 +47,13 @@ def test_yaml_is_a_list_of_texts_and_fields(suffix: str) -> None:
     assert prompts == [VideoPrompt(text="a boat"), VideoPrompt(text="a fox", seed=7)]
 
 
-def test_media_paths_are_relative_to_the_file_they_stand_in() -> None:
+def test_media_paths_are_relative_to_their_file() -> None:
     [prompt] = read_prompts(file("scenes/p.jsonl", '{"text": "x", "image": "first.png"}'))
     assert prompt.image is not None
     assert prompt.image.path == Path("scenes/first.png")
 
 
-def test_several_reference_images_in_csv_are_parted_by_semicolons() -> None:
+def test_csv_separates_reference_images_with_semicolons() -> None:
     [prompt] = read_prompts(file("p.csv", "text,reference_images\nx,a.png; gs://b/c.png\n"))
     assert [m.uri or str(m.path) for m in prompt.reference_images] == ["a.png", "gs://b/c.png"]
 
@@ -71,7 +71,7 @@ def test_standard_input_is_text_or_json_lines(monkeypatch: pytest.MonkeyPatch, t
         ("p.jsonl", "[1]\n", "p.jsonl:1:1: a line holds one object of prompt fields, not a list"),
         ("p.jsonl", '{"text": "a", "duration": 4}', "p.jsonl:1: duration is not a field of a prompt: did you mean dur"),
         ("p.jsonl", '{"text": "a", "seed": -1}', "p.jsonl:1: seed: input should be greater than or equal to 0 (it is"),
-        ("p.csv", "prompt\na\n", "p.csv:1: the first line names the columns, `text` among them; it has prompt"),
+        ("p.csv", "prompt\na\n", "p.csv:1: the first line must name the columns, `text` among them; it names prompt"),
         ("p.csv", "text\na, b\n", "p.csv:2: more cells than the 1 columns; put texts with commas in quotes"),
         ("p.csv", 'text\n"a', "p.csv:1: unexpected end of data"),
         ("p.csv", "text,seed\na,x\n", "p.csv:2: seed: input should be a valid integer"),
@@ -83,8 +83,8 @@ def test_standard_input_is_text_or_json_lines(monkeypatch: pytest.MonkeyPatch, t
             "- text: a\n- text: b\n  sed: 1\n",
             "p.yaml:2:3: sed is not a field of a prompt: did you mean seed?",
         ),
-        ("p.txt", "# nothing\n", "p.txt holds no prompt: give one a line; blank lines and # comments do not count."),
-        ("p.doc", "a", "p.doc: a file of prompts ends in .txt, .jsonl, .csv, .yaml, .yml, not .doc"),
+        ("p.txt", "# nothing\n", "p.txt holds no prompts: write one a line; blank lines and # comments do not count."),
+        ("p.doc", "a", "p.doc: the name of a prompt file ends in .txt, .jsonl, .csv, .yaml, .yml, not .doc"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(name: str, text: str, sentence: str) -> None:
@@ -93,11 +93,11 @@ def test_a_mistake_is_named_with_its_place(name: str, text: str, sentence: str) 
     assert sentence in str(caught.value)
 
 
-def test_every_mistake_is_named_but_no_more_than_ten() -> None:
+def test_at_most_ten_mistakes_are_named() -> None:
     with pytest.raises(UsageError) as caught:
         read_prompts(file("p.jsonl", '{"text": "a", "seed": -1}\n' * 12))
     lines = str(caught.value).splitlines()
-    assert lines[0] == "nothing was sent: mend the file first"
+    assert lines[0] == "nothing was sent: correct the file first"
     assert lines[-1] == "… and 2 more"
     assert len(lines) == 12
 
@@ -110,7 +110,7 @@ def test_a_missing_file_and_a_binary_one_are_named() -> None:
         read_prompts("film.txt")
 
 
-def test_what_was_not_made_can_be_read_again() -> None:
+def test_a_failed_prompt_can_be_read_back() -> None:
     prompt = VideoPrompt.model_validate(
         {"text": "a boat", "seed": 7, "image": "gs://b/i.png", "metadata": {"scene": 2}, "id": "x"}
     )
@@ -120,7 +120,7 @@ def test_what_was_not_made_can_be_read_again() -> None:
     assert read_prompts(file("failed.jsonl", line)) == [prompt]
 
 
-def test_local_media_are_written_with_their_whole_path() -> None:
+def test_local_media_are_written_with_absolute_paths() -> None:
     prompt = VideoPrompt.model_validate({"text": "a", "image": "first.png", "reference_images": []})
     assert prompt_fields(prompt)["image"] == str(Path("first.png").absolute())
 

@@ -483,22 +483,22 @@ def test_every_setting_is_described_with_its_default_and_what_is_allowed() -> No
         "max_retries",
         "VEO3_MAX_RETRIES",
         "3",
-        "further tries after a failure that is not a refusal (a whole number, at least 0)",
+        "retries after a failure; refusals do not count (a whole number, at least 0)",
     )
     assert rows["VEO3_RATE_LIMIT"] == (
         "rate_limit",
         "VEO3_RATE_LIMIT",
         "unset",
-        "requests per rate period; unset: the model's usual quota, else 10 a minute (a whole number, at least 1)",
+        "requests per rate period; unset: the model's usual quota, or 10 a minute (a whole number, at least 1)",
     )
     assert rows["VEO3_QUOTA_PATIENCE"].meaning == (
-        "seconds the gate may stand still before what waits is deferred; `none`: wait for ever (at least 0)"
+        "seconds in which no submit is possible before waiting clips are deferred; `none`: wait for ever (at least 0)"
     )
     assert rows["VEO3_BACKEND"] == (
         "backend",
         "VEO3_BACKEND",
         "auto",
-        "where the clips are made (auto or vertex or gemini or mock)",
+        "service that makes the clips (auto or vertex or gemini or mock)",
     )
     assert rows["VEO3_MOCK_MODE"].default == "false"
     assert rows["VEO3_MOCK_MODE"].meaning.endswith("(true or false)")

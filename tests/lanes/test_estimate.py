@@ -1,4 +1,4 @@
-"""Cost and time of a batch before it is sent."""
+"""The estimate of a batch: its cost and its time before anything is sent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_slowest_rule_sets_the_time(limits: dict[str, float], seconds: float
     assert share.seconds == seconds
 
 
-def test_each_model_has_its_share_and_its_price() -> None:
+def test_each_model_gets_its_share_and_its_price() -> None:
     shares = estimate(prompts(2) + prompts(3, model=FAST) + prompts(1, model="new-model"), routes())
     assert [(s.model, s.clips, s.cost_usd) for s in shares] == [
         ("veo-3.1-generate-001", 2, 6.4),
@@ -56,11 +56,11 @@ def test_prompts_that_cannot_work_are_named_and_not_counted() -> None:
     )
 
 
-def test_nothing_costs_nothing() -> None:
+def test_an_empty_batch_has_no_shares() -> None:
     assert estimate([], routes()) == []
 
 
-def test_what_fallbacks_could_make_is_told_apart_from_what_will_be_made() -> None:
+def test_the_clips_of_fallbacks_are_counted_apart() -> None:
     lite = "veo-3.1-lite-generate-001"
     chained = routes(fallback=f"{FAST} -> {lite}")
     batch = prompts(3) + prompts(1, resolution="4k") + prompts(1, model=FAST)

@@ -1,4 +1,4 @@
-"""Lanes as people set them: read, checked, told what is wrong with them, and what each makes of the settings."""
+"""Configured lanes: how they are read and checked, which mistakes are named, and the settings that each lane gets."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEY_B", "secret-b")
 
 
-def lanes(*given: dict[str, Any], **settings: Any) -> list[Lane]:
-    return Lanes(Settings(**settings), given).listed
+def lanes(*entries: dict[str, Any], **settings: Any) -> list[Lane]:
+    return Lanes(Settings(**settings), entries).listed
 
 
-def test_a_file_of_lanes_is_read_with_its_paths_next_to_it(tmp_path: Path) -> None:
+def test_paths_in_a_file_of_lanes_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "alpha.json").write_text("{}")
     (tmp_path / "lanes.toml").write_text(FILE)
     common = Settings(lanes=tmp_path / "lanes.toml", rate_limit=10, api_key="common", output_gcs_uri="gs://all/out")
@@ -63,7 +63,7 @@ def test_a_file_of_lanes_is_read_with_its_paths_next_to_it(tmp_path: Path) -> No
     assert key.settings.api_key.get_secret_value() == "secret-b"
 
 
-def test_keys_are_found_in_the_env_file_too_and_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_may_come_from_the_env_file_and_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KEY_B")
     Path(".env").write_text("KEY_B=from-the-file\n")
     [lane] = lanes({"api_key_env": "KEY_B"})
@@ -74,9 +74,9 @@ def test_keys_are_found_in_the_env_file_too_and_shown_nowhere(monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("entry", "words"),
     [
-        ({"colour": "red"}, "lanes, lane 1: colour is not a field of a lane: known are name, backend, project"),
+        ({"colour": "red"}, "lanes, lane 1: colour is not a field of a lane: the fields are name, backend, project"),
         ({"projekt": "p"}, "lanes, lane 1: projekt is not a field of a lane: did you mean project?"),
         ({"name": "a", "weight": 0}, "lanes, lane 1 (a): weight=0 is refused: input should be greater"),
         (
@@ -94,17 +94,17 @@ def test_keys_are_found_in_the_env_file_too_and_shown_nowhere(monkeypatch: pytes
         ({"base_url": "localhost:8787"}, "base_url=localhost:8787 is refused: must be an address such as http://127"),
         ({"base_url": "http://me:secret@gateway"}, "base_url=(hidden) is refused: must hold no user name, password"),
         ({"api_version": "beta"}, "api_version=beta is refused: must look like v1 or v1beta1"),
-        ({"api_key": "AIza-secret"}, "keys do not belong here; put it into a variable or .env, and name that with"),
+        ({"api_key": "AIza-secret"}, "keys do not belong here; put the key in a variable or .env, and name it with"),
         ({"api_key_env": "AIza-secret"}, "lanes, lane 1: api_key_env holds a key itself"),
         ({"api_key_env": "AQ.secret"}, "lanes, lane 1: api_key_env holds a key itself"),
         ({"api_key_env": "sk-proj-secret"}, "lanes, lane 1: api_key_env holds a key itself"),
-        ({"api_key_env": "KEY_X"}, "lanes, lane 1: api_key_env names KEY_X, which is not set, here or in .env"),
+        ({"api_key_env": "KEY_X"}, "lanes, lane 1: api_key_env names KEY_X, which is set neither in the environment"),
         (
             {"api_key_env": "a_secret_1"},
             "lanes, lane 1: api_key_env names a variable (its name is hidden: it may be a ",
         ),
         ({"api_key_env": "KEY_B", "credentials_file": "f"}, "api_key_env and credentials_file cannot go together"),
-        ({"api_key_env": "KEY_B", "backend": "vertex", "project": "p"}, "express mode, which knows no project"),
+        ({"api_key_env": "KEY_B", "backend": "vertex", "project": "p"}, "express mode, which takes no project"),
         ({"credentials_file": "nowhere.json", "project": "p"}, "credentials_file=nowhere.json: there is no such file"),
         ({"project": "p", "model": "veo-2.0-generate-001"}, "was retired by Google on 2026-06-30: use veo-3.1"),
         ({"backend": "gemini", "api_key_env": "KEY_B", "model": BEST}, "is not to be had with VEO3_BACKEND=gemini"),
@@ -115,69 +115,72 @@ def test_keys_are_found_in_the_env_file_too_and_shown_nowhere(monkeypatch: pytes
         ),
     ],
 )
-def test_what_is_wrong_with_a_lane_is_told_and_no_secret_with_it(given: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(told)) as refused:
-        lanes(given)
+def test_a_mistake_in_a_lane_is_named_without_any_secret(entry: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)) as refused:
+        lanes(entry)
     assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "words"),
     [
         (None, "cannot be read: No such file or directory."),
-        ("[[lane]\n", "is no TOML: "),
-        ("", "holds no [[lane]]: it takes a table [[lane]] for each lane"),
-        ("rate_limit = 3\n[[lane]]\n", "holds rate_limit: it takes"),
+        ("[[lane]\n", "is not valid TOML: "),
+        ("", "holds no [[lane]]: write one table [[lane]] for each lane"),
+        ("rate_limit = 3\n[[lane]]\n", "holds rate_limit: write one"),
         ("[lane]\nproject = 'p'\n", "holds no [[lane]]"),
         ("lane = []\n", "holds no [[lane]]"),
     ],
 )
-def test_a_file_that_holds_no_lanes_is_told(tmp_path: Path, text: str | None, told: str) -> None:
+def test_a_file_without_lanes_is_refused(tmp_path: Path, text: str | None, words: str) -> None:
     path = tmp_path / "lanes.toml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(UsageError, match=re.escape(told)):
+    with pytest.raises(UsageError, match=re.escape(words)):
         Lanes(Settings(lanes=path))
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("entry", "words"),
     [
         (
             {"api_key_env": "KEY_B", "location": "europe-west4"},
-            "location=europe-west4 can do nothing: the Gemini API kn",
+            "location=europe-west4 would have no effect: the Gemini API ha",
         ),
         (
             {"api_key_env": "KEY_B", "model": OMNI, "project": "p"},
-            "project=p can do nothing: the Gemini API knows a pr",
+            "project=p would have no effect: the Gemini API finds the pr",
         ),
-        ({"backend": "gemini", "credentials_file": "own.json"}, "credentials_file=own.json can do nothing: the Gemini"),
+        (
+            {"backend": "gemini", "credentials_file": "own.json"},
+            "credentials_file=own.json would have no effect: the Gem",
+        ),
         (
             {"api_key_env": "KEY_B", "output_gcs_uri": "gs://b/o"},
-            "output_gcs_uri=gs://b/o can do nothing: the Gemini A",
+            "output_gcs_uri=gs://b/o would have no effect: the Gemini A",
         ),
         (
             {"api_key_env": "KEY_B", "backend": "vertex", "location": "us"},
-            "location=us can do nothing: api_key_env is f",
+            "location=us would have no effect: with api_key_env Vertex AI",
         ),
-        ({"credentials_file": "own.json"}, "credentials_file=own.json can do nothing: it needs a project, and neither"),
+        ({"credentials_file": "own.json"}, "credentials_file=own.json would have no effect: it needs a project, and"),
         (
             {"backend": "vertex", "location": "us"},
-            "location=us can do nothing: it needs a project, and neither this la",
+            "location=us would have no effect: it needs a project, and neither this la",
         ),
         (
             {"project": "p", "spend_period": 60},
-            "spend_period=60.0 can do nothing: without a spend_limit nothing is coun",
+            "spend_period=60.0 would have no effect: there is no spend_limit",
         ),
     ],
 )
-def test_a_field_that_nothing_would_come_of_is_refused(given: dict[str, Any], told: str) -> None:
+def test_a_field_without_effect_is_refused(entry: dict[str, Any], words: str) -> None:
     Path("own.json").write_text("{}")
-    with pytest.raises(UsageError, match=re.escape(f"lanes, lane 1: {told}")):
-        lanes(given)
+    with pytest.raises(UsageError, match=re.escape(f"lanes, lane 1: {words}")):
+        lanes(entry)
 
 
-def test_what_the_settings_have_for_all_a_lane_may_have_none_of() -> None:
+def test_a_lane_can_turn_off_a_common_setting_with_none() -> None:
     every = {"quota_patience": 60, "daily_limit": 5, "burst": 2, "output_gcs_uri": "gs://all/out"}
     none = dict.fromkeys(("quota_patience", "daily_limit", "output_gcs_uri"), "none")
     with_all, without = lanes({"project": "p"}, {"project": "q", **none}, **every)
@@ -185,47 +188,49 @@ def test_what_the_settings_have_for_all_a_lane_may_have_none_of() -> None:
     assert {name: getattr(without.settings, name) for name in every} == {**dict.fromkeys(none), "burst": 2}
 
 
-def test_a_region_is_known_however_it_is_written() -> None:
-    with pytest.raises(UsageError, match="are one place, and one quota"):
+def test_a_region_may_be_written_in_capitals() -> None:
+    with pytest.raises(UsageError, match="are the same place, so they share one quota"):
         lanes({"project": "p", "location": "Europe-West4 "}, {"project": "p", "location": "europe-west4"})
     assert Settings(location="US-Central1").location == "us-central1"
 
 
-def test_one_project_or_one_key_is_one_quota_by_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lanes_with_the_same_project_or_key_share_a_quota_and_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEY_C", "secret-b")
     with pytest.raises(
-        UsageError, match=r"lanes: gemini/KEY_B/.* and gemini/KEY_C/.* have one API key, and one quota"
+        UsageError, match=r"lanes: gemini/KEY_B/.* and gemini/KEY_C/.* have the same API key, so they share one quota"
     ) as no:
         lanes({"api_key_env": "KEY_B"}, {"api_key_env": "KEY_C"})
     assert "secret-b" not in str(no.value)
     Path("own.json").write_text("{}")
-    with pytest.raises(UsageError, match="lanes: a and b are one place, and one quota: make them one lane"):
+    with pytest.raises(
+        UsageError, match="lanes: a and b are the same place, so they share one quota: make them one lane"
+    ):
         lanes({"project": "p", "name": "a"}, {"project": "p", "name": "b", "credentials_file": "own.json"})
     monkeypatch.setenv("KEY_C", "another")
     assert len(lanes({"api_key_env": "KEY_B"}, {"api_key_env": "KEY_C"})) == 2
 
 
-def test_two_lanes_at_one_place_are_one_quota_and_refused() -> None:
-    with pytest.raises(UsageError, match=r"lanes: one and p/us-central1/veo-3.1-generate-001 are one place, and one q"):
+def test_two_lanes_at_the_same_place_or_with_the_same_name_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"lanes: one and p/us-central1/veo-3.1-generate-001 are the same place, so"):
         lanes({"project": "p", "name": "one"}, {"project": "p"})
-    with pytest.raises(UsageError, match="lanes: two lanes are called one: give each a name of its own"):
+    with pytest.raises(UsageError, match="lanes: two lanes have the name one: give each its own name"):
         lanes({"project": "p", "name": "one"}, {"project": "q", "name": "one"})
 
 
-def test_emulators_and_google_do_not_mix() -> None:
+def test_lanes_on_emulators_and_at_google_do_not_mix() -> None:
     with pytest.raises(UsageError, match="some lanes are emulators on this machine, others are not"):
         lanes({"project": "p"}, {"project": "q", "base_url": "http://127.0.0.1:8787"})
 
 
-def test_a_lane_without_a_burst_of_its_own_is_not_held_to_that_of_all() -> None:
+def test_the_common_burst_does_not_apply_to_a_lane_with_its_own_rate_limit() -> None:
     [lane] = lanes({"project": "p", "rate_limit": 2}, rate_limit=10, burst=5)
     assert lane.settings.rate(lane.model) == (2, 60, 2)
 
 
-# ---- none set: one for each model ------------------------------------------------------------------------------------
+# ---- no lanes configured: one for each model -------------------------------------------------------------------------
 
 
-def test_with_a_project_and_a_key_each_model_goes_where_it_is_to_be_had() -> None:
+def test_with_a_project_and_a_key_each_model_goes_to_the_backend_that_has_it() -> None:
     implied = Lanes(Settings(project="p", api_key="k", output_gcs_uri="gs://b/o"))
     [veo], [omni] = implied.of(BEST), implied.of(OMNI)
     assert (wire_of(veo), wire_of(omni)) == ("vertex", "gemini")
@@ -234,22 +239,24 @@ def test_with_a_project_and_a_key_each_model_goes_where_it_is_to_be_had() -> Non
 
 
 @pytest.mark.parametrize(
-    ("settings", "model", "told"),
+    ("settings", "model", "words"),
     [
-        ({"project": "p"}, OMNI, "is to be had with VEO3_BACKEND=gemini, which needs GEMINI_API_KEY: set it"),
-        ({"api_key": "k"}, BEST, "is to be had with VEO3_BACKEND=vertex, which needs GOOGLE_CLOUD_PROJECT: set it"),
+        ({"project": "p"}, OMNI, "is available with VEO3_BACKEND=gemini only, which needs GEMINI_API_KEY: set it"),
+        ({"api_key": "k"}, BEST, "available with VEO3_BACKEND=vertex only, which needs GOOGLE_CLOUD_PROJECT: set it"),
         ({"api_key": "k", "backend": "vertex"}, OMNI, "is not to be had with VEO3_BACKEND=vertex"),
     ],
 )
-def test_a_model_that_cannot_be_reached_says_what_to_set(settings: dict[str, Any], model: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_the_message_about_an_unreachable_model_says_what_to_set(
+    settings: dict[str, Any], model: str, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
         Lanes(Settings(**settings)).of(model)
 
 
-# ---- what earlier runs have sent -------------------------------------------------------------------------------------
+# ---- jobs of earlier runs --------------------------------------------------------------------------------------------
 
 
-def test_a_place_is_told_from_another_by_what_its_operations_hang_on() -> None:
+def test_two_places_are_the_same_if_they_can_find_the_same_operations() -> None:
     here = {"backend": "vertex", "project": "p", "location": "us-central1", "api_version": "v1"}
     assert same_place(here, {**here, "api_version": "v1beta1", "lane": "a"})
     assert not same_place(here, {**here, "location": "europe-west4"})
@@ -258,7 +265,7 @@ def test_a_place_is_told_from_another_by_what_its_operations_hang_on() -> None:
     assert not same_place(key, {**key, "credentials": "$B"})
 
 
-def test_what_was_sent_is_looked_at_by_the_lane_that_sent_it() -> None:
+def test_an_operation_is_polled_by_the_lane_that_sent_it() -> None:
     every = Lanes(Settings(), [{"project": "p"}, {"project": "q"}, {"project": "q", "model": FAST, "name": "fast"}])
     p, q, fast = every.listed
     assert every.at(q.place, BEST) is q
@@ -268,7 +275,7 @@ def test_what_was_sent_is_looked_at_by_the_lane_that_sent_it() -> None:
     assert p is not q
 
 
-def test_what_a_lane_sent_to_an_address_of_its_own_is_looked_at_there_when_the_lane_is_gone() -> None:
+def test_a_job_of_a_removed_lane_with_its_own_address_is_polled_at_that_address() -> None:
     [gone] = lanes({"project": "p", "base_url": "https://gateway.example/"}, base_url="https://elsewhere.example")
     assert gone.place["base_url"] == "https://gateway.example"
     now = Lanes(Settings(project="p", base_url="https://elsewhere.example"))
@@ -278,7 +285,7 @@ def test_what_a_lane_sent_to_an_address_of_its_own_is_looked_at_there_when_the_l
     assert now.settings_at(here.place).base_url == "https://elsewhere.example"
 
 
-def test_the_credentials_of_an_earlier_run_are_asked_for_by_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_credentials_of_an_earlier_run_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     every = Lanes(Settings(project="p"))
     then = {"backend": "gemini", "project": None, "location": "us-central1", "api_version": "v1"}
     found = every.settings_at({**then, "credentials": "$KEY_B"})
@@ -286,7 +293,7 @@ def test_the_credentials_of_an_earlier_run_are_asked_for_by_their_name(monkeypat
     assert found.api_key.get_secret_value() == "secret-b"
     assert every.settings_at({**then, "credentials": "/keys/a.json"}).credentials_file == Path("/keys/a.json")
     monkeypatch.delenv("KEY_B")
-    with pytest.raises(UsageError, match="KEY_B, whose key it was, is not set"):
+    with pytest.raises(UsageError, match="KEY_B, which held the API key, is set neither"):
         every.settings_at({**then, "credentials": "$KEY_B"})
 
 
@@ -297,12 +304,12 @@ def test_credentials_are_found_again_from_any_directory(tmp_path: Path, monkeypa
     assert lane.place["credentials"] == str(tmp_path / "a.json")
 
 
-def test_what_the_gemini_api_was_sent_is_looked_at_though_others_write_to_a_bucket() -> None:
+def test_a_job_of_the_gemini_api_is_polled_without_the_common_bucket() -> None:
     every = Lanes(Settings(project="p", api_key="k", output_gcs_uri="gs://b/o"))
     then = {"backend": "gemini", "project": None, "location": "us-central1", "api_version": "v1"}
     assert every.settings_at(then).output_gcs_uri is None
 
 
-def test_lanes_can_be_given_in_code() -> None:
+def test_lanes_can_be_configured_in_code() -> None:
     [lane] = Lanes(Settings(), [LaneSettings(project="p", daily_limit=3)]).listed
     assert (lane.settings.daily_limit, lane.settings.project) == (3, "p")

@@ -1,4 +1,4 @@
-"""Which lanes a prompt may go to, in which order, and how it is put for a model that was not asked for."""
+"""The lanes that a prompt may go to, their order, and how a prompt is rewritten for a fallback."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def routes(*lanes: dict[str, Any], **settings: Any) -> Routes:
 
 def names(route: Route | None) -> list[list[str]]:
     assert route is not None
-    return [[stop.lane.name for stop in tier] for tier in route.tiers]
+    return [[candidate.lane.name for candidate in tier] for tier in route.tiers]
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,20 @@ def names(route: Route | None) -> list[list[str]]:
     ],
     ids=str,
 )
-def test_a_prompt_goes_where_the_catalog_says_that_it_can(prompt: dict[str, Any], expected: list[list[str]]) -> None:
+def test_a_prompt_goes_to_the_lanes_whose_models_can_make_it(prompt: dict[str, Any], expected: list[list[str]]) -> None:
     route, problems = routes(A, B, F, K).of(VideoPrompt.model_validate({"text": "x", **prompt}))
     assert names(route) == expected
     assert problems == []
 
 
-def test_each_stop_has_the_price_of_its_model() -> None:
+def test_each_candidate_has_the_price_of_its_model() -> None:
     route, _ = routes(A, F).of(VideoPrompt(text="x"))
     assert route is not None
-    assert [(stop.lane.model, stop.cost_usd) for stop in route] == [(BEST, 3.2), (FAST, 0.8)]
+    assert [(candidate.lane.model, candidate.cost_usd) for candidate in route] == [(BEST, 3.2), (FAST, 0.8)]
     assert route.models == [BEST, FAST]
 
 
-def test_a_prompt_that_no_lane_can_make_says_so_model_by_model() -> None:
+def test_a_prompt_that_no_lane_can_make_has_a_problem_for_each_model() -> None:
     route, problems = routes(A, K).of(VideoPrompt(text="x", duration_seconds=5, seed=1))
     assert route is None
     assert problems == [
@@ -78,16 +78,16 @@ def test_a_prompt_that_no_lane_can_make_says_so_model_by_model() -> None:
     ]
 
 
-def test_a_model_that_no_lane_has_is_named_with_those_that_there_are() -> None:
+def test_a_model_without_a_lane_is_named_with_the_models_of_the_lanes() -> None:
     route, problems = routes(A, K).of(VideoPrompt(text="x", model=FAST))
     assert (route, problems) == (None, [f"no lane has model {FAST}: the lanes have {BEST}, {OMNI}"])
 
 
-def test_with_a_model_set_prompts_that_name_none_are_for_it() -> None:
+def test_a_prompt_without_a_model_uses_the_model_of_the_settings() -> None:
     assert names(routes(A, F, model=FAST).of(VideoPrompt(text="x"))[0]) == [["f"]]
 
 
-def test_what_goes_on_from_an_earlier_clip_goes_to_where_that_was_made() -> None:
+def test_a_prompt_that_continues_a_clip_goes_to_the_place_of_that_clip() -> None:
     other = {"name": "p", "api_key_env": "KEY", "api_version": "v1beta"}
     with_other = routes(K, {**other, "base_url": "https://gateway"})
     prompt = VideoPrompt(text="at night", previous="abc")
@@ -96,10 +96,10 @@ def test_what_goes_on_from_an_earlier_clip_goes_to_where_that_was_made() -> None
     assert names(with_other.of(prompt, home)[0]) == [["o"]]
     assert names(with_other.of(prompt, {**home, "base_url": "https://gateway"})[0]) == [["p"]]
     route, problems = with_other.of(prompt, {"backend": "gemini", "credentials": "$GONE", "lane": "gone"})
-    assert (route, problems) == (None, ["the clip that it goes on from was made at gone, where no lane is"])
+    assert (route, problems) == (None, ["the earlier clip was made at gone, and no lane is at that place"])
 
 
-def test_no_fallback_goes_on_from_a_clip_that_was_made_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fallback_at_another_place_cannot_continue_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTHER", "other")
     newer = "gemini-omni-1.2-flash"
     here, there = ({"name": name, "api_key_env": name, "model": newer} for name in ("KEY", "OTHER"))
@@ -113,38 +113,38 @@ def test_no_fallback_goes_on_from_a_clip_that_was_made_elsewhere(monkeypatch: py
 CHAIN = f"{BEST} -> {FAST} -> {OMNI}"
 
 
-def test_a_chain_of_fallbacks_comes_after_all_that_was_asked_for() -> None:
+def test_fallbacks_come_after_all_lanes_of_the_own_model() -> None:
     route, _ = routes(A, B, F, K, fallback=CHAIN).of(VideoPrompt(text="x", model=BEST))
     assert names(route) == [["a"], ["b"], ["f"], ["o"]]
     assert route is not None
-    assert [stop.instead_of for stop in route] == [None, None, BEST, BEST]
-    assert route.models == [BEST], "what only stands in is not what was asked for"
+    assert [candidate.instead_of for candidate in route] == [None, None, BEST, BEST]
+    assert route.models == [BEST], "a fallback is not a model of the prompt"
 
 
-def test_only_what_comes_later_in_the_chain_stands_in() -> None:
+def test_only_later_models_of_the_chain_are_fallbacks() -> None:
     assert names(routes(A, F, K, fallback=CHAIN).of(VideoPrompt(text="x", model=FAST))[0]) == [["f"], ["o"]]
     assert names(routes(A, F, K, fallback=CHAIN).of(VideoPrompt(text="x", model=OMNI))[0]) == [["o"]]
     assert names(routes(A, F, K, fallback=OMNI).of(VideoPrompt(text="x", model=FAST))[0]) == [["f"], ["o"]]
 
 
-def test_a_fallback_that_cannot_make_it_is_left_out() -> None:
+def test_a_fallback_that_cannot_make_the_clip_is_left_out() -> None:
     assert names(routes(A, F, K, fallback=CHAIN).of(VideoPrompt(text="x", model=BEST, seed=1))[0]) == [["a"], ["f"]]
 
 
-def test_a_chain_that_nothing_can_go_along_is_refused() -> None:
+def test_a_chain_with_an_unusable_model_is_refused() -> None:
     with pytest.raises(UsageError, match=f"VEO3_FALLBACK: no lane has {LITE}: the lanes have {BEST}, {OMNI}"):
         routes(A, K, fallback=LITE)
-    with pytest.raises(UsageError, match=r"VEO3_FALLBACK: model gemini-omni-1.1-flash is to be had with VEO3_BACKEND"):
+    with pytest.raises(UsageError, match=r"VEO3_FALLBACK: model gemini-omni-1.1-flash is available with VEO3_BACK"):
         routes(project="p", fallback=OMNI)
     with pytest.raises(UsageError, match=r"VEO3_FALLBACK: veo-2.0-generate-001 was retired by Google on 2026-06-30"):
         routes(project="p", fallback="veo-2.0-generate-001")
     with pytest.raises(
-        UsageError, match=r"VEO3_FALLBACK: 'veo-4' is not in the catalog of .*VEO3_CATALOG adds what is"
+        UsageError, match=r"VEO3_FALLBACK: 'veo-4' is not in the catalog of .*VEO3_CATALOG adds new ones"
     ):
         routes(project="p", fallback="veo-4")
 
 
-def test_a_fallback_that_is_new_may_have_a_lane() -> None:
+def test_a_fallback_outside_the_catalog_is_allowed_if_it_has_a_lane() -> None:
     route, _ = routes(A, {"name": "new", "project": "p", "model": "veo-4"}, fallback="veo-4").of(
         VideoPrompt(text="x", model=BEST)
     )
@@ -152,13 +152,13 @@ def test_a_fallback_that_is_new_may_have_a_lane() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "asked", "model", "put", "notes"),
+    ("fields", "own_model", "model", "changes", "notes"),
     [
         ({}, BEST, FAST, {}, []),
         ({}, BEST, OMNI, {"duration_seconds": 8}, ["duration_seconds=8"]),
         ({"duration_seconds": 6}, BEST, OMNI, {"duration_seconds": 6}, []),
         ({"resolution": "4k"}, BEST, OMNI, {"duration_seconds": 8, "resolution": "4k"}, ["duration_seconds=8"]),
-        ({}, OMNI, BEST, {}, ["duration_seconds=8"]),  # Veo makes no 10 seconds: it is left at what it does make
+        ({}, OMNI, BEST, {}, ["duration_seconds=8"]),  # Veo cannot make Omni's default of 10 seconds
         (
             {"negative_prompt": "rain", "duration_seconds": 8},
             BEST,
@@ -177,13 +177,12 @@ def test_a_fallback_that_is_new_may_have_a_lane() -> None:
     ],
     ids=str,
 )
-def test_what_was_left_open_is_what_the_model_asked_for_would_have_done(
-    fields: dict[str, Any], asked: str, model: str, put: dict[str, Any], notes: list[str]
+def test_an_open_value_becomes_the_default_of_the_own_model(
+    fields: dict[str, Any], own_model: str, model: str, changes: dict[str, Any], notes: list[str]
 ) -> None:
-    sent, told, problems = translate(VideoPrompt(text="a boat", model=asked, **fields), asked, model, CARDS)
-    assert sent == VideoPrompt(**{"text": "a boat", **put})
-    assert told == notes
-    assert problems == []
+    prompt = VideoPrompt(text="a boat", model=own_model, **fields)
+    translation = VideoPrompt(**{"text": "a boat", **changes})
+    assert translate(prompt, own_model, model, CARDS) == (translation, notes, [])
 
 
 @pytest.mark.parametrize(
@@ -196,9 +195,9 @@ def test_what_was_left_open_is_what_the_model_asked_for_would_have_done(
     ],
     ids=str,
 )
-def test_what_cannot_be_put_otherwise_is_refused_and_nothing_is_left_out(fields: dict[str, Any]) -> None:
+def test_a_value_that_cannot_be_translated_is_a_problem_and_is_never_dropped(fields: dict[str, Any]) -> None:
     prompt = VideoPrompt(text="a boat", image=Media(path=Path("p.png")), **fields)
-    sent, _, problems = translate(prompt, BEST, OMNI, CARDS)
+    translation, _, problems = translate(prompt, BEST, OMNI, CARDS)
     assert len(problems) == 1
-    assert all(getattr(sent, name) == value for name, value in fields.items())
-    assert sent.image == prompt.image
+    assert all(getattr(translation, name) == value for name, value in fields.items())
+    assert translation.image == prompt.image

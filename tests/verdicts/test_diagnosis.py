@@ -1,4 +1,4 @@
-"""Every answer that a free call can meet is told from the others, and has a way out."""
+"""Each answer to a free request leads to its own problem, and each problem has a way out."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from aveo3.verdicts.diagnosis import diagnose
-from aveo3.verdicts.problems import REMEDIES, Asked, CheckStep, Problem, explain
+from aveo3.verdicts.problems import REMEDIES, CheckStep, CheckTarget, Problem, explain
 
-VERTEX = Asked(
+VERTEX = CheckTarget(
     "vertex",
     "veo-3.1-generate-001",
     "https://us-central1-aiplatform.googleapis.com",
@@ -18,8 +18,8 @@ VERTEX = Asked(
     "us-central1",
     "gs://b/c",
 )
-EXPRESS = Asked("vertex", "veo-3.1-generate-001", "https://aiplatform.googleapis.com", bucket="gs://b/c")
-GEMINI = Asked("gemini", "gemini-omni-1.1-flash", "https://generativelanguage.googleapis.com", bucket="gs://b/c")
+EXPRESS = CheckTarget("vertex", "veo-3.1-generate-001", "https://aiplatform.googleapis.com", bucket="gs://b/c")
+GEMINI = CheckTarget("gemini", "gemini-omni-1.1-flash", "https://generativelanguage.googleapis.com", bucket="gs://b/c")
 
 MODEL = "projects/my-project/locations/us-central1/publishers/google/models/veo-3.1-generate-001"
 OPERATION = f"{MODEL}/operations/00000000-0000-4000-8000-000000000000"
@@ -30,7 +30,7 @@ NOT_ENABLED = (
 
 
 def rpc(status: int, word: str, message: str, reason: str = "", **metadata: str) -> tuple[int, dict[str, Any]]:
-    """An error as Google writes it."""
+    """An error in the form that Google's APIs use."""
     error: dict[str, Any] = {"code": status, "status": word, "message": message}
     if reason:
         error["details"] = [{"@type": "type.googleapis.com/google.rpc.Help", "links": []}]
@@ -43,11 +43,11 @@ def denied(message: str, reason: str = "", **metadata: str) -> tuple[int, dict[s
 
 
 def page(status: int, title: str) -> tuple[int, dict[str, Any]]:
-    """A page, as the SDK hands it on."""
+    """An HTML page, in the form that the SDK gives it."""
     return status, {"message": f"<!DOCTYPE html><title>{title}</title>", "status": title}
 
 
-WELL: dict[str, tuple[Asked, tuple[int, Any]]] = {
+WELL: dict[str, tuple[CheckTarget, tuple[int, Any]]] = {
     "200": (GEMINI, (200, None)),
     "an operation that nobody knows": (VERTEX, rpc(404, "NOT_FOUND", f"Operation {OPERATION} was not found.")),
     "something that nobody knows": (VERTEX, rpc(404, "NOT_FOUND", "Requested entity was not found.")),
@@ -60,7 +60,7 @@ WELL: dict[str, tuple[Asked, tuple[int, Any]]] = {
 
 BLOCKED = "Requests to this API generativelanguage.googleapis.com method google.ai.X.GetModel are blocked."
 
-ANSWERS: dict[str, tuple[Asked, tuple[int, Any], Problem, str]] = {
+ANSWERS: dict[str, tuple[CheckTarget, tuple[int, Any], Problem, str]] = {
     # credentials
     "a Gemini key on Vertex": (
         EXPRESS,
@@ -72,7 +72,7 @@ ANSWERS: dict[str, tuple[Asked, tuple[int, Any], Problem, str]] = {
         EXPRESS,
         denied("no", "API_KEY_SERVICE_BLOCKED", service="aiplatform.googleapis.com"),
         Problem.KEY_ELSEWHERE,
-        "opens the Gemini API alone",
+        "works with the Gemini API only",
     ),
     "an express key on the Gemini API": (GEMINI, denied(BLOCKED), Problem.KEY_ELSEWHERE, "needs VEO3_BACKEND=vertex"),
     "a key that is none": (
@@ -147,7 +147,7 @@ ANSWERS: dict[str, tuple[Asked, tuple[int, Any], Problem, str]] = {
         Problem.CREDITS,
         "https://ai.studio/projects",
     ),
-    "payment required": (GEMINI, rpc(402, "RESOURCE_EXHAUSTED", "no"), Problem.CREDITS, "Buy some"),
+    "payment required": (GEMINI, rpc(402, "RESOURCE_EXHAUSTED", "no"), Problem.CREDITS, "Buy credits"),
     "no role": (
         VERTEX,
         denied(
@@ -209,7 +209,7 @@ ANSWERS: dict[str, tuple[Asked, tuple[int, Any], Problem, str]] = {
         GEMINI,
         rpc(404, "NOT_FOUND", "Model is not found: models/x for api version v1"),
         Problem.NO_MODEL,
-        "`aveo3 models` lists what there is",
+        "`aveo3 models` lists all models",
     ),
     "a model that is gone": (
         VERTEX,
@@ -245,21 +245,21 @@ ANSWERS: dict[str, tuple[Asked, tuple[int, Any], Problem, str]] = {
 
 
 @pytest.mark.parametrize("name", WELL)
-def test_what_only_the_operation_is_the_matter_with_answers(name: str) -> None:
-    asked, (status, body) = WELL[name]
-    assert diagnose(status, body, asked) is None
+def test_an_error_about_the_operation_alone_is_no_problem(name: str) -> None:
+    target, (status, body) = WELL[name]
+    assert diagnose(status, body, target) is None
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_every_answer_is_told_from_the_others_and_has_a_way_out(name: str) -> None:
-    asked, (status, body), problem, words = ANSWERS[name]
-    assert diagnose(status, body, asked) is problem
-    finding = explain(problem, asked, body)
+def test_every_answer_leads_to_its_problem_and_a_way_out(name: str) -> None:
+    target, (status, body), problem, words = ANSWERS[name]
+    assert diagnose(status, body, target) is problem
+    finding = explain(problem, target, body)
     assert words in finding.way_out
     assert not re.search(r"[{}]|None", finding.what + finding.way_out)
 
 
-def test_what_the_gemini_api_says_of_an_operation_is_no_sign_of_health() -> None:
+def test_on_the_gemini_api_a_missing_operation_is_a_problem() -> None:
     assert diagnose(404, {"error": {"message": "Operation x was not found."}}, GEMINI) is Problem.NO_MODEL
 
 
@@ -267,15 +267,15 @@ def test_a_list_around_the_error_changes_nothing() -> None:
     assert diagnose(404, [{"error": {"message": "Operation x was not found."}}], VERTEX) is None
 
 
-def test_every_trouble_that_has_no_answer_of_its_own_is_one_of_the_way_there() -> None:
-    """Those come from exceptions: tests/test_reach.py."""
-    told = {problem for _, _, problem, _ in ANSWERS.values()}
-    silent = set(Problem) - told - {Problem.BUCKET}
+def test_a_problem_without_an_answer_is_about_the_address_or_the_login() -> None:
+    """Those come from exceptions: tests/backends/test_probe.py."""
+    answered = {problem for _, _, problem, _ in ANSWERS.values()}
+    silent = set(Problem) - answered - {Problem.BUCKET}
     assert {REMEDIES[problem].step for problem in silent} == {CheckStep.ADDRESS, CheckStep.CREDENTIALS}
     assert len(silent) == 11
 
 
-def test_a_project_or_model_with_a_word_in_its_name_changes_nothing() -> None:
+def test_words_inside_resource_names_change_nothing() -> None:
     name = "projects/model-project/locations/region/publishers/google/models/x/operations/0"
     assert diagnose(404, {"error": {"message": f"Operation {name} was not found."}}, VERTEX) is None
 
@@ -284,8 +284,8 @@ def test_a_project_or_model_with_a_word_in_its_name_changes_nothing() -> None:
     "body", [None, "", "text", [], [[]], {"error": None}, {"error": {"details": [{}, 1]}}, {"message": 1}]
 )
 @pytest.mark.parametrize("status", [200, 204, 307, 400, 401, 402, 403, 404, 418, 429, 499, 500, 503, 999])
-def test_no_body_is_too_strange(status: int, body: Any) -> None:
-    for asked in (VERTEX, GEMINI):
-        problem = diagnose(status, body, asked)
+def test_no_body_raises(status: int, body: Any) -> None:
+    for target in (VERTEX, GEMINI):
+        problem = diagnose(status, body, target)
         if problem is not None:
-            explain(problem, asked, body)
+            explain(problem, target, body)

@@ -1,4 +1,4 @@
-"""`aveo3 check`: whether clips could be made, asked of Google for free, and what to do if not."""
+"""`aveo3 check`: tests for free whether Google would make clips, and says what to do if not."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _INDENT = " " * 21
 
 
 def check(
-    lanes: Annotated[Path | None, typer.Option(help="TOML file of several places, each of which is asked.")] = None,
-    json_line: Annotated[bool, typer.Option("--json", help="One JSON object, with everything.")] = False,
+    lanes: Annotated[Path | None, typer.Option(help="TOML file of lanes; each lane is checked.")] = None,
+    json_line: Annotated[bool, typer.Option("--json", help="Print one JSON object with all details.")] = False,
 ) -> None:
-    """Ask Google, for free, whether credentials, project, region and model answer; where not, say what to do.
+    """Check credentials, project, region and model for free.
 
-    Each lane is asked, and each model of VEO3_FALLBACK.
+    Each lane is checked, and each model of VEO3_FALLBACK. For each problem the command says what to do.
 
-    No video is generated and nothing is billed: Vertex AI is asked for an operation that does not exist, the Gemini API
-    for what the model is; with VEO3_OUTPUT_GCS_URI the bucket is listed, too. Quota and billing of the model itself
-    show with the first video only.
+    Nothing is generated and nothing is billed. It polls Vertex AI for an operation that does not exist, asks the
+    Gemini API to describe the model, and lists the bucket of VEO3_OUTPUT_GCS_URI. It cannot check quota, nor billing
+    on the Gemini API.
 
-    Exit codes: 0 all answer, 1 something does not, 2 the settings are wrong.
+    Exit codes: 0 everything answers, 1 something does not, 2 the settings are wrong.
 
     Examples:
 
@@ -49,20 +49,20 @@ def check(
         places = _places(Settings() if lanes is None else Settings(lanes=lanes))
     sheets = asyncio.run(_ask(places))
     if json_line:
-        told = [{"lane": name, **sheet.as_dict()} for (name, _), sheet in zip(places, sheets, strict=True)]
-        one = sheets[0].as_dict() if len(sheets) == 1 else {"ok": all(s.ok for s in sheets), "lanes": told}
-        print(json.dumps(one, ensure_ascii=False))
+        lanes_json = [{"lane": name, **sheet.as_dict()} for (name, _), sheet in zip(places, sheets, strict=True)]
+        values = sheets[0].as_dict() if len(sheets) == 1 else {"ok": all(s.ok for s in sheets), "lanes": lanes_json}
+        print(json.dumps(values, ensure_ascii=False))
     for (name, _), sheet in zip(places, sheets, strict=True):
         if not json_line:
             if len(sheets) > 1:
                 typer.secho(name, bold=True)
-            _tell(sheet)
+            _print_report(sheet)
     if not all(sheet.ok for sheet in sheets):
         raise typer.Exit(Exit.USAGE if any(sheet.settings_wrong for sheet in sheets) else Exit.SOME_NOT)
 
 
 def _places(settings: Settings) -> list[tuple[str, Settings]]:
-    """Every place that prompts may go to, by the name of its lane. Raises `UsageError` if the lanes are wrong."""
+    """Name and settings of each place that prompts may go to. Raises `UsageError` if the lanes are wrong."""
     from aveo3.lanes.lanes import Lanes
 
     lanes = Lanes(settings)
@@ -78,7 +78,7 @@ async def _ask(places: list[tuple[str, Settings]]) -> list[CheckReport]:
     return [await checked(settings) for _, settings in places]
 
 
-def _tell(sheet: CheckReport) -> None:
+def _print_report(sheet: CheckReport) -> None:
     from aveo3.verdicts.problems import CheckStep
 
     failed = {finding.step: finding for finding in sheet.wrong}
@@ -95,7 +95,7 @@ def _tell(sheet: CheckReport) -> None:
 
 
 def _way_out(finding: Finding) -> None:
-    for title, words in (("what to do:", finding.way_out), ("what was said:", finding.said)):
+    for title, words in (("what to do:", finding.way_out), ("details:", finding.said)):
         if words:
             typer.echo(_wrapped(f"{title} {words}", _INDENT))
 
@@ -106,7 +106,7 @@ def _line(step: str, state: str, words: str, colour: str) -> None:
 
 
 def _wrapped(text: str, indent: str) -> str:
-    """`text` behind `indent`; on a terminal broken between words, addresses and commands left whole."""
+    """`text` after `indent`; on a terminal wrapped between words, with addresses and commands in one piece."""
     if not sys.stdout.isatty():
         return indent + text
     width = max(40, shutil.get_terminal_size().columns)

@@ -1,4 +1,4 @@
-"""`aveo3 config`: what is set, where it comes from, and whether it can work. Sends nothing."""
+"""`aveo3 config`: shows, writes and checks the settings. Sends nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ app = typer.Typer(help="Show, write and check the settings.", no_args_is_help=Tr
 
 @app.command()
 def show() -> None:
-    """Print every setting: its value, where that comes from, and what it means. Secrets are masked.
+    """Print every setting with its value, source and meaning.
+
+    Secrets are masked.
 
     Example: aveo3 config show
     """
@@ -44,7 +46,7 @@ def template() -> None:
     """
     from aveo3.config.settings import describe
 
-    typer.echo("# Settings of aveo3. Take away the # of a line to change it; the environment beats this file.")
+    typer.echo("# Settings of aveo3. Remove the # before a setting to change it. The environment beats this file.")
     for variable in describe():
         default = "" if variable.default == "unset" else variable.default
         typer.echo(f"\n# {variable.meaning}\n# {variable.name.split(' or ')[0]}={default}")
@@ -52,10 +54,11 @@ def template() -> None:
 
 @app.command()
 def check() -> None:
-    """Say which backend would be used and why, and what is missing. Looks for credentials; asks Google nothing:
-    that is `aveo3 check`.
+    """Show the chosen backend, and what is missing or wrong.
 
-    Exit codes: 0 everything is there, 2 something is missing or wrong.
+    It looks for credentials, but asks Google nothing: use `aveo3 check` for that.
+
+    Exit codes: 0 nothing is missing, 2 something is missing or wrong.
 
     Example: aveo3 config check
     """
@@ -64,7 +67,7 @@ def check() -> None:
     with errors_as_messages():
         settings = Settings()
         if settings.lanes is not None:
-            _tell_lanes(settings)
+            _print_lanes(settings)
             return
         name, why = settings.backend_choice()
         typer.echo(f"backend: {name} ({why})")
@@ -81,8 +84,8 @@ def check() -> None:
     typer.echo("ready")
 
 
-def _tell_lanes(settings: Settings) -> None:
-    """A line for each lane. Raises `UsageError` if one of them cannot be used."""
+def _print_lanes(settings: Settings) -> None:
+    """Print a line for each lane. Raises `UsageError` if one of them cannot be used."""
     from aveo3.checkup import login_of
     from aveo3.lanes.lanes import Lanes
 
@@ -105,13 +108,13 @@ def _shown(value: object) -> str:
 
 
 def _about(settings: Settings) -> str:
-    """What the catalog says of the model, after a retired one has been refused."""
+    """The catalog's facts about the model, in brackets. Raises `UsageError` for a retired model."""
     from aveo3.client import check_alive
 
     check_alive(settings)
     catalog = settings.model_catalog
     card = catalog.models.get(settings.model)
     if card is None:
-        return f" (not in the catalog of {catalog.as_of}: nothing is checked, its price is unknown)"
-    prices = ", ".join(f"{resolution} US$ {price:g}" for resolution, price in card.prices.items())
-    return f" ({card.state}; a second costs {prices})"
+        return f" (not in the catalog of {catalog.as_of}: its prompts are not checked, its price is unknown)"
+    prices = ", ".join(f"{resolution} {price:g}" for resolution, price in card.prices.items())
+    return f" ({card.state}; US$ per second: {prices})"

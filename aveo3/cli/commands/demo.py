@@ -1,4 +1,4 @@
-"""`aveo3 demo`: the story in half a minute, on the emulator: what a plain loop loses, and what aveo3 makes of it."""
+"""`aveo3 demo`: runs the same prompts through a plain loop and through aveo3, on the emulator, in half a minute."""
 
 from __future__ import annotations
 
@@ -37,10 +37,12 @@ PROMPTS = [
 
 def demo(
     output_dir: Annotated[
-        Path | None, typer.Option("--output-dir", "-o", help="Directory for the films; a new temporary one if unset.")
+        Path | None, typer.Option("--output-dir", "-o", help="Directory for the videos; unset: a temporary one.")
     ] = None,
 ) -> None:
-    """Watch twelve clips being made on a quota of two at a time. No key, no network, no cost; half a minute.
+    """Watch aveo3 make twelve clips on a small quota.
+
+    It takes half a minute and needs no key and no network. It costs nothing.
 
     Example: aveo3 demo
     """
@@ -48,11 +50,11 @@ def demo(
 
     with errors_as_messages():
         directory = output_dir or Path(tempfile.mkdtemp(prefix="aveo3-demo-"))
-        code = asyncio.run(_tell(directory))
+        code = asyncio.run(_show(directory))
     raise typer.Exit(code)
 
 
-async def _tell(directory: Path) -> Exit:
+async def _show(directory: Path) -> Exit:
     import asyncio
 
     from rich.console import Console
@@ -67,12 +69,12 @@ async def _tell(directory: Path) -> Exit:
     options = MockOptions(rpm=LIMIT, period=PERIOD, latency=Latency.parse(LATENCY))
     console.print(f"An emulated Google allows [b]{LIMIT} requests in {PERIOD:g} s[/b]. You have {CLIPS} prompts.\n")
 
-    console.print("[b]1. A plain loop[/b], with Google's SDK as its documentation shows it:")
+    console.print("[b]1. A plain loop[/b], written like the example of Google's SDK:")
     async with MockServer(options) as server:
         lost = await plain_loop(server, console)
     console.print(f"   [red]{lost} of {CLIPS} clips are lost.[/red]\n")
 
-    console.print("[b]2. aveo3[/b], the same prompts, the same quota: await veo.generate_many(prompts)")
+    console.print("[b]2. aveo3[/b], with the same prompts and quota: await veo.generate_many(prompts)")
     started_at = asyncio.get_running_loop().time()
     async with MockServer(options) as server:
         async with (
@@ -84,19 +86,19 @@ async def _tell(directory: Path) -> Exit:
                 console.print(clip_line(clip), overflow="ellipsis", no_wrap=True)
             stats = veo.stats()
         books = server.books.as_dict()
-    console.print(summary(stats, asyncio.get_running_loop().time() - started_at, note=" (had it been real)"))
+    console.print(summary(stats, asyncio.get_running_loop().time() - started_at, note=" (if it were real)"))
     twice = books["accepted"] - len(books["accepted_by_prompt"])
     fastest = (CLIPS - 1) // LIMIT * PERIOD
     console.print(
         f"\nThe server's books: {books['accepted']} accepted, {books['refused']} refused, {twice} paid for twice. "
-        f"The quota alone takes {duration(fastest)}.\n"
+        f"The quota alone needs {duration(fastest)}.\n"
     )
-    console.print(f"The films are in [b]{directory}[/b]; each shows its prompt.", soft_wrap=True)
+    console.print(f"The videos are in [b]{directory}[/b]. Each one shows its prompt.", soft_wrap=True)
     return Exit.ALL_MADE if stats.clips[ClipStatus.SUCCEEDED] == CLIPS else Exit.SOME_NOT
 
 
 def settings(url: str, directory: Path) -> Settings:
-    """What aveo3 is told: where the emulator is, and its quota. Nothing comes from the environment."""
+    """Settings for the emulator at `url`, with its quota. The environment has no influence."""
     from aveo3.config.settings import Settings
 
     return Settings(
@@ -114,7 +116,7 @@ def settings(url: str, directory: Path) -> Settings:
 
 
 async def plain_loop(server: MockServer, console: Console) -> int:
-    """Submit everything at once and give up on what is refused. Returns how many clips are lost."""
+    """Submit everything at once and give up on refused prompts. Returns the number of lost clips."""
     import asyncio
 
     from google import genai

@@ -1,4 +1,4 @@
-"""`aveo3 generate`: prompts in, a directory of clips out. Parses, calls `VeoClient`, prints."""
+"""`aveo3 generate`: turns prompts into a directory of clips. Parses options, calls `VeoClient`, prints."""
 
 from __future__ import annotations
 
@@ -19,53 +19,55 @@ def generate(
         list[str] | None,
         typer.Argument(
             metavar="SOURCE",
-            help="Files of prompts: .txt (one a line), .jsonl, .csv, .yaml; - is standard input, text or JSON lines.",
+            help="Prompt files: .txt (one prompt a line), .jsonl, .csv or .yaml; or - for standard input, as text or "
+            "JSON lines.",
         ),
     ] = None,
-    prompt: Annotated[list[str] | None, typer.Option(help="A prompt itself; repeatable.")] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="The text of a prompt. Repeatable.")] = None,
     output_dir: Annotated[Path | None, typer.Option("--output-dir", "-o", help="Directory for the videos.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model id for prompts that name none.")] = None,
-    duration: Annotated[int | None, typer.Option(help="Seconds, for prompts that name none.")] = None,
-    aspect_ratio: Annotated[str | None, typer.Option(help="16:9 or 9:16, for prompts that name none.")] = None,
-    resolution: Annotated[str | None, typer.Option(help="720p, 1080p or 4k, for prompts that name none.")] = None,
-    rate: Annotated[str | None, typer.Option(help="Your quota: requests per time, as in 10/60s or 50/min.")] = None,
-    max_concurrency: Annotated[int | None, typer.Option(help="Operations running at once.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model id, for prompts without one.")] = None,
+    duration: Annotated[int | None, typer.Option(help="Seconds of a clip, for prompts without one.")] = None,
+    aspect_ratio: Annotated[str | None, typer.Option(help="16:9 or 9:16, for prompts without one.")] = None,
+    resolution: Annotated[str | None, typer.Option(help="720p, 1080p or 4k, for prompts without one.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Your quota: requests per time, such as 10/60s or 50/min.")] = None,
+    max_concurrency: Annotated[int | None, typer.Option(help="Limit of operations that run at once.")] = None,
     budget: Annotated[
-        float | None, typer.Option(help="US$ that the clips in the output directory may cost at most, in all.")
+        float | None, typer.Option(help="US$ that all clips of the output directory may cost together.")
     ] = None,
-    lanes: Annotated[Path | None, typer.Option(help="TOML file of several places with a quota each.")] = None,
+    lanes: Annotated[Path | None, typer.Option(help="TOML file of lanes, each with a quota of its own.")] = None,
     fallback: Annotated[
-        str | None, typer.Option(help="Models that stand in where all else is closed, as in 'a -> b'.")
+        str | None, typer.Option(help="Models to use when all other lanes are closed, such as 'a -> b'.")
     ] = None,
     keep_remote: Annotated[
-        bool | None, typer.Option("--keep-remote/--fetch", help="Leave videos that are in a gs:// bucket there.")
+        bool | None, typer.Option("--keep-remote/--fetch", help="Leave videos in their gs:// bucket, or download them.")
     ] = None,
     webhook: Annotated[
-        str | None, typer.Option(help="Address at which the Gemini API reaches this program, to say what has ended.")
+        str | None, typer.Option(help="Public address where the Gemini API reports ended operations to this program.")
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for quota however long it takes, over midnight if need be.")
+        bool, typer.Option("--wait", help="Wait for quota as long as it takes, even past midnight.")
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Make new clips even of prompts that have theirs, and pay for them.")
+        bool, typer.Option("--fresh", help="Make and pay new clips, even for prompts that have one.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be sent, cost and take; send nothing.")
+        bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")
     ] = False,
     mock: Annotated[bool, typer.Option("--mock", help="Use the built-in emulator: no key, no cost.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a clip on standard output.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors and results only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each clip.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")] = False,
 ) -> None:
     """Generate a video for every prompt.
 
-    Run the same command again to go on after a stop, a crash or a kill: clips that are there come back at once, what
-    was under way is picked up, and nothing is sent a second time. See also `aveo3 status`.
+    After a stop, a crash or a kill, run the same command again. Finished clips are reused, running ones are resumed,
+    and nothing is sent twice. `aveo3 status` shows where each prompt stands.
 
-    Everything else is set by VEO3_* and GOOGLE_* variables, in the environment or in .env: see `aveo3 config show`.
-    The output directory gets the videos, a manifest.jsonl of all clips, and a failed.jsonl of those not made, which
-    is itself a SOURCE.
+    The output directory gets the videos, manifest.jsonl with all clips, and failed.jsonl with the prompts that were
+    not made; failed.jsonl is itself a SOURCE. VEO3_* and GOOGLE_* variables, in the environment or in .env, set
+    everything else: see `aveo3 config show`.
 
-    Exit codes: 0 all made, now or before; 1 some not, 2 bad usage, 3 some deferred by quota or budget, 130 interrupted.
+    Exit codes: 0 all clips are made, now or before; 1 some are not; 2 bad usage; 3 some are deferred by quota or
+    budget, the rest is made; 130 interrupted.
 
     Examples:
 
@@ -76,7 +78,7 @@ def generate(
       aveo3 generate clips/failed.jsonl --output-dir clips
     """
     with errors_as_messages():
-        given = {
+        options = {
             "output_dir": output_dir,
             "model": model,
             "max_concurrency": max_concurrency,
@@ -90,7 +92,7 @@ def generate(
         }
         from aveo3.config.settings import Settings
 
-        chosen = {name: value for name, value in given.items() if value is not None}
+        chosen = {name: value for name, value in options.items() if value is not None}
         settings = Settings(**chosen, **({"quota_patience": None} if wait else {}))
         fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
         prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [])]
@@ -104,7 +106,7 @@ def generate(
         client = VeoClient(settings)
         try:
             service, routes = client.service, client.routes
-        except UsageError:  # no credentials, which a dry run does without: there it is a batch like the first
+        except UsageError:  # without credentials a dry run still works: it treats the batch as all new
             if not dry_run or settings.lanes is not None:
                 raise
             known, routes = Known(prompts), Routes(Lanes(settings.model_copy(update={"mock_mode": True})))
@@ -144,10 +146,10 @@ def _prompts(sources: list[str], texts: list[str]) -> list[VideoPrompt]:
     from aveo3.models import VideoPrompt
 
     if not sources and not texts:
-        raise UsageError('no prompts: name a file (aveo3 generate prompts.txt) or give --prompt "a paper boat"')
+        raise UsageError('no prompts: name a file (aveo3 generate prompts.txt) or use --prompt "a paper boat"')
     prompts = [prompt for source in sources for prompt in read_prompts(source)]
     if any(not text.strip() for text in texts):
-        raise UsageError("--prompt is empty: say what the video should show")
+        raise UsageError("--prompt is empty: describe what the video should show")
     try:
         return prompts + [VideoPrompt(text=text) for text in texts]
     except ValidationError as error:  # too long, or no text at all
@@ -155,7 +157,7 @@ def _prompts(sources: list[str], texts: list[str]) -> list[VideoPrompt]:
 
 
 def _with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
-    """`prompt` with what the command line says for prompts that do not say it themselves, checked."""
+    """`prompt` with the command line's values for fields that it leaves open. Raises `UsageError` for a wrong value."""
     from pydantic import ValidationError
 
     from aveo3.errors import UsageError
@@ -173,7 +175,7 @@ def _with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
 
 
 def rate_fields(text: str | None) -> dict[str, Any]:
-    """`10/60s`, `50/min`, `2/1.5m` → settings."""
+    """Parse `10/60s`, `50/min` or `2/1.5m` into settings. Raises `UsageError`."""
     from aveo3.errors import UsageError
 
     if text is None:

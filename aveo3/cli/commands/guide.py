@@ -1,4 +1,4 @@
-"""`aveo3 guide`: the long documentation in the terminal. Finds, renders and pages it; its text is in `aveo3/guide`."""
+"""`aveo3 guide`: shows the guides in the terminal. Their text is in `aveo3/guide`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 from aveo3.cli.exit_codes import errors_as_messages
 
 WIDEST = 100
-"""Columns that a line has at most: longer ones are hard to read."""
+"""Maximum columns of a line: longer lines are hard to read."""
 
 _LINK = re.compile(r"(!?)\[([^\]]+)\]\((?!https?:)([^)\s]*)\)")
 _COMMENT = re.compile(r"(?m)^<!-- .* -->\n")
@@ -25,11 +25,11 @@ def guide(
         str | None, typer.Argument(metavar="TOPIC", help="The guide to read, or the beginning of its name.")
     ] = None,
 ) -> None:
-    """Read the guides: without a topic the list of them, with one its text.
+    """Read the guides. Without a topic, list them.
 
-    On a terminal the text goes through a pager ($PAGER); elsewhere it is the Markdown as it is.
+    A terminal shows the text in a pager ($PAGER). A pipe or file gets the original Markdown.
 
-    Exit codes: 0 it was shown, 2 there is no such guide.
+    Exit codes: 0 the guide was shown, 2 there is no such guide.
 
     Examples:
 
@@ -52,7 +52,7 @@ def guide(
 
 
 def read_guides() -> dict[str, str]:
-    """The Markdown of every guide by its topic, in alphabetical order."""
+    """The Markdown of every guide by topic, in alphabetical order."""
     from importlib.resources import files
 
     pages = {page.name: page for page in files("aveo3").joinpath("guide").iterdir()}
@@ -60,7 +60,7 @@ def read_guides() -> dict[str, str]:
 
 
 def index(pages: Mapping[str, str]) -> Iterator[str]:
-    """The list of guides: a line each, with the sentence below its title."""
+    """The list of guides: a line each, with the first paragraph below its title."""
     width = max(map(len, pages))
     for topic, text in pages.items():
         yield f"{topic:<{width}}  {summary(text)}"
@@ -68,12 +68,12 @@ def index(pages: Mapping[str, str]) -> Iterator[str]:
 
 
 def summary(text: str) -> str:
-    """What a guide is about: the first paragraph below its title."""
+    """The first paragraph below a guide's title, which says what the guide is about."""
     return text.split("\n\n")[1]
 
 
 def find(topic: str, pages: Mapping[str, str]) -> str:
-    """The guide that `topic` names, or is the beginning of. Raises `UsageError` if that is none, or several."""
+    """The guide whose name is `topic` or begins with it. Raises `UsageError` if none or several match."""
     from difflib import get_close_matches
 
     from aveo3.errors import UsageError
@@ -90,7 +90,7 @@ def find(topic: str, pages: Mapping[str, str]) -> str:
 
 
 def rendered(text: str, width: int, *, color: bool = True) -> str:
-    """A guide as a terminal of `width` columns shows it. What leads to other guides is listed at its end."""
+    """A guide for a terminal of `width` columns, with a list of linked guides at its end."""
     from io import StringIO
 
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -99,7 +99,7 @@ def rendered(text: str, width: int, *, color: bool = True) -> str:
     from rich.table import Table
 
     class Rows(TableElement):
-        """A table whose rows stand apart if some take several lines."""
+        """A table with empty lines between its rows if a row takes several lines."""
 
         def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
             unbounded = options.update(max_width=10_000)
@@ -121,7 +121,7 @@ def rendered(text: str, width: int, *, color: bool = True) -> str:
 
 
 def _for_a_terminal(text: str) -> tuple[str, list[str]]:
-    """`text` without what only a code host shows: comments, pictures and paths; and the guides that it leads to."""
+    """`text` without comments, pictures and link targets, which a terminal cannot show; and the linked guides."""
     named: dict[str, None] = {}
 
     def plain(link: re.Match[str]) -> str:
@@ -137,7 +137,7 @@ def _for_a_terminal(text: str) -> tuple[str, list[str]]:
 
 
 def _page(text: str) -> None:
-    """Show a guide on the terminal, a screen at a time."""
+    """Show a guide in the pager."""
     import pydoc
 
     pager = os.environ.get("MANPAGER") or os.environ.get("PAGER") or ("" if sys.platform == "win32" else "less")
@@ -148,6 +148,6 @@ def _page(text: str) -> None:
 
 
 def _print(text: str) -> None:
-    """Print what the output's encoding can hold."""
+    """Print `text`, with `?` for each character that the output's encoding lacks."""
     encoding = sys.stdout.encoding or "utf-8"
     typer.echo(text.encode(encoding, "replace").decode(encoding))

@@ -1,4 +1,4 @@
-"""`aveo3 history`: one job's life, step by step, as the journal has it."""
+"""`aveo3 history`: prints the recorded steps of one job."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ if TYPE_CHECKING:
     from aveo3.journal.rows import Event, JobRecord
 
 CANDIDATES = 10
-"""Jobs that are named when an ID fits several."""
+"""Jobs that a message lists if an ID matches several."""
 
 
 def history(
     directory: Annotated[
-        str | None, typer.Argument(metavar="DIR", help="Directory of the videos; the settings' if not given.")
+        str | None, typer.Argument(metavar="DIR", help="Directory with the videos; default: that of the settings.")
     ] = None,
     job: Annotated[
-        str | None, typer.Argument(metavar="ID", help="The job, as `aveo3 status` calls it, or its beginning.")
+        str | None, typer.Argument(metavar="ID", help="The job's ID from `aveo3 status`, or its beginning.")
     ] = None,
-    json_line: Annotated[bool, typer.Option("--json", help="One JSON object, with everything.")] = False,
+    json_line: Annotated[bool, typer.Option("--json", help="Print one JSON object with all details.")] = False,
 ) -> None:
-    """Tell the life of one job: when it was sent, what Google answered, what is owed, and where the video is.
+    """Show one job step by step.
 
-    The ID is in `aveo3 status`, in the names of the files and in manifest.jsonl. Times are UTC.
+    The steps say when it was sent, what Google answered, what is owed, and where the video is. The ID is in `aveo3
+    status`, in the names of the videos and in manifest.jsonl. Times are UTC.
 
-    Exit codes: 0 it was told, 2 the ID fits no job or several, or there is no journal.
+    Exit codes: 0 the job was shown; 2 the ID matches no job or several, or there is no journal.
 
     Examples:
 
@@ -54,7 +55,7 @@ def history(
     with errors_as_messages():
         from aveo3.journal.journal import Journal
 
-        home, name = _which([name for name in (directory, job) if name is not None])
+        home, name = _directory_and_id([name for name in (directory, job) if name is not None])
         with Journal(journal_path(settings_of(home)), writes=False) as journal:
             for entry in find(name, journal):
                 if json_line:
@@ -63,51 +64,51 @@ def history(
                     ]
                     print(as_json({**fields(entry, journal), "history": steps}))
                 else:
-                    _tell(entry, journal)
+                    _print_life(entry, journal)
 
 
-def _which(names: list[str]) -> tuple[Path | None, str]:
-    """The directory and the job. Raises `UsageError` unless it is one job that was named."""
+def _directory_and_id(names: list[str]) -> tuple[Path | None, str]:
+    """The directory and the job's ID. Raises `UsageError` unless there is exactly one ID."""
     from aveo3.errors import UsageError
 
     directory, ids = (None, names) if len(names) == 1 else directory_and_ids(names)
     if len(ids) != 1:
-        raise UsageError("history tells of one job: aveo3 history [DIR] ID. `aveo3 status` names the jobs.")
+        raise UsageError("history shows one job: aveo3 history [DIR] ID. `aveo3 status` lists the IDs.")
     return directory, ids[0]
 
 
 def find(name: str, journal: Journal) -> list[JobRecord]:
-    """The job called `name`: one, or one of each service (an emulator's, Google's) that was asked for the same.
+    """The job with the ID `name`, or one job of each service (emulator, Google) if both have the same request.
 
-    Raises `UsageError` listing the candidates if `name` fits none, or several.
+    Raises `UsageError` if `name` matches no job, or several; then the message lists them.
     """
     from aveo3.errors import UsageError
 
-    found = journal.match(name)
-    if not found:
-        known = sum(journal.counts().values())
+    matches = journal.match(name)
+    if not matches:
+        total = sum(journal.counts().values())
         raise UsageError(
-            f"no job in {journal.path} is called {name!r}: an ID is the beginning of a name that `aveo3 status` "
-            f"shows, such as {next((e.name for e in journal.entries()), '1a2b3c4d')!r}"
-            + (f" (there are {known:,})" if known > 1 else "")
+            f"no job in {journal.path} has the ID {name!r}: use an ID that `aveo3 status` shows, or its beginning, "
+            f"such as {next((e.name for e in journal.entries()), '1a2b3c4d')!r}"
+            + (f" (there are {total:,} jobs)" if total > 1 else "")
         )
-    digests = sorted({entry.digest for entry in found})
+    digests = sorted({entry.digest for entry in matches})
     if len(digests) == 1:
-        return found
+        return matches
     start, dot, _ = name.partition(".")
     lines = []
     for digest in digests[:CANDIDATES]:
-        entry = next(e for e in found if e.digest == digest)
+        entry = next(e for e in matches if e.digest == digest)
         ending = f".{entry.ordinal}" if dot else ""
         lines.append(
             f"  {_shortest(digest, digests, len(start))}{ending}  {entry.state}  {prompt_words(entry.prompt):.50}"
         )
     more = [f"  … and {len(digests) - CANDIDATES:,} more"] if len(digests) > CANDIDATES else []
-    raise UsageError("\n".join([f"{name!r} fits {len(digests):,} jobs; give more of the name:", *lines, *more]))
+    raise UsageError("\n".join([f"{name!r} matches {len(digests):,} jobs. Use a longer ID:", *lines, *more]))
 
 
 def _shortest(digest: str, digests: list[str], at_least: int) -> str:
-    """As much of `digest` as tells it from the others, and 8 signs if that is enough."""
+    """The shortest beginning of `digest` that no other one has, at least 8 characters."""
     length = max(8, at_least)
     while any(other != digest and other.startswith(digest[:length]) for other in digests):
         length += 1
@@ -118,14 +119,14 @@ def _life(entry: JobRecord, journal: Journal) -> list[Event]:
     return journal.history(entry.id)
 
 
-def _tell(entry: JobRecord, journal: Journal) -> None:
+def _print_life(entry: JobRecord, journal: Journal) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 10_000  # whole lines for whoever reads them
+        console.width = 10_000  # whole lines for a pipe
 
     def say(name: str, value: str, style: str = "") -> None:
         console.print(Text.assemble((f"{name:<10} ", "bold"), (value, style)), soft_wrap=True)
@@ -162,7 +163,7 @@ def _tell(entry: JobRecord, journal: Journal) -> None:
 
 
 def _span(seconds: float) -> str:
-    """Between two steps: `0.2 s`, `70 s`, `1 h 3 min`."""
+    """The time between two steps: `0.2 s`, `70 s`, `1 h 3 min`."""
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -179,12 +180,12 @@ _AT_STAKE = (State.SUBMITTING, State.RUNNING, State.UNCERTAIN)
 
 
 def _words(event: Event, before: Event | None) -> Iterator[str]:
-    """What a step changed, in words; the first says why it came to this, if that is not plain from the state."""
+    """What a step changed, in words. The first words give the cause, if the state does not."""
     changes = {name: value for name, value in event.changes.items() if value not in (None, [], {})}
     if event.state is State.PLANNED and before is not None:
-        yield _WHY_AGAIN.get(before.state, "planned anew")
+        yield _WHY_AGAIN.get(before.state, "planned again")
     elif before is None:
-        yield "noted"
+        yield "recorded"
     if event.state is State.SUBMITTING and "attempts" in changes:
         yield f"attempt {changes['attempts']}"
     if changes.get("retries") and event.state in (State.PLANNED, State.FAILED):
@@ -194,7 +195,7 @@ def _words(event: Event, before: Event | None) -> Iterator[str]:
     if "operation" in changes:
         yield f"operation {tail(changes['operation'])}"
     if "output_uri" in changes:
-        yield f"to be written to {changes['output_uri']}"
+        yield f"output to {changes['output_uri']}"
     if uris := changes.get("uris"):
         yield f"at {', '.join(uris)}"
     for file in changes.get("files", ()):
@@ -211,6 +212,6 @@ def _file_words(file: Mapping[str, Any]) -> str:
 
 _WHY_AGAIN = {
     State.SUBMITTING: "not accepted",
-    State.RUNNING: "its operation came to nothing",
+    State.RUNNING: "its operation made no video",
 }
-"""Why a job is planned once more, by where it came from; from elsewhere a person, or the next run, took it up anew."""
+"""Why a job is planned again, by its state before. From any other state, a person or the next run planned it."""

@@ -1,7 +1,7 @@
-"""`aveo3 mock-server`: run the emulator until Ctrl-C. Reads options, prints addresses; the emulator does the rest.
+"""`aveo3 mock-server`: runs the emulator until Ctrl-C. Reads options and prints addresses.
 
-Every field of `MockOptions` is an option here, with the field's own description as its help and the field's own check,
-so that the command line, a scenario file and Python know the same options by the same names.
+Every field of `MockOptions` is an option here; the field's description is the help, and the field's validator checks
+the value. So the command line, a scenario file and Python have the same options with the same names.
 """
 
 import asyncio
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from aveo3.mock.config.scenario import Scenario
     from aveo3.mock.server import MockServer
 
-_NAMES = {"faults": "fault", "quotas": "quota"}  # repeatable options are named for one
+_NAMES = {"faults": "fault", "quotas": "quota"}  # repeatable options have a singular name
 
 
 def _flag(field: str) -> str:
     return "--" + _NAMES.get(field, field).replace("_", "-")
 
 
-def _spoken(text: str) -> str:
-    """A description as the command line says it: `hang` becomes --hang, other marked words lose their marks."""
+def _for_help(text: str) -> str:
+    """A field's description for the help: `hang` becomes --hang, other words lose their backticks."""
     return re.sub(r"`(\w+)`", lambda word: _flag(word[1]) if word[1] in MockOptions.model_fields else word[1], text)
 
 
 def _option(field: str, panel: str, metavar: str = "") -> Any:
-    """The typer option of a field. Its default is None, not given; the field's own is part of the help."""
+    """The typer option of a field. Its default is None (not set); the help names the field's own default."""
     info = MockOptions.model_fields[field]
-    text = _spoken(info.description or "")
+    text = _for_help(info.description or "")
     words = f"{text[0].upper()}{text[1:]}."
     several = isinstance(info.default, tuple)
     shown = ", ".join(info.default) if several else _written(info.default)
@@ -60,10 +60,10 @@ def _written(default: Any) -> str:
 
 
 def _fault_table() -> str:
-    """The faults for the help, by the place where they strike. \\b keeps the lines as they are, for any terminal."""
+    """The faults for the help, grouped by where they strike. \\b keeps click from joining the lines."""
     blocks = []
     for point in Point:
-        rows = [_row(name, _spoken(does)) for name, (where, does) in FAULTS.items() if where is point]
+        rows = [_row(name, _for_help(does)) for name, (where, does) in FAULTS.items() if where is point]
         blocks.append("\b\n" + "\n".join([f"Faults that strike {point}:", *rows]))
     return "\n\n".join(blocks)
 
@@ -72,37 +72,38 @@ def _row(name: str, does: str) -> str:
     return textwrap.fill(does, 74, initial_indent=f"  {name:<17} ", subsequent_indent=" " * 20, break_on_hyphens=False)
 
 
-# No square brackets: a typer app with rich markup takes them for tags and swallows them.
-_HELP = f"""Run an emulated Google on this machine: Veo and Omni, quotas, faults, and the books of what it would cost.
+# No square brackets here: a typer app with rich markup would treat them as tags and drop them.
+_HELP = f"""Run an emulated Google on this machine: Veo and Omni.
 
-No account, no cost. Point any client at the printed address: aveo3, Google's SDKs, or curl. Open it in a browser to
-watch. Durations are emulator seconds; --speed says how fast they pass.
+It has quotas and faults, and it keeps books of what the requests would cost. It needs no account and costs nothing.
+Point any client at the printed address: aveo3, Google's SDKs or curl. Open the address in a browser to watch.
+Durations are emulator seconds; --speed makes them pass faster.
 
 \b
 Ten requests a minute, clips after about 70 s:
   aveo3 mock-server
 An hour in a minute, on a hostile server:
   aveo3 mock-server --speed 60 --rpm 2 --count-refused
-Projects, keys and models with quotas of their own; the last that matches
-holds, limit by limit:
+Projects, keys and models with their own quotas; for each limit the last
+matching --quota counts:
   aveo3 mock-server --quota "project=alpha,model=veo-3.1-fast-*,rpm=2"
   aveo3 mock-server --quota "key=*,rpm=5,spend=10" --quota "key=vip,rpm=none"
-One accepted request in twenty loses its answer:
+One answer in twenty is lost after the request was accepted:
   aveo3 mock-server --fault drop-after:0.05
-An outage of three requests, and polls that fail half of the time:
+An outage of three requests, and half of all polls fail:
   aveo3 mock-server --fault 503@1,4-5 --fault poll-500:0.5
 
-A fault is NAME, NAME:RATE, NAME@HITS or NAME:RATE@HITS: RATE a probability, HITS which of the requests it could
-strike (1,4-6).
+A fault is NAME, NAME:RATE, NAME@HITS or NAME:RATE@HITS: RATE a probability, HITS the numbers of the requests that it
+may strike, such as 1,4-6.
 
-A scenario is a TOML file that scripts a day: options, and steps that change quotas, faults and latencies as time goes
-by, each with a note that is printed and shown on the page.
+A scenario is a TOML file: options, and steps that change quotas, faults and latencies at set times. Each step can have
+a note, which is printed and shown on the page.
 
 \b
   aveo3 mock-server --example-scenario > story.toml
   aveo3 mock-server --scenario story.toml --speed 60
 
-An option on the command line beats the one at the top of the file; steps still change it when their time comes.
+An option on the command line beats the same option at the top of the file. Steps still change it later.
 
 {_fault_table()}
 """
@@ -125,13 +126,13 @@ _QUOTAS, _REFUSALS, _SERVICE, _FILES = "Quotas", "Refusals", "Service and faults
 def mock_server(
     ctx: typer.Context,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 for every network.")
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 for all networks.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="Port to listen on; 0 takes a free one.")
     ] = 8787,
     scenario: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="TOML file with options, and what changes when.")
+        Path | None, typer.Option(metavar="FILE", help="TOML file with options, and with changes at set times.")
     ] = None,
     example_scenario: Annotated[
         bool,
@@ -166,11 +167,13 @@ def mock_server(
     processing: Annotated[_Text, _option("processing", _FILES, "LAW")] = None,
     retention: Annotated[_Text, _option("retention", _FILES, "SECONDS")] = None,
 ) -> None:
-    given = {name: ctx.params[name] for name in MockOptions.model_fields if ctx.params.get(name) not in (None, [], ())}
+    options_set = {
+        name: ctx.params[name] for name in MockOptions.model_fields if ctx.params.get(name) not in (None, [], ())
+    }
     story = _story(scenario)
-    _check(given)
-    options = MockOptions.model_validate({**(story.options if story else {}), **given})
-    _check_films(options, "--films" if "films" in given or scenario is None else f"{scenario}: films")
+    _check(options_set)
+    options = MockOptions.model_validate({**(story.options if story else {}), **options_set})
+    _check_films(options, "--films" if "films" in options_set or scenario is None else f"{scenario}: films")
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(options, story, host, port))
 
@@ -187,11 +190,11 @@ def _story(path: Path | None) -> "Scenario | None":
         raise typer.BadParameter(str(error), param_hint="--scenario") from None
 
 
-def _check(given: dict[str, Any]) -> None:
+def _check(options_set: dict[str, Any]) -> None:
     from pydantic import ValidationError
 
     try:
-        MockOptions.model_validate(given)
+        MockOptions.model_validate(options_set)
     except ValidationError as error:
         name, sentence = complaint(error, MockOptions)
         raise typer.BadParameter(sentence, param_hint=f"'{_flag(name)}'") from None
@@ -243,7 +246,7 @@ async def _until_interrupted() -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: there Ctrl-C cancels us instead
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels the task instead
             loop.add_signal_handler(number, stop.set)
     await stop.wait()
 
@@ -254,8 +257,8 @@ def _welcome(server: "MockServer", story: "Scenario | None") -> str:
     if story is not None:
         steps = f"{len(story.steps)} step{'' if len(story.steps) == 1 else 's'}"
         plan = f"Scenario {story.name}: {steps}.\n"
-    # In code for Google's SDKs, not by GOOGLE_VERTEX_BASE_URL: google-genai 3.4 for Python overlooks the variable where
-    # Vertex AI was chosen by another one, and asks the real Google.
+    # Google's SDKs get the address in code, not by GOOGLE_VERTEX_BASE_URL: google-genai 3.4 for Python ignores that
+    # variable if another variable chose Vertex AI, and then calls the real Google.
     return f"""Emulated Google at {url} (open it to watch), books at {url}/books.json. Ctrl-C stops it.
 {plan}
 aveo3, with a key:      export VEO3_BASE_URL={url} VEO3_BACKEND=vertex GOOGLE_API_KEY=anything

@@ -1,4 +1,4 @@
-"""`aveo3 models`: what the catalog says of every model: state, abilities, usual quota, prices."""
+"""`aveo3 models`: prints the catalog: state, abilities, usual quota and prices of every model."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 def models(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="MODEL", help="Models to tell everything of; all if not given.")
+        list[str] | None, typer.Argument(metavar="MODEL", help="Models to show in full; default: list all.")
     ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a model, with everything.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object for each model.")] = False,
     toml: Annotated[
-        bool, typer.Option("--toml", help="The whole catalog as a file that VEO3_CATALOG takes; names no models.")
+        bool, typer.Option("--toml", help="Print the whole catalog as a file for VEO3_CATALOG. Takes no MODEL.")
     ] = False,
 ) -> None:
-    """List the models: since when they live, what they can do, the quota that is usual, and what they cost.
+    """List models with abilities, quotas and prices.
 
-    Those that Google has shut down stand at the end, with what to use instead. All of it is the catalog's, that of the
-    file VEO3_CATALOG included; Google is asked nothing.
+    Models that Google has shut down are at the end, with their replacements. Everything comes from aveo3's catalog and
+    the file in VEO3_CATALOG; nothing is sent to Google.
 
-    Exit codes: 0 it was told, 2 there is no such model, or the settings are wrong.
+    Exit codes: 0 the models were shown; 2 there is no such model, or the settings are wrong.
 
     Examples:
 
@@ -48,7 +48,7 @@ def models(
 
     with errors_as_messages():
         if toml and (names or json_lines):
-            raise UsageError("--toml prints the whole catalog: give it no model, and not --json.")
+            raise UsageError("--toml prints the whole catalog: use it without MODEL and without --json.")
         settings = Settings()
         cards = settings.model_catalog
         chosen = [_known(name, cards) for name in names or (*cards.models, *cards.retired)]
@@ -58,7 +58,7 @@ def models(
             for name in chosen:
                 print(json.dumps(fields(name, cards), ensure_ascii=False))
         elif names:
-            _tell(chosen, cards)
+            _print_in_full(chosen, cards)
         else:
             _list(cards)
 
@@ -69,17 +69,17 @@ def _known(name: str, cards: Catalog) -> str:
     if cards.knows(name):
         return name
     hint = f"did you mean {near}? " if (near := cards.nearest(name)) else ""
-    raise UsageError(f"{name!r} is not in the catalog of {cards.as_of}: {hint}`aveo3 models` lists what is.")
+    raise UsageError(f"{name!r} is not in the catalog of {cards.as_of}: {hint}`aveo3 models` lists all models.")
 
 
 def fields(name: str, cards: Catalog) -> dict[str, Any]:
-    """What the catalog says of a model: what `--json` prints. A retired one has no abilities, but a `replacement`."""
+    """The catalog's facts about a model, as `--json` prints them. A retired model has a `replacement`, no abilities."""
     gone = cards.retired.get(name)
     card = cards.models.get(name)
-    said = card.model_dump(mode="json") if card is not None else {"state": "retired"}
-    said["source"] = cards.sources.get((card or gone).source, "")  # type: ignore[union-attr]  # one of them knows it
+    facts = card.model_dump(mode="json") if card is not None else {"state": "retired"}
+    facts["source"] = cards.sources.get((card or gone).source, "")  # type: ignore[union-attr]  # one of them is set
     ended = {"retired_on": gone and gone.on, "replacement": gone and gone.replacement}
-    return {"model": name, **said, **ended, "as_of": cards.as_of}
+    return {"model": name, **facts, **ended, "as_of": cards.as_of}
 
 
 # ---- all of them -----------------------------------------------------------------------------------------------------
@@ -103,8 +103,8 @@ def _list(cards: Catalog) -> None:
         console.print()
         console.print(table)
     console.print(
-        f"\nAs of {cards.as_of}. Quotas are those that projects usually have, prices are list prices; in brackets: "
-        "without sound. A model in full: aveo3 models MODEL",
+        f"\nAs of {cards.as_of}. Quotas are the usual ones, prices are list prices (in brackets: without sound). "
+        "For one model in full: aveo3 models MODEL",
         style="dim",
     )
 
@@ -138,7 +138,7 @@ def _makes(card: ModelCard) -> str:
 
 
 def _seconds(card: ModelCard) -> str:
-    """`4, 6, 8 s`, or `3 to 10 s` where nothing is left out between."""
+    """`4, 6, 8 s`, or `3 to 10 s` if every length in between is possible."""
     first, last = card.durations[0], card.durations[-1]
     if len(card.durations) > 2 and card.durations == tuple(range(first, last + 1)):
         return f"{first} to {last} s"
@@ -146,7 +146,7 @@ def _seconds(card: ModelCard) -> str:
 
 
 def _takes(card: ModelCard) -> Iterator[str]:
-    """What a prompt for it may hold besides text, in words."""
+    """The names of everything that a prompt for this model may hold besides text."""
     offers = {
         "image": card.image,
         "last frame": card.last_frame,
@@ -169,14 +169,14 @@ def _prices(card: ModelCard) -> Iterator[str]:
 
 
 def _dollars(price: float) -> str:
-    """At least cents, and whatever else there is."""
+    """A price with two decimals, or with more if it has more."""
     return f"{price:.2f}" if round(price, 2) == price else f"{price:g}"
 
 
 # ---- one in full -----------------------------------------------------------------------------------------------------
 
 
-def _tell(names: list[str], cards: Catalog) -> None:
+def _print_in_full(names: list[str], cards: Catalog) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -202,8 +202,8 @@ def _facts(name: str, cards: Catalog) -> Iterator[tuple[str, str]]:
     card = cards.models[name]
     yield "state", _state(card) + (f", retires {card.retires}" if card.retires else "")
     yield "backend", f"{card.backend} (VEO3_BACKEND={card.backend})"
-    yield "seconds", f"{', '.join(map(str, card.durations))}; {card.default_duration} if not given"
-    yield "resolutions", f"{', '.join(card.resolutions)}; {card.default_resolution} if not given"
+    yield "seconds", f"{', '.join(map(str, card.durations))}; {card.default_duration} by default"
+    yield "resolutions", f"{', '.join(card.resolutions)}; {card.default_resolution} by default"
     yield "aspect ratios", ", ".join(card.aspect_ratios)
     if card.only_seconds:
         yield "one length only", ", ".join(f"{name} in {seconds} s" for name, seconds in card.only_seconds.items())
@@ -231,4 +231,4 @@ def _facts(name: str, cards: Catalog) -> Iterator[tuple[str, str]]:
     if card.token_prices:
         tokens = ", ".join(f"{kind} {_dollars(price)}" for kind, price in card.token_prices.items())
         yield "US$ per million tokens", tokens
-    yield "source", cards.sources.get(card.source, "not told")
+    yield "source", cards.sources.get(card.source, "unknown")

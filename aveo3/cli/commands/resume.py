@@ -1,4 +1,4 @@
-"""`aveo3 resume`: finish what earlier runs left at Google, without their prompts."""
+"""`aveo3 resume`: finishes the jobs that earlier runs left at Google, without their prompts."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from aveo3.cli.journal_view import counted, journal_path, settings_of
 
 def resume(
     directory: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="Directory of the videos; the settings' if not given.")
+        Path | None, typer.Argument(metavar="DIR", help="Directory with the videos; default: that of the settings.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a clip on standard output.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors and results only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each clip.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")] = False,
 ) -> None:
-    """Finish what earlier runs left: wait for what Google is making, and fetch what it has made. Sends no prompt.
+    """Finish the jobs that earlier runs left at Google.
 
-    It needs the journal of the directory and the credentials of those runs, not their prompts; what was never sent
-    waits for its prompts to be given again. `aveo3 generate` does the same for the prompts it is given. A job whose
-    answer was lost is looked for as well, if Google was told where to put its video.
+    It polls running operations and downloads finished videos. It sends no prompt. It needs the journal of the
+    directory and the credentials of those runs, not their prompts. If an answer was lost, it searches for the video in
+    the bucket of VEO3_OUTPUT_GCS_URI, if that was set.
 
-    Exit codes: 0 nothing was left, or all of it is on disk; 1 some not, 2 bad usage, or a run is at work; 130
-    interrupted.
+    Prompts that were never sent need `aveo3 generate` with the same prompts, which also resumes their running jobs.
+
+    Exit codes: 0 nothing was left, or all of it is on disk; 1 some clips are not; 2 bad usage, or another run is
+    active; 130 interrupted.
 
     Examples:
 
@@ -45,9 +47,9 @@ def resume(
         left = preview.resumable(settings, service=client.service)
         if not left:
             if not quiet:
-                typer.echo(f"nothing to finish in {settings.output_dir}: no job is under way", err=as_json)
+                typer.echo(f"nothing to finish in {settings.output_dir}: no job is running", err=as_json)
             raise typer.Exit(Exit.ALL_MADE)
-        notes = [f"{counted(left, 'job')} of earlier runs to finish; nothing is sent"]
+        notes = [f"finishing {counted(left, 'job')} of earlier runs; nothing is sent"]
         work = run.run(client, VeoClient.resume, total=left, to_send=0, notes=notes, as_json=as_json, quiet=quiet)
         code = asyncio.run(work)
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""`aveo3 retry`: plan jobs anew that only a person may send again. Sends nothing itself."""
+"""`aveo3 retry`: plans jobs again that only a person may send again. Sends nothing itself."""
 
 from __future__ import annotations
 
@@ -30,30 +30,32 @@ if TYPE_CHECKING:
 
 RETRIABLE = (State.UNCERTAIN, State.FAILED, State.FILTERED, State.REJECTED)
 NAMED = 10
-"""Jobs that are named one by one before a person decides about them."""
+"""Jobs that the question lists one by one before a person decides."""
 
 
 def retry(
     directory: Annotated[
-        str | None, typer.Argument(metavar="DIR", help="Directory of the videos; the settings' if not given.")
+        str | None, typer.Argument(metavar="DIR", help="Directory with the videos; default: that of the settings.")
     ] = None,
-    jobs: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Jobs, as `aveo3 status` calls them.")] = None,
+    jobs: Annotated[list[str] | None, typer.Argument(metavar="ID", help="IDs of jobs, from `aveo3 status`.")] = None,
     uncertain: Annotated[
-        bool, typer.Option("--uncertain", help="Every job that may have been paid already; it may be paid twice.")
+        bool, typer.Option("--uncertain", help="All jobs that may be paid already; you may pay them twice.")
     ] = False,
-    failed: Annotated[bool, typer.Option("--failed", help="Every job whose retries were used up.")] = False,
-    filtered: Annotated[bool, typer.Option("--filtered", help="Every job that a safety filter stopped.")] = False,
-    rejected: Annotated[bool, typer.Option("--rejected", help="Every job that was refused as impossible.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask about what may be paid twice.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="All jobs whose retries are used up.")] = False,
+    filtered: Annotated[bool, typer.Option("--filtered", help="All jobs that a safety filter blocked.")] = False,
+    rejected: Annotated[bool, typer.Option("--rejected", help="All jobs that were rejected as impossible.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask about jobs that may be paid twice.")] = False,
 ) -> None:
-    """Plan jobs anew, so that the next run of the same prompts sends them once more. Sends nothing itself.
+    """Mark jobs so that the next run sends them again.
 
-    Jobs that are uncertain may be paid, and their videos may be at Google: look first (aveo3 history). It asks before
-    it takes them, and wants --yes where it cannot ask. So it does with a job that is named while Google is still at
-    work on it: to give that one up. What was deferred or cancelled needs no retry. A clip that is there is made once
-    more by aveo3 generate --fresh.
+    It sends nothing itself: run the same prompts again afterwards.
 
-    Exit codes: 0 done, or nothing to do; 1 you said no; 2 bad usage, or a run is at work.
+    Uncertain jobs may be paid already, and their videos may be at Google: check first with `aveo3 history`. The command
+    asks before it marks them; where it cannot ask, it needs --yes. The same holds for a running job that you name by
+    ID, to give it up. Deferred and cancelled jobs need no retry. To make a finished clip again, use `aveo3 generate
+    --fresh`.
+
+    Exit codes: 0 done, or nothing to do; 1 you said no; 2 bad usage, or another run is active.
 
     Examples:
 
@@ -79,16 +81,16 @@ def retry(
                 typer.echo("nothing was changed")
                 raise typer.Exit(Exit.SOME_NOT)
             for entry in chosen:
-                _plan_anew(entry, journal)
+                _plan_again(entry, journal)
     counts = Counter(entry.state for entry in chosen)
     what = listed(f"{counts[state]:,} {state}" for state in (*RETRIABLE, *_UNDER_WAY) if counts[state])
     typer.echo(
-        f"{counted(len(chosen))} planned anew ({what}). Nothing was sent yet: run the same prompts again, as in\n"
+        f"{counted(len(chosen))} planned again ({what}). Nothing is sent yet: run the same prompts again, such as\n"
         f"  aveo3 generate prompts.txt --output-dir {typed(settings)}"
     )
 
 
-def _plan_anew(entry: JobRecord, journal: Journal) -> None:
+def _plan_again(entry: JobRecord, journal: Journal) -> None:
     state = entry.state
     if state is State.FETCHING:
         journal.move(entry.id, state, State.RUNNING)
@@ -100,13 +102,13 @@ def _plan_anew(entry: JobRecord, journal: Journal) -> None:
 
 
 def _chosen(journal: Journal, ids: list[str], states: list[State]) -> list[JobRecord]:
-    """The jobs to plan anew, each once. Raises `UsageError`, before anything is changed, if one of `ids` cannot be."""
+    """The jobs to plan again, each once. Raises `UsageError` before any change if one of `ids` cannot be retried."""
     from aveo3.errors import UsageError
 
     chosen, problems = {}, []
     for name in ids:
-        found = find(name, journal)
-        entry = next((e for e in found if e.state in RETRIABLE), found[-1])
+        matches = find(name, journal)
+        entry = next((e for e in matches if e.state in RETRIABLE), matches[-1])
         if entry.state in (*RETRIABLE, *_UNDER_WAY):
             chosen[entry.id] = entry
         elif entry.state in _NO_NEED:
@@ -118,10 +120,10 @@ def _chosen(journal: Journal, ids: list[str], states: list[State]) -> list[JobRe
     if not ids and not states:
         raise UsageError(_what_could_be(journal))
     for state in states:
-        found = list(journal.entries(state))
-        if not found:
+        entries = list(journal.entries(state))
+        if not entries:
             typer.echo(f"no job is {state}: nothing to do")
-        chosen |= {entry.id: entry for entry in found}
+        chosen |= {entry.id: entry for entry in entries}
     return list(chosen.values())
 
 
@@ -130,34 +132,36 @@ def _what_could_be(journal: Journal) -> str:
     could = [f"{counts[state]:,} {state} (--{state})" for state in RETRIABLE if counts.get(state)]
     if not could:
         return "no job needs a retry: none is uncertain, failed, filtered or rejected. See `aveo3 status`."
-    return f"say which jobs to plan anew, by ID or by kind: there are {listed(could)}. `aveo3 status` names them."
+    return f"name the jobs to plan again, by ID or by kind: there are {listed(could)}. `aveo3 status` lists the IDs."
 
 
 def _confirmed(owed: list[JobRecord]) -> bool:
-    """Whether a person wants to pay for these once more. Raises `UsageError` if there is nobody to ask."""
+    """Ask whether the user wants to pay for these jobs again. Raises `UsageError` without a terminal to ask on."""
     from aveo3.errors import UsageError
 
     several = len(owed) > 1
     question = (
         f"{counted(len(owed))} may be paid already, and {'their videos' if several else 'the video'} may be at Google. "
-        f"To make {'them' if several else 'it'} anew may cost {dollars(owed)} a second time"
+        f"Making {'them' if several else 'it'} again may cost {dollars(owed)} a second time"
     )
-    if not _somebody_is_there():
-        raise UsageError(f"{question}. Say --yes if that is what you want. Nothing was changed.")
+    if not _can_ask():
+        raise UsageError(f"{question}. Use --yes if you want that. Nothing was changed.")
     for entry in owed[:NAMED]:
         where = f"  operation {tail(entry.operation)}" if entry.operation else ""
         typer.echo(f"  {entry.name}  {prompt_words(entry.prompt):.40}{where}")
     if len(owed) > NAMED:
         typer.echo(f"  … and {len(owed) - NAMED:,} more")
-    return typer.confirm(f"{question}. Go on?")
+    return typer.confirm(f"{question}. Continue?")
 
 
-def _somebody_is_there() -> bool:
+def _can_ask() -> bool:
     return sys.stdin.isatty()
 
 
 _NO_NEED = (State.PLANNED, State.DEFERRED, State.CANCELLED)
 _UNDER_WAY = (State.RUNNING, State.FETCHING)
-"""`aveo3 resume` finishes these. Who names one has waited for it long enough."""
+"""`aveo3 resume` finishes these jobs. Retry plans one again only if the user names it by ID."""
 _OWED = {State.UNCERTAIN, *_UNDER_WAY}
-_REFUSED = {State.SUCCEEDED: "its video is there; for another one, `aveo3 generate --fresh` with the same prompt"}
+_REFUSED = {
+    State.SUCCEEDED: "its video is ready; to make another one, run `aveo3 generate --fresh` with the same prompt"
+}

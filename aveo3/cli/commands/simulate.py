@@ -1,4 +1,4 @@
-"""`aveo3 simulate`: when a batch would be done, what it would cost, and what holds it up. In a second, for nothing."""
+"""`aveo3 simulate`: predicts when a batch would end, what it would cost, and which limit slows it. Sends nothing."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ ROWS, WIDTH = 10, 40
 
 
 def simulate(
-    clips: Annotated[int, typer.Option(min=1, max=MOST, help="How many clips.")] = 100,
-    rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute that the quota allows.")] = None,
-    rate: Annotated[str | None, typer.Option(help="The same for any period: 10/60s, 50/min, 200/h.")] = None,
-    rpd: Annotated[int | None, typer.Option(min=1, help="Requests a day, from midnight in Los Angeles.")] = None,
-    latency: Annotated[str | None, typer.Option(help="Median time a clip takes: 90s, 2m. Unset: the model's.")] = None,
-    cost_limit: Annotated[str | None, typer.Option(help="US$ that Google allows per time, as in 10/600s.")] = None,
-    max_concurrency: Annotated[int | None, typer.Option(min=1, help="Operations at once.")] = None,
+    clips: Annotated[int, typer.Option(min=1, max=MOST, help="Number of clips.")] = 100,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Quota: requests a minute.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Quota for any period: 10/60s, 50/min, 200/h.")] = None,
+    rpd: Annotated[int | None, typer.Option(min=1, help="Quota: requests a day, from midnight in Los Angeles.")] = None,
+    latency: Annotated[str | None, typer.Option(help="Median time of a clip: 90s, 2m. Unset: the model's.")] = None,
+    cost_limit: Annotated[str | None, typer.Option(help="Quota: US$ per time, such as 10/600s.")] = None,
+    max_concurrency: Annotated[int | None, typer.Option(min=1, help="Quota: operations that run at once.")] = None,
     model: Annotated[str | None, typer.Option(help="Model id.")] = None,
-    duration: Annotated[int | None, typer.Option(help="Seconds of each clip.")] = None,
+    duration: Annotated[int | None, typer.Option(help="Length of each clip in seconds.")] = None,
     resolution: Annotated[str | None, typer.Option(help="720p, 1080p or 4k.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides how long each clip takes.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the random times that clips take.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Run a batch in virtual time, with the real gate on a made-up Google that keeps the quotas given.
+    """Simulate a batch: when it ends and what it costs.
 
-    What is not given is as the settings have it, lanes included: `aveo3 simulate --clips 500` tells when 500 clips of
-    yours would be there. Nothing is sent. Longer batches take longer to simulate: a second for some thousand clips.
+    It runs aveo3's real gate in virtual time, against a simulated Google that enforces the quotas. Nothing is sent.
+    All other values come from the settings, lanes included: `aveo3 simulate --clips 500` shows when 500 clips of yours
+    would be finished. A few thousand clips take about a second.
 
     Examples:
 
@@ -52,15 +53,15 @@ def simulate(
         from aveo3.simulation import simulate as run
 
         if rpm is not None and rate is not None:
-            raise UsageError("--rpm and --rate say the same: give one of them")
-        given: dict[str, Any] = {
+            raise UsageError("--rpm and --rate set the same limit: use one of them")
+        options: dict[str, Any] = {
             **rate_fields(rate if rpm is None else f"{rpm}/60s"),
             **_spend(cost_limit),
             "daily_limit": rpd,
             "max_concurrency": max_concurrency,
             "model": model,
         }
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        settings = Settings(**{name: value for name, value in options.items() if value is not None})
         fields = {"duration_seconds": duration, "resolution": resolution}
         fields = {name: value for name, value in fields.items() if value is not None}
         problems = (
@@ -77,10 +78,10 @@ def simulate(
     if as_json:
         typer.echo(json.dumps(_fields(forecast), ensure_ascii=False))
     else:
-        _tell(forecast, clips)
+        _print_forecast(forecast, clips)
 
 
-def _tell(forecast: Forecast, clips: int) -> None:
+def _print_forecast(forecast: Forecast, clips: int) -> None:
     from rich.console import Console
 
     from aveo3.cli.progress import duration
@@ -92,7 +93,7 @@ def _tell(forecast: Forecast, clips: int) -> None:
         console.print(f"{share.lane}: {counted(share.clips, 'clip')}, {price}", soft_wrap=True)
     end = datetime.now().astimezone() + timedelta(seconds=took)
     console.print(
-        f"{len(forecast.done_at):,} of {counted(clips, 'clip')} there after {duration(took)}"
+        f"{len(forecast.done_at):,} of {counted(clips, 'clip')} finished after {duration(took)}"
         f" ({end:%Y-%m-%d %H:%M}), the first after {duration(forecast.done_at[0] if forecast.done_at else 0.0)}; "
         f"{counted(forecast.stats.refusals, 'refusal')}",
         soft_wrap=True,
@@ -100,7 +101,7 @@ def _tell(forecast: Forecast, clips: int) -> None:
     slowest = max(forecast.shares, key=lambda share: share.seconds)
     by_itself = sorted(slowest.waits.items(), key=lambda item: -item[1])
     console.print(
-        f"held up by the {slowest.bound_by}; by itself, until the last submit: "
+        f"limited by the {slowest.bound_by}; time to the last submit under each limit alone: "
         + ", ".join(f"{rule} {duration(wait)}" for rule, wait in by_itself if rule != "latency"),
         soft_wrap=True,
     )
@@ -110,7 +111,7 @@ def _tell(forecast: Forecast, clips: int) -> None:
 
 
 def _chart(done_at: tuple[float, ...], took: float) -> list[str]:
-    """How many clips are there, by time."""
+    """A bar chart of the finished clips over time."""
     from aveo3.cli.progress import duration
 
     if not done_at:
@@ -118,9 +119,9 @@ def _chart(done_at: tuple[float, ...], took: float) -> list[str]:
     rows = []
     for row in range(1, ROWS + 1):
         at = took * row / ROWS
-        there = sum(instant <= at for instant in done_at)
-        bar = "█" * round(WIDTH * there / len(done_at))
-        rows.append(f"{duration(at):>14} {bar:<{WIDTH}} {there:,}")
+        finished = sum(instant <= at for instant in done_at)
+        bar = "█" * round(WIDTH * finished / len(done_at))
+        rows.append(f"{duration(at):>14} {bar:<{WIDTH}} {finished:,}")
     return rows
 
 
@@ -146,7 +147,7 @@ def _fields(forecast: Forecast) -> dict[str, Any]:
 
 
 def _spend(text: str | None) -> dict[str, float]:
-    """`10/600s` → settings."""
+    """Parse `10/600s` into settings. Raises `UsageError`."""
     from aveo3.errors import UsageError
 
     if text is None:
@@ -158,7 +159,7 @@ def _spend(text: str | None) -> dict[str, float]:
 
 
 def _seconds(option: str, text: str | None) -> float | None:
-    """`90`, `90s`, `2m`, `1h`."""
+    """Parse `90`, `90s`, `2m` or `1h` into seconds. Raises `UsageError`."""
     from aveo3.errors import UsageError
 
     if not text:

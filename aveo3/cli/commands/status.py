@@ -1,4 +1,4 @@
-"""`aveo3 status`: what the journal of a directory says: who is at work, what there is, what to do next."""
+"""`aveo3 status`: prints the journal of a directory: the active run, every job's state, and the next steps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from aveo3.journal.rows import JobRecord, Run
 
 SHOWN = 40
-"""Jobs that are listed without `--all`."""
+"""The number of jobs that are listed without `--all`."""
 
 ORDER = (
     *(State.UNCERTAIN, State.SUBMITTING, State.FETCHING, State.RUNNING),
@@ -47,7 +47,7 @@ ORDER = (
     *(State.PLANNED, State.DEFERRED, State.CANCELLED),
     State.SUCCEEDED,
 )
-"""What wants a person first, what is well last."""
+"""The order of the list: jobs that need a person first, finished jobs last."""
 
 KEPT = timedelta(hours=48)
 """How long the Gemini API keeps a video (Google's documentation of Veo, read 2026-11)."""
@@ -57,16 +57,17 @@ WARN = timedelta(hours=24)
 
 def status(
     directory: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="Directory of the videos; the settings' if not given.")
+        Path | None, typer.Argument(metavar="DIR", help="Directory with the videos; default: that of the settings.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="List every job, those that succeeded too.")] = False,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a job, with everything.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List every job, also the succeeded ones.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object for each job.")] = False,
 ) -> None:
-    """Show what became of every prompt in a directory, whether a run is at work there, and what to do next.
+    """Show where every prompt of a directory stands.
 
-    Reads the journal alone: it asks Google nothing, and may be called while a run is at work. Times are UTC.
+    It also shows whether a run is active, and what to do next. It reads the journal only and asks Google nothing; you
+    can call it during a run. Times are UTC.
 
-    Exit codes: 0 the journal was read, whatever it says; 2 there is none, or it cannot be read.
+    Exit codes: 0 the journal was read, whatever it says; 2 there is no journal, or it cannot be read.
 
     Examples:
 
@@ -87,7 +88,7 @@ def status(
 
 
 class _Report:
-    """What `aveo3 status` writes: for a terminal cut to its width, else whole."""
+    """The output of `aveo3 status`: cut to the width of a terminal, in whole lines elsewhere."""
 
     def __init__(self, journal: Journal, directory: str, *, every: bool) -> None:
         from rich.console import Console
@@ -121,7 +122,7 @@ class _Report:
         self._jobs(total)
 
     def _say(self, text: str, style: str = "", head: tuple[str, str] = ("", "")) -> None:
-        """Write `text` after `head`; on a terminal, broken between words and indented below the head."""
+        """Write `text` after `head`; on a terminal, wrapped between words and indented after the head."""
         from rich.text import Text
 
         room = max(20, self._width - len(head[0])) if self._width else 0
@@ -151,34 +152,34 @@ class _Report:
             return priced(sum(t.cost_usd for t in tallies), sum(t.unpriced for t in tallies))
 
         self._say(
-            f"paid {of(State.SUCCEEDED, State.FETCHING)}, may be paid "
-            f"{of(State.SUBMITTING, State.RUNNING, State.UNCERTAIN)} more, at list prices"
+            f"paid: {of(State.SUCCEEDED, State.FETCHING)}; may be paid, too: "
+            f"{of(State.SUBMITTING, State.RUNNING, State.UNCERTAIN)} (list prices)"
         )
 
     def _warnings(self) -> None:
-        """Videos that are at Google, and may not be there much longer."""
-        found = self._journal.left(*UNDER_WAY, but=EMULATED, since=self._now - WARN)
-        left = {jobs.backend: jobs for jobs in found}
+        """Warn of videos that Google may soon delete, and of operations that it may soon forget."""
+        unfinished = self._journal.left(*UNDER_WAY, but=EMULATED, since=self._now - WARN)
+        left = {jobs.backend: jobs for jobs in unfinished}
         gemini, vertex = left.get("gemini"), left.get("vertex")
         old = gemini.stale if gemini is not None else 0
         if gemini is not None and old and self._now - gemini.oldest_utc < KEPT:
             hours = int((gemini.oldest_utc + KEPT - self._now).total_seconds() // 3600)
             self._say(
-                f"{counted(old, 'video')} will be deleted: the Gemini API keeps them for 48 h, the oldest has "
-                f"{hours} h left. Fetch what is there: aveo3 resume {self._directory}",
+                f"{counted(old, 'video')} will be deleted: the Gemini API keeps videos for 48 h, and the oldest has "
+                f"{hours} h left. Download now: aveo3 resume {self._directory}",
                 "bold yellow",
             )
         elif old:
             self._say(
-                f"{counted(old, 'video')} may be deleted already: the Gemini API keeps them for 48 h. See what is "
-                f"there: aveo3 resume {self._directory}",
+                f"{counted(old, 'video')} may be deleted already: the Gemini API keeps videos for 48 h. Try to "
+                f"download: aveo3 resume {self._directory}",
                 "bold red",
             )
         if not self._at_work and vertex is not None:
             oldest = age((self._now - vertex.oldest_utc).total_seconds())
             self._say(
-                f"{counted(vertex.jobs, 'job')} left at Vertex AI, the oldest {oldest} ago: Google "
-                f"does not document how long an operation can be looked at. Soon is best: aveo3 resume "
+                f"{counted(vertex.jobs, 'job')} left at Vertex AI, the oldest sent {oldest} ago: Google "
+                f"does not document how long an operation can be polled. Finish soon: aveo3 resume "
                 f"{self._directory}",
                 "yellow",
             )
@@ -225,7 +226,7 @@ class _Report:
         return why + (f" ({operation})" if operation and entry.state is State.UNCERTAIN else "")
 
     def _row(self, cells: tuple[str, ...], style: str) -> None:
-        """A line of the table. Its columns keep their places from line to line: it is written as it is read."""
+        """A line of the table. Columns have fixed widths, because lines are written as they are read."""
         from rich.text import Text
 
         used = sum(_WIDTHS) + len(_GAP) * (len(_WIDTHS) + 1)
@@ -242,7 +243,7 @@ class _Report:
 
 
 def cut(text: str, width: int) -> str:
-    """`text` in exactly `width` cells of a terminal, with … where something is missing."""
+    """`text` in exactly `width` terminal cells: padded, or cut with `…`."""
     from rich.cells import cell_len, set_cell_size
 
     return set_cell_size(text, width) if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
@@ -258,31 +259,31 @@ _WAITING = {
         "waits for its turn",
     ),
     State.SUBMITTING: (
-        "sent by a run that was killed before the answer came, and may be billed: uncertain from the next run on",
-        "sent, and the answer is not there yet",
+        "sent by a run that was killed before the answer came; may be billed; the next run marks it uncertain",
+        "sent, waiting for the answer",
     ),
     State.RUNNING: (
-        "Google is making it, or has made it: aveo3 resume {directory}",
+        "Google is making it or has made it: aveo3 resume {directory}",
         "Google is making it",
     ),
     State.FETCHING: (
         "made and paid, not on disk yet: aveo3 resume {directory}",
-        "made and paid, on its way to the disk",
+        "made and paid, being downloaded",
     ),
 }
-"""The next move where a job is not at its end: with nobody at work, and with a run that may have it in hand."""
+"""The next move of an unfinished job: without an active run, and with one."""
 
 
 def who(run: Run, *, at_work: bool) -> str:
-    """The process that is at work, or how the last one ended."""
-    process, begun = f"process {run.pid} on {run.host}", f"{run.started_utc:%Y-%m-%d %H:%M:%S} UTC"
+    """The active run, or how the last one ended."""
+    process, started = f"process {run.pid} on {run.host}", f"{run.started_utc:%Y-%m-%d %H:%M:%S} UTC"
     if at_work:
-        return f"{process} is at work since {begun}"
+        return f"a run is active: {process}, since {started}"
     if run.ended_utc is None:
-        return f"nobody is at work; the last run ({process}, begun {begun}) was killed: the next one goes on from there"
-    return f"nobody is at work; the last run ({process}) ended {run.ended_utc:%Y-%m-%d %H:%M:%S} UTC"
+        return f"no run is active; the last one ({process}, started {started}) was killed: the next run continues it"
+    return f"no run is active; the last one ({process}) ended {run.ended_utc:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def now_utc() -> datetime:
-    """The time that ages are reckoned from."""
+    """The current time, from which ages are counted."""
     return datetime.now(UTC)
