@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the list of benchmarks, the way into each, into all, and from their results to the pages."""
+"""`python -m benchmarks`: lists the benchmarks, runs one or all of them, and writes the pages from their results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from benchmarks.harness import machine, readme, results
 from benchmarks.makespan import makespan
 from benchmarks.polling import poll
 
-app = typer.Typer(help="Measurements of aveo3, each the answer to one question.", add_completion=False)
+app = typer.Typer(help="Benchmarks of aveo3. Each answers one question.", add_completion=False)
 
 BENCHMARKS: dict[str, readme.Benchmark] = {
     "makespan": makespan,
@@ -49,8 +49,8 @@ BENCHMARKS: dict[str, readme.Benchmark] = {
     "stall": stall,
     "journal": journal,
 }
-"""By the name they are run under: what `all` runs, and benchmarks/README.md has tables and plots of. From `known-rate`
-to `poll` they run in virtual time, and need no idle machine."""
+"""Every benchmark by its name on the command line. `all` runs them, and benchmarks/README.md shows their tables and
+plots. Those from `known-rate` to `poll` run in virtual time and need no idle machine."""
 
 IN_ALL = {
     "makespan": ("--repeat", "3"),
@@ -58,7 +58,7 @@ IN_ALL = {
     "memory": ("--repeat", "2"),
     "journal": ("--repeat", "3"),
 }
-"""Options with which all of them together are meant to take half an hour on two idle cores."""
+"""Options of `all`, chosen so that all benchmarks together take half an hour on two idle cores."""
 
 
 @app.callback(invoke_without_command=True)
@@ -66,40 +66,40 @@ def overview(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         for name, benchmark in BENCHMARKS.items():
             typer.echo(f"{name:<12} {benchmark.QUESTION}")
-        typer.echo("\nRun one with: python -m benchmarks NAME [--quick] [--help]")
-        typer.echo("Run all of them, and bring the tables and plots up to date, with: python -m benchmarks all")
+        typer.echo("\nRun one: python -m benchmarks NAME [--quick] [--help]")
+        typer.echo("Run all, and update the tables and plots: python -m benchmarks all")
 
 
 @app.command("all")
 def run_all(
-    only: Annotated[list[str] | None, typer.Option(help="Repeatable; unset: every benchmark.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="See that they work: no result is kept.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Name of a benchmark; repeatable; unset: all.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Check that they work; keep no results.")] = False,
 ) -> None:
-    """Run every benchmark in a process of its own, keep the results, then do as `report` does."""
+    """Run every benchmark in its own process, keep the results, then do the work of `report`."""
     if unknown := [name for name in only or () if name not in BENCHMARKS]:
         raise typer.BadParameter(f"--only {unknown[0]} is none of: {', '.join(BENCHMARKS)}")
     failed = []
     for name in only or BENCHMARKS:
         typer.echo(f"== {name}", err=True)
-        began = time.monotonic()
+        started_at = time.monotonic()
         options = ["--quick"] if quick else [*IN_ALL.get(name, ()), "--json", str(results.path_of(name))]
-        words = [sys.executable, "-m", "benchmarks", name, *options]
-        if subprocess.run(words, check=False, cwd=machine.ROOT).returncode:
+        command = [sys.executable, "-m", "benchmarks", name, *options]
+        if subprocess.run(command, check=False, cwd=machine.ROOT).returncode:
             failed.append(name)
-        typer.echo(f"== {name}: {time.monotonic() - began:.0f} s", err=True)
+        typer.echo(f"== {name}: {time.monotonic() - started_at:.0f} s", err=True)
     if not quick:
         report()
     if failed:
-        typer.echo(f"Failed, for the reasons above: {', '.join(failed)}. What is kept of them is older.", err=True)
+        typer.echo(f"Failed: {', '.join(failed)}. Their kept results are older.", err=True)
         raise typer.Exit(1)
 
 
 @app.command()
 def report() -> None:
-    """Draw the plots, and write the tables into benchmarks/README.md and README.md, from the results that are kept."""
+    """Draw the plots, and write the tables of benchmarks/README.md and README.md, from the kept results."""
     for name, benchmark in BENCHMARKS.items():
-        if (found := results.read(name)) is not None:
-            readme.plot(found, benchmark)
+        if (result := results.read(name)) is not None:
+            readme.plot(result, benchmark)
     for path in readme.PATHS:
         path.write_text(readme.filled_in(path.read_text("utf-8"), BENCHMARKS), "utf-8")
 

@@ -2,13 +2,13 @@
 
     async with MockServer(MockOptions(rpm=10, speed=60)) as server:
         ...                      # point any client at server.url
-        server.books.as_dict()   # what it would have cost, and whether anything was paid for twice
+        server.books.as_dict()   # the cost, and every prompt that was paid for twice
 
-Open server.url in a browser to watch. `Quota` gives projects, keys and models limits of their own, `Scenario` scripts a
+Open server.url in a browser to watch. `Quota` sets limits for single projects, keys and models. `Scenario` scripts a
 day of outages and changing quotas.
 
-It knows nothing of the client it is used to test: no module here imports one from outside this package. Names are
-looked up on first use, so that importing `aveo3.mock` does not load aiohttp.
+The emulator shares no code with the client that it tests: no module here imports from outside this package. Names are
+imported on first use, so that importing `aveo3.mock` does not load aiohttp.
 """
 
 from importlib import import_module

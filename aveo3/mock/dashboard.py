@@ -1,4 +1,4 @@
-"""The books for people: a page at `/`, live by server-sent events at `/events`, and the same for programs."""
+"""The dashboard: a page at `/`, its live events at `/events`, and the books as JSON at `/books.json`."""
 
 import asyncio
 import contextlib
@@ -16,20 +16,20 @@ from aveo3.mock.state.emulator import Emulator
 
 PAGE = Path(__file__).with_name("page.html")
 PATHS = frozenset({"/", "/events", "/books.json"})
-"""What is ours and not Google's: no round trip, no part in the books."""
+"""Paths that Google does not have. They get no round trip and do not count in the books."""
 
-GLANCE = 0.25  # seconds between looks at the books, as long as somebody looks on
-HEARTBEAT = 15.0  # seconds of silence after which a viewer, and any proxy between, is told that we live
-_STILL_HERE = b": still here\n\n"
-_LANES = 40  # the newest, shown; a server may have any number, a page has room for some
+REFRESH = 0.25  # seconds between two readings of the books while there are viewers
+HEARTBEAT = 15.0  # seconds without a change after which viewers, and proxies on the way, get a sign of life
+_HEARTBEAT_TEXT = b": still here\n\n"
+_LANES = 40  # the newest lanes shown; a server can have any number of them
 
-# Nothing on the page comes from elsewhere, and nothing on it may be made to.
+# The page loads nothing from other hosts, and the browser must block any attempt.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
-_MOVING = frozenset({"emulator_seconds"})
+_ALWAYS_CHANGING = frozenset({"emulator_seconds"})
 
 
 def snapshot(emulator: Emulator) -> dict[str, Any]:
-    """All that the page shows, as plain values. No key in full, and no larger the longer the server runs."""
+    """Return everything that the page shows, as plain values. Keys are masked, and the size does not grow with time."""
     figures = emulator.books.figures()
     options = emulator.options
     return {
@@ -58,19 +58,19 @@ def _rule(rule: QuotaRule, emulator: Emulator) -> dict[str, Any]:
 
 
 class Viewers:
-    """Everybody who watches. One look at the books and one text serve them all; with nobody there nothing runs.
+    """Sends the books to all viewers. They share one snapshot and one text; without viewers nothing runs.
 
-    A viewer who is slow skips to the newest text: there is no queue to grow.
+    There is no queue that could grow: a slow viewer skips to the newest text.
     """
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
-        self._news = asyncio.Condition()
+        self._changed = asyncio.Condition()
         self._text = b""
         self._number = 0
-        self._seen: dict[str, Any] | None = None
-        self._watching = 0
-        self._glances: asyncio.Task[None] | None = None
+        self._last: dict[str, Any] | None = None
+        self._viewers = 0
+        self._refreshing: asyncio.Task[None] | None = None
 
     def routes(self) -> Iterator[web.RouteDef]:
         yield web.get("/", self.page)
@@ -86,58 +86,58 @@ class Viewers:
         return web.json_response(self._emulator.books.as_dict(), headers={"Cache-Control": "no-store"})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """One snapshot at once, then one whenever something has changed; a comment as heartbeat."""
+        """Send one snapshot at once, then one after every change, and a comment as heartbeat."""
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}
         )
         await response.prepare(request)
-        self._watching += 1
-        if self._glances is None:
-            self._glances = asyncio.create_task(self._look_on())
-        sent = self._number - bool(self._text)  # whoever comes later gets the newest at once
+        self._viewers += 1
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh_all())
+        sent = self._number - bool(self._text)  # a later viewer gets the newest text at once
         try:
             while await self._wait(sent):
-                text, sent = (self._text if self._number != sent else _STILL_HERE), self._number
+                text, sent = (self._text if self._number != sent else _HEARTBEAT_TEXT), self._number
                 await response.write(text)
-        except ConnectionResetError:  # the viewer has left
+        except ConnectionResetError:  # the viewer went away
             pass
         finally:
-            self._watching -= 1
+            self._viewers -= 1
         return response
 
     async def _wait(self, sent: int) -> bool:
-        """Until there is a newer text than `sent`, or a heartbeat is due; False once the server stops."""
+        """Wait for a newer text than `sent` or for the next heartbeat. Returns False if the server stops."""
         closing = self._emulator.closing
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HEARTBEAT), self._news:
-                await self._news.wait_for(lambda: self._number != sent or closing.is_set())
+            async with asyncio.timeout(HEARTBEAT), self._changed:
+                await self._changed.wait_for(lambda: self._number != sent or closing.is_set())
         return not closing.is_set()
 
-    async def _look_on(self) -> None:
+    async def _refresh_all(self) -> None:
         try:
-            while self._watching and not self._emulator.closing.is_set():
-                await self._glance()
-                await asyncio.sleep(GLANCE)
+            while self._viewers and not self._emulator.closing.is_set():
+                await self._refresh()
+                await asyncio.sleep(REFRESH)
         finally:
-            self._glances, self._seen, self._text = None, None, b""
+            self._refreshing, self._last, self._text = None, None, b""
 
-    async def _glance(self) -> None:
+    async def _refresh(self) -> None:
         now = snapshot(self._emulator)
-        still = {name: value for name, value in now.items() if name not in _MOVING}
-        if still == self._seen:
+        comparable = {name: value for name, value in now.items() if name not in _ALWAYS_CHANGING}
+        if comparable == self._last:
             return
-        self._seen = still
-        async with self._news:
+        self._last = comparable
+        async with self._changed:
             self._number += 1
             self._text = b"data: " + json.dumps(now, ensure_ascii=False).encode() + b"\n\n"
-            self._news.notify_all()
+            self._changed.notify_all()
 
     async def close(self) -> None:
-        """Send everybody home."""
-        if self._glances is not None:
-            self._glances.cancel()
-        async with self._news:
-            self._news.notify_all()
+        """End the streams of all viewers."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        async with self._changed:
+            self._changed.notify_all()
 
 
 @cache

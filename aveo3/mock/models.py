@@ -1,8 +1,8 @@
-"""Which models the emulated Google has, what each can do and what it costs. Data, with the date it was true.
+"""The models of the emulated Google, with their abilities and prices. Data as of 2026-11-23.
 
-As of 2026-11-23, from Google's model and pricing pages. The Developer API's previews were shut on 2026-10-22; they
-live on here, or nothing could be tried on that wire (`MockOptions.retired` shuts any model). Omni's figures are what
-users measured: 17,376 video tokens for three seconds, and as many for each second of 1080p.
+Source: Google's model and pricing pages. The previews of the Developer API were shut down on 2026-10-22. They stay
+available here, because otherwise nothing could be tried on that wire (`MockOptions.retired` shuts down any model).
+Omni's figures are measurements of users: 17,376 video tokens for three seconds, and no more per second at 1080p.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Surface = Literal["vertex", "developer"]
 
 
 class Sold(Protocol):
-    """What a quota needs to know of a model."""
+    """The part of a model that quotas use."""
 
     @property
     def id(self) -> str: ...
@@ -24,7 +24,7 @@ class Sold(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model on one surface. Prices are US$ for each second of video, by resolution."""
+    """One Veo model on one surface. Prices are US$ per second of video, by resolution."""
 
     id: str
     surface: Surface
@@ -38,7 +38,7 @@ class Model:
 
     @property
     def base(self) -> str:
-        """The name Google uses for the model in quota messages: veo-3.1-fast-generate."""
+        """The name of the model in Google's quota messages, such as veo-3.1-fast-generate."""
         return self.id.removesuffix("-001").removesuffix("-preview")
 
     def price(self, resolution: str, *, audio: bool) -> float:
@@ -47,7 +47,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Omni:
-    """One model of the Interactions API, on one surface. It sells video tokens, as many a second at any resolution."""
+    """One model of the Interactions API on one surface. It bills video tokens, per second, whatever the resolution."""
 
     id: str
     surface: Surface
@@ -63,7 +63,7 @@ class Omni:
 
     @property
     def base(self) -> str:
-        """The name Google uses for the model in quota messages."""
+        """The name of the model in Google's quota messages."""
         return self.id.removesuffix("-preview")
 
     @property
@@ -98,7 +98,7 @@ OMNI = {
     (model.surface, model.id): model
     for model in (
         Omni("gemini-omni-1.1-flash", "developer"),
-        # Its price was never published; this one is from a reseller's discount.
+        # Google published no price; this one is derived from a reseller's discount.
         Omni("gemini-omni-1.2-flash", "developer", usd_per_million=12.00),
         Omni("gemini-omni-1.1-flash-preview", "vertex"),
     )

@@ -1,4 +1,4 @@
-"""The emulator behind a port: the app that joins the wires, and the server that runs it inside your event loop."""
+"""The emulator as a server: the aiohttp app of all surfaces, and a server that runs it in your event loop."""
 
 import asyncio
 import random
@@ -28,11 +28,11 @@ from aveo3.mock.veo.routes import VeoWire
 
 BODY_LIMIT = 100 * 2**20
 EMULATOR = web.AppKey("emulator", Emulator)
-_STORY = web.AppKey("story", asyncio.Task[None])
+_SCENARIO_TASK = web.AppKey("scenario_task", asyncio.Task[None])
 _LIMITS = frozenset({"rpm", "rpd", "concurrency", "spend"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# Another wire is one more class with `routes()`.
+# A new surface is one more class with `routes()`.
 _WIRES = (VeoWire, OmniWire, ModelWire, FileWire, StorageWire)
 
 
@@ -43,9 +43,9 @@ def create_app(
     now_utc: Callable[[], datetime] = system_utc,
     rng: random.Random | None = None,
 ) -> web.Application:
-    """The emulator as an aiohttp application; `app[EMULATOR]` is what it runs on. Its clock starts with the app.
+    """Build the emulator as an aiohttp application. `app[EMULATOR]` is its state. Its clock starts with the app.
 
-    With a scenario, `options` beat those at the top of it, as far as they were given.
+    With a scenario, options that were set explicitly beat those at the top of the scenario.
     """
     options = options if options is not None else MockOptions()
     if scenario is not None:
@@ -60,11 +60,11 @@ def create_app(
 
     async def start(_: web.Application) -> None:
         emulator.clock.start()
-        app[_STORY] = asyncio.create_task(emulator.live_through_the_scenario())
+        app[_SCENARIO_TASK] = asyncio.create_task(emulator.run_scenario())
 
     async def stop(_: web.Application) -> None:
         emulator.close()
-        app[_STORY].cancel()
+        app[_SCENARIO_TASK].cancel()
         await viewers.close()
 
     app.on_startup.append(start)
@@ -74,7 +74,7 @@ def create_app(
 
 @web.middleware
 async def _as_google(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Keep the distance, count the POSTs, and put every refusal in Google's words."""
+    """Wait for the round trip, count POSTs, and answer every `Refused` in Google's words."""
     if request.path in PATHS and request.method in ("GET", "HEAD"):
         return await handler(request)
     emulator = request.app[EMULATOR]
@@ -89,23 +89,23 @@ async def _as_google(request: web.Request, handler: _Handler) -> web.StreamRespo
         response = respond(error_bodies.invalid(f"Request payload size exceeds the limit: {BODY_LIMIT} bytes."))
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         response = respond(error_bodies.not_found(f"The requested URL {request.path} was not found on this server."))
-    except ConnectionResetError:  # who asked has gone away, or was killed, in the middle of the answer
+    except ConnectionResetError:  # the client went away, or was killed, during the response
         return cut(request)
     await emulator.travel()
     return response
 
 
 class MockServer:
-    """The emulator on a port, for as long as the `async with` lasts.
+    """The emulator on a port, inside an `async with`.
 
         async with MockServer(MockOptions(rpm=10, speed=60)) as server:
             ...                                   # server.url, server.books
-            server.set_quota(rpm=5)               # Google changes its mind
-            server.change(slowdown=3)             # and has a slow hour
+            server.set_quota(rpm=5)               # the quota changes
+            server.change(slowdown=3)             # a slow hour begins
 
-    The books are a page at `server.url`. `scenario` scripts such changes; where `options` say something else than the
-    top of a scenario, they win. `port=0` takes a free one. Entering raises OSError if the port is taken. Leaving cuts
-    answers that still hang and keeps the books readable.
+    `server.url` shows a page with the books. `scenario` scripts such changes; explicit `options` beat those at the top
+    of the scenario. `port=0` takes a free port. Entering raises OSError if the port is taken. Leaving cuts responses
+    that still hang; the books stay readable.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class MockServer:
 
     @property
     def url(self) -> str:
-        """Where clients reach it: the base URL to give them."""
+        """The base URL for clients."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(
             self.host, f"[{self.host}]" if ":" in self.host else self.host
         )
@@ -152,7 +152,7 @@ class MockServer:
 
     @property
     def options(self) -> MockOptions:
-        """The options in force."""
+        """The current options."""
         return self.emulator.options
 
     @property
@@ -161,13 +161,13 @@ class MockServer:
 
     @property
     def books(self) -> Books:
-        """The live books, with everything ended that has ended by now."""
+        """The live books, with all operations that are due now ended."""
         self.emulator.settle()
         return self.emulator.books
 
     @property
     def rules(self) -> tuple[QuotaRule, ...]:
-        """The quota rules in force. Assign others at any time: what was used stays used."""
+        """The current quota rules. Assign others at any time: used quota stays used."""
         return self.emulator.quotas.rules
 
     @rules.setter
@@ -175,15 +175,15 @@ class MockServer:
         self.emulator.quotas.rules = tuple(rules)
 
     def set_quota(self, **limits: float | None) -> None:
-        """Change some of rpm, rpd, concurrency and spend, as in `MockOptions`; what was used stays used."""
+        """Change some of rpm, rpd, concurrency and spend, as in `MockOptions`. Used quota stays used."""
         if unknown := limits.keys() - _LIMITS:
-            raise TypeError(f"set_quota() knows {', '.join(sorted(_LIMITS))}; not {', '.join(sorted(unknown))}.")
+            raise TypeError(f"set_quota() takes {', '.join(sorted(_LIMITS))}; not {', '.join(sorted(unknown))}.")
         self.change(**limits)
 
     def change(self, **options: Any) -> None:
-        """Change any of `MockOptions` but speed, seed and films, from now on; what was used of a quota stays used."""
+        """Change any of `MockOptions` except speed, seed and films, from now on. Used quota stays used."""
         self.emulator.change(**options)
 
     def set_faults(self, *faults: Fault) -> None:
-        """From now on these faults and no others; none at all mends everything."""
+        """Replace all faults, from now on. Without arguments nothing fails any more."""
         self.emulator.set_faults(faults)

@@ -1,1 +1,1 @@
-"""Contests in virtual time: aveo3 and its rivals on the same lane."""
+"""Contests in virtual time: aveo3 and its rivals on the same virtual lane."""

@@ -1,4 +1,4 @@
-"""A number of operations that may run at once, of which nobody knows."""
+"""A contest with an unknown limit of concurrent operations."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from benchmarks.harness.lane import Service, VirtualGoogle
 from benchmarks.makespan import optimum
 from benchmarks.rivals import VirtualTask
 
-QUESTION = "Where ten operations may run at once and nobody knows, how long do 60 clips take, and how many are refused?"
+QUESTION = "With an unknown limit of ten concurrent operations, how long do 60 clips take, with how many refusals?"
 
 SLOTS = 10
 
 
 def against_the_optimum(google: VirtualGoogle, task: VirtualTask) -> float:
-    """Whoever knows the number, and sees an operation's end at once; latencies as they were drawn."""
+    """Return the ratio to a client that knows the limit and notices each end at once, with the same latencies."""
     durations = [done - began for began, done in zip(google.accepted_at, google.done_at, strict=True)]
     return max(google.done_at, default=0.0) / optimum.in_slots(durations, SLOTS)
 
@@ -30,6 +30,6 @@ CONTEST = Contest(
         for name, spread in (("all take 70 s", 0.0), ("70 s, log-normal 0.3", 0.3))
     },
     Score("x optimum", against_the_optimum),
-    (Goal("ten at once, and nobody says so", score=1.15, refusals=12),),
+    (Goal("ten at once, unannounced", score=1.15, refusals=12),),
     optimum=lambda service, task: task.clips / SLOTS * service.latency,
 )

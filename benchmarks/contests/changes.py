@@ -1,4 +1,4 @@
-"""A quota that Google changes while a batch runs."""
+"""A contest in which Google changes the quota during a batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.harness.lane import Service, VirtualGoogle
 from benchmarks.makespan.optimum import COUNTINGS
 from benchmarks.rivals import VirtualTask
 
-QUESTION = "Where the quota changes in mid-run, how much of it is used in half an hour, and how much is refused?"
+QUESTION = "If the quota changes during a run, how much of it is used in half an hour, with how many refusals?"
 
 LASTS = 1800.0
 
@@ -23,14 +23,14 @@ CHANGES: dict[str, tuple[tuple[float, int], ...]] = {
 
 
 def used(google: VirtualGoogle, task: VirtualTask) -> float:
-    """Requests accepted, of those that the quota had."""
+    """Return the share of the quota that was used."""
     steps = [(0.0, google.service.limit), *google.service.changes, (LASTS, None)]
-    there = sum((limit or 0) * (until - at) / google.service.period for (at, limit), (until, _) in pairwise(steps))
-    return len(google.accepted_at) / there
+    total = sum((limit or 0) * (until - at) / google.service.period for (at, limit), (until, _) in pairwise(steps))
+    return len(google.accepted_at) / total
 
 
-def followed(change: str) -> Goal:
-    """What is wanted where the quota changes like this: nobody is told, so some of it is lost until it is found."""
+def goal_of(change: str) -> Goal:
+    """Return the goal for one change. The change is not announced, so some quota is lost until it is noticed."""
     return Goal(change, lambda case: case.startswith(f"{change},"), score=0.6, refusals=25)
 
 
@@ -46,8 +46,8 @@ CONTEST = Contest(
         for counting in COUNTINGS
         for words, body in WORDS.items()
     },
-    Score("of the quota", used, more=True),
-    tuple(map(followed, CHANGES)),
+    Score("share used", used, more=True),
+    tuple(map(goal_of, CHANGES)),
     lasts=LASTS,
     every_clip=False,
     sdk_seeds=1,

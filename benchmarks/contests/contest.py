@@ -1,8 +1,8 @@
-"""A contest in virtual time: many seeds of one task on one lane, for aveo3 and for what others do about refusals.
+"""A contest in virtual time: many seeds of one task on one lane, for aveo3 and its rivals.
 
-The optimum knows the service. So that luck has its say, each seed has its own network, its own edges of fixed windows
-and its own latencies, the same for every contestant. A run depends on its case, contestant and seed alone, so they are
-spread over processes, and come out the same on every machine.
+The optimum knows the service. Each seed has its own network, edges of fixed windows and latencies, the same for every
+contestant, so that the results include luck. A run depends only on its case, contestant and seed. So runs are spread
+over processes, and give the same results on every machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.contests.report import Goal
 from benchmarks.harness.aims import Aim
 from benchmarks.harness.environment import forget_the_environment
 from benchmarks.harness.lane import Service, VirtualGoogle
-from benchmarks.harness.results import Result, result, tell
+from benchmarks.harness.results import Result, new_result, publish
 from benchmarks.harness.table import spread, table
 from benchmarks.rivals import VirtualTask, roster, virtual_roster
 from benchmarks.rivals.virtual_sdk import OverTheLane
@@ -37,23 +37,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PATIENCE = 20.0
-"""A run is ended after this many times the optimum: what is not made by then is lost."""
+"""A run ends after this multiple of the optimum. Clips that are not made by then are lost."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a run is judged by."""
+    """The score of a run: its name, function and format."""
 
     header: str
     of: Callable[[VirtualGoogle, VirtualTask], float]
     digits: int = 3
     more: bool = False
-    """The more, the better."""
+    """True if higher scores are better."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run as it went."""
+    """The result of one run."""
 
     case: str
     rival: str
@@ -70,9 +70,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Contest:
-    """One question, its cases, and how an answer is judged: a `Benchmark`, as the module `readme` has it.
+    """One question, its cases, score and goals. It implements the protocol `Benchmark` of `harness.readme`.
 
-    It is the `CONTEST` of a module of its name, with `_` for `-`.
+    A contest is the `CONTEST` of the module with its name, with `_` for `-`.
     """
 
     name: str
@@ -81,18 +81,18 @@ class Contest:
     score: Score
     goals: tuple[Goal, ...]
     lasts: float | None = None
-    """Virtual seconds after which a run ends, however many clips are made; None: when all are."""
+    """Virtual seconds after which a run ends. None: it ends when all clips are made."""
     every_clip: bool = True
-    """Whether a clip that is not made is lost; if not, there are more of them than anybody could make."""
+    """True: a clip that is not made is lost. False: there are more clips than any contestant can make."""
     optimum: Callable[[Service, VirtualTask], float] | None = None
-    """Virtual seconds that bound a run that does not end."""
+    """Returns the best possible duration in virtual seconds, which limits a run that does not end."""
     sdk_seeds: int = 3
-    """Of contestants that go through the SDK, whose processor time is a multiple of the others'."""
+    """Seeds of contestants that use the SDK: they need much more CPU time than the others."""
 
     PANELS: ClassVar[int] = 2
 
     def run(self, case: str, rival: str, seed: int) -> Run:
-        """One run."""
+        """Make one run."""
         service, task = self.cases[case]
         rng = random.Random(f"edges {seed}")
         service = replace(service, edge_in=rng.uniform(0.02, 0.98) * service.period)
@@ -110,7 +110,7 @@ class Contest:
             finally:
                 google.shut()
 
-        random.seed(f"{rival} {seed}")  # the jitter of tenacity and async-batch-llm has no generator of its own
+        random.seed(f"{rival} {seed}")  # tenacity and async-batch-llm take their jitter from the global generator
         run_virtual(main())
         made = len(google.accepted_at)
         return Run(
@@ -127,7 +127,7 @@ class Contest:
         )
 
     def measure(self, cases: Iterable[str], seeds: Mapping[str, int], processes: int) -> list[Run]:
-        """Every case for every contestant in `seeds`, which tells how many of them it runs, in this order."""
+        """Run every case for every contestant of `seeds`, which gives the number of seeds, in this order."""
         jobs = [(case, rival, seed) for case in cases for rival, count in seeds.items() for seed in range(count)]
         if processes == 1:
             before = logging.root.manager.disable
@@ -140,7 +140,7 @@ class Contest:
             return list(pool.map(_run, [self.name] * len(jobs), *zip(*jobs, strict=True), chunksize=3))
 
     def rows(self, runs: Sequence[Run]) -> list[list[str]]:
-        """A line for each case and contestant: medians with their range. Who lost clips has no score."""
+        """Return a row per case and contestant: medians with their range. A contestant that lost clips has no score."""
         names = {name: rival.NAME for name, rival in virtual_roster().items()}
         lines = []
         for case in self.cases:
@@ -149,14 +149,14 @@ class Contest:
                 if not group:
                     continue
                 lost = [run.clips - run.made for run in group]
-                whole = not self.every_clip or not any(lost)
+                complete = not self.every_clip or not any(lost)
                 lines.append(
                     [
                         case,
                         name,
                         spread([run.made for run in group], 0),
-                        spread([run.score for run in group], self.score.digits) if whole else f"lost {max(lost)}",
-                        f"{mean(run.score for run in group):.3f}" if whole else "",
+                        spread([run.score for run in group], self.score.digits) if complete else f"lost {max(lost)}",
+                        f"{mean(run.score for run in group):.3f}" if complete else "",
                         spread([run.refused for run in group], 0),
                         f"{median(100 * run.refused / max(run.made, 1) for run in group):.1f} %",
                         spread([run.submits for run in group], 0),
@@ -164,27 +164,27 @@ class Contest:
                 )
         return lines
 
-    def summary(self, found: Result, *, markdown: bool = False) -> str:
-        """A line a contestant, a column a goal."""
-        return report.summary(self, found, markdown=markdown)
+    def summary(self, result: Result, *, markdown: bool = False) -> str:
+        """Return a table with a row per contestant and a column per goal."""
+        return report.summary(self, result, markdown=markdown)
 
-    def draw(self, found: Result, axes: Sequence[Axes]) -> None:
-        """Scores and refusals."""
-        report.draw(self, found, axes)
+    def draw(self, result: Result, axes: Sequence[Axes]) -> None:
+        """Draw scores and refusals."""
+        report.draw(self, result, axes)
 
-    def aims(self, found: Result) -> list[Aim]:
-        """What of each goal was reached."""
-        return report.aims(self, found)
+    def aims(self, result: Result) -> list[Aim]:
+        """Return an aim for each goal."""
+        return report.aims(self, result)
 
     def main(
         self,
         seeds: Annotated[int, typer.Option(min=1, help="Runs of aveo3 in each case.")] = 20,
-        rival_seeds: Annotated[int, typer.Option(min=1, help="Of the others, if they need no SDK.")] = 5,
-        sdk_seeds: Annotated[int | None, typer.Option(min=1, help="Of the others, if so; unset: 1 to 3.")] = None,
+        rival_seeds: Annotated[int, typer.Option(min=1, help="Runs of rivals that need no SDK.")] = 5,
+        sdk_seeds: Annotated[int | None, typer.Option(min=1, help="Runs of the other rivals; unset: 1 to 3.")] = None,
         only: Annotated[list[str] | None, typer.Option(help="A contestant; repeatable; unset: all.")] = None,
         case: Annotated[list[str] | None, typer.Option(help="A case; repeatable; unset: all.")] = None,
-        quick: Annotated[bool, typer.Option("--quick", help="A seed, one case: to see that it works.")] = False,
-        processes: Annotated[int | None, typer.Option(min=1, help="At once; unset: one a core.")] = None,
+        quick: Annotated[bool, typer.Option("--quick", help="One seed, one case, as a check.")] = False,
+        processes: Annotated[int | None, typer.Option(min=1, help="Runs at a time; unset: one per core.")] = None,
         json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
     ) -> None:
         """Measure, and print tables."""
@@ -200,40 +200,40 @@ class Contest:
         }
         forget_the_environment()
         runs = self.measure(cases, counts, processes or os.cpu_count() or 1)
-        asked = [(name, self.cases[name]) for name in cases]
+        chosen = [(name, self.cases[name]) for name in cases]
         options = {
             "virtual_time": True,
             "score": self.score.header,
             "seeds": counts,
-            "cases": {name: {"service": asdict(service), "task": asdict(task)} for name, (service, task) in asked},
+            "cases": {name: {"service": asdict(service), "task": asdict(task)} for name, (service, task) in chosen},
         }
         packages = {package for rival in roster().values() for package in rival.PACKAGES}
-        found = result(self.name, self.QUESTION, packages, options, runs)
+        result = new_result(self.name, self.QUESTION, packages, options, runs)
         headers = ("case", "contestant", "made", self.score.header, "mean", "refused", "of clips", "submits")
-        tell(found, f"{table(headers, self.rows(runs))}\n\n{self.summary(found)}", json_path)
+        publish(result, f"{table(headers, self.rows(runs))}\n\n{self.summary(result)}", json_path)
 
 
-def _chosen(option: str, names: Sequence[str] | None, known: Iterable[str]) -> list[str]:
-    """`names`, or else all that are `known`, in their order. Raises `typer.BadParameter` for one that is not."""
-    there = list(known)
+def _chosen(option: str, names: Sequence[str] | None, choices: Iterable[str]) -> list[str]:
+    """Return `names`, or all `choices` if it is empty, in the order of `choices`. Raises `typer.BadParameter`."""
+    choices = list(choices)
     for name in names or ():
-        if name not in there:
-            raise typer.BadParameter(f"{option} {name!r} is none of: {'; '.join(there)}")
-    return [name for name in there if not names or name in names]
+        if name not in choices:
+            raise typer.BadParameter(f"{option} {name!r} is none of: {'; '.join(choices)}")
+    return [name for name in choices if not names or name in names]
 
 
 def _be_quiet() -> None:
-    logging.disable(logging.CRITICAL)  # refusals are what this is about
+    logging.disable(logging.CRITICAL)  # thousands of refusals are expected
 
 
-def _run(contest: str, case: str, rival: str, seed: int) -> Run:
-    """One run, in a process that knows a contest by its name only: what it is judged by cannot be sent there."""
-    found: Contest = import_module(f"benchmarks.contests.{contest.replace('-', '_')}").CONTEST
-    return found.run(case, rival, seed)
+def _run(name: str, case: str, rival: str, seed: int) -> Run:
+    """Make one run in another process. It gets the name of the contest, because lambdas cannot be pickled."""
+    contest: Contest = import_module(f"benchmarks.contests.{name.replace('-', '_')}").CONTEST
+    return contest.run(case, rival, seed)
 
 
 def makespan(optimum: Callable[[Service, VirtualTask], float]) -> Score:
-    """The end of the last operation against the earliest at which it could be."""
+    """Return the score that divides the end of the last operation by its earliest possible time."""
 
     def score(google: VirtualGoogle, task: VirtualTask) -> float:
         return max(google.done_at, default=0.0) / optimum(google.service, task)

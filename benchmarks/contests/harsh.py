@@ -1,4 +1,4 @@
-"""A server that counts what it refuses, names neither limit nor delay, and has a quarter of what one was told."""
+"""A contest on a strict server: refused requests count, limit and delay are not named, a quarter of the set quota."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.harness.lane import Service
 from benchmarks.makespan.optimum import COUNTINGS
 from benchmarks.rivals import VirtualTask
 
-QUESTION = "Where refused requests use up the quota too and no delay is named, does every clip get through, and when?"
+QUESTION = "If refused requests also use up the quota and name no delay, is every clip made, and how soon?"
 
 CONTEST = Contest(
     "harsh",
@@ -19,6 +19,6 @@ CONTEST = Contest(
         for counting in COUNTINGS
     },
     makespan(best),
-    (Goal("refusals count, nothing is named", score=1.12, per_100=15),),
+    (Goal("refusals count, nothing named", score=1.12, per_100=15),),
     optimum=best,
 )

@@ -1,7 +1,7 @@
-"""A quota that one was told rightly: what is left to gain over waiting as the strictest way of counting demands?
+"""A contest with a correctly configured quota: how much faster than the strictest way of counting can a client be?
 
-`makespan` asks the same of the SDK and HTTP in real time; here are minutes of sixty seconds, and many seeds. The limit
-is known, the way of counting is not, and where a fixed minute ends is known to nobody.
+`makespan` measures the same with the SDK and HTTP in real time. Here a minute has sixty seconds, and there are many
+seeds. The contestants know the limit, but not the way of counting, nor where a fixed minute ends.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from benchmarks.harness.lane import Service
 from benchmarks.makespan.optimum import COUNTINGS
 from benchmarks.rivals import VirtualTask
 
-QUESTION = "Told the real quota, how long do n clips take against the optimum, the server counting in three ways?"
+QUESTION = "With the real quota known, how long do n clips take compared with the optimum, for three ways of counting?"
 
 CONTEST = Contest(
     "known-rate",

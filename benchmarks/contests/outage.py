@@ -1,4 +1,4 @@
-"""A service that is away for an hour, or answers only now and then."""
+"""A contest in which the service is down for an hour, or fails often."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from benchmarks.contests.report import Goal
 from benchmarks.harness.lane import Service
 from benchmarks.rivals import VirtualTask
 
-QUESTION = "Where the service is away for an hour of a batch of 200 clips, how many requests go into the void?"
+QUESTION = "If the service is down for an hour during a batch of 200 clips, how many requests are sent in vain?"
 
 CONTEST = Contest(
     "outage",
@@ -19,7 +19,7 @@ CONTEST = Contest(
         )
         for name, failing in (("nothing but 503", 1.0), ("9 of 10 are 503", 0.9), ("half are 503", 0.5))
     },
-    Score("in the void", lambda google, _: google.unavailable, digits=0),
+    Score("sent in vain", lambda google, _: google.unavailable, digits=0),
     (
         Goal("nothing but 503", lambda case: case.startswith("nothing"), score=15),
         Goal("9 of 10 are 503", lambda case: case.startswith("9"), score=30),

@@ -1,5 +1,7 @@
-"""The results of a contest as the README shows them, and what is promised of them: a line a contestant, a column a
-goal. A figure is the mean over the seeds of a case, and where a goal has several cases, the range of these means."""
+"""The report of a contest and its goals: a row per contestant and a column per goal.
+
+A figure is the mean over the seeds of a case. If a goal has several cases, the report shows the range of these means.
+"""
 
 from __future__ import annotations
 
@@ -24,36 +26,37 @@ OURS = "aveo3"
 
 @dataclass(frozen=True)
 class Goal:
-    """What is wanted in some of a contest's cases."""
+    """The aims for some cases of a contest."""
 
     of: str
-    """Them, in words."""
+    """Name of these cases."""
     among: Callable[[str], bool] = lambda case: True
+    """Selects the cases."""
     score: float | None = None
-    """At most, or at least where more is better: the mean over the seeds, in every case."""
+    """Limit for the mean score over the seeds, in every case: a minimum if more is better, otherwise a maximum."""
     per_100: float | None = None
-    """Refusals per 100 clips, at most: the mean over the seeds, in every case."""
+    """Highest mean of refusals per 100 clips over the seeds, in every case."""
     refusals: int | None = None
-    """In any single run, at most."""
+    """Highest number of refusals in any single run."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What one contestant reached of one goal. `scores`, `lost` and `per_100` have one figure a case."""
+    """The figures of one contestant for one goal. `scores`, `lost` and `per_100` have one figure per case."""
 
     scores: tuple[float, ...]
     lost: tuple[float, ...]
-    """Clips in a hundred."""
+    """Lost clips in percent."""
     per_100: tuple[float, ...]
-    """Refusals in a hundred clips."""
+    """Refusals per 100 clips."""
     most: int
-    """Refusals in a run."""
+    """Most refusals in one run."""
 
 
-def figures(contest: Contest, found: Result, goal: Goal, rival: str) -> Figures | None:
-    """None if this contestant has no run in the goal's cases."""
+def figures(contest: Contest, result: Result, goal: Goal, rival: str) -> Figures | None:
+    """Return the figures of a contestant; None without runs in the cases of the goal."""
     by_case: dict[str, list[Mapping[str, Any]]] = {}
-    for run in found["runs"]:
+    for run in result["runs"]:
         if run["rival"] == rival and goal.among(run["case"]):
             by_case.setdefault(run["case"], []).append(run)
     if not by_case:
@@ -75,8 +78,8 @@ def _per_100(contest: Contest, run: Mapping[str, Any]) -> float:
     return float(100 * run["refused"] / (run["clips"] if contest.every_clip else max(run["made"], 1)))
 
 
-def _said(contest: Contest, goal: Goal, reached: Figures) -> str:
-    """Score and refusals; who lost clips has no score."""
+def _cell(contest: Contest, goal: Goal, reached: Figures) -> str:
+    """Return score and refusals as text. A contestant that lost clips has no score."""
     refused = f"{reached.most}" if goal.refusals is not None else between(reached.per_100, 1)
     if any(reached.lost):
         return f"loses {between(reached.lost, 1)} %; {refused} refused"
@@ -84,7 +87,7 @@ def _said(contest: Contest, goal: Goal, reached: Figures) -> str:
 
 
 def _met(contest: Contest, goal: Goal, reached: Figures) -> bool | None:
-    if not _wanted(contest, goal):
+    if not _aim(contest, goal):
         return None
     worst = min(reached.scores) if contest.score.more else max(reached.scores)
     return not (
@@ -95,7 +98,7 @@ def _met(contest: Contest, goal: Goal, reached: Figures) -> bool | None:
     )
 
 
-def _wanted(contest: Contest, goal: Goal) -> str:
+def _aim(contest: Contest, goal: Goal) -> str:
     sign = "≥" if contest.score.more else "≤"
     return "; ".join(
         [
@@ -107,22 +110,22 @@ def _wanted(contest: Contest, goal: Goal) -> str:
     )
 
 
-def aims(contest: Contest, found: Result) -> list[Aim]:
-    """A line for each goal that aveo3 has runs of."""
+def aims(contest: Contest, result: Result) -> list[Aim]:
+    """Return an aim for each goal with runs of aveo3."""
     names = {name: rival.NAME for name, rival in virtual_roster().items()}
     lines = []
     for goal in contest.goals:
-        ours = figures(contest, found, goal, OURS)
+        ours = figures(contest, result, goal, OURS)
         if ours is None:
             continue
-        others = {name: theirs for name in names if name != OURS and (theirs := figures(contest, found, goal, name))}
+        others = {name: theirs for name in names if name != OURS and (theirs := figures(contest, result, goal, name))}
         best = min(others, key=lambda name: _rank(contest, others[name]), default=None)
         lines.append(
             Aim(
                 goal.of,
-                _wanted(contest, goal),
-                _said(contest, goal, ours),
-                "" if best is None else f"{names[best]}: {_said(contest, goal, others[best])}",
+                _aim(contest, goal),
+                _cell(contest, goal, ours),
+                "" if best is None else f"{names[best]}: {_cell(contest, goal, others[best])}",
                 _met(contest, goal, ours),
             )
         )
@@ -130,54 +133,54 @@ def aims(contest: Contest, found: Result) -> list[Aim]:
 
 
 def _rank(contest: Contest, reached: Figures) -> tuple[float, float]:
-    """Whoever loses least, and of them the best score."""
+    """Return the sort key of rivals: the fewest lost clips, then the best score."""
     return mean(reached.lost), -mean(reached.scores) if contest.score.more else mean(reached.scores)
 
 
-def summary(contest: Contest, found: Result, *, markdown: bool = False) -> str:
-    """The table, how it came about, and whether aveo3 met the aims."""
+def summary(contest: Contest, result: Result, *, markdown: bool = False) -> str:
+    """Return the table, its conditions, and the aims."""
     rows = []
     for name, rival in virtual_roster().items():
-        reached = [figures(contest, found, goal, name) for goal in contest.goals]
+        reached = [figures(contest, result, goal, name) for goal in contest.goals]
         if any(reached):
             cells = [
-                "" if one is None else _said(contest, goal, one)
+                "" if one is None else _cell(contest, goal, one)
                 for goal, one in zip(contest.goals, reached, strict=True)
             ]
             rows.append([rival.NAME, *cells])
     per_run = any(goal.refusals is not None for goal in contest.goals)
-    met = [f"{aim.of}: {aim}" for aim in aims(contest, found) if aim.met is not None]
+    verdicts = [f"{aim.of}: {aim}" for aim in aims(contest, result) if aim.met is not None]
     return (
         f"{table(['', *(goal.of for goal in contest.goals)], rows, words=1, markdown=markdown)}\n\n"
-        f"In a cell: {contest.score.header}, and refusals {'in the worst run' if per_run else 'per 100 clips'}: "
-        f"means over the seeds, their range over the cases. Seeds: {_seeds(found)}. "
-        f"Aims: {' '.join(met) or 'none.'}"
+        f"In a cell: {contest.score.header}, and refusals {'in the worst run' if per_run else 'per 100 clips'}; "
+        f"means over the seeds, as a range over the cases. Seeds: {_seeds(result)}. "
+        f"Aims: {' '.join(verdicts) or 'none.'}"
     )
 
 
-def _seeds(found: Result) -> str:
-    """How many each contestant ran, from the most to the fewest; the last are `the others`."""
+def _seeds(result: Result) -> str:
+    """Return the number of seeds of each contestant, in decreasing order; the last group is "the others"."""
     names = {name: rival.NAME for name, rival in virtual_roster().items()}
     by_count: dict[int, list[str]] = {}
-    for name, count in found["options"]["seeds"].items():
+    for name, count in result["options"]["seeds"].items():
         by_count.setdefault(count, []).append(names[name])
     *some, (fewest, _) = sorted(by_count.items(), reverse=True)
-    told = [f"{count} of {', '.join(group)}" for count, group in some]
-    return "; ".join([*told, f"{fewest} of the others" if told else f"{fewest} of each"])
+    groups = [f"{count} of {', '.join(group)}" for count, group in some]
+    return "; ".join([*groups, f"{fewest} of the others" if groups else f"{fewest} of each"])
 
 
-def draw(contest: Contest, found: Result, axes: Sequence[Axes]) -> None:
-    """Every run of every case: on the left the scores of those that made every clip, on the right refusals."""
+def draw(contest: Contest, result: Result, axes: Sequence[Axes]) -> None:
+    """Draw all runs of all cases: scores of runs without lost clips on the left, refusals on the right."""
     scores: dict[str, list[float]] = {}
     refused: dict[str, list[float]] = {}
     lost: dict[str, float] = {}
     for name, rival in virtual_roster().items():
-        if runs := [run for run in found["runs"] if run["rival"] == name]:
+        if runs := [run for run in result["runs"] if run["rival"] == name]:
             scores[rival.NAME] = [run["score"] for run in runs if not _lost(contest, run)] or [0.0]
             refused[rival.NAME] = [_per_100(contest, run) for run in runs]
             lost[rival.NAME] = mean(100 * _lost(contest, run) / run["clips"] for run in runs)
-    wanted = {goal.score for goal in contest.goals}
-    plots.bars(axes[0], scores, contest.score.header, aim=wanted.pop() if len(wanted) == 1 else None)
+    aim_scores = {goal.score for goal in contest.goals}
+    plots.bars(axes[0], scores, contest.score.header, aim=aim_scores.pop() if len(aim_scores) == 1 else None)
     for place, name in enumerate(reversed(scores)):
         if lost[name]:
             words = f"  loses {lost[name]:.2g} % of its clips"

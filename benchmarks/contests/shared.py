@@ -1,4 +1,4 @@
-"""A quota that another program uses too: half of it, at random instants; what is refused to it, it does not repeat."""
+"""A contest on a shared quota: another program uses half of it at random instants and does not repeat refusals."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from benchmarks.harness.lane import Service, VirtualGoogle
 from benchmarks.makespan.optimum import COUNTINGS
 from benchmarks.rivals import VirtualTask
 
-QUESTION = "Where another program takes half the quota at random, how much of the rest is used, how much refused?"
+QUESTION = "If another program uses half the quota at random, how much of the rest is used, with how many refusals?"
 
 PERIODS = 20
-"""Measured after the first, in which a full burst is there for the taking."""
+"""Number of measured periods. They start after the first period, which allows a full burst."""
 
 
 def used(google: VirtualGoogle, task: VirtualTask) -> float:
-    """Requests accepted, of those that the quota had left. Buckets, and fixed windows' edges, allow a little more."""
+    """Return the used share of the remaining quota. Buckets and edges of fixed windows allow slightly more than 1."""
     period, limit = google.service.period, google.service.limit
     assert limit is not None
 
@@ -38,7 +38,7 @@ CONTEST = Contest(
         for counting in COUNTINGS
         for words, body in WORDS.items()
     },
-    Score("of the rest", used, more=True),
+    Score("share used", used, more=True),
     (
         Goal("20 and 50 a minute", lambda case: not case.startswith("10 "), score=0.9, per_100=5),
         Goal("10 a minute", lambda case: case.startswith("10 "), score=0.9, per_100=5),

@@ -1,4 +1,4 @@
-"""A quota four times smaller than one was told: what do refusals teach, and what does the lesson cost?"""
+"""A contest with a quota four times smaller than configured: how fast do clients learn it, and at what cost?"""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from benchmarks.makespan import optimum
 from benchmarks.makespan.optimum import COUNTINGS
 from benchmarks.rivals import VirtualTask
 
-QUESTION = "Told four times the real quota, how long do 100 clips take against the optimum, and how many are refused?"
+QUESTION = "Set to four times the real quota, how long do 100 clips take, and with how many refusals?"
 
 
 def best(service: Service, task: VirtualTask) -> float:
-    """Whoever knows limit, counting and edges."""
+    """Return the seconds that a client needs which knows limit, counting and edges."""
     assert service.limit is not None
     last = optimum.last_submit(service.counting, task.clips, service.limit, service.period, service.edge_in)
     return last + service.latency

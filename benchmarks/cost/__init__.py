@@ -1,1 +1,1 @@
-"""What the client itself costs: CPU, memory, stalls, disk."""
+"""The cost of the client itself: CPU, memory, stalls, disk."""

@@ -1,8 +1,8 @@
-"""What leave to submit costs: the gate's `acquire` and `settle`, against aiolimiter alone, of which the gate is made.
+"""The CPU time of a permit: the gate's `acquire` and `settle`, compared with aiolimiter alone, which is a part of it.
 
-Uncontended, nobody waits: there is quota for all. With waiters, so many tasks ask at once for a quota of ten a minute,
-and each sends as soon as it may, in virtual time: what is measured is the work, not the wait. What one permit costs
-must not grow with how many wait for theirs.
+Without waiters there is quota for all, and no task waits. With waiters, many tasks share a quota of ten per minute, and
+each sends as soon as it may. Virtual time leaves out the waits, so the benchmark measures only work. The cost of a
+permit must not grow with the number of waiting tasks.
 """
 
 from __future__ import annotations
@@ -27,39 +27,40 @@ from aveo3.testing import run_virtual
 from aveo3.verdicts import accepted
 from benchmarks.harness import plots
 from benchmarks.harness.aims import Aim
-from benchmarks.harness.results import Result, result, tell
+from benchmarks.harness.results import Result, new_result, publish
 from benchmarks.harness.table import spread, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-QUESTION = "What does leave to submit cost, with nobody waiting and with thousands, against aiolimiter alone?"
+QUESTION = "What does a permit cost, with no waiters and with thousands, compared with aiolimiter alone?"
 
 AIM = 3.0
-"""Times aiolimiter, with nobody waiting."""
+"""Highest multiple of aiolimiter's cost, without waiters."""
 
 LIMIT, PERIOD = 10, 60.0
-"""The quota that waiters share."""
+"""The quota that waiting tasks share."""
 
 CONTESTANTS = ("aiolimiter", "aveo3")
 ACCEPTED = accepted("operations/1")
 
-Ask = Callable[[], Awaitable[None]]
-"""Waits for leave, and says that the submit was accepted and has ended."""
+Use = Callable[[], Awaitable[None]]
+"""Takes a permit, then reports the submit as accepted and ended."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run. Microseconds of CPU time a permit, which neighbours disturb less than the clock."""
+    """One run. CPU time, because other processes disturb it less than wall time."""
 
     repetition: int
     contestant: str
     waiters: int
-    """Tasks that asked at once; 0: one after another, and nobody ever waited."""
+    """Number of tasks that wait at once; 0: one task, which never waits."""
     microseconds: float
+    """CPU time per permit."""
 
 
-def _ask(contestant: str, limit: int) -> Ask:
+def _permit_user(contestant: str, limit: int) -> Use:
     if contestant == "aiolimiter":
         limiter = AsyncLimiter(limit, PERIOD)
 
@@ -81,15 +82,15 @@ def _ask(contestant: str, limit: int) -> Ask:
 def _run(repetition: int, contestant: str, permits: int, waiters: int) -> Run:
     async def main() -> float:
         if not waiters:
-            ask = _ask(contestant, permits)
-            began = time.process_time()
+            use_permit = _permit_user(contestant, permits)
+            started_at = time.process_time()
             for _ in range(permits):
-                await ask()
-            return time.process_time() - began
-        ask = _ask(contestant, LIMIT)
-        began = time.process_time()
-        await asyncio.gather(*(ask() for _ in range(waiters)))
-        return time.process_time() - began
+                await use_permit()
+            return time.process_time() - started_at
+        use_permit = _permit_user(contestant, LIMIT)
+        started_at = time.process_time()
+        await asyncio.gather(*(use_permit() for _ in range(waiters)))
+        return time.process_time() - started_at
 
     gc.collect()
     seconds = run_virtual(main()) if waiters else asyncio.run(main())
@@ -97,7 +98,7 @@ def _run(repetition: int, contestant: str, permits: int, waiters: int) -> Run:
 
 
 def measure(permits: int, waiters: Sequence[int], repeat: int, seed: int) -> list[Run]:
-    """`repeat` runs of each contestant with each number of waiters, and with none, in an order that is drawn."""
+    """Make `repeat` runs of each contestant without waiters and with each number of waiters, in random order."""
     rng = random.Random(seed)
     cases = [(contestant, crowd) for contestant in CONTESTANTS for crowd in (0, *waiters)]
     for contestant in CONTESTANTS:
@@ -106,30 +107,30 @@ def measure(permits: int, waiters: Sequence[int], repeat: int, seed: int) -> lis
     return [_run(number, contestant, permits, crowd) for number, contestant, crowd in order]
 
 
-def _of(found: Result, contestant: str, waiters: int) -> list[float]:
+def _of(result: Result, contestant: str, waiters: int) -> list[float]:
     return [
-        run["microseconds"] for run in found["runs"] if (run["contestant"], run["waiters"]) == (contestant, waiters)
+        run["microseconds"] for run in result["runs"] if (run["contestant"], run["waiters"]) == (contestant, waiters)
     ]
 
 
-def summary(found: Result, *, markdown: bool = False) -> str:
-    """The table, and whether the aims are met."""
+def summary(result: Result, *, markdown: bool = False) -> str:
+    """Return the table and the aims."""
     rows = []
-    for waiters in (0, *found["options"]["waiters"]):
-        bare, ours = (_of(found, contestant, waiters) for contestant in CONTESTANTS)
+    for waiters in (0, *result["options"]["waiters"]):
+        bare, ours = (_of(result, contestant, waiters) for contestant in CONTESTANTS)
         ratios = [mine / theirs for mine, theirs in zip(ours, bare, strict=True)]
         rows.append([f"{waiters:,}" if waiters else "none", spread(bare, 1), spread(ours, 1), spread(ratios, 1)])
-    headers = ["waiting", "aiolimiter µs a permit", "aveo3 µs a permit", "times"]
-    told = " ".join(f"{aim.of}: {aim}" for aim in aims(found))
-    return f"{table(headers, rows, words=1, markdown=markdown)}\n\nAims: {told}"
+    headers = ["waiting", "aiolimiter µs per permit", "aveo3 µs per permit", "times"]
+    verdicts = " ".join(f"{aim.of}: {aim}" for aim in aims(result))
+    return f"{table(headers, rows, words=1, markdown=markdown)}\n\nAims: {verdicts}"
 
 
-def aims(found: Result) -> list[Aim]:
-    """Against aiolimiter alone with nobody waiting, and against itself with few."""
-    crowds = found["options"]["waiters"]
-    alone, gate = (median(_of(found, contestant, 0)) for contestant in CONTESTANTS)
+def aims(result: Result) -> list[Aim]:
+    """Return two aims: the cost without waiters, and its growth with their number."""
+    crowds = result["options"]["waiters"]
+    alone, gate = (median(_of(result, contestant, 0)) for contestant in CONTESTANTS)
     bare, ours = (
-        median(_of(found, contestant, crowds[-1])) / median(_of(found, contestant, crowds[0]))
+        median(_of(result, contestant, crowds[-1])) / median(_of(result, contestant, crowds[0]))
         for contestant in CONTESTANTS
     )
     steps = log2(crowds[-1]) / log2(crowds[0])
@@ -143,7 +144,7 @@ def aims(found: Result) -> list[Aim]:
         ),
         Aim(
             f"a permit, from {crowds[0]:,} to {crowds[-1]:,} waiting",
-            f"grows no more than their logarithm: {steps:.1f} times",
+            f"at most logarithmic growth: {steps:.1f} times",
             f"{ours:.2f} times",
             f"{CONTESTANTS[0]}: {bare:.2f} times",
             ours <= steps,
@@ -151,12 +152,12 @@ def aims(found: Result) -> list[Aim]:
     ]
 
 
-def draw(found: Result, axes: Sequence[Axes]) -> None:
-    """Cost by how many wait."""
-    crowds = found["options"]["waiters"]
+def draw(result: Result, axes: Sequence[Axes]) -> None:
+    """Draw the cost of a permit over the number of waiting tasks."""
+    crowds = result["options"]["waiters"]
     for contestant, colour in zip(CONTESTANTS, (plots.THEIRS, plots.OURS), strict=True):
-        plots.line(axes[0], crowds, [_of(found, contestant, crowd) for crowd in crowds], contestant, colour)
-    axes[0].set(xscale="log", xlabel="tasks waiting", ylabel="µs a permit")
+        plots.line(axes[0], crowds, [_of(result, contestant, crowd) for crowd in crowds], contestant, colour)
+    axes[0].set(xscale="log", xlabel="tasks waiting", ylabel="µs per permit")
     axes[0].set_ylim(bottom=0)
     axes[0].legend(frameon=False)
 
@@ -165,17 +166,17 @@ PANELS = 1
 
 
 def main(
-    permits: Annotated[int, typer.Option(min=1, help="Permits asked for with nobody waiting.")] = 20_000,
-    waiters: Annotated[list[int] | None, typer.Option(help="Tasks at once; repeatable; unset: 10 to 100,000.")] = None,
+    permits: Annotated[int, typer.Option(min=1, help="Permits in a run without waiters.")] = 20_000,
+    waiters: Annotated[list[int] | None, typer.Option(help="Waiting tasks; repeatable; unset: 10 to 100,000.")] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 3,
     seed: Annotated[int, typer.Option(help="Decides the order.")] = 0,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Few permits, once: to see that it works.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Few permits, one run, as a check that it works.")] = False,
 ) -> None:
     crowds = sorted(waiters or (10, 100, 1000, 10_000, 100_000))
     if quick:
         permits, crowds, repeat = 1000, [10, 100], 1
     runs = measure(permits, crowds, repeat, seed)
     options = {"permits": permits, "waiters": crowds, "repeat": repeat, "seed": seed, "limit": LIMIT, "period": PERIOD}
-    found = result("gate", QUESTION, ("aveo3", "aiolimiter"), options, runs)
-    tell(found, summary(found), json_path)
+    result = new_result("gate", QUESTION, ("aveo3", "aiolimiter"), options, runs)
+    publish(result, summary(result), json_path)

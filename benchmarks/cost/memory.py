@@ -1,7 +1,7 @@
-"""Twenty inline videos of 20 MB that are ready at once: the most memory that the process held beyond idle.
+"""Twenty inline videos of 20 MB that are ready at once: the peak memory of the process above idle.
 
-Held whole, a video is 27 MB of base64 in the answer, the same in the JSON that is read from it, and 20 MB of bytes. The
-optimum holds none of it: what arrives goes to disk. See `arrivals` for how it is measured.
+A whole video in memory is 27 MB of base64 in the response, the same again in the parsed JSON, and 20 MB of bytes. The
+optimum keeps nothing in memory and writes every piece to disk at once. `makespan.arrivals` measures it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
     from benchmarks.harness.results import Result
 
-QUESTION = "How much memory do twenty inline videos of 20 MB take that arrive at once?"
+QUESTION = "How much memory do twenty inline videos of 20 MB need when they arrive at once?"
 
 AIM = 1 / 3
-"""Of what the SDK's bare loop takes."""
+"""Highest share of the memory of the SDK's bare loop."""
 
 SDK, OURS = CONTESTANTS
 
 
-def summary(found: Result, *, markdown: bool = False) -> str:
-    """The table, and whether the aim is met."""
-    runs, options = found["runs"], found["options"]
+def summary(result: Result, *, markdown: bool = False) -> str:
+    """Return the table and the aim."""
+    runs, options = result["runs"], result["options"]
     total = options["videos"] * options["video_mb"]
     theirs = median(of(runs, SDK, "peak_mb"))
     rows = [
@@ -45,29 +45,29 @@ def summary(found: Result, *, markdown: bool = False) -> str:
         ]
         for contestant in CONTESTANTS
     ]
-    headers = ["", "peak MB over idle", "times the SDK", "times the videos", "CPU s"]
-    [aim] = aims(found)
-    return f"{table(headers, rows, words=1, markdown=markdown)}\n\n{arrivals.conditions(found)} Aim: {aim}"
+    headers = ["", "peak MB above idle", "times the SDK", "times the videos", "CPU s"]
+    [aim] = aims(result)
+    return f"{table(headers, rows, words=1, markdown=markdown)}\n\n{arrivals.conditions(result)} Aim: {aim}"
 
 
-def aims(found: Result) -> list[Aim]:
-    """Against the SDK's own."""
-    ours, theirs = (median(of(found["runs"], contestant, "peak_mb")) for contestant in (OURS, SDK))
+def aims(result: Result) -> list[Aim]:
+    """Return the aim, compared with the SDK."""
+    ours, theirs = (median(of(result["runs"], contestant, "peak_mb")) for contestant in (OURS, SDK))
     return [
         Aim(
-            "peak beyond idle",
+            "peak memory above idle",
             "at most a third of the SDK's",
-            f"{ours:.0f} MB, {ours / theirs:.2f} of it",
+            f"{ours:.0f} MB, {ours / theirs:.2f} times the SDK's",
             f"{SDK}: {theirs:.0f} MB",
             ours <= AIM * theirs,
         )
     ]
 
 
-def draw(found: Result, axes: Sequence[Axes]) -> None:
-    """One bar a contestant."""
-    values = {contestant: of(found["runs"], contestant, "peak_mb") for contestant in CONTESTANTS}
-    plots.bars(axes[0], values, "peak MB over idle", aim=AIM * median(values[SDK]))
+def draw(result: Result, axes: Sequence[Axes]) -> None:
+    """Draw one bar per contestant."""
+    values = {contestant: of(result["runs"], contestant, "peak_mb") for contestant in CONTESTANTS}
+    plots.bars(axes[0], values, "peak MB above idle", aim=AIM * median(values[SDK]))
 
 
 PANELS = 1

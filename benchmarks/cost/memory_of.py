@@ -1,4 +1,4 @@
-"""How much memory a process takes, and the most that it took since somebody last asked. Linux; elsewhere, nothing."""
+"""Resident memory of this process, now and at its peak. Linux only; nan on other systems."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 def resident_mb() -> float:
-    """Megabytes (10^6 bytes) of memory that this process holds now; nan where that cannot be told."""
+    """Return the resident memory in megabytes (10^6 bytes); nan if the system does not report it."""
     return _read("VmRSS:")
 
 
 def peak_mb() -> float:
-    """The most it has held since `forget_peak`; nan where that cannot be told."""
+    """Return the peak since `forget_peak` in megabytes; nan if the system does not report it."""
     return _read("VmHWM:")
 
 
 def forget_peak() -> None:
-    """Let `peak_mb` begin anew with what is held after a collection."""
+    """Collect garbage, then reset the peak to the current memory."""
     gc.collect()
     with contextlib.suppress(OSError):
         _CLEAR.write_text("5")  # proc(5): resets the peak

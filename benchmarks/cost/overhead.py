@@ -1,8 +1,8 @@
-"""What a clip costs the client's own processor, against the SDK's bare loop: submit, look every so often, save.
+"""The CPU time of a clip, compared with the SDK's bare loop: submit, poll at an interval, save.
 
-Everybody has the same clips made at once by the same emulator, which is a process of its own and refuses nobody. Looks
-are due at the same interval for all, so that it is not polling less that is measured; with `own polling` aveo3 looks
-when it thinks best. CPU is that of the whole process, threads and system calls included.
+All contestants make the same clips at once, on the same emulator, which runs in its own process and refuses nothing.
+All poll at the same interval, so that fewer polls do not count as a gain; with `own polling` aveo3 uses its own
+schedule. CPU time is that of the whole process, with threads and system calls.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.harness import plots
 from benchmarks.harness.aims import Aim
 from benchmarks.harness.emulator import EmulatorProcess
 from benchmarks.harness.environment import forget_the_environment
-from benchmarks.harness.results import Result, result, tell
+from benchmarks.harness.results import Result, new_result, publish
 from benchmarks.harness.table import spread, table
 from benchmarks.rivals import MakeAll, Task, aveo3, gather
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-QUESTION = "What does a clip cost in CPU time, against the SDK's bare loop of submit, poll and save?"
+QUESTION = "How much CPU time does a clip cost, compared with the SDK's bare loop of submit, poll and save?"
 
 AIM = 1.5
-"""Times the bare loop."""
+"""Highest multiple of the bare loop."""
 
-LATENCY, LOOKS = 4.0, 8
-"""Seconds that a clip takes, and how often it is looked at meanwhile: a minute and a bit, every 8 s, in fifteenths."""
+LATENCY, POLLS = 4.0, 8
+"""Seconds that a clip takes, and its number of polls: one minute with a poll every 8 s, fifteen times faster."""
 
 BARE, PLAIN, FULL, OWN = "google-genai, bare loop", "aveo3 without a journal", "aveo3", "aveo3, own polling"
 
@@ -54,10 +54,10 @@ class Run:
     repetition: int
     contestant: str
     cpu_ms: float
-    """CPU time a clip."""
+    """CPU time per clip."""
     wall_s: float
     polls: float
-    """A clip."""
+    """Polls per clip."""
 
 
 def _aveo3(*, journal: bool, own_polling: bool = False) -> Ready:
@@ -79,10 +79,10 @@ CONTESTANTS: dict[str, Ready] = {
 
 
 async def measure(clips: int, repeat: int, seed: int, latency: float) -> list[Run]:
-    """`repeat` runs of each contestant, in an order that is drawn."""
+    """Make `repeat` runs of each contestant, in random order."""
     rng = random.Random(seed)
     async with EmulatorProcess() as google:
-        for name in CONTESTANTS:  # imports, caches
+        for name in CONTESTANTS:  # warm-up: imports, caches
             await _run(0, name, 5, google, 0.2)
         order = [(number, name) for number in range(repeat) for name in rng.sample([*CONTESTANTS], len(CONTESTANTS))]
         return [await _run(number, name, clips, google, latency) for number, name in order]
@@ -91,14 +91,14 @@ async def measure(clips: int, repeat: int, seed: int, latency: float) -> list[Ru
 async def _run(repetition: int, name: str, clips: int, google: EmulatorProcess, latency: float) -> Run:
     with tempfile.TemporaryDirectory() as directory:
         url = await google.start({"rpm": None, "latency": str(latency), "films": "bundled"})
-        # Documented polling is every 10 s: with this minute it comes to LOOKS looks a clip.
+        # The documentation polls every 10 s: with this minute there are POLLS polls per clip.
         task = Task(
             prompts=tuple(f"clip {number} of a benchmark" for number in range(clips)),
             directory=Path(directory),
             url=url,
             limit=clips,
             period=60.0,
-            minute=latency / LOOKS * 6,
+            minute=latency / POLLS * 6,
             concurrency=clips,
         )
         async with CONTESTANTS[name](task) as make_all:
@@ -107,34 +107,34 @@ async def _run(repetition: int, name: str, clips: int, google: EmulatorProcess, 
             await make_all()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         books = await google.stop()
-        made = await asyncio.to_thread(lambda: len(list(Path(directory).glob("*.mp4"))))
-    if made != clips:
-        raise RuntimeError(f"{name} made {made} of {clips} clips")
+        count = await asyncio.to_thread(lambda: len(list(Path(directory).glob("*.mp4"))))
+    if count != clips:
+        raise RuntimeError(f"{name} made {count} of {clips} clips")
     return Run(repetition, name, round(cpu / clips * 1e3, 3), round(wall, 3), books["polls"] / clips)
 
 
-def _ratios(found: Result, name: str) -> list[float]:
-    """To the bare loop of the same repetition."""
-    by = {(run["repetition"], run["contestant"]): run["cpu_ms"] for run in found["runs"]}
-    return [cpu / by[number, BARE] for (number, contestant), cpu in by.items() if contestant == name]
+def _ratios(result: Result, name: str) -> list[float]:
+    """Return the ratios to the bare loop of the same repetition."""
+    cpu_ms = {(run["repetition"], run["contestant"]): run["cpu_ms"] for run in result["runs"]}
+    return [cpu / cpu_ms[number, BARE] for (number, contestant), cpu in cpu_ms.items() if contestant == name]
 
 
-def summary(found: Result, *, markdown: bool = False) -> str:
-    """The table, and whether the aim is met."""
+def summary(result: Result, *, markdown: bool = False) -> str:
+    """Return the table and the aim."""
     rows = []
     for name in CONTESTANTS:
-        group = [run for run in found["runs"] if run["contestant"] == name]
+        group = [run for run in result["runs"] if run["contestant"] == name]
         rows.append(
             [
                 name,
                 spread([run["cpu_ms"] for run in group], 1),
-                spread(_ratios(found, name), 2),
+                spread(_ratios(result, name), 2),
                 spread([run["polls"] for run in group], 1),
             ]
         )
-    headers = ["", "CPU ms a clip", "times the bare loop", "looks a clip"]
-    options = found["options"]
-    [aim] = aims(found)
+    headers = ["", "CPU ms per clip", "times the bare loop", "polls per clip"]
+    options = result["options"]
+    [aim] = aims(result)
     return (
         f"{table(headers, rows, words=1, markdown=markdown)}\n\n"
         f"{options['clips']} clips at once, median [lowest-highest] of {options['repeat']} runs. "
@@ -142,13 +142,13 @@ def summary(found: Result, *, markdown: bool = False) -> str:
     )
 
 
-def aims(found: Result) -> list[Aim]:
-    """With the journal, and as many looks as the bare loop has."""
-    bare = median(run["cpu_ms"] for run in found["runs"] if run["contestant"] == BARE)
-    ratio, own = (median(_ratios(found, name)) for name in (FULL, OWN))
+def aims(result: Result) -> list[Aim]:
+    """Return the aim, for aveo3 with a journal and as many polls as the bare loop."""
+    bare = median(run["cpu_ms"] for run in result["runs"] if run["contestant"] == BARE)
+    ratio, own = (median(_ratios(result, name)) for name in (FULL, OWN))
     return [
         Aim(
-            "CPU a clip, as many looks for all",
+            "CPU time per clip, equal polling",
             f"at most {AIM:g} times the bare loop",
             f"{ratio:.2f} times; {own:.2f} with its own polling",
             f"{BARE}: {bare:.1f} ms",
@@ -157,27 +157,27 @@ def aims(found: Result) -> list[Aim]:
     ]
 
 
-def draw(found: Result, axes: Sequence[Axes]) -> None:
-    """One bar a contestant."""
-    values = {n: [run["cpu_ms"] for run in found["runs"] if run["contestant"] == n] for n in CONTESTANTS}
-    plots.bars(axes[0], values, "CPU ms a clip", aim=AIM * median(values[BARE]))
+def draw(result: Result, axes: Sequence[Axes]) -> None:
+    """Draw one bar per contestant."""
+    values = {n: [run["cpu_ms"] for run in result["runs"] if run["contestant"] == n] for n in CONTESTANTS}
+    plots.bars(axes[0], values, "CPU ms per clip", aim=AIM * median(values[BARE]))
 
 
 PANELS = 1
 
 
 def main(
-    clips: Annotated[int, typer.Option(min=1, help="Clips a run, all at once.")] = 100,
+    clips: Annotated[int, typer.Option(min=1, help="Clips per run, all at once.")] = 100,
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 5,
     seed: Annotated[int, typer.Option(help="Decides the order.")] = 0,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A few clips, once: to see that it works.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Few clips, one run, as a check that it works.")] = False,
 ) -> None:
     latency = LATENCY
     if quick:
         clips, repeat, latency = 10, 1, 0.5
     forget_the_environment()
     runs = asyncio.run(measure(clips, repeat, seed, latency))
-    options: dict[str, Any] = {"clips": clips, "repeat": repeat, "seed": seed, "latency": latency, "looks": LOOKS}
-    found = result("overhead", QUESTION, (*gather.PACKAGES, *aveo3.PACKAGES), options, runs)
-    tell(found, summary(found), json_path)
+    options: dict[str, Any] = {"clips": clips, "repeat": repeat, "seed": seed, "latency": latency, "looks": POLLS}
+    result = new_result("overhead", QUESTION, (*gather.PACKAGES, *aveo3.PACKAGES), options, runs)
+    publish(result, summary(result), json_path)

@@ -1,8 +1,8 @@
-"""How long the event loop stands still while twenty inline videos of 20 MB arrive at once.
+"""The longest stall of the event loop while twenty inline videos of 20 MB arrive at once.
 
-While it stands, no other clip is looked at, nothing else that a program does in the same loop has its turn, and a
-connection may be given up on the other side. The optimum is 0; a loop with nothing to do is late by a few milliseconds,
-too, if the machine is busy: that is measured in the same process just before. See `arrivals` for how.
+During a stall no other clip is polled, nothing else in the same loop runs, and servers may close connections. The
+optimum is 0. An idle loop is late by a few milliseconds too if the machine is busy; this is measured in the same
+process just before. `makespan.arrivals` measures it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from benchmarks.harness.results import Result
 
-QUESTION = "How long does the event loop stand still while twenty inline videos of 20 MB arrive at once?"
+QUESTION = "How long does the event loop stall while twenty inline videos of 20 MB arrive at once?"
 
 AIM = 50.0
 """Milliseconds."""
@@ -31,9 +31,9 @@ AIM = 50.0
 SDK, OURS = CONTESTANTS
 
 
-def summary(found: Result, *, markdown: bool = False) -> str:
-    """The table, and whether the aim is met."""
-    runs = found["runs"]
+def summary(result: Result, *, markdown: bool = False) -> str:
+    """Return the table and the aim."""
+    runs = result["runs"]
     rows = [
         [
             contestant,
@@ -44,22 +44,22 @@ def summary(found: Result, *, markdown: bool = False) -> str:
         ]
         for contestant in CONTESTANTS
     ]
-    headers = ["", "longest stall ms", "with nothing to do", "seconds in all", "CPU s"]
-    [aim] = aims(found)
-    return f"{table(headers, rows, words=1, markdown=markdown)}\n\n{arrivals.conditions(found)} Aim: {aim}"
+    headers = ["", "longest stall ms", "idle loop ms", "total seconds", "CPU s"]
+    [aim] = aims(result)
+    return f"{table(headers, rows, words=1, markdown=markdown)}\n\n{arrivals.conditions(result)} Aim: {aim}"
 
 
-def aims(found: Result) -> list[Aim]:
-    """The longest stall; beside it the SDK's."""
-    ours, theirs = (median(of(found["runs"], contestant, "stall_ms")) for contestant in (OURS, SDK))
+def aims(result: Result) -> list[Aim]:
+    """Return the aim, compared with the SDK."""
+    ours, theirs = (median(of(result["runs"], contestant, "stall_ms")) for contestant in (OURS, SDK))
     return [
-        Aim("the longest stall", f"at most {AIM:g} ms", f"{ours:.0f} ms", f"{SDK}: {theirs:.0f} ms", ours <= AIM),
+        Aim("longest stall", f"at most {AIM:g} ms", f"{ours:.0f} ms", f"{SDK}: {theirs:.0f} ms", ours <= AIM),
     ]
 
 
-def draw(found: Result, axes: Sequence[Axes]) -> None:
-    """One bar a contestant, on a logarithmic scale."""
-    values = {contestant: of(found["runs"], contestant, "stall_ms") for contestant in CONTESTANTS}
+def draw(result: Result, axes: Sequence[Axes]) -> None:
+    """Draw one bar per contestant, on a logarithmic scale."""
+    values = {contestant: of(result["runs"], contestant, "stall_ms") for contestant in CONTESTANTS}
     plots.bars(axes[0], values, "longest stall, ms", aim=AIM)
     axes[0].set_xscale("log")
 

@@ -1,1 +1,1 @@
-"""What all benchmarks share: machine, emulator, results, tables, plots."""
+"""Code that all benchmarks share: machine, emulator, results, tables, plots."""

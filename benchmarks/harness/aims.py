@@ -1,4 +1,4 @@
-"""What was aimed at and what was measured, a line each: the rows of the table above all others."""
+"""Aims and measured values: the rows of the table at the top of benchmarks/README.md."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 
 from benchmarks.harness.table import table
 
-HEADERS = ("benchmark", "of", "aim", "aveo3", "the best of the others", "aim met")
+HEADERS = ("benchmark", "case", "aim", "aveo3", "best of the others", "aim met")
 
 
 @dataclass(frozen=True)
 class Aim:
-    """One thing that was wanted of aveo3. Words and figures as they are to be read."""
+    """One aim of a benchmark and its result, as texts for the table."""
 
     of: str
     aim: str
     measured: str
     others: str
     met: bool | None
-    """None: nothing was aimed at."""
+    """None: there is no aim."""
 
     def __str__(self) -> str:
         return f"{self.aim}; {'met' if self.met else 'missed'}."
 
 
 def overview(aims: Mapping[str, Iterable[Aim]], *, markdown: bool = False) -> str:
-    """Every aim of every benchmark; in Markdown each benchmark's name leads to its plot."""
+    """Return the table of all aims. In Markdown the name of a benchmark links to its plot."""
     rows: list[Sequence[str]] = []
     for name, group in aims.items():
         shown = f"[{name}](pictures/{name}.png)" if markdown else name
@@ -37,12 +37,12 @@ def overview(aims: Mapping[str, Iterable[Aim]], *, markdown: bool = False) -> st
 
 
 def met(aim: Aim, *, markdown: bool = False) -> str:
-    """Whether an aim was met, in a word."""
+    """Return yes, no or – for the last column."""
     return {True: "yes", False: "**no**" if markdown else "NO", None: "–"}[aim.met]
 
 
 def between(values: Iterable[float], digits: int) -> str:
-    """The lowest and the highest, or the one figure that both are written as."""
-    seen = sorted(values)
-    low, high = (f"{value:.{digits}f}" for value in (seen[0], seen[-1]))
+    """Return "lowest to highest", or one figure if both look the same."""
+    ordered = sorted(values)
+    low, high = (f"{value:.{digits}f}" for value in (ordered[0], ordered[-1]))
     return low if low == high else f"{low} to {high}"

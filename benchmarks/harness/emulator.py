@@ -1,7 +1,7 @@
-"""`aveo3.mock` in a process of its own, so that no contestant shares its core with Google.
+"""`aveo3.mock` in its own process, so that the emulator and a contestant use different cores.
 
-`python -m benchmarks.harness.emulator` takes orders as lines of JSON and answers in kind; `EmulatorProcess` speaks
-with it. One process serves many runs, each with an emulator made anew: nothing is used up, the books are empty.
+`python -m benchmarks.harness.emulator` reads commands as lines of JSON and answers in JSON; `EmulatorProcess` is its
+client. One process serves many runs. Each run gets a new emulator with unused quotas and empty books.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.harness.machine import ROOT
 
 
 class EmulatorProcess:
-    """`async with EmulatorProcess() as google`: then `start`, `align`, the run, `stop`; and again."""
+    """`async with EmulatorProcess() as google`, then for each run: `start`, `align`, the run itself, `stop`."""
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
@@ -36,73 +36,73 @@ class EmulatorProcess:
         await self._process.wait()
 
     async def start(self, options: Mapping[str, Any]) -> str:
-        """A new emulator with these `MockOptions`; returns its address. `film_mb` makes every film so many MB long."""
+        """Start an emulator with these `MockOptions` and return its URL. `film_mb` sets the size of each film in MB."""
         url = (await self._ask("start", **options))["url"]
         assert isinstance(url, str)
         return url
 
     async def align(self, edge_in: float) -> None:
-        """Let fixed windows have an edge in `edge_in` seconds from now, which is when the run begins."""
+        """Place an edge of the fixed windows `edge_in` seconds from now. Call this at the start of the run."""
         await self._ask("align", edge_in=edge_in)
 
     async def stop(self) -> dict[str, Any]:
-        """End the emulator; returns its books, with `accepted_at`: seconds since `align` of every accepted submit."""
+        """Stop the emulator and return its books, with `accepted_at`: seconds from `align` to each accepted submit."""
         return await self._ask("stop")
 
-    async def _ask(self, verb: str, **words: Any) -> dict[str, Any]:
+    async def _ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        stdin.write(json.dumps([verb, words]).encode() + b"\n")
+        stdin.write(json.dumps([verb, arguments]).encode() + b"\n")
         await stdin.drain()
         answer = await stdout.readline()
         if not answer:
-            raise RuntimeError(f"the emulator's process died when asked to {verb}; its last words are above")
+            raise RuntimeError(f"the emulator's process ended during {verb!r}; its output is above")
         return dict(json.loads(answer))
 
 
 async def serve() -> None:
-    """The other end: read orders from stdin until it closes."""
+    """The server side: read commands from stdin until it closes."""
     from aveo3.mock import MockOptions, MockServer
 
     server: MockServer | None = None
     accepted_at: list[float] = []
-    began = 0.0
-    while order := await asyncio.to_thread(sys.stdin.readline):
-        verb, words = json.loads(order)
+    started_at = 0.0
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        verb, arguments = json.loads(line)
         answer: dict[str, Any] = {}
         if verb == "start":
-            film_mb = words.pop("film_mb", None)
-            server = await MockServer(MockOptions.model_validate(words)).__aenter__()
+            film_mb = arguments.pop("film_mb", None)
+            server = await MockServer(MockOptions.model_validate(arguments)).__aenter__()
             if film_mb is not None:
                 _make_films_long(server, film_mb)
-            accepted_at = _note_acceptances(server)
+            accepted_at = _record_acceptances(server)
             answer["url"] = server.url
         elif verb == "align" and server is not None:
-            began = server.emulator.clock.now()
-            server.rules = server.options.model_copy(update={"phase": began + words["edge_in"]}).rules()
+            started_at = server.emulator.clock.now()
+            server.rules = server.options.model_copy(update={"phase": started_at + arguments["edge_in"]}).rules()
         elif verb == "stop" and server is not None:
-            answer = server.books.as_dict() | {"accepted_at": [round(at - began, 6) for at in accepted_at]}
+            answer = server.books.as_dict() | {"accepted_at": [round(at - started_at, 6) for at in accepted_at]}
             await server.__aexit__(None, None, None)
         print(json.dumps(answer), flush=True)
 
 
-def _note_acceptances(server: Any) -> list[float]:
-    """The instants of acceptance, filled in as they come. The books count but do not say when."""
+def _record_acceptances(server: Any) -> list[float]:
+    """Return a list that receives the instant of every acceptance. The books only count them."""
     emulator, instants = server.emulator, list[float]()
     admit = emulator.admit
 
-    def noted(*order: Any) -> Any:
+    def recording_admit(*order: Any) -> Any:
         operation = admit(*order)
         instants.append(emulator.clock.now())
         return operation
 
-    emulator.admit = noted
+    emulator.admit = recording_admit
     return instants
 
 
 def _make_films_long(server: Any, megabytes: float) -> None:
-    """The same film each time, filled up with a box of noise (ISO/IEC 14496-12, 8.1.2): noise does not compress."""
+    """Serve one film, padded with a box of noise (ISO/IEC 14496-12, 8.1.2), because noise does not compress."""
     from aveo3.mock.state.films import bundled
 
     size = round(megabytes * 1e6) - len(bundled())

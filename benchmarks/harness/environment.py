@@ -1,4 +1,4 @@
-"""What must not leak into a benchmark from whoever runs it."""
+"""Keeps the user's environment out of a benchmark."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def forget_the_environment() -> None:
-    """Nobody's project, key or proxy takes part."""
+    """Remove all variables that set a project, a key, aveo3 settings or a proxy."""
     for name in list(os.environ):
         if name.upper().startswith(("VEO3_", "GOOGLE_", "GEMINI_")) or name.upper().endswith("_PROXY"):
             del os.environ[name]

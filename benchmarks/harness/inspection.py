@@ -1,10 +1,10 @@
-"""The best that any schedule of looks could do that knows the law of durations: mean lag and mean polls, figured.
+"""Computes the best poll schedule for a known distribution of durations: its mean lag and mean number of polls.
 
-Operations tell nothing while they run, so a schedule is a list of ages to look at. Between two looks at a and b the
-lag is ∫(b−u)f(u)du = (b−a)S(a) − ∫S, and the look at b costs S(a) of a poll. The list that makes lag + c·polls least is
-found by dynamic programming over a grid of ages (the problem is that of Barlow, Hunter and Proschan, Optimum checking
-procedures, SIAM J. 11, 1963). Since no schedule, drawn or not, has lag + c·polls below that least sum V(c), whoever
-makes do with B polls has a lag of at least V(c) − c·B, for every c; the highest of these is the bound.
+A running operation gives no information, so a schedule is a list of ages at which to poll. Between two polls at the
+ages a and b the lag is ∫(b−u)f(u)du = (b−a)S(a) − ∫S, and the poll at b costs S(a) polls. Dynamic programming over a
+grid of ages finds the list with the least lag + c·polls (the problem of Barlow, Hunter and Proschan, Optimum checking
+procedures, SIAM J. 11, 1963). No schedule, random or not, has lag + c·polls below this least sum V(c). So a schedule
+with B polls has a lag of at least V(c) − c·B for every c, and the highest of these values is the bound.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from math import erfc, inf, log, sqrt
 Survival = Callable[[float], float]
 
 STEP = 0.1
-"""Seconds between the ages of the grid. Rounding a schedule up to it adds less than that to its lag."""
+"""Seconds between two ages of the grid. Rounding a schedule up to the grid adds less than this to its lag."""
 
 
 def lognormal(median: float, sigma: float) -> Survival:
-    """The share of operations that run longer than t seconds."""
+    """Return the survival function: the share of operations that run longer than t seconds."""
     return lambda t: erfc(log(t / median) / sigma / sqrt(2)) / 2 if t > 0 else 1.0
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best schedule for one worth of a poll: its mean lag, its mean polls, and the ages of its first looks."""
+    """The best schedule for one price of a poll: its mean lag, its mean number of polls, and the ages of its polls."""
 
     worth: float
     lag: float
@@ -40,7 +40,7 @@ class Best:
 
 
 def best(survival: Survival, worth: float, *, longest: float, step: float = STEP) -> Best:
-    """The schedule with the least lag + worth·polls. By the age of `longest` seconds everything has ended."""
+    """Return the schedule with the least lag + worth·polls. All operations end before the age `longest` in seconds."""
     count = round(longest / step)
     alive = [survival(n * step) for n in range(count + 1)]
     middle = [survival((n + 0.5) * step) * step for n in range(count)]
@@ -51,7 +51,7 @@ def best(survival: Survival, worth: float, *, longest: float, step: float = STEP
         least = inf
         for later in range(n + 1, count + 1):
             waiting = (later - n) * step * alive[n] - (area[later] - area[n])
-            if waiting >= least:  # and it only grows
+            if waiting >= least:  # it grows with `later`
                 break
             if (sum_ := waiting + worth * alive[n] + cost[later]) < least:
                 least, following[n] = sum_, later
@@ -70,17 +70,17 @@ def _ages(following: Sequence[int], count: int, step: float) -> Iterator[float]:
 
 
 def least_lag(frontier: Sequence[Best], polls: float) -> float:
-    """No schedule with so many polls an operation has a smaller mean lag."""
+    """Return the least mean lag, in seconds, of any schedule with this mean number of polls."""
     return max(point.cost - point.worth * polls for point in frontier)
 
 
 def least_polls(frontier: Sequence[Best], lag: float) -> float:
-    """No schedule with so small a mean lag does with fewer polls an operation."""
+    """Return the least mean number of polls of any schedule with this mean lag."""
     return max((point.cost - lag) / point.worth for point in frontier)
 
 
 def frontier(survival: Survival, median: float, worths: Sequence[float], *, step: float = STEP) -> list[Best]:
-    """The best schedules for these worths of a poll, in seconds of lag."""
+    """Return the best schedule for each price of a poll, in seconds of lag."""
     longest = median
     while survival(longest) > 1e-6:
         longest *= 1.1

@@ -1,8 +1,7 @@
-"""One lane at Google in virtual time: the emulator's own rules and words, without its wire.
+"""One lane of Google in virtual time: the emulator's own rules and bodies, without its wire.
 
-An hour of quota passes in milliseconds, so a contest can have many seeds and minutes that last a minute. What comes
-back from `post` is what the emulator would have written, and from `submit` what `aveo3.verdicts` reads in it:
-nobody sees more than an answer carries.
+An hour of quota passes in milliseconds, so a contest can have many seeds and minutes of 60 seconds. `post` returns the
+emulator's answer, and `submit` the verdict of `aveo3.verdicts` on it. A contestant learns no more than an answer says.
 """
 
 from __future__ import annotations
@@ -31,35 +30,35 @@ _LANE = Lane("bench", "us-central1", MODEL)
 
 @dataclass(frozen=True)
 class Service:
-    """What Google is like. Durations in seconds; what is None does not exist."""
+    """Properties of the service. Durations in seconds; None means that the limit does not exist."""
 
     limit: int | None = 10
     period: float = 60.0
     counting: Counting = "sliding"
     edge_in: float = 0.0
-    """When the first fixed window ends."""
+    """Instant at which the first fixed window ends."""
     count_refused: bool = False
     body: Body = "vertex"
     retry_info: bool = True
     quota_value: bool = True
     concurrent: int | None = None
     rtt: float = 0.3
-    """On average; each way takes between half and one and a half times its half."""
+    """Mean round trip. Each direction takes half of it, times a random factor from 0.5 to 1.5."""
     latency: float = 15.0
     latency_spread: float = 0.0
-    """The log-normal sigma of it."""
+    """Log-normal sigma of the latency."""
     changes: tuple[tuple[float, int], ...] = ()
     """(instant, new limit), in order."""
     others: float = 0.0
-    """Requests of another program per period, at random instants; refused ones are not repeated."""
+    """Requests of another program per period, at random instants. It does not repeat refused requests."""
     away: tuple[float, float] = (inf, inf)
-    """From when until when 503 is said."""
+    """Start and end of an outage with 503."""
     failing: float = 1.0
-    """The part of the answers in that time that are 503."""
+    """Share of the requests that get 503 during the outage."""
 
 
 class VirtualGoogle:
-    """Keeps aveo3's `Backend` protocol, and the books. Use it on a loop whose time jumps."""
+    """The service, with books. It implements aveo3's `Backend` protocol and needs a loop in virtual time."""
 
     def __init__(self, service: Service, seed: int) -> None:
         self.service = service
@@ -77,59 +76,59 @@ class VirtualGoogle:
         self.others_accepted_at: list[float] = []
 
     async def check(self, model: str) -> Probe:
-        """Always well."""
+        """Always succeeds."""
         return Probe("virtual", status=200)
 
     def open(self) -> None:
-        """Let the other program, if there is one, begin."""
+        """Start the other program, if there is one."""
         if self.service.others:
-            self._others = asyncio.get_running_loop().create_task(self._be_somebody_else())
+            self._others = asyncio.get_running_loop().create_task(self._run_other_program())
 
     async def aclose(self) -> None:
-        """Nothing to close: the books stay."""
+        """Do nothing: the books stay readable."""
 
     def shut(self) -> None:
-        """Let the other program end."""
+        """Stop the other program."""
         if self._others is not None:
             self._others.cancel()
 
-    # ---- what a client sees ------------------------------------------------------------------------------------------
+    # ---- the client's view -------------------------------------------------------------------------------------------
 
     async def submit(
         self, prompt: VideoPrompt | None = None, model: str = MODEL, *, output_uri: str | None = None
     ) -> Verdict:
-        """One request, and what its answer means."""
-        said = await self.post()
-        if isinstance(said, str):
-            return verdicts.accepted(said)
-        return verdicts.from_answer(said.status, said.body)
+        """Send one request and return the verdict on its answer."""
+        answer = await self.post()
+        if isinstance(answer, str):
+            return verdicts.accepted(answer)
+        return verdicts.from_answer(answer.status, answer.body)
 
     async def post(self) -> str | Answer:
-        """One request for those who read answers themselves: a trip there, the rules, a trip back.
+        """Send one request: a trip there, the rules, a trip back. For contestants that read answers themselves.
 
-        Returns the operation's name, or the answer that says no.
+        Returns the name of the operation, or the answer that refuses the request.
         """
         self.submits += 1
         await self._trip()
-        said = self._judge()
+        answer = self._judge()
         await self._trip()
-        return said
+        return answer
 
     async def poll(self, operation: str) -> PollResult:
-        """Running until its time has come."""
+        """Return Running until the operation ends, then one video."""
         if _now() < self._ends_at[operation]:
             return Running()
         return Finished((Video(uri="gs://bench/film.mp4"),))
 
     async def find(self, output_uri: str) -> Sequence[Video]:
-        """None."""
+        """Find no videos."""
         return ()
 
     async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
-        """Films stay in their bucket."""
+        """Return None: films stay in their bucket."""
         return None
 
-    # ---- behind the counter ------------------------------------------------------------------------------------------
+    # ---- the service -------------------------------------------------------------------------------------------------
 
     async def _trip(self) -> None:
         await asyncio.sleep(self.service.rtt / 2 * self._rng.uniform(0.5, 1.5))
@@ -170,8 +169,8 @@ class VirtualGoogle:
         self.done_at.append(_now() + latency)
         return name
 
-    async def _be_somebody_else(self) -> None:
-        """As many requests in every period as they make, each at an instant of its own."""
+    async def _run_other_program(self) -> None:
+        """Send `others` requests in every period, at random instants."""
         service = self.service
         for number in range(10**9):
             begins = number * service.period

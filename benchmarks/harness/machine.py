@@ -1,4 +1,4 @@
-"""What a result is worth nothing without: the machine, the versions, the date."""
+"""Describes the circumstances of a result: machine, versions, commit and date."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def describe(packages: Iterable[str]) -> dict[str, Any]:
-    """Machine, versions of `packages`, commit and date, ready for JSON."""
+    """Return machine, versions of `packages`, commit and date, ready for JSON."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
@@ -31,7 +31,7 @@ def describe(packages: Iterable[str]) -> dict[str, Any]:
 
 
 def line(about: dict[str, Any]) -> str:
-    """All of it in one line, for above a table."""
+    """Format a description as one line, for the top of a table."""
     machine, versions = about["machine"], about["versions"]
     return ", ".join(
         [
@@ -45,7 +45,7 @@ def line(about: dict[str, Any]) -> str:
 
 
 def load() -> float | None:
-    """How many processes wanted a core in the last minute; None where nobody counts that."""
+    """Return the load average of the last minute; None on systems without one."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
@@ -59,11 +59,11 @@ def _cpu() -> str:
 
 
 def _commit() -> str | None:
-    """What git calls this tree, `-dirty` if it differs from that; None outside a repository."""
+    """Return git's name of this commit, with `-dirty` for uncommitted changes; None outside a repository."""
     try:
-        said = subprocess.run(
+        process = subprocess.run(
             ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return said.stdout.strip()
+    return process.stdout.strip()

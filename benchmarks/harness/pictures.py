@@ -1,7 +1,7 @@
-"""The README's pictures, drawn from real runs by `python -m benchmarks.harness.pictures`.
+"""Draws the README's pictures from real runs: `python -m benchmarks.harness.pictures`.
 
-`quota.svg` shows thirty submits on a quota of ten a minute, in virtual time: a token bucket alone, and aveo3's gate.
-`demo.svg` is the terminal in the middle of `aveo3 demo`.
+`quota.svg` shows thirty submits with a quota of ten per minute, in virtual time: a token bucket alone, and aveo3.
+`demo.svg` shows the terminal in the middle of `aveo3 demo`.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ HOME = Path(__file__).parents[1] / "pictures"
 CLIPS, LIMIT, PERIOD, ROUND_TRIP = 30, 10, 60.0, 0.3
 
 Dot = tuple[float, bool]
-"""When a submit was answered, and whether it was accepted."""
+"""The time of a response in seconds, and whether the submit was accepted."""
 
 
 class SlidingServer:
-    """Accepts `LIMIT` submits in any `PERIOD` seconds, and notes every one."""
+    """Accepts `LIMIT` submits in any `PERIOD` seconds, and records every submit."""
 
     def __init__(self) -> None:
         self.dots: list[Dot] = []
-        self._lately: deque[float] = deque()
+        self._recent: deque[float] = deque()
 
     def answer(self, _: VideoPrompt) -> Verdict:
         now = asyncio.get_running_loop().time()
-        while self._lately and self._lately[0] <= now - PERIOD:
-            self._lately.popleft()
-        fits = len(self._lately) < LIMIT
+        while self._recent and self._recent[0] <= now - PERIOD:
+            self._recent.popleft()
+        fits = len(self._recent) < LIMIT
         self.dots.append((now, fits))
         if not fits:
             return from_answer(429, {"error": {"code": 429, "message": "Quota exceeded: requests per minute"}})
-        self._lately.append(now)
+        self._recent.append(now)
         return accepted(f"operations/{len(self.dots)}")
 
 
 async def _bucket_alone(server: SlidingServer) -> None:
-    """What people write: AsyncLimiter(10, 60), and a refused submit tries again after 1, 2, 4, … seconds."""
+    """The usual code: AsyncLimiter(10, 60), and a refused submit is retried after 1, 2, 4, … seconds."""
     limiter = AsyncLimiter(LIMIT, PERIOD)
 
     async def make(number: int) -> None:
@@ -69,13 +69,13 @@ async def _bucket_alone(server: SlidingServer) -> None:
 async def _aveo3(server: SlidingServer) -> None:
     backend = ScriptedBackend(answer=server.answer, round_trip=ROUND_TRIP)
     with tempfile.TemporaryDirectory() as directory:
-        known = Settings(_env_file=None, rate_limit=LIMIT, rate_period=PERIOD, output_dir=directory)
-        async with VeoClient(known, backend=backend) as veo:
+        settings = Settings(_env_file=None, rate_limit=LIMIT, rate_period=PERIOD, output_dir=directory)
+        async with VeoClient(settings, backend=backend) as veo:
             await veo.generate_many(f"{number}" for number in range(CLIPS))
 
 
 def quota() -> str:
-    """An SVG: one row a contestant, a dot for each accepted submit, a cross for each refused one."""
+    """Return an SVG with one row per contestant, a dot for each accepted submit and a cross for each refused one."""
     rows: list[tuple[str, list[Dot]]] = []
     ways: list[tuple[str, Callable[[SlidingServer], Awaitable[None]]]] = [
         ("token bucket alone, and retries", _bucket_alone),
@@ -129,7 +129,7 @@ def _timeline(rows: list[tuple[str, list[Dot]]], last: float) -> str:
 
 
 async def demonstration() -> str:
-    """An SVG of the terminal while the demo's seventh film has just been made."""
+    """Return an SVG of the terminal at the moment when the demo has made its seventh film."""
     console = Console(record=True, width=88, file=io.StringIO(), force_terminal=True, highlight=False)
     options = MockOptions(rpm=demo.LIMIT, period=demo.PERIOD, latency=Latency.parse(demo.LATENCY))
     console.print("$ aveo3 demo\n", style="bold")

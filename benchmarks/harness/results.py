@@ -1,4 +1,4 @@
-"""What benchmarks found, as JSON: one file each in benchmarks/results/, with machine, versions, options, every run."""
+"""Results as JSON: a file per benchmark in benchmarks/results/, with machine, versions, options and every run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Result = Mapping[str, Any]
 """`benchmark`, `question`, `date`, `machine`, `versions`, `commit`, `options`, `runs`."""
 
 
-def result(
+def new_result(
     benchmark: str, question: str, packages: Iterable[str], options: Mapping[str, Any], runs: Sequence[Any]
 ) -> Result:
-    """What to keep of `runs`, which are dataclasses."""
+    """Build the result of `runs`, which are dataclasses."""
     return {
         "benchmark": benchmark,
         "question": question,
@@ -31,26 +31,26 @@ def result(
     }
 
 
-def tell(found: Result, words: str, json_path: Path | None) -> None:
-    """Print the question, the machine and `words`, which hold the table; write all of it to `json_path`, if any."""
-    typer.echo(f"\n{found['question']}\n\n{machine.line(dict(found))}\n\n{words}")
+def publish(result: Result, text: str, json_path: Path | None) -> None:
+    """Print question, machine and `text`, which contains the table. Write the result to `json_path`, if any."""
+    typer.echo(f"\n{result['question']}\n\n{machine.line(dict(result))}\n\n{text}")
     if json_path is not None:
-        json_path.write_text(as_json(found), "utf-8")
+        json_path.write_text(as_json(result), "utf-8")
 
 
-def as_json(found: Result) -> str:
-    """`found` with one run a line, so that two results can be compared by eye and by diff."""
-    head = json.dumps({key: value for key, value in found.items() if key != "runs"}, indent=1)
-    runs = ",\n  ".join(json.dumps(run) for run in found["runs"])
+def as_json(result: Result) -> str:
+    """Format `result` as JSON with one run per line, so that a diff of two results is readable."""
+    head = json.dumps({key: value for key, value in result.items() if key != "runs"}, indent=1)
+    runs = ",\n  ".join(json.dumps(run) for run in result["runs"])
     return f'{head[:-2]},\n "runs": [\n  {runs}\n ]\n}}\n'
 
 
 def path_of(benchmark: str) -> Path:
-    """Where the results that the README shows are kept."""
+    """Return the path of the kept results of a benchmark."""
     return HOME / f"{benchmark}.json"
 
 
 def read(benchmark: str) -> Result | None:
-    """The results that are kept; None if this benchmark has none."""
+    """Return the kept results of a benchmark, or None."""
     path = path_of(benchmark)
     return json.loads(path.read_text("utf-8")) if path.exists() else None

@@ -1,4 +1,4 @@
-"""Rows to text: aligned columns for a terminal, the same with bars for Markdown."""
+"""Formats rows as text: aligned columns for a terminal, or a Markdown table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from statistics import median
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 2, markdown: bool = False) -> str:
-    """A table whose first two columns, or so many, are `words` and the rest figures, aligned to the right."""
+    """Return a table. The first `words` columns are texts; the others are figures, aligned to the right."""
     widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -23,6 +23,6 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, words: int =
 
 
 def spread(values: Sequence[float], digits: int) -> str:
-    """The median, and in brackets the lowest and the highest if they look different."""
+    """Return the median, and the lowest and highest value in brackets if they differ as printed."""
     middle, low, high = (f"{value:.{digits}f}" for value in (median(values), min(values), max(values)))
     return middle if low == high else f"{middle} [{low}-{high}]"

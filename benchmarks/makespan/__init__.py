@@ -1,1 +1,1 @@
-"""A whole batch over HTTP, against the optimum and the rivals."""
+"""A whole batch over HTTP, compared with the optimum and the rivals."""

@@ -1,8 +1,8 @@
-"""Many large videos that arrive inline at once, in a process of its own: what it held at most, how long its loop stood.
+"""Runs with many large inline videos that arrive at once, for the benchmarks `memory` and `stall`.
 
-Of the benchmarks `memory` and `stall`. The videos come from the emulator, which is another process, each in the JSON of
-a poll's answer, base64 within; all operations end at the same instant. Idle is after a first, small clip: what is
-imported and opened by then is nobody's fault.
+Each run is a process, which measures its peak memory and the longest stall of its event loop. The videos come from the
+emulator, which is another process, as base64 in the JSON of a poll response. All operations end at the same instant.
+Idle memory is read after a first, small clip, so that imports and open connections do not count.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.cost import memory_of
 from benchmarks.harness.emulator import EmulatorProcess
 from benchmarks.harness.environment import forget_the_environment
 from benchmarks.harness.machine import ROOT
-from benchmarks.harness.results import Result, result, tell
+from benchmarks.harness.results import Result, new_result, publish
 from benchmarks.rivals import Task, aveo3, gather
 
 CONTESTANTS = {"google-genai, bare loop": gather.ready, "aveo3": aveo3.ready}
@@ -33,10 +33,10 @@ CONTESTANTS = {"google-genai, bare loop": gather.ready, "aveo3": aveo3.ready}
 LATENCY = 1.0
 
 RESTS = 2.0
-"""Seconds for which the heart is listened to before."""
+"""Seconds for which the idle loop is measured before a run."""
 
 BEAT = 0.001
-"""Seconds between two beats of the loop's heart: what is missing to the next is a stall."""
+"""Seconds between two beats of `Heart`. A late beat is a stall."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,18 @@ class Run:
     video_mb: float
     idle_mb: float
     peak_mb: float
-    """Beyond idle."""
+    """Peak memory above idle."""
     stall_ms: float
-    """The longest time for which nothing else in the event loop had its turn."""
+    """The longest time during which nothing else in the event loop could run."""
     resting_ms: float
-    """The same while the loop had nothing to do: how busy the machine was with others."""
+    """The same for the idle loop, which shows how busy the machine was."""
     cpu_seconds: float
     seconds: float
     """From the first submit to the last byte on disk."""
 
 
 class Heart:
-    """Beats in the loop while `with` lasts; `longest` is the longest that a beat was late, in seconds."""
+    """Beats in the loop inside an `async with`. `longest` is the longest delay of a beat, in seconds."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -83,7 +83,7 @@ class Heart:
 
 
 async def alone(contestant: str, videos: int, url: str, small: str) -> dict[str, float]:
-    """One run in this process: `url` is where the large videos come from, `small` makes a small one before."""
+    """Make one run in this process. `url` serves the large videos, `small` the small one of the warm-up."""
     with tempfile.TemporaryDirectory() as directory:
         async with CONTESTANTS[contestant](_task(1, small, directory)) as make_all:
             await make_all()
@@ -98,8 +98,8 @@ async def alone(contestant: str, videos: int, url: str, small: str) -> dict[str,
                 await make_all()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             peak = memory_of.peak_mb()
-        if (made := len(list(Path(directory).glob("*.mp4")))) != videos:  # noqa: ASYNC240 - all is over
-            raise RuntimeError(f"{contestant} made {made} of {videos} clips")
+        if (count := len(list(Path(directory).glob("*.mp4")))) != videos:  # noqa: ASYNC240 - the run is over
+            raise RuntimeError(f"{contestant} made {count} of {videos} clips")
     return {
         "idle_mb": round(idle, 1),
         "peak_mb": round(peak - idle, 1),
@@ -112,71 +112,71 @@ async def alone(contestant: str, videos: int, url: str, small: str) -> dict[str,
 
 def _task(clips: int, url: str, directory: str) -> Task:
     prompts = tuple(f"clip {number} of a benchmark" for number in range(clips))
-    # A look every 0.5 s: the minute of its documentation lasts 3.
+    # A minute of the documentation lasts 3 s, which gives a poll every 0.5 s.
     return Task(prompts, Path(directory), url, limit=clips, period=60.0, minute=3.0, concurrency=clips)
 
 
 async def measure(videos: int, video_mb: float, repeat: int, seed: int) -> list[Run]:
-    """`repeat` runs of each contestant, each in a process of its own, in an order that is drawn."""
+    """Make `repeat` runs of each contestant, each in its own process, in random order."""
     rng, runs = random.Random(seed), list[Run]()
     options = {"rpm": None, "latency": str(LATENCY), "films": "bundled"}
     async with EmulatorProcess() as google, EmulatorProcess() as small:
-        beside = await small.start(options | {"latency": "0.1"})
+        small_url = await small.start(options | {"latency": "0.1"})
         for repetition in range(repeat):
             for contestant in rng.sample([*CONTESTANTS], len(CONTESTANTS)):
                 url = await google.start(options | {"film_mb": video_mb})
-                said = await _ask(contestant, str(videos), url, beside)
+                output = await _run_process(contestant, str(videos), url, small_url)
                 await google.stop()
-                runs.append(Run(repetition, contestant, videos, video_mb, **json.loads(said)))
+                runs.append(Run(repetition, contestant, videos, video_mb, **json.loads(output)))
                 typer.echo(f"{contestant}: {runs[-1].peak_mb:.0f} MB, {runs[-1].stall_ms:.0f} ms", err=True)
         await small.stop()
     return runs
 
 
-async def _ask(*words: str) -> bytes:
+async def _run_process(*arguments: str) -> bytes:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __name__, *words, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", __name__, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
     if process.returncode:
-        raise RuntimeError(f"the process of {words[0]} ended with {process.returncode}; its last words are above")
-    return said
+        raise RuntimeError(f"the process of {arguments[0]} ended with {process.returncode}; its output is above")
+    return output
 
 
 def command(benchmark: str, question: str, summary: Callable[[Result], str]) -> Callable[..., None]:
-    """The `main` of a benchmark that tells of these runs."""
+    """Return the `main` of a benchmark that reports these runs."""
 
     def main(
-        videos: Annotated[int, typer.Option(min=1, help="Clips, all at once.")] = 20,
-        video_mb: Annotated[float, typer.Option(min=0.1, help="Megabytes of each.")] = 20.0,
+        videos: Annotated[int, typer.Option(min=1, help="Number of clips, all at once.")] = 20,
+        video_mb: Annotated[float, typer.Option(min=0.1, help="Megabytes per video.")] = 20.0,
         repeat: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 3,
         seed: Annotated[int, typer.Option(help="Decides the order.")] = 0,
         json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
-        quick: Annotated[bool, typer.Option("--quick", help="Small videos, once: to see that it works.")] = False,
+        quick: Annotated[bool, typer.Option("--quick", help="Small videos, one run, as a check.")] = False,
     ) -> None:
         if quick:
             videos, video_mb, repeat = 3, 1.0, 1
         runs = asyncio.run(measure(videos, video_mb, repeat, seed))
         options = {"videos": videos, "video_mb": video_mb, "repeat": repeat, "seed": seed}
-        found = result(benchmark, question, aveo3.PACKAGES, options, runs)
-        tell(found, summary(found), json_path)
+        result = new_result(benchmark, question, aveo3.PACKAGES, options, runs)
+        publish(result, summary(result), json_path)
 
     return main
 
 
-def conditions(found: Result) -> str:
-    """What was run how often."""
-    options = found["options"]
+def conditions(result: Result) -> str:
+    """Return the number of videos and runs as a sentence."""
+    options = result["options"]
     runs = f"median [lowest-highest] of {options['repeat']} runs"
     return f"{options['videos']} videos of {options['video_mb']:g} MB, {runs}."
 
 
 def of(runs: Sequence[dict[str, float | str]], contestant: str, figure: str) -> list[float]:
-    """A figure of each run of a contestant."""
+    """Return one figure of each run of a contestant."""
     return [float(run[figure]) for run in runs if run["contestant"] == contestant]
 
 
 if __name__ == "__main__":
     forget_the_environment()
-    name, count, address, beside = sys.argv[1:]
-    print(json.dumps(asyncio.run(alone(name, int(count), address, beside))))
+    name, count, address, small_address = sys.argv[1:]
+    print(json.dumps(asyncio.run(alone(name, int(count), address, small_address))))

@@ -1,10 +1,10 @@
-"""How long n clips take on a known quota, for aveo3 and its rivals, against the optimum. Real time, SDK and HTTP.
+"""The makespan of n clips with a known quota, for aveo3 and its rivals, compared with the optimum. Real time and HTTP.
 
-A minute of Google's lasts `--period` seconds (see `rivals` for what that means to the contestants). Each run has an
-emulator of its own; all runs of a repetition share the instant at which fixed windows end, and their order is drawn.
+Google's minute lasts `--period` seconds here (`rivals` explains the effect on the contestants). Each run has its own
+emulator. All runs of a repetition share the instant at which fixed windows end, and their order is random.
 
-The optimum is that of the counting, windows' edges known, no network, plus one operation's latency. `safe` is the
-optimum of whoever knows neither counting nor edges and will not be refused: see `optimum`.
+The optimum knows the way of counting and the edges of windows, has no network, and adds the latency of one operation.
+`safe` is the optimum of a client that knows neither counting nor edges and is never refused: see `optimum`.
 """
 
 from __future__ import annotations
@@ -34,43 +34,43 @@ from benchmarks.makespan.report import draw as draw
 from benchmarks.makespan.report import summary as summary
 from benchmarks.rivals import Rival, Task, roster
 
-QUESTION = "Given a known quota, how long do n clips take, against the optimum and against what people write today?"
+QUESTION = "With a known quota, how long do n clips take, compared with the optimum and with what people write today?"
 
 PATIENCE = 20.0
-"""A run is ended after this many times the safe optimum: what is not on disk by then is lost."""
+"""A run ends after this multiple of the safe optimum. Clips that are not on disk by then are lost."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One invocation's options. Durations in seconds."""
+    """The options of one invocation. Durations in seconds."""
 
     clips: int = 25
     limit: int = 10
     period: float = 2.0
     told: int | None = None
-    """The limit that contestants are told; None: the truth."""
+    """The limit that the contestants are configured with. None: `limit`."""
     minute: float | None = None
-    """How long a minute of the contestants' documentation lasts; None: `period`."""
+    """How many seconds a minute of the contestants' documentation lasts. None: `period`."""
     latency: float | None = None
-    """From accepted to done; None: 15 s of a minute, halfway between two polls of those who look every 10 s."""
+    """From accepted to done. None: 15 s of a minute, halfway between two polls at an interval of 10 s."""
     rtt: float | None = None
-    """Round trip; None: 0.3 s of a minute."""
+    """Round trip. None: 0.3 s of a minute."""
     refusal_body: str = "vertex"
     repeat: int = 5
     seed: int = 0
     countings: tuple[Counting, ...] = COUNTINGS
     only: tuple[str, ...] = ()
 
-    def of_a_minute(self, given: float | None, seconds: float) -> float:
-        """`given`, or else what `seconds` of a minute are here."""
-        return given if given is not None else seconds * self.period / 60
+    def of_a_minute(self, value: float | None, seconds: float) -> float:
+        """Return `value`. If it is None, convert `seconds` of a minute to seconds of this plan."""
+        return value if value is not None else seconds * self.period / 60
 
     @property
     def clip_latency(self) -> float:
         return self.of_a_minute(self.latency, 15)
 
     def mock_options(self, counting: Counting) -> dict[str, Any]:
-        """The emulator's options, the same for every contestant."""
+        """Return the options of the emulator, the same for every contestant."""
         return {
             "rpm": self.limit,
             "period": self.period,
@@ -83,7 +83,7 @@ class Plan:
         }
 
     def task(self, url: str, directory: Path) -> Task:
-        """What a contestant is asked for."""
+        """Return the task of a contestant."""
         return Task(
             prompts=tuple(f"clip {number} of a benchmark" for number in range(self.clips)),
             directory=directory,
@@ -98,18 +98,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Slot:
-    """One run to be made."""
+    """One planned run."""
 
     repetition: int
     counting: Counting
     rival: str
     edge_in: float
-    """Seconds after the start at which the first fixed window ends."""
+    """Seconds from the start to the end of the first fixed window."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run as it went. Durations in seconds; counts below `last_accepted` are from the emulator's books."""
+    """The result of one run. Durations in seconds; the counts after `last_accepted` are from the books."""
 
     repetition: int
     counting: Counting
@@ -121,7 +121,7 @@ class Run:
     optimum: float
     safe: float
     last_accepted: float
-    """From the start to the last submit that was accepted; what is left of the makespan is latency, polls and disk."""
+    """From the start to the last accepted submit. The rest of the makespan is latency, polls and disk."""
     submits: int
     refused: int
     paid_twice: int
@@ -129,7 +129,7 @@ class Run:
 
 
 def slots(plan: Plan, rivals: Iterable[str]) -> Iterator[Slot]:
-    """Every run of the plan, in the order drawn from its seed."""
+    """Yield every run of the plan, in an order that depends on the seed."""
     rng = random.Random(plan.seed)
     rivals = tuple(rivals)
     for repetition in range(plan.repeat):
@@ -140,22 +140,22 @@ def slots(plan: Plan, rivals: Iterable[str]) -> Iterator[Slot]:
 
 
 async def measure(plan: Plan) -> list[Run]:
-    """Make every run of the plan, telling on stderr how it goes."""
+    """Make every run of the plan, with progress on stderr."""
     rivals = {name: rival for name, rival in roster().items() if not plan.only or name in plan.only}
-    todo = list(slots(plan, rivals))
+    planned = list(slots(plan, rivals))
     runs = []
     async with EmulatorProcess() as google:
         for rival in rivals.values():
             await _warm_up(rival, google)
-        for number, slot in enumerate(todo, start=1):
+        for number, slot in enumerate(planned, start=1):
             run = await _run(plan, slot, rivals[slot.rival], google)
             runs.append(run)
-            _tell(f"{number}/{len(todo)} {run.counting} {run.rival}: {run.made}/{run.clips} in {run.makespan:.2f} s")
+            _log(f"{number}/{len(planned)} {run.counting} {run.rival}: {run.made}/{run.clips} in {run.makespan:.2f} s")
     return runs
 
 
 async def _warm_up(rival: Rival, google: EmulatorProcess) -> None:
-    """What a program does once (lazy imports, caches) is no part of anybody's makespan."""
+    """Make a few clips first, so that lazy imports and caches are not part of a makespan."""
     plan = Plan(clips=3, limit=1000, period=0.1)
     with tempfile.TemporaryDirectory() as directory:
         url = await google.start(plan.mock_options("sliding"))
@@ -172,22 +172,22 @@ async def _run(plan: Plan, slot: Slot, rival: Rival, google: EmulatorProcess) ->
         directory = Path(name)
         url = await google.start(plan.mock_options(slot.counting))
         async with rival.ready(plan.task(url, directory)) as make_all:
-            random.seed(f"{plan.seed} {slot}")  # tenacity's jitter has no generator of its own
+            random.seed(f"{plan.seed} {slot}")  # tenacity takes its jitter from the global generator
             gc.collect()
             await google.align(slot.edge_in)
-            began = now()
+            started_at = now()
             try:
                 async with asyncio.timeout(PATIENCE * safe):
                     await make_all()
             except TimeoutError:
-                _tell(f"{slot.rival} was stopped after {PATIENCE:g} times the safe optimum")
-            makespan = now() - began
+                _log(f"{slot.rival} was stopped after {PATIENCE:g} times the safe optimum")
+            makespan = now() - started_at
         books = await google.stop()
-        made = await asyncio.to_thread(_films, directory)
+        count = await asyncio.to_thread(_count_films, directory)
     return Run(
         **asdict(slot),
         clips=plan.clips,
-        made=made,
+        made=count,
         makespan=round(makespan, 6),
         optimum=round(submits + plan.clip_latency, 6),
         safe=round(safe, 6),
@@ -199,20 +199,20 @@ async def _run(plan: Plan, slot: Slot, rival: Rival, google: EmulatorProcess) ->
     )
 
 
-def _films(directory: Path) -> int:
+def _count_films(directory: Path) -> int:
     return sum(1 for film in directory.glob("*.mp4") if film.stat().st_size)
 
 
-# ---- telling -------------------------------------------------------------------------------------------------------
+# ---- report --------------------------------------------------------------------------------------------------------
 
 HEADERS = ("counting", "contestant", "made", "makespan s", "x optimum", "x safe", "refused", "paid twice", "polls")
 
 
 def rows(runs: Sequence[Run], names: Mapping[str, str]) -> list[list[str]]:
-    """One row per counting and contestant: medians, with the range where runs differ. Who lost clips has no ratio."""
-    grouped: dict[tuple[Counting, str], list[Run]] = {}
+    """Return a row per counting and contestant: medians and ranges. A contestant that lost clips has no ratio."""
+    groups: dict[tuple[Counting, str], list[Run]] = {}
     for run in sorted(runs, key=lambda run: (COUNTINGS.index(run.counting), list(names).index(run.rival))):
-        grouped.setdefault((run.counting, run.rival), []).append(run)
+        groups.setdefault((run.counting, run.rival), []).append(run)
     return [
         [
             counting,
@@ -224,7 +224,7 @@ def rows(runs: Sequence[Run], names: Mapping[str, str]) -> list[list[str]]:
             spread([run.paid_twice for run in group], 0),
             spread([run.polls for run in group], 0),
         ]
-        for (counting, rival), group in grouped.items()
+        for (counting, rival), group in groups.items()
     ]
 
 
@@ -239,7 +239,7 @@ def _ratios(group: Sequence[Run]) -> tuple[str, str]:
 
 
 def report(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
-    """Everything that was asked and found, ready for JSON."""
+    """Return the options and all runs, ready for JSON."""
     packages = {package for rival in roster().values() for package in rival.PACKAGES}
     return {
         "benchmark": "makespan",
@@ -251,8 +251,8 @@ def report(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _tell(words: str) -> None:
-    typer.echo(words, err=True)
+def _log(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 class CountingChoice(StrEnum):
@@ -281,8 +281,10 @@ class BodyChoice(StrEnum):
 def main(
     clips: Annotated[int | None, typer.Option(min=1, help="Clips to make; unset: 2.5 times --limit.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The quota: requests per --period.")] = Plan.limit,
-    period: Annotated[float | None, typer.Option(min=0.01, help="Seconds; unset: 2.")] = None,
-    told: Annotated[int | None, typer.Option(min=1, help="The limit that contestants are told.")] = None,
+    period: Annotated[
+        float | None, typer.Option(min=0.01, help="Length of the quota's period, seconds; unset: 2.")
+    ] = None,
+    told: Annotated[int | None, typer.Option(min=1, help="The limit that contestants are set to.")] = None,
     minute: Annotated[
         float | None,
         typer.Option(min=0.01, help="Seconds that a minute of the rivals' documentation lasts; unset: --period."),
@@ -290,15 +292,15 @@ def main(
     latency: Annotated[
         float | None, typer.Option(min=0, help="Seconds from accepted to done; unset: a quarter of --period.")
     ] = None,
-    rtt: Annotated[float | None, typer.Option(min=0, help="Seconds there and back; unset: 0.005 --period.")] = None,
-    refusal_body: Annotated[BodyChoice, typer.Option(help="What a 429 says.")] = BodyChoice.vertex,
+    rtt: Annotated[float | None, typer.Option(min=0, help="Round trip, seconds; unset: 0.005 --period.")] = None,
+    refusal_body: Annotated[BodyChoice, typer.Option(help="The body of a 429.")] = BodyChoice.vertex,
     repeat: Annotated[int | None, typer.Option(min=1, help="Runs of each; unset: 5.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides order, windows' edges and jitter.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides order, edges of windows and jitter.")] = 0,
     counting: Annotated[list[CountingChoice] | None, typer.Option(help="Repeatable; unset: all.")] = None,
     only: Annotated[list[RivalChoice] | None, typer.Option(help="Repeatable; unset: all contestants.")] = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="One second for a period, one run of each.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A period of one second, one run of each.")] = False,
 ) -> None:
     plan = Plan(
         clips=clips or max(1, limit * 5 // 2),
@@ -316,19 +318,20 @@ def main(
     )
     forget_the_environment()
     runs = asyncio.run(measure(plan))
-    about = report(plan, runs)
+    result = report(plan, runs)
     names = {name: rival.NAME for name, rival in roster().items()}
-    typer.echo(f"\n{QUESTION}\n\n{_conditions(plan)}\n\n{machine.line(about)}\n")
+    typer.echo(f"\n{QUESTION}\n\n{_conditions(plan)}\n\n{machine.line(result)}\n")
     typer.echo(table(HEADERS, rows(runs, names), markdown=markdown))
     if json_path is not None:
-        json_path.write_text(as_json(about), "utf-8")
+        json_path.write_text(as_json(result), "utf-8")
 
 
 def _conditions(plan: Plan) -> str:
-    told = f", contestants told {plan.told}" if plan.told else ""
+    setting = f", contestants set to {plan.told}" if plan.told else ""
     runs = f"median [lowest-highest] of {plan.repeat} runs" if plan.repeat > 1 else "one run"
     return (
-        f"{plan.clips} clips, {plan.limit} per {plan.period:g} s{told}; latency {plan.clip_latency:g} s, "
+        f"{plan.clips} clips, {plan.limit} per {plan.period:g} s{setting}; latency {plan.clip_latency:g} s, "
         f"{runs}, seed {plan.seed}.\n"
-        "x optimum: against whoever knows how the server counts. x safe: against whoever does not and is never refused."
+        "x optimum: compared with a client that knows how the server counts.\n"
+        "x safe: compared with a client that does not know it and is never refused."
     )

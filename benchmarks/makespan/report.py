@@ -1,4 +1,4 @@
-"""The results of `makespan` as the README shows them: a line a contestant, a column a way of counting."""
+"""The report of `makespan`: a row per contestant and a column per way of counting."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
 PANELS = len(COUNTINGS)
 
 AIM, REFUSALS = 1.03, 1
-"""Times the optimum, and refusals in a run, at most, whichever way the server counts."""
+"""The aim for every way of counting: the highest multiple of the optimum, and the most refusals in a run."""
 
 
-def summary(found: Result, *, markdown: bool = False) -> str:
-    """Makespan as a multiple of the optimum, and refusals; what was lost, where clips were."""
+def summary(result: Result, *, markdown: bool = False) -> str:
+    """Return a table of makespans as multiples of the optimum, with refusals and lost clips."""
     names = {name: rival.NAME for name, rival in roster().items()}
-    present = {run["rival"] for run in found["runs"]}
+    present = {run["rival"] for run in result["runs"]}
     rows = [
-        [names[name], *(_cell(_group(found, name, counting)) for counting in COUNTINGS)]
+        [names[name], *(_cell(_group(result, name, counting)) for counting in COUNTINGS)]
         for name in names
         if name in present
     ]
-    options = found["options"]
-    paid_twice = sum(run["paid_twice"] for run in found["runs"])
+    options = result["options"]
+    paid_twice = sum(run["paid_twice"] for run in result["runs"])
     return (
         f"{table(['', *COUNTINGS], rows, words=1, markdown=markdown)}\n\n"
-        f"{options['clips']} clips, {options['limit']} per {options['period']:g} s; times the optimum, and refusals: "
-        f"medians of {options['repeat']} runs. Paid twice in all of them: {paid_twice or 'nothing'}."
+        f"{options['clips']} clips, {options['limit']} per {options['period']:g} s. In a cell: times the optimum, and "
+        f"refusals; medians of {options['repeat']} runs. Clips paid twice in all runs: {paid_twice or 'none'}."
     )
 
 
-def aims(found: Result) -> list[Aim]:
-    """All ways of counting together. Beside it whoever of the others loses least, and of them whoever is first."""
+def aims(result: Result) -> list[Aim]:
+    """Return one aim for all ways of counting, with the best rival: it loses the fewest clips, then is the fastest."""
     names = {name: rival.NAME for name, rival in roster().items()}
-    others = [name for name in names if name != "aveo3" and any(run["rival"] == name for run in found["runs"])]
-    best = min(others, key=lambda name: _rank(found, name), default=None)
-    options = found["options"]
-    ours = [_group(found, "aveo3", counting) for counting in COUNTINGS]
+    others = [name for name in names if name != "aveo3" and any(run["rival"] == name for run in result["runs"])]
+    best = min(others, key=lambda name: _rank(result, name), default=None)
+    options = result["options"]
+    ours = [_group(result, "aveo3", counting) for counting in COUNTINGS]
     met = all(
         _ratios(group) and median(_ratios(group)) <= AIM and max(run["refused"] for run in group) <= REFUSALS
         for group in ours
@@ -56,27 +56,27 @@ def aims(found: Result) -> list[Aim]:
         Aim(
             f"{options['clips']} clips, {options['limit']} per {options['period']:g} s, over HTTP",
             f"≤ {AIM:g} x optimum; ≤ {REFUSALS} refused",
-            _in_words(found, "aveo3"),
-            "" if best is None else f"{names[best]}: {_in_words(found, best)}",
+            _cells(result, "aveo3"),
+            "" if best is None else f"{names[best]}: {_cells(result, best)}",
             met,
         )
     ]
 
 
-def _rank(found: Result, rival: str) -> tuple[float, float]:
-    runs = [run for run in found["runs"] if run["rival"] == rival]
+def _rank(result: Result, rival: str) -> tuple[float, float]:
+    runs = [run for run in result["runs"] if run["rival"] == rival]
     return mean(run["clips"] - run["made"] for run in runs), mean(run["makespan"] / run["optimum"] for run in runs)
 
 
-def _in_words(found: Result, rival: str) -> str:
-    return "; ".join(f"{counting} {_cell(_group(found, rival, counting))}" for counting in COUNTINGS)
+def _cells(result: Result, rival: str) -> str:
+    return "; ".join(f"{counting} {_cell(_group(result, rival, counting))}" for counting in COUNTINGS)
 
 
-def draw(found: Result, axes: Sequence[Axes]) -> None:
-    """A panel for each way of counting; who lost clips has no bar."""
+def draw(result: Result, axes: Sequence[Axes]) -> None:
+    """Draw a panel per way of counting. A contestant that lost clips has no bar."""
     names = {name: rival.NAME for name, rival in roster().items()}
     for panel, counting in zip(axes, COUNTINGS, strict=True):
-        groups = {names[name]: group for name in names if (group := _group(found, name, counting))}
+        groups = {names[name]: group for name in names if (group := _group(result, name, counting))}
         plots.bars(panel, {name: _ratios(group) or [0.0] for name, group in groups.items()}, "times the optimum")
         for place, name in enumerate(reversed(groups)):
             if not _ratios(groups[name]):
@@ -87,12 +87,12 @@ def draw(found: Result, axes: Sequence[Axes]) -> None:
             panel.set_yticklabels([])
 
 
-def _group(found: Result, rival: str, counting: str) -> list[dict[str, float]]:
-    return [run for run in found["runs"] if (run["rival"], run["counting"]) == (rival, counting)]
+def _group(result: Result, rival: str, counting: str) -> list[dict[str, float]]:
+    return [run for run in result["runs"] if (run["rival"], run["counting"]) == (rival, counting)]
 
 
 def _ratios(group: Sequence[dict[str, float]]) -> list[float]:
-    """To the optimum; none if clips were lost."""
+    """Return the ratios to the optimum; none if clips were lost."""
     if any(run["made"] < run["clips"] for run in group):
         return []
     return [run["makespan"] / run["optimum"] for run in group]

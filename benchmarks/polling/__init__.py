@@ -1,1 +1,1 @@
-"""How soon after its end an operation is found, and at how many polls."""
+"""The polling benchmark: how soon after its end an operation is noticed, and with how many polls."""

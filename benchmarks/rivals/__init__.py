@@ -1,17 +1,16 @@
-"""The contestants: aveo3, and what people write today. One file each, in the words of its own documentation.
+"""The contestants: aveo3, and what people write today. One file each, following the contestant's own documentation.
 
-Google counts by the minute, a benchmark's minute lasts a few seconds. So that nobody gains or loses by that, every
-duration that a contestant's documentation names (1 s before the first retry, 10 s between polls) is given to it in
-proportion, through `Task.seconds`; with a minute of 60 s all constants are literally theirs. What is built into a
-contestant and cannot be set stays as it is.
+Google counts per minute, but a minute of a benchmark lasts a few seconds. To be fair, every duration in the
+documentation of a contestant (1 s before the first retry, 10 s between polls) shrinks in proportion, through
+`Task.seconds`. With a minute of 60 s all constants are those of the documentation. Constants that cannot be set stay.
 
-In virtual time a minute is a minute, and every contestant but aveo3 is the very same code on the very same SDK: only
-the transport below the SDK is another, `virtual_sdk`. There are three more who have no library to be had from, but
-rules to go by: `pause`, `aimd` and `cubic`.
+In virtual time a minute is a minute. Every contestant except aveo3 runs the same code on the same SDK there; only the
+transport below the SDK differs, see `virtual_sdk`. Three more contestants are algorithms without a library: `pause`,
+`aimd` and `cubic`.
 
-LiteLLM (1.106) is not among them. With an API key it takes a film only from the https address that the answer names, to
-which it gets with a blocking call on the event loop; with a project it wants a Google login. Its router paces nothing
-by itself: beyond `rpm` it refuses, or backs off as `sdk_retries` does. And it would bring forty packages.
+LiteLLM (1.106) is not included. With an API key it downloads a film only from the https address in the response, with a
+blocking call on the event loop; with a project it needs a Google login. Its router does no pacing: above `rpm` it
+refuses, or backs off like `sdk_retries`. It would also add forty packages.
 """
 
 from __future__ import annotations
@@ -28,39 +27,39 @@ if TYPE_CHECKING:
 MODEL = "veo-3.1-generate-001"
 
 MakeAll = Callable[[], Awaitable[object]]
-"""Makes every clip it can and writes it to the task's directory. What it returns is not looked at."""
+"""Makes as many clips as it can and writes them to the task's directory. The return value is ignored."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What every contestant is asked for, and told."""
+    """The task of a contestant in real time, with the settings that it gets."""
 
     prompts: tuple[str, ...]
     directory: Path
     url: str
     limit: int
-    """The quota it is told: requests per `period`."""
+    """The configured quota: requests per `period`."""
     period: float
     minute: float
-    """Seconds that a minute of its documentation lasts here."""
+    """How many seconds a minute of the documentation lasts here."""
     concurrency: int
-    """Clips that may be on their way at once."""
+    """The highest number of clips in flight."""
     seed: int = 0
     lane: VirtualGoogle | None = None
-    """Who answers in virtual time, where nobody is at `url`."""
+    """The service in virtual time, where no server listens at `url`."""
 
     def seconds(self, documented: float) -> float:
-        """How long `documented` seconds last here."""
+        """Convert seconds of the documentation to seconds of this task."""
         return documented * self.minute / 60
 
     @property
     def poll_interval(self) -> float:
-        """For those with no way of polling of their own: every 10 s, as in the SDK's docstring of generate_videos."""
+        """Seconds between polls of contestants without polling: 10 s, as in the docstring of generate_videos."""
         return self.seconds(10)
 
 
 class Rival(Protocol):
-    """A module of this package. `ready` imports and opens all it needs, which is not timed; what it yields is."""
+    """A module of this package. `ready` imports and opens everything, untimed. Only the yielded function is timed."""
 
     NAME: str
     PACKAGES: tuple[str, ...]
@@ -69,7 +68,7 @@ class Rival(Protocol):
 
 
 def roster() -> dict[str, Rival]:
-    """All contestants by the name of their module."""
+    """Return all contestants by the name of their module."""
     from benchmarks.rivals import async_batch_llm, aveo3, cookbook, gather, limiter, sdk_retries, tenacity_alone
 
     return {
@@ -88,17 +87,17 @@ def roster() -> dict[str, Rival]:
 
 @dataclass(frozen=True)
 class VirtualTask:
-    """What a contestant in virtual time is asked for, and told."""
+    """The task of a contestant in virtual time, with the settings that it gets."""
 
     clips: int
     told: int | None
-    """The quota it is told: requests per `period`; None: nothing, and it goes by what it knows of the model."""
+    """The configured quota: requests per `period`. None: not set, so the contestant uses its default."""
     period: float = 60.0
     seed: int = 0
 
 
 class VirtualRival(Protocol):
-    """A way to deal with a quota, on a loop whose time jumps. A minute lasts a minute."""
+    """A way to handle a quota, on a loop in virtual time. A minute lasts a minute."""
 
     @property
     def NAME(self) -> str: ...  # noqa: N802  # a constant where it is a module
@@ -107,7 +106,7 @@ class VirtualRival(Protocol):
 
 
 def virtual_roster() -> dict[str, VirtualRival]:
-    """All contestants in virtual time by the name of their module."""
+    """Return all contestants in virtual time by the name of their module."""
     from benchmarks.rivals import aimd, cubic, pause, virtual_aveo3
     from benchmarks.rivals.virtual_sdk import OverTheLane
 

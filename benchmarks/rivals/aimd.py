@@ -1,6 +1,9 @@
-"""Additive increase, multiplicative decrease, as TCP Reno and Netflix's concurrency-limits do it, on a rate: a refusal
-halves it, a period without one adds a request a period. Requests are evenly spaced. At most one cut a period: a quota
-that is used up refuses until the period is over, and a cut for each refusal would end at one request a period."""
+"""Additive increase, multiplicative decrease of a rate, as in TCP Reno and Netflix's concurrency-limits.
+
+A refusal halves the rate; a period without refusals adds one request per period. Requests are evenly spaced. There is
+at most one cut per period: an exhausted quota refuses until the end of the period, and one cut per refusal would end at
+one request per period.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class Aimd:
     async def wait(self, refused: int) -> None:
         await self._line.wait(self._period / self._rate)
 
-    def told(self, sent_at: float, verdict: Verdict) -> None:
+    def observe(self, sent_at: float, verdict: Verdict) -> None:
         now = asyncio.get_running_loop().time()
         if verdict.kind is not VerdictKind.ACCEPTED:
             if sent_at > self._cut_at + self._period:

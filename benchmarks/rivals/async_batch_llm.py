@@ -1,8 +1,10 @@
-"""async-batch-llm, as its README has it for clients of one's own: `CallableStrategy` around the whole clip, with its
-own classifier of Gemini's errors. It is told the quota (its bucket's burst is one period's worth), and the waits of its
-defaults are given in proportion. One is changed in its favour: a refusal that names no delay pauses all workers for a
-minute, the quota's own, rather than for five. It measures time by `time.perf_counter`, which tells the loop's time
-where that is virtual."""
+"""async-batch-llm, as its README shows it for custom clients: `CallableStrategy` around the whole clip.
+
+It uses its own classifier of Gemini's errors and is configured with the quota (the burst of its bucket is one period's
+quota). Its default waits shrink in proportion. One setting is changed in its favour: a refusal without a delay pauses
+all workers for a minute, the period of the quota, instead of five minutes. It reads `time.perf_counter`, which shows
+the loop's time in virtual time.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,12 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
     from async_batch_llm._internal.admission import AdmissionRegistry
     from async_batch_llm.classifiers import GeminiErrorClassifier
 
-    logging.getLogger("async_batch_llm").setLevel(logging.CRITICAL)  # it tells each refusal twice
+    logging.getLogger("async_batch_llm").setLevel(logging.CRITICAL)  # it logs each refusal twice
     config = ProcessorConfig(
         concurrency=task.concurrency,
         max_requests_per_minute=task.limit * 60 / task.period,
         quota_burst_seconds=task.period,
-        attempt_timeout=task.seconds(1800),  # its 120 s are for words: the next attempt would pay for the clip again
+        attempt_timeout=task.seconds(1800),  # its default, 120 s, is for text: a second attempt would pay again
         retry=RetryConfig(initial_wait=task.seconds(1), max_wait=task.seconds(60)),
         rate_limit=RateLimitConfig(
             cooldown_seconds=task.seconds(60),
@@ -49,7 +51,7 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
 
         async def invoke(prompt: str, **_: Any) -> CallOutcome[None]:
             operation = await sdk.submit(google, prompt)
-            await sdk.see_through(google, task, operation, numbers[prompt])
+            await sdk.poll_and_save(google, task, operation, numbers[prompt])
             return CallOutcome(None)
 
         async def make_all() -> None:
@@ -59,6 +61,6 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
                 if result.exception is not None and not sdk.lost(result.exception):
                     raise result.exception
 
-        clock = virtual_clock.told_by_the_loop(AdmissionRegistry.__init__) if task.lane else nullcontext()
+        clock = virtual_clock.loop_clocks(AdmissionRegistry.__init__) if task.lane else nullcontext()
         with clock:
             yield make_all

@@ -1,4 +1,4 @@
-"""aveo3: `VeoClient.generate_many`, told the quota. It polls as it thinks best."""
+"""aveo3: `VeoClient.generate_many`, configured with the quota, with its own poll schedule."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
 
 
 def client(task: Task, **more: Any) -> VeoClient:
-    """A client that knows the task's quota and nothing else of the service, with these further settings."""
+    """Return a client that knows the task's quota and nothing else about the service. `more` are further settings."""
     settings = Settings(
         _env_file=None,
         backend="vertex",

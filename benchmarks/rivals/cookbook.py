@@ -1,6 +1,8 @@
-"""The way of OpenAI's cookbook, "api_request_parallel_processor.py" (read 2026-11-23), in our words: one loop starts
-requests while a count of them, which flows back evenly, allows it. What fails goes to a queue that is served first,
-five attempts in all; after a refusal nothing is started for 15 seconds."""
+"""The algorithm of OpenAI's cookbook, "api_request_parallel_processor.py" (read 2026-11-23), rewritten.
+
+One loop starts requests while a capacity, which refills evenly, allows it. Failed requests go to a queue that is served
+first, with five attempts in all. After a refusal the loop starts nothing for 15 seconds.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,15 @@ ATTEMPTS = 5
 """The script's default for --max_attempts."""
 
 NAP = 0.001
-"""Seconds between two rounds of the loop: a thousand requests a second, as the script says."""
+"""Seconds between two rounds of the loop: a thousand requests per second, as in the script."""
 
 NAP_OF_A_MINUTE = 0.03
-"""The same where a minute is a minute of virtual time, of which a millisecond costs as much work as here."""
+"""The same in virtual time, where a minute lasts 60 s and every round costs as much CPU time as in real time."""
 
 
 @dataclass
 class Request:
-    """One clip, until it is made or given up."""
+    """One clip, until it is made or abandoned."""
 
     number: int
     prompt: str
@@ -44,7 +46,7 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
 
 
 class Processor:
-    """The script's main loop, for one task."""
+    """The main loop of the script, for one task."""
 
     def __init__(self, task: Task, google: AsyncClient) -> None:
         self._task = task
@@ -56,7 +58,7 @@ class Processor:
         self._refused_at = -inf
 
     async def run(self) -> None:
-        """Make every clip that five attempts are enough for."""
+        """Make every clip that succeeds within five attempts."""
         now = asyncio.get_running_loop().time
         room, polled_at = float(self._task.limit), now()
         while self._fresh or self._again or self._running:
@@ -84,7 +86,7 @@ class Processor:
     async def _make(self, request: Request) -> None:
         try:
             operation = await sdk.submit(self._google, request.prompt)
-            await sdk.see_through(self._google, self._task, operation, request.number)
+            await sdk.poll_and_save(self._google, self._task, operation, request.number)
         except Exception as error:
             if not sdk.lost(error):
                 raise

@@ -1,7 +1,9 @@
-"""CUBIC as botocore's adaptive retry mode has it (botocore/retries/adaptive.py, bucket.py and throttling.py), in other
-words: no limit until the first refusal; then a token bucket whose rate follows a cubic curve around the rate at which
-it was refused, at most twice the measured one and at least one request in two seconds. Each clip backs off by itself
-(up to 2^n s, at most 20 s). botocore gives a request up after three attempts; here nobody gives up."""
+"""CUBIC, as in botocore's adaptive retry mode (botocore/retries/adaptive.py, bucket.py and throttling.py), rewritten.
+
+There is no limit until the first refusal. Then the rate of a token bucket follows a cubic curve around the rate at the
+refusal, at most twice the measured rate and at least one request in two seconds. Each clip has its own backoff (up to
+2^n s, at most 20 s). botocore stops after three attempts; here every clip is retried without limit.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ NAME = "CUBIC (botocore)"
 
 SCALE, BETA = 0.4, 0.7
 LEAST_RATE = 0.5  # requests a second
-SMOOTHING, BUCKET = 0.8, 0.5  # of the measured rate: weight of the newest, and seconds it is counted over
+SMOOTHING, BUCKET = 0.8, 0.5  # of the measured rate: weight of the newest sample, and its length in seconds
 LONGEST_BACKOFF = 20.0
 
 
@@ -36,7 +38,7 @@ class Cubic:
         if self._limited:
             await self._line.wait(1 / self._rate)
 
-    def told(self, sent_at: float, verdict: Verdict) -> None:
+    def observe(self, sent_at: float, verdict: Verdict) -> None:
         now = asyncio.get_running_loop().time()
         self._measure(now)
         if verdict.kind is VerdictKind.ACCEPTED:

@@ -1,4 +1,4 @@
-"""Plain gather: all at once, no retry. What a refusal hits is lost."""
+"""Plain gather: all clips at once, without retries. A refused clip is lost."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
 
         async def make(number: int, prompt: str) -> None:
             operation = await sdk.submit(google, prompt)
-            await sdk.see_through(google, task, operation, number)
+            await sdk.poll_and_save(google, task, operation, number)
 
         yield lambda: sdk.all_at_once(task, make)

@@ -1,5 +1,8 @@
-"""aiolimiter + tenacity + semaphore, as a skilled user writes it: the limiter is told the quota, every attempt passes
-it, only refusals are tried again (never what may be paid already), with exponential backoff and jitter."""
+"""aiolimiter + tenacity + semaphore, as an experienced user writes it.
+
+The limiter is configured with the quota, and every attempt passes it. Only refusals are retried (never a submit that
+may be paid already), with exponential backoff and jitter.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ NAME = "aiolimiter + tenacity"
 PACKAGES: tuple[str, ...] = ("google-genai", "aiohttp", "aiolimiter", "tenacity")
 
 ATTEMPTS = 20
-"""Enough: the last wait before giving up begins a quarter of an hour after the first."""
+"""High enough: the last wait begins a quarter of an hour after the first."""
 
 
 @asynccontextmanager
@@ -39,6 +42,6 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
         async def make(number: int, prompt: str) -> None:
             async with semaphore:
                 operation = await submit(prompt)
-                await sdk.see_through(google, task, operation, number)
+                await sdk.poll_and_save(google, task, operation, number)
 
         yield lambda: sdk.all_at_once(task, make)

@@ -1,5 +1,7 @@
-"""The plain pause: a token bucket as told (aiolimiter), and after a refusal nobody sends until the delay that it names
-is over, or else a minute."""
+"""A shared pause: a token bucket (aiolimiter) with the configured quota, and a pause of all clips after a refusal.
+
+The pause lasts for the delay that the refusal names, otherwise for a minute.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,11 @@ class Pause:
     async def wait(self, refused: int) -> None:
         await self._limiter.acquire()
         now = asyncio.get_running_loop().time
-        while self._until > now():  # noqa: ASYNC110  # it may be put off meanwhile
+        while self._until > now():  # noqa: ASYNC110  # another refusal may extend the pause
             await asyncio.sleep(self._until - now())
 
-    def told(self, sent_at: float, verdict: Verdict) -> None:
-        if verdict.kind is not VerdictKind.ACCEPTED and sent_at >= self._until:  # a burst is one refusal
+    def observe(self, sent_at: float, verdict: Verdict) -> None:
+        if verdict.kind is not VerdictKind.ACCEPTED and sent_at >= self._until:  # refusals of one burst count once
             self._until = asyncio.get_running_loop().time() + (verdict.retry_after or 60.0)
 
 

@@ -1,4 +1,4 @@
-"""What the rivals have in common: google-genai's client, and its documented loop of looking every few seconds."""
+"""Code that the rivals share: google-genai's client, and its documented loop that polls every few seconds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from benchmarks.rivals import MODEL, Task, virtual_sdk
 
 
 class NoVideo(Exception):
-    """The operation has ended, and there is nothing to save."""
+    """The operation ended without a video."""
 
 
 def client(task: Task, retry_options: types.HttpRetryOptions | None = None) -> AsyncClient:
-    """A client for Vertex AI, to be used as `async with`, as the SDK's README has it."""
+    """Return a client for Vertex AI, to be used with `async with`, as in the SDK's README."""
     options = types.HttpOptions(base_url=task.url, api_version="v1", retry_options=retry_options)
     if task.lane is not None:
         options = options.model_copy(update=virtual_sdk.transports(task.lane))
@@ -26,9 +26,9 @@ def client(task: Task, retry_options: types.HttpRetryOptions | None = None) -> A
 
 
 async def all_at_once(task: Task, make: Callable[[int, str], Awaitable[None]]) -> None:
-    """`make` every clip; whom the service or the wire fails is lost, anything else is a fault here and raised.
+    """Call `make` for every clip. Errors of the service or the network lose a clip; other errors are bugs and raised.
 
-    Without `return_exceptions` the first refusal would end the whole program: that much care everybody takes.
+    Without `return_exceptions` the first refusal would end the whole program. We assume that everybody avoids that.
     """
     ends = await asyncio.gather(*(make(*each) for each in enumerate(task.prompts)), return_exceptions=True)
     for error in ends:
@@ -37,27 +37,27 @@ async def all_at_once(task: Task, make: Callable[[int, str], Awaitable[None]]) -
 
 
 def refused(error: BaseException) -> bool:
-    """True if Google said 429."""
+    """True if Google answered 429."""
     return isinstance(error, errors.APIError) and error.code == 429
 
 
 def lost(error: BaseException) -> bool:
-    """True if that is what becomes of clips, and no mistake in how a contestant is written."""
+    """True for errors of the service or the network; False for bugs in a contestant."""
     theirs = errors.APIError, errors.UnknownApiResponseError, aiohttp.ClientError, OSError, NoVideo
     return isinstance(error, theirs)
 
 
 async def submit(google: AsyncClient, prompt: str) -> types.GenerateVideosOperation:
-    """One request for one clip."""
+    """Send one request for one clip."""
     return await google.models.generate_videos(model=MODEL, source=types.GenerateVideosSource(prompt=prompt))
 
 
-async def see_through(google: AsyncClient, task: Task, operation: types.GenerateVideosOperation, number: int) -> None:
-    """Look until it is done, then save the video."""
+async def poll_and_save(google: AsyncClient, task: Task, operation: types.GenerateVideosOperation, number: int) -> None:
+    """Poll until the operation is done, then save the video."""
     while not operation.done:
         await asyncio.sleep(task.poll_interval)
         operation = await google.operations.get(operation)
-    made = operation.response.generated_videos if operation.response is not None else None
-    if not made or (video := made[0].video) is None:
+    videos = operation.response.generated_videos if operation.response is not None else None
+    if not videos or (video := videos[0].video) is None:
         raise NoVideo(operation.error or "neither video nor error")
     video.save(str(task.directory / f"{number}.mp4"))

@@ -1,5 +1,8 @@
-"""google-genai's own retries: gather with `HttpRetryOptions`, whose defaults are five attempts, waiting about 1, 2, 4
-and 8 s (docs.cloud.google.com, "Retry strategy", read 2026-11-23). They know neither quota nor the other requests."""
+"""google-genai's own retries: gather with `HttpRetryOptions`.
+
+Its defaults are five attempts with waits of about 1, 2, 4 and 8 s (docs.cloud.google.com, "Retry strategy", read
+2026-11-23). They know neither the quota nor the other requests.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ PACKAGES: tuple[str, ...] = ("google-genai", "aiohttp", "tenacity")
 
 @asynccontextmanager
 async def ready(task: Task) -> AsyncIterator[MakeAll]:
-    # HttpRetryOptions() with each default written out, to be scaled: attempts stay 5.
+    # The defaults of HttpRetryOptions(), written out in order to scale them. Attempts stay 5.
     retry_options = types.HttpRetryOptions(
         initial_delay=task.seconds(1), max_delay=task.seconds(60), jitter=task.seconds(1)
     )
@@ -24,6 +27,6 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
 
         async def make(number: int, prompt: str) -> None:
             operation = await sdk.submit(google, prompt)
-            await sdk.see_through(google, task, operation, number)
+            await sdk.poll_and_save(google, task, operation, number)
 
         yield lambda: sdk.all_at_once(task, make)

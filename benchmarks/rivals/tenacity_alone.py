@@ -1,5 +1,8 @@
-"""tenacity alone, as OpenAI's cookbook has it ("How to handle rate limits", read 2026-11-23): exponential backoff and
-six attempts decorate the call, and every error is tried again, those after which a clip may be paid included."""
+"""tenacity alone, as in OpenAI's cookbook ("How to handle rate limits", read 2026-11-23).
+
+A decorator adds exponential backoff and six attempts. It retries every error, including those after which a clip may be
+paid already.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
         @retry(
             wait=wait_random_exponential(multiplier=task.seconds(1), min=task.seconds(1), max=task.seconds(60)),
             stop=stop_after_attempt(6),
-            reraise=True,  # the last error rather than RetryError: it tells us what to count as lost
+            reraise=True,  # the last error instead of RetryError: `sdk.lost` needs it
         )
         async def submit(prompt: str) -> types.GenerateVideosOperation:
             return await sdk.submit(google, prompt)
 
         async def make(number: int, prompt: str) -> None:
             operation = await submit(prompt)
-            await sdk.see_through(google, task, operation, number)
+            await sdk.poll_and_save(google, task, operation, number)
 
         yield lambda: sdk.all_at_once(task, make)

@@ -1,4 +1,4 @@
-"""aveo3 in virtual time: the whole client with its defaults, told a rate and nothing else."""
+"""aveo3 in virtual time: the whole client with its defaults, configured only with a rate."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""For contestants whose library asks the module `time` how late it is: while they run on a loop whose time jumps, that
-module tells the loop's time. Their waits are asyncio's anyway, and need nothing."""
+"""Virtual time for libraries that read the module `time`: its clocks show the loop's time while a contestant runs.
+
+The waits of these libraries use asyncio, so they need no change.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ CLOCKS = ("time", "monotonic", "perf_counter")
 
 
 @contextmanager
-def told_by_the_loop(*bound: Any) -> Iterator[None]:
-    """Have `time` tell the time of the running loop, and `bound` have it for their argument `clock`, too.
+def loop_clocks(*bound: Any) -> Iterator[None]:
+    """Make the clocks of `time`, and the default argument `clock` of `bound`, show the time of the running loop.
 
-    Those took their default from `time` when they were defined: there the old clock would stay.
+    The functions in `bound` took their default from `time` at definition, so that patching `time` is not enough.
     """
     now = asyncio.get_running_loop().time
     with ExitStack() as stack:

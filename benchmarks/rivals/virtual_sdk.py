@@ -1,8 +1,8 @@
-"""The contestants that go through google-genai, in virtual time: SDK and all, but for the last step, the wire.
+"""The contestants that use google-genai, in virtual time: the real SDK, with another HTTP transport.
 
-The SDK takes an HTTP client of one's own; this one's transport is a function that asks the lane. So whatever a
-contestant reads in an answer, or in the SDK's errors, is there, and `HttpRetryOptions` retries as ever. The SDK in use
-decides which of the two packages the client comes from: httpx2 since google-genai 3, httpx before.
+The SDK accepts a custom HTTP client. The transport of this one is a function that sends requests to the lane. So the
+contestants read the same responses and the same SDK errors, and `HttpRetryOptions` retries as usual. The version of the
+SDK decides the package of the client: httpx2 since google-genai 3, httpx before.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 NOWHERE = "http://lane.invalid"
 
 OPERATION = "projects/bench/locations/us-central1/publishers/google/models/veo/"
-"""What stands before the lane's own name of an operation: the SDK asks where its name says."""
+"""Prefix of the lane's operation names: the SDK derives the path of a poll from the name."""
 
 CONCURRENCY = 100
-"""Clips that may be on their way at once, for those who want to be told: no contest's quota has room for so many."""
+"""Highest number of clips in flight, for contestants with such a setting. No contest's quota allows so many."""
 
 FILM = "AAAA"
-"""Base64 of a video that nobody will look at."""
+"""Base64 of a video that is never played."""
 
 
 @dataclass(frozen=True)
 class OverTheLane:
-    """A contestant of the wall clock, asked for the same in virtual time."""
+    """A real-time contestant, used in virtual time."""
 
     rival: Rival
 
@@ -42,9 +42,9 @@ class OverTheLane:
         return self.rival.NAME
 
     async def make_all(self, google: VirtualGoogle, task: VirtualTask) -> None:
-        """Ask for the task's clips. How many may be on their way at once never keeps anybody waiting."""
+        """Make the clips of the task. The limit of clips in flight is never the bottleneck."""
         with tempfile.TemporaryDirectory() as directory:
-            asked = Task(
+            real_task = Task(
                 prompts=tuple(f"clip {number} of a contest" for number in range(task.clips)),
                 directory=Path(directory),
                 url=NOWHERE,
@@ -55,14 +55,14 @@ class OverTheLane:
                 seed=task.seed,
                 lane=google,
             )
-            async with self.rival.ready(asked) as make_all:
+            async with self.rival.ready(real_task) as make_all:
                 await make_all()
 
 
 def transports(google: VirtualGoogle) -> dict[str, Any]:
-    """Fields for the SDK's `HttpOptions` that have it ask `google`.
+    """Return fields for the SDK's `HttpOptions` that send its requests to `google`.
 
-    The synchronous client is never used; given one, the SDK does not spend 20 ms on making its own.
+    The synchronous client is never used. It saves the 20 ms that the SDK needs to create its own.
     """
     try:
         import httpx2 as httpx
@@ -73,10 +73,10 @@ def transports(google: VirtualGoogle) -> dict[str, Any]:
         if request.url.path.endswith(":fetchPredictOperation"):
             name = json.loads(request.content)["operationName"]
             return httpx.Response(200, json=await _operation(google, name))
-        said = await google.post()
-        if isinstance(said, str):
-            return httpx.Response(200, json={"name": OPERATION + said})
-        return httpx.Response(said.status, json=said.body, headers=dict(said.headers))
+        reply = await google.post()
+        if isinstance(reply, str):
+            return httpx.Response(200, json={"name": OPERATION + reply})
+        return httpx.Response(reply.status, json=reply.body, headers=dict(reply.headers))
 
     transport = httpx.MockTransport(answer)
     return {

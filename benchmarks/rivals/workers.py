@@ -1,5 +1,7 @@
-"""What contestants in virtual time share: every clip a task of its own, that asks its pacer before each request and
-tells it what came of it. They differ in the pacer alone."""
+"""Code that contestants in virtual time share. They differ only in their pacer.
+
+Every clip is a task. It waits for the pacer before each request and reports the verdict to it.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,19 @@ from benchmarks.harness.lane import VirtualGoogle
 from benchmarks.rivals import VirtualTask
 
 POLL = 10.0
-"""Seconds between looks, as in the SDK's docstring of generate_videos."""
+"""Seconds between polls, as in the SDK's docstring of generate_videos."""
 
 
 class Pacer(Protocol):
     async def wait(self, refused: int) -> None:
-        """Return when a clip that was refused so often may send its next request."""
+        """Wait until a clip that was refused `refused` times may send its next request."""
 
-    def told(self, sent_at: float, verdict: Verdict) -> None:
-        """What came of the request that went at `sent_at`."""
+    def observe(self, sent_at: float, verdict: Verdict) -> None:
+        """Receive the verdict on a request that was sent at `sent_at`."""
 
 
 async def run(google: VirtualGoogle, task: VirtualTask, pacer: Pacer) -> None:
-    """Make every clip; never give up, whatever is refused."""
+    """Make every clip, with unlimited retries of refusals."""
     now = asyncio.get_running_loop().time
 
     async def make() -> None:
@@ -33,18 +35,18 @@ async def run(google: VirtualGoogle, task: VirtualTask, pacer: Pacer) -> None:
             await pacer.wait(refused)
             sent_at = now()
             verdict = await google.submit()
-            pacer.told(sent_at, verdict)
+            pacer.observe(sent_at, verdict)
             if verdict.kind is VerdictKind.ACCEPTED:
                 break
         assert verdict.operation is not None
-        while isinstance(await google.poll(verdict.operation), Running):  # noqa: ASYNC110  # polling is all there is
+        while isinstance(await google.poll(verdict.operation), Running):  # noqa: ASYNC110  # there is no event to wait for
             await asyncio.sleep(POLL)
 
     await asyncio.gather(*(make() for _ in range(task.clips)))
 
 
 class Line:
-    """First come, first served, one every so often."""
+    """A queue, first come, first served, with a fixed interval between turns."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
@@ -52,9 +54,9 @@ class Line:
         self.blocked_until = 0.0
 
     async def wait(self, interval: float) -> None:
-        """Until one's turn, `interval` seconds after the one before, and until nothing blocks."""
+        """Wait for the caller's turn: `interval` seconds after the previous one, and not before `blocked_until`."""
         now = asyncio.get_running_loop().time
         async with self._turn:
-            while (until := max(self.next_at, self.blocked_until)) > now():  # noqa: ASYNC110  # or be put off meanwhile
+            while (until := max(self.next_at, self.blocked_until)) > now():  # noqa: ASYNC110  # a refusal may block
                 await asyncio.sleep(until - now())
             self.next_at = now() + interval

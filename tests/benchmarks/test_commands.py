@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic, and that every contestant still runs. Nothing here asks how fast anything is."""
+"""The arithmetic of the benchmarks, and whether every contestant still runs. No test here measures speed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from aveo3.mock import MockOptions, MockServer
 from aveo3.testing import run_virtual
 from benchmarks.__main__ import BENCHMARKS, app
-from benchmarks.cost import memory_of, scale_shown
+from benchmarks.cost import memory_of, scale_report
 from benchmarks.harness import plots, readme
 from benchmarks.harness.table import spread, table
 from benchmarks.makespan import makespan, optimum
@@ -29,13 +29,13 @@ from benchmarks.rivals import Task, roster
 # The SDK's own session inherits from aiohttp's, which aiohttp discourages; aveo3 brings a session of its own.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
 
-# ---- optimum: against a server simulated tick by tick, and a client that tries at every tick ------------------------
+# ---- the optimum, compared with a simulated client that tries at every tick -----------------------------------------
 
 
 def brute_force(counting: Counting, n: int, limit: int, period: int, edge_in: int) -> int:
-    """The tick at which the n-th request is accepted if one is sent whenever it is. Whole ticks, whole numbers."""
+    """Return the tick at which the n-th request is accepted, if the client sends at every tick. Integers only."""
     accepted: list[int] = []
-    level = 0  # of the bucket, in tokens times `period`, so that a tick leaks `limit`
+    level = 0  # of the bucket, in tokens times `period`, so that it leaks `limit` per tick
     for now in count():
         level = max(0, level - limit) if now else 0
         while True:
@@ -56,17 +56,17 @@ def brute_force(counting: Counting, n: int, limit: int, period: int, edge_in: in
 
 
 @pytest.mark.parametrize("counting", COUNTINGS)
-def test_the_optimum_is_what_trying_at_every_tick_comes_to(counting: Counting) -> None:
+def test_the_optimum_equals_trying_at_every_tick(counting: Counting) -> None:
     rng = random.Random(0)
     for _ in range(150):
         n, limit = rng.randint(1, 30), rng.randint(1, 12)
-        period = limit * rng.randint(1, 4)  # a bucket's tokens come back at whole ticks
+        period = limit * rng.randint(1, 4)  # a bucket's tokens return at whole ticks
         edge_in = rng.randint(1, period)
         best = brute_force(counting, n, limit, period, edge_in)
         assert optimum.last_submit(counting, n, limit, period, edge_in) == best, (n, limit, period, edge_in)
 
 
-def test_one_request_more_than_the_safe_optimum_allows_breaks_some_fixed_window() -> None:
+def test_the_safe_optimum_is_the_worst_case_of_fixed_windows() -> None:
     n, limit, period = 21, 10, 12
     late = optimum.safe(n, limit, period)
     assert late == max(brute_force("fixed", n, limit, period, edge_in) for edge_in in range(1, period + 1))
@@ -76,7 +76,7 @@ def test_one_request_more_than_the_safe_optimum_allows_breaks_some_fixed_window(
 # ---- the plan ------------------------------------------------------------------------------------------------------
 
 
-def test_every_contestant_meets_every_counting_once_a_repetition_in_an_order_drawn_from_the_seed() -> None:
+def test_each_repetition_runs_every_contestant_with_every_counting_in_seeded_order() -> None:
     plan = Plan(repeat=3, seed=1)
     order = list(makespan.slots(plan, roster()))
     assert order == list(makespan.slots(plan, roster()))
@@ -88,14 +88,14 @@ def test_every_contestant_meets_every_counting_once_a_repetition_in_an_order_dra
         assert len({slot.edge_in for slot in batch}) == 1
 
 
-def test_a_documented_duration_shrinks_with_the_minute() -> None:
+def test_documented_durations_shrink_with_the_minute() -> None:
     task = Plan(period=2.0).task("http://127.0.0.1:1", Path())
     assert task.seconds(30) == 1.0
     assert Plan(period=60.0).task("", Path()).poll_interval == 10.0
     assert (task.limit, Plan(told=40).task("", Path()).limit) == (10, 40)
 
 
-def test_every_contestant_can_be_asked_for_by_name() -> None:
+def test_the_command_line_offers_every_contestant_and_counting() -> None:
     assert {choice.value for choice in makespan.RivalChoice} == set(roster())
     assert {choice.value for choice in makespan.CountingChoice} == set(COUNTINGS)
 
@@ -117,7 +117,7 @@ def test_without_a_quota_every_contestant_makes_every_clip_once(rival: str, tmp_
 
 
 @pytest.mark.parametrize("rival", roster())
-def test_a_clip_that_comes_to_nothing_takes_no_other_with_it(rival: str, tmp_path: Path) -> None:
+def test_a_filtered_clip_does_not_affect_the_others(rival: str, tmp_path: Path) -> None:
     async def main() -> None:
         options = MockOptions(rpm=None, latency="0.01", films="bundled", faults=["filtered-safety@2"])
         async with MockServer(options) as server:
@@ -126,7 +126,7 @@ def test_a_clip_that_comes_to_nothing_takes_no_other_with_it(rival: str, tmp_pat
                 await make_all()
 
     asyncio.run(main())
-    # Whoever counts it as a failure has it made again: by then the fault is over.
+    # A contestant that retries a filtered clip succeeds, because the fault strikes only once.
     assert len(list(tmp_path.glob("*.mp4"))) >= 2
 
 
@@ -139,20 +139,20 @@ def a_run(rival: str = "aveo3", *, repetition: int = 0, made: int = 3, makespan:
     return Run(repetition, "sliding", rival, 0.5, 3, made, makespan, 2.0, 2.0, 1.0, 3, 3 - made, 0, 6)
 
 
-def test_a_row_is_the_median_of_its_runs_with_their_range() -> None:
+def test_a_row_shows_the_median_and_range_of_its_runs() -> None:
     runs = [a_run(repetition=n, makespan=seconds) for n, seconds in enumerate((2.2, 2.0, 2.1))]
     assert makespan.rows(runs, NAMES) == [
         ["sliding", "aveo3", "3/3", "2.10 [2.00-2.20]", "1.05 [1.00-1.10]", "1.05 [1.00-1.10]", "0", "0", "6"]
     ]
 
 
-def test_who_lost_clips_has_no_ratio_however_fast_it_was() -> None:
+def test_a_contestant_that_lost_clips_has_no_ratio() -> None:
     runs = [a_run("gather", made=1, makespan=0.1), a_run("gather", repetition=1, makespan=0.1)]
     [row] = makespan.rows(runs, NAMES)
     assert row[2:6] == ["2 [1-3]/3", "0.10", "lost 1 [0-2]", ""]
 
 
-def test_a_table_pastes_as_markdown() -> None:
+def test_a_table_can_be_markdown() -> None:
     rows = [["a", "b", "1"], ["longer", "b", "10"]]
     assert table(("x", "y", "n"), rows) == "x       y   n\n------  -  --\na       b   1\nlonger  b  10"
     assert table(("x", "y", "n"), rows, markdown=True).splitlines() == [
@@ -164,14 +164,14 @@ def test_a_table_pastes_as_markdown() -> None:
     assert (spread([1.0], 1), spread([3, 1, 1], 0)) == ("1.0", "1 [1-3]")
 
 
-def test_alone_it_lists_every_benchmark_with_its_question() -> None:
+def test_without_a_command_it_lists_every_benchmark_with_its_question() -> None:
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 0
     for name, benchmark in BENCHMARKS.items():
         assert f"{name:<12} {benchmark.QUESTION}" in result.output
 
 
-def test_a_run_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
+def test_a_run_prints_a_table_and_writes_every_figure(tmp_path: Path) -> None:
     path = tmp_path / "makespan.json"
     options = "makespan --clips 3 --limit 2 --period 0.1 --repeat 1 --seed 7 --counting fixed --markdown"
     result = CliRunner().invoke(
@@ -194,11 +194,11 @@ def test_a_run_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
         assert run.made == 3 or run.rival == "gather"
 
 
-# ---- from the results to the pages ----------------------------------------------------------------------------------
+# ---- the pages -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["cap", "outage", "overhead", "gate", "scale", "stall", "journal"])
-def test_every_benchmark_runs_and_its_result_can_be_shown(
+def test_every_benchmark_runs_and_its_result_has_a_report(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / f"{name}.json"
@@ -211,7 +211,7 @@ def test_every_benchmark_runs_and_its_result_can_be_shown(
     assert BENCHMARKS[name].summary(found) in result.output
     assert found["options"].get("virtual_time", False) == (name in ("cap", "outage"))
     monkeypatch.setattr(plots, "HOME", tmp_path)
-    # Memory and stalls are measured in the same runs.
+    # `memory` and `stall` use the same runs.
     for shown in [BENCHMARKS[name], BENCHMARKS["memory"]] if name == "stall" else [BENCHMARKS[name]]:
         assert shown.summary(found, markdown=True).startswith("|")
         for aim in shown.aims(found):
@@ -221,12 +221,12 @@ def test_every_benchmark_runs_and_its_result_can_be_shown(
 
 
 @pytest.mark.parametrize("path", readme.PATHS, ids=lambda path: f"{path.parent.name}-{path.name}")
-def test_each_page_shows_what_is_kept_and_nothing_else_of_it_changes(path: Path) -> None:
+def test_each_page_is_up_to_date_with_the_kept_results(path: Path) -> None:
     text = path.read_text("utf-8")
     assert readme.filled_in(text, BENCHMARKS) == text, "run: python -m benchmarks report"
 
 
-def test_every_benchmark_has_its_place_and_the_readme_its_six_rows() -> None:
+def test_every_benchmark_has_a_place_and_the_readme_has_six_rows() -> None:
     page, front = (path.read_text("utf-8") for path in readme.PATHS)
     assert [name for name in ("all", *BENCHMARKS) if not re.search(f"<!-- benchmark {name}( open)? -->", page)] == []
     rows = front.partition("<!-- benchmark headlines -->\n")[2].partition("<!-- end -->")[0]
@@ -235,16 +235,16 @@ def test_every_benchmark_has_its_place_and_the_readme_its_six_rows() -> None:
     assert rows.count("**no**") >= 2
 
 
-def test_a_place_of_a_page_is_filled_and_filled_anew() -> None:
+def test_a_place_can_be_filled_repeatedly() -> None:
     runs: list[dict[str, object]] = []
     for contestant, waiters, cost in (("aiolimiter", 0, 2), ("aiolimiter", 10, 3), ("aiolimiter", 100, 3)):
         runs += [{"contestant": contestant, "waiters": waiters, "microseconds": cost}]
         runs += [{"contestant": "aveo3", "waiters": waiters, "microseconds": 2 * cost}]
-    on = {"load": 0.5, "cpu": "a chip", "cores": 2, "python": "CPython 3.11"}
+    host = {"load": 0.5, "cpu": "a chip", "cores": 2, "python": "CPython 3.11"}
     found = {
         "benchmark": "gate",
         "date": "2026-11-23T01:02:03",
-        "machine": on,
+        "machine": host,
         "options": {"waiters": [10, 100]},
         "runs": runs,
     }
@@ -252,38 +252,38 @@ def test_a_place_of_a_page_is_filled_and_filled_anew() -> None:
     once = readme.filled_in(before, BENCHMARKS, {"gate": found, "scale": None}.__getitem__)
     assert "| none" in once
     assert "On 2026-11-23, a chip, 2 cores, load 0.5, CPython 3.11." in once
-    assert once.startswith("a\n<!-- benchmark gate -->\n<details>\n<summary><b>gate</b>: What does leave")
+    assert once.startswith("a\n<!-- benchmark gate -->\n<details>\n<summary><b>gate</b>: What does a permit")
     assert once.endswith("<!-- end -->\n<!-- benchmark scale -->\nold\n<!-- end -->\nb\n")
     assert readme.filled_in(once, BENCHMARKS, {"gate": found, "scale": None}.__getitem__) == once
 
 
-def test_growth_is_told_from_sizes_that_are_there() -> None:
+def test_growth_needs_two_sizes() -> None:
     runs = [{"contestant": "x", "prompts": n, "seconds": s} for n, s in ((10, 1.0), (100, 5.0), (1000, 50.0))]
-    assert scale_shown.growth({"runs": runs}, "x", "seconds", least=100) == pytest.approx((10.0, 1.0))
-    assert scale_shown.growth({"runs": runs}, "x", "seconds", least=1000) is None
+    assert scale_report.growth({"runs": runs}, "x", "seconds", least=100) == pytest.approx((10.0, 1.0))
+    assert scale_report.growth({"runs": runs}, "x", "seconds", least=1000) is None
 
 
-def test_the_heart_notices_a_loop_that_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    stood_still = 0.0
-    monkeypatch.setattr(time, "perf_counter", lambda: asyncio.get_running_loop().time() + stood_still)
+def test_the_heart_notices_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    stall = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: asyncio.get_running_loop().time() + stall)
 
     async def main() -> float:
-        nonlocal stood_still
+        nonlocal stall
         async with Heart() as heart:
             await asyncio.sleep(0.01)
-            stood_still = 0.2
+            stall = 0.2
             await asyncio.sleep(0.01)
         return heart.longest
 
     assert run_virtual(main()) == pytest.approx(0.2)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")
-def test_the_peak_is_what_was_held_since_it_was_forgotten() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_the_peak_starts_again_after_forget_peak() -> None:
     memory_of.forget_peak()
     before = memory_of.peak_mb()
-    held = b"x" * 50_000_000
+    ballast = b"x" * 50_000_000
     assert 45 < memory_of.peak_mb() - before < 60
-    del held
+    del ballast
     memory_of.forget_peak()
     assert memory_of.peak_mb() - before < 20

@@ -1,5 +1,7 @@
-"""What the gate promises of quotas that it does not know, on the benchmarks' own services in virtual time: every clip
-made, near the optimum, with few refusals. The benchmarks tell how near; here it must not get worse than that."""
+"""The gate with unknown quotas, on the services of the benchmarks in virtual time.
+
+Every clip must be made, near the optimum, with few refusals. The limits here are the aims of the benchmarks.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ def mean_score(found: list[Run]) -> float:
 
 
 @pytest.mark.parametrize("case", wrong_rate.CONTEST.cases)
-def test_told_four_times_too_much(case: str) -> None:
+def test_a_setting_four_times_too_high_is_corrected(case: str) -> None:
     found = runs(wrong_rate.CONTEST, case)
     assert {run.made for run in found} == {100}
     assert mean_score(found) <= (1.06 if "limit and delay named" in case else 1.15)
@@ -49,7 +51,7 @@ def test_told_four_times_too_much(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", harsh.CONTEST.cases)
-def test_where_refused_requests_count_every_clip_is_made(case: str) -> None:
+def test_every_clip_is_made_if_refused_requests_count(case: str) -> None:
     found = runs(harsh.CONTEST, case)
     assert {run.made for run in found} == {100}
     assert mean_score(found) <= 1.12
@@ -57,7 +59,7 @@ def test_where_refused_requests_count_every_clip_is_made(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", cap.CONTEST.cases)
-def test_a_number_of_operations_that_nobody_told_is_found(case: str) -> None:
+def test_an_unknown_limit_of_operations_is_learnt(case: str) -> None:
     found = runs(cap.CONTEST, case)
     assert {run.made for run in found} == {60}
     assert max(run.score for run in found) <= 1.15
@@ -65,39 +67,39 @@ def test_a_number_of_operations_that_nobody_told_is_found(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", [*names(known_rate.CONTEST, "10 a minute"), *names(known_rate.CONTEST, "2 a minute")])
-def test_a_known_rate_is_used_whole_with_at_most_one_refusal(case: str) -> None:
+def test_a_known_rate_is_fully_used_with_at_most_one_refusal(case: str) -> None:
     found = runs(known_rate.CONTEST, case)
     assert all(run.made == run.clips and run.refused <= 1 for run in found)
-    if "fixed" not in case:  # where its minutes end is known to nobody, unless a refusal tells
+    if "fixed" not in case:  # only a refusal can tell where a fixed minute ends
         assert max(run.score for run in found) <= 1.03
     elif "10 a minute, 25" in case and "delay named" in case:
         assert max(run.score for run in found) <= 1.04
 
 
 @pytest.mark.parametrize(("limit", "case"), [*product((20, 50), ("fixed", "sliding", "bucket"))])
-def test_of_a_shared_quota_the_rest_is_used(limit: int, case: str) -> None:
+def test_the_rest_of_a_shared_quota_is_used(limit: int, case: str) -> None:
     found = runs(shared.CONTEST, f"{limit} a minute, {case}, nothing named", range(3))
     assert mean_score(found) >= 0.9
     assert mean(run.refused / run.made for run in found) <= 0.06
 
 
 @pytest.mark.parametrize("case", changes.CONTEST.cases)
-def test_a_quota_that_changes_is_followed_up_and_down(case: str) -> None:
+def test_a_changing_quota_is_followed_up_and_down(case: str) -> None:
     found = runs(changes.CONTEST, case, range(2))
     assert mean_score(found) >= 0.6
     assert max(run.refused for run in found) <= 25
 
 
 @pytest.mark.parametrize(("case", "most"), [("nothing but 503", 15), ("9 of 10 are 503", 30), ("half are 503", 100)])
-def test_an_hour_of_outage_costs_a_handful_of_requests(case: str, most: int) -> None:
+def test_an_hour_of_outage_costs_few_requests(case: str, most: int) -> None:
     found = runs(outage.CONTEST, case)
     assert max(run.unavailable for run in found) <= most
     assert {run.made for run in found} == {200}
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_whatever_google_is_like_every_clip_is_made_once_and_little_is_refused(seed: int) -> None:
-    """A service drawn at random: way of counting, limit, words, cap, network, another program, changes on the way."""
+def test_on_any_service_every_clip_is_made_once_with_few_refusals(seed: int) -> None:
+    """A random service: counting, limit, error body, concurrency limit, network, another program, quota changes."""
     rng = random.Random(seed)
     limit = rng.choice([1, 2, 3, 5, 10, 30])
     service = Service(
@@ -114,7 +116,7 @@ def test_whatever_google_is_like_every_clip_is_made_once_and_little_is_refused(s
         latency=rng.choice([1.0, 15.0, 70.0]),
         latency_spread=rng.choice([0.0, 0.5]),
         others=(others := rng.choice([0.0, 0.0, limit / 2])),
-        # Others who are more than a cut quota allows, where refused requests count, would leave nothing ever.
+        # If refused requests count and the others alone exceed a reduced quota, no request could ever succeed.
         changes=rng.choice([(), (), ((90.0, max(1, limit if others else limit // 3)),), ((90.0, 3 * limit),)]),
     )
     google = VirtualGoogle(service, seed)

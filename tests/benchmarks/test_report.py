@@ -1,4 +1,4 @@
-"""Contests in virtual time: whoever takes part is who it says, a seed replays its run, tables say what the runs say."""
+"""Contests in virtual time: the contestants, the replay of seeds, and the tables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from benchmarks.harness.aims import Aim
 from benchmarks.harness.lane import Service, VirtualGoogle
 from benchmarks.harness.readme import everything, filled_in, section
 from benchmarks.rivals import VirtualTask, virtual_roster
-from benchmarks.rivals.virtual_clock import told_by_the_loop
+from benchmarks.rivals.virtual_clock import loop_clocks
 
 # The SDK's own session inherits from aiohttp's, which aiohttp discourages; aveo3 brings a session of its own.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
@@ -35,8 +35,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientS
 # ---- the contestants -------------------------------------------------------------------------------------------------
 
 
-def made_by(rival: str, service: Service, clips: int, told: int = 10) -> VirtualGoogle:
-    """The books, after this contestant has had its way."""
+def run_contestant(rival: str, service: Service, clips: int, told: int = 10) -> VirtualGoogle:
+    """Run one contestant and return the service with its books."""
     google = VirtualGoogle(service, 0)
 
     async def main() -> None:
@@ -48,39 +48,39 @@ def made_by(rival: str, service: Service, clips: int, told: int = 10) -> Virtual
 
 
 @pytest.mark.parametrize("rival", virtual_roster())
-def test_without_a_quota_everybody_makes_every_clip_once(rival: str) -> None:
-    google = made_by(rival, Service(limit=None), clips=12, told=100)
+def test_without_a_quota_every_contestant_makes_every_clip_once(rival: str) -> None:
+    google = run_contestant(rival, Service(limit=None), clips=12, told=100)
     assert (google.submits, len(google.accepted_at), google.refused) == (12, 12, 0)
 
 
-def test_the_sdks_own_retries_are_in_virtual_time_what_they_are_over_http() -> None:
-    """Five attempts in all: everybody but the ten whom the quota lets through is refused as often."""
-    google = made_by("sdk_retries", Service(limit=10), clips=14)
+def test_the_sdks_own_retries_work_in_virtual_time_as_over_http() -> None:
+    """Five attempts in all. The quota accepts ten clips; each of the others is refused five times."""
+    google = run_contestant("sdk_retries", Service(limit=10), clips=14)
     assert (len(google.accepted_at), google.submits) == (10, 10 + 4 * 5)
 
 
-def test_who_tries_nothing_again_loses_what_is_refused() -> None:
-    google = made_by("gather", Service(limit=10), clips=14)
+def test_without_retries_refused_clips_are_lost() -> None:
+    google = run_contestant("gather", Service(limit=10), clips=14)
     assert (len(google.accepted_at), google.refused) == (10, 4)
 
 
 @pytest.mark.parametrize("rival", ["limiter", "async_batch_llm", "cookbook"])
-def test_who_is_told_a_quota_keeps_a_minutes_pace_in_virtual_time(rival: str) -> None:
-    """A bucket each: ten at once, then one in six seconds."""
-    google = made_by(rival, Service(limit=None, rtt=0.0), clips=20)
+def test_contestants_with_a_limiter_keep_the_pace_in_virtual_time(rival: str) -> None:
+    """Each has a bucket: ten at once, then one every six seconds."""
+    google = run_contestant(rival, Service(limit=None, rtt=0.0), clips=20)
     gaps = [later - sooner for sooner, later in pairwise(google.accepted_at[10:])]
     assert google.accepted_at[9] < 1
     assert gaps == pytest.approx([6.0] * 9, abs=0.1)
 
 
-def test_a_clock_that_was_bound_before_tells_the_loops_time_for_as_long_as_is_asked() -> None:
+def test_clocks_show_the_loops_time_also_where_they_are_default_arguments() -> None:
     import time
 
     def late(*, clock: Any = time.perf_counter) -> float:
         return float(clock())
 
     async def main() -> tuple[float, float, float]:
-        with told_by_the_loop(late):
+        with loop_clocks(late):
             await asyncio.sleep(7)
             return late(), time.time(), time.monotonic()
 
@@ -89,11 +89,11 @@ def test_a_clock_that_was_bound_before_tells_the_loops_time_for_as_long_as_is_as
     assert time.time() > 1e9
 
 
-# ---- the same again --------------------------------------------------------------------------------------------------
+# ---- replay ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rival", virtual_roster())
-def test_a_run_comes_out_the_same_from_the_same_seed(rival: str) -> None:
+def test_equal_seeds_give_equal_runs(rival: str) -> None:
     case = "fixed, nothing named"
     run = wrong_rate.CONTEST.run(case, rival, 3)
     assert run == wrong_rate.CONTEST.run(case, rival, 3)
@@ -103,22 +103,22 @@ def test_a_run_comes_out_the_same_from_the_same_seed(rival: str) -> None:
         assert run.score >= 0.99
 
 
-def test_it_does_in_another_process_too() -> None:
+def test_equal_seeds_give_equal_runs_in_another_process() -> None:
     cases, seeds = ["70 s, log-normal 0.3"], {"aveo3": 2, "cubic": 2, "tenacity_alone": 1, "async_batch_llm": 1}
-    here, there = (cap.CONTEST.measure(cases, seeds, processes) for processes in (1, 2))
-    assert here == there
-    assert [(run.rival, run.seed) for run in here[:3]] == [("aveo3", 0), ("aveo3", 1), ("cubic", 0)]
-    assert here[0] != here[1]
+    serial, parallel = (cap.CONTEST.measure(cases, seeds, processes) for processes in (1, 2))
+    assert serial == parallel
+    assert [(run.rival, run.seed) for run in serial[:3]] == [("aveo3", 0), ("aveo3", 1), ("cubic", 0)]
+    assert serial[0] != serial[1]
 
 
 @pytest.mark.parametrize("name", [name for name, bench in BENCHMARKS.items() if isinstance(bench, Contest)])
-def test_another_process_finds_a_contest_by_its_name(name: str) -> None:
+def test_a_contest_can_be_imported_by_its_name(name: str) -> None:
     from importlib import import_module
 
     assert import_module(f"benchmarks.contests.{name.replace('-', '_')}").CONTEST is BENCHMARKS[name]
 
 
-# ---- what is told of them --------------------------------------------------------------------------------------------
+# ---- the report ------------------------------------------------------------------------------------------------------
 
 
 def a_run(case: str, rival: str, seed: int = 0, **figures: Any) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def a_result(contest: Contest, *runs: dict[str, Any]) -> dict[str, Any]:
 NAMED, UNNAMED = "fixed, limit and delay named", "fixed, nothing named"
 
 
-def test_a_figure_is_the_mean_over_the_seeds_and_the_range_over_the_cases() -> None:
+def test_a_figure_is_a_mean_over_seeds_and_a_range_over_cases() -> None:
     found = a_result(
         wrong_rate.CONTEST,
         a_run(NAMED, "aveo3", 0, score=1.02, refused=4),
@@ -161,15 +161,15 @@ def test_a_figure_is_the_mean_over_the_seeds_and_the_range_over_the_cases() -> N
             "nothing named", "every clip; ≤ 1.15 x optimum; ≤ 8 refused per 100 clips", "1.200; 8.0 refused", "", False
         ),
     ]
-    told = wrong_rate.CONTEST.summary(found, markdown=True).splitlines()
-    assert [cell.strip() for cell in told[2].split("|")] == [
+    lines = wrong_rate.CONTEST.summary(found, markdown=True).splitlines()
+    assert [cell.strip() for cell in lines[2].split("|")] == [
         "",
         "aveo3",
         "1.030 to 1.050; 5.0 to 8.0 refused",
         "1.200; 8.0 refused",
         "",
     ]
-    assert "loses 90.0 %; 90.0 refused" in told[4]
+    assert "loses 90.0 %; 90.0 refused" in lines[4]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_figure_is_the_mean_over_the_seeds_and_the_range_over_the_cases() -> N
         (cap.CONTEST, [{"refused": 12}, {"refused": 0}], True),
         (cap.CONTEST, [{"refused": 13}, {"refused": 0}], False),  # in the worst run
         (known_rate.CONTEST, [{"refused": 1, "score": 1.03}], True),
-        (shared.CONTEST, [{"made": 50, "score": 0.9, "refused": 2}], True),  # there are more than can be made
+        (shared.CONTEST, [{"made": 50, "score": 0.9, "refused": 2}], True),  # unmade clips are not lost here
         (shared.CONTEST, [{"made": 50, "score": 0.89, "refused": 2}], False),
         (shared.CONTEST, [{"made": 50, "score": 0.9, "refused": 3}], False),
         (outage.CONTEST, [{"score": 15, "unavailable": 15}], True),
@@ -190,7 +190,7 @@ def test_a_figure_is_the_mean_over_the_seeds_and_the_range_over_the_cases() -> N
         (outage.CONTEST, [{"score": 15, "made": 99}], False),
     ],
 )
-def test_an_aim_is_met_up_to_its_last_figure(contest: Contest, runs: list[dict[str, Any]], met: bool) -> None:
+def test_an_aim_is_met_exactly_up_to_its_limit(contest: Contest, runs: list[dict[str, Any]], met: bool) -> None:
     case = next(name for name in contest.cases if contest.goals[0].among(name))
     found = a_result(contest, *(a_run(case, "aveo3", seed, **figures) for seed, figures in enumerate(runs)))
     assert [aim.met for aim in contest.aims(found)] == [met]
@@ -203,7 +203,7 @@ def test_every_case_of_a_contest_belongs_to_one_goal(name: str) -> None:
     assert [case for case in contest.cases if sum(goal.among(case) for goal in contest.goals) != 1] == []
 
 
-def test_the_table_of_aims_says_something_else_once_a_result_does() -> None:
+def test_the_table_of_aims_follows_the_results() -> None:
     found = a_result(cap.CONTEST, a_run("all take 70 s", "aveo3", score=1.1, refused=8))
     text = "a\n<!-- benchmark all -->\n<!-- end -->\n<!-- benchmark cap open -->\n<!-- end -->\nb\n"
     before = filled_in(text, {"cap": cap.CONTEST}, {"cap": found}.get)
@@ -217,22 +217,22 @@ def test_the_table_of_aims_says_something_else_once_a_result_does() -> None:
     assert "**no**" not in before
 
 
-def test_a_place_is_folded_unless_it_is_open() -> None:
+def test_a_section_is_folded_unless_its_place_is_open() -> None:
     found = a_result(cap.CONTEST, a_run("all take 70 s", "aveo3"))
-    assert section(found, cap.CONTEST, folded=True).startswith("<details>\n<summary><b>cap</b>: Where ten")
+    assert section(found, cap.CONTEST, folded=True).startswith("<details>\n<summary><b>cap</b>: With an unknown")
     assert "<details>" not in section(found, cap.CONTEST)
 
 
-def test_the_table_of_aims_names_each_benchmark_once_and_what_was_not_aimed_at() -> None:
-    told = aims.overview({"one": [Aim("a", "b", "c", "d", True), Aim("e", "", "g", "", None)]}, markdown=True)
-    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in told.splitlines()[2:]] == [
+def test_the_table_of_aims_names_each_benchmark_once_and_allows_results_without_an_aim() -> None:
+    text = aims.overview({"one": [Aim("a", "b", "c", "d", True), Aim("e", "", "g", "", None)]}, markdown=True)
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[2:]] == [
         ["[one](pictures/one.png)", "a", "b", "c", "d", "yes"],
         ["", "e", "", "g", "", "–"],
     ]
     assert (aims.between([1.0, 1.004], 2), aims.between([2.0, 1.0], 1)) == ("1.00", "1.0 to 2.0")
 
 
-def test_a_contest_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
+def test_a_contest_prints_a_table_and_writes_every_figure(tmp_path: Path) -> None:
     path = tmp_path / "wrong-rate.json"
     options = f"wrong-rate --seeds 2 --rival-seeds 1 --processes 1 --only aveo3 --only aimd --json {path}".split()
     result = CliRunner().invoke(app, [*options, "--case", UNNAMED])
@@ -249,7 +249,7 @@ def test_a_contest_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("words", ["cap --only aveo", "cap --case none", "all --only caps"])
-def test_a_name_that_is_none_is_told_with_those_that_are(words: str) -> None:
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones(words: str) -> None:
     result = CliRunner().invoke(app, words.split())
     assert result.exit_code == 2
     assert "is none of" in result.output

@@ -87,8 +87,11 @@ def test_every_example_in_the_help_starts(monkeypatch: pytest.MonkeyPatch, tmp_p
             "'--fault': there is no fault 'poll-5000'. Did you mean poll-500? Known: drop-before, ",
         ),
         (["--fault", "503:7"], "'--fault': fault '503:7': the rate '7' is not a probability from 0 to 1. Write NAME"),
-        (["--latency", "soon"], "'--latency': latency 'soon' is not a law of durations. Write seconds (2), a range"),
-        (["--rtt", "9-1"], "'--rtt': latency '9-1' is not a law of durations. Write seconds (2), a range"),
+        (
+            ["--latency", "soon"],
+            "'--latency': latency 'soon' is not a distribution of durations. Write seconds (2), a range",
+        ),
+        (["--rtt", "9-1"], "'--rtt': latency '9-1' is not a distribution of durations. Write seconds (2), a range"),
         (["--counting", "abacus"], "'--counting': it takes one of fixed, sliding, bucket; not 'abacus'."),
         (["--speed", "inf"], "'--speed': it takes a number, more than 0; not 'inf'."),
         (["--rpm", "ten"], "'--rpm': it takes a whole number, at least 0, or none; not 'ten'."),

@@ -76,7 +76,7 @@ async def event(stream: aiohttp.StreamReader) -> dict[str, Any]:
 
 @pytest.fixture
 def quick_glances(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view_module, "GLANCE", 0.003)
+    monkeypatch.setattr(view_module, "REFRESH", 0.003)
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------

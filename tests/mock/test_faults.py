@@ -312,9 +312,9 @@ def test_faults_are_read_and_written(text: str, rate: float, hits: tuple[tuple[i
         ("nope", "there is no fault 'nope'. Known: drop-before, "),
         ("503:2", "fault '503:2': the rate '2' is not a probability from 0 to 1. Write NAME"),
         ("503:x", "fault '503:x': the rate 'x' is not a probability from 0 to 1. Write NAME"),
-        ("503@0", "fault '503@0': '0' are not numbers from 1 or ranges of them. Write NAME"),
-        ("503@5-2", "fault '503@5-2': '5-2' are not numbers from 1 or ranges of them. Write NAME"),
-        ("503@", "fault '503@': '' are not numbers from 1 or ranges of them. Write NAME"),
+        ("503@0", "fault '503@0': the hits '0' are not numbers or ranges from 1. Write NAME"),
+        ("503@5-2", "fault '503@5-2': the hits '5-2' are not numbers or ranges from 1. Write NAME"),
+        ("503@", "fault '503@': the hits '' are not numbers or ranges from 1. Write NAME"),
     ],
 )
 def test_a_fault_that_cannot_be_read_says_what_can(text: str, sentence: str) -> None:
@@ -348,5 +348,7 @@ def test_latencies_are_read_drawn_and_written() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "3-1", "-5", "nan", "inf", "1-2-3", "lognormal:0,1", "lognormal:70"])
 def test_a_latency_that_cannot_be_read_says_what_can(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a law of durations\. Write seconds \(2\), a range \(30-90\)"):
+    with pytest.raises(
+        ValueError, match=r"is not a distribution of durations\. Write seconds \(2\), a range \(30-90\)"
+    ):
         Latency.parse(text)

@@ -118,8 +118,8 @@ STEP = "[[at]]\ntime = 5\n"
             "story.toml, line 1: faults: there is no fault '5O3'. Did you mean 503? Known: drop-before,",
         ),
         ("[[quotas]]\nproject = 'a'", "story.toml, line 1: quotas: a quota needs a limit. Write it as project=alpha"),
-        ("at = 3", "story.toml, line 1: steps are written as tables: [[at]], then time = ..."),
-        ("[at]\ntime = 3", "story.toml: steps are written as tables: [[at]], then time = ..."),
+        ("at = 3", "story.toml, line 1: write each step as a table: [[at]], then time = ..."),
+        ("[at]\ntime = 3", "story.toml: write each step as a table: [[at]], then time = ..."),
         ("\n[[at]]\nnote = 'x'", 'story.toml, line 2: step 1 ([[at]]): a step needs a time, such as time = "10m".'),
         (
             f"{STEP}rpm = 3\n\n[[at]]\ntime = 'soon'\nrpm = 3",
@@ -127,7 +127,7 @@ STEP = "[[at]]\ntime = 5\n"
         ),
         (
             STEP,
-            "story.toml, line 1: step 1 ([[at]]): a step changes something or has a note. It can change rpm, period,",
+            "story.toml, line 1: step 1 ([[at]]): a step needs a change or a note. It can change rpm, period,",
         ),
         (f"{STEP}note = 3", "story.toml, line 3: step 1 ([[at]]): note: 3 is not a text; put it in quotes."),
         (
@@ -140,7 +140,7 @@ STEP = "[[at]]\ntime = 5\n"
         ),
         (
             f"{STEP}latency = '9-1'",
-            "story.toml, line 3: step 1 ([[at]]): latency: latency '9-1' is not a law of durations.",
+            "story.toml, line 3: step 1 ([[at]]): latency: latency '9-1' is not a distribution of durations.",
         ),
         (
             f"{STEP}[[at.quotas]]\nrpm = 'x'\n{STEP}rpm = 1",

@@ -52,7 +52,7 @@ def test_a_quota_does_not_show_its_key() -> None:
     assert "geheim" not in repr(MockOptions.model_validate({"quotas": ["key=geheim,rpm=1"]}).rules())
 
 
-SHAPE = "Write it as project=alpha,model=veo-3.1-fast-*,rpm=2: any of project, key and model (* stands for anything)"
+SHAPE = "Write it as project=alpha,model=veo-3.1-fast-*,rpm=2: any of project, key and model (* matches anything)"
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ SHAPE = "Write it as project=alpha,model=veo-3.1-fast-*,rpm=2: any of project, k
         ("project=a", f"a quota needs a limit. {SHAPE}"),
         ("rpm", f"a quota's rpm needs a value. {SHAPE}"),
         ("rpm=", f"a quota's rpm needs a value. {SHAPE}"),
-        ("rpm=1,rpm=2", f"a quota names rpm once. {SHAPE}"),
+        ("rpm=1,rpm=2", f"a quota names rpm more than once. {SHAPE}"),
         ("rpm=x", f"rpm: it takes a whole number, at least 0, or none; not 'x'. {SHAPE}"),
         ("spend=-1", f"spend: it takes a number, at least 0, or none; not '-1'. {SHAPE}"),
-        ("project=a,key=b,rpm=1", "a request comes with a project or with a key, so a quota has one of them."),
+        ("project=a,key=b,rpm=1", "a request has a project or a key, so a quota takes only one of them."),
         ("model=veo-9,rpm=1", "model 'veo-9' matches no model. Known: veo-3.1-fast-generate-001, "),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_quota_that_cannot_be_read_says_what_can(text: str, sentence: str) -> 
         (
             "latency",
             True,
-            "latency 'True' is not a law of durations. Write seconds (2), a range (30-90), or lognormal:",
+            "latency 'True' is not a distribution of durations. Write seconds (2), a range (30-90), or lognormal:",
         ),
         ("retired", [1], "1: Input should be a valid string."),
     ],

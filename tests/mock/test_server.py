@@ -273,7 +273,7 @@ async def test_quotas_can_change_while_it_runs() -> None:
         assert "limit: 0" in (await wire.submit())[1]["error"]["message"]
         wire.server.set_quota(concurrency=None)
         assert (await wire.submit())[0] == 200
-        with pytest.raises(TypeError, match=r"set_quota\(\) knows concurrency, rpd, rpm, spend; not wat\."):
+        with pytest.raises(TypeError, match=r"set_quota\(\) takes concurrency, rpd, rpm, spend; not wat\."):
             wire.server.set_quota(wat=1)
 
 

@@ -222,8 +222,8 @@ def test_fields_are_read() -> None:
         ("maxResults=x", "Invalid unsigned integer value: 'x'."),
         ("maxResults=-1", "Invalid unsigned integer value: '-1'."),
         ("pageToken=x", "Invalid page token: x"),
-        ("matchGlob=**.mp4", "The mock server does not know matchGlob."),
-        ("versions=true", "The mock server does not know versions."),
+        ("matchGlob=**.mp4", "The mock server does not support matchGlob."),
+        ("versions=true", "The mock server does not support versions."),
     ],
 )
 async def test_what_a_listing_cannot_do_it_says(query: str, words: str) -> None:

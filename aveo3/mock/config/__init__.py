@@ -1,1 +1,1 @@
-"""What the emulator is told: options, quotas, faults, latencies, scenarios."""
+"""The configuration of the emulator: options, quotas, faults, latencies, scenarios."""

@@ -1,4 +1,4 @@
-"""How long things take: a fixed time, a range, or a lognormal law. Draws from the generator it is given."""
+"""Distributions of durations: fixed, uniform or lognormal, in emulator seconds."""
 
 import math
 import random
@@ -10,13 +10,13 @@ _WAY_OUT = "Write seconds (2), a range (30-90), or lognormal:MEDIAN,SIGMA (logno
 
 
 class Latency(BaseModel):
-    """A law of durations in emulator seconds. Equal seeds give equal draws."""
+    """A distribution of durations in emulator seconds. Equal seeds give equal draws."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     law: Literal["fixed", "uniform", "lognormal"]
     a: float = Field(ge=0, description="seconds: the value, the lower end, or the median")
-    b: float = Field(default=0.0, ge=0, description="seconds: the upper end; for a lognormal the (unit-free) sigma")
+    b: float = Field(default=0.0, ge=0, description="seconds: the upper end; for a lognormal sigma, which has no unit")
 
     @model_validator(mode="before")
     @classmethod
@@ -25,23 +25,23 @@ class Latency(BaseModel):
 
     @classmethod
     def parse(cls, text: str) -> "Latency":
-        """Read "2", "30-90" or "lognormal:70,0.35". Raises ValueError with a sentence that says what is allowed."""
+        """Parse "2", "30-90" or "lognormal:70,0.35". Raises ValueError with the allowed forms."""
         try:
             if text.startswith("lognormal:"):
                 median, sigma = (float(part) for part in text.removeprefix("lognormal:").split(","))
                 latency = cls(law="lognormal", a=median, b=sigma)
-                sound = median > 0
+                valid = median > 0
             elif "-" in text:
                 low, high = (float(part) for part in text.split("-"))
                 latency = cls(law="uniform", a=low, b=high)
-                sound = low <= high
+                valid = low <= high
             else:
                 latency = cls(law="fixed", a=float(text))
-                sound = True
+                valid = True
         except ValueError:
-            sound = False
-        if not sound or not math.isfinite(latency.a + latency.b):
-            raise ValueError(f"latency {text!r} is not a law of durations. {_WAY_OUT}")
+            valid = False
+        if not valid or not math.isfinite(latency.a + latency.b):
+            raise ValueError(f"latency {text!r} is not a distribution of durations. {_WAY_OUT}")
         return latency
 
     def draw(self, rng: random.Random) -> float:

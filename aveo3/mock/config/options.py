@@ -1,4 +1,4 @@
-"""Everything about the emulator that can be chosen, checked when it is built. Durations are emulator seconds."""
+"""The options of the emulator, validated at construction. Durations are emulator seconds."""
 
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ _Unlimited = BeforeValidator(unlimited)
 
 
 def _several(parse: Callable[[Any], Any], example: str, *, reads: type = str) -> BeforeValidator:
-    """Items are read one by one; a lone text is a slip that would otherwise be taken letter by letter."""
+    """Parse a list item by item. A single text is an error: Python would iterate over its letters."""
 
     def read(value: Any) -> Any:
         if isinstance(value, str | dict) or not isinstance(value, Iterable):
@@ -34,11 +34,11 @@ def _law(value: Any) -> Any:
 
 _Law = Annotated[Latency, BeforeValidator(_law)]
 FIXED = frozenset({"speed", "seed", "films"})
-"""What a running emulator cannot change: its clock, its dice, its projector."""
+"""Options that cannot change while the emulator runs."""
 
 
 class MockOptions(BaseModel):
-    """How the emulated Google behaves. `None` means unlimited, `0` means none at all."""
+    """How the emulated Google behaves. A limit of `None` means unlimited, `0` means no access."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -47,88 +47,85 @@ class MockOptions(BaseModel):
     )
     period: float = Field(default=60.0, gt=0, description="emulator seconds over which `rpm` counts")
     rpd: Annotated[int | None, _Unlimited] = Field(
-        default=None, ge=0, description="requests per calendar day of Los Angeles"
+        default=None, ge=0, description="requests per calendar day in Los Angeles"
     )
     concurrency: Annotated[int | None, _Unlimited] = Field(
         default=None, ge=0, description="operations that may run at once"
     )
     spend: Annotated[float | None, _Unlimited] = Field(
-        default=None, ge=0, description="US$ per rolling `spend_period`; Google's tiers have 10, 50 and 200 in 600 s"
+        default=None, ge=0, description="US$ per rolling `spend_period`; Google's tiers allow 10, 50 and 200 in 600 s"
     )
     spend_period: float = Field(default=600.0, gt=0, description="emulator seconds over which `spend` counts")
     counting: Counting = Field(
-        default="sliding", description="how `rpm` counts: fixed windows, a sliding one, or a bucket that refills evenly"
+        default="sliding",
+        description="how `rpm` counts: fixed windows, a sliding one, or a bucket that refills evenly",
     )
-    phase: float = Field(
-        default=0.0, description="emulator seconds after the start at which fixed windows have their edges"
-    )
+    phase: float = Field(default=0.0, description="emulator seconds from the start to an edge of the fixed windows")
     count_refused: bool = Field(
         default=False,
-        description="requests refused with 429 use up `rpm` and `rpd` too, as on the most hostile of servers",
+        description="requests refused with 429 also use up `rpm` and `rpd`, as on the strictest servers",
     )
     quotas: Annotated[tuple[Quota, ...], _several(Quota.parse, 'quotas = ["project=alpha,rpm=2"]', reads=dict)] = Field(
         default=(),
-        description="other limits for some projects, keys or models, such as project=alpha,model=veo-3.1-fast-*,rpm=2; "
-        "the last that matches holds, limit by limit",
+        description="limits for some projects, keys or models, such as project=alpha,model=veo-3.1-fast-*,rpm=2; "
+        "the last match decides each limit",
     )
 
     refusal_body: RefusalBody = Field(
         default="detailed",
-        description="what a 429 says: detailed (QuotaFailure and RetryInfo), text (the same in prose only), "
-        "bare (one sentence for all), vertex (Vertex's sentence, which names neither limit nor delay)",
+        description="body of a 429: detailed (QuotaFailure and RetryInfo), text (the same facts in the message only), "
+        "bare (one general sentence), vertex (Vertex AI's sentence, without limit and delay)",
     )
-    retry_info: bool = Field(default=True, description="a refusal says how long to wait, where Google would")
-    quota_value: bool = Field(default=True, description="a refusal says what the limit is, where Google would")
+    retry_info: bool = Field(default=True, description="a refusal names the delay, where Google does")
+    quota_value: bool = Field(default=True, description="a refusal names the limit, where Google does")
 
-    retry_after: bool = Field(default=False, description="a refusal says it in a Retry-After header too")
+    retry_after: bool = Field(default=False, description="a refusal also has a Retry-After header")
     refuse_late: bool = Field(
         default=False,
-        description="an interaction for which there is no quota left is answered 200 with an id, and refused when it "
-        "is polled, as Google has been seen to do",
+        description="an interaction without quota gets 200 with an id, and the refusal comes with its polls, as "
+        "observed at Google",
     )
 
     latency: _Law = Field(
         default=Latency(law="lognormal", a=70, b=0.35),
-        description="emulator seconds from accepted to done; 11 s to 6 min on the real one",
+        description="emulator seconds from accepted to done; 11 s to 6 min at Google",
     )
-    slowdown: float = Field(
-        default=1.0, gt=0, description="how many times `latency` a clip takes; 3 for slow hours, 0.5 for quick ones"
-    )
+    slowdown: float = Field(default=1.0, gt=0, description="factor on `latency`: 3 for slow hours, 0.5 for fast ones")
     rtt: _Law = Field(
         default=Latency(law="fixed", a=0),
-        description="emulator seconds on the wire: half before a request counts, half after",
+        description="round trip in emulator seconds: half before a request counts, half after",
     )
-    speed: float = Field(default=1.0, gt=0, description="emulator seconds for each second of yours")
+    speed: float = Field(default=1.0, gt=0, description="emulator seconds for each real second")
     faults: Annotated[tuple[Fault, ...], _several(Fault.parse, 'faults = ["503:0.05"]')] = Field(
-        default=(), description="what goes wrong, and how often; the first that strikes wins"
+        default=(), description="what goes wrong, and how often; if several strike, the first wins"
     )
-    hang: float = Field(default=600.0, gt=0, description="emulator seconds after which a hanging answer is cut off")
+    hang: float = Field(default=600.0, gt=0, description="emulator seconds after which a hanging response is cut")
     redirect_to: Annotated[str | None, _Unlimited] = Field(
-        default=None, description="where the fault `redirect` points; none: back to itself"
+        default=None, description="where the fault `redirect` points; none: to the same address"
     )
     seed: int = Field(
-        default=0, description="decides every draw: latencies, round trips, faults; equal seeds replay equally"
+        default=0, description="seed of all latencies, round trips and faults; equal seeds give equal draws"
     )
 
-    ranges: bool = Field(default=True, description="downloads honour Range, so that a client can resume")
+    ranges: bool = Field(default=True, description="downloads support Range, so that a client can resume")
     processing: _Law = Field(
         default=Latency(law="fixed", a=0),
-        description="emulator seconds from done until a file on the Developer API can be fetched; up to 95 s seen",
+        description="emulator seconds from done until a Developer API file can be downloaded; up to 95 s observed",
     )
     retention: float = Field(
-        default=172_800.0, gt=0, description="emulator seconds a file stays; Google deletes after 2 days"
+        default=172_800.0, gt=0, description="emulator seconds until a file is deleted; Google deletes after 2 days"
     )
     films: Films = Field(
         default="auto",
-        description="what one gets: drawn, films that show their prompt (needs the extra `video`); bundled, always "
-        "the same one, without a thread, as a virtual-time loop needs; auto, drawn if it can be",
+        description="the videos: drawn, films that show their prompt (needs the extra `video`); bundled, always the "
+        "same film, without a thread, as needed in virtual time; auto, drawn if the extra is installed",
     )
     retired: Annotated[tuple[str, ...], _several(str, 'retired = ["veo-3.0-generate-001"]')] = Field(
-        default=RETIRED, description="model ids that answer 404, is no longer available"
+        default=RETIRED, description="model ids that get a 404 with 'no longer available'"
     )
 
     def rules(self) -> tuple[QuotaRule, ...]:
-        """The quota rules that these options amount to: everybody's, then the exceptions."""
+        """Return the quota rules of these options: the general ones first, then those of `quotas`."""
         general = {name: getattr(self, name) for name in LIMITS}
         rules = [self._rule(name, limit) for name, limit in general.items() if limit is not None]
         for quota in self.quotas:

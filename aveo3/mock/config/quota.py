@@ -1,4 +1,4 @@
-"""A quota as a person writes it: whom it is for, and its limits. `rules` does the counting."""
+"""A quota as a user writes it: project, key or model, and limits. `aveo3.mock.quotas` does the counting."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -12,26 +12,26 @@ from aveo3.mock.models import MODELS, OMNI
 LIMITS = ("rpm", "rpd", "spend", "concurrency")
 WHOM = ("project", "key", "model")
 SHAPE = (
-    "Write it as project=alpha,model=veo-3.1-fast-*,rpm=2: any of project, key and model (* stands for anything), then "
+    "Write it as project=alpha,model=veo-3.1-fast-*,rpm=2: any of project, key and model (* matches anything), then "
     "at least one of rpm, rpd, concurrency and spend (0: no access, none: no limit)."
 )
 _Unlimited = BeforeValidator(unlimited)
 
 
 class Quota(BaseModel):
-    """Limits for some projects, keys or models; each project (or key) and model that match have them to themselves.
+    """Limits for some projects, keys or models. Each matching pair of project (or key) and model has its own counters.
 
-    A limit that is not named stays what it is for everybody. Of several quotas that match, the last one holds, limit by
-    limit, so the general one comes first.
+    Limits that this quota does not name stay as they are for everybody. If several quotas match, the last one that
+    names a limit decides that limit. So write the general quota first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    project: str | None = Field(default=None, description="Google Cloud projects of this name, * for anything")
+    project: str | None = Field(default=None, description="Google Cloud projects of this name; * matches anything")
     key: str | None = Field(
-        default=None, repr=False, description="API keys (or tokens, in express mode), * for anything"
+        default=None, repr=False, description="API keys (or tokens, in express mode); * matches anything"
     )
-    model: str | None = Field(default=None, description="model ids, * for anything")
+    model: str | None = Field(default=None, description="model ids; * matches anything")
     rpm: Annotated[int | None, _Unlimited] = Field(default=None, ge=0, description="requests a minute")
     rpd: Annotated[int | None, _Unlimited] = Field(default=None, ge=0, description="requests a day")
     concurrency: Annotated[int | None, _Unlimited] = Field(default=None, ge=0, description="operations at once")
@@ -47,15 +47,15 @@ class Quota(BaseModel):
         if not self.limits:
             raise ValueError(f"a quota needs a limit. {SHAPE}")
         if self.project is not None and self.key is not None:
-            raise ValueError(f"a request comes with a project or with a key, so a quota has one of them. {SHAPE}")
+            raise ValueError(f"a request has a project or a key, so a quota takes only one of them. {SHAPE}")
         ids = [*sorted({name for _, name in MODELS}), *sorted({name for _, name in OMNI})]
-        if self.model is not None and not any(fnmatchcase(known, self.model) for known in ids):
-            raise ValueError(f"model {self.model!r} matches no model. Known: {', '.join(ids)}; * stands for anything.")
+        if self.model is not None and not any(fnmatchcase(model_id, self.model) for model_id in ids):
+            raise ValueError(f"model {self.model!r} matches no model. Known: {', '.join(ids)}; * matches anything.")
         return self
 
     @classmethod
     def parse(cls, text: str | Mapping[str, Any]) -> "Quota":
-        """Read "project=alpha,model=veo-3.1-fast-*,rpm=2", or a table. Raises ValueError, with a way out."""
+        """Parse "project=alpha,model=veo-3.1-fast-*,rpm=2", or a table. Raises ValueError with the allowed form."""
         try:
             return cls.model_validate(_pairs(text) if isinstance(text, str) else dict(text))
         except ValidationError as error:
@@ -64,7 +64,7 @@ class Quota(BaseModel):
 
     @property
     def limits(self) -> dict[str, float | None]:
-        """The limits that were named, among them those lifted by None."""
+        """The limits that this quota names. None means that the quota lifts the limit."""
         return {name: getattr(self, name) for name in LIMITS if name in self.model_fields_set}
 
     @property
@@ -81,6 +81,6 @@ def _pairs(text: str) -> dict[str, str]:
         if not equals or not value:
             raise ValueError(f"a quota's {name} needs a value. {SHAPE}")
         if name in pairs:
-            raise ValueError(f"a quota names {name} once. {SHAPE}")
+            raise ValueError(f"a quota names {name} more than once. {SHAPE}")
         pairs[name] = value
     return pairs

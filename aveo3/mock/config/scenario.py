@@ -1,7 +1,7 @@
-"""A scripted day: options to start with, and steps that change them as time goes by. `EXAMPLE` shows one.
+"""Scenarios: options to start with, and steps that change options at given times. `EXAMPLE` shows one.
 
-What a step does not name stays as it is. A step's faults and quotas replace those before it, and its faults count
-their hits from 1. Operations that run already end as they would have.
+A step changes only the options that it names. Its faults and quotas replace the earlier ones, and its faults count
+their hits from 1 again. A step does not change operations that already run.
 """
 
 import re
@@ -24,48 +24,48 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)\s*")
 
 
 EXAMPLE = """\
-# A day at Google's. At the top: any option of `aveo3 mock-server`, with _ for -.
+# A day at Google. At the top: any option of `aveo3 mock-server`, with _ for -.
 rpm = 10
 latency = "lognormal:70,0.35"
-speed = 60                          # an emulated hour in a minute of yours
+speed = 60                          # one emulated hour takes one real minute
 
-[[quotas]]                          # as --quota "project=alpha,model=veo-3.1-fast-*,rpm=2"
+[[quotas]]                          # the same as --quota "project=alpha,model=veo-3.1-fast-*,rpm=2"
 project = "alpha"
 model = "veo-3.1-fast-*"
 rpm = 2
 
-# Steps. What a step does not name stays as it is.
+# Steps. A step changes only the options that it names.
 [[at]]
 time = "10m"                        # emulator time: 600, "90s", "10m", "2h", "1h30m"
-note = "busy: one submit in five finds the model overloaded"
-faults = ["overloaded:0.2"]         # from now on these and no others
+note = "busy: the model is overloaded for one submit in five"
+faults = ["overloaded:0.2"]         # replaces all earlier faults
 
 [[at]]
 time = "30m"
-note = "outage: nothing is accepted, polls fail too"
+note = "outage: nothing is accepted, and polls fail too"
 faults = ["503", "poll-503:0.5"]
 
 [[at]]
 time = "40m"
-note = "back, but slow, and on half the quota"
+note = "the service is back, but slow and with half the quota"
 faults = []
 slowdown = 3
 rpm = 5
 
 [[at]]
 time = "2h"
-note = "all is well again"
+note = "normal service again"
 slowdown = 1
 rpm = 10
 """
 
 
 class ScenarioError(ValueError):
-    """A scenario that cannot be played. The message names the file, the line, the key and the way out."""
+    """An invalid scenario. The message names the file, the line, the key and the way out."""
 
 
 def seconds(value: Any) -> float:
-    """Read 90, "90", "90s", "10m", "2h" or "1h30m" as seconds. Raises ValueError with a sentence."""
+    """Parse 90, "90", "90s", "10m", "2h" or "1h30m" into seconds. Raises ValueError with the allowed forms."""
     text = str(value).strip().lower() if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
     parts = _DURATION.findall(text)
     if not text or _DURATION.sub("", text) or (len(parts) > 1 and not all(unit for _, unit in parts)):
@@ -75,7 +75,7 @@ def seconds(value: Any) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What changes at one instant. `changes` are fields of MockOptions."""
+    """Changes of options at one instant. `at` is in emulator seconds; `changes` are fields of MockOptions."""
 
     at: float
     note: str = ""
@@ -90,7 +90,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Options and steps, in the order in which they happen. Checked as a whole: no step fails later."""
+    """Options and steps, sorted by time. The constructor checks all of them, so that no step fails later."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
@@ -102,13 +102,13 @@ class Scenario:
         for step in self.steps:
             _checked(_only_changeable(step.changes))
 
-    def start(self, **beats: Any) -> MockOptions:
-        """The options to start with. What is given here beats the file's; a step may still change it."""
-        return MockOptions.model_validate({**self.options, **beats})
+    def start(self, **overrides: Any) -> MockOptions:
+        """Return the options to start with. `overrides` beat the options of the file; a step may still change them."""
+        return MockOptions.model_validate({**self.options, **overrides})
 
     @classmethod
     def load(cls, path: str | Path) -> "Scenario":
-        """Read a scenario file. Raises ScenarioError, before anything starts, with the file, the line and the key."""
+        """Read and check a scenario file. Raises ScenarioError with the file, the line and the key."""
         path = Path(path)
         try:
             text = path.read_text("utf-8-sig")
@@ -120,26 +120,26 @@ class Scenario:
 
     @classmethod
     def parse(cls, text: str, name: str = "scenario") -> "Scenario":
-        """The same from a text; `name` is what its errors call it."""
+        """Parse the text of a scenario; error messages call it `name`. Raises ScenarioError."""
         try:
             table = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ScenarioError(f"{name} is not TOML: {error}. Texts stand in quotes, lists in [brackets].") from None
+            raise ScenarioError(f"{name} is not TOML: {error}. Put texts in quotes and lists in [brackets].") from None
         where = _Places(text, name)
         steps = table.pop("at", [])
         if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
-            raise ScenarioError(f"{where(None, 'at')}steps are written as tables: [[at]], then time = ...")
+            raise ScenarioError(f"{where(None, 'at')}write each step as a table: [[at]], then time = ...")
         with where.blaming(None):
             _checked(table)
-        read = []
+        parsed = []
         for number, raw in enumerate(steps):
             with where.blaming(number):
-                read.append(_step(raw))
-        return cls(table, tuple(read), name)
+                parsed.append(_step(raw))
+        return cls(table, tuple(parsed), name)
 
 
 class _Wrong(ValueError):
-    """A sentence, and the key it is about (empty: the table)."""
+    """An error message, and the key that it is about (empty: the whole table)."""
 
     def __init__(self, key: str, sentence: str) -> None:
         super().__init__(f"{key}: {sentence}" if key else sentence)
@@ -158,7 +158,7 @@ def _step(raw: Mapping[str, Any]) -> Step:
     if not isinstance(note, str):
         raise _Wrong("note", f"{shown(note)} is not a text; put it in quotes.")
     if not changes and not note:
-        raise _Wrong("", f"a step changes something or has a note. It can change {', '.join(CHANGEABLE)}.")
+        raise _Wrong("", f"a step needs a change or a note. It can change {', '.join(CHANGEABLE)}.")
     _checked(_only_changeable(changes))
     return Step(at, note, changes)
 
@@ -166,7 +166,7 @@ def _step(raw: Mapping[str, Any]) -> Step:
 def _only_changeable(changes: Mapping[str, Any]) -> dict[str, Any]:
     for name in changes:
         if name in FIXED:
-            raise _Wrong(name, "it cannot change while the server runs. Put it at the top, before any [[at]].")
+            raise _Wrong(name, "it cannot change while the server runs. Put it at the top, before the first [[at]].")
         if name not in CHANGEABLE:
             raise _Wrong(name, unknown(name, (*STEP, *CHANGEABLE), "step key"))
     return dict(changes)
@@ -181,7 +181,7 @@ def _checked(options: Mapping[str, Any]) -> MockOptions:
 
 
 class _Places:
-    """Where in the text a key stands: tomllib does not say. Knows plain `key =` lines and table headers."""
+    """Finds the line of a key, which tomllib does not give. It reads `key =` lines and table headers only."""
 
     def __init__(self, text: str, name: str) -> None:
         self._name = name
@@ -204,7 +204,7 @@ class _Places:
 
     @contextmanager
     def blaming(self, step: int | None) -> Iterator[None]:
-        """Puts the file, line and step in front of what goes wrong inside the `with`."""
+        """Put the file, line and step in front of the message of an error inside the `with`."""
         try:
             yield
         except _Wrong as error:
@@ -213,5 +213,5 @@ class _Places:
 
 def _as_text(name: str, value: Any) -> str:
     if name == "quotas":
-        return f"{len(value)} for some projects, keys or models"  # they may hold keys
+        return f"{len(value)} for some projects, keys or models"  # quotas may hold API keys
     return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)

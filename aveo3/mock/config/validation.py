@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a value, as one sentence for a person: the value, what is allowed, the way out."""
+"""Turns pydantic errors into one sentence for a person: the value, what is allowed, the way out."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 UNLIMITED = "none"
-"""How a file or a command line writes None, which neither has a word for."""
+"""How scenario files and command lines write None."""
 
 
 def unlimited(value: Any) -> Any:
@@ -17,9 +17,10 @@ def unlimited(value: Any) -> Any:
 
 
 def complaint(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
-    """The name of the first field that is wrong (empty: the whole), and what is wrong with it.
+    """Return the name of the first wrong field (empty: the whole model) and a sentence about the error.
 
-    A validator of ours speaks for itself; pydantic's own messages are replaced by the value and what is allowed.
+    Messages of this package's own validators are kept. Pydantic's messages are replaced by the value and what is
+    allowed.
     """
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else ""
@@ -32,11 +33,11 @@ def complaint(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]
     return name, f"it takes {allowed(model.model_fields[name])}; not {shown(first['input'])}."
 
 
-def unknown(name: str, known: Iterable[str], what: str = "option") -> str:
-    known = list(known)
-    near = difflib.get_close_matches(name, known, 1)
+def unknown(name: str, names: Iterable[str], what: str = "option") -> str:
+    names = list(names)
+    near = difflib.get_close_matches(name, names, 1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    return f"there is no {what} {name!r}.{hint} Known: {', '.join(known)}."
+    return f"there is no {what} {name!r}.{hint} Known: {', '.join(names)}."
 
 
 def shown(value: Any) -> str:
@@ -45,7 +46,7 @@ def shown(value: Any) -> str:
 
 
 def allowed(field: FieldInfo) -> str:
-    """What `field` takes: "a whole number, at least 0, or none"."""
+    """Describe the allowed values of `field`, such as "a whole number, at least 0, or none"."""
     kinds = _members(field.annotation)
     optional = NoneType in kinds
     words = " or ".join(filter(None, (_kind(kind) for kind in kinds if kind is not NoneType)))
@@ -58,7 +59,7 @@ def allowed(field: FieldInfo) -> str:
 
 
 def choices(field: FieldInfo) -> tuple[str, ...]:
-    """The values of a field that takes one of a few words; empty for others."""
+    """Return the allowed values of a `Literal` field; () for other fields."""
     return tuple(str(value) for value in get_args(field.annotation)) if _is_choice(field.annotation) else ()
 
 
@@ -84,4 +85,4 @@ _WORDS: Mapping[Any, str] = {
 def _kind(kind: Any) -> str:
     if _is_choice(kind):
         return "one of " + ", ".join(str(value) for value in get_args(kind))
-    return _WORDS.get(get_origin(kind) or kind, "a text such as the help shows")
+    return _WORDS.get(get_origin(kind) or kind, "a text as shown in the help")

@@ -1,1 +1,1 @@
-"""What all of the emulator's surfaces share: who calls, what a fault does to a response, byte ranges."""
+"""HTTP code that all surfaces of the emulator share: credentials, the effects of faults, byte ranges."""

@@ -1,4 +1,4 @@
-"""Who is asking, and what: credential and JSON of a request. Any credential will do, as long as there is one."""
+"""Credential and JSON body of a request. A credential is required, but any value is accepted."""
 
 import json
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from aveo3.mock.state.request_log import Masks
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A key, or a token. Google sells quotas to projects; a key stands for the project it was made in."""
+    """An API key or a token. Google gives quotas to projects; a key stands for its project."""
 
     secret: str
     by_key: bool
 
 
 def caller_of(request: web.Request) -> Caller | None:
-    """From `Authorization: Bearer`, `x-goog-api-key` or `?key=`, in this order; None if there is no credential."""
+    """Read `Authorization: Bearer`, `x-goog-api-key` or `?key=`, in this order. Returns None without a credential."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return Caller(token.strip(), by_key=False)
@@ -30,7 +30,7 @@ def caller_of(request: web.Request) -> Caller | None:
 
 
 def authorized(request: web.Request, surface: Surface) -> Caller:
-    """The caller, or Refused: without a credential, or with a key where a project wants a token."""
+    """Return the caller. Raises Refused without a credential, or with a key on a path that needs a token."""
     caller = caller_of(request)
     if caller is None:
         raise Refused(error_bodies.no_credential(surface))
@@ -40,7 +40,7 @@ def authorized(request: web.Request, surface: Surface) -> Caller:
 
 
 def shown_as(request: web.Request, masks: Masks) -> str:
-    """Whoever asks, as they may be shown."""
+    """Return the caller of a request in a form that may be shown."""
     if (project := request.match_info.get("project")) is not None:
         return f"project {project}"
     caller = caller_of(request)

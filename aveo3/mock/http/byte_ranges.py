@@ -1,5 +1,4 @@
-"""A film's bytes on their way out: whole or in ranges, or as a download fault would have it. Where they are kept, and
-who may have them, is the wires' part."""
+"""Sends the bytes of a film: whole, in ranges, or with a download fault. The wires find the film and check access."""
 
 from collections.abc import Mapping
 
@@ -21,7 +20,7 @@ async def deliver(
     denied: Answer,
     headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
-    """Answer a request for a film that is there. `denied` is its home's 403, `headers` what its home says of it."""
+    """Answer a download of an existing film. `denied` is the 403 of its storage, `headers` its extra headers."""
     emulator.books.downloads += 1
     fault = emulator.strike(Point.DOWNLOAD)
     if fault in ("download-500", "download-503", "download-404"):
@@ -31,20 +30,20 @@ async def deliver(
     film = await emulator.film(operation, sample)
     if fault == "download-cut":
         film = film[: len(film) // 2]
-    said = {"Content-Type": "video/mp4", **(headers or {})}
+    sent_headers = {"Content-Type": "video/mp4", **(headers or {})}
     status, part = 200, film
     if emulator.options.ranges:
-        said["Accept-Ranges"] = "bytes"
-    if emulator.options.ranges and fault != "download-no-range" and _wants_a_part(request, said.get("ETag")):
+        sent_headers["Accept-Ranges"] = "bytes"
+    if emulator.options.ranges and fault != "download-no-range" and _wants_a_part(request, sent_headers.get("ETag")):
         start, stop = _range(request, len(film))
         if start >= stop:
             return web.Response(status=416, headers={"Content-Range": f"bytes */{len(film)}"})
-        said["Content-Range"] = f"bytes {start}-{stop - 1}/{len(film)}"
+        sent_headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(film)}"
         status, part = 206, film[start:stop]
-    sent = await _send(request, emulator, part, status, said, fault)
+    response = await _send(request, emulator, part, status, sent_headers, fault)
     if fault in (None, "download-slow", "download-no-range"):
         operation.fetched = True
-    return sent
+    return response
 
 
 async def _send(
@@ -77,12 +76,12 @@ async def _send(
 
 
 def _wants_a_part(request: web.Request, etag: str | None) -> bool:
-    """A range, and of the film that we have: should it be another, If-Range wants all of it (RFC 9110, 13.1.5)."""
+    """True for a range of this very film. If-Range with another ETag asks for the whole (RFC 9110, 13.1.5)."""
     return "Range" in request.headers and request.headers.get("If-Range", etag) == etag
 
 
 def _range(request: web.Request, length: int) -> tuple[int, int]:
-    """First byte and the one past the last; an empty range if it cannot be had."""
+    """Return the first byte and the byte after the last; an empty range if the request cannot be satisfied."""
     try:
         start, stop, _ = request.http_range.indices(length)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Acts faults out on a live connection: answers, silences, cuts. Decides nothing; `faults` has decided."""
+"""Performs faults on a live connection: error answers, hanging, cuts. `config.faults` decides which fault strikes."""
 
 import json
 from collections.abc import Callable
@@ -41,17 +41,17 @@ _STATUSES = {
     "storage-503": error_bodies.STORAGE_UNAVAILABLE,
 }
 _CUTS = frozenset({"drop-before", "drop-after", "poll-drop", "storage-drop"})
-_SILENCES = frozenset({"timeout-before", "timeout-after", "poll-hang"})
+_HANGS = frozenset({"timeout-before", "timeout-after", "poll-hang"})
 
 
 def respond(answer: Answer) -> web.Response:
-    """An answer as aiohttp sends it. The charset is Google's."""
+    """Convert an answer to an aiohttp response, with Google's charset."""
     headers = {"Content-Type": "application/json; charset=UTF-8", **answer.headers}
     text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body, indent=2, ensure_ascii=False)
     return web.Response(status=answer.status, body=text.encode(), headers=headers)
 
 
-def _as_it_is(answer: Answer) -> Answer:
+def _unchanged(answer: Answer) -> Answer:
     return answer
 
 
@@ -61,17 +61,17 @@ async def perform(
     emulator: Emulator,
     honest: Answer | None = None,
     *,
-    word: Callable[[Answer], Answer] = _as_it_is,
+    word: Callable[[Answer], Answer] = _unchanged,
 ) -> web.StreamResponse:
-    """Do to `request` what `fault` says.
+    """Perform `fault` on `request`.
 
-    `honest` is the answer it would have had; `word` puts an error into the words of the wire.
+    `honest` is the answer without the fault. `word` converts an error to the format of the wire.
     """
     if fault in _STATUSES:
         return respond(word(_STATUSES[fault]))
     if fault in _CUTS:
         return cut(request)
-    if fault in _SILENCES:
+    if fault in _HANGS:
         await emulator.hang()
         return cut(request)
     if fault == "redirect":
@@ -80,11 +80,11 @@ async def perform(
         body = respond(honest).body
         assert isinstance(body, bytes)
         return await send(request, body[: len(body) // 2], promised=len(body))
-    raise NotImplementedError(f"fault {fault!r} is in the table, but nobody acts it out")
+    raise NotImplementedError(f"fault {fault!r} is in the table, but it has no effect here")
 
 
 def cut(request: web.Request) -> web.Response:
-    """Close the connection without a word. The response returned is never seen."""
+    """Close the connection without a response. The client never sees the returned one."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
@@ -98,7 +98,7 @@ async def send(
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> web.StreamResponse:
-    """Send `body` under a Content-Length of `promised`, then close if it was a lie."""
+    """Send `body` with a Content-Length of `promised`. If they differ, close the connection."""
     response = web.StreamResponse(
         status=status, headers={"Content-Type": "application/json; charset=UTF-8", **(headers or {})}
     )
@@ -111,7 +111,7 @@ async def send(
 
 
 def hang_up(request: web.Request) -> None:
-    """Close after what was written has gone out (`cut` throws even that away)."""
+    """Close the connection after the written bytes were sent (`cut` discards them)."""
     if request.transport is not None:
         request.transport.close()
 

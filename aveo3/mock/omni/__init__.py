@@ -1,1 +1,1 @@
-"""Omni's wire: Interactions, and the webhooks that tell of their ends."""
+"""Omni's wire protocol: the Interactions API and its webhooks."""

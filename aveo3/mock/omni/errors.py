@@ -1,8 +1,8 @@
-"""Errors as the Interactions API words them, made from those that the rest of Google has. Pure.
+"""Converts Google's usual errors to the format of the Interactions API. Pure.
 
-The codes are those of ai.google.dev/gemini-api/docs/api-errors (2026-09-20). Its errors are a code in words and a
-message: no status, no details, so a delay or a limit is in the prose or nowhere. What its front end declines before the
-API has seen it keeps its number, inside a list. On Vertex AI errors are what they are everywhere else there.
+The codes come from ai.google.dev/gemini-api/docs/api-errors (2026-09-20). An error has a code in words and a message,
+but no status and no details: a delay or a limit can only be in the message. Errors of the front end, which come before
+the API sees a request, keep their number and are inside a list. Vertex AI uses its usual errors here too.
 """
 
 from dataclasses import replace
@@ -23,7 +23,7 @@ _CODES = {
 
 
 def worded(answer: Answer) -> Answer:
-    """The same error in the Interactions API's shape. Pages, lists and answers that are no errors stay as they are."""
+    """Convert an error to the format of the Interactions API. Pages, lists and other answers stay unchanged."""
     if not isinstance(answer.body, dict) or "error" not in answer.body:
         return answer
     error = answer.body["error"]
@@ -44,7 +44,7 @@ def no_model(message: str) -> Answer:
 
 
 def unsupported_value(value: object, at: str, allowed: tuple[str, ...]) -> Answer:
-    """As recorded for an aspect ratio."""
+    """The 400 for a value that is not allowed, as recorded for an aspect ratio."""
     listed = ", ".join(f"'{one}'" for one in allowed)
     return invalid(f"The value '{value}' is not supported for '{at}'. Supported values: {listed}.")
 
@@ -54,5 +54,5 @@ def unsupported(name: str, model: str) -> Answer:
 
 
 def no_interaction(name: str) -> Answer:
-    """400, not 404, as recorded."""
+    """The error for an unknown interaction: 400, not 404, as recorded."""
     return invalid(f"Invalid interaction name: interactions/{name}")

@@ -1,7 +1,7 @@
-"""What the `input` of an interaction holds: text and media blocks, in whichever of its shapes. Pure.
+"""Reads the `input` of an interaction: text and media blocks, in any of the allowed shapes. Pure.
 
-A text, one block, a list of blocks, or a list of steps with blocks inside: what an SDK sends differs from what a person
-writes, and the API takes both.
+The shapes are a text, one block, a list of blocks, and a list of steps that contain blocks. SDKs send other shapes than
+people write, and the API accepts all of them.
 """
 
 import base64
@@ -21,7 +21,7 @@ _LIMIT = 100 * 2**20  # characters of base64
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """The blocks of a request, without the bytes of their media: a server that runs for days must not keep those."""
+    """The blocks of a request, without the bytes of their media: a server that runs for days must not keep them."""
 
     blocks: tuple[dict[str, Any], ...]
 
@@ -34,15 +34,15 @@ class Input:
 
 
 def read_input(value: Any, model: Omni) -> Input:
-    """Raises Refused with the 400 that Google would give."""
+    """Parse and check an `input`. Raises Refused with Google's 400."""
     blocks = tuple(_checked(block, at) for block, at in _blocks(value, "input"))
-    read = Input(blocks)
-    if not blocks or not (read.prompt.strip() or len(read.of("text")) < len(blocks)):
+    parsed = Input(blocks)
+    if not blocks or not (parsed.prompt.strip() or len(parsed.of("text")) < len(blocks)):
         raise Refused(invalid("The parameter 'input' is required: it has neither text nor media."))
     for kind, most in (("image", model.images), ("video", model.videos)):
-        if (count := len(read.of(kind))) > most:
+        if (count := len(parsed.of(kind))) > most:
             raise Refused(invalid(f"'input' takes at most {most} blocks of type '{kind}'; it has {count}."))
-    return read
+    return parsed
 
 
 def _blocks(value: Any, at: str) -> Iterator[tuple[dict[str, Any], str]]:
@@ -54,7 +54,7 @@ def _blocks(value: Any, at: str) -> Iterator[tuple[dict[str, Any], str]]:
     elif isinstance(value, dict):
         if value.get("type") == "user_input":
             yield from _blocks(value.get("content"), f"{at}.content")
-        # Steps of the model, sent back by who keeps the conversation himself, ask for nothing.
+        # A client that keeps the conversation itself sends the model's steps back; they order nothing.
         elif value.get("type") not in ("model_output", "thought"):
             yield value, at
     elif value is not None:

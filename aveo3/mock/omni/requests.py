@@ -1,7 +1,7 @@
-"""Whether Google would accept a request for an interaction, and what it orders. Pure: JSON in, `Wish` or `Refused` out.
+"""Validates a request for an interaction as Google does. Pure: JSON in, `Wish` or `Refused` out.
 
-Wordings are those of the API where they were recorded (a value that is not supported, an interaction that nobody
-knows); the others say the same in their style.
+Two messages of the API were recorded: for an unsupported value and for an unknown interaction. The others imitate their
+style.
 """
 
 import re
@@ -31,20 +31,20 @@ _CONFIG = ("video_config", "seed")
 _FORMAT = ("type", "delivery", "duration", "resolution", "aspect_ratio", "gcs_uri")
 _TASKS = ("text_to_video", "image_to_video", "reference_to_video", "edit", "extend", "upscale")
 _TIERS = ("flex", "standard", "priority", "deferred")
-# Vertex AI declines what a task cannot use; the Developer API takes it and does as it likes.
+# Vertex AI rejects parameters that a task cannot use; the Developer API accepts them and may ignore them.
 _USED = {"edit": {"resolution"}, "upscale": {"resolution"}, "extend": {"duration"}}
 _ANY = {"resolution", "aspect_ratio", "duration"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
 _BUCKET = re.compile("gs://[a-z0-9][a-z0-9._-]*(/|$)")
-_UPLOADED = 8.0  # seconds: what a clip from elsewhere is taken to last
+_UPLOADED = 8.0  # seconds: the assumed length of a clip from another source
 
 Length = Callable[[str], float | None]
-"""Given the id of a file on our shelf: how many seconds it lasts, or None if it is not there."""
+"""Takes the id of a file of this server. Returns its length in seconds, or None if there is no such file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a request asks for: the order, and how its answers are to look."""
+    """What a request asks for: the order, and the form of the responses."""
 
     order: Order
     input: Input
@@ -60,7 +60,7 @@ class Wish:
 
 
 def find_omni(name: Any, surface: Surface, version: str, retired: tuple[str, ...], where: str) -> Omni:
-    """The model, or the 400 or 404 of the API. `where` is the resource name of models, up to their ids."""
+    """Return the model. Raises Refused with the API's 400 or 404. `where` is the resource name up to the model id."""
     if not isinstance(name, str) or not name:
         raise Refused(invalid("The parameter 'model' is required."))
     name = name.removeprefix("models/")
@@ -83,9 +83,9 @@ def find_omni(name: Any, surface: Surface, version: str, retired: tuple[str, ...
 
 
 def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, length: Length) -> Wish:
-    """What `body` wants of `model`. `parent` is what the interaction it follows has made; None if it follows none.
+    """Return what `body` asks of `model`. `parent` is the order of the previous interaction; None if there is none.
 
-    Raises Refused with the 400 that Google would give.
+    Raises Refused with Google's 400.
     """
     for name in sorted(body.keys() - _TAKEN):
         raise Refused(unsupported(name, model.id) if name in _NOT_OMNIS else unknown_parameter(name))
@@ -94,24 +94,24 @@ def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, length
         raise Refused(invalid("'background' needs 'store': an interaction that is not stored cannot be polled."))
     if _flag(body, "stream", False):
         raise Refused(invalid("The mock server does not stream; leave 'stream' out, and poll."))
-    read = read_input(body.get("input"), model)
-    chosen = _format(body.get("response_format"), model)
-    task = _task(body.get("generation_config"), model) or _guessed(read, parent)
-    _check_task(task, read, parent)
+    content = read_input(body.get("input"), model)
+    output = _format(body.get("response_format"), model)
+    task = _task(body.get("generation_config"), model) or _default_task(content, parent)
+    _check_task(task, content, parent)
     if model.surface == "vertex":
-        for name in sorted(chosen.keys() & _ANY - _USED.get(task, _ANY)):
+        for name in sorted(output.keys() & _ANY - _USED.get(task, _ANY)):
             raise Refused(invalid(f"'response_format.{name}' is not supported for task '{task}'."))
     hooks = _object(body.get("webhook_config"), "webhook_config")
     if hooks and not background:
         raise Refused(invalid("'webhook_config' needs 'background'."))
     return Wish(
-        order=_order(task, read, chosen, model, parent, length),
-        input=read,
-        delivery=chosen.get("delivery", "inline"),
+        order=_order(task, content, output, model, parent, length),
+        input=content,
+        delivery=output.get("delivery", "inline"),
         background=background,
         store=store,
         tier=_one_of(body.get("service_tier", "standard"), "service_tier", _TIERS),
-        format=chosen or None,
+        format=output or None,
         labels=_object(body.get("labels"), "labels") or None,
         previous=body.get("previous_interaction_id"),
         hooks=tuple(str(uri) for uri in hooks.get("uris") or ()),
@@ -120,12 +120,12 @@ def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, length
 
 
 def _order(
-    task: str, read: Input, chosen: Mapping[str, Any], model: Omni, parent: Order | None, length: Length
+    task: str, content: Input, output: Mapping[str, Any], model: Omni, parent: Order | None, length: Length
 ) -> Order:
-    seconds = film_seconds = _seconds(chosen.get("duration", f"{model.longest:g}s"), model)
-    aspect = chosen.get("aspect_ratio", "16:9")
+    seconds = film_seconds = _seconds(output.get("duration", f"{model.longest:g}s"), model)
+    aspect = output.get("aspect_ratio", "16:9")
     if task in _USED:
-        source = parent.film_seconds if parent is not None else _uploaded(read.of("video")[0], length)
+        source = parent.film_seconds if parent is not None else _uploaded(content.of("video")[0], length)
         aspect = parent.aspect if parent is not None else aspect
         film_seconds = source + seconds if task == "extend" else source
         seconds = seconds if task == "extend" else source
@@ -137,46 +137,46 @@ def _order(
                 )
             )
     return Order(
-        prompt=read.prompt,
+        prompt=content.prompt,
         seconds=seconds,
         film_seconds=film_seconds,
         samples=1,
         aspect=aspect,
-        resolution=chosen.get("resolution", "720p"),
+        resolution=output.get("resolution", "720p"),
         usd_per_second=model.usd_per_second,
-        storage_uri=chosen.get("gcs_uri"),
+        storage_uri=output.get("gcs_uri"),
     )
 
 
 def _uploaded(block: Mapping[str, Any], length: Length) -> float:
-    """How long a clip from elsewhere lasts: known if it is on our shelf, else the usual."""
+    """Return the length of an input video in seconds: exact for files of this server, otherwise assumed."""
     return length(str(block.get("uri", "")).partition("files/")[2].partition(":")[0]) or _UPLOADED
 
 
 def _format(value: Any, model: Omni) -> dict[str, Any]:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    chosen = _object(value, "response_format")
-    if not chosen:
-        return chosen
-    for name in sorted(chosen.keys() - set(_FORMAT)):
+    output = _object(value, "response_format")
+    if not output:
+        return output
+    for name in sorted(output.keys() - set(_FORMAT)):
         raise Refused(unknown_parameter(f"response_format.{name}"))
-    _one_of(chosen.get("type"), "response_format.type", ("video",))
+    _one_of(output.get("type"), "response_format.type", ("video",))
     for name, allowed in (
         ("delivery", ("inline", "uri")),
         ("resolution", model.resolutions),
         ("aspect_ratio", model.aspects),
     ):
-        if name in chosen:
-            _one_of(chosen[name], f"response_format.{name}", allowed)
-    storage, by_uri = chosen.get("gcs_uri"), chosen.get("delivery") == "uri"
+        if name in output:
+            _one_of(output[name], f"response_format.{name}", allowed)
+    storage, by_uri = output.get("gcs_uri"), output.get("delivery") == "uri"
     if model.surface == "developer" and storage is not None:
         raise Refused(unsupported("response_format.gcs_uri", model.id))
     if model.surface == "vertex" and by_uri and not (isinstance(storage, str) and _BUCKET.match(storage)):
         raise Refused(invalid("'response_format.gcs_uri' is required if 'response_format.delivery' is 'uri'."))
     if storage is not None and not by_uri:
         raise Refused(invalid("'response_format.gcs_uri' needs 'response_format.delivery' to be 'uri'."))
-    return chosen
+    return output
 
 
 def _seconds(value: Any, model: Omni) -> float:
@@ -200,21 +200,21 @@ def _task(value: Any, model: Omni) -> str | None:
     return None if task is None else _one_of(task, "generation_config.video_config.task", _TASKS)
 
 
-def _guessed(read: Input, parent: Order | None) -> str:
-    if parent is not None or read.of("video"):
+def _default_task(content: Input, parent: Order | None) -> str:
+    if parent is not None or content.of("video"):
         return "edit"
-    images = len(read.of("image"))
+    images = len(content.of("image"))
     return "text_to_video" if not images else "image_to_video" if images <= 2 else "reference_to_video"
 
 
-def _check_task(task: str, read: Input, parent: Order | None) -> None:
-    if task in _USED and parent is None and len(read.of("video")) != 1:
+def _check_task(task: str, content: Input, parent: Order | None) -> None:
+    if task in _USED and parent is None and len(content.of("video")) != 1:
         raise Refused(invalid(f"Task '{task}' needs one video, or a 'previous_interaction_id'."))
-    if task == "image_to_video" and not 1 <= len(read.of("image")) <= 2:
+    if task == "image_to_video" and not 1 <= len(content.of("image")) <= 2:
         raise Refused(invalid("Task 'image_to_video' needs one image, or the first and the last frame."))
-    if task == "reference_to_video" and not (read.of("image") or read.of("video")):
+    if task == "reference_to_video" and not (content.of("image") or content.of("video")):
         raise Refused(invalid("Task 'reference_to_video' needs an image or a video."))
-    if task == "text_to_video" and (len(read.of("text")) < len(read.blocks) or parent is not None):
+    if task == "text_to_video" and (len(content.of("text")) < len(content.blocks) or parent is not None):
         raise Refused(invalid("Task 'text_to_video' takes text and nothing else."))
 
 

@@ -1,7 +1,8 @@
-"""What an interaction says of itself: its id, and its body while it runs and in every way it can end. Pure.
+"""Ids and response bodies of interactions: running, and with every possible end. Pure.
 
-Shapes are those of live recordings (2026-10-08) where there are any: accepted, running, completed, refused, cancelled.
-How one that failed looks was never seen; google-genai 3.4 reads an error in three places, and each has a fault here.
+The bodies follow live recordings (2026-10-08) for accepted, running, completed, refused and cancelled interactions. The
+body of a failed interaction was never recorded. google-genai 3.4 reads an error in three places, so the emulator has a
+fault for each of them.
 """
 
 import base64
@@ -17,9 +18,9 @@ from aveo3.mock.omni.requests import Wish
 from aveo3.mock.state.operations import CANCELLED, Operation
 
 _ALPHABET = string.ascii_letters + string.digits
-_SIGNATURE = base64.b64encode(bytes(4500)).decode()  # of a thought: 6 kB that nobody can read
+_SIGNATURE = base64.b64encode(bytes(4500)).decode()  # of a thought: 6 kB of opaque data
 _THOUGHT_TOKENS = 235
-_OTHER_TOKENS = 497  # of output that is no video, beside a recorded film
+_OTHER_TOKENS = 497  # output tokens that are not video, recorded with one film
 _IMAGE_TOKENS = 258
 
 _REFUSALS = {
@@ -28,7 +29,7 @@ _REFUSALS = {
     "filtered-safety": "I can't create videos with real people's likeness of children. Could you try another prompt?",
     "filtered-input": "I can't help with that, because it goes against my guidelines. Could you try another prompt?",
 }
-"""Outcomes that end as `completed` with words instead of a video; there is no other sign of it."""
+"""Outcomes that end as `completed` with a text instead of a video. The text is the only sign of the refusal."""
 
 _ERRORS = {
     "error-8": (8, "too_many_requests", "The service is currently experiencing high load. Please try again later."),
@@ -47,7 +48,7 @@ _STATUSES = {
 
 @dataclass(slots=True)
 class Interaction:
-    """One create that was answered 200. Without an operation, `refusal` is all that its polls will hear."""
+    """One create that was answered with 200. Without an operation, every poll gets `refusal`."""
 
     id: str
     model: Omni
@@ -58,19 +59,19 @@ class Interaction:
 
     @property
     def status(self) -> str:
-        """As the API calls it."""
+        """The status in the words of the API."""
         if self.operation is None or not self.operation.done:
             return "in_progress"
         return _STATUSES.get(self.operation.outcome, "completed")
 
     @property
     def error(self) -> tuple[int, str, str]:
-        """What went wrong with one that failed: number, code, message."""
+        """Number, code and message of the error of a failed interaction."""
         return _ERRORS.get(self.operation.outcome if self.operation else "", _INTERNAL)
 
 
 def new_id(rng: random.Random) -> str:
-    """`v1_` and a message of two equal names in base64, as Google's are."""
+    """Return an id in Google's form: `v1_` and, in base64, a protobuf message with the same name twice."""
     name = "".join(rng.choices(_ALPHABET, k=23))
     message = f"\n\x17{name}\x12\x17{name}".encode()
     return "v1_" + base64.urlsafe_b64encode(message).decode().rstrip("=")
@@ -82,21 +83,21 @@ def accepted(interaction: Interaction) -> dict[str, Any]:
 
 def running(interaction: Interaction, status: str = "in_progress") -> dict[str, Any]:
     head = _head(interaction, status, interaction.created)
-    return {**head, **_said(interaction), "steps": [_user_input(interaction)]}
+    return {**head, **_echo(interaction), "steps": [_user_input(interaction)]}
 
 
 def ended(interaction: Interaction, video: dict[str, Any] | None) -> dict[str, Any]:
-    """The last word on an interaction that has ended; `video` is its block, if it has made one."""
+    """Return the body of an ended interaction. `video` is its video block, if there is one."""
     operation, status = interaction.operation, interaction.status
     assert operation is not None
     assert operation.ended is not None
     outcome = operation.outcome
-    # On a record of Google's that is completed, `created` too is when it was.
+    # In Google's body of a completed interaction, `created` too is the time of completion.
     created = operation.ended if status == "completed" else interaction.created
     head = _head(interaction, status, created, operation.ended)
     if outcome == "empty-done":
         return head
-    body = {**head, **_said(interaction), "steps": [_user_input(interaction), *_steps(interaction, video)]}
+    body = {**head, **_echo(interaction), "steps": [_user_input(interaction), *_steps(interaction, video)]}
     number, code, message = interaction.error
     if outcome in _ERRORS:
         body["errors"] = [{"code": code, "message": message}]
@@ -121,11 +122,11 @@ def _head(interaction: Interaction, status: str, created: datetime, updated: dat
     }
 
 
-def _said(interaction: Interaction) -> dict[str, Any]:
-    """What was asked for, as it is echoed."""
+def _echo(interaction: Interaction) -> dict[str, Any]:
+    """Return the parts of the request that the response repeats."""
     wish = interaction.wish
-    echo = {"response_format": wish.format, "labels": wish.labels, "previous_interaction_id": wish.previous}
-    return {name: value for name, value in echo.items() if value is not None}
+    fields = {"response_format": wish.format, "labels": wish.labels, "previous_interaction_id": wish.previous}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _user_input(interaction: Interaction) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def _user_input(interaction: Interaction) -> dict[str, Any]:
 def _steps(interaction: Interaction, video: dict[str, Any] | None) -> list[dict[str, Any]]:
     thought = {"type": "thought", "signature": _SIGNATURE}
     outcome = interaction.operation.outcome if interaction.operation else ""
-    if outcome in _REFUSALS:  # the order of steps is not fixed: a refusal was recorded with the thought last
+    if outcome in _REFUSALS:  # the order of steps varies: a recorded refusal has the thought last
         return [_output({"type": "text", "text": _REFUSALS[outcome]}), thought]
     return [] if video is None else [thought, _output(video)]
 
@@ -145,25 +146,25 @@ def _output(block: dict[str, Any]) -> dict[str, Any]:
 
 
 def _usage(interaction: Interaction, *, silent: bool) -> dict[str, Any]:
-    """Token counts. The video's are all that costs more than a cent, and all that the books bill."""
-    operation, read = interaction.operation, interaction.wish.input
+    """Return the token counts. Only the video tokens cost more than a cent, so the books bill only those."""
+    operation, content = interaction.operation, interaction.wish.input
     video = round(operation.billed_seconds * interaction.model.tokens_per_second) if operation else 0
-    asked = max(1, len(read.prompt) // 4)
-    images = _IMAGE_TOKENS * len(read.of("image"))
+    text = max(1, len(content.prompt) // 4)
+    images = _IMAGE_TOKENS * len(content.of("image"))
     thought, other = (0, 0) if silent else (_THOUGHT_TOKENS, _OTHER_TOKENS if video else _OTHER_TOKENS // 10)
-    modalities = [{"modality": "text", "tokens": asked}, {"modality": "image", "tokens": images}]
+    modalities = [{"modality": "text", "tokens": text}, {"modality": "image", "tokens": images}]
     return {
-        "total_input_tokens": asked + images,
+        "total_input_tokens": text + images,
         "input_tokens_by_modality": [entry for entry in modalities if entry["tokens"]],
         "total_output_tokens": video + other,
         "output_tokens_by_modality": [{"modality": "video", "tokens": video}] if video else [],
         "total_thought_tokens": thought,
         "total_cached_tokens": 0,
         "total_tool_use_tokens": 0,
-        "total_tokens": asked + images + video + other + thought,
+        "total_tokens": text + images + video + other + thought,
     }
 
 
 def iso(moment: datetime) -> str:
-    """A calendar time as this API writes it."""
+    """Format a calendar time as this API does."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

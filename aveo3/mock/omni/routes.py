@@ -1,4 +1,4 @@
-"""The Interactions API's wire, as the Developer API and Vertex AI speak it: create, get, cancel, delete."""
+"""The Interactions API's wire protocol on the Developer API and Vertex AI: create, get, cancel, delete."""
 
 import base64
 import json
@@ -27,58 +27,58 @@ from aveo3.mock.state.request_log import Request, shortened
 _VERSION = "/{version:v1|v1beta|v1beta1}"
 _PROJECT = f"{_VERSION}/projects/{{project}}/locations/{{location}}"
 _ID = "{id:[^/:]+}"
-_LATE_DELAY = 23.397  # seconds, as in the one such refusal that was written down
+_LATE_DELAY = 23.397  # seconds, as in the only recorded refusal of this kind
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class OmniWire:
-    """Handlers for one emulator, and the interactions it keeps. Whoever has an id may ask, cancel and delete."""
+    """Handlers for one emulator, and its interactions. Every caller with an id may get, cancel and delete."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self._announcer = Announcer(emulator)
         self._interactions: dict[str, Interaction] = {}
-        self._rng = random.SystemRandom()  # as with operations, ids are no part of what a seed replays
+        self._rng = random.SystemRandom()  # the seed does not decide ids, for the reason in `Operations`
 
     def routes(self) -> Iterator[web.RouteDef]:
         for scope in (_VERSION, _PROJECT):
-            yield web.post(f"{scope}/interactions", self._in_words(self.create))
-            yield web.get(f"{scope}/interactions/{_ID}", self._in_words(self.get), allow_head=False)
-            yield web.post(f"{scope}/interactions/{_ID}/cancel", self._in_words(self.cancel))
-            yield web.delete(f"{scope}/interactions/{_ID}", self._in_words(self.delete))
+            yield web.post(f"{scope}/interactions", self._in_format(self.create))
+            yield web.get(f"{scope}/interactions/{_ID}", self._in_format(self.get), allow_head=False)
+            yield web.post(f"{scope}/interactions/{_ID}/cancel", self._in_format(self.cancel))
+            yield web.delete(f"{scope}/interactions/{_ID}", self._in_format(self.delete))
         verbs = "{verb:generateContent|streamGenerateContent}"
         yield web.get("/.well-known/jwks.json", self._announcer.keys)
-        yield web.post(f"{_VERSION}/models/{{model:gemini-omni[^/:]*}}:{verbs}", self.elsewhere)
+        yield web.post(f"{_VERSION}/models/{{model:gemini-omni[^/:]*}}:{verbs}", self.reject_generate)
 
-    def _in_words(self, handler: _Handler) -> _Handler:
-        """Puts what a request is refused for as this API does."""
+    def _in_format(self, handler: _Handler) -> _Handler:
+        """Convert the errors of `handler` to the format of this API."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
                 return await handler(request)
             except Refused as refused:
-                raise Refused(_words(request)(refused.answer), refused.why) from None
+                raise Refused(_converter(request)(refused.answer), refused.why) from None
 
         return handle
 
     # -- create ----------------------------------------------------------------------------------------------------
 
     async def create(self, request: web.Request) -> web.StreamResponse:
-        """Accept, refuse or reject. From the body's last byte to the verdict nothing waits: no two creates meet."""
+        """Accept, refuse or reject. Between the body's last byte and the verdict nothing waits: creates never mix."""
         emulator = self.emulator
         raw = await request.read()
         emulator.books.submits += 1
-        model_name, prompt = _glance(raw)
+        model_name, prompt = _model_and_prompt(raw)
         entry = emulator.arrived(shown_as(request, emulator.masks), model_name)
         entry.prompt = shortened(prompt)
         fault = emulator.strike(Point.SUBMIT, Point.CREATE)
         if fault is not None:
             entry.answer, entry.fault = "failed", fault
         if (denied := error_bodies.at_the_door(fault, _surface(request))) is not None:
-            return respond(_declined(request, denied))
+            return respond(_from_front_end(request, denied))
         if fault is not None and fault not in ("no-access", "late-429"):
-            return await perform(fault, request, emulator, word=_words(request))
+            return await perform(fault, request, emulator, word=_converter(request))
         with emulator.on_record(entry):
             interaction = self._accept(request, raw, fault, entry)
         return await self._answer(request, interaction, entry)
@@ -111,7 +111,7 @@ class OmniWire:
         return interaction
 
     def _admit(self, interaction: Interaction, lane: Lane, where: str, entry: Request) -> None:
-        """Make it an operation, or, if refusals are told late, remember what its polls will hear."""
+        """Start its operation, or, with `refuse_late`, keep the refusal for its polls."""
         model, order = interaction.model, interaction.wish.order
         try:
             interaction.operation = self.emulator.admit(lane, order, model, f"{where}/{model.id}", Point.ENDING)
@@ -119,7 +119,7 @@ class OmniWire:
             if not self.emulator.options.refuse_late or not interaction.wish.background:
                 raise
             entry.answer, entry.why = "refused", f"{refused.why}, told late"
-            # As recorded, whatever the rule: the general code, and no header.
+            # As recorded: the general code and no header, for every rule.
             interaction.refusal = replace(refused.answer, headers={}, word="")
             return
         entry.answer, entry.operation, entry.prompt = "accepted", interaction.operation, shortened(order.prompt)
@@ -134,20 +134,20 @@ class OmniWire:
         entry.fault = fault or ""
         body = accepted(interaction)
         if not wish.background and fault is None:
-            await emulator.sit_out(operation)
+            await emulator.wait_for_end(operation)
             if not operation.done:
                 return cut(request)
             body = await self._body(request, interaction)
         if fault == "nameless-after":
             return respond(Answer(200, {name: value for name, value in body.items() if name != "id"}))
         honest = Answer(200, body)
-        return await perform(fault, request, emulator, honest, word=_words(request)) if fault else respond(honest)
+        return await perform(fault, request, emulator, honest, word=_converter(request)) if fault else respond(honest)
 
     def _parent(self, previous: Any, surface: Surface) -> Order | None:
-        """What the interaction that is gone on with has made."""
+        """Return the order of the previous interaction, or None. Raises Refused if it has no video."""
         if previous is None:
             return None
-        if surface == "vertex":  # clients differ on whether it ever works there; none relies on it
+        if surface == "vertex":  # reports differ on whether it works there; no client relies on it
             raise Refused(error_bodies.invalid("'previous_interaction_id' is not supported. Send the video as input."))
         interaction = self._interactions.get(previous) if isinstance(previous, str) else None
         if interaction is None:
@@ -175,13 +175,13 @@ class OmniWire:
             assert interaction.refusal is not None
             raise Refused(interaction.refusal)
         interaction.operation.polls += 1
-        fault = emulator.strike(Point.POLL, Point.LOOK)
+        fault = emulator.strike(Point.POLL, Point.INTERACTION_POLL)
         if fault in ("poll-pending", "poll-queued"):
             return respond(Answer(200, running(interaction, "queued" if fault == "poll-queued" else "in_progress")))
         if fault == "poll-404":
             raise Refused(no_interaction(interaction.id))
         if fault is not None and fault != "poll-inline":
-            return await perform(fault, request, emulator, word=_words(request))
+            return await perform(fault, request, emulator, word=_converter(request))
         body = await self._body(request, interaction, inline=fault == "poll-inline")
         if request.query.get("include_input", "").lower() == "true":
             body["input"] = list(interaction.wish.input.blocks)
@@ -192,18 +192,18 @@ class OmniWire:
         interaction = self._find(request)
         operation = interaction.operation
         if operation is None or operation.done or not interaction.wish.background:
-            said = "Only background interactions that are still in progress can be cancelled."
-            raise Refused(error_bodies.invalid(f"{said} interactions/{interaction.id} is {interaction.status}."))
+            reason = "Only background interactions that are still in progress can be cancelled."
+            raise Refused(error_bodies.invalid(f"{reason} interactions/{interaction.id} is {interaction.status}."))
         self.emulator.cancel(operation)
         return respond(Answer(200, await self._body(request, interaction)))
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
-        """Forget it. What it has begun goes on, and is billed."""
+        """Forget an interaction. Its operation goes on and is billed."""
         _authorized(request)
         del self._interactions[self._find(request).id]
         return respond(Answer(200, {}))
 
-    async def elsewhere(self, request: web.Request) -> web.StreamResponse:
+    async def reject_generate(self, request: web.Request) -> web.StreamResponse:
         raise Refused(error_bodies.invalid("This model only supports Interactions API."))
 
     def _find(self, request: web.Request) -> Interaction:
@@ -231,7 +231,7 @@ class OmniWire:
             film = await self.emulator.film(operation, 0)
             operation.fetched = True
             return {**block, "data": base64.b64encode(film).decode()}
-        # https and our host, for the reasons that Veo's wire has.
+        # https and the host of this server, for the reasons in `VeoWire._developer_body`.
         base = f"https://{request.host}/{request.match_info['version']}/files"
         return {**block, "uri": operation.gcs_uri(0) or f"{base}/{operation.files[0]}:download?alt=media"}
 
@@ -241,7 +241,7 @@ def _surface(request: web.Request) -> Surface:
 
 
 def _models(request: web.Request) -> str:
-    """The resource name under which the request's surface keeps its models."""
+    """Return the resource name of the models on the request's surface."""
     part = request.match_info
     return (
         f"projects/{part['project']}/locations/{part['location']}/publishers/google/models"
@@ -250,12 +250,12 @@ def _models(request: web.Request) -> str:
     )
 
 
-def _words(request: web.Request) -> Callable[[Answer], Answer]:
+def _converter(request: web.Request) -> Callable[[Answer], Answer]:
     return worded if _surface(request) == "developer" else lambda answer: answer
 
 
-def _declined(request: web.Request, answer: Answer) -> Answer:
-    """As the front end says it, before the API has seen the request."""
+def _from_front_end(request: web.Request, answer: Answer) -> Answer:
+    """Convert an error of the front end, which comes before the API sees the request."""
     return from_the_front_end(answer) if _surface(request) == "developer" else answer
 
 
@@ -263,11 +263,11 @@ def _authorized(request: web.Request) -> Any:
     try:
         return authorized(request, _surface(request))
     except Refused as refused:
-        raise Refused(_declined(request, refused.answer), refused.why) from None
+        raise Refused(_from_front_end(request, refused.answer), refused.why) from None
 
 
-def _glance(raw: bytes) -> tuple[str, str]:
-    """Model and prompt for the books, of a request that may never be read properly; a huge one is not parsed for it."""
+def _model_and_prompt(raw: bytes) -> tuple[str, str]:
+    """Return model and prompt for the log, even of an invalid request. Skips large bodies, to parse them only once."""
     try:
         body = json.loads(raw) if len(raw) < 50_000 else {}
         prompt = body.get("input", "")

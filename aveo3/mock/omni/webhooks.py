@@ -1,8 +1,8 @@
-"""Webhooks of single requests: a POST to each address that an interaction named, once it has ended.
+"""Webhooks of single requests: a POST to each address that an interaction names, after its end.
 
-They are signed as live deliveries were seen to be (googleapis/python-genai#2927, 2026-08-31): the scheme v1a of the
-Standard Webhooks, Ed25519 over `id.timestamp.body`, with a key out of those at `/.well-known/jwks.json`. Google's page
-on webhooks (2026-09-24) speaks of an RS256 token instead, and does not say what is in it.
+They are signed like observed live deliveries (googleapis/python-genai#2927, 2026-08-31): the scheme v1a of Standard
+Webhooks, Ed25519 over `id.timestamp.body`, with one of the keys at `/.well-known/jwks.json`. Google's page on webhooks
+(2026-09-24) describes an RS256 token instead, but not its contents.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from aveo3.mock.state.emulator import Emulator
 log = logging.getLogger(__name__)
 
 _WAITS = (0.0, 10.0, 60.0)
-"""Emulator seconds before each try. Google goes on for a day."""
+"""Emulator seconds before each delivery attempt. Google retries for a day."""
 _EVENTS = {"completed": "interaction.completed", "cancelled": "interaction.cancelled"}
 _KEYS = 3
-"""Published, as at Google. Which of them has signed is not said."""
-_PATIENCE = aiohttp.ClientTimeout(total=10)  # of the real clock: a listener that answers later is not there
+"""Number of published keys, as at Google. A delivery does not name its key."""
+_PATIENCE = aiohttp.ClientTimeout(total=10)  # real seconds: a listener that answers later counts as absent
 
 
 class Announcer:
-    """Tells who wants to know. At least once: a listener that answers badly hears the same event again."""
+    """Delivers events at least once: after a failed delivery the listener gets the same event again."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
@@ -38,7 +38,7 @@ class Announcer:
         self._keys = [Ed25519PrivateKey.generate() for _ in range(_KEYS)]
 
     async def keys(self, _: web.Request) -> web.StreamResponse:
-        """`GET /.well-known/jwks.json`: the public halves, to anybody."""
+        """`GET /.well-known/jwks.json`: the public keys, without a credential."""
         published = [
             {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": f"mock-{n}", "x": _base64url(public)}
             for n, public in enumerate(key.public_key().public_bytes_raw() for key in self._keys)
@@ -46,7 +46,7 @@ class Announcer:
         return web.json_response({"keys": published})
 
     def sign(self, number: str, timestamp: int, body: bytes) -> dict[str, str]:
-        """The headers that a delivery goes out with. `timestamp` is on the listener's clock."""
+        """Return the headers of a delivery. `timestamp` is on the listener's clock."""
         signature = self._keys[-1].sign(f"{number}.{timestamp}.".encode() + body)
         return {
             "content-type": "application/json",
@@ -56,16 +56,16 @@ class Announcer:
         }
 
     def expect(self, interaction: Interaction) -> None:
-        """Tell the addresses of `interaction` when it ends. Stops with the server."""
+        """Start a delivery to each address of `interaction` for its end. Deliveries stop with the server."""
         for uri in interaction.wish.hooks:
-            task = asyncio.create_task(self._tell(interaction, uri))
+            task = asyncio.create_task(self._deliver(interaction, uri))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _tell(self, interaction: Interaction, uri: str) -> None:
+    async def _deliver(self, interaction: Interaction, uri: str) -> None:
         emulator = self._emulator
         assert interaction.operation is not None
-        await emulator.sit_out(interaction.operation)
+        await emulator.wait_for_end(interaction.operation)
         if not interaction.operation.done:  # the server stops
             return
         body, number = json.dumps(self._body(interaction)).encode(), f"msg_{uuid.uuid4()}"
@@ -82,7 +82,7 @@ class Announcer:
                     if answer.ok:
                         return
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                log.info("webhook %s: %s", uri, error)
+                log.info("webhook delivery to %s failed: %s", uri, error)
 
     @staticmethod
     def _body(interaction: Interaction) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What the emulator knows: operations, films, buckets, its clock, and the ledger of what was paid."""
+"""The state of the emulator: operations, films, buckets, the clock, and the books of what was paid."""

@@ -1,4 +1,4 @@
-"""What Cloud Storage says of an object's bytes: how many, their MD5 and their CRC32C, the latter two in base64."""
+"""Size, MD5 and CRC32C of an object as Cloud Storage shows them; both checksums are in base64."""
 
 import base64
 import hashlib
@@ -30,7 +30,7 @@ class Checksums:
 
 
 def crc32c(data: bytes) -> int:
-    """Byte by byte: a few milliseconds for a film of the emulator's."""
+    """CRC32C, computed byte by byte: a few milliseconds for a film of the emulator."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = crc >> 8 ^ _ROWS[crc & 0xFF ^ byte]

@@ -1,7 +1,7 @@
-"""What Google is made of, whatever wire one speaks to it: clock, quotas, faults, operations, films and books.
+"""The emulated Google behind every wire protocol: clock, quotas, faults, operations, films and books.
 
-A wire turns requests into `Order`s and operations into bodies; between the two it calls `admit`. Nothing here has a
-timer: whatever time has brought, the end of an operation or a step of the scenario, is caught up on by `settle`.
+A wire turns requests into `Order`s, calls `admit`, and turns operations into response bodies. Nothing here has a timer:
+`settle` catches up on all events that are due, such as the ends of operations and the steps of the scenario.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Emulator:
-    """One emulated Google. Every method that is not `async` is one uninterrupted step."""
+    """The state of one emulated Google. Every method that is not `async` runs without interruption."""
 
     def __init__(
         self,
@@ -44,8 +44,8 @@ class Emulator:
     ) -> None:
         self.options = options
         self.scenario = scenario if scenario is not None else Scenario()
-        self.to_come = deque(self.scenario.steps)
-        """The steps of the scenario that have not happened yet."""
+        self.pending_steps = deque(self.scenario.steps)
+        """The steps of the scenario that are still to come."""
         self.rng = rng if rng is not None else random.Random(options.seed)
         self.clock = Clock(options.speed, now_utc)
         self.quotas = Quotas(options.rules())
@@ -57,39 +57,40 @@ class Emulator:
         self.buckets = Buckets()
         self.films = Films(options.films)
         self.closing = asyncio.Event()
-        self._bells: dict[str, asyncio.Event] = {}
-        """For each operation that somebody sits out; rung when it ends."""
+        self._end_events: dict[str, asyncio.Event] = {}
+        """One for each operation that a request waits for; set when the operation ends."""
 
     def settle(self) -> float:
-        """End the operations and take the scenario's steps that are due by now; returns the emulator's seconds."""
+        """End operations and apply scenario steps that are due. Returns the current time in emulator seconds."""
         now = self.clock.now()
-        while self.to_come and self.to_come[0].at <= now:
-            self._take(self.to_come.popleft())
+        while self.pending_steps and self.pending_steps[0].at <= now:
+            self._apply(self.pending_steps.popleft())
         self.operations.settle(now)
         return now
 
     def _ended(self, operation: Operation) -> None:
         self.books.finish(operation)
         operation.ended = self.clock.utc_at(operation.done_at)
-        if (bell := self._bells.pop(operation.id, None)) is not None:
-            bell.set()
+        if (end_event := self._end_events.pop(operation.id, None)) is not None:
+            end_event.set()
         self.buckets.put(operation, operation.ended)
 
-    def _take(self, step: Step) -> None:
+    def _apply(self, step: Step) -> None:
         self.change(**step.changes)
         log.info("scenario, %s: %s", clock_face(step.at), step)
 
-    async def live_through_the_scenario(self) -> None:
-        """Take each step when it is due, also while nobody asks for anything."""
-        while self.to_come:
-            # Never nothing: on a loop whose time stands still, what roundings leave over would be waited for for ever.
-            await self.clock.sleep(max(self.to_come[0].at - self.clock.now(), 0.001))
+    async def run_scenario(self) -> None:
+        """Apply each step when it is due, also while no requests come in."""
+        while self.pending_steps:
+            # Sleep at least a little: in virtual time a delay that rounding turns into zero would never pass.
+            await self.clock.sleep(max(self.pending_steps[0].at - self.clock.now(), 0.001))
             self.settle()
 
     def change(self, **changes: Any) -> None:
-        """Change options while it runs, as in `MockOptions`; what was used of a quota stays used.
+        """Change options of the running emulator, as in `MockOptions`. Used quota stays used.
 
-        `faults` count their hits from 1 again, if they are among the changes. Raises TypeError for what is fixed.
+        If `faults` are among the changes, they count their hits from 1 again. Raises TypeError for the options in
+        `FIXED`.
         """
         if fixed := FIXED & changes.keys():
             raise TypeError(f"{', '.join(sorted(fixed))} cannot change while the emulator runs.")
@@ -100,7 +101,7 @@ class Emulator:
             self.set_faults(self.options.faults)
 
     def strike(self, *points: Point) -> str | None:
-        """The fault that hits what is happening, entered in the books."""
+        """Return the fault that strikes the current request at one of `points`, or None. The books count it."""
         self.settle()
         fault = self.faults.strike(*points)
         if fault is not None:
@@ -108,9 +109,9 @@ class Emulator:
         return fault
 
     def admit(self, lane: Lane, order: Order, model: Sold, parent: str, *more: Point) -> Operation:
-        """Accept an order, from now on owed for, or raise Refused with the 429 of the rules that have no room.
+        """Accept an order, which is owed from now on, or raise Refused with the 429 of the rules without room.
 
-        How it ends is a matter of the faults of `Point.OUTCOME`, and of `more` points of the wire's own.
+        Faults at `Point.OUTCOME`, and at the `more` points of the wire, decide how the operation ends.
         """
         now = self.settle()
         moment = Moment(now, self.clock.utc())
@@ -130,11 +131,11 @@ class Emulator:
         return operation
 
     def cancel(self, operation: Operation) -> None:
-        """Stop an operation that runs; it leaves nothing, and is not billed."""
+        """Stop a running operation. It leaves no film and is not billed."""
         self.operations.cancel(operation, self.settle())
 
     def refusal(self, violations: Iterable[Violation], lane: Lane, model: Sold) -> Answer:
-        """The 429 for `violations`, with its delay on the client's clock."""
+        """Build the 429 for `violations`, with the delay in seconds of the client's clock."""
         violations = tuple(violations)
         delay = misleading_delay(violations, self.clock.now(), self.rng)
         wait = None if delay is None else self.clock.client_seconds(delay)
@@ -147,12 +148,12 @@ class Emulator:
         return replace(answer, headers=header, word=word)
 
     def no_access(self, lane: Lane, model: Sold) -> Answer:
-        """The 429 of a project that has been given no quota for this model; always shows its limit of 0."""
+        """Build the 429 of a project without any quota for this model. It always shows the limit of 0."""
         zero = Violation(QuotaRule(kind="day", limit=0), math.inf)
         return RefusalWriter().write((zero,), lane, model.base, model.surface, None)
 
     def quota_use(self, newest: int | None = None) -> list[dict[str, Any]]:
-        """What each lane (or the `newest` of them) uses of its quotas now, and how often it was let in."""
+        """Return, for each lane or the `newest` ones, the used quota and the counts of accepted and refused submits."""
         moment = Moment(self.settle(), self.clock.utc())
         return [
             {
@@ -175,16 +176,16 @@ class Emulator:
         ]
 
     def owner(self, lane: Lane) -> str:
-        """Who that is, as it may be shown: a project's name, a masked key."""
+        """The owner of a lane as it may be shown: the name of the project, or a masked key."""
         return self.masks.mask(lane.owner) if lane.secret else f"project {lane.owner}"
 
     def arrived(self, owner: str, model: str) -> Request:
-        """Write a submit down; its story is completed by whoever answers it."""
+        """Log a submit. The handler completes the entry when it answers."""
         return self.recent.note(self.settle(), owner, model)
 
     @contextmanager
     def on_record(self, entry: Request) -> Iterator[None]:
-        """Writes down why the submit of `entry` is turned away, if it is."""
+        """Log the reason in `entry` if the code inside the `with` raises Refused."""
         try:
             yield
         except Refused as refused:
@@ -195,7 +196,7 @@ class Emulator:
             raise
 
     def file(self, file_id: str) -> File | None:
-        """A film on the shelf; None if it never was there. Whether it has expired is for the caller to ask."""
+        """Return a file of the Developer API, or None if it never existed. The caller has to check `expired`."""
         self.settle()
         return self.operations.files.get(file_id)
 
@@ -203,7 +204,7 @@ class Emulator:
         return self.clock.now() >= file.operation.done_at + self.options.retention
 
     def extendable(self, file_id: str) -> float | None:
-        """How long a file lasts that may be extended: on the shelf, not expired, 720p."""
+        """Return the length of a file in seconds. None if it cannot be extended: unknown, expired or not 720p."""
         file = self.file(file_id)
         if file is None or self.expired(file) or file.operation.order.resolution != "720p":
             return None
@@ -214,47 +215,47 @@ class Emulator:
         return await self.films.film(FilmSpec(order.prompt, order.film_seconds, order.aspect, order.resolution, sample))
 
     async def travel(self) -> None:
-        """Half a round trip."""
+        """Wait for half a round trip."""
         self.settle()
         await self.clock.sleep(self.options.rtt.draw(self.rng) / 2)
 
     async def hang(self) -> None:
-        """Say nothing for `hang` seconds, or until the server stops."""
+        """Wait for `hang` emulator seconds, or until the server stops."""
         await self.idle(self.options.hang)
 
     async def idle(self, duration: float) -> None:
-        """Let so many emulator seconds pass, or wait until the server stops."""
-        await self._listen(self.closing, duration)
+        """Wait for `duration` emulator seconds, or until the server stops."""
+        await self._wait(self.closing, duration)
 
-    async def sit_out(self, operation: Operation) -> None:
-        """Until `operation` has ended, or the server stops."""
+    async def wait_for_end(self, operation: Operation) -> None:
+        """Wait until `operation` has ended, or the server stops."""
         while not (operation.done or self.closing.is_set()):
-            bell = self._bells.setdefault(operation.id, asyncio.Event())
-            # Never nothing: see `live_through_the_scenario`.
-            await self._listen(bell, max(operation.done_at - self.clock.now(), 0.001))
+            end_event = self._end_events.setdefault(operation.id, asyncio.Event())
+            # At least a little, for the reason in `run_scenario`.
+            await self._wait(end_event, max(operation.done_at - self.clock.now(), 0.001))
             self.settle()
 
-    async def _listen(self, bell: asyncio.Event, duration: float) -> None:
-        """Until `bell` rings, for so many emulator seconds at most; they may be infinite."""
+    async def _wait(self, event: asyncio.Event, duration: float) -> None:
+        """Wait for `event`, at most `duration` emulator seconds, which may be infinite."""
         with suppress(TimeoutError):
             async with asyncio.timeout(duration / self.clock.speed if math.isfinite(duration) else None):
-                await bell.wait()
+                await event.wait()
 
     def close(self) -> None:
-        """Let go whoever waits here."""
+        """Release all requests that wait in this class."""
         self.closing.set()
-        for bell in self._bells.values():
-            bell.set()
+        for event in self._end_events.values():
+            event.set()
 
     def set_faults(self, faults: Iterable[Fault]) -> None:
-        """Replace the faults; their counts start again."""
+        """Replace the faults. Their counts start again."""
         faults = tuple(faults)
         self.options = self.options.model_copy(update={"faults": faults})
         self.faults = Faults(faults, self.options.seed)
 
 
 def clock_face(seconds: float) -> str:
-    """An emulator instant as a person reads it: 0:00, 12:30, 2:05:00."""
+    """Format an emulator instant for people: 0:00, 12:30, 2:05:00."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

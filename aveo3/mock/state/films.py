@@ -1,8 +1,8 @@
-"""The films: real, playable MP4s that show their prompt and move; or, without PyAV, one small film from the package.
+"""The films: real, playable MP4s with a moving picture that shows the prompt; without PyAV, one small bundled film.
 
-They are H.264 without sound, at 320×180 (or 180×320) whatever resolution was paid for: a film is there to be fetched,
-recognised and played, and must not cost a tenth of a second. `python -m
-aveo3.mock.state.films` makes the bundled one again.
+They are H.264 without sound, at 320×180 (or 180×320) whatever the resolution of the order: a film has to be downloaded,
+recognised and played, and to be made in less than a tenth of a second. `python -m aveo3.mock.state.films` makes the
+bundled film again.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from typing import Any, Literal, NamedTuple
 
 BUNDLED = Path(__file__).with_name("film.mp4")
 _LONG, _SHORT = 320, 180
-_KEPT = 16  # films remembered, ~100 kB each: enough for a client that resumes, too few to fill a memory
+_KEPT = 16  # films in the cache, ~100 kB each: enough for a client that resumes, and little memory
 _MOST_FRAMES = 200
 
 
 class FilmSpec(NamedTuple):
-    """All that decides a film's bytes; equal specs give equal bytes, so that a download can be resumed."""
+    """Everything that decides the bytes of a film. Equal specs give equal bytes, so that a download can be resumed."""
 
     prompt: str
     seconds: float
@@ -36,7 +36,7 @@ def can_draw() -> bool:
 
 
 class Films:
-    """Makes films when they are asked for, off the event loop, at most two at a time."""
+    """Makes films on demand, in threads, at most two at a time."""
 
     def __init__(self, mode: Literal["auto", "drawn", "bundled"] = "auto") -> None:
         if mode == "drawn" and not can_draw():
@@ -45,12 +45,12 @@ class Films:
             )
         self._draws = mode == "drawn" or (mode == "auto" and can_draw())
         self._recent: OrderedDict[FilmSpec, bytes] = OrderedDict()
-        self._pencils = asyncio.Semaphore(2)
+        self._drawing = asyncio.Semaphore(2)
 
     async def film(self, spec: FilmSpec) -> bytes:
         if not self._draws:
             return bundled()
-        async with self._pencils:
+        async with self._drawing:
             if spec not in self._recent:
                 self._recent[spec] = await asyncio.to_thread(draw, spec)
                 while len(self._recent) > _KEPT:
@@ -65,26 +65,26 @@ def bundled() -> bytes:
 
 
 def draw(spec: FilmSpec, *, preset: str = "ultrafast", crf: int = 30) -> bytes:
-    """Encode one film: the prompt on a slowly changing colour, and a bar that runs from end to end."""
+    """Encode one film: the prompt on a slowly changing colour, and a bar that grows from left to right."""
     import av
 
     width, height = (_SHORT, _LONG) if spec.aspect == "9:16" else (_LONG, _SHORT)
     rate = max(1, min(24, int(_MOST_FRAMES // spec.seconds)))
     frames = round(rate * spec.seconds)
-    tint = zlib.crc32(spec.prompt.encode())  # neighbours in a folder should not look alike
+    tint = zlib.crc32(spec.prompt.encode())  # films in one folder should differ in colour
     blank: Any = av.VideoFrame  # partly untyped in PyAV
     card = blank.from_image(_card(spec, width, height)).reformat(format="yuv420p")
     stride, luma = card.planes[0].line_size, bytes(card.planes[0])
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         stream: Any = container.add_stream("libx264", rate=rate)
-        # One thread: x264 then gives the same bytes each time, and a mock leaves the other cores to its user.
+        # One thread: x264 then gives the same bytes each time, and the other cores stay free for the user.
         stream.options = {"preset": preset, "crf": str(crf), "threads": "1"}
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(frames):
             frame = blank(width, height, "yuv420p")
             frame.planes[0].update(_with_bar(luma, stride, height, width * (number + 1) // frames))
-            # The picture stays, its colours wander: planes of one byte each cost next to nothing to make and encode.
+            # Only the colours change: planes of one repeated byte are cheap to make and to encode.
             drift = number * 32 // frames
             for plane, byte in ((1, 80 + tint % 64 + drift), (2, 144 - tint // 64 % 64 + drift)):
                 frame.planes[plane].update(bytes([byte]) * frame.planes[plane].buffer_size)

@@ -1,6 +1,6 @@
-"""The emulated buckets of Cloud Storage: which objects are there, and one page of a listing. Pure.
+"""The emulated buckets of Cloud Storage: their objects, and the pages of a listing. Pure.
 
-Only operations write here, each when it ends, and what they wrote stays until somebody deletes it.
+Only operations write here, each when it ends. An object stays until a client deletes it.
 """
 
 from bisect import bisect_left, insort
@@ -13,7 +13,7 @@ from aveo3.mock.state.operations import Operation
 
 @dataclass(slots=True)
 class Stored:
-    """One object: a film of an operation, in its place. Its bytes are made when they are asked for."""
+    """One object: a film of an operation. Its bytes are made on the first request for them."""
 
     bucket: str
     name: str
@@ -21,17 +21,17 @@ class Stored:
     sample: int
     made: datetime
     checksums: Checksums | None = None
-    """Known once the film has been made."""
+    """None until the film has been made."""
 
     @property
     def generation(self) -> int:
-        """Microseconds, as on the real one."""
+        """Creation time in microseconds, as in Google's Cloud Storage."""
         return int(self.made.timestamp() * 1e6)
 
 
 @dataclass(slots=True)
 class Page:
-    """A part of a listing. `last` is what the next page comes after; None if there is no more."""
+    """A part of a listing. The next page starts after `last`; None if this is the last page."""
 
     objects: list[Stored] = field(default_factory=list)
     prefixes: list[str] = field(default_factory=list)
@@ -39,14 +39,14 @@ class Page:
 
 
 class Buckets:
-    """All buckets. One exists from its first object on, and stays when it is empty again."""
+    """All buckets. A bucket exists from its first object on, also when it is empty again."""
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[str, Stored]] = {}
         self._names: dict[str, list[str]] = {}  # sorted
 
     def put(self, operation: Operation, made: datetime) -> None:
-        """Keep what `operation` has delivered, if it was told where to."""
+        """Store the films of `operation`, if its order names a storage URI."""
         for sample in range(operation.delivered):
             uri = operation.gcs_uri(sample)
             if uri is None:
@@ -67,9 +67,9 @@ class Buckets:
         del names[bisect_left(names, stored.name)]
 
     def page(self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", most: int) -> Page:
-        """At most `most` objects and folders that begin with `prefix`, in the order of their names, after `after`.
+        """Return at most `most` objects and folders that start with `prefix`, sorted by name, after `after`.
 
-        With a delimiter, names that have it past the prefix are folded into one prefix each.
+        With a delimiter, names that contain it after the prefix are folded into one folder each.
         """
         page, names = Page(), self._names[bucket]
         last = after

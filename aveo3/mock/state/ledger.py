@@ -1,4 +1,4 @@
-"""A paying user's books: what was accepted, refused, made, fetched, and what it costs. Only counts, never decides."""
+"""The books of a paying user: submits, refusals, videos, downloads and cost. They count, and decide nothing."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -10,15 +10,15 @@ from aveo3.mock.state.operations import Operation
 
 @dataclass(slots=True)
 class Books:
-    """Live totals since the start. `as_dict()` first ends what has ended by now; attributes are as of the last look.
+    """Live totals since the start. `as_dict()` first ends all operations that are due; attributes do not do that.
 
-    The line that matters most is `accepted_by_prompt`: a prompt that stands there with 2 was paid for twice.
+    The most important entry is `accepted_by_prompt`: a prompt with a count of 2 was paid for twice.
     """
 
     refresh: Callable[[], float] = lambda: 0.0
-    """Ends what has ended and returns the emulator seconds since the start."""
+    """Ends all operations that are due and returns the emulator seconds since the start."""
     quotas: Callable[[], list[dict[str, Any]]] = list
-    """What each project (or key) and model uses of its quotas."""
+    """Returns the used quota of each project (or key) and model."""
 
     submits: int = 0
     accepted: int = 0
@@ -43,7 +43,7 @@ class Books:
 
     @property
     def accepted_twice(self) -> dict[str, int]:
-        """The prompts that were accepted more than once, with how often."""
+        """The prompts that were accepted more than once, with their counts."""
         return {prompt: count for prompt, count in self.accepted_by_prompt.items() if count > 1}
 
     def accept(self, prompt: str) -> None:
@@ -54,7 +54,7 @@ class Books:
         self.peak_running = max(self.peak_running, self.running)
 
     def refuse(self, rules: Iterable[str]) -> None:
-        """One request, turned away by a quota; `rules` may be several. (A 429 from a fault stands under `faults`.)"""
+        """Count one request that quotas refused, with the names of their rules. 429s of faults count elsewhere."""
         self.refused += 1
         self.refused_by_rule.update(rules)
 
@@ -66,7 +66,7 @@ class Books:
         self.billed_usd += operation.billed_usd
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as GET /books.json. Plain values, safe to keep."""
+        """Return the books as GET /books.json does: plain values that no longer change."""
         return {
             **self.figures(),
             "quotas": self.quotas(),
@@ -76,7 +76,7 @@ class Books:
         }
 
     def figures(self) -> dict[str, Any]:
-        """The part that does not grow with the number of requests."""
+        """Return the part of the books that does not grow with the number of requests."""
         elapsed = self.refresh()
         return {
             "emulator_seconds": round(elapsed, 6),
@@ -102,7 +102,7 @@ class Books:
         }
 
     def summary(self) -> str:
-        """A few lines for a person."""
+        """Return a few lines for people."""
         books = self.figures()
         lines = [
             f"{books['submits']} submits: {books['accepted']} accepted, "

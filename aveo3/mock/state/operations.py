@@ -1,6 +1,6 @@
-"""The operations that Google has accepted: when they end, how, which files they leave. Bodies are the wires' part.
+"""The accepted operations: when and how they end, and which files they leave. The wires build the bodies.
 
-Nothing here has a timer. Whoever wants to know calls `settle(now)`, and every operation that has ended by then ends.
+Nothing here has a timer: a caller first calls `settle(now)`, which ends every operation that is due by then.
 """
 
 import heapq
@@ -18,13 +18,13 @@ from aveo3.mock.quotas import Lane
 SUCCESS = "success"
 CANCELLED = "cancelled"
 _DELIVERED = frozenset({SUCCESS, "unread", "file-failed"})
-"""The outcomes that make all of the films, and are billed for them. The latter two hand them over badly."""
+"""Outcomes in which all films are made and billed. In the last two, the client cannot read or download them."""
 _ALPHABET = string.ascii_lowercase + string.digits
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was asked for, without its media: all that a film, a bill and the books need."""
+    """What a request orders, without its media. Enough to make the film, the bill and the books."""
 
     prompt: str
     seconds: float
@@ -37,13 +37,13 @@ class Order:
 
     @property
     def usd(self) -> float:
-        """The most it can cost: every sample delivered."""
+        """The highest possible cost: every sample is delivered."""
         return self.seconds * self.samples * self.usd_per_second
 
 
 @dataclass(slots=True)
 class Operation:
-    """One accepted order. `done_at` may be infinite; `delivered` is decided at acceptance and true once done."""
+    """One accepted order. `done_at` may be infinite. `delivered` is known at acceptance and applies once it is done."""
 
     id: str
     name: str
@@ -55,16 +55,16 @@ class Operation:
     files: tuple[str, ...] = ()
     done: bool = False
     ended: datetime | None = None
-    """The calendar at its end, read once: asked again, a clock may round it to another second."""
+    """Calendar time of its end. It is read only once, because a second reading may round to another second."""
     polls: int = 0
     processing: float = 0.0
-    """Emulator seconds from its end until its files are ready to be fetched."""
+    """Emulator seconds from its end until its files can be downloaded."""
     fetched: bool = False
-    """A film of it has left the house whole: inside a poll, or as a download."""
+    """True once a client has received a whole film, inside a poll or as a download."""
 
     @property
     def delivered(self) -> int:
-        """How many samples come out in the end; only these are billed."""
+        """The number of samples that the operation delivers. Only these are billed."""
         if self.outcome in _DELIVERED:
             return self.order.samples
         return self.order.samples // 2 if self.outcome == "partial" else 0
@@ -78,25 +78,25 @@ class Operation:
         return self.billed_seconds * self.order.usd_per_second
 
     def gcs_uri(self, sample: int) -> str | None:
-        """Where Vertex puts a sample of it when it ends; None if it was not told a place."""
+        """The URI at which Vertex AI stores a sample at the end; None if the order names no storage URI."""
         storage = self.order.storage_uri
         return None if storage is None else f"{storage.rstrip('/')}/{self.digits}/sample_{sample}.mp4"
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A film on the Developer API's shelf."""
+    """A film in the Files API of the Developer API."""
 
     operation: Operation
     sample: int
 
 
 class Operations:
-    """All operations and files. `on_done` hears of each operation once, when it is found to have ended."""
+    """All operations and files. Calls `on_done` once for each operation, in the `settle` that ends it."""
 
     def __init__(self, on_done: Callable[[Operation], None]) -> None:
-        # Names are not part of what a seed replays: a server started anew must not know its predecessor's names, or a
-        # client that resumes would be handed a stranger's film.
+        # The seed does not decide names: a restarted server must not reuse the names of its predecessor, or a client
+        # that resumes would get another film.
         self._rng = random.SystemRandom()
         self._on_done = on_done
         self._by_id: dict[str, Operation] = {}
@@ -107,7 +107,7 @@ class Operations:
     def accept(
         self, lane: Lane, order: Order, surface: Surface, parent: str, outcome: str, done_at: float
     ) -> Operation:
-        """Create an operation under `parent`, the name of the model it runs on."""
+        """Create an operation under `parent`, the resource name of its model."""
         identity = self._code() if surface == "developer" else str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
         digits = self._rng.randrange(10**18, 10**19)
         operation = Operation(identity, f"{parent}/operations/{identity}", lane, order, outcome, done_at, digits)
@@ -127,7 +127,7 @@ class Operations:
             self._end(heapq.heappop(self._ending)[2])
 
     def cancel(self, operation: Operation, now: float) -> None:
-        """End it now, without a film and without a bill. It must not have ended."""
+        """End a running operation now, without a film and without a bill."""
         self._ending = [entry for entry in self._ending if entry[2] is not operation]
         heapq.heapify(self._ending)
         operation.outcome, operation.done_at, operation.files = CANCELLED, now, ()
@@ -141,7 +141,7 @@ class Operations:
         self._on_done(operation)
 
     def running(self, lane: Lane) -> int:
-        """As of the last `settle`."""
+        """The number of running operations in a lane, as of the last `settle`."""
         return self._running[lane]
 
     @property
@@ -149,5 +149,5 @@ class Operations:
         return len(self._ending)
 
     def _code(self) -> str:
-        """Twelve of [a-z0-9]: what the SDK can find again in a URI."""
+        """Twelve of [a-z0-9]: the form that the SDK can extract from a URI."""
         return "".join(self._rng.choices(_ALPHABET, k=12))

@@ -1,4 +1,4 @@
-"""The last requests for a film, each with what became of it. Keys are never shown in full."""
+"""The last submits with their results. Keys are always masked."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _LONGEST = 140  # characters of a prompt
 
 @dataclass(slots=True)
 class Request:
-    """One submit, written down as it arrives and completed as its story goes on."""
+    """One submit. The entry is created on arrival and completed later."""
 
     number: int
     at: float
@@ -20,13 +20,13 @@ class Request:
     model: str
     prompt: str = ""
     answer: str = "…"
-    """accepted, refused, rejected; or … while nobody knows yet."""
+    """accepted, refused, rejected or failed; … as long as the request is open."""
     why: str = ""
     fault: str = ""
     operation: Operation | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        story: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "number": self.number,
             "at": round(self.at, 3),
             "owner": self.owner,
@@ -38,18 +38,18 @@ class Request:
         }
         if (operation := self.operation) is not None:
             state = ("done" if operation.outcome == SUCCESS else operation.outcome) if operation.done else "running"
-            story |= {
+            entry |= {
                 "state": state,
                 "done_at": round(operation.done_at, 3) if operation.done else None,
                 "polls": operation.polls,
                 "fetched": operation.fetched,
                 "usd": round(operation.billed_usd, 6) if operation.done else 0.0,
             }
-        return story
+        return entry
 
 
 class Recent:
-    """The last `KEPT` requests, the newest first when they are shown."""
+    """The last `KEPT` requests. `as_list` gives the newest first."""
 
     def __init__(self) -> None:
         self._requests: deque[Request] = deque(maxlen=KEPT)
@@ -71,13 +71,13 @@ def shortened(prompt: Any) -> str:
 
 
 class Masks:
-    """Keys and tokens as they may be shown: enough to tell one's own apart, never enough to use."""
+    """Masks keys and tokens: enough is visible to tell keys apart, never enough to use one."""
 
     def __init__(self) -> None:
         self._shown: dict[str, str] = {}
 
     def mask(self, secret: str) -> str:
-        """At most four characters of it, with a number where two would look alike."""
+        """Return at most four characters of `secret`, with a number if two keys have the same mask."""
         if secret not in self._shown:
             head, tail = (secret[:2], secret[-2:]) if len(secret) >= 12 else (secret[: len(secret) // 4], "")
             face = f"key {head}…{tail}"

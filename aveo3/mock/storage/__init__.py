@@ -1,1 +1,1 @@
-"""Google's stores of videos: Cloud Storage's JSON API, and the Files API's downloads."""
+"""The places where Google keeps videos: Cloud Storage's JSON API and the downloads of the Files API."""

@@ -1,14 +1,14 @@
-"""`fields=` of Google's JSON APIs: parts of an answer, such as `nextPageToken,items(name,size)`. Pure."""
+"""The `fields=` parameter of Google's JSON APIs, such as `nextPageToken,items(name,size)`. Pure."""
 
 import re
 from typing import Any
 
 Tree = dict[str, Any]
-"""The names wanted, each with what is wanted below it; nothing below means everything."""
+"""The selected names, each with its own selection. An empty selection means everything."""
 
 
 def select(value: Any, fields: str) -> Any:
-    """What `fields` names of `value`; names that are not there are passed over. Raises ValueError if malformed."""
+    """Return the part of `value` that `fields` selects; unknown names are ignored. Raises ValueError if malformed."""
     tokens = re.findall(r"[^,()/]+|[,()/]", fields)[::-1]
     tree = _names(tokens)
     if tokens:

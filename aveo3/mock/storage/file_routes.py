@@ -1,4 +1,4 @@
-"""The Developer API's file shelf: a film by its id, what there is to say of it, and its bytes until it expires."""
+"""The Files API of the Developer API: the description of a film, and its bytes until it expires."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ _FILE = "{version:v1|v1beta|v1beta1}/files/{file:[a-z0-9]+}"
 
 
 class FileWire:
-    """The address that a poll names asks for a key. Veo's then redirects to the bytes; Omni's has them itself."""
+    """The download URI of a poll requires a key. Veo's URI then redirects to the bytes; Omni's serves them itself."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
@@ -32,7 +32,7 @@ class FileWire:
         yield web.get(f"/download/{_FILE}:download", self.serve, allow_head=False)
 
     async def describe(self, request: web.Request) -> web.StreamResponse:
-        """The File resource: its state, and its size and checksum once it can be fetched."""
+        """The File resource: its state, and its size and checksum once it can be downloaded."""
         _authorize(request)
         file = self._file(request)
         return respond(Answer(200, await self._resource(request, file)))
@@ -48,13 +48,13 @@ class FileWire:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         file, name = self._file(request), request.match_info["file"]
-        # A file never changes, so its id tells one film from another.
+        # A file never changes, so its id can be the ETag.
         headers = {"ETag": f'"{name}"'}
         denied = error_bodies.file_gone(name)
         return await deliver(request, self.emulator, file.operation, file.sample, denied=denied, headers=headers)
 
     def _file(self, request: web.Request) -> File:
-        """The file asked for. One that never was and one that has expired look the same, as on Google's side."""
+        """Return the file. Raises Refused; an expired file gets the same answer as an unknown one, as at Google."""
         name = request.match_info["file"]
         file = self.emulator.file(name)
         if file is None or self.emulator.expired(file):
@@ -90,7 +90,7 @@ class FileWire:
             digest = hashlib.sha256(film).hexdigest()
             body |= {
                 "sizeBytes": str(len(film)),
-                "sha256Hash": base64.b64encode(digest.encode()).decode(),  # of the hexadecimal digits, as on Google's
+                "sha256Hash": base64.b64encode(digest.encode()).decode(),  # of the hexadecimal digits, as at Google
                 "videoMetadata": {"videoDuration": f"{operation.order.film_seconds:g}s"},
             }
         return body

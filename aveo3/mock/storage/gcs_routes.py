@@ -1,4 +1,4 @@
-"""Cloud Storage's JSON API, as far as it takes to find, fetch and delete the films that Vertex has put into buckets."""
+"""The part of Cloud Storage's JSON API that finds, downloads and deletes the films of Vertex AI."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ from aveo3.mock.state.emulator import Emulator
 from aveo3.mock.state.gcs_buckets import Page, Stored
 from aveo3.mock.storage.field_masks import select
 
-MOST = 1000  # entries on a page, as on the real one, whatever `maxResults` says
+MOST = 1000  # entries on a page, as at Google, also if `maxResults` is higher
 
 _LIST = "/storage/v1/b/{bucket:[^/]+}/o"
 _OBJECT = f"{_LIST}/{{object:[^/]+}}"  # the slashes in an object's name arrive as %2F
@@ -29,7 +29,7 @@ _NARROWING = ("matchGlob", "startOffset", "endOffset", "versions", "softDeleted"
 
 
 class StorageWire:
-    """Listings, metadata, bytes, deletion. A Bearer token opens every bucket; an API key opens none."""
+    """Lists, describes, downloads and deletes objects. A Bearer token opens every bucket; an API key opens none."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
@@ -43,7 +43,7 @@ class StorageWire:
     # -- requests --------------------------------------------------------------------------------------------------
 
     async def list(self, request: web.Request) -> web.StreamResponse:
-        """A page of the objects whose operations have ended, in the order of their names."""
+        """List one page of the objects whose operations have ended, sorted by name."""
         _authorize(request, "storage.objects.list")
         bucket, query = request.match_info["bucket"], request.query
         self.emulator.books.storage_lists += 1
@@ -51,9 +51,9 @@ class StorageWire:
             return struck
         if bucket not in self.emulator.buckets:
             raise Refused(error_bodies.no_bucket())
-        for name in _NARROWING:  # to ignore it would be to list what was not asked for
+        for name in _NARROWING:  # ignoring one would list objects that the client excluded
             if query.get(name, "").lower() not in ("", "false"):
-                raise Refused(error_bodies.storage_error(400, "invalid", f"The mock server does not know {name}."))
+                raise Refused(error_bodies.storage_error(400, "invalid", f"The mock server does not support {name}."))
         page = self.emulator.buckets.page(
             bucket,
             prefix=query.get("prefix", ""),
@@ -64,7 +64,7 @@ class StorageWire:
         return _answer(request, await self._listing(request, page))
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        """An object's bytes with `alt=media`, else what there is to say of it."""
+        """Send the bytes of an object with `alt=media`, otherwise its metadata."""
         _authorize(request, "storage.objects.get")
         if request.query.get("alt") == "media":
             return await self._media(request)
@@ -82,7 +82,7 @@ class StorageWire:
         return web.Response(status=204)
 
     async def _struck(self, request: web.Request, permission: str, missing: Answer) -> web.StreamResponse | None:
-        """What a fault does to this request; None if it is spared. Operations that have ended by now end."""
+        """Return the response of a fault that strikes this request, or None. Ends all operations that are due."""
         fault = self.emulator.strike(Point.STORAGE)
         if fault == "storage-403":
             return respond(error_bodies.storage_denied(permission))
@@ -107,7 +107,7 @@ class StorageWire:
         return await deliver(request, self.emulator, stored.operation, stored.sample, denied=denied, headers=headers)
 
     def _stored(self, request: web.Request) -> Stored:
-        """The object asked for, in the generation asked for if any."""
+        """Return the object, in the requested generation if the query names one. Raises Refused with 404."""
         bucket, name = request.match_info["bucket"], request.match_info["object"]
         stored = self.emulator.buckets.find(bucket, name)
         if stored is None or request.query.get("generation", str(stored.generation)) != str(stored.generation):
@@ -151,7 +151,7 @@ class StorageWire:
         }
 
     async def _checksums(self, stored: Stored) -> Checksums:
-        """Made with the film, once: a listing of many that nobody has looked at yet takes its time."""
+        """Compute the checksums once. This makes the film, so the first listing of many objects is slow."""
         if stored.checksums is None:
             stored.checksums = Checksums.of(await self.emulator.film(stored.operation, stored.sample))
         return stored.checksums

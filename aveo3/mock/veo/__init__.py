@@ -1,1 +1,1 @@
-"""Veo's wire: `predictLongRunning`, `fetchPredictOperation`, models."""
+"""Veo's wire protocol: `predictLongRunning`, `fetchPredictOperation`, models."""

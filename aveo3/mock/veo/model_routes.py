@@ -1,6 +1,7 @@
-"""Calls that create nothing and cost nothing: what the Developer API says of a model; and what any such call meets.
+"""Checks, which create nothing and cost nothing: `models.get` of the Developer API, and the faults of any check.
 
-They tell whether credentials, project and model answer, and so meet what a submit meets before anything is created.
+A check shows whether credentials, project and model are valid. So it meets the same faults as a submit before anything
+is created.
 """
 
 from collections.abc import Iterator
@@ -19,11 +20,11 @@ from aveo3.mock.veo.requests import find_model
 
 _PATH = "/{version:v1|v1beta|v1beta1}/models/{model:[^/:]+}"
 _METHODS = {Model: "predictLongRunning", Omni: "createInteraction"}
-"""What such a listing says of Veo was pasted often; what it says of Omni never was."""
+"""The method of Veo is known from many published listings; that of Omni is a guess."""
 
 
 class ModelWire:
-    """`models.get`, of the Developer API alone: Vertex AI's knows neither project nor region, and proves little."""
+    """`models.get` of the Developer API only. Vertex AI's takes neither project nor region, so it proves little."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
@@ -42,9 +43,9 @@ class ModelWire:
 
 
 async def check(request: web.Request, emulator: Emulator, surface: Surface, where: str) -> web.StreamResponse | None:
-    """What keeps a call from being answered: a fault that strikes it, else Refused; None if nothing does.
+    """Return the response of a fault that strikes this call, or None. Raises Refused for a bad credential or model.
 
-    `where` is the full resource name of the model that the call is about.
+    `where` is the full resource name of the model.
     """
     part = request.match_info
     fault = emulator.strike(Point.SUBMIT)
@@ -53,20 +54,20 @@ async def check(request: web.Request, emulator: Emulator, surface: Surface, wher
     if fault is not None and fault != "no-access":
         return await perform(fault, request, emulator)
     caller = authorized(request, surface)
-    known = _find(part["model"], surface, part["version"], emulator.options.retired, where)
+    model = _find(part["model"], surface, part["version"], emulator.options.retired, where)
     if fault == "no-access":
         owner, secret = part.get("project", caller.secret), "project" not in part
-        return respond(emulator.no_access(Lane(owner, part.get("location", "global"), known.id, secret), known))
+        return respond(emulator.no_access(Lane(owner, part.get("location", "global"), model.id, secret), model))
     return None
 
 
 def _find(name: str, surface: Surface, version: str, retired: tuple[str, ...], where: str) -> Model | Omni:
     if surface == "vertex" or name in retired:
         return find_model(name, surface, version, retired, where)
-    known = _developers(name)
-    if known is None:  # as recorded on 2026-10-03
+    model = _developers(name)
+    if model is None:  # as recorded on 2026-10-03
         raise Refused(error_bodies.not_found(f"Model is not found: models/{name} for api version {version}"))
-    return known
+    return model
 
 
 def _developers(name: str) -> Model | Omni | None:

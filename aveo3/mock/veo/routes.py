@@ -1,4 +1,4 @@
-"""Veo's wire, as Vertex AI and the Developer API speak it: paths, credentials and bodies of submit and poll."""
+"""Veo's wire protocol on Vertex AI and the Developer API: paths, credentials and bodies of submit and poll."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ _ERRORS = {
 
 
 class VeoWire:
-    """Handlers for one emulator. Three ways in, one way through: `_submit` and `_look` serve them all."""
+    """Handlers for one emulator. All three kinds of paths share `_submit` and `_poll`."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
@@ -72,7 +72,7 @@ class VeoWire:
         return await self._submit(request, "developer")
 
     async def _submit(self, request: web.Request, surface: Surface) -> web.StreamResponse:
-        """Accept, refuse or reject. From the body's last byte to the verdict nothing waits: no two submits meet."""
+        """Accept, refuse or reject. Between the body's last byte and the verdict nothing waits: submits never mix."""
         emulator = self.emulator
         raw = await request.read()
         emulator.books.submits += 1
@@ -111,20 +111,20 @@ class VeoWire:
             raise Refused(error_bodies.invalid("`operationName` is required."))
         if name.rpartition("/operations/")[0] != _resource(request):
             raise Refused(error_bodies.invalid(f"The operation name {name} does not belong to {_resource(request)}."))
-        # What Google says of an operation that never was is documented nowhere. Here it is what a submit would meet,
-        # the 404 of a model that is not to be had included, and else a 404 of its own.
+        # Google's answer for an operation that never existed is documented nowhere. The emulator answers as for a
+        # submit, including the 404 for an unknown model, and otherwise with a 404 for the operation.
         self.emulator.settle()
         if self.emulator.operations.find(name) is None:
             struck = await check(request, self.emulator, "vertex", _resource(request))
             if struck is not None:
                 return struck
-        return await self._look(request, name, self._vertex_body)
+        return await self._poll(request, name, self._vertex_body)
 
     async def poll_developer(self, request: web.Request) -> web.StreamResponse:
         authorized(request, "developer")
-        return await self._look(request, _resource(request), self._developer_body)
+        return await self._poll(request, _resource(request), self._developer_body)
 
-    async def _look(self, request: web.Request, name: str, body: _Body) -> web.StreamResponse:
+    async def _poll(self, request: web.Request, name: str, body: _Body) -> web.StreamResponse:
         emulator = self.emulator
         emulator.books.polls += 1
         emulator.settle()
@@ -135,7 +135,7 @@ class VeoWire:
         fault = emulator.strike(Point.POLL)
         if fault is not None and fault != "poll-pending":
             return await perform(fault, request, emulator)
-        # A running operation has no `done`, not even a false one: clients that ask for the key must cope.
+        # A running operation has no `done`, not even `false`: clients have to handle the missing key.
         if fault == "poll-pending" or not operation.done:
             return respond(Answer(200, {"name": name}))
         return respond(Answer(200, {"name": name, "done": True, **await body(operation, request)}))
@@ -143,8 +143,8 @@ class VeoWire:
     async def _developer_body(self, operation: Operation, request: web.Request) -> dict[str, Any]:
         if (early := _without_response(operation)) is not None:
             return early
-        # https although we may listen on http: the SDK finds the file's id only in URIs that start so. The host is
-        # ours, so that no client takes its key to the real Google by mistake.
+        # https, although the server may use http: the SDK extracts the file id only from https URIs. The host is this
+        # server, so that no client sends its key to the real Google by mistake.
         base = f"https://{request.host}/{request.match_info['version']}/files"
         samples = [{"video": {"uri": f"{base}/{file}:download?alt=media"}} for file in operation.files]
         inner = {**({"generatedSamples": samples} if samples else {}), **_filtered(operation)}
@@ -168,7 +168,7 @@ class VeoWire:
 
 
 def _without_response(operation: Operation) -> dict[str, Any] | None:
-    """What a done operation says if it has no response worth the name."""
+    """Return the end of the body of a done operation without a usable response; None for all others."""
     if operation.outcome in _ERRORS:
         code, message = _ERRORS[operation.outcome]
         return {"error": {"code": code, "message": message}}
@@ -184,12 +184,12 @@ def _filtered(operation: Operation) -> dict[str, Any]:
 
 
 def _resource(request: web.Request) -> str:
-    """What the path is about: everything between the version and the verb."""
+    """Return the resource name in the path: everything between the version and the verb."""
     return request.path.split("/", 2)[2].partition(":")[0]
 
 
 def _prompt_of(raw: bytes) -> str:
-    """The prompt for the books, of a request that may never be read properly; a huge one is not parsed twice for it."""
+    """Return the prompt for the log, even of an invalid request. Skips large bodies, to parse them only once."""
     try:
         return shortened(json.loads(raw)["instances"][0]["prompt"]) if len(raw) < 50_000 else ""
     except (ValueError, LookupError, TypeError):

@@ -1,5 +1,4 @@
-"""Operations and who looks at them: drawn durations, schedules that need only arithmetic, and aveo3's own `Pollers` on
-virtual time."""
+"""Poll schedules on random durations: fixed and computed schedules, and aveo3's own `Pollers` in virtual time."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ class Law:
 
 @dataclass(frozen=True)
 class Score:
-    """One schedule over one seed's operations: mean seconds of lag, mean polls an operation."""
+    """One schedule on the operations of one seed: mean lag in seconds, mean polls per operation."""
 
     name: str
     seed: int
@@ -50,7 +49,7 @@ def fixed(interval: float) -> Callable[[], Callable[[float], float]]:
 def backoff(first: float, factor: float, longest: float) -> Callable[[], Callable[[float], float]]:
     """Each wait `factor` times the last one, from `first` to `longest` seconds."""
 
-    def begin() -> Callable[[float], float]:
+    def start() -> Callable[[float], float]:
         wait = first / factor
 
         def poll(_: float) -> float:
@@ -60,54 +59,54 @@ def backoff(first: float, factor: float, longest: float) -> Callable[[], Callabl
 
         return poll
 
-    return begin
+    return start
 
 
 def listed(ages: Sequence[float]) -> Callable[[], Callable[[float], float]]:
-    """Looks at these ages, and from the last one on at the last two's distance."""
+    """Poll at these ages. After the last age, repeat the last interval."""
     gaps = [later - sooner for sooner, later in pairwise((0.0, *ages))]
 
-    def begin() -> Callable[[float], float]:
-        left = iter(gaps)
-        return lambda _: next(left, gaps[-1])
+    def start() -> Callable[[float], float]:
+        remaining = iter(gaps)
+        return lambda _: next(remaining, gaps[-1])
 
-    return begin
+    return start
 
 
-def reckon(name: str, begin: Callable[[], Callable[[float], float]], took: Sequence[float], seed: int) -> Score:
-    """Lag and polls of a schedule whose `begin` gives, for each operation, the wait that follows on each age."""
+def evaluate(name: str, start: Callable[[], Callable[[float], float]], durations: Sequence[float], seed: int) -> Score:
+    """Return lag and polls of a schedule. `start` returns, for each operation, a function from age to the next wait."""
     lags, polls = 0.0, 0
-    for seconds in took:
-        poll, age = begin(), 0.0
+    for seconds in durations:
+        poll, age = start(), 0.0
         while age < seconds:
             age += poll(age)
             polls += 1
         lags += age - seconds
-    return Score(name, seed, lags / len(took), polls / len(took))
+    return Score(name, seed, lags / len(durations), polls / len(durations))
 
 
 # ---- aveo3, on its own clock -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What became of the operations of one run, in the order of their submits."""
+class Observation:
+    """Lags and polls of the operations of one run, in the order of their submits."""
 
     lags: list[float]
     polls: list[int]
     seconds: float
     busiest: int
-    """Looks in the busiest second."""
+    """Polls in the busiest second."""
     cpu: float
-    """Seconds of this process."""
+    """CPU seconds of this process."""
 
 
-async def _watch(pollers: Pollers, median: float, took: Sequence[float], at_once: int) -> Watched:
-    """Follow operations, `at_once` of them together, until each has been found ended."""
+async def _watch(pollers: Pollers, median: float, durations: Sequence[float], at_once: int) -> Observation:
+    """Poll operations, `at_once` at a time, until the end of each is noticed."""
     loop = asyncio.get_running_loop()
-    lags, polls = [0.0] * len(took), [0] * len(took)
+    lags, polls = [0.0] * len(durations), [0] * len(durations)
     by_second: Counter[int] = Counter()
-    queue = iter(enumerate(took))
+    queue = iter(enumerate(durations))
     poller: Poller = pollers.of("a lane", KIND, median)
 
     async def worker() -> None:
@@ -121,31 +120,31 @@ async def _watch(pollers: Pollers, median: float, took: Sequence[float], at_once
             lags[number] = polled_at - sent_at - seconds
             poller.ended(str(number), (before - sent_at, polled_at - sent_at))
 
-    begun, cpu = loop.time(), time.process_time()
+    started_at, cpu = loop.time(), time.process_time()
     await asyncio.gather(*(worker() for _ in range(at_once)))
     cpu = time.process_time() - cpu
-    return Watched(lags, polls, loop.time() - begun, max(by_second.values()), cpu)
+    return Observation(lags, polls, loop.time() - started_at, max(by_second.values()), cpu)
 
 
 def watch(
-    took: Sequence[float],
+    durations: Sequence[float],
     seed: int,
     *,
     prior: float,
     at_once: int = 1,
     rate: float | None = None,
     learnt: Sequence[float] = (),
-) -> Watched:
-    """aveo3 on these durations, after an earlier run has learnt from others."""
+) -> Observation:
+    """Run aveo3's pollers on these durations. `learnt` are the durations of an earlier run."""
     pollers = Pollers(interval=None, rate=rate, rng=random.Random(seed))
     if learnt:
-        pollers.restore({KIND: taught(prior, learnt).remember()})
-    return run_virtual(_watch(pollers, prior, took, at_once))
+        pollers.restore({KIND: trained_model(prior, learnt).remember()})
+    return run_virtual(_watch(pollers, prior, durations, at_once))
 
 
-def taught(prior: float, took: Sequence[float]) -> LatencyModel:
+def trained_model(prior: float, durations: Sequence[float]) -> LatencyModel:
     latency = LatencyModel(prior)
-    for seconds in took:
+    for seconds in durations:
         latency.learn(seconds, seconds)
     latency.reckon()
     return latency
