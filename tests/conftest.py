@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -14,6 +15,16 @@ import pytest
 from aiohttp import ClientResponse
 
 from aveo3 import Settings
+from aveo3.mock import MockServer
+from aveo3.testing import VirtualTimeLoop
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """No test waits for the clock: on this loop the time jumps, with a server in it, too. What talks to a process of
+    its own, which cannot jump along, is marked `real_time`."""
+    if item.get_closest_marker("real_time"):
+        return {"real": asyncio.new_event_loop}
+    return {"virtual": VirtualTimeLoop}
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +40,11 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def settings(**values: object) -> Settings:
     """Settings for a test: quick retries, and no memory of what came before, unless it says otherwise."""
     return Settings(**{"retry_wait_base": 1.0, "journal": None, **values})
+
+
+def let_pass(server: MockServer, seconds: float) -> None:
+    """Put the emulator's clock forward: for processes, which cannot jump along."""
+    server.emulator.clock._began -= seconds / server.emulator.clock.speed
 
 
 class _Response(ClientResponse):

@@ -24,9 +24,12 @@ from aveo3 import ClipStatus
 from aveo3.cli import app
 from aveo3.cli.exits import Exit
 from aveo3.mock import MockOptions, MockServer
+from tests.conftest import let_pass
 
 BOATS = "boat 1\nboat 2\nboat 3\nboat 4\n"
 KEY = "AIzaSy-secret-key-0123456789"
+PATIENCE = 120
+"""Seconds for a process to come so far. One that works takes a second or two, on a busy machine many."""
 SSL_CONTEXT = ssl.create_default_context()
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
@@ -457,7 +460,7 @@ class Run:
         self.process = process
 
     async def accepted(self, number: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while self.server.books.accepted < number:
                 assert self.process.returncode is None, await self.ended()
                 await asyncio.sleep(0.01)
@@ -466,7 +469,7 @@ class Run:
         """Read progress until `words` come."""
         assert self.process.stderr is not None
         said = ""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while words not in said:
                 line = await self.process.stderr.readline()
                 assert line, said
@@ -474,7 +477,7 @@ class Run:
         return said
 
     async def ended(self) -> tuple[int | None, str, str]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             stdout, stderr = await self.process.communicate()
         assert b"Traceback" not in stderr, stderr.decode()
         return self.process.returncode, stdout.decode(), stderr.decode()
@@ -514,18 +517,22 @@ async def running(
                 await process.wait()
 
 
+@pytest.mark.real_time
 async def test_the_first_interrupt_finishes_what_runs_and_submits_nothing_more() -> None:
-    async with running(environment={"VEO3_MAX_CONCURRENCY": "2"}, latency="0.8") as command:
+    async with running(environment={"VEO3_MAX_CONCURRENCY": "2"}, latency="1000") as command:
         await command.accepted(2)
         command.process.send_signal(signal.SIGINT)
+        said = await command.says("stopping: ")
+        let_pass(command.server, 1000)
         code, stdout, stderr = await command.ended()
     assert code == Exit.INTERRUPTED
     assert counts(stdout) == {"succeeded": 2, "cancelled": 2}
-    assert "stopping: nothing more is submitted, what runs is finished (again: leave it running)" in stderr
+    assert "stopping: nothing more is submitted, what runs is finished (again: leave it running)" in said
     assert command.server.books.accepted == 2
     assert stderr.count(".mp4") == 2
 
 
+@pytest.mark.real_time
 async def test_the_second_signal_leaves_at_once_and_names_what_is_running() -> None:
     async with running(latency="1000") as command:
         await command.accepted(4)
@@ -541,6 +548,7 @@ async def test_the_second_signal_leaves_at_once_and_names_what_is_running() -> N
     assert [name for name in names if left + name not in stderr] == []
 
 
+@pytest.mark.real_time
 async def test_without_a_journal_the_second_signal_promises_no_more_than_names() -> None:
     async with running(latency="1000", environment={"VEO3_JOURNAL": "none"}) as command:
         await command.accepted(4)
@@ -553,6 +561,7 @@ async def test_without_a_journal_the_second_signal_promises_no_more_than_names()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.real_time
 async def test_who_is_asked_to_go_leaves_at_once_and_names_what_is_running(number: signal.Signals) -> None:
     """What sends these kills soon after: there is no time to finish."""
     async with running(latency="1000") as command:
@@ -563,6 +572,7 @@ async def test_who_is_asked_to_go_leaves_at_once_and_names_what_is_running(numbe
     assert stderr.count("still running at Google when this program stopped (publishers/") == 4
 
 
+@pytest.mark.real_time
 async def test_a_process_of_its_own_makes_every_clip_and_shows_no_key() -> None:
     async with running(latency="0.01", environment={"VEO3_DEBUG_MODE": "true"}) as command:
         code, stdout, stderr = await command.ended()
@@ -570,6 +580,7 @@ async def test_a_process_of_its_own_makes_every_clip_and_shows_no_key() -> None:
     assert KEY not in stdout + stderr
 
 
+@pytest.mark.real_time
 async def test_bytes_that_are_no_text_are_explained_in_the_plain_c_locale_too() -> None:
     """There Python reads standard input with stand-ins for what it cannot decode, and they come to grief later."""
     async with running(b"b\xf6at\n", {"LC_ALL": "C", "LANG": "C"}) as command:

@@ -33,6 +33,7 @@ from aveo3.entries import Entry
 from aveo3.journal import Journal
 from aveo3.lifecycle import State
 from aveo3.mock import MockOptions, MockServer
+from tests.conftest import let_pass
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
@@ -646,7 +647,7 @@ def house(**options: Any) -> Iterator[House]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     try:
-        assert ready.wait(20)
+        assert ready.wait(120)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)  # reading it takes 25 ms
             settings = {"BASE_URL": server.url, "BACKEND": "vertex", "POLL_INTERVAL": "0.02"}
@@ -730,8 +731,9 @@ def test_what_an_earlier_run_settled_without_a_clip_is_told_before_and_after() -
 
 def test_a_run_that_was_killed_is_gone_on_with_by_the_same_command() -> None:
     prompts = "boat\nfox\nowl\n"
-    with house(latency="2") as at:
+    with house(latency="1000") as at:
         at.killed("generate", "-", stdin=prompts, accepted=3)
+        let_pass(at.server, 1000)
         code, _, stderr = run("generate", "-", stdin=prompts)
         assert (code, at.accepted) == (0, 3)
     assert "3 of these prompts were sent by an earlier run: they are picked up, not sent again" in stderr
@@ -740,13 +742,15 @@ def test_a_run_that_was_killed_is_gone_on_with_by_the_same_command() -> None:
 
 
 def test_a_run_that_was_killed_is_finished_without_its_prompts() -> None:
-    with house(latency="2") as at:
+    with house(latency="1000") as at:
         at.killed("generate", "-", stdin="boat\nfox\n", accepted=2)
+        at.server.change(latency="0.01")
         code, stdout, _ = run("generate", "-", stdin="owl\n")
         assert code == 0
         assert "2 clips of earlier runs are still under way: aveo3 resume clips" in stdout
         code, stdout, _ = run("status")
         assert re.search(r"(?m)^running +2 ", stdout)
+        let_pass(at.server, 1000)
         code, stdout, stderr = run("resume", "clips")
         assert (code, at.accepted) == (0, 3), stderr
         assert "2 jobs of earlier runs to finish; nothing is sent" in stderr

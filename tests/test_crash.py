@@ -35,7 +35,10 @@ from aveo3.mock import MockOptions, MockServer
 from aveo3.mock.films import bundled
 from aveo3.mock.operations import Operation
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a run that dies is a fork")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="a run that dies is a fork"),
+    pytest.mark.real_time,
+]
 
 BOAT = "a paper boat"
 TWO_KITES = {"text": "two kites", "number_of_videos": 2}

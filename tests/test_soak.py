@@ -28,9 +28,11 @@ from aveo3.mock import MockOptions, MockServer
 from aveo3.mock.films import bundled
 from aveo3.mock.operations import Operation
 
+pytestmark = pytest.mark.real_time
+
 SEED = 20
-DEADLINE = 180.0
-"""Seconds for all of it on a machine that has other things to do; one that has not takes a fifth of that."""
+DEADLINE = 600.0
+"""Seconds for all of it on a machine that has other things to do; one that has not takes a twentieth of that."""
 
 FAULTS = ["500-before", "503", "drop-after", "truncated-after", "error-13", "poll-500", "poll-drop"]
 BUCKET_FAULTS = ["download-drop", "download-503", "storage-503"]
