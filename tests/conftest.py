@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,11 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
     return {"virtual": VirtualTimeLoop}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for other processes comes first: at the end it would leave one worker alone with it."""
+    items.sort(key=lambda item: item.get_closest_marker("real_time") is None)
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable that aveo3 or the SDK reads, no look for a Google machine's credentials, an empty directory."""
@@ -35,6 +41,23 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def logger_as_it_was() -> Iterator[None]:
+    """The command line sets up aveo3's logger: other tests must not inherit that."""
+    logger = logging.getLogger("aveo3")
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = handlers
+    if logger.level != level:
+        logger.setLevel(level)  # tells the loggers below it, too
+
+
+@pytest.fixture
+def time_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What calls `asyncio.run` itself, as the command line does, is on a loop whose time jumps, too."""
+    monkeypatch.setattr(asyncio.events, "new_event_loop", VirtualTimeLoop)
 
 
 def settings(**values: object) -> Settings:

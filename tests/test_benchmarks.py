@@ -194,7 +194,11 @@ def test_a_run_leaves_a_table_and_every_figure_behind(tmp_path: Path) -> None:
 # ---- from the results to the README ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["cap", "outage", "overhead", "gate", "scale", "stall", "journal"])
+SLOW = [pytest.param(name, marks=pytest.mark.whole) for name in ("overhead", "scale", "stall")]
+"""These measure processes of their own, and let them rest."""
+
+
+@pytest.mark.parametrize("name", ["cap", "outage", "gate", "journal", *SLOW])
 def test_every_benchmark_runs_and_its_result_can_be_shown(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import re
 import signal
@@ -40,14 +39,9 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(autouse=True)
-def logger_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The command line sets up aveo3's logger: other tests must not inherit that."""
-    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)  # reading it takes 25 ms
-    logger = logging.getLogger("aveo3")
-    handlers, level = logger.handlers[:], logger.level
-    yield
-    logger.handlers[:], logger.level = handlers, level
-    logger.setLevel(level)  # tells the loggers below it, too
+def one_ssl_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading it takes 25 ms."""
+    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)
 
 
 def run(*arguments: str, stdin: str | bytes | None = None) -> tuple[int, str, str]:
@@ -71,7 +65,7 @@ def manifest(directory: str = "clips") -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def emulate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def emulate(monkeypatch: pytest.MonkeyPatch, time_jumps: None) -> Callable[..., None]:
     """Have `--mock` run a hasty emulator with these options."""
 
     def options(**chosen: Any) -> None:
@@ -634,6 +628,7 @@ def test_a_dry_run_finds_media_that_are_not_there() -> None:
     assert "cannot read nope.png: no such file" in " ".join(stdout.split())
 
 
+@pytest.mark.usefixtures("time_jumps")
 def test_a_batch_that_the_day_has_no_room_for_says_so_and_how_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_DAILY_LIMIT", "2")
     code, _, stderr = run("generate", "-", "--mock", "--output-dir", "a", stdin=BOATS + "one more boat\n")

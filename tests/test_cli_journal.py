@@ -6,7 +6,6 @@ import asyncio
 import atexit
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
@@ -44,16 +43,6 @@ PATH = Path("clips/.aveo3/journal.db")
 OPERATION = "projects/p/locations/us-central1/publishers/google/models/veo/operations/"
 SSL_CONTEXT = ssl.create_default_context()
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-
-
-@pytest.fixture(autouse=True)
-def logger_as_it_was() -> Iterator[None]:
-    """The command line sets up aveo3's logger: other tests must not inherit that."""
-    logger = logging.getLogger("aveo3")
-    handlers, level = logger.handlers[:], logger.level
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)
