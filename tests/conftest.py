@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -14,6 +16,21 @@ import pytest
 from aiohttp import ClientResponse
 
 from aveo3 import Settings
+from aveo3.mock import MockServer
+from aveo3.testing import VirtualTimeLoop
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """No test waits for the clock: on this loop the time jumps, with a server in it, too. What talks to a process of
+    its own, which cannot jump along, is marked `real_time`."""
+    if item.get_closest_marker("real_time"):
+        return {"real": asyncio.new_event_loop}
+    return {"virtual": VirtualTimeLoop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for other processes comes first: at the end it would leave one worker alone with it."""
+    items.sort(key=lambda item: item.get_closest_marker("real_time") is None)
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +43,31 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def logger_as_it_was() -> Iterator[None]:
+    """The command line sets up aveo3's logger: other tests must not inherit that."""
+    logger = logging.getLogger("aveo3")
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = handlers
+    if logger.level != level:
+        logger.setLevel(level)  # tells the loggers below it, too
+
+
+@pytest.fixture
+def time_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What calls `asyncio.run` itself, as the command line does, is on a loop whose time jumps, too."""
+    monkeypatch.setattr(asyncio.events, "new_event_loop", VirtualTimeLoop)
+
+
 def settings(**values: object) -> Settings:
     """Settings for a test: quick retries, and no memory of what came before, unless it says otherwise."""
     return Settings(**{"retry_wait_base": 1.0, "journal": None, **values})
+
+
+def let_pass(server: MockServer, seconds: float) -> None:
+    """Put the emulator's clock forward: for processes, which cannot jump along."""
+    server.emulator.clock._started_at -= seconds / server.emulator.clock.speed
 
 
 class _Response(ClientResponse):

@@ -265,6 +265,7 @@ async def test_a_connection_is_used_again_after_a_moment_not_after_long(
     seconds: float, connections: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gemini, "KEEP_ALIVE", seconds)
+    monkeypatch.setattr("time.monotonic", asyncio.get_running_loop().time)  # which the SDK's httpx reads
     async with serving(NAMED) as wire, opened(wire.url) as backend:
         await backend.submit(VideoPrompt(text="a boat"), MODEL)
         await asyncio.sleep(0.04)

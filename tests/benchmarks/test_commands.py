@@ -197,7 +197,11 @@ def test_a_run_prints_a_table_and_writes_every_figure(tmp_path: Path) -> None:
 # ---- the pages -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["cap", "outage", "overhead", "gate", "scale", "stall", "journal"])
+SLOW = [pytest.param(name, marks=pytest.mark.whole) for name in ("overhead", "scale", "stall")]
+"""These measure processes of their own, and let them rest."""
+
+
+@pytest.mark.parametrize("name", ["cap", "outage", "gate", "journal", *SLOW])
 def test_every_benchmark_runs_and_its_result_has_a_report(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import re
 import signal
@@ -24,9 +23,12 @@ from aveo3 import ClipStatus
 from aveo3.cli import app
 from aveo3.cli.exit_codes import Exit
 from aveo3.mock import MockOptions, MockServer
+from tests.conftest import let_pass
 
 BOATS = "boat 1\nboat 2\nboat 3\nboat 4\n"
 KEY = "AIzaSy-secret-key-0123456789"
+PATIENCE = 120
+"""Seconds for a process to come so far. One that works takes a second or two, on a busy machine many."""
 SSL_CONTEXT = ssl.create_default_context()
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
@@ -37,14 +39,9 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(autouse=True)
-def logger_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Restore aveo3's logger, which the command line sets up, so that other tests do not inherit it."""
-    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)  # reading it takes 25 ms
-    logger = logging.getLogger("aveo3")
-    handlers, level = logger.handlers[:], logger.level
-    yield
-    logger.handlers[:], logger.level = handlers, level
-    logger.setLevel(level)  # also resets the levels that child loggers have cached
+def one_ssl_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading it takes 25 ms."""
+    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)
 
 
 def run(*arguments: str, stdin: str | bytes | None = None) -> tuple[int, str, str]:
@@ -68,7 +65,7 @@ def manifest(directory: str = "clips") -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def emulate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def emulate(monkeypatch: pytest.MonkeyPatch, time_jumps: None) -> Callable[..., None]:
     """Make `--mock` run a fast emulator with these options."""
 
     def options(**chosen: Any) -> None:
@@ -466,7 +463,7 @@ class Run:
         self.process = process
 
     async def accepted(self, number: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while self.server.books.accepted < number:
                 assert self.process.returncode is None, await self.ended()
                 await asyncio.sleep(0.01)
@@ -475,7 +472,7 @@ class Run:
         """Read progress until it contains `words`."""
         assert self.process.stderr is not None
         output = ""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while words not in output:
                 line = await self.process.stderr.readline()
                 assert line, output
@@ -483,7 +480,7 @@ class Run:
         return output
 
     async def ended(self) -> tuple[int | None, str, str]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             stdout, stderr = await self.process.communicate()
         assert b"Traceback" not in stderr, stderr.decode()
         return self.process.returncode, stdout.decode(), stderr.decode()
@@ -523,18 +520,22 @@ async def running(
                 await process.wait()
 
 
+@pytest.mark.real_time
 async def test_the_first_interrupt_finishes_running_clips_and_submits_nothing_more() -> None:
-    async with running(environment={"VEO3_MAX_CONCURRENCY": "2"}, latency="0.8") as command:
+    async with running(environment={"VEO3_MAX_CONCURRENCY": "2"}, latency="1000") as command:
         await command.accepted(2)
         command.process.send_signal(signal.SIGINT)
+        said = await command.says("stopping: ")
+        let_pass(command.server, 1000)
         code, stdout, stderr = await command.ended()
     assert code == Exit.INTERRUPTED
     assert counts(stdout) == {"succeeded": 2, "cancelled": 2}
-    assert "stopping: nothing more is submitted, running clips are finished (Ctrl-C again: leave now)" in stderr
+    assert "stopping: nothing more is submitted, running clips are finished (Ctrl-C again: leave now)" in said
     assert command.server.books.accepted == 2
     assert stderr.count(".mp4") == 2
 
 
+@pytest.mark.real_time
 async def test_the_second_signal_leaves_at_once_and_names_the_running_operations() -> None:
     async with running(latency="1000") as command:
         await command.accepted(4)
@@ -550,6 +551,7 @@ async def test_the_second_signal_leaves_at_once_and_names_the_running_operations
     assert [name for name in names if left + name not in stderr] == []
 
 
+@pytest.mark.real_time
 async def test_without_a_journal_the_second_signal_promises_no_more_than_names() -> None:
     async with running(latency="1000", environment={"VEO3_JOURNAL": "none"}) as command:
         await command.accepted(4)
@@ -562,6 +564,7 @@ async def test_without_a_journal_the_second_signal_promises_no_more_than_names()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.real_time
 async def test_another_signal_leaves_at_once_and_names_the_running_operations(number: signal.Signals) -> None:
     """A kill usually follows these signals, so there is no time to finish."""
     async with running(latency="1000") as command:
@@ -572,6 +575,7 @@ async def test_another_signal_leaves_at_once_and_names_the_running_operations(nu
     assert stderr.count("still running at Google when this program stopped (publishers/") == 4
 
 
+@pytest.mark.real_time
 async def test_a_real_process_makes_every_clip_and_shows_no_key() -> None:
     async with running(latency="0.01", environment={"VEO3_DEBUG_MODE": "true"}) as command:
         code, stdout, stderr = await command.ended()
@@ -579,6 +583,7 @@ async def test_a_real_process_makes_every_clip_and_shows_no_key() -> None:
     assert KEY not in stdout + stderr
 
 
+@pytest.mark.real_time
 async def test_invalid_utf8_is_explained_in_the_c_locale_too() -> None:
     """In this locale Python reads undecodable bytes of standard input as surrogates, which cause errors later."""
     async with running(b"b\xf6at\n", {"LC_ALL": "C", "LANG": "C"}) as command:
@@ -634,6 +639,7 @@ def test_a_dry_run_finds_missing_media_files() -> None:
     assert "cannot read nope.png: no such file" in " ".join(stdout.split())
 
 
+@pytest.mark.usefixtures("time_jumps")
 def test_a_batch_beyond_the_daily_quota_gets_a_note_on_how_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_DAILY_LIMIT", "2")
     code, _, stderr = run("generate", "-", "--mock", "--output-dir", "a", stdin=BOATS + "one more boat\n")

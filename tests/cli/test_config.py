@@ -129,6 +129,7 @@ def test_check_prints_each_lane(lanes: str, code: int, words: list[str], monkeyp
     assert "secret" not in output
 
 
+@pytest.mark.usefixtures("time_jumps")
 def test_in_the_demo_the_plain_loop_loses_clips_and_aveo3_makes_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_command, "PERIOD", 0.2)
     monkeypatch.setattr(demo_command, "LATENCY", "0.1")
@@ -155,10 +156,10 @@ def test_these_commands_have_examples() -> None:
     assert {name.split()[0] for name in named} >= {"generate", *journal}
 
 
+@pytest.mark.usefixtures("time_jumps")
 @pytest.mark.parametrize("example", examples())
 def test_every_example_in_a_help_text_works(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_MOCK_MODE", "true")
-    monkeypatch.setenv("VEO3_POLL_INTERVAL", "0.05")
     monkeypatch.setattr(demo_command, "PERIOD", 0.2)
     monkeypatch.setattr(demo_command, "LATENCY", "0.1")
     Path("prompts.txt").write_text("a paper boat\n")

@@ -6,7 +6,6 @@ import asyncio
 import atexit
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
@@ -34,6 +33,7 @@ from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import State
 from aveo3.mock import MockOptions, MockServer
+from tests.conftest import let_pass
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
@@ -44,16 +44,6 @@ PATH = Path("clips/.aveo3/journal.db")
 OPERATION = "projects/p/locations/us-central1/publishers/google/models/veo/operations/"
 SSL_CONTEXT = ssl.create_default_context()
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-
-
-@pytest.fixture(autouse=True)
-def logger_as_it_was() -> Iterator[None]:
-    """Restore aveo3's logger, which the command line sets up, so that other tests do not inherit it."""
-    logger = logging.getLogger("aveo3")
-    handlers, level = logger.handlers[:], logger.level
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)
@@ -647,7 +637,7 @@ def house(**options: Any) -> Iterator[House]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     try:
-        assert ready.wait(20)
+        assert ready.wait(120)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)  # reading it takes 25 ms
             settings = {"BASE_URL": server.url, "BACKEND": "vertex", "POLL_INTERVAL": "0.02"}
@@ -731,8 +721,9 @@ def test_a_prompt_that_an_earlier_run_filtered_is_not_sent_again() -> None:
 
 def test_the_same_command_continues_a_killed_run() -> None:
     prompts = "boat\nfox\nowl\n"
-    with house(latency="2") as at:
+    with house(latency="1000") as at:
         at.killed("generate", "-", stdin=prompts, accepted=3)
+        let_pass(at.server, 1000)
         code, _, stderr = run("generate", "-", stdin=prompts)
         assert (code, at.accepted) == (0, 3)
     assert "3 of these prompts were sent by an earlier run: they are resumed, not sent again" in stderr
@@ -741,13 +732,15 @@ def test_the_same_command_continues_a_killed_run() -> None:
 
 
 def test_resume_finishes_a_killed_run_without_its_prompts() -> None:
-    with house(latency="2") as at:
+    with house(latency="1000") as at:
         at.killed("generate", "-", stdin="boat\nfox\n", accepted=2)
+        at.server.change(latency="0.01")
         code, stdout, _ = run("generate", "-", stdin="owl\n")
         assert code == 0
         assert "Earlier runs left 2 clips unfinished: aveo3 resume clips" in stdout
         code, stdout, _ = run("status")
         assert re.search(r"(?m)^running +2 ", stdout)
+        let_pass(at.server, 1000)
         code, stdout, stderr = run("resume", "clips")
         assert (code, at.accepted) == (0, 3), stderr
         assert "finishing 2 jobs of earlier runs; nothing is sent" in stderr

@@ -589,7 +589,7 @@ def test_an_exception_in_the_body_of_a_stream_stops_it_like_leaving() -> None:
 
 # ---- memory and tasks ----------------------------------------------------------------------------------------------
 
-MANY = 10_000
+MANY = 3_000
 """A hundred thousand prove nothing more and cost ten times as much."""
 
 

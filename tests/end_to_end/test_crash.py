@@ -2,7 +2,8 @@
 
 Each test lets the real client, with the real SDK, SQLite and files, be killed at its first point, at its second, and so
 on until a run comes through (`victim` says what a point is). After each death the same prompts are run again, and then
-once more. The judges are the emulator's books, the disk, and the journal as the kill left it.
+once more. The judges are the emulator's books, the disk, and the journal as the kill left it. This walk takes minutes:
+unless the whole of it is asked for (`-m whole`), one run dies at each kind of point, and some at others.
 """
 
 from __future__ import annotations
@@ -34,8 +35,12 @@ from aveo3.lifecycle import State
 from aveo3.mock import MockOptions, MockServer
 from aveo3.mock.state.films import bundled
 from aveo3.mock.state.operations import Operation
+from tests.support.victim import Kinds
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a run that dies is a fork")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="a run that dies is a fork"),
+    pytest.mark.real_time,
+]
 
 BOAT = "a paper boat"
 TWO_KITES = {"text": "two kites", "number_of_videos": 2}
@@ -96,7 +101,7 @@ class Victims:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    async def run(self, case: Case, server: MockServer, home: Path, *, die_at: int | None = None) -> Life:
+    async def run(self, case: Case, server: MockServer, home: Path, *, die_at: int | str | None = None) -> Life:
         """One run of `case` with its videos in `home`."""
         settings = {
             "base_url": server.url,
@@ -271,28 +276,44 @@ async def test_a_request_leaves_after_its_intent_and_its_name_is_noted_before_al
         assert any(point.startswith(trace) for point in life.points), trace
 
 
+async def points_of(case: Case, victims: Victims, home: Path) -> list[str]:
+    """The points of a run that nobody kills. Until there is a job all cases are alike: the first has that for all."""
+    async with emulator(case) as server:
+        life = await victims.run(case, server, home / "alive" / "clips")
+    return life.points[: life.points.index("once more")]
+
+
+def begin_of(case: Case, points: list[str]) -> int:
+    """Where a case begins to be itself."""
+    return 0 if case is next(iter(CASES.values())) else points.index("INSERT INTO jobs")
+
+
+async def killed_at(die_at: int | str, case: Case, victims: Victims, home: Path) -> Life:
+    """A run that is killed there if it comes there, and one that takes it up; all is then as it should be."""
+    home = home / hashlib.sha256(f"{die_at}".encode()).hexdigest()[:8] / "clips"
+    async with emulator(case) as server:
+        first = life = await victims.run(case, server, home, die_at=die_at)
+        doubted = in_doubt(home)
+        if not first.lived:
+            life = await victims.run(case, server, home)
+        Aftermath(case, server, home, doubted).check(life)
+    return first
+
+
 PARTS = 2
 """A case is shared out over so many tests, which can run beside each other."""
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("name", CASES)
 async def test_killed_at_every_point_it_pays_once_and_loses_nothing(
     name: str, part: int, victims: Victims, tmp_path: Path
 ) -> None:
     case = CASES[name]
-    async with emulator(case) as server:
-        whole = await victims.run(case, server, tmp_path / "whole" / "clips")
-    # Until there is a job all cases are alike: the first goes through that for all.
-    begin = 1 if name == next(iter(CASES)) else whole.points.index("INSERT INTO jobs") + 1
+    begin = begin_of(case, await points_of(case, victims, tmp_path)) + 1
     for die_at in count(begin + part, PARTS):
-        home = tmp_path / f"{die_at}" / "clips"
-        async with emulator(case) as server:
-            first = life = await victims.run(case, server, home, die_at=die_at)
-            doubted = in_doubt(home)
-            if not first.lived:
-                life = await victims.run(case, server, home)
-            Aftermath(case, server, home, doubted).check(life)
+        first = await killed_at(die_at, case, victims, tmp_path)
         if first.lived:
             break
     points = first.points.index("once more") + 1 - begin
@@ -300,12 +321,39 @@ async def test_killed_at_every_point_it_pays_once_and_loses_nothing(
     assert points > 40
 
 
-@pytest.mark.parametrize("name", ["one inline", "two videos that come slowly"])
-async def test_killed_again_while_it_is_taken_up_it_pays_once_and_loses_nothing(
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("name", ["one inline", "one in a bucket"])
+async def test_killed_at_every_kind_of_point_it_pays_once_and_loses_nothing(
+    name: str, part: int, victims: Victims, tmp_path: Path
+) -> None:
+    """The first point of each kind. One prompt comes to the same kinds each time, but for what a thread syncs: by then
+    the job may be in its next state."""
+    case, kind = CASES[name], Kinds()
+    points = await points_of(case, victims, tmp_path)
+    chosen = [*dict.fromkeys([kind(point) for point in points][begin_of(case, points) :])]
+    assert len(chosen) > 40
+    for die_at in chosen[part::PARTS]:
+        dead = await killed_at(die_at, case, victims, tmp_path)
+        assert not dead.lived or die_at.endswith(": fsync")
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in ("one inline", "one in a bucket")])
+async def test_killed_here_and_there_it_pays_once_and_loses_nothing(
     name: str, victims: Victims, tmp_path: Path
 ) -> None:
+    case = CASES[name]
+    points = await points_of(case, victims, tmp_path)
+    for die_at in range(begin_of(case, points) + 1, len(points), 17):
+        await killed_at(die_at, case, victims, tmp_path)
+
+
+@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.whole), 20])
+@pytest.mark.parametrize("name", ["one inline", "two videos that come slowly"])
+async def test_killed_again_while_it_is_taken_up_it_pays_once_and_loses_nothing(
+    name: str, step: int, victims: Victims, tmp_path: Path
+) -> None:
     case, rng = CASES[name], random.Random(name)
-    for die_at in count(1, 3):
+    for die_at in count(1, step):
         home, doubted = tmp_path / f"{die_at}" / "clips", set[int]()
         async with emulator(case) as server:
             first = life = await victims.run(case, server, home, die_at=die_at)

@@ -153,7 +153,7 @@ def test_every_fault_of_submit_and_poll_is_tried_below() -> None:
 
 @pytest.mark.parametrize("fault", [*LOST_BEFORE, *LOST_AFTER])
 async def test_a_lost_answer_is_one_uncertain_clip_that_is_never_sent_again(fault: str) -> None:
-    timeout = 0.7 if "timeout" in fault else 20.0  # long enough for an honest answer from a busy machine
+    timeout = 0.7 if "timeout" in fault else 20.0
     async with emulator(faults=[f"{fault}@2"]) as server:
         clips, books = await make(server, request_timeout=timeout)
     [lost] = [clip for clip in clips if not clip.succeeded]

@@ -579,6 +579,7 @@ def sizes_left(target: Path) -> list[int]:
     return [part.stat().st_size for part in part_files.left_of(target)] if target.parent.exists() else []
 
 
+@pytest.mark.real_time
 async def test_what_a_killed_process_left_is_gone_on_with(target: Path) -> None:
     """Truly killed, in the middle of the film."""
     code = """if True:

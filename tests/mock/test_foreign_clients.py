@@ -261,6 +261,7 @@ def clip(js: Path, tmp_path: Path) -> Clip:
         ("developer", "models/veo-3.1-generate-preview"),
     ],
 )
+@pytest.mark.real_time
 async def test_the_javascript_sdk_makes_a_film(clip: Clip, how: str, parent: str) -> None:
     async with google() as server:
         said, film = await clip(how, server)
@@ -270,6 +271,7 @@ async def test_the_javascript_sdk_makes_a_film(clip: Clip, how: str, parent: str
         assert_paid_for_one_clip_of_four_seconds(server)
 
 
+@pytest.mark.real_time
 async def test_the_javascript_sdk_makes_a_film_with_omni(clip: Clip) -> None:
     async with google() as server:
         said, film = await clip("omni", server)
@@ -289,6 +291,7 @@ async def test_the_javascript_sdk_makes_a_film_with_omni(clip: Clip) -> None:
     ],
     ids=["no quota", "overloaded", "answer lost"],
 )
+@pytest.mark.real_time
 async def test_the_javascript_sdk_hears_what_went_wrong_and_asks_only_once(
     clip: Clip, how: str, options: dict[str, Any], error: dict[str, Any], accepted: int
 ) -> None:

@@ -37,18 +37,32 @@ RECOVER_MEDIANS = 0.0
 """The emulator's clips take no time: what is not in the bucket when it is looked for never will be."""
 
 
-class Points:
-    """Numbers what is about to happen, tells it to who gave the order, and dies at `die_at`."""
+class Kinds:
+    """Of what kind each point is, told in order: what happens, without its numbers, to a job in which state."""
 
-    def __init__(self, home: str, die_at: int | None, report: int) -> None:
+    def __init__(self) -> None:
+        self._state = "no job"
+
+    def __call__(self, label: str) -> str:
+        if label.startswith("event "):
+            self._state = label.split()[-1]
+        return f"{self._state}: {re.sub('[0-9a-f]{8,}|[0-9]+', '#', label)}"
+
+
+class Points:
+    """Numbers what is about to happen, tells it to who gave the order, and dies at `die_at`: at the point of that
+    number, or at the first of that kind."""
+
+    def __init__(self, home: str, die_at: int | str | None, report: int) -> None:
         self.die_at = die_at
         self._home = home
         self._report = report
+        self._kind = Kinds()
         self._numbers = itertools.count(1)  # in one step: threads write files
 
     def __call__(self, label: str) -> None:
         os.write(self._report, f"{label}\n".encode())
-        if next(self._numbers) == self.die_at:
+        if self.die_at in (next(self._numbers), self._kind(label)):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def file(self, what: str, path: object) -> None:
@@ -183,7 +197,7 @@ async def make(settings: Settings, prompts: list[Any]) -> list[dict[str, Any]]:
     return [clip.model_dump(mode="json", include={"status", "cached", "error_message", "paths"}) for clip in clips]
 
 
-def live(settings: Settings, prompts: list[Any], die_at: int | None, report: int) -> None:
+def live(settings: Settings, prompts: list[Any], die_at: int | str | None, report: int) -> None:
     """Run `prompts`, and if nothing kills us, once more; tell what came of both, and never return."""
     global points
     try:
@@ -202,7 +216,7 @@ def live(settings: Settings, prompts: list[Any], die_at: int | None, report: int
         os._exit(1)
 
 
-def let_live(prompts: list[Any], die_at: int | None, **chosen: Any) -> dict[str, Any]:
+def let_live(prompts: list[Any], die_at: int | str | None, **chosen: Any) -> dict[str, Any]:
     """Fork for one order: how the child ended, the points it came to, and what else it lived to tell."""
     settings = Settings(**chosen)
     told, report = os.pipe()
