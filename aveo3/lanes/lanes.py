@@ -28,8 +28,8 @@ class Lane:
     model: str
     settings: Settings
     place: Mapping[str, str | None]
-    """What a later run needs to find this lane's operations: backend, project, location, API version, the source of
-    its own credentials and its own address, if it has them."""
+    """What a later run needs to find this lane's operations: backend, project, location and API version; also where
+    its credentials come from, and its address, if the lane sets them itself."""
     weight: int = 1
     order: int = 1
 
@@ -37,7 +37,7 @@ class Lane:
 class Lanes:
     """The lanes of one client: those that are configured, else one implied lane for each model on first use.
 
-    `custom` means that the user passed a backend of his own, which takes any model. Raises `UsageError` that names the
+    `custom` means that the user passed a backend object, which takes any model. Raises `UsageError` that names the
     lane, the field and the allowed values.
     """
 
@@ -110,7 +110,7 @@ class Lanes:
 
     @property
     def any_model(self) -> bool:
-        """True if a prompt that names no model may go to any lane: lanes are set, and no model is."""
+        """True if a prompt without a model may go to any lane: lanes are configured, but no model is set."""
         return bool(self.listed) and "model" not in self.settings.model_fields_set
 
 

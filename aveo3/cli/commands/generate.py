@@ -60,7 +60,7 @@ def generate(
     """Generate a video for every prompt.
 
     After a stop, a crash or a kill, run the same command again. Finished clips are reused, running ones are resumed,
-    and nothing is sent twice. `aveo3 status` shows where each prompt stands.
+    and nothing is sent twice. `aveo3 status` shows the state of each prompt.
 
     The output directory gets the videos, manifest.jsonl with all clips, and failed.jsonl with the prompts that were
     not made; failed.jsonl is itself a SOURCE. VEO3_* and GOOGLE_* variables, in the environment or in .env, set

@@ -62,7 +62,7 @@ def status(
     every: Annotated[bool, typer.Option("--all", help="List every job, also the succeeded ones.")] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object for each job.")] = False,
 ) -> None:
-    """Show where every prompt of a directory stands.
+    """Show the state of every prompt in a directory.
 
     It also shows whether a run is active, and what to do next. It reads the journal only and asks Google nothing; you
     can call it during a run. Times are UTC.
