@@ -16,13 +16,14 @@ import aiohttp
 from pydantic import SecretStr
 
 from aveo3.config.settings import Settings, on_this_machine
+from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.budget import Budget
 from aveo3.dispatch.lane_pool import LanePool, connect
 from aveo3.dispatch.matching import EMULATED, JobMatcher
-from aveo3.dispatch.planner import Prompt
+from aveo3.dispatch.planner import Planner, Prompt, Prompts
 from aveo3.dispatch.prior_runs import PriorRuns
 from aveo3.dispatch.stats import Stats, Tally
-from aveo3.dispatch.stream import ClipStream, Prompts
+from aveo3.dispatch.stream import ClipStream
 from aveo3.engine.runner import Engine
 from aveo3.errors import ClipError, UsageError
 from aveo3.files import saving
@@ -74,14 +75,13 @@ class VeoClient:
         self._lanes = Lanes(self.settings, lanes, custom=backend is not None)
         self._routes: Routes | None = None
         self._opened = False
-        self._streams: WeakSet[ClipStream] = WeakSet()
+        self._batches: WeakSet[Batch] = WeakSet()  # as long as their tasks live
         self._service = ""
         self._engine: Engine | None = None
         self._lane_pool = LanePool(
             self._lanes,
-            self.settings.model_catalog,
             self._stack,
-            given=backend,
+            backend=backend,
             connect=self._connect,
             rng=self._rng,
             now_utc=now_utc,
@@ -89,7 +89,6 @@ class VeoClient:
         self._budget = Budget(self.settings.budget)
         self._tally = Tally()
         self._prior_runs: PriorRuns | None = None
-        self._lessons = 0  # refusals of which what they taught is noted
 
     async def __aenter__(self) -> Self:
         """Open the journal, find credentials, open connections, start the emulator in mock mode. Submits nothing.
@@ -115,7 +114,7 @@ class VeoClient:
         try:
             if (path := self.settings.journal_path) is not None:
                 self.journal = self._stack.enter_context(
-                    Journal(path, now_utc=self._now_utc, without_secrets=self._without_keys)
+                    Journal(path, now_utc=self._now_utc, without_secrets=self._lane_pool.without_keys)
                 )
                 saving.sweep(self.settings.output_dir)
             self._service = self.service
@@ -173,8 +172,8 @@ class VeoClient:
         engine, self._engine = self._engine, None
         assert engine is not None
         try:
-            for stream in list(self._streams):  # their connections are about to close
-                await stream.leave()
+            for batch in list(self._batches):  # their connections are about to close
+                await batch.leave()
         finally:
             try:
                 self._lane_pool.keep_lessons()
@@ -225,24 +224,23 @@ class VeoClient:
             unfinished = self.journal.entries(State.RUNNING, State.FETCHING, State.UNCERTAIN)
             left = [e for e in unfinished if e.service == self._service and (e.operation or e.output_uri)]
             left = [e for e in left if e.state is not State.UNCERTAIN or e.output_uri]
-        return self._stream(sorted(left, key=lambda entry: entry.submitted_utc or entry.queued_utc))
+        in_order = sorted(left, key=lambda entry: entry.submitted_utc or entry.queued_utc)
+        return self._stream(in_order, resumes=True)
 
-    def _stream(self, prompts: Prompts | list[JobRecord], *, fresh: bool = False) -> ClipStream:
+    def _stream(self, prompts: Prompts | list[JobRecord], *, fresh: bool = False, resumes: bool = False) -> ClipStream:
         if self._engine is None:
             raise UsageError("open the client first: async with VeoClient() as veo: …")
         assert self._routes is not None
+        batch = Batch(self._lane_pool, self._tally, self._now_utc, resumes=resumes)
         stream = ClipStream(
             prompts,
-            routes=self._routes,
-            open_lane=self._lane_pool.open_lane,
-            backend_at=self._lane_pool.backend_at,
-            matcher=self._matcher(fresh=fresh),
+            batch,
+            planner=Planner(self._routes, self._matcher(fresh=fresh), self._now_utc),
+            lane_pool=self._lane_pool,
             engine=self._engine,
             budget=self._budget,
-            now_utc=self._now_utc,
-            ended=self._count,
         )
-        self._streams.add(stream)
+        self._batches.add(batch)
         return stream
 
     def _matcher(self, *, fresh: bool) -> JobMatcher | None:
@@ -256,24 +254,6 @@ class VeoClient:
         opened = self._lane_pool.open_lanes
         gates = {lane.name: there.gate.stats() for lane, there in opened.items() if there.used}
         return self._tally.stats(gates, self._budget.spent)
-
-    def _count(self, clip: VideoClip) -> VideoClip:
-        """Take a clip that is about to be handed out into the statistics; no message of it may hold the key."""
-        if clip.error_message and (words := self._without_keys(clip.error_message)) != clip.error_message:
-            clip = clip.model_copy(update={"error_message": words})
-        if (refused := self._lane_pool.refused) != self._lessons:
-            self._lessons = refused
-            self._lane_pool.keep_lessons()
-        self._tally.count(clip)
-        return clip
-
-    def _without_keys(self, words: str) -> str:
-        lanes = (lane.settings for lane in self._lanes.listed)
-        known = (self.settings, *lanes, *self._lane_pool.settings_elsewhere)
-        keys = {settings.api_key.get_secret_value() for settings in known if settings.api_key}
-        for key in sorted(keys, key=len, reverse=True):  # one may begin as another does
-            words = words.replace(key, "(the API key)")
-        return words
 
     @property
     def service(self) -> str:

@@ -21,8 +21,8 @@ from aveo3 import (
     verdicts,
 )
 from aveo3.backends.base import Finished
+from aveo3.dispatch.batch import GRACE
 from aveo3.dispatch.planner import Prompt
-from aveo3.dispatch.stream import GRACE
 from aveo3.quota.breaker import BreakerState
 from aveo3.testing import ScriptedBackend
 from aveo3.verdicts import Refusal, Verdict, VerdictKind

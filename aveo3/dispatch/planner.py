@@ -4,7 +4,7 @@ what earlier runs have made. Sends nothing."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ HELD_NAP = 1.0
 """Seconds until a job that `resume` has taken up is asked for again: it is about to be finished."""
 
 Prompt = str | Mapping[str, Any] | VideoPrompt
+Prompts = Iterable[Prompt] | AsyncIterable[Prompt]
 
 
 class Planner:

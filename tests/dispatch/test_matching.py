@@ -23,7 +23,7 @@ from aveo3 import (
 )
 from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Video
 from aveo3.config.settings import JOURNAL
-from aveo3.dispatch.stream import TAKEN_UP
+from aveo3.dispatch.in_flight import RESUMED_AT_ONCE
 from aveo3.journal.journal import Journal
 from aveo3.lifecycle import State
 from aveo3.testing import ScriptedBackend
@@ -810,7 +810,7 @@ async def test_odd_metadata_keeps_no_prompt_from_its_clip() -> None:
 @in_virtual_time
 async def test_stopped_while_many_wait_to_be_taken_up_each_has_its_clip_and_none_is_sent_again() -> None:
     backend = ScriptedBackend(latency=1000.0, ending=inline)
-    prompts = [f"prompt {number}" for number in range(TAKEN_UP + 20)]
+    prompts = [f"prompt {number}" for number in range(RESUMED_AT_ONCE + 20)]
     await leave_running(backend, *prompts, rate_limit=1000)
     async with client(backend, journal="auto", rate_limit=1000) as veo:
         async with veo.stream(prompts) as clips:

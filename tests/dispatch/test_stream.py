@@ -23,7 +23,9 @@ from aveo3 import (
     verdicts,
 )
 from aveo3.backends.base import Failure, Finished, PollResult, Video
-from aveo3.dispatch.stream import GRACE, LOOKAHEAD, UNCOLLECTED, Prompts
+from aveo3.dispatch.batch import GRACE, UNCOLLECTED
+from aveo3.dispatch.feeder import LOOKAHEAD
+from aveo3.dispatch.planner import Prompts
 from aveo3.files.saving import SavedFile
 from aveo3.testing import ScriptedBackend, VirtualTimeLoop
 from aveo3.testing.scripted import FILM
