@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
@@ -16,6 +14,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from aveo3.config.settings import Settings, on_this_machine
+from aveo3.config.settings import check_alive as check_alive
 from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.budget import Budget
 from aveo3.dispatch.lane_pool import LanePool, connect
@@ -27,9 +26,9 @@ from aveo3.dispatch.stream import ClipStream
 from aveo3.engine.runner import Engine
 from aveo3.errors import ClipError, UsageError
 from aveo3.files import saving
+from aveo3.files.directories import check_writable as check_writable
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
-from aveo3.journal.wal_sync import make_directory
 from aveo3.lanes.estimate import Estimate, estimate
 from aveo3.lanes.lane_file import LaneSettings
 from aveo3.lanes.lanes import Lanes, wire_of
@@ -308,20 +307,3 @@ def _emulated(settings: Settings, key: str, url: str) -> Settings:
     else's business."""
     who: dict[str, Any] = {"api_key": SecretStr(key), "project": None, "credentials_file": None}
     return settings.model_copy(update={**who, "base_url": url, "storage_url": url})
-
-
-def check_alive(settings: Settings) -> None:
-    """Raise `UsageError` naming the replacement if Google has shut the model of `settings` down."""
-    if (gone := settings.model_catalog.retired.get(settings.model)) is not None:
-        raise UsageError(f"VEO3_MODEL={settings.model} was retired by Google on {gone.on}: use {gone.replacement}.")
-
-
-def check_writable(directory: Path) -> None:
-    """A video that cannot be written is paid all the same: find out before the first one is asked for."""
-    try:
-        make_directory(directory)
-    except OSError as error:
-        why = "it is a file" if directory.is_file() else error.strerror
-        raise UsageError(f"VEO3_OUTPUT_DIR={directory} cannot be made: {why}. Name another one.") from error
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise UsageError(f"VEO3_OUTPUT_DIR={directory} cannot be written to. Change its permissions or name another.")
