@@ -57,7 +57,7 @@ async def leave_running(backend: ScriptedBackend, *prompts: str, after: float = 
 
 
 def reach_through(veo: VeoClient, backend_at: Callable[[Any], Awaitable[ScriptedBackend]]) -> None:
-    veo._lane_pool.backend_at = backend_at  # type: ignore[method-assign, assignment]
+    veo._session.lane_pool.backend_at = backend_at  # type: ignore[method-assign, assignment]
 
 
 def states() -> Counter[str]:
@@ -276,8 +276,8 @@ async def test_a_video_that_the_disk_refused_is_fetched_by_a_later_run() -> None
 
     async def attempt(*prompts: str) -> list[VideoClip]:
         async with client(backend, journal="auto") as veo:
-            assert veo._engine is not None
-            veo._engine._delivery._download = download
+            assert veo._session.engine is not None
+            veo._session.engine._delivery._download = download
             return await veo.generate_many(prompts)
 
     [clip] = await attempt("a")
@@ -614,7 +614,7 @@ def test_clips_of_an_emulator_are_never_handed_out_as_googles(service: str) -> N
         backend = ScriptedBackend(ending=inline)
         async with client(backend, journal="auto") as veo:
             await veo.generate("a")
-            veo._service = service
+            veo._session.service = service
             assert not (await veo.generate("a")).cached
 
     virtual(main)

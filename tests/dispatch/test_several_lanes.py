@@ -568,7 +568,7 @@ def test_whatever_happens_each_prompt_has_one_clip_and_is_paid_once(seed: int, m
                     await asyncio.sleep(rng.choice([0, rng.uniform(0, 3), rng.uniform(0, 300)]))
                     await clips.leave() if ends == "leave" else clips.stop()
                 found = [clip async for clip in clips]
-            gates = [opened.gate for opened in veo._lane_pool.open_lanes.values()]
+            gates = [opened.gate for opened in veo._session.lane_pool.open_lanes.values()]
             assert [(gate.stats().running, gate._unanswered) for gate in gates] == [(0, 0)] * len(gates)
         assert sorted(clip.index for clip in found) == list(range(len(prompts)))
         return found
