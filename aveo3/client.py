@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -36,7 +36,13 @@ class VeoClient:
     `settings` None reads the environment and `.env`. `lanes`, as `LaneSettings` or mappings of their fields, are
     several places that share the prompts, in place of those that the settings name. One client has one quota for each
     lane: share it rather than make several for the same project.
-    `backend` replaces the one that the settings choose, for tests and for services of your own.
+
+    `backend` and `connect` are for tests and for services of your own; give one of them at most:
+
+    - `backend` serves every lane, and its clips are kept apart from Google's in the journal.
+    - `connect` makes the backend of each lane when the lane is opened: an async callable of a name, `"vertex"` or
+      `"gemini"`, and the lane's `Settings`. It may wrap what `aveo3.backends` has. Its clips count as those of the
+      service that the settings name, so give a test its own output directory.
     """
 
     def __init__(
@@ -45,23 +51,23 @@ class VeoClient:
         *,
         lanes: Sequence[LaneSettings | Mapping[str, Any]] | None = None,
         backend: Backend | None = None,
+        connect: Callable[[str, Settings], Awaitable[Backend]] | None = None,
         rng: random.Random | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if lanes is not None and not lanes:
             raise UsageError("lanes: give at least one, or leave them out for the place that the settings name")
+        if backend is not None and connect is not None:
+            raise UsageError("backend serves every lane, connect makes one for each: give one of them")
         settings = settings if settings is not None else Settings()
         self._session = Session(
             settings,
             Lanes(settings, lanes, custom=backend is not None),
             backend=backend,
-            connect=self._connect,
+            connect=connect or lane_pool.connect,
             rng=rng or random.Random(),
             now_utc=now_utc,
         )
-
-    async def _connect(self, name: str, settings: Settings) -> Backend:
-        return await lane_pool.connect(name, settings)
 
     async def __aenter__(self) -> Self:
         """Open the journal, find credentials, open connections, start the emulator in mock mode. Submits nothing.

@@ -73,12 +73,12 @@ async def _run(
 
     services: list[_Service] = []
 
-    class Simulated(VeoClient):
-        async def _connect(self, name: str, settings: Settings) -> _Service:
-            services.append(_Service(settings, latency, rng, now_utc))
-            return services[-1]
+    async def connect(_: str, settings: Settings) -> _Service:
+        services.append(_Service(settings, latency, rng, now_utc))
+        return services[-1]
 
-    async with Simulated(settings, rng=rng, now_utc=now_utc) as veo, veo.stream(prompts) as clips:
+    veo = VeoClient(settings, connect=connect, rng=rng, now_utc=now_utc)
+    async with veo, veo.stream(prompts) as clips:
         done_at = tuple([_now() async for clip in clips if clip.succeeded])
         submitted = sorted(at for service in services for at, _ in service.submits)
         return Forecast(done_at, tuple(submitted), veo.stats(), tuple(veo.estimate(prompts)))
