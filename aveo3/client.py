@@ -1,4 +1,4 @@
-"""`VeoClient`: the public face. What it holds while it is open is the session's business, making clips `dispatch`'s."""
+"""`VeoClient`: the public face. The session opens and holds what a client needs; `dispatch` makes the clips."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class VeoClient:
     """Generates videos within a quota: `async with VeoClient() as veo: clips = await veo.generate_many(prompts)`.
 
     `settings` None reads the environment and `.env`. `lanes`, as `LaneSettings` or mappings of their fields, are
-    several places that share the prompts, in place of those that the settings name. One client has one quota for each
+    several places that share the prompts, instead of the one that the settings name. One client has one quota for each
     lane: share it rather than make several for the same project.
 
     `backend` and `connect` are for tests and for services of your own; give one of them at most:
@@ -90,13 +90,13 @@ class VeoClient:
         return clip
 
     async def generate_many(self, prompts: Prompts, *, fresh: bool = False) -> list[VideoClip]:
-        """Generate every clip that can be had; the clips come in the order of `prompts`.
+        """Generate a clip for each prompt and return them in the order of `prompts`.
 
-        What earlier runs with the same journal have made comes back as it is (`clip.cached`), what they left running
-        is gone on with; `fresh` makes new clips of prompts that have theirs. Whatever befalls one prompt is its clip's
-        status and never disturbs its neighbours. Cancelling stops new submits; operations that were running are named
-        in the log and in `stats().may_be_paid`, and the next run picks them up. Raises `UsageError` if `prompts` is a
-        single prompt, and whatever `prompts` itself raises.
+        A prompt that fails becomes a clip with another status and never disturbs its neighbours. Clips that earlier
+        runs with the same journal have made come back as they are (`clip.cached`), and operations that they left
+        running are followed to their end; with `fresh`, prompts that have a clip get a new one. Cancelling stops new
+        submits: the log and `stats().may_be_paid` name the operations that still run, and the next run picks them up.
+        Raises `UsageError` if `prompts` is a single prompt, and any error that `prompts` itself raises.
         """
         done: dict[int, VideoClip] = {}
         async with self.stream(prompts, fresh=fresh) as clips:
@@ -107,8 +107,8 @@ class VeoClient:
     def stream(self, prompts: Prompts, *, fresh: bool = False) -> ClipStream:
         """The clips of `prompts` as they finish: `async with veo.stream(prompts) as clips: async for clip in clips`.
 
-        `prompts` may be lazy, asynchronous or endless: what is read of it, and held in memory, follows what is in
-        flight. If the reader is slow, so are new submits. `clips.stop()` ends it early and in order. `fresh` as in
+        `prompts` may be lazy, asynchronous or endless: how many are read ahead and held in memory follows what is in
+        flight. A slow reader slows down new submits. `clips.stop()` ends the stream early and in order. `fresh` as in
         `generate_many`.
         """
         return self._session.stream(prompts, fresh=fresh)
@@ -116,7 +116,7 @@ class VeoClient:
     def resume(self) -> ClipStream:
         """The clips that earlier runs left running or not fetched, oldest first; use it as `stream`. Submits nothing.
 
-        `stream` and `generate_many` do the same for the prompts they are given: this is for those nobody gives again.
+        `stream` and `generate_many` do the same for the prompts that they are given. This is for all the others.
         """
         left: list[JobRecord] = []
         if self.journal is not None and self.service != EMULATED:
@@ -142,17 +142,20 @@ class VeoClient:
 
     @property
     def service(self) -> str:
-        """Who makes the clips: what an emulator on this machine made is never handed out as Google's, or back."""
+        """Who makes the clips: `google`, `local` (a server on this machine), `mock` or `custom` (`backend` was given).
+
+        No clip is handed out as another service's. Raises `UsageError` without any credentials.
+        """
         return self._session.service
 
     @property
     def routes(self) -> Routes:
-        """Which lanes the prompts may go to. Raises `UsageError` if the fallback names a model that none has."""
+        """The lanes that each prompt may go to. Raises `UsageError` if the fallback names a model that no lane has."""
         return self._session.routes
 
     def estimate(self, prompts: Iterable[Prompt]) -> list[Estimate]:
-        """What `prompts` will cost, and how long their quota will take, lane by lane. Sends and opens nothing.
+        """What `prompts` will cost in US$, and how long their quota will take, lane by lane. Sends and opens nothing.
 
-        Raises `pydantic.ValidationError` if a prompt is none.
+        Raises `pydantic.ValidationError` for an invalid prompt.
         """
         return estimate(map(as_prompt, prompts), self.routes)

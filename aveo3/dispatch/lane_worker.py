@@ -91,7 +91,7 @@ class LaneWorker:
             await self._queue.waker.wait()
             return
         backlog.take(job)
-        why = f"US$ {_cost_of(job, self._queue):.2f} would go beyond {self._budget.told}"
+        why = f"US$ {_cost_of(job, self._queue):.2f} would go beyond {self._budget.summary}"
         self._batch.deliver(job, job.end(State.DEFERRED, "budget", why, operation=None))
         self._backlogs.release_idle()
 
