@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aveo3.client import VeoClient
     from aveo3.config.settings import Settings
+    from aveo3.dispatch.planner import Prompts
     from aveo3.dispatch.stats import Stats
-    from aveo3.dispatch.stream import ClipStream, Prompts
+    from aveo3.dispatch.stream import ClipStream
     from aveo3.errors import AveoError, ClipError, FetchError, GateClosed, JournalError, UsageError
     from aveo3.lanes.lane_file import LaneSettings
     from aveo3.models import ClipStatus, Media, VideoClip, VideoPrompt

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aveo3.backends import http
 from aveo3.backends.base import Backend, PollError, Probe
-from aveo3.client import check_alive
-from aveo3.config.settings import Settings, on_this_machine
+from aveo3.config.settings import Settings, check_alive, on_this_machine
 from aveo3.errors import UsageError
 from aveo3.verdicts import problems
 from aveo3.verdicts.diagnosis import diagnose

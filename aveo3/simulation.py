@@ -1,7 +1,7 @@
-"""A batch before it is paid for: the client itself, in virtual time, on a service with the quotas of the settings.
+"""Simulates a batch before it is paid for: the client itself, in virtual time, on a service with the settings' quotas.
 
-The gate, the dispatcher and the polls are the real ones; only Google and the clock are not. The service counts with the
-emulator's rules, which know nothing of the gate's.
+Gate, dispatcher and polling are the real ones; only Google and the clock are not. The service counts with the
+emulator's rules, which share no code with the gate's.
 """
 
 from __future__ import annotations
@@ -33,22 +33,23 @@ SIGMA = 0.35
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What became of a simulated batch. Seconds from its start, US$ at list price."""
+    """The result of a simulated batch. Seconds from its start, US$ at list price."""
 
     done_at: tuple[float, ...]
-    """When each clip was there, in order of time."""
+    """When each clip was done, in order of time."""
     submitted_at: tuple[float, ...]
     stats: Stats
     shares: tuple[Estimate, ...]
-    """What each lane's rules would take by themselves."""
+    """How long each lane's rules would take by themselves."""
 
 
 def simulate(
     prompts: Sequence[VideoPrompt], settings: Settings, *, latency: float | None = None, seed: int = 0
 ) -> Forecast:
-    """Run `prompts` with `settings` from now on, in virtual time. Median `latency` in seconds; None: the catalog's.
+    """Run `prompts` with `settings` from now on, in virtual time. `latency` is the median in seconds; None: the
+    catalog's.
 
-    Nothing is sent, and nothing stays on disk. Time and memory follow the number of prompts: some thousand a second.
+    Nothing is sent, and nothing stays on disk. Simulates some thousands of prompts a second.
     """
     with tempfile.TemporaryDirectory(prefix="aveo3-simulation-") as directory:
         kept: dict[str, Any] = {
@@ -57,7 +58,7 @@ def simulate(
             "output_dir": Path(directory),
             "mock_mode": False,
         }
-        if settings.lanes is None:  # nobody needs credentials to be told what would be
+        if settings.lanes is None:  # a simulation needs no credentials
             card = settings.model_catalog.models.get(settings.model)
             kept["backend"] = "vertex" if card is None else card.backend
         return run_virtual(_run(prompts, settings.model_copy(update=kept), latency, random.Random(seed)))
@@ -73,19 +74,19 @@ async def _run(
 
     services: list[_Service] = []
 
-    class Simulated(VeoClient):
-        async def _connect(self, name: str, settings: Settings) -> _Service:
-            services.append(_Service(settings, latency, rng, now_utc))
-            return services[-1]
+    async def connect(_: str, settings: Settings) -> _Service:
+        services.append(_Service(settings, latency, rng, now_utc))
+        return services[-1]
 
-    async with Simulated(settings, rng=rng, now_utc=now_utc) as veo, veo.stream(prompts) as clips:
+    veo = VeoClient(settings, connect=connect, rng=rng, now_utc=now_utc)
+    async with veo, veo.stream(prompts) as clips:
         done_at = tuple([_now() async for clip in clips if clip.succeeded])
         submitted = sorted(at for service in services for at, _ in service.submits)
         return Forecast(done_at, tuple(submitted), veo.stats(), tuple(veo.estimate(prompts)))
 
 
 class _Service(ScriptedBackend):
-    """One place that keeps to the quota that its lane expects, as the strictest of servers would count."""
+    """One place with the quota that its lane expects, counted as the strictest of servers would."""
 
     def __init__(self, settings: Settings, latency: float | None, rng: random.Random, now_utc: Any) -> None:
         super().__init__(answer=self._judge, latency=self._latency, round_trip=0.5)

@@ -15,19 +15,21 @@ from aveo3 import (
     AveoError,
     ClipError,
     ClipStatus,
+    Settings,
     UsageError,
     VeoClient,
     VideoPrompt,
     verdicts,
 )
 from aveo3.backends.base import Finished
+from aveo3.dispatch.batch import GRACE
 from aveo3.dispatch.planner import Prompt
-from aveo3.dispatch.stream import GRACE
 from aveo3.quota.breaker import BreakerState
 from aveo3.testing import ScriptedBackend
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
+from tests.conftest import settings
+from tests.support.virtual import NoJitter, now, statuses, virtual
 from tests.support.virtual import client as calm_client
-from tests.support.virtual import now, statuses, virtual
 
 MODEL = "veo-3.1-generate-001"
 PRICE = 3.20
@@ -404,3 +406,47 @@ def test_an_hour_of_refusals_without_a_word_costs_a_handful_of_submits_and_no_cl
             assert veo.stats().refusals <= 5
 
     virtual(main)
+
+
+# ---- a backend of one's own for each lane ----------------------------------------------------------------------------
+
+
+def test_each_lane_that_is_opened_gets_the_backend_that_connect_makes_for_it() -> None:
+    async def main() -> None:
+        made: list[tuple[str, str | None, ScriptedBackend]] = []
+
+        async def connect(name: str, settings: Settings) -> ScriptedBackend:
+            made.append((name, settings.project, ScriptedBackend()))
+            return made[-1][2]
+
+        lanes = [{"project": "a", "location": "us-central1"}, {"project": "b", "model": "veo-3.1-fast-generate-001"}]
+        async with VeoClient(settings(backend="vertex"), lanes=lanes, connect=connect, rng=NoJitter()) as veo:
+            assert [(name, project) for name, project, _ in made] == [("vertex", "a"), ("vertex", "b")]
+            clips = await veo.generate_many([{"text": "x", "model": MODEL}, {"text": "y", "model": lanes[1]["model"]}])
+            assert veo.service == "google"
+        assert statuses(clips) == ["succeeded", "succeeded"]
+        assert [list(backend.accepted) for _, _, backend in made] == [["x"], ["y"]]
+
+    virtual(main)
+
+
+def test_one_backend_for_all_and_one_for_each_lane_exclude_each_other() -> None:
+    async def connect(name: str, settings: Settings) -> ScriptedBackend:
+        raise AssertionError
+
+    with pytest.raises(UsageError, match=r"^backend serves every lane, connect makes one for each: give one of them$"):
+        VeoClient(settings(), backend=ScriptedBackend(), connect=connect)
+
+
+@pytest.mark.parametrize("error", [UsageError("no credentials"), RuntimeError("bug"), asyncio.CancelledError()])
+async def test_a_lane_that_cannot_be_opened_closes_what_is_open_already(error: BaseException) -> None:
+    async def connect(name: str, settings: Settings) -> ScriptedBackend:
+        raise error
+
+    veo = VeoClient(settings(backend="vertex", project="p", journal="auto"), connect=connect)
+    with pytest.raises(type(error)):
+        await veo.__aenter__()
+    with pytest.raises(UsageError, match=r"^open the client first"):
+        veo.stream(["x"])
+    async with calm_client(ScriptedBackend(), journal="auto") as other:  # the journal's lock is free
+        assert other.journal is not None

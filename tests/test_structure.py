@@ -22,6 +22,7 @@ verdicts polling
 lanes quota backends journal
 engine
 dispatch
+mock_mode session
 client
 testing
 simulation checkup
@@ -81,7 +82,7 @@ def wrong_way(module: str, code: str) -> set[str]:
     return {name for name in found if room_of(name) not in allowed}
 
 
-USES_THE_EMULATOR = ("client", "simulation", "cli")
+USES_THE_EMULATOR = ("mock_mode", "simulation", "cli")
 
 
 def test_every_module_is_in_a_room() -> None:

@@ -332,3 +332,9 @@ def describe() -> Iterator[Variable]:
 def on_this_machine(url: str | None) -> bool:
     """True if `url` is that of a server here: no proxies are asked for it, and it asks for no credentials."""
     return urlsplit(url or "").hostname in ("127.0.0.1", "::1", "localhost")
+
+
+def check_alive(settings: Settings) -> None:
+    """Raise `UsageError` naming the replacement if Google has shut the model of `settings` down."""
+    if (gone := settings.model_catalog.retired.get(settings.model)) is not None:
+        raise UsageError(f"VEO3_MODEL={settings.model} was retired by Google on {gone.on}: use {gone.replacement}.")

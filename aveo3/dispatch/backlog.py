@@ -1,34 +1,34 @@
-"""What is yet to be submitted, and to which lanes it may go: jobs to be tried again before fresh ones."""
+"""The jobs of one batch that are yet to be submitted, and the lanes that may take them. Retries go before new jobs."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from math import inf
 
 from aveo3._waker import Waker
 from aveo3.engine.job import Job
 from aveo3.engine.open_lane import OpenLane
 from aveo3.errors import GateClosed
+from aveo3.lanes.lanes import Lane
 
 
-class LaneWorker:
-    """One lane's work in one batch: it takes a permit, and then the job that is next."""
+class LaneQueue:
+    """What waits for one lane in one batch, across backlogs, and whether the lane takes anything at all."""
 
     def __init__(self, lane: OpenLane) -> None:
         self.lane = lane
         self.backlogs: list[Backlog] = []
         self.waker = Waker()
+        """Wakes the lane's worker."""
         self.closed: GateClosed | None = None
-        """Why the lane lets nobody through, while that lasts."""
+        """Why the lane grants no permits, while that lasts."""
         self.reopens_at = inf
-        """When asking again makes sense, on the loop's clock."""
-        self.asking: asyncio.Task[object] | None = None
-        """Waits for a permit."""
-        self.passed: Job | None = None
-        """The job that it has left to a lane which got less so far, once."""
+        """When it makes sense to ask for a permit again, on the loop's clock."""
+        self.permit_waiter: asyncio.Task[object] | None = None
+        """The worker's task while it waits for a permit."""
 
     @property
     def idle(self) -> bool:
@@ -37,64 +37,74 @@ class LaneWorker:
 
     @property
     def load(self) -> float:
-        """How many clips the lane got, by its weight: of lanes that could go at once, the least loaded does."""
+        """Clips that the lane got, divided by its weight. Of lanes that are free, the least loaded goes first."""
         return self.lane.taken / self.lane.lane.weight
 
     def next_job(self, now: float) -> tuple[Backlog, Job] | None:
-        """The first job that this lane may submit at `now`, and where it waits."""
+        """The first job that this lane may submit at `now`, and its backlog."""
         found = [(backlog, job) for backlog in self.backlogs if backlog.serves(self) and (job := backlog.peek(now))]
         return min(found, key=lambda pair: (pair[0].is_fresh(pair[1]), pair[1].put_back, pair[1].index), default=None)
 
     def due_at(self, now: float) -> float:
-        """When the next job that is to be tried again may be submitted, of those that may not yet."""
+        """When the next retry is due, of those that are not due at `now`."""
         due = (backlog.again[0][0] for backlog in self.backlogs if backlog.again)
         return min((at for at in due if at > now), default=inf)
 
+    def reopen(self) -> None:
+        """Forget that the lane was closed: its gate decides anew."""
+        self.closed, self.reopens_at = None, inf
+
 
 class Backlog:
-    """Jobs with the same lanes to go to, tier by tier; those to be tried again come first, by when they are due."""
+    """Jobs that may go to the same lanes, tier by tier. Retries that are due come first.
 
-    def __init__(self, tiers: tuple[tuple[LaneWorker, ...], ...]) -> None:
+    `room` wakes the feeder, which waits for room here.
+    """
+
+    def __init__(self, tiers: Sequence[Sequence[LaneQueue]], room: Waker) -> None:
         self.tiers = tiers
-        self.workers = [worker for tier in tiers for worker in tier]
+        self.queues = [queue for tier in tiers for queue in tier]
         self.fresh: deque[Job] = deque()
         self.again: list[tuple[float, int, Job]] = []
         self.in_flight = 0
+        self._room = room
+        for queue in self.queues:
+            queue.backlogs.append(self)
 
     @property
     def idle(self) -> bool:
         """True if nothing waits here, and nothing can come back."""
         return not (self.fresh or self.again or self.in_flight)
 
-    def serves(self, worker: LaneWorker) -> bool:
-        """True if the jobs here may go to `worker`: a tier is for when every lane of those before it is closed.
+    def serves(self, queue: LaneQueue) -> bool:
+        """True if the lane of `queue` may take the jobs here: a tier opens when every lane before it is closed.
 
-        Where all are closed any pump may ask again, and say so of each job.
+        Where all lanes are closed, any worker may ask its gate again and defer the jobs one by one.
         """
         for tier in self.tiers:
-            if worker in tier and worker.closed is None:
+            if queue in tier and queue.closed is None:
                 return True
             if any(other.closed is None for other in tier):
                 return False
-        return all(other.closed is not None for other in self.workers)
+        return all(other.closed is not None for other in self.queues)
 
     def closed(self) -> GateClosed | None:
-        """Why no lane lets anybody through, and until when; None if one does."""
-        whys = [(worker.lane.lane.name, worker.closed) for worker in self.workers if worker.closed is not None]
-        if len(whys) < len(self.workers) or not whys:
+        """Why no lane grants permits, and until when; None if one does."""
+        reasons = [(queue.lane.lane.name, queue.closed) for queue in self.queues if queue.closed is not None]
+        if len(reasons) < len(self.queues) or not reasons:
             return None
-        soonest = min((why for _, why in whys), key=lambda why: (why.retry_at_utc is None, why.retry_at_utc))
-        if len(whys) == 1:
+        soonest = min((reason for _, reason in reasons), key=lambda why: (why.retry_at_utc is None, why.retry_at_utc))
+        if len(reasons) == 1:
             return soonest
-        told = "; ".join(f"{name}: {why}" for name, why in whys)
-        return GateClosed(soonest.kind, f"every lane is closed: {told}", soonest.retry_at_utc)
+        by_lane = "; ".join(f"{name}: {reason}" for name, reason in reasons)
+        return GateClosed(soonest.kind, f"every lane is closed: {by_lane}", soonest.retry_at_utc)
 
-    def less_loaded(self, worker: LaneWorker, cost_usd: float) -> LaneWorker | None:
-        """Another lane of the same tier that could submit at once, and got less than `worker` by its weight."""
-        if len(self.workers) == 1:
+    def less_loaded(self, queue: LaneQueue, cost_usd: float) -> LaneQueue | None:
+        """Another lane of the same tier that could submit at once, and is less loaded than that of `queue`."""
+        if len(self.queues) == 1:
             return None
-        tier = next(tier for tier in self.tiers if worker in tier)
-        free = (other for other in tier if other.load < worker.load and other.lane.gate.is_free(cost_usd))
+        tier = next(tier for tier in self.tiers if queue in tier)
+        free = (other for other in tier if other.load < queue.load and other.lane.gate.is_free(cost_usd))
         return min(free, key=lambda other: other.load, default=None)
 
     def peek(self, now: float) -> Job | None:
@@ -104,34 +114,74 @@ class Backlog:
         return self.fresh[0] if self.fresh else None
 
     def is_fresh(self, job: Job) -> bool:
-        """False for a job that is to be tried again, and so is before those that are fresh."""
+        """False for the retry that is due first."""
         return not (self.again and self.again[0][2] is job)
 
-    def pop(self, now: float) -> Job | None:
-        """Take out the next job to submit."""
-        if self.again and self.again[0][0] <= now:
-            return heapq.heappop(self.again)[2]
-        return self.fresh.popleft() if self.fresh else None
-
-    def take(self, job: Job) -> None:
-        """Take out `job`, which `peek` has shown: by the time that the clock is read again, another may be due."""
-        if not self.is_fresh(job):
-            heapq.heappop(self.again)
-        else:
-            self.fresh.remove(job)  # the first of them
+    def push(self, job: Job) -> None:
+        """Put `job` behind those that wait."""
+        self.fresh.append(job)
 
     def push_again(self, job: Job, due_at: float) -> None:
         """Have `job` submitted anew, not before `due_at`."""
         heapq.heappush(self.again, (due_at, job.index, job))
 
-    def ring(self) -> None:
-        """Something has changed here: have the lanes look."""
-        for worker in self.workers:
-            worker.waker.ring()
+    def pop(self, now: float) -> Job | None:
+        """Take out the next job to submit."""
+        if (job := self.peek(now)) is not None:
+            self._remove(job)
+            self._room.ring()
+        return job
 
-    def drain(self) -> Iterator[Job]:
+    def take(self, job: Job) -> None:
+        """Take out `job`, which `peek` returned: by the time that the clock is read again, another may be due."""
+        self._remove(job)
+        self.ring()  # a lane that had no money for this job may have it for the next
+        self._room.ring()
+
+    def _remove(self, job: Job) -> None:
+        if not self.is_fresh(job):
+            heapq.heappop(self.again)
+        else:
+            self.fresh.remove(job)  # the first of them
+
+    def ring(self) -> None:
+        """Wake the workers of its lanes, since something has changed here."""
+        for queue in self.queues:
+            queue.waker.ring()
+
+    def drain(self) -> list[Job]:
         """Take out everything that waits."""
         jobs = [job for _, _, job in sorted(self.again)] + list(self.fresh)
         self.again.clear()
         self.fresh.clear()
-        return iter(jobs)
+        return jobs
+
+
+class Backlogs:
+    """Every backlog of one batch, by its tiers of lanes, and the queue of each lane."""
+
+    def __init__(self) -> None:
+        self.feeding = True
+        """More jobs may come from the prompts."""
+        self.room = Waker()
+        """Wakes the feeder, which waits for room in a backlog."""
+        self.queues: dict[Lane, LaneQueue] = {}
+        self.by_tiers: dict[tuple[tuple[Lane, ...], ...], Backlog] = {}
+
+    def drain(self) -> Iterable[Job]:
+        """Take out everything that waits."""
+        return [job for backlog in self.by_tiers.values() for job in backlog.drain()]
+
+    def still_to_come(self, queue: LaneQueue) -> int | None:
+        """Submits that are still to come to a lane, the one that waits for a permit included; None if unknown."""
+        if self.feeding or any(len(backlog.queues) > 1 for backlog in queue.backlogs):
+            return None
+        return sum(len(backlog.fresh) + len(backlog.again) for backlog in queue.backlogs)
+
+    def release_idle(self) -> None:
+        """Once the prompts have ended: stop workers from waiting for permits that no job needs any more."""
+        if not self.feeding:
+            for queue in self.queues.values():
+                queue.waker.ring()
+                if queue.idle and queue.permit_waiter is not None:
+                    queue.permit_waiter.cancel()

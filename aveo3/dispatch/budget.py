@@ -1,4 +1,4 @@
-"""The purse of a directory: what is spent, what is promised to clips under way, and what still fits. Pure."""
+"""The budget of an output directory: what is spent, what is reserved for clips under way, what still fits. Pure."""
 
 from __future__ import annotations
 
@@ -7,39 +7,40 @@ from math import inf
 
 
 class Budget:
-    """At most `limit` US$ in all; None is no limit. An estimate is reserved before its submit and booked after it."""
+    """At most `limit` US$ in all; None is no limit. A clip's estimate is reserved before its submit, and its cost
+    booked when it ends."""
 
     def __init__(self, limit: float | None, before: float = 0.0) -> None:
         self.limit = inf if limit is None else limit
         self.before = before
-        """What earlier runs have spent of it, in US$."""
+        """US$ that earlier runs have spent of it."""
         self.spent = 0.0
-        """What this one has."""
+        """US$ that this run has spent."""
         self.reserved = 0.0
         self.waiting: set[Callable[[], object]] = set()
-        """Called once, at the next booking: batches share a purse, and one may wait for what another gives back."""
+        """Called once, at the next booking: batches share the budget, and one may wait for what another gives back."""
 
     def fits(self, cost: float) -> bool:
         """True if `cost` can be reserved now."""
         return self.before + self.spent + self.reserved + cost <= self.limit + _ROUNDING
 
     @property
-    def told(self) -> str:
-        """The limit and what is left of it, in words."""
+    def summary(self) -> str:
+        """The limit and what is spent of it, in words."""
         earlier = f", US$ {self.before:.2f} of it by earlier runs" if self.before else ""
         return f"the budget of US$ {self.limit:g} (US$ {self.before + self.spent:.2f} spent{earlier})"
 
     def can_ever_fit(self, cost: float) -> bool:
-        """True if `cost` would fit, were everything reserved given back."""
+        """True if `cost` would fit if everything reserved were given back."""
         return self.before + self.spent + cost <= self.limit + _ROUNDING
 
     def reserve(self, cost: float) -> None:
         """Set `cost` aside for a clip about to be submitted."""
         self.reserved += cost
 
-    def correct(self, told: float, spent: float) -> None:
-        """A clip that an earlier run had put down with `told` turns out to have cost `spent`."""
-        self.before = max(0.0, self.before + spent - told)
+    def correct(self, noted: float, spent: float) -> None:
+        """A clip that earlier runs have counted with `noted` US$ has cost `spent`."""
+        self.before = max(0.0, self.before + spent - noted)
         self._wake()
 
     def book(self, reserved: float, spent: float) -> None:

@@ -1,10 +1,10 @@
-"""A prompt becomes a job: its fields checked, its digest taken, its model's abilities asked for, and looked up among
-what earlier runs have made. Sends nothing."""
+"""Makes a job of each prompt: checks its fields against the catalog, takes its digest, and looks for it in the journal.
+Sends nothing."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +19,10 @@ from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt, as_prompt, explain
 
 HELD_NAP = 1.0
-"""Seconds until a job that `resume` has taken up is asked for again: it is about to be finished."""
+"""Seconds until the planner looks again for a job that `resume` is finishing."""
 
 Prompt = str | Mapping[str, Any] | VideoPrompt
+Prompts = Iterable[Prompt] | AsyncIterable[Prompt]
 
 
 class Planner:
@@ -32,7 +33,7 @@ class Planner:
         self._matcher = matcher
         self._now_utc = now_utc
         self.begun: Job | None = None
-        """The job that was tied to the journal last, until `hand_on`."""
+        """The job that was matched last, until `hand_on`."""
 
     async def plan(self, given: Prompt | JobRecord, index: int) -> tuple[Job, VideoClip | None] | None:
         """The job of one prompt, and its clip if nothing is left to do for it. Reads local media, off the loop.
@@ -55,13 +56,13 @@ class Planner:
         return job, clip
 
     def hand_on(self) -> None:
-        """Somebody else sees to the job that was begun."""
+        """Somebody else looks after the job that was begun."""
         self.begun = None
 
     def unsent(
         self, given: Prompt | JobRecord, index: int, error: JournalError | None = None
     ) -> tuple[Job, VideoClip] | None:
-        """The clip of a prompt that is not looked at any more: the run was stopped, or the journal did not take it.
+        """The clip of a prompt that is not sent: the run was stopped, or the journal cannot be written.
 
         None for a job of the journal: it stays as it is.
         """
@@ -104,6 +105,6 @@ class Planner:
 
 
 def _as_it_was(given: Prompt) -> VideoPrompt:
-    """A prompt that is none, for its clip to show: only its text, unchecked."""
+    """An invalid prompt for its clip to show: only its text, unchecked."""
     text = given if isinstance(given, str) else str(given.get("text", "")) if isinstance(given, Mapping) else ""
     return VideoPrompt.model_construct(text=text.encode(errors="replace").decode())  # half a character breaks any file

@@ -1,5 +1,5 @@
-"""What a run should know of the runs before it about Google: limits and latencies that were learnt, and what of each
-lane's quota was used lately. Kept in the journal."""
+"""What a run takes over from earlier runs: limits and latencies that they learnt, and the quota that they used lately.
+Kept in the journal."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ LIMITS, LATENCIES = "limits", "latencies"
 
 
 class Submit(NamedTuple):
-    """One request of an earlier run, as the journal tells of it."""
+    """One request of an earlier run, as read from the journal."""
 
     place: Mapping[str, str | None]
     model: str
     sent_utc: datetime
     answered_utc: datetime
-    """When it was answered; where nobody heard an answer, when it was given up."""
+    """When it was answered; without an answer, when the run gave it up."""
     cost_usd: float
     accepted: bool
     refused: bool
 
 
 class PriorRuns:
-    """What earlier runs with `journal` have left to know, and where this one leaves it to the next.
+    """What earlier runs with `journal` have learnt and used, and the place where this run keeps what it learns.
 
-    A run may be killed on any line, so what was used is read from the events of its jobs; what was learnt is written
-    down when it has changed.
+    A run may be killed on any line, so used quota is read from the events of its jobs. What it learns is written down
+    when it changes.
     """
 
     def __init__(self, journal: Journal, service: str, now_utc: datetime) -> None:
@@ -46,7 +46,7 @@ class PriorRuns:
         self._since = now_utc
 
     def of_lane(self, lane: Lane) -> dict[str, Any] | None:
-        """What the gate of `lane` said in `remember()`, with what was used of its quota since; None if nothing is."""
+        """The `remember()` of the gate of `lane`, with the quota used since then; None if there is nothing."""
         settings, rate = lane.settings, lane.settings.rate(lane.model)
         longest = max(rate.period, settings.spend_period if settings.spend_limit is not None else 0.0)
         learnt = self._limits.get(_name(lane))
@@ -71,13 +71,13 @@ class PriorRuns:
         }
 
     def _read(self, since: datetime) -> None:
-        """Know every submit from `since` on."""
+        """Have every submit since `since` at hand."""
         if since < self._since:
             self._since = since
             self._submits = sorted(_submits(self._journal, self._service, since), key=lambda s: s.answered_utc)
 
     def keep_lane(self, lane: Lane, limits: Mapping[str, Any]) -> None:
-        """Note what the gate of `lane` says in `remember()`, if that has changed what is known."""
+        """Write down the `remember()` of the gate of `lane`, if it has learnt something new."""
         name = _name(lane)
         if limits["learnt"] != self._limits.get(name, {}).get("learnt", {}):
             kept = {key: value for key, value in limits.items() if key != "used"}
@@ -85,12 +85,12 @@ class PriorRuns:
             self._journal.keep(self._service, LIMITS, name, kept)
 
     def latencies(self) -> dict[tuple[str, str | None, int | None], dict[str, Any]]:
-        """What was learnt of how long clips take, by model, resolution and duration."""
+        """How long clips take, as learnt, by model, resolution and duration."""
         kept = self._journal.kept(self._service, LATENCIES)
         return {tuple(json.loads(name)): value for name, value in kept.items()}
 
     def keep_latencies(self, learnt: Mapping[tuple[str, str | None, int | None], Mapping[str, Any]]) -> None:
-        """Note what was learnt of how long clips take."""
+        """Write down how long clips take, as learnt."""
         for kind, value in learnt.items():
             self._journal.keep(self._service, LATENCIES, json.dumps(kind), value)
 
@@ -114,7 +114,7 @@ def _submits(journal: Journal, service: str, since: datetime) -> Iterator[Submit
 
 
 def _name(lane: Lane) -> str:
-    """What a lane is known by from run to run, whatever people call it."""
+    """What identifies a lane from run to run; people may rename it."""
     place = lane.place
     parts = [lane.model, *(place.get(name) for name in ("backend", "credentials", "project", "location"))]
     return " ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""What a client has done so far: counted clip by clip, told as a frozen snapshot."""
+"""What a client has done so far: counted clip by clip, read as a frozen snapshot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aveo3.models import ClipStatus, VideoClip
 from aveo3.quota.gate import GateStats
 
 clips_log = logging.getLogger("aveo3.clips")
-"""Where what is owed is told, clip by clip, for whoever does not look at the clips."""
+"""Logs each clip that may be paid and has no video, for programs that do not read the clips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +19,25 @@ class Stats:
     """What a client has done so far. Seconds and US$."""
 
     gates: Mapping[str, GateStats]
-    """One gate per lane in use, by the lane's name; where none are set, each model has one, and it is the model's."""
+    """One gate per lane in use, by the lane's name. Without lanes of your own, each model has one, named after it."""
     clips: Mapping[ClipStatus, int]
-    """How many prompts ended how; every status is there."""
+    """Number of prompts by the status of their clip; every status is a key."""
     cached: int
-    """How many of them are as earlier runs had left them: nothing was sent for them now."""
+    """Number of these clips that earlier runs have made or ended: nothing was sent for them now."""
     substituted: Mapping[tuple[str, str], int]
-    """How many have a video of another model than was asked for: by the two, (asked for, made by)."""
+    """Number of videos made by a fallback model, by (model asked for, model that made it)."""
     submitted: int
     """Submits that were accepted."""
     refusals: int
     retries: int
     quota_wait: float
-    """Seconds that finished clips had waited, as next in line, for quota."""
+    """Seconds that finished clips have waited for quota while they were next in line."""
     cost_usd: float
     """Estimated from list prices; clips whose outcome is uncertain count in full."""
     latency: float | None
     """Mean seconds from submit to done of the clips that were made; None before the first."""
     may_be_paid: tuple[str, ...]
-    """What may be billed though there is no video: the operation's name, or the prompt's text where none is known."""
+    """What may be billed without a video: the operation's name, or the prompt's text if the name is not known."""
 
 
 class Tally:
@@ -54,7 +54,7 @@ class Tally:
         self._may_be_paid: list[str] = []
 
     def count(self, clip: VideoClip) -> None:
-        """A clip is about to be handed out."""
+        """Count `clip`, which is about to be handed out."""
         self._clips[clip.status] += 1
         self._cached += clip.cached
         if clip.succeeded and clip.instead_of is not None:
@@ -73,7 +73,7 @@ class Tally:
                 clips_log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
 
     def stats(self, gates: Mapping[str, GateStats], cost_usd: float) -> Stats:
-        """Everything so far, with the `gates` as they are and what was spent."""
+        """Everything so far, with the state of the `gates` and the US$ spent."""
         return Stats(
             gates=gates,
             clips=dict(self._clips),

@@ -26,11 +26,11 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from aveo3.errors import JournalError
+from aveo3.files.directories import make_directory
 from aveo3.journal.claims import EVENT, MET, Claims
 from aveo3.journal.database import Statement, Writer, ballast_of, connect, load_ballast, real
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import CHANGING, plain, storable, to_column
-from aveo3.journal.wal_sync import make_directory
 from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,6 @@ import os
 import sys
 from asyncio import AbstractEventLoop, Future
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -128,21 +127,6 @@ class WalSync:
         for landed in waiting:
             if not landed.done() and not landed.get_loop().is_closed():
                 landed.set_result(None)
-
-
-def make_directory(path: Path) -> None:
-    """Make `path` and what is missing above it, so that a power cut takes none of them with what is in it."""
-    missing = [place for place in (path, *path.parents) if not place.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    if os.name != "posix":  # others open no directories
-        return
-    for place in missing:
-        with suppress(OSError):  # one that may be searched and not read, or a file system that knows no such sync
-            directory = os.open(place.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
 
 
 def _sync_data(descriptor: int) -> None:

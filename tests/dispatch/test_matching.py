@@ -23,7 +23,7 @@ from aveo3 import (
 )
 from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Video
 from aveo3.config.settings import JOURNAL
-from aveo3.dispatch.stream import TAKEN_UP
+from aveo3.dispatch.in_flight import RESUMED_AT_ONCE
 from aveo3.journal.journal import Journal
 from aveo3.lifecycle import State
 from aveo3.testing import ScriptedBackend
@@ -57,7 +57,7 @@ async def leave_running(backend: ScriptedBackend, *prompts: str, after: float = 
 
 
 def reach_through(veo: VeoClient, backend_at: Callable[[Any], Awaitable[ScriptedBackend]]) -> None:
-    veo._lane_pool.backend_at = backend_at  # type: ignore[method-assign, assignment]
+    veo._session.lane_pool.backend_at = backend_at  # type: ignore[method-assign, assignment]
 
 
 def states() -> Counter[str]:
@@ -276,8 +276,8 @@ async def test_a_video_that_the_disk_refused_is_fetched_by_a_later_run() -> None
 
     async def attempt(*prompts: str) -> list[VideoClip]:
         async with client(backend, journal="auto") as veo:
-            assert veo._engine is not None
-            veo._engine._delivery._download = download
+            assert veo._session.engine is not None
+            veo._session.engine._delivery._download = download
             return await veo.generate_many(prompts)
 
     [clip] = await attempt("a")
@@ -614,7 +614,7 @@ def test_clips_of_an_emulator_are_never_handed_out_as_googles(service: str) -> N
         backend = ScriptedBackend(ending=inline)
         async with client(backend, journal="auto") as veo:
             await veo.generate("a")
-            veo._service = service
+            veo._session.service = service
             assert not (await veo.generate("a")).cached
 
     virtual(main)
@@ -810,7 +810,7 @@ async def test_odd_metadata_keeps_no_prompt_from_its_clip() -> None:
 @in_virtual_time
 async def test_stopped_while_many_wait_to_be_taken_up_each_has_its_clip_and_none_is_sent_again() -> None:
     backend = ScriptedBackend(latency=1000.0, ending=inline)
-    prompts = [f"prompt {number}" for number in range(TAKEN_UP + 20)]
+    prompts = [f"prompt {number}" for number in range(RESUMED_AT_ONCE + 20)]
     await leave_running(backend, *prompts, rate_limit=1000)
     async with client(backend, journal="auto", rate_limit=1000) as veo:
         async with veo.stream(prompts) as clips:

@@ -14,10 +14,8 @@ from aveo3.config.settings import JOURNAL
 from aveo3.dispatch.prior_runs import PriorRuns
 from aveo3.journal.journal import Journal
 from aveo3.lanes.lanes import Lane, Lanes
-from aveo3.testing import ScriptedBackend
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
-from tests.dispatch.test_several_lanes import client, lane, made
-from tests.dispatch.test_several_lanes import places as places
+from tests.support.lanes import Places, lane, made
 from tests.support.virtual import START_UTC, now, now_utc, virtual
 
 REFUSED = Verdict(VerdictKind.REFUSED, "wait", refusal=Refusal.MINUTE, retry_after=1.0)
@@ -39,10 +37,10 @@ def start(text: str) -> Any:
     return type(START_UTC).fromisoformat(text)
 
 
-def test_what_was_sent_lately_is_known_by_lane_with_its_time_and_price(places: dict[str, ScriptedBackend]) -> None:
+def test_what_was_sent_lately_is_known_by_lane_with_its_time_and_price(places: Places) -> None:
     async def main() -> None:
         places["a"] = made(verdicts.accepted("operations/1"), REFUSED, round_trip=2.0, latency=1.0)
-        async with client(lane("a"), lane("b", order=2), journal="auto") as veo:
+        async with places.client(lane("a"), lane("b", order=2), journal="auto") as veo:
             await veo.generate_many(["x", "y"])
         await asyncio.sleep(10)
         memory = known(lane("a"))
@@ -58,9 +56,9 @@ def test_what_was_sent_lately_is_known_by_lane_with_its_time_and_price(places: d
     virtual(main)
 
 
-def test_what_is_long_past_is_not_read(places: dict[str, ScriptedBackend]) -> None:
+def test_what_is_long_past_is_not_read(places: Places) -> None:
     async def main() -> None:
-        async with client(lane("a"), journal="auto") as veo:
+        async with places.client(lane("a"), journal="auto") as veo:
             await veo.generate_many(["x"])
         await asyncio.sleep(3600)
         memory = known(lane("a"))
@@ -72,10 +70,10 @@ def test_what_is_long_past_is_not_read(places: dict[str, ScriptedBackend]) -> No
     virtual(main)
 
 
-def test_a_request_whose_answer_nobody_heard_counts(places: dict[str, ScriptedBackend]) -> None:
+def test_a_request_whose_answer_nobody_heard_counts(places: Places) -> None:
     async def main() -> None:
         places["a"] = made(verdicts.uncertain("lost"))
-        async with client(lane("a"), journal="auto") as veo:
+        async with places.client(lane("a"), journal="auto") as veo:
             await veo.generate_many(["x"])
         memory = known(lane("a"))
         assert len(ages(memory, "requests")) == 1
@@ -103,16 +101,16 @@ def test_what_was_learnt_is_kept_by_place_and_model_whatever_the_lane_is_called(
 
 
 @pytest.mark.parametrize("gap", [5.0, 61.0])
-def test_a_run_right_after_another_does_not_burst(gap: float, places: dict[str, ScriptedBackend]) -> None:
+def test_a_run_right_after_another_does_not_burst(gap: float, places: Places) -> None:
     """Ten a minute, ten sent: whoever starts anew within the minute has none left."""
 
     async def main() -> None:
         places["a"] = made(latency=1.0)
-        async with client(lane("a", 10), journal="auto") as veo:
+        async with places.client(lane("a", 10), journal="auto") as veo:
             await veo.generate_many([f"{n}" for n in range(10)])
         await asyncio.sleep(gap)
         begun = now()
-        async with client(lane("a", 10), journal="auto") as veo:
+        async with places.client(lane("a", 10), journal="auto") as veo:
             await veo.generate_many([f"again {n}" for n in range(10)])
         waited = places["a"].submits[10][0] - begun
         assert (waited > 50) == (gap < 50)

@@ -28,42 +28,15 @@ from aveo3.testing import ScriptedBackend
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 from tests.conftest import settings
-from tests.support.virtual import NoJitter, now, now_utc, statuses, virtual
+from tests.support.lanes import BEST, LATENCY, Places, lane, made
+from tests.support.virtual import now, now_utc, statuses, virtual
 
-BEST, FAST, OMNI = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "gemini-omni-1.1-flash"
+FAST, OMNI = "veo-3.1-fast-generate-001", "gemini-omni-1.1-flash"
 UNAVAILABLE = Verdict(VerdictKind.UNAVAILABLE, "the service is away", status=503)
 CLOSED = Verdict(VerdictKind.REFUSED, "billing is off", refusal=Refusal.BILLING)
 NO_DAY = Verdict(VerdictKind.REFUSED, "the day is used up", refusal=Refusal.DAY)
 BUSY = Verdict(VerdictKind.REFUSED, "wait", refusal=Refusal.MINUTE, retry_after=1800.0, limit=50)
 PASSING = [refusal for refusal in Refusal if not refusal.for_good]
-LATENCY = 70.0
-
-
-def lane(name: str, rate_limit: int = 10, **fields: Any) -> dict[str, Any]:
-    return {"name": name, "project": name, "model": BEST, "rate_limit": rate_limit, "rate_period": 60, **fields}
-
-
-@pytest.fixture
-def places(monkeypatch: pytest.MonkeyPatch) -> dict[str, ScriptedBackend]:
-    """The service behind each project, and behind the key that is called KEY."""
-    found: dict[str, ScriptedBackend] = {}
-
-    async def there(_: VeoClient, kind: str, settings: Settings) -> ScriptedBackend:
-        return found.setdefault(settings.project or kind, made())
-
-    monkeypatch.setattr(VeoClient, "_connect", there)
-    monkeypatch.setenv("KEY", "k")
-    return found
-
-
-def made(*answers: Verdict, **script: Any) -> ScriptedBackend:
-    """A service that makes a film each time, after its `answers`."""
-    return ScriptedBackend(answers, **{"latency": LATENCY, "ending": lambda _: Finished((Video(data=FILM),)), **script})
-
-
-def client(*lanes: dict[str, Any], **values: object) -> VeoClient:
-    common = settings(**{"poll_interval": 1.0, **values})
-    return VeoClient(common, lanes=lanes or None, rng=NoJitter(), now_utc=now_utc)
 
 
 def counting(name: str, limit: int, dies_at: float) -> Callable[[VideoPrompt], Verdict]:
@@ -95,14 +68,14 @@ def optimum(clips: int, dies_at: float) -> float:
 
 @pytest.mark.parametrize(("clips", "dies_at"), [(200, 330.0), (200, float("inf")), (60, 90.0)])
 def test_three_lanes_together_are_as_fast_as_the_sum_of_their_quotas(
-    clips: int, dies_at: float, places: dict[str, ScriptedBackend]
+    clips: int, dies_at: float, places: Places
 ) -> None:
     async def main() -> None:
         limits = {"two": 2, "five": 5, "ten": 10}
         for name, limit in limits.items():
             dies = dies_at if name == "five" else float("inf")
             places[name] = made(answer=counting(name, limit, dies), round_trip=0.1)
-        async with client(*(lane(name, limit) for name, limit in limits.items())) as veo:
+        async with places.client(*(lane(name, limit) for name, limit in limits.items())) as veo:
             begun = now()
             found = await veo.generate_many([f"{n}" for n in range(clips)])
             took = now() - begun
@@ -121,7 +94,7 @@ def test_three_lanes_together_are_as_fast_as_the_sum_of_their_quotas(
 
 
 def test_prompts_that_never_get_through_hold_up_none_of_another_line_for_the_same_lane(
-    places: dict[str, ScriptedBackend],
+    places: Places,
 ) -> None:
     async def main() -> None:
         operations = count()
@@ -131,7 +104,7 @@ def test_prompts_that_never_get_through_hold_up_none_of_another_line_for_the_sam
             )
         )
         places["b"] = made(answer=lambda _: CLOSED)
-        async with client(lane("a", 100), lane("b", 100, model=FAST), quota_patience=900.0) as veo:
+        async with places.client(lane("a", 100), lane("b", 100, model=FAST), quota_patience=900.0) as veo:
             bad = [{"text": f"bad {number}", "model": BEST} for number in range(3)]
             found = await veo.generate_many([*bad, *(f"good {number}" for number in range(20))])
         assert [clip.index for clip in found if clip.succeeded] == [*range(3, 23)]
@@ -139,9 +112,9 @@ def test_prompts_that_never_get_through_hold_up_none_of_another_line_for_the_sam
     virtual(main)
 
 
-def test_clips_that_several_lanes_could_take_are_shared_by_weight(places: dict[str, ScriptedBackend]) -> None:
+def test_clips_that_several_lanes_could_take_are_shared_by_weight(places: Places) -> None:
     async def main() -> None:
-        async with client(lane("a", 100, weight=3), lane("b", 100)) as veo:
+        async with places.client(lane("a", 100, weight=3), lane("b", 100)) as veo:
             many = await veo.generate_many([f"{n}" for n in range(8)])
             single = [await veo.generate(f"one by one {n}") for n in range(8)]
         # Not clip by clip: a lane that has yet to answer is not free.
@@ -151,10 +124,10 @@ def test_clips_that_several_lanes_could_take_are_shared_by_weight(places: dict[s
 
 
 @pytest.mark.parametrize("why", [CLOSED, NO_DAY], ids=["for good", "for the day"])
-def test_a_closed_lane_leaves_its_clips_to_the_others(why: Verdict, places: dict[str, ScriptedBackend]) -> None:
+def test_a_closed_lane_leaves_its_clips_to_the_others(why: Verdict, places: Places) -> None:
     async def main() -> None:
         places["a"] = made(*[verdicts.accepted(f"operations/{n}") for n in (1, 2)], answer=lambda _: why)
-        async with client(lane("a"), lane("b", 2)) as veo:
+        async with places.client(lane("a"), lane("b", 2)) as veo:
             found = await veo.generate_many([f"{n}" for n in range(9)])
             assert veo.stats().gates["a"].refused <= 8  # all that were out at once
         assert Counter(clip.lane for clip in found) == {"a": 2, "b": 7}
@@ -162,10 +135,10 @@ def test_a_closed_lane_leaves_its_clips_to_the_others(why: Verdict, places: dict
     virtual(main)
 
 
-def test_a_reserve_gets_nothing_until_every_lane_before_it_is_closed(places: dict[str, ScriptedBackend]) -> None:
+def test_a_reserve_gets_nothing_until_every_lane_before_it_is_closed(places: Places) -> None:
     async def main() -> None:
         places["a"] = made(*[verdicts.accepted(f"operations/{n}") for n in range(1, 5)], answer=lambda _: CLOSED)
-        async with client(lane("a", 2), lane("b", order=2)) as veo:
+        async with places.client(lane("a", 2), lane("b", order=2)) as veo:
             found = await veo.generate_many([f"{n}" for n in range(8)])
         assert [clip.lane for clip in found] == ["a"] * 4 + ["b"] * 4
         assert min(at for at, _ in places["b"].submits) > 60, "a was at its pace, not closed"
@@ -173,10 +146,10 @@ def test_a_reserve_gets_nothing_until_every_lane_before_it_is_closed(places: dic
     virtual(main)
 
 
-def test_a_lane_that_has_closed_for_a_while_is_asked_again_when_it_opens(places: dict[str, ScriptedBackend]) -> None:
+def test_a_lane_that_has_closed_for_a_while_is_asked_again_when_it_opens(places: Places) -> None:
     async def main() -> None:
         places["a"] = made(BUSY)
-        async with client(lane("a", 50), lane("b", 1), quota_patience=60) as veo:
+        async with places.client(lane("a", 50), lane("b", 1), quota_patience=60) as veo:
             found = await veo.generate_many([f"{n}" for n in range(80)])
         by_lane = Counter(clip.lane for clip in found)
         assert statuses(found) == ["succeeded"] * 80
@@ -185,10 +158,10 @@ def test_a_lane_that_has_closed_for_a_while_is_asked_again_when_it_opens(places:
     virtual(main)
 
 
-def test_where_all_lanes_are_closed_a_clip_is_deferred_and_says_why(places: dict[str, ScriptedBackend]) -> None:
+def test_where_all_lanes_are_closed_a_clip_is_deferred_and_says_why(places: Places) -> None:
     async def main() -> None:
         places["a"], places["b"] = made(answer=lambda _: CLOSED), made(answer=lambda _: NO_DAY)
-        async with client(lane("a"), lane("b")) as veo:
+        async with places.client(lane("a"), lane("b")) as veo:
             found = await veo.generate_many(["x", "y", "z"])
         assert statuses(found) == ["deferred"] * 3
         told = found[2].error_message or ""
@@ -199,10 +172,10 @@ def test_where_all_lanes_are_closed_a_clip_is_deferred_and_says_why(places: dict
     virtual(main)
 
 
-def test_a_batch_ends_though_a_lane_that_nobody_needs_any_more_stands_still(places: dict[str, ScriptedBackend]) -> None:
+def test_a_batch_ends_though_a_lane_that_nobody_needs_any_more_stands_still(places: Places) -> None:
     async def main() -> None:
         places["a"] = made(BUSY)
-        async with client(lane("a"), lane("b")) as veo:
+        async with places.client(lane("a"), lane("b")) as veo:
             found = await veo.generate_many([f"{n}" for n in range(5)])
             assert now() < 100
             assert veo.stats().gates["a"].running == 0
@@ -212,9 +185,9 @@ def test_a_batch_ends_though_a_lane_that_nobody_needs_any_more_stands_still(plac
     virtual(main)
 
 
-def test_a_stop_leaves_every_prompt_with_a_clip_and_sends_nothing_more(places: dict[str, ScriptedBackend]) -> None:
+def test_a_stop_leaves_every_prompt_with_a_clip_and_sends_nothing_more(places: Places) -> None:
     async def main() -> None:
-        async with client(lane("a", 3), lane("b", 2)) as veo:
+        async with places.client(lane("a", 3), lane("b", 2)) as veo:
             async with veo.stream([f"{n}" for n in range(50)]) as clips:
                 await asyncio.sleep(61)
                 sent = sum(len(place.submits) for place in places.values())
@@ -226,10 +199,10 @@ def test_a_stop_leaves_every_prompt_with_a_clip_and_sends_nothing_more(places: d
     virtual(main)
 
 
-def test_a_clip_that_failed_on_one_lane_may_be_made_by_another(places: dict[str, ScriptedBackend]) -> None:
+def test_a_clip_that_failed_on_one_lane_may_be_made_by_another(places: Places) -> None:
     async def main() -> None:
         places["a"] = made(ending=lambda _: Failure(13, "internal"))
-        async with client(lane("a", 1), lane("b", 1), max_retries=1) as veo:
+        async with places.client(lane("a", 1), lane("b", 1), max_retries=1) as veo:
             found = await veo.generate_many(["x", "y"])
         assert {clip.lane for clip in found if clip.succeeded} == {"b"}
         assert any(clip.retry_count for clip in found)
@@ -242,7 +215,7 @@ def test_a_clip_that_failed_on_one_lane_may_be_made_by_another(places: dict[str,
 KEY = {"name": "key", "api_key_env": "KEY", "rate_limit": 10}
 
 
-def test_a_fallback_makes_what_all_else_is_closed_for_and_it_is_told(places: dict[str, ScriptedBackend]) -> None:
+def test_a_fallback_makes_what_all_else_is_closed_for_and_it_is_told(places: Places) -> None:
     seen: list[VideoPrompt] = []
 
     def poll(prompt: VideoPrompt) -> PollResult:
@@ -251,7 +224,7 @@ def test_a_fallback_makes_what_all_else_is_closed_for_and_it_is_told(places: dic
 
     async def main() -> None:
         places["a"], places["gemini"] = made(answer=lambda _: CLOSED), made(ending=poll)
-        async with client(lane("a"), KEY, fallback=f"{BEST} -> {OMNI}", journal="auto") as veo:
+        async with places.client(lane("a"), KEY, fallback=f"{BEST} -> {OMNI}", journal="auto") as veo:
             prompts: list[Any] = [
                 {"text": "x", "model": BEST, "negative_prompt": "rain"},
                 {"text": "y", "model": BEST, "seed": 1},
@@ -267,10 +240,10 @@ def test_a_fallback_makes_what_all_else_is_closed_for_and_it_is_told(places: dic
     virtual(main)
 
 
-def test_without_a_fallback_another_model_makes_nothing(places: dict[str, ScriptedBackend]) -> None:
+def test_without_a_fallback_another_model_makes_nothing(places: Places) -> None:
     async def main() -> None:
         places["a"] = made(answer=lambda _: CLOSED)
-        async with client(lane("a"), KEY) as veo:
+        async with places.client(lane("a"), KEY) as veo:
             [clip] = await veo.generate_many([VideoPrompt(text="x", model=BEST)])
         assert clip.status is ClipStatus.DEFERRED
         assert places["gemini"].submits == []
@@ -281,11 +254,11 @@ def test_without_a_fallback_another_model_makes_nothing(places: dict[str, Script
 # ---- later runs ------------------------------------------------------------------------------------------------------
 
 
-def test_a_clip_is_known_again_by_whatever_model_has_made_it(places: dict[str, ScriptedBackend]) -> None:
+def test_a_clip_is_known_again_by_whatever_model_has_made_it(places: Places) -> None:
     """Lanes come, go and change places; what they have made was paid for."""
 
     async def run(*lanes: dict[str, Any], **values: object) -> list[tuple[str, bool]]:
-        async with client(*lanes, journal="auto", **values) as veo:
+        async with places.client(*lanes, journal="auto", **values) as veo:
             found = await veo.generate_many(["x", "y"])
         return [(clip.model, clip.cached) for clip in found]
 
@@ -301,9 +274,9 @@ def test_a_clip_is_known_again_by_whatever_model_has_made_it(places: dict[str, S
     virtual(main)
 
 
-def test_what_a_fallback_made_is_there_for_who_asks_for_either_model(places: dict[str, ScriptedBackend]) -> None:
+def test_what_a_fallback_made_is_there_for_who_asks_for_either_model(places: Places) -> None:
     async def run(*lanes: dict[str, Any], **values: object) -> tuple[str, bool, str | None]:
-        async with client(*lanes, journal="auto", **values) as veo:
+        async with places.client(*lanes, journal="auto", **values) as veo:
             clip = await veo.generate("x")
         return clip.model, clip.cached, clip.instead_of
 
@@ -319,12 +292,12 @@ def test_what_a_fallback_made_is_there_for_who_asks_for_either_model(places: dic
     virtual(main)
 
 
-def test_equal_prompts_of_one_batch_are_as_many_clips_on_whatever_lanes(places: dict[str, ScriptedBackend]) -> None:
+def test_equal_prompts_of_one_batch_are_as_many_clips_on_whatever_lanes(places: Places) -> None:
     async def main() -> None:
         lanes = lane("a", 2), lane("f", 2, model=FAST)
         prompts: list[Any] = ["x", "x", {"text": "x", "model": FAST}, "x", {"text": "x", "model": BEST}]
         for cached in (False, True, True):
-            async with client(*lanes, journal="auto") as veo:
+            async with places.client(*lanes, journal="auto") as veo:
                 found = await veo.generate_many(prompts)
             assert [clip.cached for clip in found] == [cached] * 5
             assert len({clip.path for clip in found}) == 5
@@ -335,15 +308,15 @@ def test_equal_prompts_of_one_batch_are_as_many_clips_on_whatever_lanes(places: 
 
 
 def test_what_runs_is_looked_at_where_it_was_sent_whatever_the_lanes_are_now(
-    places: dict[str, ScriptedBackend],
+    places: Places,
 ) -> None:
     async def main() -> None:
         a, b = lane("a", 1), lane("b", 1)
-        async with client(a, b, journal="auto") as veo, veo.stream(["x", "y"]) as clips:
+        async with places.client(a, b, journal="auto") as veo, veo.stream(["x", "y"]) as clips:
             await asyncio.sleep(5)
             await clips.leave()
         polls = {name: place.polls for name, place in places.items()}
-        async with client({**b, "name": "bee"}, journal="auto") as veo:
+        async with places.client({**b, "name": "bee"}, journal="auto") as veo:
             found = await veo.generate_many(["x", "y"])
         assert statuses(found) == ["succeeded"] * 2
         assert all(place.polls > polls[name] for name, place in places.items())
@@ -353,12 +326,12 @@ def test_what_runs_is_looked_at_where_it_was_sent_whatever_the_lanes_are_now(
 
 
 def test_a_clip_that_one_model_was_asked_for_by_name_is_never_another_s_that_was_asked_for_by_name(
-    places: dict[str, ScriptedBackend],
+    places: Places,
 ) -> None:
     """The fallback was asked, and made nothing: what it makes of the prompt later is not that clip."""
 
     async def run(model: str, **values: object) -> tuple[str, str, bool]:
-        async with client(lane("a"), lane("f", model=FAST), journal="auto", **values) as veo:
+        async with places.client(lane("a"), lane("f", model=FAST), journal="auto", **values) as veo:
             [clip] = await veo.generate_many([VideoPrompt(text="x", model=model)])
         return clip.status.value, clip.model, clip.cached
 
@@ -371,13 +344,13 @@ def test_a_clip_that_one_model_was_asked_for_by_name_is_never_another_s_that_was
     virtual(main)
 
 
-def test_a_refusal_of_what_a_lane_sent_that_is_gone_closes_no_other(places: dict[str, ScriptedBackend]) -> None:
+def test_a_refusal_of_what_a_lane_sent_that_is_gone_closes_no_other(places: Places) -> None:
     async def main() -> None:
         places["gone"] = made(ending=lambda _: LateRefusal(CLOSED))
-        async with client(lane("gone"), journal="auto") as veo, veo.stream(["x"]) as clips:
+        async with places.client(lane("gone"), journal="auto") as veo, veo.stream(["x"]) as clips:
             await asyncio.sleep(5)
             await clips.leave()
-        async with client(lane("b", 2), journal="auto") as veo:
+        async with places.client(lane("b", 2), journal="auto") as veo:
             found = await veo.generate_many(["x", *(f"{n}" for n in range(8))])
             assert veo.stats().gates["b"].refused == 0
         assert statuses(found) == ["succeeded"] * 9
@@ -386,16 +359,16 @@ def test_a_refusal_of_what_a_lane_sent_that_is_gone_closes_no_other(places: dict
 
 
 def test_a_refusal_of_what_another_model_was_asked_for_closes_no_lane_of_the_same_project(
-    places: dict[str, ScriptedBackend],
+    places: Places,
 ) -> None:
     async def main() -> None:
         places["p"] = made(
             ending=lambda prompt: LateRefusal(CLOSED) if prompt.text == "x" else Finished((Video(data=FILM),))
         )
-        async with client(lane("p"), journal="auto") as veo, veo.stream(["x"]) as clips:
+        async with places.client(lane("p"), journal="auto") as veo, veo.stream(["x"]) as clips:
             await asyncio.sleep(5)
             await clips.leave()
-        async with client(lane("p", 2, model=FAST), journal="auto") as veo:
+        async with places.client(lane("p", 2, model=FAST), journal="auto") as veo:
             found = await veo.generate_many([{"text": "x", "model": BEST}, *(f"{n}" for n in range(4))])
             assert veo.stats().gates["p"].refused == 0
         assert statuses(found) == ["deferred", *["succeeded"] * 4]
@@ -404,17 +377,15 @@ def test_a_refusal_of_what_another_model_was_asked_for_closes_no_lane_of_the_sam
     virtual(main)
 
 
-def test_a_key_of_an_earlier_run_is_in_no_message(
-    places: dict[str, ScriptedBackend], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_of_an_earlier_run_is_in_no_message(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         monkeypatch.setenv("OLD", "old-key")
         key = {"name": "k", "api_key_env": "OLD", "model": OMNI}
         places["gemini"] = made(ending=lambda _: Failure(3, "who is old-key?"))
-        async with client(key, journal="auto") as veo, veo.stream(["x"]) as clips:
+        async with places.client(key, journal="auto") as veo, veo.stream(["x"]) as clips:
             await asyncio.sleep(5)
             await clips.leave()
-        async with client(lane("b"), journal="auto") as veo, veo.resume() as clips:
+        async with places.client(lane("b"), journal="auto") as veo, veo.resume() as clips:
             [clip] = [clip async for clip in clips]
         assert "who is (the API key)?" in (clip.error_message or "")
 
@@ -424,9 +395,9 @@ def test_a_key_of_an_earlier_run_is_in_no_message(
 # ---- money -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_clip_that_is_too_dear_for_one_lane_goes_to_a_cheaper_one(places: dict[str, ScriptedBackend]) -> None:
+def test_a_clip_that_is_too_dear_for_one_lane_goes_to_a_cheaper_one(places: Places) -> None:
     async def main() -> None:
-        async with client(lane("a"), lane("f", 1, model=FAST), budget=4.9) as veo:
+        async with places.client(lane("a"), lane("f", 1, model=FAST), budget=4.9) as veo:
             found = await veo.generate_many(["x", "y", "z", "w"])
             assert veo.stats().cost_usd == pytest.approx(4.8)
         assert Counter((clip.lane, clip.status.value) for clip in found) == {
@@ -438,11 +409,11 @@ def test_a_clip_that_is_too_dear_for_one_lane_goes_to_a_cheaper_one(places: dict
     virtual(main)
 
 
-def test_a_clip_that_was_put_otherwise_costs_what_was_sent(places: dict[str, ScriptedBackend]) -> None:
+def test_a_clip_that_was_put_otherwise_costs_what_was_sent(places: Places) -> None:
     async def main() -> None:
         places["a"] = made(answer=lambda _: CLOSED)
         key = {"name": "k", "api_key_env": "KEY", "model": OMNI}
-        async with client(lane("a"), key, model=BEST, fallback=OMNI) as veo:
+        async with places.client(lane("a"), key, model=BEST, fallback=OMNI) as veo:
             [clip] = await veo.generate_many(["x"])
         assert (clip.model, clip.translated) == (OMNI, ("duration_seconds=8",))
         assert clip.cost_usd == pytest.approx(8 * 0.1014), "not the ten seconds that Omni makes unless it is told"
@@ -451,14 +422,12 @@ def test_a_clip_that_was_put_otherwise_costs_what_was_sent(places: dict[str, Scr
 
 
 @pytest.mark.parametrize("why", ["closed for good", "a fallback, and not asked"])
-def test_a_clip_that_only_a_lane_could_pay_which_does_not_take_it_is_deferred(
-    why: str, places: dict[str, ScriptedBackend]
-) -> None:
+def test_a_clip_that_only_a_lane_could_pay_which_does_not_take_it_is_deferred(why: str, places: Places) -> None:
     async def main() -> None:
         values: dict[str, Any] = {"model": BEST, "fallback": FAST}
         if why == "closed for good":
             places["f"], values = made(answer=lambda _: CLOSED), {}
-        async with client(lane("a"), lane("f", model=FAST), budget=4.5, **values) as veo:
+        async with places.client(lane("a"), lane("f", model=FAST), budget=4.5, **values) as veo:
             found = await veo.generate_many(["x", "y"])
             assert now() < 3600
         assert [(clip.status, clip.error_kind) for clip in found] == [("succeeded", None), ("deferred", "budget")]
@@ -466,15 +435,15 @@ def test_a_clip_that_only_a_lane_could_pay_which_does_not_take_it_is_deferred(
     virtual(main)
 
 
-def test_a_budget_is_that_of_a_directory_for_all_its_runs(places: dict[str, ScriptedBackend]) -> None:
+def test_a_budget_is_that_of_a_directory_for_all_its_runs(places: Places) -> None:
     async def run(*prompts: str, **values: object) -> list[str]:
-        async with client(lane("a"), journal="auto", budget=7.0, **values) as veo:
+        async with places.client(lane("a"), journal="auto", budget=7.0, **values) as veo:
             return statuses(await veo.generate_many(prompts))
 
     async def main() -> None:
         assert await run("x") == ["succeeded"]
         assert await run("x", "y", "z") == ["succeeded", "succeeded", "deferred"]
-        async with client(lane("a"), journal="auto", budget=7.0) as veo:
+        async with places.client(lane("a"), journal="auto", budget=7.0) as veo:
             [clip] = await veo.generate_many(["z"])
             assert veo.stats().cost_usd == 0
         assert clip.error_message == (
@@ -487,12 +456,13 @@ def test_a_budget_is_that_of_a_directory_for_all_its_runs(places: dict[str, Scri
 # ---- all at once -----------------------------------------------------------------------------------------------------
 
 
-class Rough:
+class Rough(ScriptedBackend):
     """A service on which anything may happen, by `rng`, until it is `calm`; it knows what is to be paid."""
 
     calm = False
 
     def __init__(self, name: str, rng: random.Random, paid: Counter[str]) -> None:
+        super().__init__()
         self.name, self.rng, self.paid = name, rng, paid
         self.operations: dict[str, tuple[float, PollResult]] = {}
         self.odds = {kind: rng.choice([0.0, 0.1]) for kind in ("refused", "away", "lost", "late", "failed")}
@@ -533,17 +503,14 @@ class Rough:
         done_at, end = self.operations[operation]
         return end if now() >= done_at else Running()
 
-    async def aclose(self) -> None:
-        pass
-
 
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_happens_each_prompt_has_one_clip_and_is_paid_once(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lanes, what befalls them, how runs end, and how the prompts come: all by chance; then one calm run."""
     rng, paid, there = random.Random(seed), Counter[str](), dict[str, Rough]()
 
-    async def opened(_: VeoClient, kind: str, settings: Settings) -> Rough:
-        name = settings.project or kind
+    async def connect(name: str, settings: Settings) -> Rough:
+        name = settings.project or name
         return there.setdefault(name, Rough(name, rng, paid))
 
     async def fed(prompts: list[Any]) -> AsyncIterator[Any]:
@@ -561,14 +528,14 @@ def test_whatever_happens_each_prompt_has_one_clip_and_is_paid_once(seed: int, m
 
     async def run(prompts: list[Any], ends: str, lanes: list[dict[str, Any]], **values: Any) -> list[VideoClip]:
         common = settings(poll_interval=1.0, journal="auto", **values)
-        async with VeoClient(common, lanes=lanes, rng=rng, now_utc=now_utc) as veo:
+        async with VeoClient(common, lanes=lanes, connect=connect, rng=rng, now_utc=now_utc) as veo:
             lazy = ends == "end" and rng.random() < 0.5
             async with veo.stream(fed(prompts) if lazy else prompts) as clips:
                 if ends != "end":
                     await asyncio.sleep(rng.choice([0, rng.uniform(0, 3), rng.uniform(0, 300)]))
                     await clips.leave() if ends == "leave" else clips.stop()
                 found = [clip async for clip in clips]
-            gates = [opened.gate for opened in veo._lane_pool.open_lanes.values()]
+            gates = [opened.gate for opened in veo._session.lane_pool.open_lanes.values()]
             assert [(gate.stats().running, gate._unanswered) for gate in gates] == [(0, 0)] * len(gates)
         assert sorted(clip.index for clip in found) == list(range(len(prompts)))
         return found
@@ -586,14 +553,13 @@ def test_whatever_happens_each_prompt_has_one_clip_and_is_paid_once(seed: int, m
         assert {clip.status.value for clip in found} <= {"succeeded", "uncertain"}
         assert paid == Counter({clip.prompt.text: 1 for clip in found})
 
-    monkeypatch.setattr(VeoClient, "_connect", opened)
     monkeypatch.setattr(Rough, "calm", False)
     virtual(main)
 
 
 async def test_a_lane_that_cannot_be_opened_is_named() -> None:
     with pytest.raises(UsageError, match="lane a: Vertex AI needs to know who pays: set GOOGLE_CLOUD_PROJECT"):
-        async with client({"name": "a", "backend": "vertex"}):
+        async with VeoClient(settings(), lanes=[{"name": "a", "backend": "vertex"}]):
             pass
 
 

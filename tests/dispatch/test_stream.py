@@ -23,7 +23,9 @@ from aveo3 import (
     verdicts,
 )
 from aveo3.backends.base import Failure, Finished, PollResult, Video
-from aveo3.dispatch.stream import GRACE, LOOKAHEAD, UNCOLLECTED, Prompts
+from aveo3.dispatch.batch import GRACE, UNCOLLECTED
+from aveo3.dispatch.feeder import LOOKAHEAD
+from aveo3.dispatch.planner import Prompts
 from aveo3.files.saving import SavedFile
 from aveo3.testing import ScriptedBackend, VirtualTimeLoop
 from aveo3.testing.scripted import FILM
@@ -448,8 +450,8 @@ def check_left(backend: ScriptedBackend, veo: VeoClient, submits_then: int, got:
     assert len(backend.submits) == submits_then, "sent after the run was left"
     assert max(backend.accepted.values(), default=1) == 1
     assert sum(gate.running for gate in stats.gates.values()) == 0
-    assert all(lane.gate._unanswered == 0 for lane in veo._lane_pool.open_lanes.values())
-    assert veo._budget.reserved == pytest.approx(0.0)
+    assert all(lane.gate._unanswered == 0 for lane in veo._session.lane_pool.open_lanes.values())
+    assert veo._session.budget.reserved == pytest.approx(0.0)
     accepted = sum(backend.accepted.values())
     assert stats.clips[ClipStatus.SUCCEEDED] + len(stats.may_be_paid) == accepted
     assert stats.clips[ClipStatus.UNCERTAIN] == len(stats.may_be_paid)
@@ -557,13 +559,13 @@ def test_a_download_that_leaving_cuts_short_is_paid_and_says_so() -> None:
     async def main() -> None:
         backend = ScriptedBackend(ending=lambda _: Finished((Video(uri="https://films.example/film.mp4"),)))
         async with client(backend) as veo:
-            assert veo._engine is not None
+            assert veo._session.engine is not None
 
             async def stall(*_: object, **__: object) -> SavedFile:
                 await asyncio.sleep(3600)
                 raise AssertionError
 
-            veo._engine._delivery._download = stall
+            veo._session.engine._delivery._download = stall
             async with veo.stream(["a"]) as clips:
                 await asyncio.sleep(30)
             [clip] = [clip async for clip in clips]

@@ -399,7 +399,7 @@ async def test_a_video_that_was_made_but_not_written_when_the_run_ended_counts_a
         raise AssertionError
 
     monkeypatch.setattr("aveo3.files.saving.keep", write_for_ever)
-    monkeypatch.setattr("aveo3.dispatch.stream.GRACE", 0.02)
+    monkeypatch.setattr("aveo3.dispatch.batch.GRACE", 0.02)
     async with emulator() as server, VeoClient(quick(server)) as veo:
         task = asyncio.create_task(veo.generate_many(["a boat"]))
         await writing.wait()

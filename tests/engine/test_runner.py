@@ -66,7 +66,7 @@ def run(
             clips = await veo.generate_many(list(prompts))
             stats = veo.stats()
             assert [gate.running for gate in stats.gates.values()] == [0] * len(stats.gates)
-            assert veo._budget.reserved == pytest.approx(0.0)
+            assert veo._session.budget.reserved == pytest.approx(0.0)
             assert stats.cost_usd == pytest.approx(sum(clip.cost_usd or 0.0 for clip in clips))
         return clips, stats, loop.time()
 

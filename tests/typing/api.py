@@ -95,6 +95,14 @@ def settings_and_lanes() -> VeoClient:
     )
 
 
+def a_backend_for_each_lane() -> VeoClient:
+    async def connect(name: str, settings: Settings) -> ScriptedBackend:
+        assert_type(settings, Settings)
+        return ScriptedBackend()
+
+    return VeoClient(lanes=[LaneSettings(project="alpha")], connect=connect)
+
+
 def media() -> VideoPrompt:
     picture = Media(path=Path("boat.png"))
     return VideoPrompt(text="a boat", image=picture, duration_seconds=8, aspect_ratio="9:16", resolution="720p")

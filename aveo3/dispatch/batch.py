@@ -1,0 +1,159 @@
+"""What the parts of one batch share: its tasks, its finished clips, and whether it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any
+
+from aveo3._waker import Waker
+from aveo3.dispatch.backlog import Backlog
+from aveo3.dispatch.lane_pool import LanePool
+from aveo3.dispatch.stats import Tally
+from aveo3.engine.job import Again, Job
+from aveo3.lifecycle import State
+from aveo3.models import VideoClip
+
+log = logging.getLogger(__name__)
+
+GRACE = 10.0
+"""Seconds that submits and downloads under way get when a batch is left."""
+
+UNCOLLECTED = 100
+"""Finished clips that may wait for their reader. Beyond that no new job starts: a stream follows its reader's pace."""
+
+
+class Batch:
+    """One batch while it runs. Feeder, lane workers and jobs in flight each take from it what they need.
+
+    `resumes`: the batch finishes jobs of earlier runs and submits nothing.
+    """
+
+    def __init__(
+        self, lane_pool: LanePool, tally: Tally, now_utc: Callable[[], datetime], *, resumes: bool = False
+    ) -> None:
+        self.resumes = resumes
+        self.now_utc = now_utc
+        self.stopping = False
+        """Nothing more is submitted."""
+        self.abandoned = False
+        """Nobody reads any more."""
+        self.crash: BaseException | None = None
+        """An error that is no prompt's fault. The reader gets it after the last clip."""
+        self.finished: deque[VideoClip] = deque()
+        self.reader = Waker()
+        """Wakes the reader, who waits for clips."""
+        self.helpers: set[asyncio.Task[None]] = set()
+        """The tasks of the feeder and of the lane workers."""
+        self.jobs: dict[asyncio.Task[VideoClip | Again], tuple[Job, Backlog]] = {}
+        """The tasks of the jobs in flight."""
+        self._lane_pool = lane_pool
+        self._tally = tally
+        self._room = asyncio.Event()  # helpers wait for the reader
+
+    @property
+    def over(self) -> bool:
+        """True if no task is left that could bring another clip."""
+        return not self.helpers and not self.jobs
+
+    # ---- clips -------------------------------------------------------------------------------------------------
+
+    def deliver(self, job: Job, clip: VideoClip) -> None:
+        """Hand the clip of `job` to the reader."""
+        job.release()
+        if clip.error_message and (words := self._lane_pool.without_keys(clip.error_message)) != clip.error_message:
+            clip = clip.model_copy(update={"error_message": words})
+        self._lane_pool.keep_new_lessons()
+        self._tally.count(clip)
+        self.finished.append(clip)
+        self.reader.ring()
+
+    def cancel(self, job: Job) -> None:
+        """Hand out the clip of a job that the stop has kept from being submitted."""
+        self.deliver(job, job.cancel())
+
+    def collect(self) -> VideoClip:
+        """Take out the clip that has waited longest for its reader."""
+        clip = self.finished.popleft()
+        self._room.set()
+        return clip
+
+    async def reader_has_room(self) -> None:
+        """Wait until the reader has room for more clips."""
+        while len(self.finished) >= UNCOLLECTED and not self.stopping:
+            self._room.clear()
+            await self._room.wait()
+
+    # ---- tasks -------------------------------------------------------------------------------------------------
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a helper. If it raises, the batch stops, and the reader gets the error."""
+        helper = asyncio.get_running_loop().create_task(work)
+        self.helpers.add(helper)
+        helper.add_done_callback(self._helper_done)
+
+    def _helper_done(self, helper: asyncio.Task[None]) -> None:
+        self.helpers.discard(helper)
+        if not helper.cancelled() and (error := helper.exception()) is not None:
+            self.fail(error)
+        self.reader.ring()
+
+    # ---- stopping ----------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Submit nothing more. Jobs in flight are seen through; jobs that wait come out as `cancelled`."""
+        if self.stopping:
+            return
+        self.stopping = True
+        self._cancel_helpers()
+        for job, _ in self.jobs.values():
+            # It has its permit, but nothing was sent yet.
+            job.leaving = job.leaving or job.state is State.PLANNED or job.intended
+        self.reader.ring()
+
+    async def leave(self) -> None:
+        """Stop, and do not wait for what is running: those clips come out `unfinished`, and the next run has them.
+
+        Submits whose answer is under way get `GRACE` seconds to learn their operation's name, and finished videos as
+        long to reach the disk. Cancelling this cuts that short.
+        """
+        self.stop()
+        self._cancel_helpers()
+        for task, (job, _) in self.jobs.items():
+            job.leaving = True
+            if job.state in (State.RUNNING, State.UNCERTAIN) and _has_begun(task):
+                task.cancel()
+        try:
+            if tasks := [*self.helpers, *self.jobs]:
+                await asyncio.wait(tasks, timeout=GRACE)
+        finally:
+            for task in self.jobs:
+                task.cancel()
+        if self.jobs:
+            await asyncio.wait(self.jobs)
+
+    def _cancel_helpers(self) -> None:
+        for helper in self.helpers:
+            if _has_begun(helper):
+                helper.cancel()
+
+    def break_off(self, why: str | None) -> None:
+        """Stop because each further clip would be lost, and log `why`."""
+        if not self.stopping:
+            log.error("stopping: %s", why)
+            self.stop()
+
+    def fail(self, error: BaseException) -> None:
+        """Stop because of an error that is no prompt's fault. What runs is seen through, then the reader gets it."""
+        self.crash = self.crash or error
+        self.stop()
+
+
+def _has_begun(task: asyncio.Task[Any]) -> bool:
+    """False for a task that has not run yet: it sees for itself that the batch is stopping. Cancelled now, it would
+    never clean up."""
+    return inspect.getcoroutinestate(task.get_coro()) != inspect.CORO_CREATED  # type: ignore[arg-type]

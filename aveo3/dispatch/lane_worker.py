@@ -1,0 +1,118 @@
+"""One lane's worker in one batch: it takes a permit from the lane's gate, and then submits the job that is next."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aveo3.dispatch.backlog import Backlog, Backlogs, LaneQueue
+from aveo3.dispatch.batch import Batch
+from aveo3.dispatch.in_flight import InFlight
+from aveo3.engine.job import Job
+from aveo3.errors import GateClosed
+from aveo3.lifecycle import State
+
+
+class LaneWorker:
+    """Submits what waits in `queue`, one job a permit, until no more can come."""
+
+    def __init__(self, queue: LaneQueue, batch: Batch, backlogs: Backlogs, in_flight: InFlight) -> None:
+        self._queue = queue
+        self._batch = batch
+        self._backlogs = backlogs
+        self._in_flight = in_flight
+        self._budget = in_flight.budget
+        self._offered: Job | None = None  # to a less loaded lane, once
+
+    async def run(self) -> None:
+        """Work until no more jobs can come, or the batch is stopping; then cancel every job that waits."""
+        try:
+            while not self._batch.stopping and (found := await self._next_job()) is not None:
+                await self._submit_when_possible(*found)
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:
+            self._batch.fail(error)
+        finally:
+            if self._batch.stopping:
+                for job in self._backlogs.drain():
+                    self._batch.cancel(job)
+
+    async def _next_job(self) -> tuple[Backlog, Job] | None:
+        """The next job that this lane may submit, as soon as there is one; None when no more can come."""
+        queue = self._queue
+        while True:
+            await self._batch.reader_has_room()
+            now = _now()
+            if queue.reopens_at <= now:
+                queue.reopen()
+            if (found := queue.next_job(now)) is not None:
+                return found
+            if not self._backlogs.feeding and queue.idle:
+                return None
+            await queue.waker.wait(min(queue.due_at(now), queue.reopens_at))
+
+    async def _submit_when_possible(self, backlog: Backlog, job: Job) -> None:
+        """Take a permit, and then the job that is next by then: another lane may have been quicker."""
+        queue, lane = self._queue, self._queue.lane
+        cost = _cost_of(job, queue)
+        if not self._budget.fits(cost):
+            await self._wait_for_money(backlog, job)
+            return
+        if self._offered is not job and (other := backlog.less_loaded(queue, cost)) is not None:
+            self._offered = job
+            other.waker.ring()
+            await asyncio.sleep(0)  # it goes first, if nothing keeps it
+            return
+        queue.reopen()
+        queue.permit_waiter = asyncio.current_task()
+        try:
+            permit = await lane.gate.acquire(cost, lambda: self._backlogs.still_to_come(queue))
+        except GateClosed as closed:
+            self._close(closed)
+            return
+        finally:
+            queue.permit_waiter = None
+        found = queue.next_job(_now())
+        if found is None or (found[1] is not job and _cost_of(found[1], queue) != cost) or not self._budget.fits(cost):
+            lane.gate.cancel(permit)
+            return
+        if found[1] is job:
+            job.quota_wait += permit.waited
+        backlog, job = found
+        backlog.take(job)
+        lane.taken += 1
+        self._in_flight.submit(job, permit, lane, backlog, cost)
+
+    async def _wait_for_money(self, backlog: Backlog, job: Job) -> None:
+        """Wait until something changes. A job that no lane could pay, whatever is given back, is deferred."""
+        serving = [other for other in backlog.queues if backlog.serves(other)]
+        if any(self._budget.can_ever_fit(_cost_of(job, other)) for other in serving):
+            self._budget.waiting.add(self._queue.waker.ring)
+            await self._queue.waker.wait()
+            return
+        backlog.take(job)
+        why = f"US$ {_cost_of(job, self._queue):.2f} would go beyond {self._budget.summary}"
+        self._batch.deliver(job, job.end(State.DEFERRED, "budget", why, operation=None))
+        self._backlogs.release_idle()
+
+    def _close(self, closed: GateClosed) -> None:
+        """The lane grants no permits: its jobs go to the other lanes. Where all are closed, one job is deferred."""
+        self._queue.closed = closed
+        if closed.retry_at_utc is not None:
+            wait = (closed.retry_at_utc - self._batch.now_utc()).total_seconds()
+            self._queue.reopens_at = _now() + max(1.0, wait)
+        for backlog in self._queue.backlogs:
+            if (why := backlog.closed()) is None:
+                backlog.ring()
+            elif (job := backlog.pop(_now())) is not None:
+                self._batch.deliver(job, job.defer(why))
+        self._backlogs.release_idle()
+
+
+def _cost_of(job: Job, queue: LaneQueue) -> float:
+    assert job.route is not None
+    return job.route.at(queue.lane.lane).cost_usd or 0.0
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,35 @@
+"""Directories: made so that a power cut does not take them, and checked before anything is paid for."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from aveo3.errors import UsageError
+
+
+def make_directory(path: Path) -> None:
+    """Make `path` and what is missing above it, so that a power cut takes none of them with what is in it."""
+    missing = [place for place in (path, *path.parents) if not place.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    if os.name != "posix":  # others open no directories
+        return
+    for place in missing:
+        with suppress(OSError):  # one that may be searched and not read, or a file system that knows no such sync
+            directory = os.open(place.parent, os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+
+
+def check_writable(directory: Path) -> None:
+    """Make the output directory. Raises `UsageError` if no file can be written there: its video would be paid."""
+    try:
+        make_directory(directory)
+    except OSError as error:
+        why = "it is a file" if directory.is_file() else error.strerror
+        raise UsageError(f"VEO3_OUTPUT_DIR={directory} cannot be made: {why}. Name another one.") from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise UsageError(f"VEO3_OUTPUT_DIR={directory} cannot be written to. Change its permissions or name another.")

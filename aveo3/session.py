@@ -1,0 +1,219 @@
+"""What a client holds while it is open: journal, emulator, lanes, engine and webhooks, opened in this order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+import aiohttp
+
+from aveo3 import mock_mode
+from aveo3.config.settings import Settings, check_alive, on_this_machine
+from aveo3.dispatch.batch import Batch
+from aveo3.dispatch.budget import Budget
+from aveo3.dispatch.lane_pool import Connect, LanePool
+from aveo3.dispatch.matching import EMULATED, JobMatcher
+from aveo3.dispatch.planner import Planner, Prompts
+from aveo3.dispatch.prior_runs import PriorRuns
+from aveo3.dispatch.stats import Stats, Tally
+from aveo3.dispatch.stream import ClipStream
+from aveo3.engine.runner import Engine
+from aveo3.errors import UsageError
+from aveo3.files import saving
+from aveo3.files.directories import check_writable
+from aveo3.journal.journal import Journal
+from aveo3.journal.rows import JobRecord
+from aveo3.lanes.lanes import Lane, Lanes, wire_of
+from aveo3.lanes.routing import Routes
+
+if TYPE_CHECKING:
+    from aveo3.backends.base import Backend
+
+
+class Session:
+    """Opens once and closes once. Its books (`budget`, `stats`) can be read before and after that.
+
+    `backend` serves every lane, if it is given; else `connect` makes one for each.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        lanes: Lanes,
+        *,
+        backend: Backend | None,
+        connect: Connect,
+        rng: random.Random,
+        now_utc: Callable[[], datetime],
+    ) -> None:
+        self.settings = settings
+        self.journal: Journal | None = None
+        self.engine: Engine | None = None
+        """None unless the session is open."""
+        self.budget = Budget(settings.budget)
+        self._backend = backend
+        self._rng = rng
+        self._now_utc = now_utc
+        self._stack = AsyncExitStack()
+        self.lane_pool = LanePool(lanes, self._stack, backend=backend, connect=connect, rng=rng, now_utc=now_utc)
+        self._tally = Tally()
+        self._routes: Routes | None = None
+        self._batches: WeakSet[Batch] = WeakSet()  # as long as their tasks live
+        self._opened = False
+
+    @cached_property
+    def service(self) -> str:
+        """Who makes the clips: `google`, `local`, `mock` or `custom`. No clip is handed out as another service's.
+
+        Raises `UsageError` if there are no credentials at all.
+        """
+        if self._backend is not None:
+            return "custom"
+        first = self._lanes.listed[0].settings if self._lanes.listed else self.settings
+        if first.backend_name() == EMULATED:
+            return EMULATED
+        return "local" if on_this_machine(first.base_url) else "google"
+
+    @property
+    def routes(self) -> Routes:
+        """The lanes that each prompt may go to. Raises `UsageError` if the fallback names a model that no lane has."""
+        return self._routes or Routes(self._lanes)
+
+    def stats(self) -> Stats:
+        """A frozen snapshot of everything so far."""
+        opened = self.lane_pool.open_lanes
+        gates = {lane.name: there.gate.stats() for lane, there in opened.items() if there.used}
+        return self._tally.stats(gates, self.budget.spent)
+
+    @property
+    def _lanes(self) -> Lanes:
+        return self.lane_pool.lanes
+
+    def _first_lanes(self) -> list[Lane]:
+        """The lanes that are opened ahead of any batch."""
+        return self._lanes.listed or self._lanes.of(self.settings.model)
+
+    # ---- opening -----------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Check the settings, then open everything. What is open by the time that a step fails is closed again."""
+        if self._opened:
+            raise UsageError("this client was opened before: make a new VeoClient for another `async with`")
+        self._opened = True
+        self._check()
+        try:
+            self._open_journal()
+            if self.service == EMULATED:
+                self._use(await self._stack.enter_async_context(mock_mode.emulator(self.settings, self._lanes.listed)))
+            for lane in self._first_lanes():
+                await self.lane_pool.open_lane(lane, for_use=bool(self._lanes.listed))
+            http = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=True))
+            median = mock_mode.MEDIAN if self.service == EMULATED else None
+            engine = Engine(self.settings, http, rng=self._rng, now_utc=self._now_utc, median=median)
+            if self.lane_pool.prior_runs is not None:
+                engine.pollers.restore(self.lane_pool.prior_runs.latencies())
+            if self.settings.webhook is not None:
+                await self._listen(self.settings.webhook, engine, http)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self.engine = engine
+
+    def _check(self) -> None:
+        """Raise `UsageError` for what can be known to be wrong before anything is open."""
+        self._routes = self.routes
+        if not self._lanes.listed:
+            check_alive(self.settings)
+            _ = self.service  # raises if there are no credentials at all
+            try:
+                self._lanes.of(self.settings.model)
+            except UsageError as error:
+                raise UsageError(f"VEO3_MODEL: {error}.") from None
+        if self.settings.webhook is not None:
+            self._webhook_settings()
+        check_writable(self.settings.output_dir)
+
+    def _open_journal(self) -> None:
+        """Open the journal, and read from it what earlier runs have spent and learnt."""
+        if (path := self.settings.journal_path) is None:
+            return
+        self.journal = self._stack.enter_context(
+            Journal(path, now_utc=self._now_utc, without_secrets=self.lane_pool.without_keys)
+        )
+        saving.sweep(self.settings.output_dir)
+        if self.service != EMULATED:
+            self.budget.before = self.journal.spent(self.service)
+            self.lane_pool.prior_runs = PriorRuns(self.journal, self.service, self._now_utc())
+
+    def _use(self, lanes: Lanes) -> None:
+        """Go to `lanes` instead of those that were given."""
+        self.settings, self.lane_pool.lanes, self._routes = lanes.settings, lanes, Routes(lanes)
+
+    async def _listen(self, webhook: str, engine: Engine, http: aiohttp.ClientSession) -> None:
+        """Have Google tell which operations have ended."""
+        from aveo3.backends.webhooks import Receiver  # most clients need none
+
+        receiver = Receiver(
+            webhook,
+            self.settings.webhook_listen,
+            google=self._webhook_settings().base_url,
+            session=http,
+            wake=engine.pollers.wake,
+            now_utc=self._now_utc,
+        )
+        await self._stack.enter_async_context(receiver)
+
+    def _webhook_settings(self) -> Settings:
+        """The settings of a lane that sends webhooks. Raises `UsageError` if there is none."""
+        for lane in self._first_lanes():
+            if wire_of(lane) == "gemini":
+                return lane.settings
+        raise UsageError(
+            f"VEO3_WEBHOOK={self.settings.webhook}: only the Gemini API sends webhooks, and this is Vertex AI. Unset "
+            "it, or use VEO3_BACKEND=gemini."
+        )
+
+    # ---- open --------------------------------------------------------------------------------------------------
+
+    def stream(self, prompts: Prompts | list[JobRecord], *, fresh: bool, resumes: bool = False) -> ClipStream:
+        """The clips of one batch. Raises `UsageError` if the session is not open."""
+        if self.engine is None:
+            raise UsageError("open the client first: async with VeoClient() as veo: …")
+        matcher = None
+        if self.journal is not None:
+            fetches = self._backend is None and not self.settings.keep_remote
+            matcher = JobMatcher(self.journal, self.service, fresh=fresh, fetches=fetches)
+        batch = Batch(self.lane_pool, self._tally, self._now_utc, resumes=resumes)
+        stream = ClipStream(
+            prompts,
+            batch,
+            planner=Planner(self.routes, matcher, self._now_utc),
+            lane_pool=self.lane_pool,
+            engine=self.engine,
+            budget=self.budget,
+        )
+        self._batches.add(batch)
+        return stream
+
+    # ---- closing -----------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Leave the batches that still run, write down what was learnt, and close everything in reverse order."""
+        engine, self.engine = self.engine, None
+        assert engine is not None
+        try:
+            for batch in list(self._batches):  # their connections are about to close
+                await batch.leave()
+        finally:
+            try:
+                self.lane_pool.keep_lessons()
+                if self.lane_pool.prior_runs is not None:
+                    self.lane_pool.prior_runs.keep_latencies(engine.pollers.remember())
+            finally:
+                self.lane_pool.close_gates()
+                await self._stack.aclose()
