@@ -190,14 +190,12 @@ async def _open(settings: Settings, name: str) -> Backend:
 
 def login_of(settings: Settings, backend: str) -> str:
     """What kind of credentials there is. Raises `UsageError` without any. Asks nobody but a Google machine's own."""
+    from aveo3.backends import credentials  # google.auth is costly to import
+
     if backend == "gemini":
-        from aveo3.backends import gemini
-
-        gemini.credentials(settings)
+        credentials.gemini_key(settings)
         return "API key, Gemini API"
-    from aveo3.backends import vertex
-
-    found = vertex.credentials(settings)
+    found = credentials.for_vertex(settings)
     if "api_key" in found:
         where = f"project {settings.project} in {settings.location}" if "project" in found else "Vertex AI express mode"
         return f"API key, {where}"

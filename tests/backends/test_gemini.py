@@ -264,7 +264,7 @@ async def test_a_connection_that_the_server_closed_while_idle_loses_no_answer() 
 async def test_a_connection_is_used_again_after_a_moment_not_after_long(
     seconds: float, connections: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gemini, "KEEP_ALIVE", seconds)
+    monkeypatch.setattr("aveo3.backends.one_post.KEEP_ALIVE", seconds)
     async with serving(NAMED) as wire, opened(wire.url) as backend:
         await backend.submit(VideoPrompt(text="a boat"), MODEL)
         await asyncio.sleep(0.04)
