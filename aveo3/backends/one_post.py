@@ -40,6 +40,11 @@ class _Post:
     has_left: bool = False
     """At least its headers left this machine. No exception says that reliably."""
 
+    def check_first(self, method: str) -> None:
+        """Raise RuntimeError if a request of `method` would be the second POST."""
+        if method == "POST" and self.has_left:
+            raise RuntimeError("the SDK was about to send a paid request a second time")
+
 
 _current: ContextVar[_Post | None] = ContextVar("post", default=None)
 """The POST of the submit that this task makes; None outside of a submit."""
@@ -161,8 +166,9 @@ def without_retries(interactions: Any) -> None:
 
 
 def open_session(settings: Settings, response_class: type[aiohttp.ClientResponse]) -> aiohttp.ClientSession:
-    """The session for paid requests by aiohttp: it tells `submit` when their headers leave."""
+    """The session for paid requests by aiohttp: it tells `submit` when their headers leave, and stops a second POST."""
     trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(_before_aiohttp_sends)
     trace.on_request_headers_sent.append(_as_aiohttp_sends_headers)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
@@ -187,6 +193,11 @@ class _HttpxLimits(NamedTuple):
 # ---- what each transport tells of the POST ---------------------------------------------------------------------------
 
 
+async def _before_aiohttp_sends(_session: object, _context: object, params: aiohttp.TraceRequestStartParams) -> None:
+    if (post := _current.get()) is not None:
+        post.check_first(params.method)
+
+
 async def _as_aiohttp_sends_headers(_session: object, _context: object, _params: object) -> None:
     if (post := _current.get()) is not None:
         post.has_left = True
@@ -195,8 +206,7 @@ async def _as_aiohttp_sends_headers(_session: object, _context: object, _params:
 async def _before_httpx_sends(request: Any) -> None:
     if (post := _current.get()) is None:
         return
-    if request.method == "POST" and post.has_left:
-        raise RuntimeError("the SDK was about to send a paid request a second time")
+    post.check_first(request.method)
 
     async def trace(event: str, info: dict[str, Any]) -> None:
         to_a_proxy = getattr(info.get("request"), "method", b"") == b"CONNECT"

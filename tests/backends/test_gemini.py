@@ -232,6 +232,15 @@ async def test_a_failed_handshake_sent_nothing() -> None:
     assert (verdict.kind, verdict.unsent) == (UNAVAILABLE, True)
 
 
+async def test_a_proxy_that_does_not_let_it_through_was_sent_no_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(answer(403, PAGE)) as wire:
+        monkeypatch.setenv("HTTPS_PROXY", wire.url)
+        async with opened("https://gemini.invalid") as backend:
+            verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL)
+    assert [request.method for request in wire.requests] == ["CONNECT"]
+    assert (verdict.kind, verdict.unsent) == (UNAVAILABLE, True), verdict
+
+
 async def test_a_submit_that_left_is_not_mistaken_for_one_beside_it_that_did_not(tmp_path: Path) -> None:
     release = asyncio.Event()
 

@@ -317,6 +317,23 @@ async def test_a_large_body_cut_off_halfway_counts_as_sent() -> None:
     assert (verdict.kind, wire.connections) == (UNCERTAIN, 1)
 
 
+async def test_an_sdk_that_sends_again_all_the_same_is_stopped() -> None:
+    async with serving(rpc(429, "RESOURCE_EXHAUSTED"), NAMED) as wire, opened(wire.url) as backend:
+        models = backend._client.aio.models
+        once = models.generate_videos
+
+        async def twice(**request: Any) -> Any:
+            try:
+                return await once(**request)
+            except errors.APIError:
+                return await once(**request)
+
+        models.generate_videos = twice  # type: ignore[method-assign]
+        verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL)
+    assert (verdict.kind, len(wire.requests)) == (UNCERTAIN, 1)
+    assert "about to send a paid request a second time" in verdict.message
+
+
 # ---- what never left -------------------------------------------------------------------------------------------------
 
 
