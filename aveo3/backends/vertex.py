@@ -18,7 +18,7 @@ from aveo3.backends import credentials, http, inline, one_post, probe
 from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Probe, Running, Video
 from aveo3.backends.gcs import Storage
 from aveo3.backends.inline import InlineVideoResponse, InlineVideos
-from aveo3.config.catalog import unreadable
+from aveo3.config.abilities import unreadable
 from aveo3.errors import FetchError, UsageError
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
