@@ -196,14 +196,12 @@ def login_of(settings: Settings, backend: str) -> str:
 
     It sends nothing, except to the metadata server of a Google Cloud machine.
     """
+    from aveo3.backends import credentials  # google.auth is costly to import
+
     if backend == "gemini":
-        from aveo3.backends import gemini
-
-        gemini.credentials(settings)
+        credentials.gemini_key(settings)
         return "API key, Gemini API"
-    from aveo3.backends import vertex
-
-    login = vertex.credentials(settings)
+    login = credentials.for_vertex(settings)
     if "api_key" in login:
         where = f"project {settings.project} in {settings.location}" if "project" in login else "Vertex AI express mode"
         return f"API key, {where}"

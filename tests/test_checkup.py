@@ -14,7 +14,7 @@ from google.auth import exceptions
 from google.genai import Client
 
 from aveo3 import Settings
-from aveo3.backends import vertex
+from aveo3.backends import credentials, vertex
 from aveo3.checkup import CheckReport, check
 from aveo3.mock import MockOptions, MockServer
 from aveo3.verdicts.problems import CheckStep, Problem
@@ -181,7 +181,7 @@ async def test_a_model_that_google_has_shut_down_is_reported_even_if_the_catalog
 
 
 async def test_an_api_key_with_a_project_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aveo3.backends.vertex.on_this_machine", lambda url: False)  # an emulator needs no login
+    monkeypatch.setattr("aveo3.backends.credentials.on_this_machine", lambda url: False)  # an emulator needs no login
     async with emulator() as server:
         report = await check(towards(server, "project", api_key=KEY))
     assert problem(report) is Problem.NO_KEYS
@@ -202,7 +202,9 @@ async def test_a_missing_bucket_is_reported(monkeypatch: pytest.MonkeyPatch) -> 
     async with emulator() as server:
         chosen = towards(server, "project", output_gcs_uri="gs://bucket/out")
         monkeypatch.setattr("aveo3.checkup.on_this_machine", lambda _: False)
-        monkeypatch.setattr(vertex, "credentials", lambda _: {"project": "p", "location": "l", "credentials": NOBODY})
+        monkeypatch.setattr(
+            credentials, "for_vertex", lambda _: {"project": "p", "location": "l", "credentials": NOBODY}
+        )
         report = await check(chosen)
     assert problem(report) is Problem.BUCKET
     assert "gcloud storage buckets create gs://bucket" in report.wrong[0].said
@@ -310,7 +312,7 @@ REFRESH: dict[str, Problem] = {
 async def test_a_login_without_a_token_sends_vertex_nothing(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     error: Any = exceptions.RefreshError
     login = {"project": "p", "location": "us-central1", "credentials": Login(None, error(words))}
-    monkeypatch.setattr(vertex, "credentials", lambda _: login)
+    monkeypatch.setattr(credentials, "for_vertex", lambda _: login)
     async with emulator() as server:
         report = await check(towards(server, "project"))
     assert problem(report) is REFRESH[words]
@@ -377,7 +379,7 @@ def test_a_report_turns_into_plain_values() -> None:
 @pytest.mark.parametrize("location", ["us-central1", "europe-west4", "global", "us", "eu"])
 def test_the_address_is_the_one_that_the_sdk_uses(location: str) -> None:
     chosen = settings(backend="vertex", project="p", location=location)
-    client = Client(vertexai=True, project="p", location=location, credentials=vertex._nobody())
+    client = Client(vertexai=True, project="p", location=location, credentials=credentials.for_mock_server())
     base_url = client._api_client._http_options.base_url
     assert (base_url or "").rstrip("/") == vertex.address(chosen)
 

@@ -16,7 +16,7 @@ from aveo3.verdicts.problems import Problem
 @dataclass(frozen=True, slots=True)
 class Video:
     """One finished video: its bytes, or where they are: at an address (`gs://` or `https://`), or in a temporary file,
-    which is the caller's from now on (`fetch.keep` or `fetch.drop`)."""
+    which is the caller's from now on (`saving.keep` or `saving.drop`)."""
 
     data: bytes | None = None
     uri: str | None = None

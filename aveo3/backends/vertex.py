@@ -1,32 +1,24 @@
 """Veo on Vertex AI (Agent Platform), through google-genai's `models.generate_videos` and `operations.get`.
 
-Each submit is exactly one POST: the SDK would by default send a paid one again (HttpRetryOptions, its own second try
-on aiohttp, redirects that repeat the body), so all three are off here.
+That each submit is exactly one POST is the business of `one_post`, who pays that of `credentials`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from contextvars import ContextVar
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 from google import genai
-from google.auth import default as application_default_credentials
-from google.auth import load_credentials_from_file
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
+from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.genai import errors, types
-from google.oauth2.credentials import Credentials as TokenCredentials
 
 from aveo3 import verdicts
-from aveo3.backends import http, inline, probe
+from aveo3.backends import credentials, http, inline, one_post, probe
 from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Probe, Running, Video
 from aveo3.backends.gcs import Storage
 from aveo3.backends.inline import InlineVideoResponse, InlineVideos
-from aveo3.config.catalog import unreadable
-from aveo3.config.settings import on_this_machine
+from aveo3.config.abilities import unreadable
 from aveo3.errors import FetchError, UsageError
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
@@ -38,18 +30,8 @@ if TYPE_CHECKING:
     from aveo3.config.settings import Settings
     from aveo3.models import Media, VideoPrompt
 
-log = logging.getLogger(__name__)
-
-SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-
-KEEP_ALIVE = 2.0
-"""Seconds a connection may lie idle before it is dropped rather than used again. A server that closes an idle
-connection just as a submit goes out leaves no answer, and so a clip that may be paid: short beats saved handshakes."""
-
-NOBODYS = "00000000-0000-4000-8000-000000000000"
+NO_OPERATION = "00000000-0000-4000-8000-000000000000"
 """An operation that does not exist: Veo's are named by random UUIDs."""
-
-_headers_left: ContextVar[list[bool]] = ContextVar("headers_left")
 
 
 class VertexBackend:
@@ -68,66 +50,50 @@ class VertexBackend:
         self._settings = settings
         self._login = login
         self._storage = storage
-        self._line = asyncio.Semaphore(inline.PARALLEL)
+        self._readers = asyncio.Semaphore(inline.PARALLEL)
 
     @classmethod
     async def open(cls, settings: Settings) -> VertexBackend:
         """Find the credentials and build the client. Sends nothing to Vertex. Raises `UsageError` without credentials.
 
-        With a project: the credentials file, else application default credentials, else the API key. Without one: the
-        API key alone (express mode).
+        With a bucket for the videos, it also finds what opens the bucket: before the first video is paid.
         """
-        who = await asyncio.to_thread(credentials, settings)
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
-            trust_env=not on_this_machine(settings.base_url),  # proxies are for what is far away
-            trace_configs=[_note_when_headers_leave()],
-            response_class=InlineVideoResponse,
-        )
-        client = genai.Client(
-            vertexai=True,
-            **who,
-            http_options=types.HttpOptions(
-                base_url=settings.base_url,
-                api_version=settings.api_version,
-                timeout=int(settings.request_timeout * 1000),
-                retry_options=types.HttpRetryOptions(attempts=1),
-                aiohttp_client=session,
-                async_client_args={"allow_redirects": False},  # 307 and 308 would send the paid body again
-            ),
-        )
+        who = await asyncio.to_thread(credentials.for_vertex, settings)
         login, storage = who.get("credentials"), None
-        if settings.output_gcs_uri is not None and not settings.keep_remote:  # find out before the first is paid
-            try:
-                storage = await asyncio.to_thread(_storage, settings, login, session)
-            except UsageError as error:
-                await session.close()
-                raise UsageError(
-                    f"VEO3_OUTPUT_GCS_URI={settings.output_gcs_uri}: the videos could not be fetched from there: "
-                    f"{error} Set VEO3_KEEP_REMOTE=true to leave them there."
-                ) from error
+        session = one_post.open_session(settings, InlineVideoResponse)
+        try:
+            client = one_post.client(settings, session, settings.base_url, vertexai=True, **who)
+            if settings.output_gcs_uri is not None and not settings.keep_remote:
+                storage = await _storage(settings, login, session)
+        except UsageError as error:
+            await session.close()
+            raise UsageError(
+                f"VEO3_OUTPUT_GCS_URI={settings.output_gcs_uri}: the videos could not be fetched from there: "
+                f"{error} Set VEO3_KEEP_REMOTE=true to leave them there."
+            ) from error
+        except BaseException:
+            await session.close()
+            raise
         return cls(client, session, settings, login, storage)
 
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """See `Backend.submit`."""
         try:
             self._settings.model_catalog.check_backend(model, "vertex")
-            request = asyncio.to_thread(self._request, prompt, output_uri) if prompt.media else None
-            source, config = await request if request is not None else self._request(prompt, output_uri)
+            if prompt.media:  # which is read from disk
+                source, config = await asyncio.to_thread(self._request, prompt, output_uri)
+            else:
+                source, config = self._request(prompt, output_uri)
         except (OSError, ValueError) as error:
-            return Verdict(VerdictKind.REJECTED, f"the prompt cannot be sent: {error}", unsent=True)
-        left: list[bool] = []
-        token = _headers_left.set(left)
-        try:
-            operation = await self._client.aio.models.generate_videos(model=model, source=source, config=config)
-            return verdicts.accepted(operation.name)
-        except Exception as error:
-            verdict = _judge(error, sent=bool(left))
-            if verdict.status == 503 and not self._settings.resend_503:
-                verdict = verdicts.uncertain(verdict.message, 503)
-            return replace(verdict, message=self._without_key(verdict.message))
-        finally:
-            _headers_left.reset(token)
+            return one_post.cannot_be_sent(error)
+        return await one_post.submit(self._post(model, source, config), self._settings, unsent=_unsent)
+
+    async def _post(
+        self, model: str, source: types.GenerateVideosSource, config: types.GenerateVideosConfig
+    ) -> Verdict:
+        """The paid call."""
+        operation = await self._client.aio.models.generate_videos(model=model, source=source, config=config)
+        return verdicts.accepted(operation.name)
 
     def _request(
         self, prompt: VideoPrompt, output_uri: str | None
@@ -166,7 +132,7 @@ class VertexBackend:
 
     async def poll(self, operation: str) -> PollResult:
         """See `Backend.poll`. Inline videos go to files in the output directory: `FetchError` if that refuses them."""
-        with InlineVideos(self._settings.output_dir, line=self._line) as inline_videos:
+        with InlineVideos(self._settings.output_dir, readers=self._readers) as inline_videos:
             return await self._poll(operation, inline_videos)
 
     async def _poll(self, operation: str, inline_videos: InlineVideos) -> PollResult:
@@ -178,9 +144,10 @@ class VertexBackend:
             if error.code == 404:
                 raise OperationGone(self._without_key(f"Google does not know {operation}: {error.message}")) from error
             message = self._without_key(f"polling {operation}: HTTP {error.code}: {error.message}")
-            if error.code == 429:  # a submit has its own answer here: this one means too many polls
-                told = verdicts.from_answer(429, error.details, _retry_after(error))
-                raise PollError(message, refused=True, retry_after=told.retry_after) from error
+            if error.code == 429 and (answer := one_post.answer_of(error)) is not None:
+                # A submit has an answer of its own here: this one means too many polls.
+                verdict = verdicts.from_answer(429, answer.body, answer.retry_after)
+                raise PollError(message, refused=True, retry_after=verdict.retry_after) from error
             raise PollError(message) from error
         except FetchError:
             raise
@@ -212,7 +179,7 @@ class VertexBackend:
         if self._login is not None and (failed := await probe.refresh(self._login, settings.request_timeout)):
             return failed
         place = f"projects/{settings.project}/locations/{settings.location}/" if settings.project else ""
-        name = f"{place}publishers/google/models/{model}/operations/{NOBODYS}"
+        name = f"{place}publishers/google/models/{model}/operations/{NO_OPERATION}"
         operation = types.GenerateVideosOperation.model_validate({"name": name})
         return await probe.ask(self._client.aio.operations.get(operation), address(settings))
 
@@ -236,7 +203,7 @@ class VertexBackend:
     async def _bucket(self, uri: str) -> Storage:
         if self._storage is None:
             try:
-                self._storage = await asyncio.to_thread(_storage, self._settings, self._login, self._session)
+                self._storage = await _storage(self._settings, self._login, self._session)
             except UsageError as error:
                 raise PollError(f"{uri}: {error}", final=True) from error
         return self._storage
@@ -252,14 +219,11 @@ class VertexBackend:
         await self._session.close()
 
 
-def _storage(settings: Settings, login: Credentials | None, session: aiohttp.ClientSession) -> Storage:
-    """What reads buckets. Raises `UsageError` without the extra, or a login: an API key opens no bucket. Blocks."""
-    try:
-        if login is None:
-            login = _nobody() if on_this_machine(settings.storage_url) else _load(settings)
-    except (DefaultCredentialsError, OSError) as error:
-        raise UsageError(f"an API key opens no bucket, and there is no login: {error}") from error
-    return Storage(login, session, settings.storage_url)
+async def _storage(settings: Settings, login: Credentials | None, session: aiohttp.ClientSession) -> Storage:
+    """The reader of buckets. Raises `UsageError` without the extra, or without a login."""
+    if login is None:
+        login = await asyncio.to_thread(credentials.for_buckets, settings)
+    return await asyncio.to_thread(Storage, login, session, settings.storage_url)
 
 
 def address(settings: Settings) -> str:
@@ -273,76 +237,13 @@ def address(settings: Settings) -> str:
     return f"https://{settings.location}-aiplatform.googleapis.com"
 
 
-def credentials(settings: Settings) -> dict[str, Any]:
-    """Arguments for `genai.Client` that say who pays. May ask the metadata server of a Google machine: blocks."""
-    place = {"project": settings.project, "location": settings.location}
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    if settings.project is None:
-        if key is None:
-            raise UsageError(
-                "Vertex AI needs to know who pays: set GOOGLE_CLOUD_PROJECT (and run `gcloud auth "
-                "application-default login`), or set GOOGLE_API_KEY for express mode."
-            )
-        return {"api_key": key}
-    try:
-        return {**place, "credentials": _load(settings)}
-    except (DefaultCredentialsError, OSError) as error:
-        if settings.credentials_file is None and on_this_machine(settings.base_url):
-            return {**place, "credentials": _nobody()}  # not the key, which opens no project there either
-        if key is not None and settings.credentials_file is None:
-            return {**place, "api_key": key}
-        raise UsageError(
-            f"No usable credentials for project {settings.project!r} "
-            f"({settings.credentials_file or 'application default credentials'}): {str(error).rstrip('.')}. Run "
-            "`gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's "
-            "file, or set GOOGLE_API_KEY."
-        ) from error
-
-
-def _nobody() -> Credentials:
-    """Credentials for a server on this machine: a mock server takes anybody."""
-    return TokenCredentials(token="none")  # type: ignore[no-untyped-call]
-
-
-def _load(settings: Settings) -> Credentials:
-    if settings.credentials_file is not None:
-        found, _ = load_credentials_from_file(  # type: ignore[no-untyped-call]
-            str(settings.credentials_file), scopes=[SCOPE]
-        )
-    else:
-        found, _ = application_default_credentials(scopes=[SCOPE])
-    return found  # type: ignore[no-any-return]
-
-
-def _note_when_headers_leave() -> aiohttp.TraceConfig:
-    """Tell each submit whether anything of it left this machine: no exception says that reliably."""
-
-    async def leaving(_session: object, _context: object, _params: object) -> None:
-        if (left := _headers_left.get(None)) is not None:
-            left.append(True)
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(leaving)
-    return trace
-
-
-def _judge(error: Exception, *, sent: bool) -> Verdict:
-    """The verdict on a submit that raised. What never left can be sent again; what has left, only if Google said no."""
-    if isinstance(error, errors.APIError) and isinstance(error.code, int):
-        return verdicts.from_answer(error.code, error.details, _retry_after(error))
-    what = f"{type(error).__name__}: {error}".rstrip(": ")
-    if sent:
-        return verdicts.uncertain(f"sent, but the answer was lost ({what}): a video may be under way and billed")
+def _unsent(error: Exception, words: str) -> Verdict:
+    """The verdict on an exception before which nothing left this machine."""
     if isinstance(error, RefreshError) and not (error.retryable or isinstance(error.__cause__, TransportError)):
-        return Verdict(VerdictKind.REFUSED, what, refusal=Refusal.BAD_KEY, unsent=True)
+        return Verdict(VerdictKind.REFUSED, words, refusal=Refusal.BAD_KEY, unsent=True)
     if isinstance(error, OSError | aiohttp.ClientError | GoogleAuthError):
-        return verdicts.unsent(what)
-    return Verdict(VerdictKind.REJECTED, f"the prompt cannot be sent: {what}", unsent=True)
-
-
-def _retry_after(error: errors.APIError) -> float | None:
-    headers = getattr(error.response, "headers", None)
-    return http.seconds(headers.get("Retry-After")) if headers is not None else None
+        return verdicts.unsent(words)
+    return one_post.cannot_be_sent(words)
 
 
 def _made(video: types.Video, inline_videos: InlineVideos) -> Video:

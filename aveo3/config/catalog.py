@@ -1,4 +1,4 @@
-"""What the models can do and cost: lookups in `catalog.toml`. Decides nothing about time or quota."""
+"""The catalog of models: what `catalog.toml` and a file of the user's say, and lookups in it."""
 
 from __future__ import annotations
 
@@ -6,59 +6,17 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from aveo3.config import abilities
+from aveo3.config.model_card import ModelCard as ModelCard
 from aveo3.models import VideoPrompt
-
-
-class ModelCard(BaseModel):
-    """One model's entry in the catalog. Prices in US$ per second and video, latency in seconds.
-
-    `backend` is the one that has the model. `generate_audio` is "always" for a model that makes no silent videos.
-    `only_seconds`: fields of a prompt with which there is but one length. `extends`: the resolutions in which a `video`
-    is extended, `image_types` what pictures may be; empty: whatever is asked. `previous`: earlier clips can be named as
-    material; `edit`: and changed, not only extended. `token_prices` are US$ per million tokens of `input`, `video` and
-    other `output`, of a model that is billed by them. `since` is the day from which on it is as `state` says, `retires`
-    what Google says of its end, `source` the key of the catalog's source for both; empty where nobody knows.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    state: str
-    durations: tuple[int, ...]
-    default_duration: int
-    resolutions: tuple[str, ...]
-    default_resolution: str
-    aspect_ratios: tuple[str, ...]
-    only_seconds: Mapping[str, int]
-    image: bool
-    last_frame: bool
-    reference_images: int
-    video: bool
-    generate_audio: bool | Literal["always"]
-    seed: bool
-    negative_prompt: bool
-    max_videos: int
-    requests_per_minute: int
-    latency: Mapping[str, float]
-    prices: Mapping[str, float]
-    silent: Mapping[str, float]
-    extends: tuple[str, ...] = ()
-    image_types: tuple[str, ...] = ()
-    backend: Literal["vertex", "gemini"] = "vertex"
-    person_generation: bool = True
-    previous: bool = False
-    edit: bool = False
-    token_prices: Mapping[str, float] = {}
-    since: str = ""
-    retires: str = ""
-    source: str = ""
 
 
 class Retired(BaseModel):
@@ -105,7 +63,7 @@ class Catalog(BaseModel):
         if (gone := self.retired.get(model)) is not None:
             return [f"model {model} was retired on {gone.on}: use {gone.replacement}"]
         card = self.models.get(model)
-        return [] if card is None else _problems(prompt, model, self.models)
+        return [] if card is None else abilities.problems(prompt, model, self.models)
 
     def cost_usd(self, prompt: VideoPrompt, model: str) -> float | None:
         """List price of `prompt` if every video of it is made, in US$. None if `model` has no known price."""
@@ -117,7 +75,7 @@ class Catalog(BaseModel):
             price = card.silent.get(resolution, price)  # at worst it costs what a loud one does
         if price is None:
             return None
-        usual = next(iter(_only_seconds(prompt, card).values()), card.default_duration)
+        usual = next(iter(card.only_seconds_for(prompt).values()), card.default_duration)
         return round(price * (prompt.duration_seconds or usual) * prompt.number_of_videos, 4)
 
     def cost_of_tokens(self, tokens: Mapping[str, int], model: str) -> float | None:
@@ -146,89 +104,6 @@ class Catalog(BaseModel):
         """Median seconds from submit to done: a first guess; 70 where nothing is known."""
         card = self.models.get(model)
         return 70.0 if card is None else card.latency.get(resolution or card.default_resolution, 70.0)
-
-
-def _problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) -> list[str]:
-    card = models[model]
-    found: list[str] = []
-
-    def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
-        if value is not None and value not in allowed:
-            found.append(f"{name}={value!r} is not offered by {model}: choose {' or '.join(map(str, allowed))}")
-
-    def offered(name: str, wanted: bool, able: bool) -> None:
-        if wanted and not able:
-            found.append(f"{model} takes no {name}: leave it out{_or_use(name, card, models)}")
-
-    if not (only := _only_seconds(prompt, card)):
-        one_of("duration_seconds", prompt.duration_seconds, card.durations)
-    one_of("resolution", prompt.resolution, card.resolutions)
-    if prompt.video is not None and card.extends and prompt.resolution in {*card.resolutions} - {*card.extends}:
-        found.append(f"{model} extends a video in {' or '.join(card.extends)} only, not in {prompt.resolution}")
-    one_of("aspect_ratio", prompt.aspect_ratio, card.aspect_ratios)
-    offered("image", prompt.image is not None, card.image)
-    offered("last_frame", prompt.last_frame is not None, card.last_frame)
-    offered("reference_images", bool(prompt.reference_images), card.reference_images > 0)
-    offered("video", prompt.video is not None, card.video)
-    offered("generate_audio", prompt.generate_audio is not None, bool(card.generate_audio))
-    if prompt.generate_audio is False and card.generate_audio == "always":
-        found.append(f"{model} makes no silent videos: leave generate_audio out{_or_use('silent', card, models)}")
-    offered("seed", prompt.seed is not None, card.seed)
-    offered("negative_prompt", prompt.negative_prompt is not None, card.negative_prompt)
-    offered("person_generation", prompt.person_generation is not None, card.person_generation)
-    offered("previous", prompt.previous is not None, card.previous)
-    if prompt.task == "edit" and not card.edit:
-        found.append(f"{model} edits no videos: leave task out to extend{_or_use('edit', card, models)}")
-    if len(prompt.reference_images) > card.reference_images > 0:
-        found.append(f"{len(prompt.reference_images)} reference_images: {model} takes at most {card.reference_images}")
-    if prompt.number_of_videos > card.max_videos:
-        found.append(
-            f"number_of_videos={prompt.number_of_videos}: {model} makes at most {card.max_videos} per request; give "
-            "the prompt again for each further one"
-        )
-    found += [
-        f"{name} needs duration_seconds={seconds} on {model}, not {prompt.duration_seconds}"
-        for name, seconds in only.items()
-        if prompt.duration_seconds not in (None, seconds)
-    ]
-    return [*found, *dict.fromkeys(_media_problems(prompt, model, models))]
-
-
-def _media_problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) -> Iterator[str]:
-    """Pictures of a kind, and addresses of a place, that `model` does not read."""
-    card = models[model]
-    types = card.image_types
-    pictures = {"image": prompt.image, "last_frame": prompt.last_frame}
-    pictures |= {f"reference_images[{at}]": picture for at, picture in enumerate(prompt.reference_images)}
-    for name, picture in pictures.items():
-        if picture is not None and types and picture.mime_type not in types:
-            able = [f"{m} (VEO3_BACKEND={c.backend})" for m, c in models.items() if picture.mime_type in c.image_types]
-            use = f", or use {' or '.join(able)}" if able else ""
-            yield f"{name} is {picture.mime_type}, and {model} takes {' or '.join(types)}: convert it{use}"
-    for medium in prompt.media:
-        if medium.uri is not None and (why := unreadable(medium.uri, card.backend)) is not None:
-            yield why
-
-
-def unreadable(uri: str, backend: str) -> str | None:
-    """Why `backend` cannot read a medium at `uri`, and what to do; None if it can."""
-    if backend == "vertex" and not uri.startswith("gs://"):
-        return f"{uri}: Vertex AI reads media from gs:// only; download it and give the file's path instead"
-    if backend == "gemini" and uri.startswith("gs://"):
-        return f"{uri}: the Gemini API reads no buckets; download it and give the file's path instead"
-    return None
-
-
-def _only_seconds(prompt: VideoPrompt, card: ModelCard) -> dict[str, int]:
-    return {name: seconds for name, seconds in card.only_seconds.items() if getattr(prompt, name)}
-
-
-def _or_use(name: str, card: ModelCard, models: Mapping[str, ModelCard]) -> str:
-    """The models that have what `card` has not: those of its own backend, else those of another."""
-    able = {m: c.backend for m, c in models.items() if getattr(c, name)}
-    near = [m for m, backend in able.items() if backend == card.backend]
-    far = [f"{m} (VEO3_BACKEND={backend})" for m, backend in able.items()]
-    return f", or use {' or '.join(near or far)}" if able else ""
 
 
 @cache

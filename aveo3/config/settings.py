@@ -12,9 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     AliasChoices,
-    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -24,38 +22,14 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from aveo3.config import catalog, environment
+from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName, choose
 from aveo3.config.catalog import Catalog
 from aveo3.config.environment import ENV_FILE, PREFIX, Variable
+from aveo3.config.field_types import Address, Count, Dollars, PerMinute, Region, Seconds
 from aveo3.errors import UsageError
 
-BackendName = Literal["vertex", "gemini", "mock"]
 JOURNAL = Path(".aveo3", "journal.db")
 DEFAULT_REQUESTS_PER_MINUTE = 10
-DEFAULT_MODELS = {"vertex": "veo-3.1-generate-001", "gemini": "gemini-omni-1.1-flash"}
-
-
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
-
-
-def _plain_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address such as http://127.0.0.1:8089")
-    if parts.username or parts.query:
-        raise ValueError("must hold no user name, password or query; put the key into GOOGLE_API_KEY")
-    return url.rstrip("/")
-
-
-Count = Annotated[int, BeforeValidator(_no_bool)]
-Seconds = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
-Dollars = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
-PerMinute = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
-Address = Annotated[str, AfterValidator(_plain_address)]
-Region = Annotated[str, BeforeValidator(lambda text: text.strip().lower() if isinstance(text, str) else text)]
-"""Of Google Cloud: `us-central1`, however it was written."""
 
 
 class Rate(NamedTuple):
@@ -295,28 +269,18 @@ class Settings(BaseSettings):
     def backend_choice(self) -> tuple[BackendName, str]:
         """The backend and the reason for it, as `backend_name` chooses it."""
         name, why = self._choice()
-        if name is not None:
-            return name, why
-        raise UsageError(
-            "No credentials found, so there is nowhere to make clips. Choose one of three ways: "
-            "(1) Vertex AI: set GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; "
-            "(2) an API key: set GEMINI_API_KEY for the Gemini API, or GOOGLE_API_KEY and VEO3_BACKEND=vertex for "
-            "Vertex AI express mode; "
-            "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator."
-        )
+        if name is None:
+            raise UsageError(NO_BACKEND)
+        return name, why
 
     def _choice(self) -> tuple[BackendName | None, str]:
-        if self.mock_mode:
-            return "mock", "VEO3_MOCK_MODE is true"
-        if self.backend != "auto":
-            return self.backend, f"VEO3_BACKEND={self.backend}"
-        if self.use_vertex:
-            return "vertex", "GOOGLE_GENAI_USE_ENTERPRISE or GOOGLE_GENAI_USE_VERTEXAI is true"
-        if self.project and self.use_vertex is None:
-            return "vertex", f"GOOGLE_CLOUD_PROJECT={self.project}"
-        if self.api_key:
-            return "gemini", "there is an API key and no project"
-        return None, ""
+        return choose(
+            mock_mode=self.mock_mode,
+            backend=self.backend,
+            use_vertex=self.use_vertex,
+            project=self.project,
+            has_key=bool(self.api_key),  # not one that is empty
+        )
 
     @classmethod
     def origins(cls) -> dict[str, str]:

@@ -17,7 +17,7 @@ from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import Job
 from aveo3.engine.retry import repeating
 from aveo3.errors import FetchError
-from aveo3.files import saving
+from aveo3.files import download, saving
 from aveo3.files.saving import SavedFile
 from aveo3.lanes.routing import translate
 from aveo3.lifecycle import State
@@ -147,4 +147,4 @@ class Delivery:
         if place is None:
             return None
         url, headers = place
-        return await saving.download(self._session, url, target, headers, silence=self._settings.request_timeout)
+        return await download.to_file(self._session, url, target, headers, silence=self._settings.request_timeout)

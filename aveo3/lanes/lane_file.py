@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aveo3.config.environment import is_secret, why
-from aveo3.config.settings import Address, Count, Dollars, Region, Seconds
+from aveo3.config.field_types import Address, Count, Dollars, Region, Seconds
 from aveo3.errors import UsageError
 
 OF_A_PLACE = ("backend", "project", "location", "credentials_file", "base_url", "api_version", "output_gcs_uri")

@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from aveo3.config.backend_choice import DEFAULT_MODELS
 from aveo3.config.environment import read_key
-from aveo3.config.settings import DEFAULT_MODELS, Settings, on_this_machine
+from aveo3.config.settings import Settings, on_this_machine
 from aveo3.errors import UsageError
 from aveo3.lanes.lane_file import LaneSettings, checked, read
 

@@ -232,6 +232,15 @@ async def test_a_failed_handshake_sent_nothing() -> None:
     assert (verdict.kind, verdict.unsent) == (UNAVAILABLE, True)
 
 
+async def test_a_proxy_that_does_not_let_it_through_was_sent_no_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(answer(403, PAGE)) as wire:
+        monkeypatch.setenv("HTTPS_PROXY", wire.url)
+        async with opened("https://gemini.invalid") as backend:
+            verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL)
+    assert [request.method for request in wire.requests] == ["CONNECT"]
+    assert (verdict.kind, verdict.unsent) == (UNAVAILABLE, True), verdict
+
+
 async def test_a_submit_that_left_is_not_mistaken_for_one_beside_it_that_did_not(tmp_path: Path) -> None:
     release = asyncio.Event()
 
@@ -264,7 +273,7 @@ async def test_a_connection_that_the_server_closed_while_idle_loses_no_answer() 
 async def test_a_connection_is_used_again_after_a_moment_not_after_long(
     seconds: float, connections: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gemini, "KEEP_ALIVE", seconds)
+    monkeypatch.setattr("aveo3.backends.one_post.KEEP_ALIVE", seconds)
     monkeypatch.setattr("time.monotonic", asyncio.get_running_loop().time)  # which the SDK's httpx reads
     async with serving(NAMED) as wire, opened(wire.url) as backend:
         await backend.submit(VideoPrompt(text="a boat"), MODEL)

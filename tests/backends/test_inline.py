@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aveo3.backends import inline
-from aveo3.backends.inline import InlineVideoResponse, InlineVideos, Sieve
+from aveo3.backends.inline import InlineVideoResponse, InlineVideos
 from aveo3.errors import FetchError
 from aveo3.files import part_files
 
@@ -44,7 +44,7 @@ def answer(*videos: bytes, **more: Any) -> dict[str, Any]:
 def sieved(text: bytes, directory: Path, *cuts: int) -> bytes:
     """`text` after the sieve, fed in pieces cut at `cuts`, with every mark replaced again by what is in its file."""
     with InlineVideos(directory) as inline_videos:
-        sieve = Sieve(inline_videos)
+        sieve = inline_videos.sieve()
         edges = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
         for start, stop in pairwise(edges):
             inline_videos.feed(sieve, text[start:stop])
@@ -81,7 +81,7 @@ def shelf(tmp_path: Path) -> Path:
 def test_each_video_is_in_a_file_and_has_its_mark_in_its_place(shelf: Path) -> None:
     films = [VIDEO, LONG_VIDEO, b"x"]
     with InlineVideos(shelf) as inline_videos:
-        sieve = Sieve(inline_videos)
+        sieve = inline_videos.sieve()
         sieve.feed(json.dumps(answer(*films)).encode())
         assert len(sieve.text) < 500
         seen = json.loads(bytes(sieve.text))
@@ -227,7 +227,7 @@ def test_what_is_not_base64_is_an_error_and_leaves_nothing(digits: str, shelf: P
 
 def test_a_video_that_breaks_off_leaves_no_json_and_no_file(shelf: Path) -> None:
     with InlineVideos(shelf) as inline_videos:
-        sieve = Sieve(inline_videos)
+        sieve = inline_videos.sieve()
         sieve.feed(f'{{"{KEY}": "{b64(LONG_VIDEO)}'.encode())
         assert len(left(shelf) or ()) == 1
         with pytest.raises(json.JSONDecodeError):
@@ -238,7 +238,7 @@ def test_a_video_that_breaks_off_leaves_no_json_and_no_file(shelf: Path) -> None
 def test_a_disk_that_refuses_says_so(shelf: Path) -> None:
     shelf.write_text("not a directory")
     with InlineVideos(shelf) as inline_videos, pytest.raises(FetchError) as failed:
-        inline_videos.feed(Sieve(inline_videos), json.dumps(answer(VIDEO)).encode())
+        inline_videos.feed(inline_videos.sieve(), json.dumps(answer(VIDEO)).encode())
     assert (failed.value.disk, failed.value.final) == (True, True)
     assert str(failed.value).startswith(f"cannot write {shelf}: File exists. The video is made and paid")
 
@@ -249,7 +249,7 @@ def test_a_full_disk_gets_its_room_back(shelf: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(part_files.PartFile, "write", full)
     with InlineVideos(shelf) as inline_videos, pytest.raises(FetchError, match="No space left on device"):
-        inline_videos.feed(Sieve(inline_videos), json.dumps(answer(VIDEO)).encode())
+        inline_videos.feed(inline_videos.sieve(), json.dumps(answer(VIDEO)).encode())
     assert not left(shelf)
 
 
@@ -412,7 +412,7 @@ async def test_large_answers_are_read_a_few_at_once_and_short_ones_wait_for_nobo
         return func(*args)
 
     monkeypatch.setattr(asyncio, "to_thread", at_once)  # so that a few rounds of the loop are enough for anything
-    line, go_on, begun = asyncio.Semaphore(2), asyncio.Event(), 0
+    readers, go_on, begun = asyncio.Semaphore(2), asyncio.Event(), 0
     text = json.dumps(answer(bytes(inline.PIECE))).encode()
 
     async def large() -> AsyncIterator[bytes]:
@@ -426,7 +426,7 @@ async def test_large_answers_are_read_a_few_at_once_and_short_ones_wait_for_nobo
         yield b'{"done": false}'
 
     async def read(blocks: AsyncIterator[bytes]) -> bytes:
-        with InlineVideos(shelf, line=line) as inline_videos:
+        with InlineVideos(shelf, readers=readers) as inline_videos:
             return await inline.strain(blocks, inline_videos)
 
     several = [asyncio.create_task(read(large())) for _ in range(5)]

@@ -33,7 +33,6 @@ from aveo3 import (
     VeoClient,
     VideoPrompt,
 )
-from aveo3.backends import vertex
 from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Running, Video
 from aveo3.backends.vertex import VertexBackend
 from aveo3.files import saving
@@ -318,6 +317,23 @@ async def test_a_large_body_cut_off_halfway_counts_as_sent() -> None:
     assert (verdict.kind, wire.connections) == (UNCERTAIN, 1)
 
 
+async def test_an_sdk_that_sends_again_all_the_same_is_stopped() -> None:
+    async with serving(rpc(429, "RESOURCE_EXHAUSTED"), NAMED) as wire, opened(wire.url) as backend:
+        models = backend._client.aio.models
+        once = models.generate_videos
+
+        async def twice(**request: Any) -> Any:
+            try:
+                return await once(**request)
+            except errors.APIError:
+                return await once(**request)
+
+        models.generate_videos = twice  # type: ignore[method-assign]
+        verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL)
+    assert (verdict.kind, len(wire.requests)) == (UNCERTAIN, 1)
+    assert "about to send a paid request a second time" in verdict.message
+
+
 # ---- what never left -------------------------------------------------------------------------------------------------
 
 
@@ -380,7 +396,7 @@ async def test_a_connection_that_the_server_closed_while_idle_loses_no_answer() 
 
 
 async def test_a_connection_is_not_used_again_after_it_lay_idle_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vertex, "KEEP_ALIVE", 0.02)
+    monkeypatch.setattr("aveo3.backends.one_post.KEEP_ALIVE", 0.02)
     monkeypatch.setattr("aiohttp.connector.monotonic", asyncio.get_running_loop().time)  # or it reads the machine's
     async with serving(NAMED) as wire, opened(wire.url) as backend:
         await backend.submit(VideoPrompt(text="a boat"), MODEL)
@@ -390,7 +406,7 @@ async def test_a_connection_is_not_used_again_after_it_lay_idle_for_long(monkeyp
 
 
 async def test_a_connection_that_lay_idle_for_a_moment_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vertex, "KEEP_ALIVE", 60.0)
+    monkeypatch.setattr("aveo3.backends.one_post.KEEP_ALIVE", 60.0)
     async with serving(NAMED) as wire, opened(wire.url) as backend:
         for _ in range(3):
             await backend.submit(VideoPrompt(text="a boat"), MODEL)
@@ -639,7 +655,9 @@ class Purse(google.auth.credentials.Credentials):
 
 def carry(monkeypatch: pytest.MonkeyPatch, credentials: Purse) -> None:
     """Put credentials where google.auth looks for the application's own."""
-    monkeypatch.setattr(vertex, "application_default_credentials", lambda scopes: (credentials, "another-project"))
+    monkeypatch.setattr(
+        "aveo3.backends.credentials.application_default_credentials", lambda scopes: (credentials, "another-project")
+    )
 
 
 def credentials_file(directory: Path, **values: str) -> Path:
@@ -693,7 +711,7 @@ async def test_a_project_on_a_machine_that_provides_nothing_pays_by_key(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     without_credentials(monkeypatch, tmp_path)
-    monkeypatch.setattr("aveo3.backends.vertex.on_this_machine", lambda url: False)
+    monkeypatch.setattr("aveo3.backends.credentials.on_this_machine", lambda url: False)
     _, [request] = await submitted(project="p", api_key=KEY)
     assert request.path == PROJECT_PATH
     assert request.headers["x-goog-api-key"] == KEY

@@ -27,6 +27,7 @@ from yarl import URL
 from aveo3.engine.retry import repeating
 from aveo3.errors import FetchError
 from aveo3.files import part_files, saving
+from aveo3.files.download import MAX_BYTES, to_file
 from aveo3.files.saving import SavedFile
 from aveo3.mock import MockOptions, MockServer
 from aveo3.mock.state.films import bundled
@@ -44,7 +45,7 @@ LONG_FILM = FILM + bytes(range(256)) * 400
 @pytest.fixture(autouse=True)
 def _nothing_half_done_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever a test does: no partial file stays behind."""
-    monkeypatch.setattr(saving, "CHUNK", 1 << 14)
+    monkeypatch.setattr("aveo3.files.download.CHUNK", 1 << 14)
     yield
     assert [path for path in tmp_path.rglob("*") if path.suffix == ".part"] == []
 
@@ -68,7 +69,7 @@ def fetching(work: Callable[[aiohttp.ClientSession], Awaitable[Result]]) -> Resu
 
 
 def download(target: Path, uri: str = URI, headers: dict[str, str] | None = None) -> SavedFile:
-    return fetching(lambda session: saving.download(session, uri, target, headers or {}, silence=30))
+    return fetching(lambda session: to_file(session, uri, target, headers or {}, silence=30))
 
 
 def save(data: bytes, target: Path) -> SavedFile:
@@ -175,7 +176,7 @@ def test_a_film_whose_first_bytes_trickle_in_one_by_one_is_a_film(target: Path) 
             return response
 
         async with _served(trickle) as address:
-            return await saving.download(session, address, target, {}, silence=30)
+            return await to_file(session, address, target, {}, silence=30)
 
     assert fetching(work).path.read_bytes() == FILM
 
@@ -214,7 +215,7 @@ def test_a_wrong_length_is_worth_another_try(web: aioresponses, target: Path, le
 
 
 def test_a_file_without_end_is_cut_off(web: aioresponses, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saving, "MAX_BYTES", 1000)
+    monkeypatch.setattr("aveo3.files.download.MAX_BYTES", 1000)
     web.get(URI, body=LONG_FILM)
     failed = download_fails(target)
     assert failed.final
@@ -273,7 +274,7 @@ def test_a_server_that_breaks_off_midway_is_worth_another_try(target: Path) -> N
 
         async with _served(break_off) as address:
             with pytest.raises(FetchError, match="ClientPayloadError") as failed:
-                await saving.download(session, address, target, {}, silence=30)
+                await to_file(session, address, target, {}, silence=30)
         assert not failed.value.final
 
     fetching(work)
@@ -291,7 +292,7 @@ def test_a_server_that_falls_silent_is_left_after_a_while(target: Path) -> None:
 
         async with _served(fall_silent) as address:
             with pytest.raises(FetchError, match="Timeout") as failed:
-                await saving.download(session, address, target, {}, silence=30)
+                await to_file(session, address, target, {}, silence=30)
         assert not failed.value.final
         assert asyncio.get_running_loop().time() < 60
 
@@ -381,7 +382,7 @@ def fetched_from(shelf: Shelf, target: Path) -> list[FetchError]:
         async with _served(shelf.answer) as address:
             while len(errors) < 10:
                 try:
-                    return await saving.download(session, address, target, {}, silence=30)
+                    return await to_file(session, address, target, {}, silence=30)
                 except FetchError as error:
                     errors.append(error)
         raise errors[-1]
@@ -403,7 +404,7 @@ def left_behind(target: Path, film: bytes = WHOLE, size: int = HALF, headers: di
     async def work(session: aiohttp.ClientSession) -> None:
         async with _served(Shelf(target.parent, [size], film, dict(headers)).answer) as address:
             with pytest.raises(FetchError):
-                await saving.download(session, address, target, {}, silence=30)
+                await to_file(session, address, target, {}, silence=30)
 
     fetching(work)
     [part] = part_files.left_of(target)
@@ -537,9 +538,9 @@ def test_an_error_does_not_cost_what_has_arrived(target: Path, status: int) -> N
     async def work(session: aiohttp.ClientSession) -> None:
         async with _served(shelf.answer) as address:
             with pytest.raises(FetchError, match=f"HTTP {status}"):
-                await saving.download(session, address, target, {}, silence=30)
+                await to_file(session, address, target, {}, silence=30)
             assert part.stat().st_size == HALF
-            await saving.download(session, address, target, {}, silence=30)
+            await to_file(session, address, target, {}, silence=30)
 
     fetching(work)
     assert shelf.asked == [f"bytes={HALF}-"] * 2
@@ -559,7 +560,7 @@ def test_a_download_that_was_cancelled_is_gone_on_with(target: Path) -> None:
     async def work(session: aiohttp.ClientSession) -> None:
         shelf = Shelf(target.parent, [HALF])
         async with _served(shelf.answer) as address:
-            task = asyncio.create_task(saving.download(session, address, target, {}, silence=30))
+            task = asyncio.create_task(to_file(session, address, target, {}, silence=30))
             while not (left := part_files.left_of(target) if target.parent.exists() else []):  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             assert len(left) == 1
@@ -567,7 +568,7 @@ def test_a_download_that_was_cancelled_is_gone_on_with(target: Path) -> None:
             await asyncio.wait({task})
             assert task.cancelled()
             size = left[0].stat().st_size
-            await saving.download(session, address, target, {}, silence=30)
+            await to_file(session, address, target, {}, silence=30)
         assert shelf.asked == [None, f"bytes={size}-" if size else None]
 
     fetching(work)
@@ -585,10 +586,10 @@ async def test_what_a_killed_process_left_is_gone_on_with(target: Path) -> None:
     code = """if True:
         import asyncio, sys, aiohttp
         from pathlib import Path
-        from aveo3.files import saving
+        from aveo3.files.download import to_file
         async def main():
             async with aiohttp.ClientSession() as session:
-                await saving.download(session, sys.argv[1], Path(sys.argv[2]), {}, silence=30)
+                await to_file(session, sys.argv[1], Path(sys.argv[2]), {}, silence=30)
         asyncio.run(main())
     """
     shelf = Shelf(target.parent, [HALF])
@@ -599,7 +600,7 @@ async def test_what_a_killed_process_left_is_gone_on_with(target: Path) -> None:
         child.kill()
         await child.wait()
         async with aiohttp.ClientSession() as session:
-            file = await saving.download(session, address, target, {}, silence=30)
+            file = await to_file(session, address, target, {}, silence=30)
     assert file == SavedFile(target, len(WHOLE), sha256(WHOLE))
     assert shelf.asked == [None, f"bytes={HALF}-"]
     assert beside(target) == []
@@ -614,7 +615,7 @@ def test_a_part_that_another_download_is_writing_is_left_to_it(target: Path) -> 
 
     async def work(session: aiohttp.ClientSession) -> SavedFile:
         async with _served(shelf.answer) as address:
-            return await saving.download(session, address, target, {}, silence=30)
+            return await to_file(session, address, target, {}, silence=30)
 
     with part.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -630,7 +631,7 @@ def test_downloads_of_one_film_at_once_are_one_film(target: Path) -> None:
 
     async def work(session: aiohttp.ClientSession) -> None:
         async with _served(shelf.answer) as address:
-            get = repeating(FetchError, base=1.0, max_value=1.0, rng=random.Random(1))(saving.download)
+            get = repeating(FetchError, base=1.0, max_value=1.0, rng=random.Random(1))(to_file)
             files = await asyncio.gather(*(get(session, address, target, {}, silence=30) for _ in range(4)))
         assert {file.path for file in files} == {target}
 
@@ -650,8 +651,8 @@ def test_a_disk_without_locks_resumes_nothing(target: Path, monkeypatch: pytest.
     async def work(session: aiohttp.ClientSession) -> None:
         async with _served(shelf.answer) as address:
             with pytest.raises(FetchError):
-                await saving.download(session, address, target, {}, silence=30)
-            await saving.download(session, address, target, {}, silence=30)
+                await to_file(session, address, target, {}, silence=30)
+            await to_file(session, address, target, {}, silence=30)
 
     fetching(work)
     assert shelf.asked == [None, None]
@@ -741,14 +742,14 @@ def test_a_film_of_unknown_length_is_judged_by_itself(target: Path) -> None:
 def test_too_much_is_refused_before_a_byte_is_read(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(session: aiohttp.ClientSession) -> None:
         async def never_end(request: aiohttp_web.Request) -> aiohttp_web.StreamResponse:
-            response = aiohttp_web.StreamResponse(headers={**ETAG, "Content-Length": str(saving.MAX_BYTES + 1)})
+            response = aiohttp_web.StreamResponse(headers={**ETAG, "Content-Length": str(MAX_BYTES + 1)})
             await response.prepare(request)
             await asyncio.sleep(3600)
             return response
 
         async with _served(never_end) as address:
             with pytest.raises(FetchError, match="larger than 2147483648 bytes") as failed:
-                await saving.download(session, address, target, {}, silence=7200)
+                await to_file(session, address, target, {}, silence=7200)
         assert failed.value.final
         assert asyncio.get_running_loop().time() < 60
 
@@ -775,7 +776,7 @@ async def test_the_faults_of_the_emulator_cost_no_film(target: Path, fault: str,
     )
     async with MockServer(options) as server, aiohttp.ClientSession() as session:
         address = await _stored(session, server.url)
-        get = repeating(FetchError, base=0.001, max_value=0.001, rng=random.Random(1), max_tries=3)(saving.download)
+        get = repeating(FetchError, base=0.001, max_value=0.001, rng=random.Random(1), max_tries=3)(to_file)
         file = await get(session, address, target, {"Authorization": "Bearer token"}, silence=5)
         film, books = bundled(), server.books
     assert file == SavedFile(target, len(film), sha256(film))
@@ -1033,10 +1034,10 @@ def test_a_full_disk_gets_back_what_had_arrived(
             with monkeypatch.context() as patch:
                 patch.setattr(os, "fsync", refuse)
                 with pytest.raises(FetchError) as failed:
-                    await saving.download(session, address, target, {}, silence=30)
+                    await to_file(session, address, target, {}, silence=30)
             assert (failed.value.disk, failed.value.final) == (True, True)
             assert part.exists() is stays
-            await saving.download(session, address, target, {}, silence=30)
+            await to_file(session, address, target, {}, silence=30)
 
     fetching(work)
     assert target.read_bytes() == WHOLE
@@ -1065,7 +1066,7 @@ def test_cancelled_at_any_turn_a_download_leaves_a_whole_film_or_nothing(
     web.get(URI, body=LONG_FILM)
 
     async def work(session: aiohttp.ClientSession) -> None:
-        task = asyncio.create_task(saving.download(session, URI, target, {}, silence=30))
+        task = asyncio.create_task(to_file(session, URI, target, {}, silence=30))
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
@@ -1099,9 +1100,7 @@ def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_a_whole_film_or_nothi
             return await to_thread(held)
 
         monkeypatch.setattr(asyncio, "to_thread", hold)
-        fetched = (
-            saving.download(session, URI, target, {}, silence=30) if way == "download" else saving.save(FILM, target)
-        )
+        fetched = to_file(session, URI, target, {}, silence=30) if way == "download" else saving.save(FILM, target)
         task = asyncio.ensure_future(fetched)
         await asyncio.wait({task})
         assert task.cancelled() is (calls >= number)
@@ -1164,7 +1163,7 @@ def fetched_from_first(target: Path) -> list[str | None]:
 
     async def work(session: aiohttp.ClientSession) -> None:
         async with _served(shelf.answer) as address:
-            await saving.download(session, address, target, {}, silence=30)
+            await to_file(session, address, target, {}, silence=30)
 
     fetching(work)
     return shelf.asked

@@ -11,7 +11,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from aveo3 import verdicts
-from aveo3.verdicts import Ending, Refusal, Verdict, VerdictKind, from_answer, from_operation_error
+from aveo3.verdicts import Refusal, Verdict, VerdictKind, from_answer
 
 REFUSED, REJECTED = VerdictKind.REFUSED, VerdictKind.REJECTED
 UNAVAILABLE, UNCERTAIN = VerdictKind.UNAVAILABLE, VerdictKind.UNCERTAIN
@@ -220,20 +220,6 @@ def test_the_quota_of_generating_has_one_name_and_the_delay_tells_its_period(
 ) -> None:
     verdict = from_answer(429, {"error": {"code": "too_many_requests", "message": f"{OMNI_METRIC}, {words}"}})
     assert (verdict.refusal, verdict.retry_after, verdict.limit) == (refusal, retry_after, limit)
-
-
-@pytest.mark.parametrize(
-    ("code", "rpc"),
-    [
-        *((n, n) for n in (0, 3, 8, 13, 14, 16)),
-        *((400, 3), (403, 7), (404, 5), (429, 8), (500, 13), (503, 14), (504, 4), (418, None)),
-        *(("too_many_requests", 8), ("RESOURCE_EXHAUSTED", 8), ("invalid_request", 3), ("INVALID_ARGUMENT", 3)),
-        *(("api_error", 13), ("INTERNAL", 13), ("service_unavailable", 14), ("UNAVAILABLE", 14), ("huh", None)),
-        *((None, None), (True, None), (-1, None), ([], None), (8.0, None)),
-    ],
-)
-def test_an_errors_code_is_a_number_of_either_kind_or_a_word(code: Any, rpc: int | None) -> None:
-    assert verdicts.rpc_code(code) == rpc
 
 
 @pytest.mark.parametrize("status", [307, 308])
@@ -565,35 +551,3 @@ def test_what_was_never_sent_used_up_no_quota() -> None:
     verdict = verdicts.unsent("no route to host")
     assert verdict == Verdict(UNAVAILABLE, "nothing was sent: no route to host", unsent=True)
     assert verdict.error_kind == "unavailable"
-
-
-# ---- operations that ended (veo-api.md 4.3) --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("code", "message", "ending"),
-    [
-        (13, "Video generation failed due to an internal server issue. Please try again later.", Ending.RETRY),
-        (14, "Video generation failed due to an internal server issue. Please try again later.", Ending.RETRY),
-        (8, "The service is currently experiencing high load and cannot process your request.", Ending.RETRY),
-        (
-            3,
-            "Veo could not generate videos because the input image violates Vertex AI's usage guidelines. "
-            "Support codes: 15236754",
-            Ending.FILTERED,
-        ),
-        (3, "This prompt contains words that violate Vertex AI's usage guidelines.", Ending.FILTERED),
-        (13, "17301594: the video was blocked by a safety filter", Ending.FILTERED),
-        (3, "The image is not a PNG.", Ending.REJECTED),
-        (7, "Permission denied on the output bucket.", Ending.REJECTED),
-        (5, "The input video was not found.", Ending.REJECTED),
-        (9, "The bucket is locked.", Ending.REJECTED),
-        (4, "Deadline exceeded.", Ending.FAILED),
-        (2, "Unknown.", Ending.FAILED),
-        (None, "", Ending.FAILED),
-    ],
-)
-def test_the_end_of_an_operation_says_whether_a_new_one_may_work(
-    code: int | None, message: str, ending: Ending
-) -> None:
-    assert from_operation_error(code, message) is ending

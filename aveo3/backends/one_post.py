@@ -1,0 +1,216 @@
+"""One submit is exactly one POST: whatever would send a paid request again is off, and is stopped if it tries.
+
+Left alone, google-genai and its transports send a paid request again (read in google-genai 2.33 to 3.6):
+
+    after                                     who sends it again                  here
+    408, 409, 429 and 5xx, up to five times   the SDK's retries                   `client`, `without_retries`
+    a broken connection, once                 the SDK, on aiohttp                 `client`: not with retry options
+    a redirect by 307 or 308                  aiohttp and httpx                   `client`: no redirect is followed
+    anything else                             a release of the SDK yet to come    `submit`: the second POST raises
+
+`submit` also knows whether any of the request left this machine. What never left may be sent again; what has left may
+be sent again only if Google's answer says that nothing was created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import aiohttp
+from google import genai
+from google.genai import errors, types
+
+from aveo3 import verdicts
+from aveo3.backends import http
+from aveo3.config.settings import Settings, on_this_machine
+from aveo3.verdicts import Verdict, VerdictKind
+
+KEEP_ALIVE = 2.0
+"""Seconds a connection may lie idle before it is dropped rather than used again. A server that closes an idle
+connection just as a submit goes out leaves no answer, and so a clip that may be paid: short beats saved handshakes."""
+
+
+@dataclass(slots=True)
+class _Post:
+    """The one POST of a submit."""
+
+    has_left: bool = False
+    """At least its headers left this machine. No exception says that reliably."""
+
+    def check_first(self, method: str) -> None:
+        """Raise RuntimeError if a request of `method` would be the second POST."""
+        if method == "POST" and self.has_left:
+            raise RuntimeError("the SDK was about to send a paid request a second time")
+
+
+_current: ContextVar[_Post | None] = ContextVar("post", default=None)
+"""The POST of the submit that this task makes; None outside of a submit."""
+
+
+async def submit(
+    paid_call: Awaitable[Verdict], settings: Settings, *, unsent: Callable[[Exception, str], Verdict]
+) -> Verdict:
+    """Await `paid_call`, which sends one POST through `client`, and return its verdict.
+
+    Raises nothing but the caller's own cancellation. `unsent` judges an exception before which nothing left this
+    machine, and which is no answer; it gets the exception and its words. No message holds the API key.
+    """
+    post = _Post()
+    token = _current.set(post)
+    try:
+        verdict = await paid_call
+    except Exception as error:
+        verdict = _judge(error, post, unsent)
+    finally:
+        _current.reset(token)
+    if verdict.status == 503 and not settings.resend_503:
+        verdict = verdicts.uncertain(verdict.message, 503)
+    return replace(verdict, message=http.without_key(verdict.message, settings.api_key))
+
+
+def cannot_be_sent(why: object) -> Verdict:
+    """The verdict on a prompt of which no request can be made."""
+    return Verdict(VerdictKind.REJECTED, f"the prompt cannot be sent: {why}", unsent=True)
+
+
+# ---- what a submit that raised means ---------------------------------------------------------------------------------
+
+
+def _judge(error: Exception, post: _Post, unsent: Callable[[Exception, str], Verdict]) -> Verdict:
+    if (answer := answer_of(error)) is not None:
+        return verdicts.from_answer(answer.status, answer.body, answer.retry_after)
+    words = _words_of(error)
+    if post.has_left:
+        return verdicts.uncertain(f"sent, but the answer was lost ({words}): a video may be under way and billed")
+    return unsent(error, words)
+
+
+class Answer(NamedTuple):
+    """An HTTP answer that is an error: status, body as far as it was parsed, seconds of its `Retry-After`."""
+
+    status: int
+    body: Any
+    retry_after: float | None
+
+
+def answer_of(error: Exception) -> Answer | None:
+    """The answer that the SDK raised as `error`; None if there was no answer.
+
+    `interactions` raises a family of errors of its own, from private modules that have moved before. They are known by
+    what they carry.
+    """
+    if isinstance(error, errors.APIError):
+        status: Any = error.code
+        body = error.details
+    else:
+        status, body = getattr(error, "status_code", None), getattr(error, "body", None)
+    if not isinstance(status, int):
+        return None
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    return Answer(status, body, None if headers is None else http.seconds(headers.get("Retry-After")))
+
+
+def _words_of(error: Exception) -> str:
+    words = f"{type(error).__name__}: {error}".rstrip(": ")
+    wrapped = type(error).__module__.startswith("google.genai") and error.__cause__
+    return f"{words} ({type(wrapped).__name__})" if wrapped else words
+
+
+# ---- a client that sends once ----------------------------------------------------------------------------------------
+
+
+def client(
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    base_url: str | None,
+    *,
+    event_hooks: Mapping[str, list[Callable[[Any], Awaitable[None]]]] | None = None,
+    **who: Any,
+) -> genai.Client:
+    """The SDK's client, which sends each request once and follows no redirect. Reads certificates: blocks a while.
+
+    `session` is for what the SDK sends by aiohttp (all but `interactions`), `event_hooks` are httpx's, for
+    `interactions`; `who` are the arguments of `genai.Client` that say who pays.
+    """
+    hooks = {"request": [], "response": [], **(event_hooks or {})}
+    return genai.Client(
+        **who,
+        http_options=types.HttpOptions(
+            base_url=base_url,
+            api_version=settings.api_version,
+            timeout=int(settings.request_timeout * 1000),
+            retry_options=types.HttpRetryOptions(attempts=1),
+            aiohttp_client=session,
+            async_client_args={
+                # aiohttp and httpx: a redirect would send the paid body again, and take the key along
+                "allow_redirects": False,
+                "follow_redirects": False,
+                # httpx alone; aiohttp's are the session's
+                "trust_env": _asks_proxies(settings),
+                "limits": _HttpxLimits(None, None, KEEP_ALIVE),
+                "event_hooks": {**hooks, "request": [_before_httpx_sends, *hooks["request"]]},
+            },
+        ),
+    )
+
+
+def without_retries(interactions: Any) -> None:
+    """Turn off the retries of `client.aio.interactions`, which has its own.
+
+    google-genai 2.33 takes attempts=1 for one more try (3.4 for one in all), and makes a 0 of it a 1 on the way.
+    """
+    interactions.sdk_configuration.retry_config = None
+
+
+def open_session(settings: Settings, response_class: type[aiohttp.ClientResponse]) -> aiohttp.ClientSession:
+    """The session for paid requests by aiohttp: it tells `submit` when their headers leave, and stops a second POST."""
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(_before_aiohttp_sends)
+    trace.on_request_headers_sent.append(_as_aiohttp_sends_headers)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
+        trust_env=_asks_proxies(settings),
+        trace_configs=[trace],
+        response_class=response_class,
+    )
+
+
+def _asks_proxies(settings: Settings) -> bool:
+    return not on_this_machine(settings.base_url)  # proxies are for what is far away
+
+
+class _HttpxLimits(NamedTuple):
+    """The part of httpx's `Limits` that its transports read: the SDK chooses between httpx and httpx2."""
+
+    max_connections: int | None
+    max_keepalive_connections: int | None
+    keepalive_expiry: float | None
+
+
+# ---- what each transport tells of the POST ---------------------------------------------------------------------------
+
+
+async def _before_aiohttp_sends(_session: object, _context: object, params: aiohttp.TraceRequestStartParams) -> None:
+    if (post := _current.get()) is not None:
+        post.check_first(params.method)
+
+
+async def _as_aiohttp_sends_headers(_session: object, _context: object, _params: object) -> None:
+    if (post := _current.get()) is not None:
+        post.has_left = True
+
+
+async def _before_httpx_sends(request: Any) -> None:
+    if (post := _current.get()) is None:
+        return
+    post.check_first(request.method)
+
+    async def trace(event: str, info: dict[str, Any]) -> None:
+        to_a_proxy = getattr(info.get("request"), "method", b"") == b"CONNECT"
+        if event.endswith("send_request_headers.started") and not to_a_proxy:
+            post.has_left = True
+
+    request.extensions["trace"] = trace

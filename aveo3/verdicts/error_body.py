@@ -1,0 +1,96 @@
+"""Reads the bodies of Google's errors: message, reasons, quota violations and delays. Decides nothing.
+
+Any JSON, text or None will do for a body. What has another shape than Google's counts as missing; nothing raises.
+`QuotaFailure` and `RetryInfo` are those of google/rpc/error_details.proto.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+LONGEST_DELAY = 31 * 86_400.0
+"""Seconds beyond which a delay is taken for a mistake: no quota lasts longer, and the calendar ends in year 9999."""
+
+_RETRY_IN = re.compile(r"retry in (?=\d)(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(m?)s)?")
+_SAFETY = re.compile(
+    r"violat|usage guidelines|support code|safety|sensitive (words|content)|prohibited|responsible ai", re.IGNORECASE
+)
+
+
+def message_of(body: Any) -> str:
+    """The words of an error's body, parsed or not; empty if it has none."""
+    return _text(error_of(body).get("message")) or _text(body)
+
+
+def reasons_of(body: Any) -> dict[str, Mapping[str, Any]]:
+    """The reasons of an error's body in one word each (`google.rpc.ErrorInfo`), and what it says to each of them."""
+    return {
+        reason: metadata if isinstance(metadata := detail.get("metadata"), Mapping) else {}
+        for detail in _details(error_of(body))
+        if isinstance(reason := detail.get("reason"), str)
+    }
+
+
+def is_safety(message: str) -> bool:
+    """True if Google's words say that a safety filter, not a mistake in the request, stopped it."""
+    return _SAFETY.search(message) is not None
+
+
+def error_of(body: Any) -> Mapping[str, Any]:
+    """The error object of an answer's body: Google's front end wraps it in a list of one."""
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    error = body.get("error", body) if isinstance(body, Mapping) else None
+    return error if isinstance(error, Mapping) else {}
+
+
+def names_of(error: Mapping[str, Any]) -> set[str]:
+    """What kind of error it calls itself, in upper case, in whichever of the two places."""
+    return {name.upper() for name in (error.get("status"), error.get("code")) if isinstance(name, str)}
+
+
+def violations_of(error: Mapping[str, Any]) -> Iterator[tuple[str, int | None]]:
+    """The quotas that a refusal names: id and metric in lower case, and the value if it is a whole number."""
+    for detail in _details(error):
+        violations = detail.get("violations")
+        for violation in violations if isinstance(violations, list) else ():
+            if isinstance(violation, Mapping):
+                name = " ".join(_text(violation.get(key)) for key in ("quotaId", "quotaMetric"))
+                yield name.lower(), _int(violation.get("quotaValue"))
+
+
+def delay_of(error: Mapping[str, Any], message: str, header: float | None) -> float | None:
+    """The longest wait that the answer asks for, in seconds: `RetryInfo`, words ("retry in 9m45.6s") and header."""
+    delays = [header] if header is not None else []
+    delays += [seconds for d in _details(error) if (seconds := _duration(d.get("retryDelay"))) is not None]
+    if words := _RETRY_IN.search(message):
+        hours, minutes, rest, milli = words.groups()
+        seconds = float(rest or 0) / (1000 if milli else 1)
+        delays.append(float(hours or 0) * 3600 + float(minutes or 0) * 60 + seconds)
+    # "0s" says no more than silence does; taken at its word it would mean to ask again and again without a pause.
+    return min(max((delay for delay in delays if delay > 0), default=0.0), LONGEST_DELAY) or None
+
+
+def _duration(value: Any) -> float | None:
+    """Seconds in a protobuf JSON duration such as "34.07s"; None if it is not one."""
+    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?s", value):
+        return float(value[:-1])
+    return None
+
+
+def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    details = error.get("details")
+    return (d for d in details if isinstance(d, Mapping)) if isinstance(details, list) else iter(())
+
+
+def _text(value: Any) -> str:
+    return value[:2_000] if isinstance(value, str) else ""
+
+
+def _int(value: Any) -> int | None:
+    """An int64 in protobuf JSON is a string; some servers send a number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value) else None

@@ -1,0 +1,58 @@
+"""What the end of an operation means for its job: gRPC codes and filter reasons in, an `Ending` out. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from aveo3.verdicts.error_body import is_safety
+
+
+class Ending(StrEnum):
+    """What an operation that ended without a video means for its job."""
+
+    RETRY = "retry"  # passing trouble at Google: a new attempt may work
+    FILTERED = "filtered"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+def rpc_code(code: Any) -> int | None:
+    """The gRPC code for what stands as an error's `code`: that itself, an HTTP status or a word; None if unknown."""
+    if isinstance(code, str):
+        return _CODES.get(code.lower())
+    if isinstance(code, int) and not isinstance(code, bool):
+        return code if 0 <= code <= 16 else _CODES.get(str(code))
+    return None
+
+
+_CODES = {
+    **dict.fromkeys(("invalid_request", "invalid_argument", "400"), 3),
+    **dict.fromkeys(("deadline_exceeded", "504"), 4),
+    **dict.fromkeys(("not_found", "404"), 5),
+    **dict.fromkeys(("permission_denied", "403"), 7),
+    **dict.fromkeys(("too_many_requests", "resource_exhausted", "rate_limit_exceeded", "429"), 8),
+    "failed_precondition": 9,
+    **dict.fromkeys(("internal", "internal_error", "server_error", "api_error", "500"), 13),
+    **dict.fromkeys(("unavailable", "service_unavailable", "overloaded", "503"), 14),
+}
+
+
+def from_operation_error(code: int | None, message: str) -> Ending:
+    """Judge the `error` of a finished operation: a gRPC code (3, 7, 8, 13, 14, …) and Google's words."""
+    if is_safety(message):
+        return Ending.FILTERED
+    if code in (8, 13, 14):  # RESOURCE_EXHAUSTED ("high load"), INTERNAL, UNAVAILABLE
+        return Ending.RETRY
+    if code in (3, 5, 7, 9, 11, 12):  # INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, … : the request's own fault
+        return Ending.REJECTED
+    return Ending.FAILED
+
+
+def is_audio_filter(reasons: Iterable[str]) -> bool:
+    """True if nothing but the sound displeased the filter: it says so without a support code (js-genai#1272), is not
+    billed, and may pass another time."""
+    found = list(reasons)
+    return bool(found) and all("audio" in reason.lower() and not re.search(r"\d{6}", reason) for reason in found)

@@ -1,0 +1,105 @@
+"""What an answer to a submit means: HTTP status and body in, a `Verdict` out. Pure.
+
+Google writes errors in two ways: `{"code": 429, "status": "RESOURCE_EXHAUSTED", …}`, and in the Interactions API also
+`{"code": "too_many_requests", …}` without a status (recorded 2026-10-08, and on its page of errors). Both are read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aveo3.verdicts.error_body import delay_of, error_of, is_safety, message_of, names_of, reasons_of, violations_of
+from aveo3.verdicts.verdict import Refusal, Verdict, VerdictKind, rejected, uncertain
+
+_PATIENCE = {refusal: rank for rank, refusal in enumerate(Refusal)}
+
+
+def from_answer(status: int, body: Any, retry_after: float | None = None) -> Verdict:
+    """Judge an answer to a submit that is not 200.
+
+    `body` is the parsed JSON (Google's `{"error": {…}}`, bare or in a list of one), text, or None; `retry_after` is
+    the header's delay in seconds. Never raises, whatever the body.
+    """
+    error = error_of(body)
+    message = message_of(body) or f"HTTP {status} without a message"
+    reasons = reasons_of(body)
+
+    if status == 429 or status == 402:
+        return _refused(status, error, message, retry_after)
+    bad_key = "API_KEY_INVALID" in reasons or re.search(r"api key (not valid|expired|not found)", message.lower())
+    if status == 401 or (status in (400, 403) and bad_key):
+        return _closed(Refusal.BAD_KEY, status, message)
+    if status == 403:
+        billing = "BILLING_DISABLED" in reasons or "billing" in message.lower()
+        return _closed(Refusal.BILLING if billing else Refusal.PERMISSION, status, message)
+    if status == 400 and "FAILED_PRECONDITION" in names_of(error):
+        return _closed(Refusal.BILLING if "billing" in message.lower() else Refusal.NO_ACCESS, status, message)
+    if status == 404:
+        return _closed(Refusal.NO_MODEL, status, message)
+    if status == 503 and names_of(error) & {"UNAVAILABLE", "SERVICE_UNAVAILABLE"}:
+        delay = delay_of(error, message, retry_after)
+        return Verdict(VerdictKind.UNAVAILABLE, message, retry_after=delay, status=status)
+    if status in (307, 308):
+        # The server did nothing but point elsewhere. Followed blindly, the paid POST would be sent twice.
+        return Verdict(VerdictKind.UNAVAILABLE, f"redirected: {message}", status=status)
+    if 400 <= status < 500 and status not in (408, 499) and error:
+        return rejected(message, filtered=is_safety(message), status=status)
+    return uncertain(f"HTTP {status}: {message}", status)
+
+
+def _refused(status: int, error: Mapping[str, Any], message: str, retry_after: float | None) -> Verdict:
+    """Tell the kinds of 429 apart. One body may carry several violations: the one with the longest wait wins.
+
+    `retryDelay` does not tell them apart (daily quotas came with 585 s, 22 s and 1.6 s): words and ids do.
+    """
+    text = message.lower()
+    found = {Refusal.UNKNOWN}
+    limits: list[int] = []
+    delay = delay_of(error, message, retry_after)
+    if status == 402 or "prepayment" in text or "credits are depleted" in text:
+        found.add(Refusal.BILLING)
+    if "spend-based" in text:
+        found.add(Refusal.SPEND)
+    if concurrent := "concurrent" in text:
+        found.add(Refusal.CONCURRENT)
+    if re.search(r"limit: 0(?![.\d])", text):
+        found.add(Refusal.NO_ACCESS)
+    if re.search(r"per_day|per day|daily", text):
+        found.add(Refusal.DAY)
+    if re.search(r"requests_per_(base_)?model|per_minute|per minute", text) and not concurrent:
+        found.add(Refusal.MINUTE)
+    # The Gemini API's generating quota (Omni, recorded 2026-09-03) has one name for all periods: the delay tells.
+    metric = re.search(r"generate_content_\w*requests, limit: ([1-9]\d*)(?![.\d])", text)
+    if metric and not concurrent and delay is not None and delay <= 60:
+        found.add(Refusal.MINUTE)
+        limits.append(int(metric[1]))
+    for name, value in violations_of(error):
+        kind = _kind_of_quota(name)
+        found.add(Refusal.NO_ACCESS if value == 0 else kind)
+        if kind is Refusal.MINUTE and value is not None and value > 0:  # -1 is Google's "no limit"
+            limits.append(value)
+    refusal = max(found, key=_PATIENCE.__getitem__)
+    return Verdict(
+        VerdictKind.REFUSED,
+        message,
+        refusal=refusal,
+        retry_after=delay,
+        limit=min(limits) if limits and refusal is Refusal.MINUTE else None,
+        status=status,
+    )
+
+
+def _kind_of_quota(name: str) -> Refusal:
+    if re.search(r"perday|per_day|daily", name):
+        return Refusal.DAY
+    if "concurrent" in name:
+        return Refusal.CONCURRENT
+    if re.search(r"perminute|per_minute|requests_per_model|per_base_model", name) and "token" not in name:
+        return Refusal.MINUTE
+    return Refusal.UNKNOWN
+
+
+def _closed(refusal: Refusal, status: int, message: str) -> Verdict:
+    return Verdict(VerdictKind.REFUSED, message, refusal=refusal, status=status)
