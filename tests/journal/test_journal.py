@@ -675,7 +675,7 @@ def test_a_link_to_a_journal_is_the_same_journal(journal: Journal, monkeypatch: 
 
 
 def test_a_reader_that_never_ends_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aveo3.database.BUSY_PATIENCE", 0.05)  # it is what closing takes here
+    monkeypatch.setattr("aveo3.journal.database.BUSY_PATIENCE", 0.05)  # it is what closing takes here
     journal = Journal(FILE)
     plan(journal)
     journal.move(1, State.PLANNED, State.SUBMITTING)
