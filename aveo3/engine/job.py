@@ -233,15 +233,9 @@ class Job:
 
     def end(self, state: State, kind: str | None = None, message: str | None = None, **changes: Any) -> VideoClip:
         """End the job, and return its clip. Nothing is owed unless it is uncertain, or `changes` has its `cost_usd`."""
-        owed = {"cost_usd": self.cost_usd if state is State.UNCERTAIN else 0.0}
-        self.move(
-            state,
-            error_kind=kind,
-            error_message=message,
-            attempts=self.attempts,
-            retries=self.retries,
-            **{**owed, **changes},
-        )
+        owed = self.cost_usd if state is State.UNCERTAIN else 0.0
+        usual = {"attempts": self.attempts, "retries": self.retries, "cost_usd": owed}
+        self.move(state, error_kind=kind, error_message=message, **{**usual, **changes})
         return self.clip(ClipStatus(state))
 
     def cancel(self) -> VideoClip:

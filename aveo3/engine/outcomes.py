@@ -50,7 +50,7 @@ class Outcomes:
         if verdict.kind is VerdictKind.UNCERTAIN:
             return await self._uncertain(attempt, verdict.error_kind, verdict.message)
         if verdict.kind is VerdictKind.REJECTED:
-            return self._rejected(job, verdict, submitted_utc=None)
+            return self._rejected(job, verdict, submitted_utc=None, attempts=job.attempts - verdict.unsent)
         is_refused = verdict.kind is VerdictKind.REFUSED
         if is_refused or attempt.is_probe or attempt.lane.gate.is_ill(besides=job.retries + 1):
             # Nothing happened, so no retry is used up: a probe was sent for the lane's sake, and in an outage others
