@@ -28,7 +28,7 @@ def client(task: Task, retry_options: types.HttpRetryOptions | None = None) -> A
 async def all_at_once(task: Task, make: Callable[[int, str], Awaitable[None]]) -> None:
     """Call `make` for every clip. Errors of the service or the network lose a clip; other errors are bugs and raised.
 
-    Without `return_exceptions` the first refusal would end the whole program. We assume that everybody avoids that.
+    Without `return_exceptions` the first refusal would end the whole program. Every careful user avoids that.
     """
     ends = await asyncio.gather(*(make(*each) for each in enumerate(task.prompts)), return_exceptions=True)
     for error in ends:

@@ -1,4 +1,4 @@
-"""The books as people see them: the page, its live stream, and that no key is ever shown in full."""
+"""The dashboard: the page, its event stream, and the masking of keys."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ TOKEN, KEY = {"Authorization": "Bearer token"}, {"x-goog-api-key": "key"}
 
 
 class Visitor:
-    """A client and a viewer in one."""
+    """A client that also views the dashboard."""
 
     def __init__(self, server: MockServer, http: aiohttp.ClientSession) -> None:
         self.server, self.http = server, http
@@ -44,7 +44,7 @@ class Visitor:
         return await self.ask("POST", f"{path}:fetchPredictOperation", json=body, headers=headers)
 
     async def newest(self) -> dict[str, Any]:
-        """The latest request, as the page shows it."""
+        """Return the latest request, as the page shows it."""
         request: dict[str, Any] = snapshot(self.server.emulator)["recent"][0]
         return request
 
@@ -64,25 +64,25 @@ async def watching(visitor: Visitor) -> AsyncIterator[aiohttp.StreamReader]:
 
 
 async def message(stream: aiohttp.StreamReader) -> str:
-    """The next event or comment, without its blank line."""
+    """Return the next event or comment, without its blank line."""
     text = (await stream.readuntil(b"\n\n")).decode()
     return text.removesuffix("\n\n")
 
 
 async def event(stream: aiohttp.StreamReader) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((await message(stream)).removeprefix("data: "))
-    return read
+    data: dict[str, Any] = json.loads((await message(stream)).removeprefix("data: "))
+    return data
 
 
 @pytest.fixture
-def quick_glances(monkeypatch: pytest.MonkeyPatch) -> None:
+def fast_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view_module, "REFRESH", 0.003)
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-async def test_the_page_needs_nothing_from_elsewhere_and_says_so_to_the_browser() -> None:
+async def test_the_page_loads_nothing_from_other_hosts_and_forbids_it() -> None:
     async with visiting() as visitor, visitor.http.get(visitor.server.url) as response:
         page = await response.text()
         policy = response.headers["Content-Security-Policy"]
@@ -99,24 +99,24 @@ async def test_without_scripts_the_page_still_has_the_summary() -> None:
         assert re.search(r"<noscript><pre[^>]*>1 submits: 1 accepted, 0 refused, 0 rejected\n", page)
 
 
-async def test_the_page_shows_what_the_stream_sends_and_nothing_it_does_not() -> None:
-    """The names that the script reads are those of the snapshot: nobody else would notice a renamed one."""
+async def test_the_page_reads_only_fields_that_the_stream_sends() -> None:
+    """No other test would notice if the snapshot renamed a field."""
     async with visiting(rpm=1, scenario=Scenario.parse('[[at]]\ntime = 0\nnote = "x"')) as visitor:
         await visitor.submit()
         shown = snapshot(visitor.server.emulator)
     script = PAGE.read_text("utf-8").partition("<script>")[2]
     for letter, value in (("s", shown), ("r", shown["recent"][0]), ("lane", shown["quotas"][0])):
-        read = set(re.findall(rf"\b{letter}\.(\w+)", script))
-        assert read, letter
-        assert read - value.keys() == set(), letter
+        fields = set(re.findall(rf"\b{letter}\.(\w+)", script))
+        assert fields, letter
+        assert fields - value.keys() == set(), letter
     rules = shown["quotas"][0]["rules"][0].keys() | shown["rules"][0].keys()
     assert set(re.findall(r"\brule\.(\w+)", script)) == rules
 
 
-def test_the_script_of_the_page_can_be_read(tmp_path: Path) -> None:
+def test_the_script_of_the_page_is_valid_javascript(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("node is not on this machine; nobody here can parse JavaScript")
+        pytest.skip("node is not installed; nothing else here parses JavaScript")
     script = tmp_path / "page.js"
     script.write_text(PAGE.read_text("utf-8").partition("<script>")[2].partition("</script>")[0], "utf-8")
     assert subprocess.run([node, "--check", str(script)], capture_output=True, text=True).stderr == ""
@@ -125,17 +125,17 @@ def test_the_script_of_the_page_can_be_read(tmp_path: Path) -> None:
 # -- the stream --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("quick_glances")
-async def test_a_viewer_gets_the_books_at_once_and_again_when_something_changes() -> None:
+@pytest.mark.usefixtures("fast_refresh")
+async def test_a_viewer_gets_the_books_at_once_and_after_each_change() -> None:
     async with visiting() as visitor, watching(visitor) as stream:
         assert (await event(stream))["accepted"] == 0
         await visitor.submit()
-        seen = await event(stream)
-        assert (seen["accepted"], seen["recent"][0]["prompt"]) == (1, "a boat")
+        update = await event(stream)
+        assert (update["accepted"], update["recent"][0]["prompt"]) == (1, "a boat")
 
 
-@pytest.mark.usefixtures("quick_glances")
-async def test_while_nothing_changes_there_are_only_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("fast_refresh")
+async def test_without_changes_there_are_only_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view_module, "HEARTBEAT", 0.03)
     async with visiting() as visitor, watching(visitor) as stream:
         await event(stream)
@@ -144,50 +144,50 @@ async def test_while_nothing_changes_there_are_only_heartbeats(monkeypatch: pyte
         assert (await event(stream))["accepted"] == 1
 
 
-@pytest.mark.usefixtures("quick_glances")
-async def test_many_viewers_share_one_look_at_the_books(monkeypatch: pytest.MonkeyPatch) -> None:
-    polls = 0
+@pytest.mark.usefixtures("fast_refresh")
+async def test_many_viewers_share_one_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 0
 
-    def counted(emulator: Any) -> dict[str, Any]:
-        nonlocal polls
-        polls += 1
-        return {**snapshot(emulator), "look": polls}  # no two looks are alike: each is sent
+    def counting_snapshot(emulator: Any) -> dict[str, Any]:
+        nonlocal count
+        count += 1
+        return {**snapshot(emulator), "number": count}  # all snapshots differ, so each is sent
 
-    monkeypatch.setattr(view_module, "snapshot", counted)
+    monkeypatch.setattr(view_module, "snapshot", counting_snapshot)
     async with visiting() as visitor:
 
         async def view() -> list[int]:
             async with watching(visitor) as stream:
-                return [(await event(stream))["look"] for _ in range(3)]
+                return [(await event(stream))["number"] for _ in range(3)]
 
-        seen = await asyncio.gather(*(view() for _ in range(30)))
-    assert len(seen) == 30
-    assert all(numbers == sorted(set(numbers)) for numbers in seen)  # newer each time, whatever a slow one skipped
-    assert polls < 30  # ninety events were sent
+        views = await asyncio.gather(*(view() for _ in range(30)))
+    assert len(views) == 30
+    assert all(numbers == sorted(set(numbers)) for numbers in views)  # always newer, even if a slow viewer skips some
+    assert count < 30  # ninety events were sent
 
 
-@pytest.mark.usefixtures("quick_glances")
-async def test_with_nobody_watching_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("fast_refresh")
+async def test_without_viewers_no_snapshot_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view_module, "HEARTBEAT", 0.01)
-    polls = []
+    snapshots = []
 
-    def noted(emulator: Any) -> dict[str, Any]:
-        polls.append(emulator)
+    def recording_snapshot(emulator: Any) -> dict[str, Any]:
+        snapshots.append(emulator)
         return snapshot(emulator)
 
-    monkeypatch.setattr(view_module, "snapshot", noted)
+    monkeypatch.setattr(view_module, "snapshot", recording_snapshot)
     async with visiting() as visitor:
         await asyncio.sleep(0.02)
-        assert polls == []
+        assert snapshots == []
         async with watching(visitor) as stream:
             await event(stream)
         async with asyncio.timeout(5):
             before = -1
-            while before != len(polls):  # the server learns at its next heartbeat that the viewer has left
-                before = len(polls)
+            while before != len(snapshots):  # the server notices at its next heartbeat that the viewer is gone
+                before = len(snapshots)
                 await asyncio.sleep(0.05)
         async with watching(visitor) as stream:
-            assert (await event(stream))["accepted"] == 0  # and the next one is served like the first
+            assert (await event(stream))["accepted"] == 0  # the next viewer is served like the first
 
 
 async def test_the_server_stops_at_once_with_viewers_connected() -> None:
@@ -199,27 +199,26 @@ async def test_the_server_stops_at_once_with_viewers_connected() -> None:
             open_streams = [await stream.__aenter__() for stream in streams]
             for stream in open_streams:
                 await event(stream)
-            left = loop.time()
-        assert loop.time() - left < 0.9
-        assert [await stream.read() for stream in open_streams] == [b""] * 5  # ended in order, not torn
+            left_at = loop.time()
+        assert loop.time() - left_at < 0.9
+        assert [await stream.read() for stream in open_streams] == [b""] * 5  # ended properly, not cut
         for watched in streams:
             await watched.__aexit__(None, None, None)
 
 
-async def test_the_page_and_its_stream_are_not_googles() -> None:
-    """No round trip is waited for, and nothing of it stands in the books."""
+async def test_the_dashboard_has_no_round_trip_and_does_not_count_in_the_books() -> None:
     async with visiting(rtt="1000") as visitor:
-        began = asyncio.get_running_loop().time()
+        started_at = asyncio.get_running_loop().time()
         await visitor.ask("GET", "/")
         books = await visitor.ask("GET", "/books.json")
-        assert asyncio.get_running_loop().time() - began < 5
+        assert asyncio.get_running_loop().time() - started_at < 5
         assert (books["posts"], books["submits"]) == ({}, 0)
 
 
-# -- what became of a request ------------------------------------------------------------------------------------------
+# -- the request log ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_clip_is_followed_from_accepted_to_fetched() -> None:
+async def test_the_log_shows_a_clip_from_accepted_to_fetched() -> None:
     async with visiting(latency="100", speed=1000) as visitor:
         name = (await visitor.submit(durationSeconds=4))["name"]
         running = await visitor.newest()
@@ -232,7 +231,7 @@ async def test_a_clip_is_followed_from_accepted_to_fetched() -> None:
         assert done["owner"] == "project alpha"
 
 
-async def test_a_film_on_the_shelf_is_fetched_only_when_it_is_downloaded_whole() -> None:
+async def test_a_file_counts_as_fetched_only_after_a_whole_download() -> None:
     async with visiting(faults=["download-drop@1"]) as visitor:
         name = (await visitor.submit(DEVELOPER, KEY))["name"]
         done = await visitor.ask("GET", f"/v1beta/{name}", headers=KEY)
@@ -246,16 +245,16 @@ async def test_a_film_on_the_shelf_is_fetched_only_when_it_is_downloaded_whole()
         assert (await visitor.newest())["fetched"] is True
 
 
-async def test_refusals_rejections_and_faults_are_told_apart() -> None:
+async def test_the_log_distinguishes_refusals_rejections_and_faults() -> None:
     async with visiting(rpm=1, faults=["503@1", "error-13@1"]) as visitor:
-        told = []
+        entries = []
         for seconds in (8, 8, 8, 5):
             await visitor.submit(prompt="  a\n boat ", durationSeconds=seconds)
             request = await visitor.newest()
-            told.append(
+            entries.append(
                 (request["answer"], request["why"][:4], request["fault"], request.get("state"), request["prompt"])
             )
-        assert told == [
+        assert entries == [
             ("failed", "", "503", None, "a boat"),
             ("accepted", "", "", "error-13", "a boat"),
             ("refused", "minu", "", None, "a boat"),
@@ -263,7 +262,7 @@ async def test_refusals_rejections_and_faults_are_told_apart() -> None:
         ]
 
 
-async def test_an_accepted_request_whose_answer_was_lost_says_so() -> None:
+async def test_the_log_shows_an_accepted_request_with_a_lost_response() -> None:
     async with visiting(faults=["500-after"]) as visitor:
         await visitor.submit()
         request = await visitor.newest()
@@ -304,7 +303,7 @@ async def test_quotas_in_use_are_shown_for_each_project_or_key_and_model() -> No
 SECRETS = ["AIzaSyD-1234567890-very-secret-abcdefghi", "geheim", "k3y", "ya29.a-token-of-some-length"]
 
 
-@pytest.mark.usefixtures("quick_glances")
+@pytest.mark.usefixtures("fast_refresh")
 async def test_no_key_is_shown_in_full_anywhere() -> None:
     quotas = [f"key={secret}{more},rpm=1" for secret in SECRETS for more in ("", "*")]
     scenario = Scenario.parse(f"[[at]]\ntime = 0\nquotas = {json.dumps(quotas)}")
@@ -315,16 +314,16 @@ async def test_no_key_is_shown_in_full_anywhere() -> None:
                     await visitor.submit(EXPRESS, headers)
             await visitor.ask("POST", f"{DEVELOPER}:predictLongRunning?key={secret}", json={})
         shown = json.dumps(snapshot(visitor.server.emulator))
-        told = await message(stream)
-        while '"submits": 20' not in told:
-            told = await message(stream)
+        text = await message(stream)
+        while '"submits": 20' not in text:
+            text = await message(stream)
         page, books = await visitor.ask("GET", "/"), await visitor.ask("GET", "/books.json")
-        everything = [shown, told, page, json.dumps(books), visitor.server.books.summary()]
-        assert visitor.server.books.refused > 0  # the rules for these keys were in force
-        assert [secret for secret in SECRETS for text in everything if secret in text] == []
+        everything = [shown, text, page, json.dumps(books), visitor.server.books.summary()]
+        assert visitor.server.books.refused > 0  # the rules for these keys applied
+        assert [secret for secret in SECRETS for part in everything if secret in part] == []
 
 
-def test_masked_keys_show_at_most_four_characters_and_can_be_told_apart() -> None:
+def test_masked_keys_show_at_most_four_characters_and_differ() -> None:
     masks = Masks()
     shown = [masks.mask(secret) for secret in (*SECRETS, "AIzaSyX-another-key-of-somebody-ending-hi", SECRETS[0])]
     assert shown == ["key AI…hi", "key g…", "key …", "key ya…th", "key AI…hi #2", "key AI…hi"]

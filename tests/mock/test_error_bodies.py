@@ -1,4 +1,4 @@
-"""What the emulator says when it refuses: each 429 parses, holds what its kind must, and nothing it should not."""
+"""The bodies of refusals: each 429 parses and contains exactly what its kind contains at Google."""
 
 import math
 import random
@@ -30,8 +30,10 @@ def write(
 
 
 def detail(error: Any, kind: str) -> Any:
-    found = [entry for entry in error.get("details", ()) if entry["@type"] == f"type.googleapis.com/google.rpc.{kind}"]
-    return found[0] if found else None
+    details = [
+        entry for entry in error.get("details", ()) if entry["@type"] == f"type.googleapis.com/google.rpc.{kind}"
+    ]
+    return details[0] if details else None
 
 
 @pytest.mark.parametrize(
@@ -75,13 +77,13 @@ def test_a_detailed_refusal_names_quota_limit_and_delay(
     assert error["message"].endswith("Please retry in 34.07s.")
 
 
-def test_several_rules_stand_in_one_body() -> None:
+def test_one_body_can_name_several_rules() -> None:
     error = write(RefusalWriter(), violation("minute"), violation("day", 50), violation("spend"))
     ids = [entry["quotaId"] for entry in detail(error, "QuotaFailure")["violations"]]
     assert [re.search("Per(Minute|Day)", quota_id)[0] for quota_id in ids] == ["PerMinute", "PerDay"]  # type: ignore[index]
 
 
-def test_the_switches_leave_delay_and_limit_out_of_details_and_prose() -> None:
+def test_options_remove_delay_and_limit_from_details_and_message() -> None:
     silent = write(RefusalWriter(retry_info=False, quota_value=False), violation("minute"))
     assert detail(silent, "RetryInfo") is None
     assert "quotaValue" not in detail(silent, "QuotaFailure")["violations"][0]
@@ -105,28 +107,28 @@ def test_the_switches_leave_delay_and_limit_out_of_details_and_prose() -> None:
         ("bare", "spend", "Resource has been exhausted (e.g. check quota)."),
     ],
 )
-def test_prose_only_styles_have_no_details(style: Any, kind: Kind, sentence: str) -> None:
+def test_text_only_styles_have_no_details(style: Any, kind: Kind, sentence: str) -> None:
     error = write(RefusalWriter(style), violation(kind))
     assert error["message"].startswith(sentence)
     assert "details" not in error
 
 
 @pytest.mark.parametrize("kind", ["minute", "day", "spend", "concurrent"])
-def test_a_limit_of_zero_says_so_whatever_the_rule(kind: Kind) -> None:
+def test_every_rule_names_a_limit_of_zero(kind: Kind) -> None:
     error = write(RefusalWriter(), violation(kind, 0, math.inf), delay=None)
     assert detail(error, "QuotaFailure")["violations"][0]["quotaValue"] == "0"
     assert "limit: 0" in error["message"]
     assert detail(error, "RetryInfo") is None
 
 
-def test_the_delay_is_honest_for_the_minute_and_misleads_for_the_day() -> None:
+def test_the_delay_is_right_for_the_minute_and_misleading_for_the_day() -> None:
     rng = random.Random(1)
     assert misleading_delay([violation("minute", free_at=40.0)], 10.0, rng) == 30.0
     daily = {misleading_delay([violation("day", free_at=80_000.0)], 0.0, rng) for _ in range(50)}
     assert daily == {585.678, 34.07, 22.0, 1.58}
     assert (
         misleading_delay([violation("day", free_at=5.0), violation("minute")], 4.0, rng) == 1.0
-    )  # never past the truth
+    )  # never later than the real instant
     for kind in ("spend", "concurrent"):
         assert misleading_delay([violation(kind)], 0.0, rng) is None
 
@@ -136,7 +138,7 @@ def test_durations_are_written_as_protobuf_does(seconds: float, text: str) -> No
     assert protobuf_duration(seconds) == text
 
 
-def test_long_delays_in_prose_have_minutes_and_hours() -> None:
+def test_long_delays_in_messages_have_minutes_and_hours() -> None:
     assert write(RefusalWriter(), violation("day"), delay=585.678)["message"].endswith("Please retry in 9m45.678s.")
     assert write(RefusalWriter(), violation("day"), delay=7384.5)["message"].endswith("Please retry in 2h3m4.5s.")
 

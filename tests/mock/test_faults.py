@@ -1,4 +1,4 @@
-"""Each fault does what the table says, and on the side of the commit point that it says: the books are the witness."""
+"""Each fault has the effect in the table, on the right side of the commit point. The books prove it."""
 
 import asyncio
 import json
@@ -19,13 +19,13 @@ TOKEN = {"Authorization": "Bearer token"}
 
 
 class Caller:
-    """A client without manners: one request, and whatever comes back."""
+    """A raw client: sends one request and returns any result."""
 
     def __init__(self, server: MockServer, http: aiohttp.ClientSession) -> None:
         self.server, self._http = server, http
 
     async def ask(self, method: str, path: str, **more: Any) -> tuple[int | str, Any]:
-        """(status, body), or (name of the exception, None)."""
+        """Return (status, body), or (name of the exception, None)."""
         try:
             async with self._http.request(method, self.server.url + path, **more) as response:
                 return response.status, await response.read()
@@ -37,7 +37,7 @@ class Caller:
         return await self.ask("POST", f"{MODEL}:predictLongRunning", json=body, **more)
 
     async def stored(self) -> str:
-        """The path of a finished film in a bucket."""
+        """Return the path of a finished film in a bucket."""
         model = "/v1/projects/p/locations/us-central1/publishers/google/models/veo-3.1-generate-001"
         body = {"instances": [{"prompt": "a boat"}], "parameters": {"storageUri": "gs://bucket"}}
         _, accepted = await self.ask("POST", f"{model}:predictLongRunning", json=body, headers=TOKEN)
@@ -47,12 +47,12 @@ class Caller:
         return f"{BUCKET}/{uri.removeprefix('gs://bucket/').replace('/', '%2F')}"
 
     async def finished(self) -> tuple[str, dict[str, Any]]:
-        """Submit and poll: the path of the operation and its last body. Latency is 0 in these tests."""
+        """Submit and poll. Return the path of the operation and its last body. Latency is 0 in these tests."""
         path = "/v1beta/" + json.loads((await self.submit())[1])["name"]
         return path, json.loads((await self.ask("GET", path))[1])
 
     async def film(self) -> str:
-        """The path of a finished film."""
+        """Return the path of a finished film."""
         _, done = await self.finished()
         uri: str = done["response"]["generateVideoResponse"]["generatedSamples"][0]["video"]["uri"]
         assert uri.startswith("https://")
@@ -115,12 +115,12 @@ async def test_a_fault_on_submit_keeps_to_its_side_of_the_commit_point(
         owed = 1 if name in AFTER else 0
         assert caller.server.books.accepted == owed
         assert caller.server.books.faults == {name: 1}
-        assert (await caller.submit())[0] == 200  # the fault was for the first request only
+        assert (await caller.submit())[0] == 200  # the fault strikes only the first request
         assert caller.server.books.accepted == owed + 1
         assert caller.server.books.billed_usd == pytest.approx((owed + 1) * 4 * 0.40)
 
 
-async def test_a_redirect_is_not_accepted_but_who_follows_it_sends_the_request_again() -> None:
+async def test_a_redirect_accepts_nothing_and_a_client_that_follows_sends_the_request_again() -> None:
     async with calling("redirect@1") as caller:
         assert (await caller.submit(allow_redirects=False))[0] == 307
         assert caller.server.books.accepted == 0
@@ -131,7 +131,7 @@ async def test_a_redirect_is_not_accepted_but_who_follows_it_sends_the_request_a
         assert (await caller.submit())[0] == 404  # a 307 keeps the POST
 
 
-async def test_a_client_that_gives_up_waiting_has_still_bought_the_film() -> None:
+async def test_a_client_that_times_out_still_pays_for_the_film() -> None:
     async with calling("timeout-after", hang=1e6) as caller:
         status, _ = await caller.submit(timeout=aiohttp.ClientTimeout(total=0.05))
         assert (status, caller.server.books.accepted) == (
@@ -154,7 +154,7 @@ OUTCOMES = {
 
 
 @pytest.mark.parametrize(("name", "phrases"), OUTCOMES.items())
-async def test_an_operation_that_makes_no_film_is_accepted_and_not_billed(name: str, phrases: list[str]) -> None:
+async def test_an_operation_without_a_film_is_accepted_and_not_billed(name: str, phrases: list[str]) -> None:
     async with calling(f"{name}@1") as caller:
         _, done = await caller.finished()
         text = json.dumps(done, indent=2)
@@ -192,7 +192,7 @@ POLLS: dict[str, tuple[int | str, str | None]] = {
     "poll-503": (503, "UNAVAILABLE"),
     "poll-429": (429, "RESOURCE_EXHAUSTED"),
     "poll-404": (404, "NOT_FOUND"),
-    "poll-drop": (200, None),  # aiohttp itself repeats a GET that was cut, once
+    "poll-drop": (200, None),  # aiohttp itself repeats a cut GET once
     "poll-hang": (200, None),
     "poll-garbage": (200, "<html>"),
     "poll-pending": (200, '"name"'),
@@ -246,16 +246,16 @@ async def test_a_failed_download_can_be_repeated(name: str, expected: int | str,
         assert books.downloads_complete == (2 if name in ("download-slow", "download-no-range") else 1)
 
 
-async def test_who_goes_away_in_the_middle_of_a_download_is_no_error_of_the_server(
+async def test_a_client_that_disappears_during_a_download_is_no_server_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A client that is killed then is what one comes here to try out: it left a traceback in the server's log."""
+    """Users test killed clients with the emulator. This once left a traceback in the server's log."""
     async with calling("download-slow@1") as caller:
         path = await caller.film()
         async with caller._http.get(caller.server.url + path, headers=TOKEN) as response:
             await response.content.readany()
             response.close()
-        await asyncio.sleep(0.05)  # the ten pieces take a fifth of that
+        await asyncio.sleep(0.05)  # the ten pieces take a fifth of this
         assert (await caller.ask("GET", path))[0] == 200
         assert caller.server.books.downloads_complete == 1
     assert caplog.records == []
@@ -269,13 +269,13 @@ STORAGE: dict[str, tuple[int | str, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("asked", ["GET bucket", "GET object", "DELETE object"])
+@pytest.mark.parametrize("method_and_target", ["GET bucket", "GET object", "DELETE object"])
 @pytest.mark.parametrize(("name", "expected"), STORAGE.items())
-async def test_a_bucket_that_cannot_be_asked_loses_nothing(
-    name: str, expected: tuple[int | str, str, str], asked: str
+async def test_a_failed_storage_request_loses_nothing(
+    name: str, expected: tuple[int | str, str, str], method_and_target: str
 ) -> None:
     async with calling(name) as caller:
-        method, _, what = asked.partition(" ")
+        method, _, what = method_and_target.partition(" ")
         film = await caller.stored()
         status, body = await caller.ask(method, film if what == "object" else BUCKET, headers=TOKEN)
         assert status == expected[0]
@@ -301,7 +301,7 @@ def test_every_fault_that_can_strike_veo_has_a_test() -> None:
         ("poll-500:0.5@1-10", 0.5, ((1, 10),)),
     ],
 )
-def test_faults_are_read_and_written(text: str, rate: float, hits: tuple[tuple[int, int], ...]) -> None:
+def test_faults_are_parsed_and_formatted(text: str, rate: float, hits: tuple[tuple[int, int], ...]) -> None:
     fault = Fault.parse(text)
     assert (fault.rate, fault.hits, str(fault)) == (rate, hits, text)
 
@@ -317,7 +317,7 @@ def test_faults_are_read_and_written(text: str, rate: float, hits: tuple[tuple[i
         ("503@", "fault '503@': the hits '' are not numbers or ranges from 1. Write NAME"),
     ],
 )
-def test_a_fault_that_cannot_be_read_says_what_can(text: str, sentence: str) -> None:
+def test_an_invalid_fault_is_an_error_that_shows_the_allowed_form(text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match="NAME"):
         Fault.parse(text)
     with pytest.raises(ValueError) as error:  # noqa: PT011  the whole sentence is compared below
@@ -325,7 +325,7 @@ def test_a_fault_that_cannot_be_read_says_what_can(text: str, sentence: str) -> 
     assert str(error.value).startswith(sentence)
 
 
-def test_equal_seeds_strike_equally_and_one_faults_dice_do_not_move_anothers() -> None:
+def test_equal_seeds_strike_equally_and_faults_do_not_influence_each_other() -> None:
     def strikes(*faults: str, seed: int = 7) -> list[str | None]:
         plan = Faults([Fault.parse(fault) for fault in faults], seed)
         return [plan.strike(Point.SUBMIT) for _ in range(400)]
@@ -338,7 +338,7 @@ def test_equal_seeds_strike_equally_and_one_faults_dice_do_not_move_anothers() -
     assert alone == both
 
 
-def test_latencies_are_read_drawn_and_written() -> None:
+def test_latencies_are_parsed_drawn_and_formatted() -> None:
     rng = random.Random(1)
     for text, low, high in (("2", 2, 2), ("30-90", 30, 90), ("lognormal:70,0.35", 10, 400)):
         law = Latency.parse(text)
@@ -347,7 +347,7 @@ def test_latencies_are_read_drawn_and_written() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "3-1", "-5", "nan", "inf", "1-2-3", "lognormal:0,1", "lognormal:70"])
-def test_a_latency_that_cannot_be_read_says_what_can(text: str) -> None:
+def test_an_invalid_latency_is_an_error_that_shows_the_allowed_forms(text: str) -> None:
     with pytest.raises(
         ValueError, match=r"is not a distribution of durations\. Write seconds \(2\), a range \(30-90\)"
     ):

@@ -1,4 +1,4 @@
-"""The Developer API's files: their state, what there is to say of them, and downloads that go on."""
+"""The Files API: states, descriptions, and resumed downloads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_a_file_is_processed_for_a_while_after_its_interaction_has_complet
         assert (await talk.ask("GET", path, headers={})).status == 403
 
 
-async def test_a_download_goes_on_where_it_broke_off_as_long_as_it_is_the_same_file() -> None:
+async def test_a_download_can_be_resumed_as_long_as_it_is_the_same_file() -> None:
     async with talking() as talk:
         path = film_path(await talk.done())
         whole = await talk.ask("GET", path)

@@ -1,4 +1,4 @@
-"""The films: real MP4s that play, last as long as was paid for, and are the same each time."""
+"""The films: playable MP4s with the ordered length, and equal bytes for equal orders."""
 
 import io
 
@@ -19,7 +19,7 @@ def frames(film: bytes) -> list[bytes]:
 @pytest.mark.parametrize(
     ("seconds", "aspect", "size"), [(4, "16:9", (320, 180)), (8, "9:16", (180, 320)), (148, "16:9", (320, 180))]
 )
-def test_a_film_has_the_shape_and_length_that_were_asked_for(seconds: int, aspect: str, size: tuple[int, int]) -> None:
+def test_a_film_has_the_ordered_shape_and_length(seconds: int, aspect: str, size: tuple[int, int]) -> None:
     film = films.draw(SPEC._replace(seconds=seconds, aspect=aspect))
     with av.open(io.BytesIO(film)) as container:
         stream = container.streams.video[0]
@@ -43,7 +43,7 @@ def test_any_prompt_can_be_shown(prompt: str) -> None:
     assert films.draw(SPEC._replace(prompt=prompt))[4:8] == b"ftyp"
 
 
-async def test_films_are_remembered_but_not_many(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_few_films_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[FilmSpec] = []
 
     def draw(spec: FilmSpec) -> bytes:
@@ -51,10 +51,10 @@ async def test_films_are_remembered_but_not_many(monkeypatch: pytest.MonkeyPatch
         return spec.prompt.encode()
 
     monkeypatch.setattr(films, "draw", draw)
-    shelf = Films("drawn")
+    cache = Films("drawn")
     for number in (*range(20), 19, 0):
-        assert await shelf.film(SPEC._replace(prompt=str(number))) == str(number).encode()
-    assert len(drawn) == 21  # 19 was remembered, 0 was not
+        assert await cache.film(SPEC._replace(prompt=str(number))) == str(number).encode()
+    assert len(drawn) == 21  # 19 was in the cache, 0 was not
 
 
 def test_the_bundled_film_is_small_and_plays() -> None:

@@ -1,4 +1,4 @@
-"""Clients that are not ours, against the emulator: each submits, polls and gets a film that plays."""
+"""Other clients on the emulator: each submits, polls and gets a playable film."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ JS = Path(__file__).parents[1] / "data" / "js"
 MODEL = "veo-3.1-generate-001"
 OMNI = "gemini-omni-1.1-flash"
 
-# google-genai subclasses aiohttp's session, which aiohttp frowns upon.
+# google-genai subclasses aiohttp's session, which aiohttp discourages.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
 
 
@@ -117,26 +117,26 @@ async def test_the_line_of_python_that_the_banner_prints_makes_a_film() -> None:
 
 
 async def interaction_of(client: genai.Client, delivery: str) -> Any:
-    """A completed one."""
+    """Return a completed interaction."""
     interactions: Any = client.aio.interactions
-    asked = {"type": "video", "delivery": delivery, "duration": "4s", "aspect_ratio": "9:16"}
-    made = await interactions.create(
+    video_format = {"type": "video", "delivery": delivery, "duration": "4s", "aspect_ratio": "9:16"}
+    interaction = await interactions.create(
         model=OMNI,
         input=[{"type": "text", "text": "a paper boat"}],
         background=True,
         store=True,
-        response_format=asked,
+        response_format=video_format,
         labels={"job": "j1"},
     )
-    while made.status == "in_progress":
+    while interaction.status == "in_progress":
         await asyncio.sleep(0.005)
-        made = await interactions.get(made.id)
-    return made
+        interaction = await interactions.get(interaction.id)
+    return interaction
 
 
 @asynccontextmanager
 async def carriers(which: str) -> AsyncIterator[dict[str, Any]]:
-    """What an SDK is to send its requests with, as its HTTP options."""
+    """Return HTTP options that select the transport of the SDK."""
     if which == "aiohttp":
         async with aiohttp.ClientSession() as session:
             yield {"aiohttp_client": session}
@@ -161,14 +161,20 @@ async def omni_client(server: MockServer, which: str, **how: Any) -> AsyncIterat
 @pytest.mark.parametrize("which", ["aiohttp", "httpx2"])
 async def test_google_genai_makes_a_film_with_omni_and_fetches_it(which: str) -> None:
     async with google(processing="20") as server, omni_client(server, which) as client:
-        made = await interaction_of(client, "uri")
-        assert (made.status, made.labels, made.output_video.mime_type) == ("completed", {"job": "j1"}, "video/mp4")
-        assert [(entry.modality, entry.tokens) for entry in made.usage.output_tokens_by_modality] == [("video", 23168)]
-        file = f"files/{made.output_video.uri.partition('files/')[2].partition(':')[0]}"
+        interaction = await interaction_of(client, "uri")
+        assert (interaction.status, interaction.labels, interaction.output_video.mime_type) == (
+            "completed",
+            {"job": "j1"},
+            "video/mp4",
+        )
+        assert [(entry.modality, entry.tokens) for entry in interaction.usage.output_tokens_by_modality] == [
+            ("video", 23168)
+        ]
+        file = f"files/{interaction.output_video.uri.partition('files/')[2].partition(':')[0]}"
         assert (await client.aio.files.get(name=file)).state in (types.FileState.PROCESSING, types.FileState.ACTIVE)
         await asyncio.sleep(0.02)
         assert (await client.aio.files.get(name=file)).state is types.FileState.ACTIVE
-        film = await client.aio.files.download(file=made.output_video.uri)
+        film = await client.aio.files.download(file=interaction.output_video.uri)
         assert film is not None
         assert_plays(film)
         assert_paid_for_one_clip_of_four_seconds(server, PRICE)
@@ -179,13 +185,13 @@ async def test_google_genai_gets_omnis_film_inline_on_vertex() -> None:
     how = {**PROJECT, "location": "global", "credentials": Credentials("token")}  # type: ignore[no-untyped-call]
     async with google() as server, omni_client(server, "httpx2", **how) as client:
         interactions: Any = client.aio.interactions
-        made = await interactions.create(model=f"{OMNI}-preview", input="a paper boat", background=True)
+        interaction = await interactions.create(model=f"{OMNI}-preview", input="a paper boat", background=True)
         await asyncio.sleep(0.025)
-        made = await interactions.get(made.id)
-        assert_plays(base64.b64decode(made.output_video.data), seconds=10, size=(320, 180))
+        interaction = await interactions.get(interaction.id)
+        assert_plays(base64.b64decode(interaction.output_video.data), seconds=10, size=(320, 180))
 
 
-async def test_google_genai_cancels_deletes_and_hears_what_went_wrong() -> None:
+async def test_google_genai_cancels_deletes_and_raises_errors() -> None:
     errors: Any = importlib.import_module("google.genai._interactions")
     faults = ("late-429@1", "failed-error@2")
     async with google(faults=faults, latency="0") as server, omni_client(server, "httpx2") as client:
@@ -212,7 +218,7 @@ Clip = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def js() -> Path:
-    """A directory outside the repository with the script and what it needs; made once, kept for the next session."""
+    """A directory outside the repository with the script and its packages, kept between sessions."""
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not on this machine; the JavaScript SDK cannot run")
@@ -228,7 +234,7 @@ def js() -> Path:
         try:
             making.rename(home)
         except OSError:
-            if not home.exists():  # another worker was faster; its copy is as good
+            if not home.exists():  # another worker was faster; use its copy
                 raise
         finally:
             shutil.rmtree(making, ignore_errors=True)
@@ -237,7 +243,7 @@ def js() -> Path:
 
 @pytest.fixture
 def clip(js: Path, tmp_path: Path) -> Clip:
-    """`await clip(how, server)`: what the script said, and the film it wrote. `how` is one of its clients, or omni."""
+    """`await clip(how, server)` returns the output of the script and its film. `how` is one of its clients, or omni."""
 
     async def run(how: str, server: MockServer) -> tuple[dict[str, Any], bytes]:
         file = tmp_path / "clip.mp4"
@@ -246,9 +252,9 @@ def clip(js: Path, tmp_path: Path) -> Clip:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=js, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
-        said = (await process.communicate())[0].decode()
-        assert process.returncode == 0, said
-        return json.loads(said.splitlines()[-1]), file.read_bytes() if file.exists() else b""
+        output = (await process.communicate())[0].decode()
+        assert process.returncode == 0, output
+        return json.loads(output.splitlines()[-1]), file.read_bytes() if file.exists() else b""
 
     return run
 
@@ -264,9 +270,9 @@ def clip(js: Path, tmp_path: Path) -> Clip:
 @pytest.mark.real_time
 async def test_the_javascript_sdk_makes_a_film(clip: Clip, how: str, parent: str) -> None:
     async with google() as server:
-        said, film = await clip(how, server)
-        assert said.get("name", said).startswith(f"{parent}/operations/")
-        assert said["polls"] == server.books.polls
+        output, film = await clip(how, server)
+        assert output.get("name", output).startswith(f"{parent}/operations/")
+        assert output["polls"] == server.books.polls
         assert_plays(film)
         assert_paid_for_one_clip_of_four_seconds(server)
 
@@ -274,9 +280,9 @@ async def test_the_javascript_sdk_makes_a_film(clip: Clip, how: str, parent: str
 @pytest.mark.real_time
 async def test_the_javascript_sdk_makes_a_film_with_omni(clip: Clip) -> None:
     async with google() as server:
-        said, film = await clip("omni", server)
-        assert said.get("status", said) == "completed"
-        assert (said["polls"], said["tokens"] > 4 * 5792) == (server.books.polls, True)
+        output, film = await clip("omni", server)
+        assert output.get("status", output) == "completed"
+        assert (output["polls"], output["tokens"] > 4 * 5792) == (server.books.polls, True)
         assert_plays(film)
         assert_paid_for_one_clip_of_four_seconds(server, PRICE)
 
@@ -292,10 +298,10 @@ async def test_the_javascript_sdk_makes_a_film_with_omni(clip: Clip) -> None:
     ids=["no quota", "overloaded", "answer lost"],
 )
 @pytest.mark.real_time
-async def test_the_javascript_sdk_hears_what_went_wrong_and_asks_only_once(
+async def test_the_javascript_sdk_raises_errors_and_sends_only_once(
     clip: Clip, how: str, options: dict[str, Any], error: dict[str, Any], accepted: int
 ) -> None:
     async with google(**options) as server:
-        said, film = await clip(how, server)
-        assert all(said.get(name) in known for name, known in error.items()), said
+        output, film = await clip(how, server)
+        assert all(output.get(name) in known for name, known in error.items()), output
         assert (server.books.submits, server.books.accepted, film) == (1, accepted, b"")

@@ -1,4 +1,4 @@
-"""Calls that create nothing: what the emulator says of a model, and of an operation that never was."""
+"""Checks, which create nothing: GETs of models, and polls of operations that never existed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOBODYS = "00000000-0000-4000-8000-000000000000"
 
 
 def polled(base: str) -> tuple[str, dict[str, str]]:
-    """Where to look for an operation that never was, and its name."""
+    """Return the poll path and the name of an operation that never existed."""
     return f"{base}:fetchPredictOperation", {"operationName": f"{base.split('/', 2)[2]}/operations/{NOBODYS}"}
 
 
@@ -21,14 +21,14 @@ def polled(base: str) -> tuple[str, dict[str, str]]:
     ("model", "method"),
     [("veo-3.1-generate-preview", "predictLongRunning"), ("gemini-omni-1.1-flash", "createInteraction")],
 )
-async def test_a_model_of_the_developer_api_says_what_it_is(version: str, model: str, method: str) -> None:
+async def test_the_developer_api_describes_a_model(version: str, model: str, method: str) -> None:
     async with talking() as wire:
         status, body = await wire.ask("GET", f"/{version}/models/{model}", headers=KEY)
         assert (status, body["name"], body["supportedGenerationMethods"]) == (200, f"models/{model}", [method])
         assert (wire.server.books.submits, wire.server.books.accepted) == (0, 0)
 
 
-async def test_a_model_that_is_not_there_is_a_404_and_without_a_key_it_is_a_403() -> None:
+async def test_an_unknown_model_is_a_404_and_a_missing_key_a_403() -> None:
     async with talking(retired=["gemini-omni-1.2-flash"]) as wire:
         status, body = await wire.ask("GET", "/v1/models/veo-9", headers=KEY)
         assert (status, body["error"]["message"]) == (404, "Model is not found: models/veo-9 for api version v1")
@@ -39,7 +39,7 @@ async def test_a_model_that_is_not_there_is_a_404_and_without_a_key_it_is_a_403(
 
 
 @pytest.mark.parametrize(("base", "headers"), [(VERTEX, TOKEN), (EXPRESS, KEY)], ids=["project", "express"])
-async def test_an_operation_that_never_was_is_a_404_of_its_own(base: str, headers: dict[str, str]) -> None:
+async def test_an_unknown_operation_has_its_own_404(base: str, headers: dict[str, str]) -> None:
     async with talking() as wire:
         path, body = polled(base)
         status, answer = await wire.ask("POST", path, body, headers)
@@ -50,7 +50,7 @@ async def test_an_operation_that_never_was_is_a_404_of_its_own(base: str, header
         assert (wire.server.books.polls, wire.server.books.submits) == (1, 0)
 
 
-async def test_an_operation_that_was_is_found_though_its_model_is_retired_by_now() -> None:
+async def test_an_operation_stays_known_after_its_model_is_retired() -> None:
     async with talking(latency="0") as wire:
         _, accepted = await wire.submit(VERTEX, TOKEN)
         wire.server.change(retired=("veo-3.1-generate-001",))
@@ -73,7 +73,7 @@ FAULTS: dict[str, tuple[int, str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_what_keeps_a_submit_out_keeps_these_out_too(fault: str) -> None:
+async def test_faults_of_submits_strike_checks_too(fault: str) -> None:
     async with talking(faults=[fault]) as wire:
         path, body = polled(VERTEX)
         answers: list[Any] = [
@@ -86,7 +86,7 @@ async def test_what_keeps_a_submit_out_keeps_these_out_too(fault: str) -> None:
         assert (wire.server.books.submits, wire.server.books.accepted) == (0, 0)
 
 
-async def test_polls_of_what_was_are_spared_by_them() -> None:
+async def test_faults_of_submits_do_not_strike_polls_of_known_operations() -> None:
     async with talking(latency="0", faults=["bad-key@2"]) as wire:
         _, accepted = await wire.submit(VERTEX, TOKEN)
         body = {"operationName": accepted["name"]}

@@ -1,4 +1,4 @@
-"""The Interactions API over real sockets: create, get, cancel, delete, on both surfaces, and the books of it."""
+"""The Interactions API over real sockets: create, get, cancel, delete, on both surfaces, and the books."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.interactions import (
 # -- create and get ----------------------------------------------------------------------------------------------------
 
 
-async def test_an_accepted_interaction_says_little_and_a_running_one_what_was_asked() -> None:
+async def test_an_accepted_interaction_is_short_and_a_running_one_repeats_the_request() -> None:
     now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     async with talking(latency="1000", speed=1, now_utc=lambda: now) as talk:
         status, accepted, headers = await talk.create(labels={"job": "j1"})
@@ -52,7 +52,7 @@ async def test_an_accepted_interaction_says_little_and_a_running_one_what_was_as
         assert talk.server.books.running == 1
 
 
-async def test_a_completed_interaction_has_its_usage_and_a_film_by_its_uri() -> None:
+async def test_a_completed_interaction_has_usage_and_the_uri_of_its_film() -> None:
     async with talking() as talk:
         done = await talk.done(response_format={**URI, "duration": "3s"})
         assert (done["status"], done["created"]) == ("completed", done["updated"])
@@ -69,10 +69,10 @@ async def test_a_completed_interaction_has_its_usage_and_a_film_by_its_uri() -> 
         assert books["posts"] == {PATH: 1}
 
 
-async def test_inline_is_what_one_gets_who_does_not_ask_for_a_uri() -> None:
+async def test_without_a_delivery_the_film_comes_inline() -> None:
     async with talking() as talk:
-        for asked in (None, {"type": "video"}, {**URI, "delivery": "inline"}):
-            block = video(await talk.done(response_format=asked))
+        for response_format in (None, {"type": "video"}, {**URI, "delivery": "inline"}):
+            block = video(await talk.done(response_format=response_format))
             assert (base64.b64decode(block["data"]), block["mime_type"], "uri" in block) == (
                 bundled(),
                 "video/mp4",
@@ -91,12 +91,12 @@ async def test_inline_is_what_one_gets_who_does_not_ask_for_a_uri() -> None:
         [{"type": "user_input", "content": "a boat"}],
     ],
 )
-async def test_input_comes_in_several_shapes_and_goes_out_in_one(shape: Any) -> None:
+async def test_all_shapes_of_input_are_echoed_in_one(shape: Any) -> None:
     async with talking() as talk:
         done = await talk.done(input=shape)
         assert done["steps"][0] == {"type": "user_input", "content": [{"text": "a boat", "type": "text"}]}
-        asked = await talk.ask("GET", f"{PATH}/{done['id']}?include_input=true&stream=false")
-        assert asked.body["input"] == [{"text": "a boat", "type": "text"}]
+        response = await talk.ask("GET", f"{PATH}/{done['id']}?include_input=true&stream=false")
+        assert response.body["input"] == [{"text": "a boat", "type": "text"}]
         assert talk.server.books.accepted_by_prompt == {"a boat": 1}
 
 
@@ -117,7 +117,7 @@ async def test_every_version_answers(version: str) -> None:
         assert film_path(done.body).startswith(f"/{version}/files/")
 
 
-async def test_in_the_foreground_the_answer_waits_for_the_film() -> None:
+async def test_in_the_foreground_the_response_waits_for_the_film() -> None:
     async with talking(latency="20") as talk:
         status, done, _ = await talk.create(background=None)
         assert (status, done["status"], "uri" in video(done)) == (200, "completed", True)
@@ -127,17 +127,17 @@ async def test_in_the_foreground_the_answer_waits_for_the_film() -> None:
         assert (await talk.get(unstored["id"])).status == 400
 
 
-async def test_leaving_does_not_wait_for_a_film_that_never_comes() -> None:
+async def test_the_server_stops_without_waiting_for_a_stuck_film() -> None:
     async with talking("stuck") as talk:
         waiting = asyncio.create_task(talk.create(background=None))
         await asyncio.wait([waiting], timeout=0.05)
         assert talk.server.books.running == 1
-        left = asyncio.get_running_loop().time()
+        left_at = asyncio.get_running_loop().time()
     assert (await waiting).status == "ServerDisconnectedError"
-    assert asyncio.get_running_loop().time() - left < 1
+    assert asyncio.get_running_loop().time() - left_at < 1
 
 
-async def test_what_nobody_knows_is_400_and_not_404() -> None:
+async def test_an_unknown_interaction_is_a_400_and_not_a_404() -> None:
     async with talking() as talk:
         for method, path in (("GET", "v1_x?stream=false"), ("POST", "v1_x/cancel"), ("DELETE", "v1_x")):
             heard = await talk.ask(method, f"{PATH}/{path}")
@@ -154,17 +154,17 @@ async def test_what_nobody_knows_is_400_and_not_404() -> None:
         (VERTEX, KEY, 401, "API keys are not supported by this API."),
     ],
 )
-async def test_who_may_ask_is_decided_by_the_front_end(path: str, headers: Any, status: int, words: str) -> None:
+async def test_the_front_end_checks_credentials(path: str, headers: Any, status: int, words: str) -> None:
     async with talking() as talk:
         heard = await talk.create(path, headers)
         assert heard.status == status
         if status != 200:
-            [body] = heard.body if path == PATH else [heard.body]  # inside a list, on the Developer API
+            [body] = heard.body if path == PATH else [heard.body]  # inside a list on the Developer API
             assert (body["error"]["code"], body["error"]["message"].startswith(words)) == (status, True)
             assert talk.server.books.rejected == {status: 1}
 
 
-async def test_other_methods_know_nothing_of_omni_and_interactions_nothing_of_veo() -> None:
+async def test_omni_works_only_with_interactions_and_veo_only_without() -> None:
     async with talking() as talk:
         heard = await talk.ask("POST", f"/v1beta/models/{MODEL}:generateContent", {"contents": []})
         assert (heard.status, heard.body["error"]["message"]) == (400, "This model only supports Interactions API.")
@@ -177,7 +177,7 @@ async def test_other_methods_know_nothing_of_omni_and_interactions_nothing_of_ve
             assert (error["code"], words in error["message"]) == ("model_not_found", True)
 
 
-# -- what follows on another -------------------------------------------------------------------------------------------
+# -- previous_interaction_id -------------------------------------------------------------------------------------------
 
 
 async def test_an_edit_lasts_as_long_as_its_clip_and_an_extension_longer() -> None:
@@ -194,7 +194,7 @@ async def test_an_edit_lasts_as_long_as_its_clip_and_an_extension_longer() -> No
         assert file.body["videoMetadata"] == {"videoDuration": "13s"}
 
 
-async def test_only_a_stored_interaction_with_a_video_can_be_gone_on_with() -> None:
+async def test_only_a_stored_interaction_with_a_video_can_be_continued() -> None:
     async with talking("filtered-safety@1", latency="0") as talk:
         refused = await talk.done()
         assert "has no video" in (await talk.create(previous_interaction_id=refused["id"])).body["error"]["message"]
@@ -240,7 +240,7 @@ async def test_on_vertex_a_film_goes_into_a_bucket_or_comes_inline() -> None:
         accepted = await talk.create(VERTEX, TOKEN, model=VERTEX_MODEL, response_format=None)
         done = await talk.get(accepted.body["id"], VERTEX, TOKEN)
         assert base64.b64decode(video(done.body)["data"]) == bundled()
-        assert (await talk.get(accepted.body["id"])).status == 400  # another house
+        assert (await talk.get(accepted.body["id"])).status == 400  # another surface
 
 
 async def test_on_vertex_errors_are_googles_and_only_global_knows_the_model() -> None:

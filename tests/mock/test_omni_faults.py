@@ -1,4 +1,4 @@
-"""Each fault as the Interactions wire acts it out, and on its side of the commit point: the books are the witness."""
+"""Each fault on the Interactions API, on the right side of the commit point. The books prove it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ AFTER: dict[str, tuple[int | str, str | None]] = {
 
 
 def code_of(body: Any) -> str | None:
-    """The code of an error; in brackets if it came inside a list."""
+    """Return the code of an error, in brackets if it came inside a list."""
     if isinstance(body, list):
         return f"[{body[0]['error']['code']}]"
     return body["error"]["code"] if isinstance(body, dict) and "error" in body else None
@@ -65,31 +65,31 @@ async def test_a_fault_on_create_keeps_to_its_side_of_the_commit_point(
         assert (status, code_of(body)) == expected
         owed = 1 if name in AFTER else 0
         assert (talk.server.books.accepted, talk.server.books.faults) == (owed, {name: 1})
-        assert (await talk.create()).status == 200  # the fault was for the first request only
+        assert (await talk.create()).status == 200  # the fault strikes only the first request
         books = talk.server.books
         assert (books.submits, books.posts[PATH], books.accepted) == (2, 2, owed + 1)
         assert books.billed_usd == pytest.approx((owed + 1) * 8 * PRICE)
 
 
-async def test_a_200_without_an_id_is_otherwise_as_it_should_be() -> None:
+async def test_a_200_without_an_id_is_otherwise_complete() -> None:
     async with talking("nameless-after") as talk:
         body = (await talk.create()).body
         assert (body["status"], "id" in body) == ("in_progress", False)
 
 
-async def test_who_follows_a_redirect_sends_the_request_again() -> None:
+async def test_a_client_that_follows_a_redirect_sends_the_request_again() -> None:
     async with talking("redirect@1") as talk:
         assert (await talk.create()).status == 200
         assert (talk.server.books.submits, talk.server.books.accepted) == (2, 1)
 
 
-async def test_a_late_429_is_no_interaction_and_every_poll_says_so() -> None:
+async def test_a_late_429_creates_nothing_and_comes_with_every_poll() -> None:
     async with talking("late-429@1", speed=1) as talk:
         name = (await talk.create()).body["id"]
         for _ in range(2):
-            told = await talk.get(name)
-            assert (told.status, told.body["error"]["code"]) == (429, "too_many_requests")
-            assert told.body["error"]["message"].endswith(" Please retry in 23.397s.")
+            response = await talk.get(name)
+            assert (response.status, response.body["error"]["code"]) == (429, "too_many_requests")
+            assert response.body["error"]["message"].endswith(" Please retry in 23.397s.")
         assert (await talk.ask("POST", f"{PATH}/{name}/cancel")).status == 400
         assert talk.server.books.running == 0
 
@@ -107,7 +107,7 @@ STATUSES = {"incomplete": "incomplete", "over-budget": "budget_exceeded", "odd-s
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_a_refusal_is_completed_with_words_and_without_video_tokens(name: str) -> None:
+async def test_a_filtered_interaction_is_completed_with_a_text_and_without_video_tokens(name: str) -> None:
     async with talking(f"{name}@1") as talk:
         done = await talk.done()
         assert (done["status"], "error" in done, "errors" in done) == ("completed", False, False)
@@ -120,7 +120,7 @@ async def test_a_refusal_is_completed_with_words_and_without_video_tokens(name: 
 
 
 @pytest.mark.parametrize("name", [*FAILED, *STATUSES])
-async def test_what_ends_without_a_video_is_not_billed(name: str) -> None:
+async def test_an_end_without_a_video_is_not_billed(name: str) -> None:
     async with talking(f"{name}@1") as talk:
         done = await talk.done()
         assert done["status"] == STATUSES.get(name, "failed")
@@ -130,7 +130,7 @@ async def test_what_ends_without_a_video_is_not_billed(name: str) -> None:
         assert (books.accepted, books.outcomes, books.billed_usd) == (1, {name: 1}, 0)
 
 
-async def test_one_that_ends_at_once_with_nothing_has_no_tokens_or_not_even_steps() -> None:
+async def test_an_empty_end_has_no_tokens_or_no_steps() -> None:
     async with talking("empty@1", "empty-done@2") as talk:
         done = await talk.done()
         assert ([step["type"] for step in done["steps"]], done["usage"]["total_output_tokens"]) == (["user_input"], 0)
@@ -139,7 +139,7 @@ async def test_one_that_ends_at_once_with_nothing_has_no_tokens_or_not_even_step
         assert talk.server.books.billed_usd == 0
 
 
-async def test_what_is_billed_and_cannot_be_read_has_its_video_tokens() -> None:
+async def test_a_billed_but_unreadable_video_has_video_tokens() -> None:
     async with talking("unread@1") as talk:
         done = await talk.done()
         assert done["usage"]["output_tokens_by_modality"] == [{"modality": "video", "tokens": 8 * 5792}]
@@ -169,10 +169,10 @@ POLLS: dict[str, tuple[int | str, str | None]] = {
     "poll-500": (500, "api_error"),
     "poll-503": (503, "service_unavailable"),
     "poll-429": (429, "too_many_requests"),
-    "poll-404": (400, "invalid_request"),  # as for any that is not known here
+    "poll-404": (400, "invalid_request"),  # as for an unknown interaction
     "poll-400": (400, "invalid_request"),
     "poll-array": (500, "[500]"),
-    "poll-drop": (200, None),  # aiohttp itself repeats a GET that was cut, once
+    "poll-drop": (200, None),  # aiohttp itself repeats a cut GET once
     "poll-hang": (200, None),
     "poll-garbage": (200, None),
     "poll-nameless": (200, None),
@@ -218,7 +218,7 @@ async def test_on_vertex_faults_have_googles_numbers(name: str, code: int) -> No
         assert (heard.status, heard.body["error"]["code"]) == (code, code)
 
 
-def test_every_fault_that_can_strike_here_has_a_test() -> None:
+def test_every_fault_that_can_strike_an_interaction_has_a_test() -> None:
     tested = {*BEFORE, *AFTER, *REFUSED, *FAILED, *STATUSES, *POLLS}
     tested |= {"empty", "empty-done", "unread", "file-failed", "slow", "stuck"}
     elsewhere = (Point.DOWNLOAD, Point.STORAGE)

@@ -1,11 +1,11 @@
-"""What the Interactions API says when a quota refuses, at once or late, and what its quotas count."""
+"""Quotas of the Interactions API: their refusals, at once or late, and what they count."""
 
 from __future__ import annotations
 
 from tests.support.interactions import MODEL, PATH, talking
 
 
-async def test_a_refusal_says_in_prose_what_it_has_to_say() -> None:
+async def test_a_refusal_names_delay_and_limit_only_in_its_message() -> None:
     async with talking(rpm=1, speed=1) as talk:
         await talk.create()
         status, body, headers = await talk.create()
@@ -22,19 +22,19 @@ async def test_a_refusal_says_in_prose_what_it_has_to_say() -> None:
         assert (talk.server.books.accepted, talk.server.books.refused) == (1, 3)
 
 
-async def test_a_late_refusal_is_counted_at_once_and_told_when_asked() -> None:
+async def test_a_late_refusal_counts_at_once_and_comes_with_the_poll() -> None:
     async with talking(rpm=1, refuse_late=True, retry_after=True) as talk:
         await talk.create()
         late = await talk.create(input="another boat")
         assert (late.status, late.body["status"]) == (200, "in_progress")
         for _ in range(2):
-            told = await talk.get(late.body["id"])
-            assert (told.status, told.body["error"]["code"]) == (429, "too_many_requests")
-            assert "Please retry in " in told.body["error"]["message"]
-            assert "Retry-After" not in told.headers
+            response = await talk.get(late.body["id"])
+            assert (response.status, response.body["error"]["code"]) == (429, "too_many_requests")
+            assert "Please retry in " in response.body["error"]["message"]
+            assert "Retry-After" not in response.headers
         books = talk.server.books
         assert (books.refused_by_rule, books.accepted_by_prompt) == ({"minute": 1}, {"a boat": 1})
-        assert (await talk.create(background=None)).status == 429  # nobody would poll it
+        assert (await talk.create(background=None)).status == 429  # a client does not poll it
 
 
 async def test_slots_come_back_when_an_interaction_ends_and_spend_is_by_the_second() -> None:

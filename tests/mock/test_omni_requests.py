@@ -1,4 +1,4 @@
-"""Which interactions the emulated Google takes, what they cost, and the words in which it declines the others."""
+"""Validation of interactions: accepted requests, their cost, and the errors of the others."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SHELF = {"ab12": 5.0, "long": 35.0}
 
 
 def wish(surface: Surface = "developer", parent: Order | None = None, model: str = "", **body: Any) -> Wish:
-    known = OMNI[surface, model or IDS[surface]]
-    return read_wish({"model": known.id, "input": "a boat", **body}, known, parent, SHELF.get)
+    omni = OMNI[surface, model or IDS[surface]]
+    return read_wish({"model": omni.id, "input": "a boat", **body}, omni, parent, SHELF.get)
 
 
 def video(**chosen: Any) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def task(name: str) -> dict[str, Any]:
     return {"generation_config": {"video_config": {"task": name}}}
 
 
-def said(refused: pytest.ExceptionInfo[Refused]) -> tuple[int, str, str]:
+def refusal_of(refused: pytest.ExceptionInfo[Refused]) -> tuple[int, str, str]:
     error = worded(refused.value.answer).body["error"]
     return refused.value.answer.status, error["code"], error["message"]
 
@@ -58,7 +58,7 @@ def said(refused: pytest.ExceptionInfo[Refused]) -> tuple[int, str, str]:
         ("vertex", {"input": [CLIP, TEXT], **task("edit"), **video(resolution="720p")}, 5, 5),
     ],
 )
-def test_what_google_takes(surface: Surface, body: dict[str, Any], seconds: float, film_seconds: float) -> None:
+def test_accepted_requests(surface: Surface, body: dict[str, Any], seconds: float, film_seconds: float) -> None:
     order = wish(surface, **body).order
     assert (order.seconds, order.film_seconds) == (seconds, film_seconds)
     assert order.usd == pytest.approx(seconds * 0.10136)
@@ -68,7 +68,7 @@ def test_a_second_of_1_2_is_cheaper() -> None:
     assert wish(model="gemini-omni-1.2-flash").order.usd == pytest.approx(10 * 0.0695, abs=1e-4)
 
 
-def test_what_follows_has_the_shape_of_what_it_follows() -> None:
+def test_a_continuation_has_the_shape_of_its_source() -> None:
     edit = wish(parent=PARENT, previous_interaction_id="v1_x")
     assert (edit.order.aspect, edit.order.film_seconds, edit.previous) == ("9:16", 8, "v1_x")
 
@@ -129,10 +129,10 @@ def test_what_follows_has_the_shape_of_what_it_follows() -> None:
         ),
     ],
 )
-def test_what_google_declines(surface: Surface, body: dict[str, Any], code: str, message: str) -> None:
+def test_rejected_requests(surface: Surface, body: dict[str, Any], code: str, message: str) -> None:
     with pytest.raises(Refused) as refused:
         wish(surface, **body)
-    status, word, sentence = said(refused)
+    status, word, sentence = refusal_of(refused)
     assert (status, word, message in sentence) == (400, code, True), sentence
 
 
@@ -147,12 +147,12 @@ def test_what_google_declines(surface: Surface, body: dict[str, Any], code: str,
         ("developer", "gemini-omni-flash-preview", 404, "is no longer available."),
     ],
 )
-def test_the_models_there_are(surface: Surface, name: Any, status: int, message: str) -> None:
+def test_unknown_models_are_rejected(surface: Surface, name: Any, status: int, message: str) -> None:
     if status == 200:
         assert find_omni(name, surface, "v1", RETIRED, "models").surface == surface
         return
     with pytest.raises(Refused) as refused:
         find_omni(name, surface, "v1", RETIRED, "models")
-    heard, code, sentence = said(refused)
+    heard, code, sentence = refusal_of(refused)
     word = "model_not_found" if status == 404 else "invalid_request"
     assert (heard, code, message in sentence) == (status, word, True)

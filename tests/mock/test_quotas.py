@@ -1,4 +1,4 @@
-"""The emulator's quota rules: rows of instants, and laws that hold for every sequence of requests."""
+"""The emulator's quota rules: rows of instants, and properties of every sequence of requests."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ def minute(limit: int, counting: Counting, *, count_refused: bool = False, phase
 
 
 def ask(quotas: Quotas, instant: float, *, usd: float = 0, running: int = 0, lane: Lane = LANE) -> float | None:
-    """None if accepted, else the instant at which the strictest rule has room."""
+    """Return None if accepted, otherwise the instant at which the strictest rule has room."""
     violations = quotas.judge(lane, at(instant), usd=usd, running=running)
     return max(violation.free_at for violation in violations) if violations else None
 
@@ -76,7 +76,7 @@ def test_fixed_accepts_at_most_the_limit_in_each_aligned_window(limit: int, gaps
 
 
 @given(LIMITS, GAPS)
-def test_a_bucket_accepts_at_most_its_depth_plus_what_flows_in(limit: int, gaps: list[float]) -> None:
+def test_a_bucket_accepts_at_most_its_depth_plus_its_refill(limit: int, gaps: list[float]) -> None:
     taken = accepted(minute(limit, "bucket"), gaps)
     for first, start in enumerate(taken):
         for last in range(first, len(taken)):
@@ -84,7 +84,7 @@ def test_a_bucket_accepts_at_most_its_depth_plus_what_flows_in(limit: int, gaps:
 
 
 @given(LIMITS, GAPS, st.sampled_from(["fixed", "sliding", "bucket"]))
-def test_what_is_refused_is_refused_until_exactly_the_instant_named(
+def test_a_refusal_names_the_exact_instant_at_which_there_is_room(
     limit: int, gaps: list[float], counting: Counting
 ) -> None:
     quotas, now = Quotas([minute(limit, counting)]), 0.0
@@ -92,7 +92,7 @@ def test_what_is_refused_is_refused_until_exactly_the_instant_named(
         now += gap
         free_at = ask(quotas, now)
         if free_at is not None:
-            # Where no number lies between the two, 99 % of the way is already there.
+            # If `now` and `free_at` are neighbours, 99 % of the way rounds up to `free_at`.
             before = min(now + (free_at - now) * 0.99, math.nextafter(free_at, -math.inf))
             assert ask(quotas, before) is not None
             assert ask(quotas, free_at) is None
@@ -118,25 +118,25 @@ def test_a_day_rule_frees_at_midnight_pacific() -> None:
     assert rows == [None, None, 43_200, 43_200, None, None, 43_200 + 86_400]
 
 
-def test_spend_is_a_rolling_sum_that_does_not_stumble_over_binary_fractions() -> None:
+def test_spend_is_a_rolling_sum_without_rounding_errors() -> None:
     quotas = Quotas([QuotaRule(kind="spend", limit=9.6, period=600)])
     assert [ask(quotas, instant, usd=3.2) for instant in (0, 10, 20, 30, 600)] == [None, None, None, 600, None]
     assert ask(quotas, 601, usd=9.61) == math.inf
 
 
-def test_concurrency_depends_on_what_runs_and_names_no_instant() -> None:
+def test_concurrency_counts_running_operations_and_names_no_instant() -> None:
     quotas = Quotas([QuotaRule(kind="concurrent", limit=2)])
     assert [ask(quotas, 0, running=running) for running in (0, 1, 2, 3, 1)] == [None, None, math.inf, math.inf, None]
 
 
-def test_a_request_that_one_rule_refuses_takes_nothing_from_the_others() -> None:
+def test_a_request_that_one_rule_refuses_uses_nothing_of_the_others() -> None:
     quotas = Quotas([minute(1, "sliding"), QuotaRule(kind="day", limit=2)])
     assert [ask(quotas, instant) for instant in (0, 1, 2, 3, 60)] == [None, 60, 60, 60, None]
     violations = quotas.judge(LANE, at(61), usd=0, running=0)
     assert [violation.rule.kind for violation in violations] == ["minute", "day"]
 
 
-def test_each_lane_has_counters_of_its_own_and_a_rule_may_be_for_one_only() -> None:
+def test_each_lane_has_its_own_counters_and_a_rule_may_match_one_lane_only() -> None:
     other = Lane("other", "us-central1", "veo")
     quotas = Quotas([minute(1, "sliding")])
     assert [ask(quotas, 0), ask(quotas, 0, lane=other), ask(quotas, 1)] == [None, None, 60]
@@ -149,7 +149,7 @@ def test_each_lane_has_counters_of_its_own_and_a_rule_may_be_for_one_only() -> N
     ]
 
 
-def test_a_changed_limit_remembers_what_was_used() -> None:
+def test_a_changed_limit_keeps_the_used_quota() -> None:
     quotas = Quotas([minute(3, "sliding")])
     assert [ask(quotas, 0), ask(quotas, 10)] == [None, None]
     quotas.rules = (minute(1, "sliding"),)
@@ -159,16 +159,16 @@ def test_a_changed_limit_remembers_what_was_used() -> None:
 
 
 @pytest.mark.parametrize(("counting", "used"), [("fixed", [2, 2, 0]), ("sliding", [2, 2, 0]), ("bucket", [2, 0.5, 0])])
-def test_what_is_in_use_goes_down_as_it_is_counted_and_looking_takes_nothing(
+def test_usage_falls_as_the_counting_frees_slots_and_reading_it_uses_nothing(
     counting: Counting, used: list[float]
 ) -> None:
     quotas = Quotas([minute(3, counting), QuotaRule(kind="day", limit=9), QuotaRule(kind="concurrent", limit=5)])
     assert [ask(quotas, 0), ask(quotas, 0)] == [None, None]
-    seen = [[use.used for use in quotas.usage(LANE, at(instant), running=1)] for instant in (0, 30, 61)]
-    assert seen == [[minutes, 2, 1] for minutes in used]
+    usage = [[use.used for use in quotas.usage(LANE, at(instant), running=1)] for instant in (0, 30, 61)]
+    assert usage == [[minutes, 2, 1] for minutes in used]
 
 
-def test_of_two_rules_of_one_kind_the_last_that_matches_holds() -> None:
+def test_the_last_matching_rule_of_a_kind_applies() -> None:
     quotas = Quotas([minute(2, "sliding"), minute(1, "sliding").model_copy(update={"model": "veo*"})])
     assert [ask(quotas, 0), ask(quotas, 1), ask(quotas, 0, lane=Lane("p", "l", "other"))] == [None, 60, None]
     assert {lane.model: (visits.accepted, visits.refused) for lane, visits in quotas.lanes.items()} == {
@@ -180,5 +180,5 @@ def test_of_two_rules_of_one_kind_the_last_that_matches_holds() -> None:
 @pytest.mark.parametrize(
     ("kind", "limit", "label"), [("minute", 3, "minute"), ("day", 0, "zero"), ("spend", 0, "zero")]
 )
-def test_a_limit_of_zero_is_its_own_kind_in_the_books(kind: Kind, limit: float, label: str) -> None:
+def test_the_books_count_a_limit_of_zero_separately(kind: Kind, limit: float, label: str) -> None:
     assert QuotaRule(kind=kind, limit=limit).label == label

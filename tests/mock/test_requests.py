@@ -1,4 +1,4 @@
-"""Which Veo requests the emulated Google takes, and the words in which it declines the others."""
+"""Validation of Veo requests: accepted requests, and the errors of the others."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def order(surface: Surface, instance: dict[str, Any], parameters: dict[str, Any]
     return read_order(body, MODELS[surface, model or FULL[surface]], SHELF.get)
 
 
-def said(error: pytest.ExceptionInfo[Refused]) -> str:
+def message_of(error: pytest.ExceptionInfo[Refused]) -> str:
     body = error.value.answer.body["error"]
     assert (error.value.answer.status, body["code"], body["status"]) == (400, 400, "INVALID_ARGUMENT")
     return str(body["message"])
@@ -46,7 +46,7 @@ def said(error: pytest.ExceptionInfo[Refused]) -> str:
         ("vertex", {"referenceImages": [REFERENCE]}, {"durationSeconds": 8, "resolution": "1080p"}),
     ],
 )
-def test_what_google_takes(surface: Surface, instance: dict[str, Any], parameters: dict[str, Any]) -> None:
+def test_accepted_requests(surface: Surface, instance: dict[str, Any], parameters: dict[str, Any]) -> None:
     assert order(surface, instance, parameters).prompt == "a boat"
 
 
@@ -157,12 +157,12 @@ UNSUPPORTED = "isn't supported by this model. Please remove it or refer to the G
         ("developer", {"prompt": ""}, {}, "The prompt is required"),
     ],
 )
-def test_what_google_declines(
+def test_rejected_requests(
     surface: Surface, instance: dict[str, Any], parameters: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(Refused) as refused:
         order(surface, instance, parameters)
-    assert message in said(refused)
+    assert message in message_of(refused)
 
 
 @pytest.mark.parametrize(
@@ -174,25 +174,25 @@ def test_what_google_declines(
         ("vertex", {"referenceImages": [REFERENCE]}, {}),
     ],
 )
-def test_the_lite_models_can_do_less(surface: Surface, instance: dict[str, Any], parameters: dict[str, Any]) -> None:
+def test_lite_models_support_less(surface: Surface, instance: dict[str, Any], parameters: dict[str, Any]) -> None:
     with pytest.raises(Refused) as refused:
         order(surface, instance, parameters, LITE[surface])
-    assert UNSUPPORTED in said(refused)
+    assert UNSUPPORTED in message_of(refused)
 
 
-def test_labels_belong_to_vertex_and_webhooks_to_the_developer_api() -> None:
+def test_labels_are_for_vertex_and_webhooks_for_the_developer_api() -> None:
     order("vertex", {}, {}, labels={"job": "42"})
     order("developer", {}, {}, webhookConfig={"uris": []})
     with pytest.raises(Refused) as refused:
         order("developer", {}, {}, labels={})
-    assert said(refused) == 'Invalid JSON payload received. Unknown name "labels": Cannot find field.'
+    assert message_of(refused) == 'Invalid JSON payload received. Unknown name "labels": Cannot find field.'
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"instances": []}, {"instances": [{}, {}]}, {"instances": ["a"]}])
-def test_a_body_of_another_shape_is_declined(body: Any) -> None:
+def test_a_body_of_another_shape_is_rejected(body: Any) -> None:
     with pytest.raises(Refused) as refused:
         read_order(body, MODELS["vertex", FULL["vertex"]], SHELF.get)
-    said(refused)
+    message_of(refused)
 
 
 @pytest.mark.parametrize(
@@ -205,13 +205,11 @@ def test_a_body_of_another_shape_is_declined(body: Any) -> None:
         ("developer", "veo-3.1-fast-generate-preview", {"durationSeconds": 6}, 0.60),
     ],
 )
-def test_an_order_costs_what_the_price_list_says(
-    surface: Surface, model: str, parameters: dict[str, Any], usd: float
-) -> None:
+def test_an_order_costs_its_list_price(surface: Surface, model: str, parameters: dict[str, Any], usd: float) -> None:
     assert order(surface, {}, parameters, model).usd == pytest.approx(usd)
 
 
-def test_an_extension_adds_seven_seconds_and_bills_only_those() -> None:
+def test_an_extension_adds_seven_seconds_and_bills_only_them() -> None:
     extended = order("developer", {"video": {"uri": "https://x/files/ab12:download?alt=media"}}, {})
     assert (extended.seconds, extended.film_seconds) == (7, 15)
 
@@ -226,7 +224,7 @@ def test_an_extension_adds_seven_seconds_and_bills_only_those() -> None:
         ("veo-3.1-generate-001", "developer", "here is not found for API version v1beta"),
     ],
 )
-def test_models_that_are_not_there(name: str, surface: Surface, message: str) -> None:
+def test_unknown_models_are_rejected(name: str, surface: Surface, message: str) -> None:
     with pytest.raises(Refused) as refused:
         find_model(name, surface, "v1beta", RETIRED, "here")
     assert refused.value.answer.status == 404

@@ -1,4 +1,4 @@
-"""Scenarios: how they are written, what a step changes, and when."""
+"""Scenarios: their format, what a step changes, and when."""
 
 import asyncio
 import logging
@@ -56,19 +56,19 @@ def test_the_example_of_two_teams() -> None:
     assert [sorted(step.changes) for step in scenario.steps] == [["quotas"], ["retired"]]
 
 
-def test_the_example_that_the_command_prints_can_be_played() -> None:
+def test_the_example_of_the_command_is_valid() -> None:
     scenario = Scenario.parse(EXAMPLE)
     assert (scenario.start().speed, len(scenario.steps)) == (60, 4)
 
 
-def test_steps_happen_by_time_whatever_their_order_in_the_file() -> None:
+def test_steps_are_sorted_by_time() -> None:
     scenario = Scenario.parse(
         '[[at]]\ntime = "2m"\nnote = "b"\n[[at]]\ntime = 60\nnote = "a"\n[[at]]\ntime=120\nnote="c"'
     )
     assert [str(step) for step in scenario.steps] == ["a", "b", "c"]
 
 
-def test_a_step_without_a_note_says_what_it_changes_but_no_key() -> None:
+def test_a_step_without_a_note_names_its_changes_but_no_key() -> None:
     assert str(Step(0, "", {"rpm": 5, "faults": [], "latency": "30-90"})) == "rpm = 5, faults = none, latency = 30-90"
     assert "geheim" not in str(Step(0, "", {"quotas": ["key=geheim,rpm=1"]}))
 
@@ -94,7 +94,7 @@ def test_times(value: Any, expected: float) -> None:
 @pytest.mark.parametrize(
     "value", ["", "soon", "-5", -5, True, "5x", "1h30", "1e5", None, [1], float("inf"), float("nan")]
 )
-def test_a_time_that_cannot_be_read_says_what_can(value: Any) -> None:
+def test_an_invalid_time_is_an_error_that_shows_the_allowed_forms(value: Any) -> None:
     with pytest.raises(
         ValueError, match=r'is not a time\. Write emulator seconds \(90\) or "90s", "10m", "2h", "1h30m"\.'
     ):
@@ -148,13 +148,13 @@ STEP = "[[at]]\ntime = 5\n"
         ),
     ],
 )
-def test_a_scenario_that_cannot_be_played_names_file_line_and_key(text: str, sentence: str) -> None:
+def test_the_error_of_an_invalid_scenario_names_file_line_and_key(text: str, sentence: str) -> None:
     with pytest.raises(ScenarioError) as error:
         Scenario.parse(text, "story.toml")
     assert str(error.value).startswith(sentence)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_the_error_of_an_unreadable_file_names_it(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"cannot read .*none\.toml: No such file or directory\. Give a TOML file"):
         Scenario.load(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b"# \xfc")
@@ -162,14 +162,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         Scenario.load(tmp_path / "latin.toml")
 
 
-def test_a_scenario_made_in_python_is_checked_as_well() -> None:
+def test_a_scenario_made_in_python_is_checked_too() -> None:
     with pytest.raises(ValueError, match="rpm: it takes a whole number, at least 0, or none; not 'x'"):
         Scenario(steps=(Step(5, "", {"rpm": "x"}),))
     with pytest.raises(ValueError, match="seed: it cannot change while the server runs"):
         Scenario(steps=(Step(5, "", {"seed": 3}),))
 
 
-def test_every_option_but_clock_dice_and_projector_can_change() -> None:
+def test_every_option_except_speed_seed_and_films_can_change() -> None:
     assert set(CHANGEABLE) | FIXED == set(MockOptions.model_fields)
     with pytest.raises(TypeError, match=r"seed, speed cannot change while the emulator runs\."):
         Emulator(MockOptions()).change(speed=2, seed=3, rpm=1)
@@ -178,23 +178,23 @@ def test_every_option_but_clock_dice_and_projector_can_change() -> None:
 # -- playing -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_step_changes_what_it_names_at_its_instant_and_nothing_else() -> None:
+def test_a_step_changes_only_what_it_names_and_at_its_instant() -> None:
     async def story() -> None:
         google = emulator(
             'rpm = 3\nrpd = 9\n[[at]]\ntime = "1m"\nrpm = 1\nslowdown = 3\n[[at]]\ntime = "2m"\nrpm = "none"'
         )
         google.clock.start()
-        seen = []
+        options = []
         for instant in (59.9, 60.0, 119.9, 120.0):
             await asyncio.sleep(instant - google.clock.now())
             google.settle()
-            seen.append((google.options.rpm, google.options.rpd, google.options.slowdown))
-        assert seen == [(3, 9, 1), (1, 9, 3), (1, 9, 3), (None, 9, 3)]
+            options.append((google.options.rpm, google.options.rpd, google.options.slowdown))
+        assert options == [(3, 9, 1), (1, 9, 3), (1, 9, 3), (None, 9, 3)]
 
     run_virtual(story())
 
 
-def test_what_was_used_of_a_quota_stays_used_when_a_step_changes_it() -> None:
+def test_used_quota_stays_used_when_a_step_changes_the_limit() -> None:
     async def story() -> None:
         google = emulator("rpm = 3\n[[at]]\ntime = 30\nquotas = ['project=p,rpm=2']")
         google.clock.start()
@@ -209,7 +209,7 @@ def test_what_was_used_of_a_quota_stays_used_when_a_step_changes_it() -> None:
     run_virtual(story())
 
 
-def test_slow_hours_are_for_clips_accepted_in_them() -> None:
+def test_a_slowdown_applies_to_clips_accepted_during_it() -> None:
     async def story() -> None:
         google = emulator("latency = 100\n[[at]]\ntime = 50\nslowdown = 3")
         google.clock.start()
@@ -221,21 +221,21 @@ def test_slow_hours_are_for_clips_accepted_in_them() -> None:
     run_virtual(story())
 
 
-def test_the_faults_of_a_step_replace_those_before_and_count_their_hits_anew() -> None:
+def test_the_faults_of_a_step_replace_earlier_ones_and_count_from_1() -> None:
     async def story() -> None:
         google = emulator("faults = ['503@1']\n[[at]]\ntime = 10\nfaults = ['503@2']\n[[at]]\ntime = 20\nrpm = 1")
         google.clock.start()
-        seen = []
+        strikes = []
         for _ in range(3):
-            seen.append([google.strike(Point.SUBMIT) for _ in range(3)])
+            strikes.append([google.strike(Point.SUBMIT) for _ in range(3)])
             await asyncio.sleep(10)
-        # The last step does not name faults: they go on, and so does their count.
-        assert seen == [["503", None, None], [None, "503", None], [None, None, None]]
+        # The last step names no faults: they continue, and so do their counts.
+        assert strikes == [["503", None, None], [None, "503", None], [None, None, None]]
 
     run_virtual(story())
 
 
-async def test_steps_happen_and_are_logged_while_nobody_asks(caplog: pytest.LogCaptureFixture) -> None:
+async def test_steps_happen_and_are_logged_without_requests(caplog: pytest.LogCaptureFixture) -> None:
     scenario = Scenario.parse(
         'speed = 1000\n[[at]]\ntime = 20\nnote = "lunch"\nrpm = 1\n[[at]]\ntime = "1h"\nnote = "tea"'
     )
@@ -247,7 +247,7 @@ async def test_steps_happen_and_are_logged_while_nobody_asks(caplog: pytest.LogC
             assert server.options.rpm == 1
 
 
-async def test_options_given_in_python_beat_the_file_and_steps_still_happen() -> None:
+async def test_options_in_python_beat_the_file_and_steps_still_happen() -> None:
     scenario = Scenario.parse("rpm = 3\nrpd = 9\nspeed = 7\n[[at]]\ntime = 0\nconcurrency = 2")
     async with MockServer(MockOptions(rpm=5), scenario=scenario) as server:
         server.emulator.settle()
@@ -255,10 +255,10 @@ async def test_options_given_in_python_beat_the_file_and_steps_still_happen() ->
         assert (options.rpm, options.rpd, options.speed, options.concurrency) == (5, 9, 7, 2)
 
 
-async def test_a_server_can_be_changed_by_hand_as_a_step_would() -> None:
+async def test_code_can_change_a_server_like_a_step() -> None:
     async with MockServer(MockOptions(faults=())) as server:
         server.change(faults=("503@1",), slowdown=2, rpm=None)
         assert (server.options.slowdown, server.rules) == (2, ())
         assert server.emulator.strike(Point.SUBMIT) == "503"
-        server.change(slowdown=1)  # no word of faults: their count goes on
+        server.change(slowdown=1)  # faults are not named: their count continues
         assert server.emulator.strike(Point.SUBMIT) is None

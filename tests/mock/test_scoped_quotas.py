@@ -1,4 +1,4 @@
-"""Quotas for some projects, keys and models: how they are written, whom they hold for, and what the books show."""
+"""Quotas for some projects, keys and models: their format, what they match, and the books."""
 
 import pytest
 from pydantic import ValidationError
@@ -10,7 +10,7 @@ from aveo3.mock.quotas import Lane, Quotas
 FULL, FAST = "veo-3.1-generate-001", "veo-3.1-fast-generate-001"
 ALPHA, BETA = Lane("alpha", "us-central1", FULL), Lane("beta", "us-central1", FULL)
 ALPHA_FAST = Lane("alpha", "us-central1", FAST)
-KEY = Lane("alpha", "global", FULL, secret=True)  # a key that happens to be spelt like a project
+KEY = Lane("alpha", "global", FULL, secret=True)  # a key with the same text as a project
 
 
 def limits(lane: Lane, *quotas: str, **general: object) -> dict[str, float | None]:
@@ -32,11 +32,11 @@ def limits(lane: Lane, *quotas: str, **general: object) -> dict[str, float | Non
         (["project=alpha,rpm=none", "model=veo-3.1-fast-*,rpm=0"], (None, 10, 0, 10)),
     ],
 )
-def test_the_last_quota_that_matches_holds(quotas: list[str], expected: tuple[float | None, ...]) -> None:
+def test_the_last_matching_quota_applies(quotas: list[str], expected: tuple[float | None, ...]) -> None:
     assert tuple(limits(lane, *quotas).get("minute") for lane in (ALPHA, BETA, ALPHA_FAST, KEY)) == expected
 
 
-def test_a_limit_that_a_quota_does_not_name_stays_what_it_is_for_everybody() -> None:
+def test_limits_that_a_quota_does_not_name_stay_general() -> None:
     assert limits(ALPHA, "project=alpha,spend=50", rpd=7) == {"minute": 10, "day": 7, "spend": 50}
     assert limits(ALPHA, "project=alpha,rpd=none,concurrency=1", rpd=7) == {"minute": 10, "concurrent": 1}
 
@@ -70,7 +70,7 @@ SHAPE = "Write it as project=alpha,model=veo-3.1-fast-*,rpm=2: any of project, k
         ("model=veo-9,rpm=1", "model 'veo-9' matches no model. Known: veo-3.1-fast-generate-001, "),
     ],
 )
-def test_a_quota_that_cannot_be_read_says_what_can(text: str, sentence: str) -> None:
+def test_an_invalid_quota_is_an_error_that_shows_the_allowed_form(text: str, sentence: str) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011  the whole sentence is compared below
         Quota.parse(text)
     assert str(error.value).startswith(sentence)
@@ -96,14 +96,14 @@ def test_a_quota_that_cannot_be_read_says_what_can(text: str, sentence: str) -> 
         ("retired", [1], "1: Input should be a valid string."),
     ],
 )
-def test_an_option_that_cannot_be_says_what_can(field: str, value: object, sentence: str) -> None:
+def test_an_invalid_option_is_an_error_that_shows_the_allowed_values(field: str, value: object, sentence: str) -> None:
     with pytest.raises(ValidationError) as error:
         MockOptions.model_validate({field: value})
-    name, said = complaint(error.value, MockOptions)
-    assert (name, said.startswith(sentence)) == (field, True), said
+    name, message = complaint(error.value, MockOptions)
+    assert (name, message.startswith(sentence)) == (field, True), message
 
 
-def test_a_misspelt_option_is_told_the_nearest() -> None:
+def test_the_error_of_a_misspelt_option_suggests_the_nearest() -> None:
     with pytest.raises(ValidationError) as error:
         MockOptions.model_validate({"rmp": 3})
     assert complaint(error.value, MockOptions)[1].startswith("there is no option 'rmp'. Did you mean rpm? Known: rpm, ")

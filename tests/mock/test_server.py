@@ -29,12 +29,12 @@ DEVELOPER = "/v1beta/models/veo-3.1-generate-preview"
 TOKEN = {"Authorization": "Bearer token"}
 KEY = {"x-goog-api-key": "key"}
 
-# google-genai subclasses aiohttp's session, which aiohttp frowns upon.
+# google-genai subclasses aiohttp's session, which aiohttp discourages.
 sdk_warns = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
 
 
 class Wire:
-    """Raw HTTP: answers as (status, parsed body)."""
+    """A raw HTTP client. It returns (status, parsed body)."""
 
     def __init__(self, server: MockServer, http: aiohttp.ClientSession) -> None:
         self.server, self.http = server, http
@@ -49,7 +49,7 @@ class Wire:
         return await self.ask("POST", f"{path}:predictLongRunning", body, headers)
 
     async def film(self) -> str:
-        """Submit, wait for no time at all, and return the path of the film."""
+        """Submit, poll without waiting, and return the path of the film."""
         _, accepted = await self.submit()
         _, done = await self.ask("GET", f"/v1beta/{accepted['name']}", headers=KEY)
         uri: str = done["response"]["generateVideoResponse"]["generatedSamples"][0]["video"]["uri"]
@@ -90,7 +90,7 @@ def sdk(server: MockServer, **how: Any) -> genai.Client:
     ],
     ids=["project", "express"],
 )
-async def test_the_sdk_submits_polls_and_gets_films_that_play(how: dict[str, Any]) -> None:
+async def test_the_sdk_submits_polls_and_gets_playable_films(how: dict[str, Any]) -> None:
     options = MockOptions(latency=Latency.parse("20"), speed=1000)
     async with MockServer(options) as server:
         client = sdk(server, **how)
@@ -164,15 +164,15 @@ async def test_the_sdk_reads_our_refusals() -> None:
         ("/v1/models/veo-3.0-generate-001", KEY, 404, "This model models/veo-3.0-generate-001 is no longer available."),
     ],
 )
-async def test_who_may_ask_where(path: str, headers: dict[str, str], status: int, words: str) -> None:
+async def test_which_credentials_are_valid_where(path: str, headers: dict[str, str], status: int, words: str) -> None:
     async with talking() as wire:
         answer, body = await wire.submit(path, headers)
-        said = body["name"] if answer == 200 else body["error"]["message"]
-        assert (answer, said.startswith(words) or said.endswith(words)) == (status, True)
+        message = body["name"] if answer == 200 else body["error"]["message"]
+        assert (answer, message.startswith(words) or message.endswith(words)) == (status, True)
         assert wire.server.books.accepted == (status == 200)
 
 
-async def test_a_key_may_stand_in_the_query() -> None:
+async def test_a_key_may_be_in_the_query() -> None:
     async with talking() as wire:
         body = {"instances": [{"prompt": "a boat"}]}
         assert (await wire.ask("POST", f"{DEVELOPER}:predictLongRunning?key=k", body))[0] == 200
@@ -187,7 +187,7 @@ async def test_a_running_operation_has_a_name_and_nothing_else() -> None:
         assert await wire.ask("GET", f"/v1beta/{accepted['name']}", headers=KEY) == (200, accepted)
 
 
-async def test_operations_nobody_knows_are_404_and_foreign_ones_400() -> None:
+async def test_unknown_operations_are_404_and_those_of_another_model_400() -> None:
     async with talking() as wire:
         assert (await wire.ask("GET", f"{DEVELOPER}/operations/abc", headers=KEY))[0] == 404
         _, accepted = await wire.submit(VERTEX, TOKEN)
@@ -219,7 +219,7 @@ async def test_with_a_storage_uri_vertex_names_a_place_in_the_bucket() -> None:
         assert second == first.replace("sample_0", "sample_1")
 
 
-async def test_bodies_that_are_no_json_or_too_large_are_declined(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bodies_that_are_not_json_or_too_large_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "BODY_LIMIT", 2000)
     async with talking() as wire:
         async with wire.http.post(f"{wire.server.url}{DEVELOPER}:predictLongRunning", data=b"{", headers=KEY) as answer:
@@ -231,7 +231,7 @@ async def test_bodies_that_are_no_json_or_too_large_are_declined(monkeypatch: py
 # -- quotas ------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_delay_of_a_refusal_is_in_the_clients_seconds_and_honest() -> None:
+async def test_the_delay_of_a_refusal_is_right_on_the_clients_clock() -> None:
     async with talking(rpm=1, speed=1000) as wire:
         await wire.submit()
         status, body = await wire.submit()
@@ -244,7 +244,7 @@ async def test_the_delay_of_a_refusal_is_in_the_clients_seconds_and_honest() -> 
 
 async def test_projects_and_keys_have_quotas_of_their_own() -> None:
     async with talking(rpm=1) as wire:
-        asked = [
+        answers = [
             await wire.submit(VERTEX, TOKEN),
             await wire.submit(VERTEX, {"Authorization": "Bearer another"}),  # the same project
             await wire.submit(VERTEX.replace("/p/", "/q/"), TOKEN),
@@ -252,10 +252,10 @@ async def test_projects_and_keys_have_quotas_of_their_own() -> None:
             await wire.submit(DEVELOPER, KEY),
             await wire.submit(DEVELOPER, {"x-goog-api-key": "another"}),
         ]
-        assert [status for status, _ in asked] == [200, 429, 200, 200, 200, 200]
+        assert [status for status, _ in answers] == [200, 429, 200, 200, 200, 200]
 
 
-async def test_a_day_ends_at_midnight_pacific_on_the_clock_it_is_given() -> None:
+async def test_a_day_ends_at_midnight_pacific_on_the_injected_clock() -> None:
     now = [datetime(2026, 11, 24, 7, 59, 59, tzinfo=UTC)]  # one second to midnight in Los Angeles
     async with talking(rpd=1, now_utc=lambda: now[0]) as wire:
         statuses = [(await wire.submit())[0] for _ in range(2)]
@@ -277,7 +277,7 @@ async def test_quotas_can_change_while_it_runs() -> None:
             wire.server.set_quota(wat=1)
 
 
-async def test_concurrency_is_what_runs_and_spend_what_it_would_cost() -> None:
+async def test_concurrency_counts_running_clips_and_spend_their_full_price() -> None:
     async with talking(rpm=None, concurrency=2, latency="20", speed=1000) as wire:
         assert [(await wire.submit())[0] for _ in range(3)] == [200, 200, 429]
         await asyncio.sleep(0.025)
@@ -322,10 +322,10 @@ async def test_ranges_can_be_turned_off() -> None:
             assert (answer.status, "Accept-Ranges" in answer.headers) == (200, False)
 
 
-async def test_files_are_gone_after_two_days_and_unknown_ones_look_the_same() -> None:
+async def test_files_expire_after_two_days_and_unknown_ones_get_the_same_answer() -> None:
     async with talking(speed=1e7) as wire:
         path = await wire.film()
-        await asyncio.sleep(0.02)  # 200,000 emulator seconds; the shelf keeps films for 172,800
+        await asyncio.sleep(0.02)  # 200,000 emulator seconds; files expire after 172,800
         status, body = await wire.ask("GET", path, headers=KEY)
         assert (status, body["error"]["message"].startswith("You do not have permission to access the File")) == (
             403,
@@ -337,7 +337,7 @@ async def test_files_are_gone_after_two_days_and_unknown_ones_look_the_same() ->
 # -- books, life -------------------------------------------------------------------------------------------------------
 
 
-async def test_the_books_tell_what_was_accepted_made_and_paid() -> None:
+async def test_the_books_show_accepted_made_and_paid_clips() -> None:
     async with talking(rpm=3) as wire:
         for prompt in ("a", "b", "a", "c"):
             await wire.submit(prompt=prompt)
@@ -357,7 +357,7 @@ async def test_the_books_tell_what_was_accepted_made_and_paid() -> None:
         assert wire.server.books.summary().endswith("paid for more than once: 1 prompt")
 
 
-async def test_nothing_is_billed_before_it_is_made() -> None:
+async def test_a_clip_is_billed_when_it_is_done() -> None:
     async with talking(latency="20", speed=1000) as wire:
         await wire.submit()
         assert (wire.server.books.running, wire.server.books.billed_usd) == (1, 0)
@@ -366,16 +366,16 @@ async def test_nothing_is_billed_before_it_is_made() -> None:
         assert wire.server.books.billed_usd == pytest.approx(3.2)
 
 
-async def test_leaving_does_not_wait_for_answers_that_hang_and_keeps_the_books() -> None:
+async def test_the_server_stops_without_waiting_for_hanging_responses_and_keeps_the_books() -> None:
     loop = asyncio.get_running_loop()
     async with talking(faults=["timeout-after"]) as wire:
         waiting = asyncio.create_task(wire.submit())
         await asyncio.wait([waiting], timeout=0.05)
         assert wire.server.books.accepted == 1
-        left = loop.time()
+        left_at = loop.time()
     with pytest.raises(aiohttp.ClientError):
         await waiting
-    assert loop.time() - left < 1
+    assert loop.time() - left_at < 1
     assert wire.server.books.accepted == 1
 
 
@@ -394,7 +394,7 @@ async def test_equal_seeds_give_equal_latencies() -> None:
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """Time stands still while anything happens, then jumps to the next timer."""
+    """Virtual time: it stands still while callbacks run, then jumps to the next timer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -413,7 +413,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         return self._now
 
 
-def test_on_a_loop_whose_time_jumps_an_hour_passes_at_once() -> None:
+def test_in_virtual_time_an_hour_passes_at_once() -> None:
     async def an_hour() -> None:
         async with talking(rpm=1, latency="300") as wire:
             for _ in range(60):
@@ -441,7 +441,7 @@ def test_the_calendar_runs_as_fast_as_the_clock() -> None:
         runner.run(ten_seconds())
 
 
-def test_the_emulator_imports_nothing_from_the_rooms_above() -> None:
+def test_the_emulator_imports_nothing_from_other_packages() -> None:
     for file in Path(aveo3.mock.__path__[0]).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []

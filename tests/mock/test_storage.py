@@ -1,4 +1,4 @@
-"""The emulated Cloud Storage: what operations have put into buckets is listed, fetched, deleted as on the real one."""
+"""The emulated Cloud Storage: listing, downloading and deleting the films of operations."""
 
 import asyncio
 import base64
@@ -26,7 +26,7 @@ LIST = "/storage/v1/b/bucket/o"
 
 
 class Wire:
-    """Raw HTTP: answers as (status, parsed body). Every request carries a token unless it says otherwise."""
+    """A raw HTTP client. It returns (status, parsed body) and sends a token unless `headers` are set."""
 
     def __init__(self, server: MockServer, http: aiohttp.ClientSession) -> None:
         self.server, self.http = server, http
@@ -45,7 +45,7 @@ class Wire:
         return [item["name"] for item in listing.get("items", [])]
 
     async def object(self) -> tuple[str, str]:
-        """Make one film; its name, and its path."""
+        """Make one film and return its name and path."""
         await self.order()
         name = (await self.names())[-1]
         return name, f"{LIST}/{quote(name, safe='')}"
@@ -59,10 +59,10 @@ async def talking(now_utc: Callable[[], datetime] | None = None, **options: Any)
         yield Wire(server, http)
 
 
-# -- what is there -----------------------------------------------------------------------------------------------------
+# -- contents ----------------------------------------------------------------------------------------------------------
 
 
-async def test_what_a_poll_names_is_what_is_in_the_bucket() -> None:
+async def test_the_uris_of_a_poll_are_in_the_bucket() -> None:
     async with talking() as wire:
         body = {"instances": [{"prompt": "a boat"}], "parameters": {"storageUri": "gs://bucket/out/", "sampleCount": 2}}
         _, accepted = await wire.ask("POST", f"{VERTEX}:predictLongRunning", body)
@@ -73,7 +73,7 @@ async def test_what_a_poll_names_is_what_is_in_the_bucket() -> None:
         assert len(uris) == 2
 
 
-def test_a_film_is_in_its_bucket_from_the_end_of_its_operation_on() -> None:
+def test_a_film_is_in_its_bucket_after_the_end_of_its_operation() -> None:
     start = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
     async def a_minute() -> None:
@@ -93,7 +93,7 @@ def test_a_film_is_in_its_bucket_from_the_end_of_its_operation_on() -> None:
 
 
 @pytest.mark.parametrize("fault", ["drop-after", "502-after", "truncated-after", "nameless-after"])
-async def test_an_operation_whose_answer_was_lost_still_writes_its_film(fault: str) -> None:
+async def test_an_operation_with_a_lost_response_still_writes_its_film(fault: str) -> None:
     async with talking(faults=[fault]) as wire:
         try:
             await wire.order()
@@ -104,7 +104,7 @@ async def test_an_operation_whose_answer_was_lost_still_writes_its_film(fault: s
 
 
 @pytest.mark.parametrize(("fault", "films"), [("drop-before", 0), ("error-13", 0), ("empty", 0), ("partial", 2)])
-async def test_only_what_is_delivered_is_written(fault: str, films: int) -> None:
+async def test_only_delivered_samples_are_written(fault: str, films: int) -> None:
     async with talking(faults=[f"{fault}@1"]) as wire:
         try:
             await wire.order(samples=4)
@@ -122,7 +122,7 @@ async def test_only_what_is_delivered_is_written(fault: str, films: int) -> None
         ("gs://bucket/a boat?/ä#1%2F%/", "bucket", "a boat?/ä#1%2F%/"),
     ],
 )
-async def test_a_film_is_found_by_its_name_however_odd(uri: str, bucket: str, begin: str) -> None:
+async def test_films_with_unusual_names_can_be_downloaded(uri: str, bucket: str, begin: str) -> None:
     async with talking() as wire:
         await wire.order(uri)
         [name] = await wire.names(f"prefix={quote(begin)}", bucket)
@@ -139,7 +139,7 @@ async def test_a_film_is_found_by_its_name_however_odd(uri: str, bucket: str, be
 # -- listings ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_prefix_is_letters_not_a_folder() -> None:
+async def test_a_prefix_is_a_string_and_not_a_folder() -> None:
     async with talking() as wire:
         for number in (1, 10, 2):
             await wire.order(f"gs://bucket/out/{number}/")
@@ -149,7 +149,7 @@ async def test_a_prefix_is_letters_not_a_folder() -> None:
         assert await wire.names("prefix=nothing") == []
 
 
-async def test_pages_go_on_where_the_last_one_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_starts_where_the_last_one_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     async with talking() as wire:
         for _ in range(3):
             await wire.order(samples=3)
@@ -157,18 +157,18 @@ async def test_pages_go_on_where_the_last_one_ended(monkeypatch: pytest.MonkeyPa
         assert everything == sorted(everything)
         assert len(everything) == 9
         for most in (1, 4, 9, 2000):
-            seen, token, pages = [], "", 0
+            names, token, pages = [], "", 0
             while token or not pages:
                 _, page = await wire.ask("GET", f"{LIST}?maxResults={most}&pageToken={token}&prefix=out/")
                 assert page["kind"] == "storage#objects"
-                seen += [item["name"] for item in page["items"]]
+                names += [item["name"] for item in page["items"]]
                 token, pages = page.get("nextPageToken", ""), pages + 1
-            assert (seen, pages) == (everything, -(-9 // most))
+            assert (names, pages) == (everything, -(-9 // most))
         monkeypatch.setattr(gcs_routes, "MOST", 5)
         assert len(await wire.names("maxResults=1000")) == 5
 
 
-async def test_a_delimiter_folds_what_lies_deeper() -> None:
+async def test_a_delimiter_folds_deeper_names() -> None:
     async with talking() as wire:
         for place in ("a", "a/b", "c", ""):
             await wire.order(f"gs://bucket/{place}", samples=2)
@@ -186,7 +186,7 @@ async def test_a_delimiter_folds_what_lies_deeper() -> None:
         assert [len(listing["items"]), "prefixes" in listing] == [2, False]
 
 
-async def test_fields_choose_a_part_of_an_answer() -> None:
+async def test_fields_select_a_part_of_the_response() -> None:
     async with talking() as wire:
         name, path = await wire.object()
         assert await wire.ask("GET", f"{LIST}?fields=kind,items(name)") == (
@@ -198,7 +198,7 @@ async def test_fields_choose_a_part_of_an_answer() -> None:
         assert (status, body["error"]["errors"][0]["reason"]) == (400, "invalidParameter")
 
 
-def test_fields_are_read() -> None:
+def test_fields_are_parsed() -> None:
     whole = {"a": 1, "b": {"c": 2, "d": {"e": 3, "f": 4}}, "g": [{"h": 5, "i": 6}, {"h": 7}]}
     for fields, part in {
         "a": {"a": 1},
@@ -226,7 +226,7 @@ def test_fields_are_read() -> None:
         ("versions=true", "The mock server does not support versions."),
     ],
 )
-async def test_what_a_listing_cannot_do_it_says(query: str, words: str) -> None:
+async def test_unsupported_parameters_of_a_listing_are_errors(query: str, words: str) -> None:
     async with talking() as wire:
         await wire.object()
         status, body = await wire.ask("GET", f"{LIST}?{query}")
@@ -237,7 +237,7 @@ async def test_what_a_listing_cannot_do_it_says(query: str, words: str) -> None:
 # -- objects -----------------------------------------------------------------------------------------------------------
 
 
-async def test_an_object_says_what_its_bytes_are() -> None:
+async def test_the_metadata_of_an_object_describes_its_bytes() -> None:
     async with talking() as wire:
         _, path = await wire.object()
         _, item = await wire.ask("GET", path)
@@ -274,28 +274,28 @@ async def test_a_download_can_be_resumed_as_long_as_it_is_the_same_object() -> N
                 assert (answer.status, await answer.read() == rest, answer.headers["ETag"]) == (status, True, etag)
 
 
-async def test_what_is_deleted_is_gone_and_its_bucket_stays() -> None:
+async def test_a_deleted_object_is_gone_and_its_bucket_stays() -> None:
     async with talking() as wire:
         await wire.object()
         _, path = await wire.object()
         assert await wire.ask("DELETE", path) == (204, b"")
         assert (await wire.ask("DELETE", path))[0] == 404
-        [left] = await wire.names()
-        assert quote(left, safe="") not in path
-        await wire.ask("DELETE", f"{LIST}/{quote(left, safe='')}")
+        [remaining] = await wire.names()
+        assert quote(remaining, safe="") not in path
+        await wire.ask("DELETE", f"{LIST}/{quote(remaining, safe='')}")
         assert await wire.ask("GET", LIST) == (200, {"kind": "storage#objects"})
 
 
-async def test_what_is_not_there_is_404_in_cloud_storages_words() -> None:
+async def test_unknown_objects_are_404_in_the_format_of_cloud_storage() -> None:
     async with talking() as wire:
         _, path = await wire.object()
         for method in ("GET", "DELETE"):
             status, body = await wire.ask(method, f"{LIST}/out%2Fx.mp4")
-            said = {"message": "No such object: bucket/out/x.mp4", "domain": "global", "reason": "notFound"}
-            assert (status, body) == (404, {"error": {"code": 404, "message": said["message"], "errors": [said]}})
+            error = {"message": "No such object: bucket/out/x.mp4", "domain": "global", "reason": "notFound"}
+            assert (status, body) == (404, {"error": {"code": 404, "message": error["message"], "errors": [error]}})
         assert await wire.ask("GET", f"{LIST}/x.mp4?alt=media") == (404, b"No such object: bucket/x.mp4")
         assert (await wire.ask("GET", f"{path}?generation=1"))[0] == 404
-        assert (await wire.ask("GET", f"{LIST}/out/x.mp4"))[0] == 404  # slashes in names are written %2F
+        assert (await wire.ask("GET", f"{LIST}/out/x.mp4"))[0] == 404  # slashes in names must be %2F
         assert (await wire.ask("GET", "/storage/v1/b/other/o"))[0] == 404
 
 
@@ -312,7 +312,7 @@ async def test_only_a_token_opens_a_bucket(headers: dict[str, str]) -> None:
         assert len(await wire.names()) == 1
 
 
-async def test_the_books_count_listings_and_the_page_tells() -> None:
+async def test_the_books_count_listings() -> None:
     async with talking() as wire:
         await wire.object()
         await wire.names()
@@ -320,17 +320,17 @@ async def test_the_books_count_listings_and_the_page_tells() -> None:
         assert "2 listings of buckets" in wire.server.books.summary()
 
 
-# -- a client that is not ours -----------------------------------------------------------------------------------------
+# -- another client ----------------------------------------------------------------------------------------------------
 
 
 async def test_gcloud_aio_storage_lists_fetches_and_deletes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gcs_routes, "MOST", 2)
     async with talking() as wire:
         await wire.order("gs://bucket/a boat/", samples=3)
-        # Told so by the variable, it takes us for an emulator and sends no token: the session has to.
+        # Because of the variable it treats the server as an emulator and sends no token, so the session sends one.
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", wire.server.url)
         nobodys: Any = object()
-        http: Any = aiohttp.ClientSession(headers=TOKEN)  # which its types take for one of requests
+        http: Any = aiohttp.ClientSession(headers=TOKEN)  # its types expect a session of `requests`
         async with http, Storage(session=http, token=nobodys) as storage:
             bucket = storage.get_bucket("bucket")
             names = await bucket.list_blobs(prefix="a boat/")
@@ -342,7 +342,7 @@ async def test_gcloud_aio_storage_lists_fetches_and_deletes(monkeypatch: pytest.
             assert await bucket.list_blobs() == names[1:]
 
 
-async def test_faults_on_buckets_leave_downloads_alone_and_the_other_way_round() -> None:
+async def test_storage_faults_do_not_strike_downloads_and_vice_versa() -> None:
     async with talking() as wire:
         name, path = await wire.object()
         wire.server.set_faults(Fault.parse("storage-404"))

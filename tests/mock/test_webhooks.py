@@ -1,4 +1,4 @@
-"""Webhooks that an interaction names: who hears of its end, and what."""
+"""Webhooks of interactions: deliveries, retries and signatures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.interactions import PATH, talking
 async def listening(
     *statuses: int, raw_bodies: bool = False
 ) -> AsyncIterator[tuple[str, asyncio.Queue[tuple[Any, Any]]]]:
-    """An address that answers with these in turn, and the headers and bodies that it hears, `raw_bodies` as bytes."""
+    """Yield a URL that answers with these statuses in turn, and a queue of (headers, body); bytes with `raw_bodies`."""
     heard: asyncio.Queue[tuple[Any, Any]] = asyncio.Queue()
     answers = iter(statuses)
 
@@ -42,7 +42,7 @@ async def listening(
         await runner.cleanup()
 
 
-async def test_whoever_named_an_address_hears_of_the_end_until_he_answers() -> None:
+async def test_a_failed_delivery_is_repeated_until_it_succeeds() -> None:
     async with listening(503, 204) as (uri, heard), talking("error-13@1") as talk:
         hook = {"uris": [uri], "user_metadata": {"job": 7}}
         failed = (await talk.create(webhook_config=hook)).body["id"]
@@ -53,16 +53,16 @@ async def test_whoever_named_an_address_hears_of_the_end_until_he_answers() -> N
         assert (body["data"]["id"], body["data"]["error_code"]) == (failed, "api_error")
 
 
-async def test_what_completes_or_is_cancelled_is_told_when_it_is() -> None:
+async def test_completions_and_cancellations_are_delivered_at_once() -> None:
     async with listening(204, 204) as (uri, heard), talking("stuck@2", latency="20") as talk:
         hook = {"uris": [uri]}
         completed = (await talk.create(webhook_config=hook)).body["id"]
-        told = (await heard.get())[1]
-        assert (told["type"], told["data"]) == ("interaction.completed", {"id": completed})
+        event = (await heard.get())[1]
+        assert (event["type"], event["data"]) == ("interaction.completed", {"id": completed})
         cancelled = (await talk.create(webhook_config=hook)).body["id"]
         await talk.ask("POST", f"{PATH}/{cancelled}/cancel")
-        told = (await heard.get())[1]
-        assert (told["type"], told["data"]) == ("interaction.cancelled", {"id": cancelled})
+        event = (await heard.get())[1]
+        assert (event["type"], event["data"]) == ("interaction.cancelled", {"id": cancelled})
 
 
 async def test_a_delivery_is_signed_with_one_of_the_published_keys_and_dated_on_the_listeners_clock() -> None:
@@ -73,7 +73,7 @@ async def test_a_delivery_is_signed_with_one_of_the_published_keys_and_dated_on_
         for _ in range(2):
             headers, body = await heard.get()
             stamp = headers["webhook-timestamp"]
-            assert abs(int(stamp) - time.time()) < 30  # not on the emulator's, which is ten minutes a second ahead
+            assert abs(int(stamp) - time.time()) < 30  # the emulator's clock runs ten minutes ahead per second
             scheme, _, signature = headers["webhook-signature"].partition(",")
             assert scheme == "v1a"
             signed = f"{headers['webhook-id']}.{stamp}.".encode() + body

@@ -14,7 +14,7 @@ from aveo3.mock.state.request_log import Masks
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An API key or a token. Google gives quotas to projects; a key stands for its project."""
+    """An API key or a token. Google gives quotas to projects; a key belongs to one project."""
 
     secret: str
     by_key: bool

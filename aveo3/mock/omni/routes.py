@@ -118,7 +118,7 @@ class OmniWire:
         except Refused as refused:
             if not self.emulator.options.refuse_late or not interaction.wish.background:
                 raise
-            entry.answer, entry.why = "refused", f"{refused.why}, told late"
+            entry.answer, entry.why = "refused", f"{refused.why}, sent late"
             # As recorded: the general code and no header, for every rule.
             interaction.refusal = replace(refused.answer, headers={}, word="")
             return
