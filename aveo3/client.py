@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from aveo3.config.settings import Settings, on_this_machine
 from aveo3.dispatch.budget import Budget
 from aveo3.dispatch.lane_pool import LanePool, connect
-from aveo3.dispatch.matching import EMULATED, JobMatcher
+from aveo3.dispatch.matching import JobMatcher
 from aveo3.dispatch.planner import Prompt
 from aveo3.dispatch.prior_runs import PriorRuns
 from aveo3.dispatch.stats import Stats, Tally
@@ -33,7 +33,7 @@ from aveo3.lanes.estimate import Estimate, estimate
 from aveo3.lanes.lane_file import LaneSettings
 from aveo3.lanes.lanes import Lanes, wire_of
 from aveo3.lanes.routing import Routes
-from aveo3.lifecycle import State
+from aveo3.lifecycle import EMULATED, State
 from aveo3.models import VideoClip, as_prompt
 
 if TYPE_CHECKING:

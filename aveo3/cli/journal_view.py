@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from aveo3.journal.journal import Journal
     from aveo3.journal.rows import JobRecord
 
-EMULATED = "mock"
-"""The built-in emulator as a service: it bills nobody and ends with its run."""
-
 STYLES = {
     State.PLANNED: "cyan",
     State.SUBMITTING: "magenta",
@@ -34,9 +31,6 @@ STYLES = {
     State.DEFERRED: "cyan",
     State.CANCELLED: "dim",
 }
-
-UNDER_WAY = (State.RUNNING, State.FETCHING)
-"""The states that `aveo3 resume` finishes."""
 
 
 def settings_of(directory: Path | None) -> Settings:

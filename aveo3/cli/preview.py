@@ -10,17 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from aveo3.cli.journal_view import EMULATED, listed
-from aveo3.lifecycle import State
+from aveo3.cli.journal_view import listed
+from aveo3.lifecycle import ENDED, OWED, TO_SEND, UNDER_WAY, WITHOUT_FILE, State, as_found, is_emulated
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
     from aveo3.journal.rows import JobRecord
     from aveo3.lanes.routing import Routes
     from aveo3.models import VideoPrompt
-
-
-_LOST = (State.UNCERTAIN, State.SUBMITTING)
 
 
 @dataclass(slots=True)
@@ -58,10 +55,10 @@ def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, serv
     """
     path = settings.journal_path
     entries = list(_entries(path, service)) if path is not None else []
-    known = Known(spent_usd=sum(_owed(entry) for entry in entries) if service != EMULATED else 0.0)
+    known = Known(spent_usd=sum(_spent(entry) for entry in entries) if not is_emulated(service) else 0.0)
     left: defaultdict[str, deque[JobRecord]] = defaultdict(deque)
     for job in entries:
-        if not (fresh and job.state in _ENDED):
+        if not (fresh and as_found(job.state) in ENDED):
             for digest in filter(None, (job.digest, None if _is_sent(job) else job.sent_as)):
                 left[digest].append(job)
     if not left:
@@ -80,10 +77,10 @@ def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, serv
             known.to_send.append(prompt)
         elif found.state is State.SUCCEEDED:
             known.made += 1
-        elif found.state in (State.RUNNING, State.FETCHING) or (found.state in _LOST and found.output_uri):
+        elif found.state in UNDER_WAY or (as_found(found.state) is State.UNCERTAIN and found.output_uri):
             known.under_way += 1
         else:
-            known.settled[State.UNCERTAIN if found.state is State.SUBMITTING else found.state] += 1
+            known.settled[as_found(found.state)] += 1
     return known
 
 
@@ -93,7 +90,7 @@ def check_remembered(settings: Settings, *, service: str) -> None:
     from aveo3.errors import UsageError
 
     path = settings.journal_path
-    if path is None or service == EMULATED or not (paid := paid_in(settings.output_dir)):
+    if path is None or is_emulated(service) or not (paid := paid_in(settings.output_dir)):
         return
     known = list(_entries(path, None))
     # Emulated clips count, too: the manifest does not name the service, and equal prompts have equal IDs everywhere.
@@ -123,7 +120,7 @@ def days_of(settings: Settings, routes: Routes, service: str) -> dict[str, Today
     now, path = datetime.now(UTC), settings.journal_path
     lanes = [lane for lane in routes.lanes.listed or routes.lanes.of(settings.model) if lane.settings.daily_limit]
     left = {lane.name: Today(lane.settings.daily_limit or 0, next_pacific_midnight(now)) for lane in lanes}
-    if path is None or not path.is_file() or service == EMULATED:
+    if path is None or not path.is_file() or is_emulated(service):
         return left
     with Journal(path, writes=False) as journal:
         prior_runs = PriorRuns(journal, service, now)
@@ -136,10 +133,10 @@ def days_of(settings: Settings, routes: Routes, service: str) -> dict[str, Today
 def resumable(settings: Settings, *, service: str) -> int:
     """How many jobs `aveo3 resume` can finish."""
     path = settings.journal_path
-    if path is None or service == EMULATED:
+    if path is None or is_emulated(service):
         return 0
-    found = _entries(path, service, State.RUNNING, State.FETCHING, State.UNCERTAIN, State.SUBMITTING)
-    return sum(entry.state in (State.RUNNING, State.FETCHING) or entry.output_uri is not None for entry in found)
+    found = _entries(path, service, *WITHOUT_FILE, State.SUBMITTING)
+    return sum(entry.state in UNDER_WAY or entry.output_uri is not None for entry in found)
 
 
 def _next(jobs: deque[JobRecord] | None, met: set[int]) -> JobRecord | None:
@@ -151,9 +148,8 @@ def _next(jobs: deque[JobRecord] | None, met: set[int]) -> JobRecord | None:
     return None
 
 
-def _owed(entry: JobRecord) -> float:
-    owed = entry.state in (State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN)
-    return (entry.sunk_usd or 0.0) + (entry.cost_usd or 0.0) * owed
+def _spent(entry: JobRecord) -> float:
+    return (entry.sunk_usd or 0.0) + (entry.cost_usd or 0.0) * (entry.state in OWED)
 
 
 def _entries(path: Path, service: str | None, *states: State) -> Iterable[JobRecord]:
@@ -172,13 +168,8 @@ def _entries(path: Path, service: str | None, *states: State) -> Iterable[JobRec
 
 
 def _is_sent(entry: JobRecord) -> bool:
-    if entry.state in (State.PLANNED, State.DEFERRED, State.CANCELLED, State.FAILED):
+    if entry.state in TO_SEND:
         return True
     if entry.state is State.REJECTED:
         return not entry.attempts  # rejected by the catalog, which may have changed since
-    return entry.service == EMULATED and entry.state in _GONE
-
-
-_ENDED = {State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN, State.SUBMITTING}
-_GONE = {State.SUBMITTING, State.RUNNING, State.FETCHING, State.UNCERTAIN}
-"""Jobs in these states are lost when their emulator ends."""
+    return is_emulated(entry.service) and as_found(entry.state) in WITHOUT_FILE

@@ -10,11 +10,8 @@ from aveo3.files import saving
 from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord, prompt_record, recorded_prompt
-from aveo3.lifecycle import State
+from aveo3.lifecycle import WITHOUT_FILE, State, is_emulated
 from aveo3.models import ClipStatus, VideoClip
-
-EMULATED = "mock"
-"""The service that forgets everything when its run ends, and bills nobody."""
 
 
 class JobMatcher:
@@ -74,10 +71,10 @@ class JobMatcher:
         planned: submit it. running, fetching: go on from there. uncertain: see whether its video has turned up.
         Once begun, it may be begun again. Raises `JournalError`.
         """
-        if self._service == EMULATED and job.state in (State.RUNNING, State.FETCHING, State.UNCERTAIN):
+        if is_emulated(self._service) and job.state in WITHOUT_FILE:
             _begin_anew(job)
             return None
-        once_made = job.state is State.SUCCEEDED or (job.files and job.state in _NOT_THERE)
+        once_made = job.state is State.SUCCEEDED or (job.files and job.state in WITHOUT_FILE)
         if once_made and (made := await self._made(job)) is not None:
             return made
         if job.state in (State.DEFERRED, State.CANCELLED, State.FAILED) or (
@@ -102,7 +99,7 @@ class JobMatcher:
             return job.clip(ClipStatus.SUCCEEDED, cached=True)
         if job.state is not State.SUCCEEDED:
             return None
-        if self._service == EMULATED:
+        if is_emulated(self._service):
             _begin_anew(job)
         else:
             job.reopen(State.FETCHING if job.uris else State.RUNNING)
@@ -128,9 +125,6 @@ def _begin_anew(job: Job) -> None:
     else:
         job.reopen(State.PLANNED, **_NOTHING)
 
-
-_NOT_THERE = (State.RUNNING, State.FETCHING, State.UNCERTAIN)
-"""Where a clip that was made once stands while its file is not where it was."""
 
 _NOTHING: dict[str, Any] = {
     **dict.fromkeys(("operation", "output_uri", "error_kind", "error_message", "submitted_utc", "finished_utc")),

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from aveo3.journal.database import Statement
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import JobRecord, from_row
-from aveo3.lifecycle import State
+from aveo3.lifecycle import ENDED, TO_SEND, State
 
 
 class Write(Protocol):
@@ -120,9 +120,9 @@ class Claims:
 
     def _is_free(self, row: sqlite3.Row, column: str, *, fresh: bool) -> bool:
         state = State(row["state"])
-        if column == "sent_as" and state in _TO_SEND:  # nothing was made as that, and what will be made is asked for
+        if column == "sent_as" and state in TO_SEND:  # nothing was made as that, and what will be made is asked for
             return False
-        return row["id"] not in self._held and not (fresh and state in _ENDED)
+        return row["id"] not in self._held and not (fresh and state in ENDED)
 
     def _hold(self, stream: int, entry: JobRecord, known_by: str) -> None:
         self._write((_CURSOR, (stream, known_by, entry.id)), (_MET, (stream, entry.id)))
@@ -151,5 +151,3 @@ _PLAN = (
 )
 EVENT = "INSERT INTO events (job, at_utc, state, changes) VALUES (?, ?, ?, ?)"
 """A step in the life of a job."""
-_TO_SEND = {State.PLANNED, State.DEFERRED, State.CANCELLED, State.FAILED}
-_ENDED = {State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN}

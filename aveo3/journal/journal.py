@@ -31,7 +31,7 @@ from aveo3.journal.database import Statement, Writer, ballast_of, connect, load_
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import CHANGING, plain, storable, to_column
 from aveo3.journal.wal_sync import make_directory
-from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State
+from aveo3.lifecycle import FOUND_AGAIN, NEXT, REOPEN, UNSENT, IllegalMove, State, as_found
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class Journal(JournalReader):
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         for [job] in lost:
             why = "the program ended between the request and its answer: a video may be under way and billed"
-            self.move(job, State.SUBMITTING, State.UNCERTAIN, error_kind="answer_lost", error_message=why)
+            self.move(job, State.SUBMITTING, as_found(State.SUBMITTING), error_kind="answer_lost", error_message=why)
 
     def in_use(self) -> bool:
         """True if a process writes here now."""
@@ -159,7 +159,7 @@ class Journal(JournalReader):
             log.error("%s", error)
             events = [values for step in self._writer.waiting for statement, values in step if statement is EVENT]
             for job, at, state, changes in events:
-                if state not in _UNSENT:
+                if state not in UNSENT:
                     log.error("not in the journal: job %s, %s at %s: %s", job, state, at, changes)
             unended = True
         finally:
@@ -207,7 +207,7 @@ class Journal(JournalReader):
             ),
             (EVENT, (job, at, new, json.dumps(changes, default=plain))),
             commit=intent or old is not State.PLANNED,
-            sync=new not in _FOUND_AGAIN,
+            sync=new not in FOUND_AGAIN,
             keep=not intent,
         )
 
@@ -233,6 +233,3 @@ class Journal(JournalReader):
 
 
 _KEEP = "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
-_UNSENT = {State.PLANNED, State.DEFERRED, State.CANCELLED}
-_FOUND_AGAIN = {State.FETCHING, State.SUCCEEDED}
-"""What another look at the operation tells once more, and for nothing, if a power cut takes it."""

@@ -20,7 +20,7 @@ from aveo3.cli.journal_view import (
     settings_of,
     tail,
 )
-from aveo3.lifecycle import State
+from aveo3.lifecycle import AT_STAKE, State
 
 if TYPE_CHECKING:
     from aveo3.journal.journal import Journal
@@ -176,9 +176,6 @@ def _short(value: Any) -> str:
     return " ".join(_short(part) for part in value) if isinstance(value, list) else plain(str(value))
 
 
-_AT_STAKE = (State.SUBMITTING, State.RUNNING, State.UNCERTAIN)
-
-
 def _words(event: Event, before: Event | None) -> Iterator[str]:
     """What a step changed, in words. The first words give the cause, if the state does not."""
     changes = {name: value for name, value in event.changes.items() if value not in (None, [], {})}
@@ -201,7 +198,7 @@ def _words(event: Event, before: Event | None) -> Iterator[str]:
     for file in changes.get("files", ()):
         yield _file_words(file)
     if cost := changes.get("cost_usd"):
-        yield f"US$ {cost:.2f}" + (" at stake" if event.state in _AT_STAKE else "")
+        yield f"US$ {cost:.2f}" + (" at stake" if event.state in AT_STAKE else "")
 
 
 def _file_words(file: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ import typer
 from aveo3.cli.commands.history import find
 from aveo3.cli.exit_codes import Exit, errors_as_messages
 from aveo3.cli.journal_view import (
-    EMULATED,
     counted,
     directory_and_ids,
     dollars,
@@ -22,7 +21,7 @@ from aveo3.cli.journal_view import (
     tail,
     typed,
 )
-from aveo3.lifecycle import State
+from aveo3.lifecycle import OWED, UNDER_WAY, UNSENT, State, is_emulated
 
 if TYPE_CHECKING:
     from aveo3.journal.journal import Journal
@@ -76,14 +75,14 @@ def retry(
             chosen = _chosen(journal, ids, [state for state, wanted in flags.items() if wanted])
             if not chosen:
                 raise typer.Exit(Exit.ALL_MADE)
-            owed = [e for e in chosen if e.state in _OWED and e.service != EMULATED]
+            owed = [e for e in chosen if e.state in OWED and not is_emulated(e.service)]
             if owed and not yes and not _confirmed(owed):
                 typer.echo("nothing was changed")
                 raise typer.Exit(Exit.SOME_NOT)
             for entry in chosen:
                 _plan_again(entry, journal)
     counts = Counter(entry.state for entry in chosen)
-    what = listed(f"{counts[state]:,} {state}" for state in (*RETRIABLE, *_UNDER_WAY) if counts[state])
+    what = listed(f"{counts[state]:,} {state}" for state in (*RETRIABLE, *_GIVEN_UP) if counts[state])
     typer.echo(
         f"{counted(len(chosen))} planned again ({what}). Nothing is sent yet: run the same prompts again, such as\n"
         f"  aveo3 generate prompts.txt --output-dir {typed(settings)}"
@@ -95,7 +94,7 @@ def _plan_again(entry: JobRecord, journal: Journal) -> None:
     if state is State.FETCHING:
         journal.move(entry.id, state, State.RUNNING)
         state = State.RUNNING
-    sunk = (entry.cost_usd or 0.0) if state in _OWED and entry.service != EMULATED else 0.0
+    sunk = (entry.cost_usd or 0.0) if state in OWED and not is_emulated(entry.service) else 0.0
     journal.move(
         entry.id, state, State.PLANNED, error_kind=None, error_message=None, sunk_usd=(entry.sunk_usd or 0.0) + sunk
     )
@@ -109,9 +108,9 @@ def _chosen(journal: Journal, ids: list[str], states: list[State]) -> list[JobRe
     for name in ids:
         matches = find(name, journal)
         entry = next((e for e in matches if e.state in RETRIABLE), matches[-1])
-        if entry.state in (*RETRIABLE, *_UNDER_WAY):
+        if entry.state in (*RETRIABLE, *UNDER_WAY):
             chosen[entry.id] = entry
-        elif entry.state in _NO_NEED:
+        elif entry.state in UNSENT:
             typer.echo(f"{entry.name} is {entry.state}: nothing to do, the next run of the same prompts sends it")
         else:
             problems.append(f"{entry.name} is {entry.state}: {_REFUSED[entry.state]}")
@@ -158,10 +157,8 @@ def _can_ask() -> bool:
     return sys.stdin.isatty()
 
 
-_NO_NEED = (State.PLANNED, State.DEFERRED, State.CANCELLED)
-_UNDER_WAY = (State.RUNNING, State.FETCHING)
+_GIVEN_UP = [state for state in State if state in UNDER_WAY]
 """`aveo3 resume` finishes these jobs. Retry plans one again only if the user names it by ID."""
-_OWED = {State.UNCERTAIN, *_UNDER_WAY}
 _REFUSED = {
     State.SUCCEEDED: "its video is ready; to make another one, run `aveo3 generate --fresh` with the same prompt"
 }

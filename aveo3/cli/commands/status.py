@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from collections.abc import Set
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
@@ -13,9 +14,7 @@ import typer
 
 from aveo3.cli.exit_codes import errors_as_messages
 from aveo3.cli.journal_view import (
-    EMULATED,
     STYLES,
-    UNDER_WAY,
     age,
     as_json,
     counted,
@@ -29,7 +28,7 @@ from aveo3.cli.journal_view import (
     tail,
     typed,
 )
-from aveo3.lifecycle import State
+from aveo3.lifecycle import AT_STAKE, EMULATED, PAID, UNDER_WAY, State, is_emulated
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -147,14 +146,11 @@ class _Report:
         return f"{advice} (aveo3 retry)" if state is State.UNCERTAIN else advice
 
     def _money(self) -> None:
-        def of(*states: State) -> str:
-            tallies = [t for t in self._tallies if t.state in states and t.service != EMULATED]
+        def of(states: Set[State]) -> str:
+            tallies = [t for t in self._tallies if t.state in states and not is_emulated(t.service)]
             return priced(sum(t.cost_usd for t in tallies), sum(t.unpriced for t in tallies))
 
-        self._say(
-            f"paid: {of(State.SUCCEEDED, State.FETCHING)}; may be paid, too: "
-            f"{of(State.SUBMITTING, State.RUNNING, State.UNCERTAIN)} (list prices)"
-        )
+        self._say(f"paid: {of(PAID)}; may be paid, too: {of(AT_STAKE)} (list prices)")
 
     def _warnings(self) -> None:
         """Warn of videos that Google may soon delete, and of operations that it may soon forget."""
