@@ -82,6 +82,12 @@ PAID = frozenset({State.FETCHING, State.SUCCEEDED})
 OWED = PAID | AT_STAKE
 """A video is paid, or may be: a new attempt needs an answer that says otherwise, or a person's consent."""
 
+BILLED = PAID | {State.FILTERED, State.REJECTED, State.FAILED}
+"""What the job cost is known. Without a video it is nothing on Veo; Omni bills the words of an answer without one."""
+
+SPENT = BILLED | AT_STAKE
+"""`cost_usd` of such a job counts against a budget. More than `OWED`: money is gone even where no video is owed."""
+
 NOTHING_CREATED = NEXT[State.SUBMITTING] - OWED
 """Reached from `submitting`, these states say that the answer was a refusal or a rejection."""
 

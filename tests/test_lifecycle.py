@@ -169,6 +169,8 @@ MEANINGS = """
     AT_STAKE         submitting running uncertain
     PAID             fetching succeeded
     OWED             submitting running uncertain fetching succeeded
+    BILLED           fetching succeeded filtered rejected failed
+    SPENT            submitting running uncertain fetching succeeded filtered rejected failed
     NOTHING_CREATED  planned rejected filtered
     TO_SEND          planned deferred cancelled failed
     UNDER_WAY        running fetching
@@ -184,11 +186,22 @@ def test_each_named_set_holds_the_states_that_it_should() -> None:
     assert table["OWED"] == MAY_BE_PAID
 
 
+def test_every_state_is_unsent_or_at_stake_or_billed_and_in_one_of_them_only() -> None:
+    for state in State:
+        assert [state in those for those in (lifecycle.UNSENT, lifecycle.AT_STAKE, lifecycle.BILLED)].count(True) == 1
+
+
 def test_the_next_run_has_one_thing_to_do_for_each_state_that_it_finds() -> None:
     """Sends it, goes on with it, or hands out how it ended. An open submit is found as one whose answer was lost."""
     for state in map(as_found, State):
         steps = [state in those for those in (lifecycle.TO_SEND, lifecycle.UNDER_WAY, lifecycle.ENDED)]
         assert steps.count(True) == 1
+
+
+def test_what_is_spent_is_more_than_what_is_owed() -> None:
+    """A rejected clip may have a bill (Omni answers in words): a budget that forgot it would fail open."""
+    assert {State.FILTERED, State.REJECTED, State.FAILED} == lifecycle.SPENT - lifecycle.OWED
+    assert set(State) - lifecycle.UNSENT == lifecycle.SPENT
 
 
 def test_what_is_sent_by_the_next_run_owes_nothing() -> None:

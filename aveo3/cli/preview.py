@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from aveo3.cli.journal_view import listed
-from aveo3.lifecycle import ENDED, OWED, TO_SEND, UNDER_WAY, WITHOUT_FILE, State, as_found, is_emulated
+from aveo3.lifecycle import ENDED, SPENT, TO_SEND, UNDER_WAY, WITHOUT_FILE, State, as_found, is_emulated
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
@@ -149,7 +149,7 @@ def _next(jobs: deque[JobRecord] | None, met: set[int]) -> JobRecord | None:
 
 
 def _spent(entry: JobRecord) -> float:
-    return (entry.sunk_usd or 0.0) + (entry.cost_usd or 0.0) * (entry.state in OWED)
+    return (entry.sunk_usd or 0.0) + (entry.cost_usd or 0.0) * (entry.state in SPENT)
 
 
 def _entries(path: Path, service: str | None, *states: State) -> Iterable[JobRecord]:

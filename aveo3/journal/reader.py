@@ -14,7 +14,7 @@ from aveo3.config.settings import JOURNAL
 from aveo3.errors import JournalError
 from aveo3.journal.database import Writer, refused, unreadable
 from aveo3.journal.rows import Event, JobRecord, Left, Run, StateCount, from_row, to_time
-from aveo3.lifecycle import OWED, State
+from aveo3.lifecycle import SPENT, State
 
 PAGE = 1000
 """Jobs that are read at once."""
@@ -57,9 +57,9 @@ class JournalReader:
 
     def spent(self, service: str) -> float:
         """What the jobs of `service` cost so far or may cost, in US$, attempts that were given up included."""
-        marks = ", ".join("?" * len(OWED))
+        marks = ", ".join("?" * len(SPENT))
         query = f"SELECT total(sunk_usd) + total(iif(state IN ({marks}), cost_usd, 0)) FROM jobs WHERE service = ?"
-        return float(self.read(query, *OWED, service)[0][0])
+        return float(self.read(query, *SPENT, service)[0][0])
 
     def place_of(self, service: str, operation: str) -> Mapping[str, str | None] | None:
         """Where the clip was made that is known as `operation`; None if it is not known here."""

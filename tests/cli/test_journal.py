@@ -517,6 +517,20 @@ def test_retry_counts_a_submit_that_a_kill_cut_off_as_uncertain() -> None:
     assert states()[sent.name] == "planned"
 
 
+def test_what_a_rejected_job_cost_stays_spent_when_it_is_planned_again() -> None:
+    """Omni bills the words that come without a video: the directory's budget must not forget them."""
+    with Desk() as desk:
+        entry = desk.job(State.FILTERED)
+        desk.journal.note(entry.id, State.FILTERED, cost_usd=0.0024)
+        assert desk.journal.spent("google") == 0.0024
+    with Desk() as desk:
+        desk.journal.note(entry.id, State.FILTERED, cost_usd=0.5)
+    assert "paid: US$ 0.50; may be paid, too: US$ 0.00" in run("status")[1]
+    assert run("retry", "--filtered")[0] == Exit.ALL_MADE
+    with Journal(PATH, writes=False) as journal:
+        assert journal.spent("google") == 0.5
+
+
 def test_an_emulated_uncertain_job_needs_no_yes() -> None:
     with Desk() as desk:
         desk.job(State.UNCERTAIN, service="mock")

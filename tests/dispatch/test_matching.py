@@ -21,7 +21,7 @@ from aveo3 import (
     VideoPrompt,
     verdicts,
 )
-from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Video
+from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Video
 from aveo3.config.settings import JOURNAL
 from aveo3.dispatch.stream import TAKEN_UP
 from aveo3.journal.journal import Journal
@@ -102,6 +102,17 @@ async def test_cached_clips_cost_this_run_nothing_and_are_counted() -> None:
         stats = veo.stats()
     assert (stats.cached, stats.clips[ClipStatus.SUCCEEDED], stats.cost_usd) == (1, 2, 3.2)
     assert list(backend.accepted) == ["b"]
+
+
+@in_virtual_time
+async def test_words_that_were_billed_without_a_video_count_against_the_budget_of_the_next_run() -> None:
+    words = LateRefusal(verdicts.rejected("I can't", filtered=True), {"input": 0, "video": 0, "output": 10_000})
+    prompt = {"text": "a boat", "model": "gemini-omni-1.1-flash"}
+    [clip] = await make(ScriptedBackend(ending=lambda _: words), prompt)
+    assert (clip.status, clip.cost_usd) == (ClipStatus.FILTERED, 0.09)
+    again = ScriptedBackend(ending=inline)
+    assert statuses(await make(again, prompt, "b", budget=3.2)) == ["filtered", "deferred"]  # b alone costs it all
+    assert again.submits == []
 
 
 @in_virtual_time

@@ -56,6 +56,29 @@ def test_jobs_are_added_up_by_service_and_state_those_without_a_price_apart(jour
     ]
 
 
+def test_what_a_job_cost_stays_spent_whatever_it_came_to(journal: Journal) -> None:
+    """Omni bills the words of an answer without a video. What was never sent has an estimate at most."""
+    for number, path in enumerate(
+        [
+            PLAIN_PATH,
+            (State.PLANNED, State.SUBMITTING),
+            PLAIN_PATH[:3],
+            PLAIN_PATH[:4],
+            (State.PLANNED, State.SUBMITTING, State.UNCERTAIN),
+            (State.PLANNED, State.SUBMITTING, State.RUNNING, State.REJECTED),
+            (State.PLANNED, State.SUBMITTING, State.RUNNING, State.FILTERED),
+            (State.PLANNED, State.SUBMITTING, State.RUNNING, State.FAILED),
+            (State.PLANNED, State.SUBMITTING, State.PLANNED),
+            (State.PLANNED, State.DEFERRED),
+            (State.PLANNED, State.CANCELLED),
+        ]
+    ):
+        job = plan(journal, f"{number}").id
+        walk(journal, job, *path)
+        journal.note(job, path[-1], cost_usd=2.0**number)
+    assert journal.spent("vertex") == 2.0**8 - 1
+
+
 def test_what_is_left_is_told_by_backend_with_the_oldest_whatever_time_zone_it_was_noted_in(journal: Journal) -> None:
     kathmandu = timezone(timedelta(hours=5, minutes=45))
     hour = timedelta(hours=1)

@@ -21,7 +21,7 @@ from aveo3.cli.journal_view import (
     tail,
     typed,
 )
-from aveo3.lifecycle import OWED, UNDER_WAY, UNSENT, State, is_emulated
+from aveo3.lifecycle import OWED, SPENT, UNDER_WAY, UNSENT, State, is_emulated
 
 if TYPE_CHECKING:
     from aveo3.journal.journal import Journal
@@ -94,7 +94,7 @@ def _plan_again(entry: JobRecord, journal: Journal) -> None:
     if state is State.FETCHING:
         journal.move(entry.id, state, State.RUNNING)
         state = State.RUNNING
-    sunk = (entry.cost_usd or 0.0) if state in OWED and not is_emulated(entry.service) else 0.0
+    sunk = (entry.cost_usd or 0.0) if state in SPENT and not is_emulated(entry.service) else 0.0
     journal.move(
         entry.id, state, State.PLANNED, error_kind=None, error_message=None, sunk_usd=(entry.sunk_usd or 0.0) + sunk
     )

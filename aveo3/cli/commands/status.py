@@ -28,7 +28,7 @@ from aveo3.cli.journal_view import (
     tail,
     typed,
 )
-from aveo3.lifecycle import AT_STAKE, EMULATED, PAID, UNDER_WAY, State, is_emulated
+from aveo3.lifecycle import AT_STAKE, BILLED, EMULATED, UNDER_WAY, State, is_emulated
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -150,7 +150,7 @@ class _Report:
             tallies = [t for t in self._tallies if t.state in states and not is_emulated(t.service)]
             return priced(sum(t.cost_usd for t in tallies), sum(t.unpriced for t in tallies))
 
-        self._say(f"paid: {of(PAID)}; may be paid, too: {of(AT_STAKE)} (list prices)")
+        self._say(f"paid: {of(BILLED)}; may be paid, too: {of(AT_STAKE)} (list prices)")
 
     def _warnings(self) -> None:
         """Warn of videos that Google may soon delete, and of operations that it may soon forget."""
