@@ -27,13 +27,14 @@ from aveo3.engine.runner import Engine
 from aveo3.errors import ClipError, UsageError
 from aveo3.files import saving
 from aveo3.journal.journal import Journal
+from aveo3.journal.next_step import resumable
 from aveo3.journal.rows import JobRecord
 from aveo3.journal.wal_sync import make_directory
 from aveo3.lanes.estimate import Estimate, estimate
 from aveo3.lanes.lane_file import LaneSettings
 from aveo3.lanes.lanes import Lanes, wire_of
 from aveo3.lanes.routing import Routes
-from aveo3.lifecycle import EMULATED, State
+from aveo3.lifecycle import EMULATED, WITHOUT_FILE
 from aveo3.models import VideoClip, as_prompt
 
 if TYPE_CHECKING:
@@ -220,12 +221,8 @@ class VeoClient:
 
         `stream` and `generate_many` do the same for the prompts they are given: this is for those nobody gives again.
         """
-        left: list[JobRecord] = []
-        if self.journal is not None and self._service != EMULATED:
-            unfinished = self.journal.entries(State.RUNNING, State.FETCHING, State.UNCERTAIN)
-            left = [e for e in unfinished if e.service == self._service and (e.operation or e.output_uri)]
-            left = [e for e in left if e.state is not State.UNCERTAIN or e.output_uri]
-        return self._stream(sorted(left, key=lambda entry: entry.submitted_utc or entry.queued_utc))
+        left = self.journal.entries(*WITHOUT_FILE) if self.journal is not None else ()
+        return self._stream(resumable(left, self._service))
 
     def _stream(self, prompts: Prompts | list[JobRecord], *, fresh: bool = False) -> ClipStream:
         if self._engine is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from aveo3.cli.journal_view import listed
-from aveo3.lifecycle import ENDED, SPENT, TO_SEND, UNDER_WAY, WITHOUT_FILE, State, as_found, is_emulated
+from aveo3.lifecycle import WITHOUT_FILE, State, is_emulated
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
@@ -51,36 +51,39 @@ class Known:
 def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, service: str, fresh: bool = False) -> Known:
     """Compare `prompts` with the journal of `settings`, as a run would.
 
-    Reads local media if the journal has jobs to compare. Raises `JournalError` if the journal cannot be read.
+    Reads local media if the journal has jobs to compare, but no videos: it assumes that each is where it was saved.
+    Raises `JournalError` if the journal cannot be read.
     """
+    from aveo3.journal.claims import DryClaims
+    from aveo3.journal.next_step import NextStep, is_to_be_fetched, next_step, record_as_found
+
     path = settings.journal_path
-    entries = list(_entries(path, service)) if path is not None else []
-    known = Known(spent_usd=sum(_spent(entry) for entry in entries) if not is_emulated(service) else 0.0)
-    left: defaultdict[str, deque[JobRecord]] = defaultdict(deque)
-    for job in entries:
-        if not (fresh and as_found(job.state) in ENDED):
-            for digest in filter(None, (job.digest, None if _is_sent(job) else job.sent_as)):
-                left[digest].append(job)
-    if not left:
+    records = [*map(record_as_found, _entries(path, service))] if path is not None else []
+    known = Known(spent_usd=sum(record.spent_usd for record in records) if not is_emulated(service) else 0.0)
+    if not records:
         known.to_send = list(prompts)
         return known
-    met: set[int] = set()
+    claims = DryClaims(records, fresh=fresh)
+    places = {record.operation: record.place or None for record in records if record.operation}
     for prompt in prompts:
-        route, _ = routes.of(prompt)
-        models = (route.models if route is not None else []) or [routes.model_of(prompt)]
+        route, _ = routes.of(prompt, places.get(prompt.previous or ""))
         found: JobRecord | None = None
         with suppress(OSError, ValueError):  # its medium cannot be read: the run will say so
             hashes = prompt.media_hashes()
-            digests = (prompt.digest(model, hashes) for model in models)
-            found = next((hit for digest in digests if (hit := _next(left.get(digest), met))), None)
-        if found is None or _is_sent(found):
+            found = claims.claim([prompt.digest(model, hashes) for model in routes.models_of(prompt, route)])
+        if found is None:
             known.to_send.append(prompt)
-        elif found.state is State.SUCCEEDED:
-            known.made += 1
-        elif found.state in UNDER_WAY or (as_found(found.state) is State.UNCERTAIN and found.output_uri):
-            known.under_way += 1
-        else:
-            known.settled[as_found(found.state)] += 1
+            continue
+        made = found.state is State.SUCCEEDED and not is_to_be_fetched(found, fetches=not settings.keep_remote)
+        match next_step(found, service, made=made):
+            case NextStep.SUBMIT:
+                known.to_send.append(prompt)
+            case NextStep.PICK_UP:
+                known.under_way += 1
+            case NextStep.HAND_OUT if made:
+                known.made += 1
+            case NextStep.HAND_OUT:
+                known.settled[found.state] += 1
     return known
 
 
@@ -132,24 +135,13 @@ def days_of(settings: Settings, routes: Routes, service: str) -> dict[str, Today
 
 def resumable(settings: Settings, *, service: str) -> int:
     """How many jobs `aveo3 resume` can finish."""
+    from aveo3.journal import next_step
+
     path = settings.journal_path
-    if path is None or is_emulated(service):
+    if path is None:
         return 0
-    found = _entries(path, service, *WITHOUT_FILE, State.SUBMITTING)
-    return sum(entry.state in UNDER_WAY or entry.output_uri is not None for entry in found)
-
-
-def _next(jobs: deque[JobRecord] | None, met: set[int]) -> JobRecord | None:
-    """The first of `jobs` that no earlier prompt has matched."""
-    while jobs:
-        if (job := jobs.popleft()).id not in met:
-            met.add(job.id)
-            return job
-    return None
-
-
-def _spent(entry: JobRecord) -> float:
-    return (entry.sunk_usd or 0.0) + (entry.cost_usd or 0.0) * (entry.state in SPENT)
+    left = _entries(path, service, *WITHOUT_FILE, State.SUBMITTING)
+    return len(next_step.resumable(map(next_step.record_as_found, left), service))
 
 
 def _entries(path: Path, service: str | None, *states: State) -> Iterable[JobRecord]:
@@ -165,11 +157,3 @@ def _entries(path: Path, service: str | None, *states: State) -> Iterable[JobRec
         reader = Journal(path, writes=False)
     with reader as journal:
         return [entry for entry in journal.entries(*states) if service in (entry.service, None)]
-
-
-def _is_sent(entry: JobRecord) -> bool:
-    if entry.state in TO_SEND:
-        return True
-    if entry.state is State.REJECTED:
-        return not entry.attempts  # rejected by the catalog, which may have changed since
-    return is_emulated(entry.service) and as_found(entry.state) in WITHOUT_FILE

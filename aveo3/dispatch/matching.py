@@ -9,8 +9,9 @@ from aveo3.engine.job import Job
 from aveo3.files import saving
 from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
+from aveo3.journal.next_step import NextStep, can_be_polled_again, depends_on_files, is_to_be_fetched, next_step
 from aveo3.journal.rows import JobRecord, prompt_record, recorded_prompt
-from aveo3.lifecycle import WITHOUT_FILE, State, is_emulated
+from aveo3.lifecycle import PAID, State
 from aveo3.models import ClipStatus, VideoClip
 
 
@@ -71,42 +72,21 @@ class JobMatcher:
         planned: submit it. running, fetching: go on from there. uncertain: see whether its video has turned up.
         Once begun, it may be begun again. Raises `JournalError`.
         """
-        if is_emulated(self._service) and job.state in WITHOUT_FILE:
-            _begin_anew(job)
-            return None
-        once_made = job.state is State.SUCCEEDED or (job.files and job.state in WITHOUT_FILE)
-        if once_made and (made := await self._made(job)) is not None:
-            return made
-        if job.state in (State.DEFERRED, State.CANCELLED, State.FAILED) or (
-            job.state is State.REJECTED and not job.attempts  # by the catalog alone, which may know better by now
-        ):
-            job.reopen(State.PLANNED, **_NOTHING)
-        elif (job.state is State.FETCHING and not job.uris) or (
-            job.state is State.UNCERTAIN and job.error_kind in ("operation_gone", "fetch") and job.operation
-        ):
-            job.reopen(State.RUNNING)  # a look is free
-        elif job.state in (State.FILTERED, State.REJECTED) or (job.state is State.UNCERTAIN and not job.output_uri):
-            return job.clip(ClipStatus(job.state), cached=True)
+        made = depends_on_files(job, self._service) and await self._is_made(job)
+        match next_step(job, self._service, made=made):
+            case NextStep.SUBMIT:
+                _plan_anew(job)
+            case NextStep.PICK_UP:
+                _reopen(job)
+            case NextStep.HAND_OUT:
+                if made:
+                    _note_made(job)
+                return job.clip(ClipStatus(job.state), cached=True)
         return None
 
-    async def _made(self, job: Job) -> VideoClip | None:
-        """A clip that was made and paid for: as it was, if its files are. They may have come back, too."""
-        if await _all_intact(job.files) and not self._may_be_fetched_now(job):
-            if job.state is not State.SUCCEEDED:
-                if job.state is not State.FETCHING:
-                    job.move(State.FETCHING)
-                job.move(State.SUCCEEDED, error_kind=None, error_message=None)
-            return job.clip(ClipStatus.SUCCEEDED, cached=True)
-        if job.state is not State.SUCCEEDED:
-            return None
-        if is_emulated(self._service):
-            _begin_anew(job)
-        else:
-            job.reopen(State.FETCHING if job.uris else State.RUNNING)
-        return None
-
-    def _may_be_fetched_now(self, job: Job) -> bool:
-        return self._fetches and not job.files and bool(job.uris)
+    async def _is_made(self, job: Job) -> bool:
+        """Whether its files are on disk as they were saved, and none is to be fetched."""
+        return await _all_intact(job.files) and not is_to_be_fetched(job, fetches=self._fetches)
 
 
 async def _all_intact(files: Iterable[SavedFile]) -> bool:
@@ -116,9 +96,28 @@ async def _all_intact(files: Iterable[SavedFile]) -> bool:
     return True
 
 
-def _begin_anew(job: Job) -> None:
-    """Whatever the emulator was making is gone with it, and nothing is owed."""
-    if job.state in (State.SUCCEEDED, State.FETCHING):
+def _note_made(job: Job) -> None:
+    """The files may have come back after a run that missed them."""
+    if job.state is State.SUCCEEDED:
+        return
+    if job.state is not State.FETCHING:
+        job.move(State.FETCHING)
+    job.move(State.SUCCEEDED, error_kind=None, error_message=None)
+
+
+def _reopen(job: Job) -> None:
+    """Bring the job to where the run goes on with it."""
+    if job.state is State.SUCCEEDED:
+        job.reopen(State.FETCHING if job.uris else State.RUNNING)
+    elif (job.state is State.FETCHING and not job.uris) or can_be_polled_again(job):
+        job.reopen(State.RUNNING)
+
+
+def _plan_anew(job: Job) -> None:
+    """Nothing is owed for the job, or what was made of it is gone with the emulator."""
+    if job.state is State.PLANNED:
+        return
+    if job.state in PAID:
         job.reopen(State.RUNNING)
     if job.state is State.RUNNING:
         job.move(State.PLANNED, **_NOTHING)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -47,7 +48,7 @@ class Claims:
         The prompt is known by any of `digests`. `fresh` passes over jobs that came to an end, so that the prompt is
         made once more; what is still under way is not made twice even so.
         """
-        for column, digest in [(column, digest) for column in ("digest", "sent_as") for digest in digests]:
+        for column, digest in lookups(digests):
             if (found := self._next_free(stream, service, column, digest, fresh=fresh)) is not None:
                 self._hold(stream, found, f"{column} {digest}")
                 return found
@@ -119,10 +120,7 @@ class Claims:
         return found
 
     def _is_free(self, row: sqlite3.Row, column: str, *, fresh: bool) -> bool:
-        state = State(row["state"])
-        if column == "sent_as" and state in TO_SEND:  # nothing was made as that, and what will be made is asked for
-            return False
-        return row["id"] not in self._held and not (fresh and state in ENDED)
+        return row["id"] not in self._held and may_be_given(State(row["state"]), column, fresh=fresh)
 
     def _hold(self, stream: int, entry: JobRecord, known_by: str) -> None:
         self._write((_CURSOR, (stream, known_by, entry.id)), (_MET, (stream, entry.id)))
@@ -136,6 +134,40 @@ class Claims:
     def _has_met(self, stream: int, job: int) -> bool:
         """Whether `stream` has had this job for another of its prompts, by whatever digest."""
         return bool(self._records.read("SELECT 1 FROM met WHERE stream = ? AND job = ?", stream, job))
+
+
+class DryClaims:
+    """What `Claims` would give out of `records`, in the order of their IDs, to the prompts of one batch. No writes."""
+
+    def __init__(self, records: Iterable[JobRecord], *, fresh: bool = False) -> None:
+        self._left: defaultdict[tuple[str, str], deque[JobRecord]] = defaultdict(deque)
+        self._met: set[int] = set()
+        for record in records:
+            for column, digest in (("digest", record.digest), ("sent_as", record.sent_as)):
+                if digest is not None and may_be_given(record.state, column, fresh=fresh):
+                    self._left[column, digest].append(record)
+
+    def claim(self, digests: Sequence[str]) -> JobRecord | None:
+        """The job that the next prompt of the batch gets, which is known by any of `digests`; see `Claims.claim`."""
+        for key in lookups(digests):
+            left = self._left.get(key, deque())
+            while left:
+                if (record := left.popleft()).id not in self._met:
+                    self._met.add(record.id)
+                    return record
+        return None
+
+
+def lookups(digests: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The columns and digests by which the job of a prompt is looked up, in order: what was asked for goes first."""
+    return ((column, digest) for column in ("digest", "sent_as") for digest in digests)
+
+
+def may_be_given(state: State, column: str, *, fresh: bool) -> bool:
+    """Whether a prompt may get a job in `state` that was found by `column`."""
+    if column == "sent_as" and state in TO_SEND:  # nothing was made as that, and what will be made is asked for
+        return False
+    return not (fresh and state in ENDED)
 
 
 MET = (

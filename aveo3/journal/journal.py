@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 from aveo3.errors import JournalError
 from aveo3.journal.claims import EVENT, MET, Claims
 from aveo3.journal.database import Statement, Writer, ballast_of, connect, load_ballast, real
+from aveo3.journal.next_step import ANSWER_LOST
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import CHANGING, plain, storable, to_column
 from aveo3.journal.wal_sync import make_directory
@@ -128,7 +129,7 @@ class Journal(JournalReader):
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         for [job] in lost:
             why = "the program ended between the request and its answer: a video may be under way and billed"
-            self.move(job, State.SUBMITTING, as_found(State.SUBMITTING), error_kind="answer_lost", error_message=why)
+            self.move(job, State.SUBMITTING, as_found(State.SUBMITTING), error_kind=ANSWER_LOST, error_message=why)
 
     def in_use(self) -> bool:
         """True if a process writes here now."""

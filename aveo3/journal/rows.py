@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from aveo3.lifecycle import State
+from aveo3.lifecycle import SPENT, State
 from aveo3.models import Media, VideoPrompt
 
 
@@ -76,6 +76,11 @@ class JobRecord:
         record = object.__new__(JobRecord)
         object.__setattr__(record, "__dict__", values)  # it is frozen
         return record
+
+    @property
+    def spent_usd(self) -> float:
+        """What it cost so far or may cost, in US$, attempts that were given up included; see `JournalReader.spent`."""
+        return (self.sunk_usd or 0.0) + (self.cost_usd or 0.0) * (self.state in SPENT)
 
 
 _NAMES = [f.name for f in fields(JobRecord)]

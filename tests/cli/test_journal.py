@@ -733,6 +733,20 @@ def test_a_prompt_that_an_earlier_run_filtered_is_not_sent_again() -> None:
     assert texts("failed.jsonl") == []
 
 
+def test_a_clip_that_google_could_not_deliver_is_resumed_and_told_so_before() -> None:
+    """Users who read instead that only a retry helps paid for a second clip."""
+    with house() as at:
+        run("generate", "-", stdin="boat\n")
+        with Journal(PATH) as journal:
+            [entry] = journal.entries()
+            journal.move(entry.id, State.SUCCEEDED, State.FETCHING, files=[], uris=[])
+            journal.move(entry.id, State.FETCHING, State.UNCERTAIN, error_kind="fetch")
+        code, _, stderr = run("generate", "-", stdin="boat\n")
+        assert (code, at.accepted) == (0, 1)
+    assert "1 of these prompts were sent by an earlier run: they are resumed, not sent again" in stderr
+    assert "aveo3 retry" not in stderr
+
+
 def test_the_same_command_continues_a_killed_run() -> None:
     prompts = "boat\nfox\nowl\n"
     with house(latency="1000") as at:
