@@ -221,7 +221,7 @@ class VeoClient:
 
         `stream` and `generate_many` do the same for the prompts they are given: this is for those nobody gives again.
         """
-        left = self.journal.entries(*WITHOUT_FILE) if self.journal is not None else ()
+        left = self.journal.records(*WITHOUT_FILE) if self.journal is not None else ()
         return self._stream(resumable(left, self._service))
 
     def _stream(self, prompts: Prompts | list[JobRecord], *, fresh: bool = False) -> ClipStream:

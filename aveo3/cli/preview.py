@@ -58,7 +58,7 @@ def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, serv
     from aveo3.journal.next_step import NextStep, is_to_be_fetched, next_step, record_as_found
 
     path = settings.journal_path
-    records = [*map(record_as_found, _entries(path, service))] if path is not None else []
+    records = [*map(record_as_found, _records_of(path, service))] if path is not None else []
     known = Known(spent_usd=sum(record.spent_usd for record in records) if not is_emulated(service) else 0.0)
     if not records:
         known.to_send = list(prompts)
@@ -95,11 +95,11 @@ def check_remembered(settings: Settings, *, service: str) -> None:
     path = settings.journal_path
     if path is None or is_emulated(service) or not (paid := paid_in(settings.output_dir)):
         return
-    known = list(_entries(path, None))
+    known = list(_records_of(path, None))
     # Emulated clips count, too: the manifest does not name the service, and equal prompts have equal IDs everywhere.
-    at_hand = {(entry.name, entry.operation) for entry in known}
+    at_hand = {(record.name, record.operation) for record in known}
     lost = sum(clip not in at_hand for clip in paid)
-    if lost and not any(entry.service == service for entry in known):
+    if lost and not any(record.service == service for record in known):
         raise UsageError(
             f"{settings.output_dir / MANIFEST} lists {lost:,} clips that are made or may be paid, but their journal "
             f"{path} is empty or missing: this run would make and pay them again. Restore the directory {path.parent} "
@@ -140,11 +140,11 @@ def resumable(settings: Settings, *, service: str) -> int:
     path = settings.journal_path
     if path is None:
         return 0
-    left = _entries(path, service, *WITHOUT_FILE, State.SUBMITTING)
+    left = _records_of(path, service, *WITHOUT_FILE, State.SUBMITTING)
     return len(next_step.resumable(map(next_step.record_as_found, left), service))
 
 
-def _entries(path: Path, service: str | None, *states: State) -> Iterable[JobRecord]:
+def _records_of(path: Path, service: str | None, *states: State) -> Iterable[JobRecord]:
     from aveo3.errors import JournalError
     from aveo3.journal.journal import Journal
 
@@ -156,4 +156,4 @@ def _entries(path: Path, service: str | None, *states: State) -> Iterable[JobRec
         Journal(path).close()
         reader = Journal(path, writes=False)
     with reader as journal:
-        return [entry for entry in journal.entries(*states) if service in (entry.service, None)]
+        return [record for record in journal.records(*states) if service in (record.service, None)]

@@ -139,8 +139,8 @@ def _left_by_others(veo: VeoClient, ours: set[str | None]) -> int:
     """How many jobs of earlier runs are still unfinished and were not part of this run."""
     if veo.journal is None or is_emulated(veo.service):
         return 0
-    left = (entry for entry in veo.journal.entries(*UNDER_WAY) if entry.name not in ours)
-    return sum(entry.service == veo.service for entry in left)
+    left = (record for record in veo.journal.records(*UNDER_WAY) if record.name not in ours)
+    return sum(record.service == veo.service for record in left)
 
 
 def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What earlier runs have made of a prompt: looked up in the journal before anything is sent for it."""
+"""Matches prompts to jobs of earlier runs in the journal, before anything is sent for them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from aveo3.models import ClipStatus, VideoClip
 
 
 class JobMatcher:
-    """Ties each prompt of one batch to its job in the journal: the one that earlier batches left for it, or a new one.
+    """Matches each prompt of one batch to its job in the journal: one that earlier batches left for it, or a new one.
 
-    `service` keeps the clips of an emulator and Google's apart. `fresh` wants new clips of prompts that have theirs;
-    `fetches` says that what an earlier run left in its bucket is to be fetched from there.
+    `service` keeps the clips of an emulator and Google's apart. With `fresh`, prompts that have a clip get a new one.
+    With `fetches`, a video that an earlier run left in its bucket is fetched from there.
     """
 
     def __init__(self, journal: Journal, service: str, *, fresh: bool = False, fetches: bool = False) -> None:
@@ -31,15 +31,15 @@ class JobMatcher:
         self._stream = self._claims.begin_stream()
 
     def match(self, job: Job) -> bool:
-        """Make `job` the one that the journal knows for its prompt, or a new one. Raises `JournalError`.
+        """Make `job` the one that the journal has for its prompt, or a new one. Raises `JournalError`.
 
-        False, and nothing done, if the one it knows is being finished by `resume` in this very process: ask again.
+        False, and nothing done, while `resume` finishes that job in this very process: call it again later.
         """
-        entry = self._claims.claim(self._stream, self._service, job.known_by, fresh=self._fresh)
-        if entry is None and self._claims.is_being_resumed(self._stream, self._service, job.known_by):
+        record = self._claims.claim(self._stream, self._service, job.known_by, fresh=self._fresh)
+        if record is None and self._claims.is_being_resumed(self._stream, self._service, job.known_by):
             return False
-        if entry is None:
-            entry = self._claims.plan(
+        if record is None:
+            record = self._claims.plan(
                 self._stream,
                 self._service,
                 job.digest,
@@ -47,35 +47,35 @@ class JobMatcher:
                 model=job.model,
                 prompt=prompt_record(job.prompt, job.media_hashes),
             )
-        job.take_up(entry, self._journal)
+        job.take_up(record, self._journal)
         return True
 
     def job_of(self, given: JobRecord, index: int) -> Job | None:
-        """The job of an entry whose prompt nobody has given again; None if another batch is at work on it.
+        """The job of a record whose prompt is not given again; None if another batch works on it.
 
         Raises `JournalError`.
         """
-        entry = self._claims.take(self._stream, given.id)
-        if entry is None:
+        record = self._claims.take(self._stream, given.id)
+        if record is None:
             return None
-        job = Job(recorded_prompt(entry.prompt), index, entry)
-        job.take_up(entry, self._journal)
+        job = Job(recorded_prompt(record.prompt), index, record)
+        job.take_up(record, self._journal)
         return job
 
     def home_of(self, operation: str) -> Mapping[str, str | None] | None:
-        """Where the clip was made that is known as `operation`; None if the journal does not know it."""
+        """Where the clip of `operation` was made; None if the journal does not know it."""
         return self._journal.place_of(self._service, operation)
 
     async def resolve(self, job: Job) -> VideoClip | None:
-        """The clip of `job` if nothing is left to do for it; else None, and `job.state` says what there is to do.
+        """The clip of `job` if nothing is left to do for it; else None, and `job.state` says what to do next.
 
         planned: submit it. running, fetching: go on from there. uncertain: see whether its video has turned up.
-        Once begun, it may be begun again. Raises `JournalError`.
+        If this is cancelled, it may be called again. Raises `JournalError`.
         """
         made = depends_on_files(job, self._service) and await self._is_made(job)
         match next_step(job, self._service, made=made):
             case NextStep.SUBMIT:
-                _plan_anew(job)
+                _plan_again(job)
             case NextStep.PICK_UP:
                 _reopen(job)
             case NextStep.HAND_OUT:
@@ -113,7 +113,7 @@ def _reopen(job: Job) -> None:
         job.reopen(State.RUNNING)
 
 
-def _plan_anew(job: Job) -> None:
+def _plan_again(job: Job) -> None:
     """Nothing is owed for the job, or what was made of it is gone with the emulator."""
     if job.state is State.PLANNED:
         return
@@ -129,4 +129,4 @@ _NOTHING: dict[str, Any] = {
     **dict.fromkeys(("operation", "output_uri", "error_kind", "error_message", "submitted_utc", "finished_utc")),
     **dict.fromkeys(("uris", "files"), ()),
 }
-"""What a job has that is planned anew."""
+"""The fields of a job that is planned again."""

@@ -113,7 +113,7 @@ class Desk:
     def killed(self) -> None:
         """End like a killed process, without closing the journal."""
         atexit.unregister(self.journal.close)
-        self.journal._writer.durable.close()
+        self.journal._writer.wal_sync.close()
         self.journal._db.close()
         self.journal._log.touch()  # a kill leaves this file; closing removes it
         self.journal._lock.release()
@@ -138,7 +138,7 @@ WAYS: dict[State, tuple[State, ...]] = {
 def states() -> dict[str, str]:
     """The state of each job by its name."""
     with Journal(PATH, writes=False) as journal:
-        return {entry.name: entry.state.value for entry in journal.entries()}
+        return {entry.name: entry.state.value for entry in journal.records()}
 
 
 # ---- status ----------------------------------------------------------------------------------------------------------
@@ -738,7 +738,7 @@ def test_a_clip_that_google_could_not_deliver_is_resumed_and_told_so_before() ->
     with house() as at:
         run("generate", "-", stdin="boat\n")
         with Journal(PATH) as journal:
-            [entry] = journal.entries()
+            [entry] = journal.records()
             journal.move(entry.id, State.SUCCEEDED, State.FETCHING, files=[], uris=[])
             journal.move(entry.id, State.FETCHING, State.UNCERTAIN, error_kind="fetch")
         code, _, stderr = run("generate", "-", stdin="boat\n")
@@ -825,7 +825,7 @@ def test_a_second_run_at_the_same_time_is_refused() -> None:
 def test_emulated_clips_do_not_block_real_clips_in_the_same_directory() -> None:
     with Desk() as desk:
         name = desk.job(State.SUCCEEDED, service="mock").name
-        [emulated] = [entry for entry in desk.journal.entries() if entry.name == name]
+        [emulated] = [entry for entry in desk.journal.records() if entry.name == name]
     line = {"job": emulated.name, "status": "succeeded", "operation": emulated.operation}
     Path("clips/manifest.jsonl").write_text(json.dumps(line) + "\n")
     with house() as at:

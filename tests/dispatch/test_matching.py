@@ -62,7 +62,7 @@ def reach_through(veo: VeoClient, backend_at: Callable[[Any], Awaitable[Scripted
 
 def states() -> Counter[str]:
     with Journal(PATH, writes=False) as journal:
-        return Counter(entry.state.value for entry in journal.entries())
+        return Counter(entry.state.value for entry in journal.records())
 
 
 def in_virtual_time(main: Callable[[], Awaitable[None]]) -> Callable[[], None]:
@@ -331,7 +331,7 @@ async def test_resuming_goes_where_the_operation_was_sent() -> None:
         reach_through(veo, backend_at)
         assert (await veo.generate("a")).succeeded
     with Journal(PATH, writes=False) as journal:
-        [entry] = journal.entries()
+        [entry] = journal.records()
     assert asked == [entry.place]
 
 
@@ -396,7 +396,7 @@ async def test_a_person_may_have_an_uncertain_clip_made_again() -> None:
     backend = ScriptedBackend([UNCERTAIN], ending=inline)
     await make(backend, "a")
     with Journal(PATH) as journal:
-        [entry] = journal.entries()
+        [entry] = journal.records()
         journal.move(entry.id, State.UNCERTAIN, State.PLANNED)
     [clip] = await make(backend, "a")
     assert (clip.status, clip.attempts, clip.cost_usd) == (ClipStatus.SUCCEEDED, 2, 3.2)
@@ -609,7 +609,7 @@ def test_media_are_kept_by_hash_and_path_and_bytes_never() -> None:
 
     virtual(main)
     with Journal(PATH, writes=False) as journal:
-        first, second = journal.entries()
+        first, second = journal.records()
     assert first.prompt["image"]["path"] == str(picture.absolute())
     assert len(first.prompt["image"]["sha256"]) == 64
     assert first.prompt["metadata"] == {"scene": 2, "where": "x"}

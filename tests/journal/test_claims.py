@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from aveo3.errors import JournalError
 from aveo3.journal.claims import DryClaims
-from aveo3.journal.database import BATCH
 from aveo3.journal.journal import Journal
+from aveo3.journal.writer import BATCH
 from aveo3.lifecycle import State
 from tests.journal.test_journal import FULL, PLAIN_PATH, entry, flaky, plan, walk
 from tests.journal.test_journal import journal as journal
@@ -131,6 +131,6 @@ def test_what_is_said_before_a_run_is_what_the_run_gives_out(
                 journal._write(("UPDATE jobs SET state = ?, sent_as = ? WHERE id = ?", (state, sent_as, job)))
                 journal.claims.release(job)
             stream = journal.claims.begin_stream()
-            dry = DryClaims(journal.entries(), fresh=fresh)
+            dry = DryClaims(journal.records(), fresh=fresh)
             for known_by in prompts:
                 assert dry.claim(known_by) == journal.claims.claim(stream, "vertex", known_by, fresh=fresh)

@@ -80,8 +80,8 @@ def status(
         settings = settings_of(directory)
         with Journal(journal_path(settings), writes=False) as journal:
             if json_lines:
-                for entry in journal.entries():
-                    print(as_json(fields(entry, journal)))
+                for record in journal.records():
+                    print(as_json(fields(record, journal)))
             else:
                 _Report(journal, typed(settings), every=every).write()
 
@@ -186,40 +186,40 @@ class _Report:
 
     def _jobs(self, total: int) -> None:
         states = [s for s in ORDER if s in self._counts and (s is not State.SUCCEEDED or self._every or total <= SHOWN)]
-        entries = chain.from_iterable(self._journal.entries(state) for state in states)
+        records = chain.from_iterable(self._journal.records(state) for state in states)
         shown: Counter[State] = Counter()
-        for entry in entries if self._every else islice(entries, SHOWN):
+        for record in records if self._every else islice(records, SHOWN):
             if not shown:
                 self._row(_HEADER, "bold")
-            shown[entry.state] += 1
-            self._row(self._cells(entry), STYLES[entry.state])
+            shown[record.state] += 1
+            self._row(self._cells(record), STYLES[record.state])
         rest = Counter(self._counts)
         rest.subtract(shown)
         if more := [f"{rest[state]:,} {state}" for state in ORDER if rest[state] > 0]:
             self._say(f"{'and ' if shown else ''}{', '.join(more)} (--all lists every one)", "dim")
 
-    def _cells(self, entry: JobRecord) -> tuple[str, ...]:
+    def _cells(self, record: JobRecord) -> tuple[str, ...]:
         return (
-            entry.name,
-            entry.state.value,
-            age((self._now - last_change(entry)).total_seconds()),
-            f"{entry.attempts}",
-            "?" if entry.cost_usd is None and entry.attempts else f"{entry.cost_usd:.2f}" if entry.cost_usd else "",
-            prompt_words(entry.prompt),
-            self._what(entry),
+            record.name,
+            record.state.value,
+            age((self._now - last_change(record)).total_seconds()),
+            f"{record.attempts}",
+            "?" if record.cost_usd is None and record.attempts else f"{record.cost_usd:.2f}" if record.cost_usd else "",
+            prompt_words(record.prompt),
+            self._what(record),
         )
 
-    def _what(self, entry: JobRecord) -> str:
+    def _what(self, record: JobRecord) -> str:
         """The file of a job, why there is none, or where it runs."""
         from pathlib import PurePath
 
-        if entry.state is State.SUCCEEDED:
-            return ", ".join(PurePath(file["path"]).name for file in entry.files) or ", ".join(entry.uris)
-        operation = entry.operation and (tail(entry.operation) if self._width else entry.operation)
-        if entry.state in UNDER_WAY:
-            return operation or ", ".join(entry.uris)
-        why = plain(f"{entry.error_kind}: {entry.error_message}") if entry.error_kind else ""
-        return why + (f" ({operation})" if operation and entry.state is State.UNCERTAIN else "")
+        if record.state is State.SUCCEEDED:
+            return ", ".join(PurePath(file["path"]).name for file in record.files) or ", ".join(record.uris)
+        operation = record.operation and (tail(record.operation) if self._width else record.operation)
+        if record.state in UNDER_WAY:
+            return operation or ", ".join(record.uris)
+        why = plain(f"{record.error_kind}: {record.error_message}") if record.error_kind else ""
+        return why + (f" ({operation})" if operation and record.state is State.UNCERTAIN else "")
 
     def _row(self, cells: tuple[str, ...], style: str) -> None:
         """A line of the table. Columns have fixed widths, because lines are written as they are read."""
