@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from aveo3.mock.error_bodies import Refused
+from aveo3.mock.error_bodies import RequestError
 from aveo3.mock.models import MODELS, RETIRED, Surface
 from aveo3.mock.state.operations import Order
 from aveo3.mock.veo.requests import find_model, read_order
@@ -21,7 +21,7 @@ def order(surface: Surface, instance: dict[str, Any], parameters: dict[str, Any]
     return read_order(body, MODELS[surface, model or FULL[surface]], SHELF.get)
 
 
-def said(error: pytest.ExceptionInfo[Refused]) -> str:
+def said(error: pytest.ExceptionInfo[RequestError]) -> str:
     body = error.value.answer.body["error"]
     assert (error.value.answer.status, body["code"], body["status"]) == (400, 400, "INVALID_ARGUMENT")
     return str(body["message"])
@@ -160,7 +160,7 @@ UNSUPPORTED = "isn't supported by this model. Please remove it or refer to the G
 def test_what_google_declines(
     surface: Surface, instance: dict[str, Any], parameters: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         order(surface, instance, parameters)
     assert message in said(refused)
 
@@ -175,7 +175,7 @@ def test_what_google_declines(
     ],
 )
 def test_the_lite_models_can_do_less(surface: Surface, instance: dict[str, Any], parameters: dict[str, Any]) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         order(surface, instance, parameters, LITE[surface])
     assert UNSUPPORTED in said(refused)
 
@@ -183,14 +183,14 @@ def test_the_lite_models_can_do_less(surface: Surface, instance: dict[str, Any],
 def test_labels_belong_to_vertex_and_webhooks_to_the_developer_api() -> None:
     order("vertex", {}, {}, labels={"job": "42"})
     order("developer", {}, {}, webhookConfig={"uris": []})
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         order("developer", {}, {}, labels={})
     assert said(refused) == 'Invalid JSON payload received. Unknown name "labels": Cannot find field.'
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"instances": []}, {"instances": [{}, {}]}, {"instances": ["a"]}])
 def test_a_body_of_another_shape_is_declined(body: Any) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         read_order(body, MODELS["vertex", FULL["vertex"]], SHELF.get)
     said(refused)
 
@@ -227,7 +227,7 @@ def test_an_extension_adds_seven_seconds_and_bills_only_those() -> None:
     ],
 )
 def test_models_that_are_not_there(name: str, surface: Surface, message: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         find_model(name, surface, "v1beta", RETIRED, "here")
     assert refused.value.answer.status == 404
     assert message in refused.value.answer.body["error"]["message"]
