@@ -15,6 +15,7 @@ from aveo3.backends import http
 from aveo3.backends.base import Backend, PollError, Probe
 from aveo3.config.settings import Settings, check_alive, on_this_machine
 from aveo3.errors import UsageError
+from aveo3.lifecycle import is_emulated
 from aveo3.verdicts import problems
 from aveo3.verdicts.diagnosis import diagnose
 from aveo3.verdicts.problems import CheckStep, CheckTarget, Finding, Problem
@@ -92,7 +93,7 @@ async def check(settings: Settings) -> CheckReport:
     except UsageError as error:
         return CheckReport("", "", settings.model, settings_wrong=str(error))
     report = CheckReport(name, why, settings.model)
-    if name == "mock":
+    if is_emulated(name):
         return replace(report, well={CheckStep.SETTINGS: f"{_choice(report)}; {NOTHING_TO_CHECK}"})
     settings = settings.model_copy(update={"request_timeout": min(settings.request_timeout, LONGEST_CALL)})
     if name == "vertex" and settings.project is not None:

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any, Self
 from aveo3.config.settings import Settings
 from aveo3.config.settings import check_alive as check_alive
 from aveo3.dispatch import lane_pool
-from aveo3.dispatch.matching import EMULATED
 from aveo3.dispatch.planner import Prompt, Prompts
 from aveo3.dispatch.stats import Stats
 from aveo3.dispatch.stream import ClipStream
 from aveo3.errors import ClipError, UsageError
 from aveo3.files.directories import check_writable as check_writable
 from aveo3.journal.journal import Journal
-from aveo3.journal.rows import JobRecord
+from aveo3.journal.next_step import resumable
 from aveo3.lanes.estimate import Estimate, estimate
 from aveo3.lanes.lane_file import LaneSettings
 from aveo3.lanes.lanes import Lanes
 from aveo3.lanes.routing import Routes
-from aveo3.lifecycle import State
+from aveo3.lifecycle import WITHOUT_FILE
 from aveo3.models import VideoClip, as_prompt
 from aveo3.session import Session
 
@@ -118,13 +117,8 @@ class VeoClient:
 
         `stream` and `generate_many` do the same for the prompts that they are given. This is for all the others.
         """
-        left: list[JobRecord] = []
-        if self.journal is not None and self.service != EMULATED:
-            unfinished = self.journal.entries(State.RUNNING, State.FETCHING, State.UNCERTAIN)
-            left = [e for e in unfinished if e.service == self.service and (e.operation or e.output_uri)]
-            left = [e for e in left if e.state is not State.UNCERTAIN or e.output_uri]
-        in_order = sorted(left, key=lambda entry: entry.submitted_utc or entry.queued_utc)
-        return self._session.stream(in_order, fresh=False, resumes=True)
+        left = self.journal.records(*WITHOUT_FILE) if self.journal is not None else ()
+        return self._session.stream(resumable(left, self.service), fresh=False, resumes=True)
 
     def stats(self) -> Stats:
         """A frozen snapshot of everything so far. Free; call it as often as you like."""

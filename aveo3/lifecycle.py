@@ -1,4 +1,4 @@
-"""A job's states and its legal moves, as two tables. Pure: knows neither time nor network.
+"""A job's states, what each of them means, and its legal moves. Pure: knows neither time nor network.
 
     planned ──► submitting ──► running ──► fetching ──► succeeded
        ▲            │             │
@@ -67,6 +67,61 @@ REOPEN: Mapping[State, frozenset[State]] = {
     State.SUCCEEDED: frozenset({State.FETCHING, State.RUNNING}),
 }
 """What the next run, or a person, may do with a job that the last run left."""
+
+# ---- what a state means: money ---------------------------------------------------------------------------------------
+
+UNSENT = frozenset({State.PLANNED, State.DEFERRED, State.CANCELLED})
+"""No request is out and nothing is owed. `cost_usd` of such a job is at most an estimate."""
+
+AT_STAKE = frozenset({State.SUBMITTING, State.RUNNING, State.UNCERTAIN})
+"""A request left and may be paid; there is no video yet."""
+
+PAID = frozenset({State.FETCHING, State.SUCCEEDED})
+"""There is a video, and it is paid."""
+
+OWED = PAID | AT_STAKE
+"""A video is paid, or may be: a new attempt needs an answer that says otherwise, or a person's consent."""
+
+BILLED = PAID | {State.FILTERED, State.REJECTED, State.FAILED}
+"""What the job cost is known. Without a video it is nothing on Veo; Omni bills the words of an answer without one."""
+
+SPENT = BILLED | AT_STAKE
+"""`cost_usd` of such a job counts against a budget. More than `OWED`: money is gone even where no video is owed."""
+
+NOTHING_CREATED = NEXT[State.SUBMITTING] - OWED
+"""Reached from `submitting`, these states say that the answer was a refusal or a rejection."""
+
+# ---- what a state means: the next run --------------------------------------------------------------------------------
+
+TO_SEND = UNSENT | {State.FAILED}
+"""The next run of the same prompts sends these. `failed` is not unsent: its retries are used up in this run only."""
+
+UNDER_WAY = frozenset({State.RUNNING, State.FETCHING})
+"""Google has accepted these: the next run polls or fetches them, and so does `aveo3 resume`."""
+
+ENDED = frozenset({State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN})
+"""The next run of the same prompts sends nothing for these; `fresh` has a new job made beside them. `failed` is not
+among them: it is sent again anyway, so a new job beside it would be one too many."""
+
+WITHOUT_FILE = UNDER_WAY | {State.UNCERTAIN}
+"""Google may have the video, and it is not on disk here. With an emulator the video ends with the run."""
+
+FOUND_AGAIN = frozenset({State.FETCHING, State.SUCCEEDED})
+"""The operation's name is on disk already. If a power cut takes such a step, the next poll repeats it for free."""
+
+
+def as_found(state: State) -> State:
+    """Where the next run finds a job that a run left in `state`: nobody heard the answer to an open submit."""
+    return State.UNCERTAIN if state is State.SUBMITTING else state
+
+
+EMULATED = "mock"
+"""The emulator's name, as a backend and as a service in the journal."""
+
+
+def is_emulated(service: str) -> bool:
+    """Whether a service (or a backend) is the emulator: it bills nobody and forgets everything when its run ends."""
+    return service == EMULATED
 
 
 class IllegalMove(RuntimeError):

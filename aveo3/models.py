@@ -47,6 +47,10 @@ _ADVICE = {
 }
 
 
+MAY_BE_PAID = frozenset({ClipStatus.UNCERTAIN, ClipStatus.UNFINISHED})
+"""Money may be owed for a video that is not there. `unfinished` is how a clip shows a job that is under way."""
+
+
 class Media(BaseModel):
     """An image or video that belongs to a prompt: a local file, bytes, or a `gs://` or `https://` address.
 
@@ -262,7 +266,7 @@ class VideoClip(BaseModel):
     @property
     def may_be_paid(self) -> bool:
         """True if a video may be paid but is not here. Do not send its prompt again before that is settled."""
-        return self.status in (ClipStatus.UNCERTAIN, ClipStatus.UNFINISHED)
+        return self.status in MAY_BE_PAID
 
     @property
     def succeeded(self) -> bool:

@@ -17,7 +17,7 @@ from aveo3.config.settings import Settings, check_alive, on_this_machine
 from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.budget import Budget
 from aveo3.dispatch.lane_pool import Connect, LanePool
-from aveo3.dispatch.matching import EMULATED, JobMatcher
+from aveo3.dispatch.matching import JobMatcher
 from aveo3.dispatch.planner import Planner, Prompts
 from aveo3.dispatch.prior_runs import PriorRuns
 from aveo3.dispatch.stats import Stats, Tally
@@ -30,6 +30,7 @@ from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
 from aveo3.lanes.lanes import Lane, Lanes, wire_of
 from aveo3.lanes.routing import Routes
+from aveo3.lifecycle import EMULATED, is_emulated
 
 if TYPE_CHECKING:
     from aveo3.backends.base import Backend
@@ -75,7 +76,7 @@ class Session:
         if self._backend is not None:
             return "custom"
         first = self._lanes.listed[0].settings if self._lanes.listed else self.settings
-        if first.backend_name() == EMULATED:
+        if is_emulated(first.backend_name()):
             return EMULATED
         return "local" if on_this_machine(first.base_url) else "google"
 
@@ -108,12 +109,12 @@ class Session:
         self._check()
         try:
             self._open_journal()
-            if self.service == EMULATED:
+            if is_emulated(self.service):
                 self._use(await self._stack.enter_async_context(mock_mode.emulator(self.settings, self._lanes.listed)))
             for lane in self._first_lanes():
                 await self.lane_pool.open_lane(lane, for_use=bool(self._lanes.listed))
             http = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=True))
-            median = mock_mode.MEDIAN if self.service == EMULATED else None
+            median = mock_mode.MEDIAN if is_emulated(self.service) else None
             engine = Engine(self.settings, http, rng=self._rng, now_utc=self._now_utc, median=median)
             if self.lane_pool.prior_runs is not None:
                 engine.pollers.restore(self.lane_pool.prior_runs.latencies())
@@ -146,7 +147,7 @@ class Session:
             Journal(path, now_utc=self._now_utc, without_secrets=self.lane_pool.without_keys)
         )
         saving.sweep(self.settings.output_dir)
-        if self.service != EMULATED:
+        if not is_emulated(self.service):
             self.budget.before = self.journal.spent(self.service)
             self.lane_pool.prior_runs = PriorRuns(self.journal, self.service, self._now_utc())
 

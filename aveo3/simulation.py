@@ -22,7 +22,9 @@ from aveo3.client import VeoClient
 from aveo3.config.settings import Settings
 from aveo3.dispatch.stats import Stats
 from aveo3.lanes.estimate import Estimate
-from aveo3.mock import Latency, quotas
+from aveo3.mock import Latency, QuotaRule
+from aveo3.mock.quota_rules import Moment, QuotaLane
+from aveo3.mock.quotas import Quotas
 from aveo3.models import VideoPrompt
 from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
@@ -91,12 +93,12 @@ class _Service(ScriptedBackend):
     def __init__(self, settings: Settings, latency: float | None, rng: random.Random, now_utc: Any) -> None:
         super().__init__(answer=self._judge, latency=self._latency, round_trip=0.5)
         rate = settings.rate(settings.model)
-        self._quotas = quotas.Quotas(
+        self._quotas = Quotas(
             [
-                quotas.QuotaRule(kind="minute", limit=rate.limit, period=rate.period),
-                quotas.QuotaRule(kind="day", limit=settings.daily_limit),
-                quotas.QuotaRule(kind="spend", limit=settings.spend_limit, period=settings.spend_period),
-                quotas.QuotaRule(kind="concurrent", limit=settings.max_concurrency),
+                QuotaRule(kind="minute", limit=rate.limit, period=rate.period),
+                QuotaRule(kind="day", limit=settings.daily_limit),
+                QuotaRule(kind="spend", limit=settings.spend_limit, period=settings.spend_period),
+                QuotaRule(kind="concurrent", limit=settings.max_concurrency),
             ]
         )
         self._settings, self._median, self._rng, self._now_utc = settings, latency, rng, now_utc
@@ -114,8 +116,8 @@ class _Service(ScriptedBackend):
         while self._running and self._running[0] <= now:
             heapq.heappop(self._running)
         cost = self._settings.model_catalog.cost_usd(prompt, self._settings.model) or 0.0
-        lane = quotas.Lane("simulated", self._settings.location, self._settings.model)
-        moment = quotas.Moment(now, self._now_utc())
+        lane = QuotaLane("simulated", self._settings.location, self._settings.model)
+        moment = Moment(now, self._now_utc())
         violated = self._quotas.judge(lane, moment, usd=cost, running=len(self._running))
         if not violated:
             return verdicts.accepted(f"operations/{next(self._numbers)}")

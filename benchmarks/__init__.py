@@ -6,7 +6,8 @@ made from that file alone, by the module itself or by a report module beside it.
 
     makespan/optimum      the best possible times for each way of counting; pure
     rivals/               what people write today, one contestant per file
-    contests/contest      many seeds of one task on a virtual lane, for all contestants, in several processes
+    contests/contest      the definition of a contest: cases, score, goals
+    contests/runner       many seeds of one task on a virtual lane, for all contestants, in several processes
     harness/lane          one lane of the emulator in virtual time: its rules and bodies, without its wire
     harness/emulator      aveo3.mock in its own process, so that its CPU time does not count for a client
     harness/machine       CPU, OS, versions and date of a result

@@ -1,4 +1,5 @@
-"""A job's moves are those of the design, and no others; and no way leads from money that may be owed to a new order."""
+"""A job's moves are those of the design, and no others; no way leads from money that may be owed to a new order; and
+what a state means is said once."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State, check_move, check_reopen
+from aveo3 import lifecycle
+from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State, as_found, check_move, check_reopen, is_emulated
+from aveo3.models import MAY_BE_PAID as CLIPS_THAT_MAY_BE_PAID
 from aveo3.models import ClipStatus
 
 Move = tuple[State, State]
@@ -157,6 +160,86 @@ def test_nothing_that_was_accepted_ever_counts_as_never_sent() -> None:
 
 def test_no_move_is_legal_both_within_a_run_and_between_two() -> None:
     assert not LEGAL & REOPENED
+
+
+# ---- what a state means ----------------------------------------------------------------------------------------------
+
+MEANINGS = """
+    UNSENT           planned deferred cancelled
+    AT_STAKE         submitting running uncertain
+    PAID             fetching succeeded
+    OWED             submitting running uncertain fetching succeeded
+    BILLED           fetching succeeded filtered rejected failed
+    SPENT            submitting running uncertain fetching succeeded filtered rejected failed
+    NOTHING_CREATED  planned rejected filtered
+    TO_SEND          planned deferred cancelled failed
+    UNDER_WAY        running fetching
+    ENDED            succeeded filtered rejected uncertain
+    WITHOUT_FILE     running fetching uncertain
+    FOUND_AGAIN      fetching succeeded
+"""
+
+
+def test_each_named_set_holds_the_states_that_it_should() -> None:
+    table = {name: set(map(State, states)) for name, *states in map(str.split, MEANINGS.strip().splitlines())}
+    assert table == {name: value for name, value in vars(lifecycle).items() if isinstance(value, frozenset)}
+    assert table["OWED"] == MAY_BE_PAID
+
+
+def test_every_state_is_unsent_or_at_stake_or_billed_and_in_one_of_them_only() -> None:
+    for state in State:
+        assert [state in those for those in (lifecycle.UNSENT, lifecycle.AT_STAKE, lifecycle.BILLED)].count(True) == 1
+
+
+def test_the_next_run_has_one_thing_to_do_for_each_state_that_it_finds() -> None:
+    """Sends it, goes on with it, or hands out how it ended. An open submit is found as one whose answer was lost."""
+    for state in map(as_found, State):
+        steps = [state in those for those in (lifecycle.TO_SEND, lifecycle.UNDER_WAY, lifecycle.ENDED)]
+        assert steps.count(True) == 1
+
+
+def test_what_is_spent_is_more_than_what_is_owed() -> None:
+    """A rejected clip may have a bill (Omni answers in words): a budget that forgot it would fail open."""
+    assert {State.FILTERED, State.REJECTED, State.FAILED} == lifecycle.SPENT - lifecycle.OWED
+    assert set(State) - lifecycle.UNSENT == lifecycle.SPENT
+
+
+def test_what_is_sent_by_the_next_run_owes_nothing() -> None:
+    assert not lifecycle.TO_SEND & lifecycle.OWED
+    assert {State.FAILED} == lifecycle.TO_SEND - lifecycle.UNSENT  # it was sent, and came to nothing
+
+
+def test_a_fresh_job_is_made_beside_what_ended_and_never_beside_what_is_sent_anyway_or_under_way() -> None:
+    assert not lifecycle.ENDED & (lifecycle.TO_SEND | lifecycle.UNDER_WAY)
+    assert State.SUBMITTING not in lifecycle.ENDED  # a run that has the journal never finds it: see `as_found`
+
+
+def test_an_open_submit_is_found_as_uncertain_and_all_else_as_it_was_left() -> None:
+    assert {state: as_found(state) for state in State if as_found(state) is not state} == {
+        State.SUBMITTING: State.UNCERTAIN
+    }
+    assert as_found(State.SUBMITTING) in NEXT[State.SUBMITTING]
+
+
+def test_a_step_that_may_be_lost_to_a_power_cut_comes_after_the_operation_s_name() -> None:
+    """Else the next run would neither find the operation nor know that it may be paid."""
+    for state in lifecycle.FOUND_AGAIN:
+        assert {old for old, new in LEGAL if new is state} <= {State.RUNNING, State.FETCHING, State.UNCERTAIN}
+    assert not lifecycle.FOUND_AGAIN & lifecycle.AT_STAKE
+
+
+def test_clips_that_may_be_paid_show_jobs_that_are_owed_and_have_no_file() -> None:
+    """`unfinished` is the status of a job under way; submitting never ends a run."""
+    shown = {ClipStatus.UNFINISHED if s in lifecycle.UNDER_WAY else ClipStatus(s) for s in lifecycle.WITHOUT_FILE}
+    assert shown == CLIPS_THAT_MAY_BE_PAID
+    assert lifecycle.OWED - {State.SUBMITTING, State.SUCCEEDED} == lifecycle.WITHOUT_FILE
+
+
+def test_only_the_emulator_is_emulated() -> None:
+    assert [is_emulated(service) for service in ("mock", "google", "local", "custom")] == [True, False, False, False]
+
+
+# ---- at random -------------------------------------------------------------------------------------------------------
 
 
 class Life(RuleBasedStateMachine):

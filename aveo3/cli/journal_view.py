@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from aveo3.journal.journal import Journal
     from aveo3.journal.rows import JobRecord
 
-EMULATED = "mock"
-"""The built-in emulator as a service: it bills nobody and ends with its run."""
-
 STYLES = {
     State.PLANNED: "cyan",
     State.SUBMITTING: "magenta",
@@ -34,9 +31,6 @@ STYLES = {
     State.DEFERRED: "cyan",
     State.CANCELLED: "dim",
 }
-
-UNDER_WAY = (State.RUNNING, State.FETCHING)
-"""The states that `aveo3 resume` finishes."""
 
 
 def settings_of(directory: Path | None) -> Settings:
@@ -94,10 +88,10 @@ def prompt_words(prompt: Any) -> str:
     return text or f"({' and '.join(media) or 'no text'})"
 
 
-def last_change(entry: JobRecord) -> datetime:
+def last_change(record: JobRecord) -> datetime:
     """The time of the last recorded change of a job."""
-    instants = (entry.fetched_utc, entry.finished_utc, entry.submitted_utc)
-    return next((instant for instant in instants if instant is not None), entry.queued_utc)
+    instants = (record.fetched_utc, record.finished_utc, record.submitted_utc)
+    return next((instant for instant in instants if instant is not None), record.queued_utc)
 
 
 def age(seconds: float) -> str:
@@ -126,9 +120,9 @@ def listed(parts: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def dollars(entries: Iterable[JobRecord]) -> str:
-    """The cost of all `entries` at list price: `US$ 6.40`, `US$ 3.20 and 1 of unknown price`."""
-    costs = [entry.cost_usd for entry in entries]
+def dollars(records: Iterable[JobRecord]) -> str:
+    """The cost of all `records` at list price: `US$ 6.40`, `US$ 3.20 and 1 of unknown price`."""
+    costs = [record.cost_usd for record in records]
     return priced(sum(cost or 0.0 for cost in costs), costs.count(None))
 
 
@@ -137,11 +131,11 @@ def priced(total: float, unknown: int) -> str:
     return f"US$ {total:,.2f}" + (f" and {unknown:,} of unknown price" if unknown else "")
 
 
-def fields(entry: JobRecord, journal: Journal) -> dict[str, Any]:
+def fields(record: JobRecord, journal: Journal) -> dict[str, Any]:
     """All fields of a job as `--json` prints them, with absolute paths."""
-    files = [{**file, "path": str(journal.locate(file).absolute())} for file in entry.files]
-    values = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
-    return {"job": entry.name, **values, "files": files}
+    files = [{**file, "path": str(journal.locate(file).absolute())} for file in record.files]
+    values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return {"job": record.name, **values, "files": files}
 
 
 def as_json(values: dict[str, Any]) -> str:

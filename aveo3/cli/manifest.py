@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from aveo3.cli.prompt_files import clip_fields, prompt_fields, retry_fields
-from aveo3.models import ClipStatus, VideoClip
+from aveo3.models import MAY_BE_PAID, ClipStatus, VideoClip
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ MANIFEST, FAILED = "manifest.jsonl", "failed.jsonl"
 def paid_in(directory: Path) -> list[tuple[str | None, str | None]]:
     """Job and operation, if recorded, of every clip that the manifest in `directory` lists as made or possibly paid."""
     listed = (fields for _, fields in _lines(directory / MANIFEST))
-    return [(fields.get("job"), fields.get("operation")) for fields in listed if fields.get("status") in _OWED]
+    return [(fields.get("job"), fields.get("operation")) for fields in listed if fields.get("status") in _PAID]
 
 
 class Manifest:
@@ -108,4 +108,4 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield line, fields if isinstance(fields, dict) else {}
 
 
-_OWED = ("succeeded", "uncertain", "unfinished")
+_PAID = (ClipStatus.SUCCEEDED, *MAY_BE_PAID)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,17 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from aveo3.cli.journal_view import EMULATED, listed
-from aveo3.lifecycle import State
+from aveo3.cli.journal_view import listed
+from aveo3.lifecycle import WITHOUT_FILE, State, is_emulated
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
     from aveo3.journal.rows import JobRecord
     from aveo3.lanes.routing import Routes
     from aveo3.models import VideoPrompt
-
-
-_LOST = (State.UNCERTAIN, State.SUBMITTING)
 
 
 @dataclass(slots=True)
@@ -54,36 +51,39 @@ class Known:
 def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, service: str, fresh: bool = False) -> Known:
     """Compare `prompts` with the journal of `settings`, as a run would.
 
-    Reads local media if the journal has jobs to compare. Raises `JournalError` if the journal cannot be read.
+    Reads local media if the journal has jobs to compare, but no videos: it assumes that each is where it was saved.
+    Raises `JournalError` if the journal cannot be read.
     """
+    from aveo3.journal.claims import DryClaims
+    from aveo3.journal.next_step import NextStep, is_to_be_fetched, next_step, record_as_found
+
     path = settings.journal_path
-    entries = list(_entries(path, service)) if path is not None else []
-    known = Known(spent_usd=sum(_owed(entry) for entry in entries) if service != EMULATED else 0.0)
-    left: defaultdict[str, deque[JobRecord]] = defaultdict(deque)
-    for job in entries:
-        if not (fresh and job.state in _ENDED):
-            for digest in filter(None, (job.digest, None if _is_sent(job) else job.sent_as)):
-                left[digest].append(job)
-    if not left:
+    records = [*map(record_as_found, _records_of(path, service))] if path is not None else []
+    known = Known(spent_usd=sum(record.spent_usd for record in records) if not is_emulated(service) else 0.0)
+    if not records:
         known.to_send = list(prompts)
         return known
-    met: set[int] = set()
+    claims = DryClaims(records, fresh=fresh)
+    places = {record.operation: record.place or None for record in records if record.operation}
     for prompt in prompts:
-        route, _ = routes.of(prompt)
-        models = (route.models if route is not None else []) or [routes.model_of(prompt)]
+        route, _ = routes.of(prompt, places.get(prompt.previous or ""))
         found: JobRecord | None = None
         with suppress(OSError, ValueError):  # its medium cannot be read: the run will say so
             hashes = prompt.media_hashes()
-            digests = (prompt.digest(model, hashes) for model in models)
-            found = next((hit for digest in digests if (hit := _next(left.get(digest), met))), None)
-        if found is None or _is_sent(found):
+            found = claims.claim([prompt.digest(model, hashes) for model in routes.models_of(prompt, route)])
+        if found is None:
             known.to_send.append(prompt)
-        elif found.state is State.SUCCEEDED:
-            known.made += 1
-        elif found.state in (State.RUNNING, State.FETCHING) or (found.state in _LOST and found.output_uri):
-            known.under_way += 1
-        else:
-            known.settled[State.UNCERTAIN if found.state is State.SUBMITTING else found.state] += 1
+            continue
+        made = found.state is State.SUCCEEDED and not is_to_be_fetched(found, fetches=not settings.keep_remote)
+        match next_step(found, service, made=made):
+            case NextStep.SUBMIT:
+                known.to_send.append(prompt)
+            case NextStep.PICK_UP:
+                known.under_way += 1
+            case NextStep.HAND_OUT if made:
+                known.made += 1
+            case NextStep.HAND_OUT:
+                known.settled[found.state] += 1
     return known
 
 
@@ -93,13 +93,13 @@ def check_remembered(settings: Settings, *, service: str) -> None:
     from aveo3.errors import UsageError
 
     path = settings.journal_path
-    if path is None or service == EMULATED or not (paid := paid_in(settings.output_dir)):
+    if path is None or is_emulated(service) or not (paid := paid_in(settings.output_dir)):
         return
-    known = list(_entries(path, None))
+    known = list(_records_of(path, None))
     # Emulated clips count, too: the manifest does not name the service, and equal prompts have equal IDs everywhere.
-    at_hand = {(entry.name, entry.operation) for entry in known}
+    at_hand = {(record.name, record.operation) for record in known}
     lost = sum(clip not in at_hand for clip in paid)
-    if lost and not any(entry.service == service for entry in known):
+    if lost and not any(record.service == service for record in known):
         raise UsageError(
             f"{settings.output_dir / MANIFEST} lists {lost:,} clips that are made or may be paid, but their journal "
             f"{path} is empty or missing: this run would make and pay them again. Restore the directory {path.parent} "
@@ -123,7 +123,7 @@ def days_of(settings: Settings, routes: Routes, service: str) -> dict[str, Today
     now, path = datetime.now(UTC), settings.journal_path
     lanes = [lane for lane in routes.lanes.listed or routes.lanes.of(settings.model) if lane.settings.daily_limit]
     left = {lane.name: Today(lane.settings.daily_limit or 0, next_pacific_midnight(now)) for lane in lanes}
-    if path is None or not path.is_file() or service == EMULATED:
+    if path is None or not path.is_file() or is_emulated(service):
         return left
     with Journal(path, writes=False) as journal:
         prior_runs = PriorRuns(journal, service, now)
@@ -135,28 +135,16 @@ def days_of(settings: Settings, routes: Routes, service: str) -> dict[str, Today
 
 def resumable(settings: Settings, *, service: str) -> int:
     """How many jobs `aveo3 resume` can finish."""
+    from aveo3.journal import next_step
+
     path = settings.journal_path
-    if path is None or service == EMULATED:
+    if path is None:
         return 0
-    found = _entries(path, service, State.RUNNING, State.FETCHING, State.UNCERTAIN, State.SUBMITTING)
-    return sum(entry.state in (State.RUNNING, State.FETCHING) or entry.output_uri is not None for entry in found)
+    left = _records_of(path, service, *WITHOUT_FILE, State.SUBMITTING)
+    return len(next_step.resumable(map(next_step.record_as_found, left), service))
 
 
-def _next(jobs: deque[JobRecord] | None, met: set[int]) -> JobRecord | None:
-    """The first of `jobs` that no earlier prompt has matched."""
-    while jobs:
-        if (job := jobs.popleft()).id not in met:
-            met.add(job.id)
-            return job
-    return None
-
-
-def _owed(entry: JobRecord) -> float:
-    owed = entry.state in (State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN)
-    return (entry.sunk_usd or 0.0) + (entry.cost_usd or 0.0) * owed
-
-
-def _entries(path: Path, service: str | None, *states: State) -> Iterable[JobRecord]:
+def _records_of(path: Path, service: str | None, *states: State) -> Iterable[JobRecord]:
     from aveo3.errors import JournalError
     from aveo3.journal.journal import Journal
 
@@ -168,17 +156,4 @@ def _entries(path: Path, service: str | None, *states: State) -> Iterable[JobRec
         Journal(path).close()
         reader = Journal(path, writes=False)
     with reader as journal:
-        return [entry for entry in journal.entries(*states) if service in (entry.service, None)]
-
-
-def _is_sent(entry: JobRecord) -> bool:
-    if entry.state in (State.PLANNED, State.DEFERRED, State.CANCELLED, State.FAILED):
-        return True
-    if entry.state is State.REJECTED:
-        return not entry.attempts  # rejected by the catalog, which may have changed since
-    return entry.service == EMULATED and entry.state in _GONE
-
-
-_ENDED = {State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN, State.SUBMITTING}
-_GONE = {State.SUBMITTING, State.RUNNING, State.FETCHING, State.UNCERTAIN}
-"""Jobs in these states are lost when their emulator ends."""
+        return [record for record in journal.records(*states) if service in (record.service, None)]

@@ -13,7 +13,8 @@ from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from aveo3.cli.exit_codes import Exit
-from aveo3.cli.journal_view import EMULATED, UNDER_WAY, counted, typed
+from aveo3.cli.journal_view import counted, typed
+from aveo3.lifecycle import UNDER_WAY, is_emulated
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,7 +87,7 @@ async def run(
                     stats = veo.stats()
             others = _left_by_others(veo, ours)
     if not quiet:
-        mock = client.settings.backend_name() == EMULATED
+        mock = is_emulated(client.settings.backend_name())
         note = " (if it were real: mock mode bills nothing)" if mock else ""
         table = summary(stats, asyncio.get_running_loop().time() - started_at, note=note)
         out = console if as_json else Console()
@@ -136,10 +137,10 @@ def exit_code(stats: Stats) -> Exit:
 
 def _left_by_others(veo: VeoClient, ours: set[str | None]) -> int:
     """How many jobs of earlier runs are still unfinished and were not part of this run."""
-    if veo.journal is None:
+    if veo.journal is None or is_emulated(veo.service):
         return 0
-    left = (entry for entry in veo.journal.entries(*UNDER_WAY) if entry.name not in ours)
-    return sum(entry.service == veo.service != EMULATED for entry in left)
+    left = (record for record in veo.journal.records(*UNDER_WAY) if record.name not in ours)
+    return sum(record.service == veo.service for record in left)
 
 
 def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What earlier runs have made of a prompt: looked up in the journal before anything is sent for it."""
+"""Matches prompts to jobs of earlier runs in the journal, before anything is sent for them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from aveo3.engine.job import Job
 from aveo3.files import saving
 from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
+from aveo3.journal.next_step import NextStep, can_be_polled_again, depends_on_files, is_to_be_fetched, next_step
 from aveo3.journal.rows import JobRecord, prompt_record, recorded_prompt
-from aveo3.lifecycle import State
+from aveo3.lifecycle import PAID, State
 from aveo3.models import ClipStatus, VideoClip
-
-EMULATED = "mock"
-"""The service that forgets everything when its run ends, and bills nobody."""
 
 
 class JobMatcher:
-    """Ties each prompt of one batch to its job in the journal: the one that earlier batches left for it, or a new one.
+    """Matches each prompt of one batch to its job in the journal: one that earlier batches left for it, or a new one.
 
-    `service` keeps the clips of an emulator and Google's apart. `fresh` wants new clips of prompts that have theirs;
-    `fetches` says that what an earlier run left in its bucket is to be fetched from there.
+    `service` keeps the clips of an emulator and Google's apart. With `fresh`, prompts that have a clip get a new one.
+    With `fetches`, a video that an earlier run left in its bucket is fetched from there.
     """
 
     def __init__(self, journal: Journal, service: str, *, fresh: bool = False, fetches: bool = False) -> None:
@@ -33,15 +31,15 @@ class JobMatcher:
         self._stream = self._claims.begin_stream()
 
     def match(self, job: Job) -> bool:
-        """Make `job` the one that the journal knows for its prompt, or a new one. Raises `JournalError`.
+        """Make `job` the one that the journal has for its prompt, or a new one. Raises `JournalError`.
 
-        False, and nothing done, if the one it knows is being finished by `resume` in this very process: ask again.
+        False, and nothing done, while `resume` finishes that job in this very process: call it again later.
         """
-        entry = self._claims.claim(self._stream, self._service, job.known_by, fresh=self._fresh)
-        if entry is None and self._claims.is_being_resumed(self._stream, self._service, job.known_by):
+        record = self._claims.claim(self._stream, self._service, job.known_by, fresh=self._fresh)
+        if record is None and self._claims.is_being_resumed(self._stream, self._service, job.known_by):
             return False
-        if entry is None:
-            entry = self._claims.plan(
+        if record is None:
+            record = self._claims.plan(
                 self._stream,
                 self._service,
                 job.digest,
@@ -49,67 +47,46 @@ class JobMatcher:
                 model=job.model,
                 prompt=prompt_record(job.prompt, job.media_hashes),
             )
-        job.take_up(entry, self._journal)
+        job.take_up(record, self._journal)
         return True
 
     def job_of(self, given: JobRecord, index: int) -> Job | None:
-        """The job of an entry whose prompt nobody has given again; None if another batch is at work on it.
+        """The job of a record whose prompt is not given again; None if another batch works on it.
 
         Raises `JournalError`.
         """
-        entry = self._claims.take(self._stream, given.id)
-        if entry is None:
+        record = self._claims.take(self._stream, given.id)
+        if record is None:
             return None
-        job = Job(recorded_prompt(entry.prompt), index, entry)
-        job.take_up(entry, self._journal)
+        job = Job(recorded_prompt(record.prompt), index, record)
+        job.take_up(record, self._journal)
         return job
 
     def home_of(self, operation: str) -> Mapping[str, str | None] | None:
-        """Where the clip was made that is known as `operation`; None if the journal does not know it."""
+        """Where the clip of `operation` was made; None if the journal does not know it."""
         return self._journal.place_of(self._service, operation)
 
     async def resolve(self, job: Job) -> VideoClip | None:
-        """The clip of `job` if nothing is left to do for it; else None, and `job.state` says what there is to do.
+        """The clip of `job` if nothing is left to do for it; else None, and `job.state` says what to do next.
 
         planned: submit it. running, fetching: go on from there. uncertain: see whether its video has turned up.
-        Once begun, it may be begun again. Raises `JournalError`.
+        If this is cancelled, it may be called again. Raises `JournalError`.
         """
-        if self._service == EMULATED and job.state in (State.RUNNING, State.FETCHING, State.UNCERTAIN):
-            _begin_anew(job)
-            return None
-        once_made = job.state is State.SUCCEEDED or (job.files and job.state in _NOT_THERE)
-        if once_made and (made := await self._made(job)) is not None:
-            return made
-        if job.state in (State.DEFERRED, State.CANCELLED, State.FAILED) or (
-            job.state is State.REJECTED and not job.attempts  # by the catalog alone, which may know better by now
-        ):
-            job.reopen(State.PLANNED, **_NOTHING)
-        elif (job.state is State.FETCHING and not job.uris) or (
-            job.state is State.UNCERTAIN and job.error_kind in ("operation_gone", "fetch") and job.operation
-        ):
-            job.reopen(State.RUNNING)  # a look is free
-        elif job.state in (State.FILTERED, State.REJECTED) or (job.state is State.UNCERTAIN and not job.output_uri):
-            return job.clip(ClipStatus(job.state), cached=True)
+        made = depends_on_files(job, self._service) and await self._is_made(job)
+        match next_step(job, self._service, made=made):
+            case NextStep.SUBMIT:
+                _plan_again(job)
+            case NextStep.PICK_UP:
+                _reopen(job)
+            case NextStep.HAND_OUT:
+                if made:
+                    _note_made(job)
+                return job.clip(ClipStatus(job.state), cached=True)
         return None
 
-    async def _made(self, job: Job) -> VideoClip | None:
-        """A clip that was made and paid for: as it was, if its files are. They may have come back, too."""
-        if await _all_intact(job.files) and not self._may_be_fetched_now(job):
-            if job.state is not State.SUCCEEDED:
-                if job.state is not State.FETCHING:
-                    job.move(State.FETCHING)
-                job.move(State.SUCCEEDED, error_kind=None, error_message=None)
-            return job.clip(ClipStatus.SUCCEEDED, cached=True)
-        if job.state is not State.SUCCEEDED:
-            return None
-        if self._service == EMULATED:
-            _begin_anew(job)
-        else:
-            job.reopen(State.FETCHING if job.uris else State.RUNNING)
-        return None
-
-    def _may_be_fetched_now(self, job: Job) -> bool:
-        return self._fetches and not job.files and bool(job.uris)
+    async def _is_made(self, job: Job) -> bool:
+        """Whether its files are on disk as they were saved, and none is to be fetched."""
+        return await _all_intact(job.files) and not is_to_be_fetched(job, fetches=self._fetches)
 
 
 async def _all_intact(files: Iterable[SavedFile]) -> bool:
@@ -119,9 +96,28 @@ async def _all_intact(files: Iterable[SavedFile]) -> bool:
     return True
 
 
-def _begin_anew(job: Job) -> None:
-    """Whatever the emulator was making is gone with it, and nothing is owed."""
-    if job.state in (State.SUCCEEDED, State.FETCHING):
+def _note_made(job: Job) -> None:
+    """The files may have come back after a run that missed them."""
+    if job.state is State.SUCCEEDED:
+        return
+    if job.state is not State.FETCHING:
+        job.move(State.FETCHING)
+    job.move(State.SUCCEEDED, error_kind=None, error_message=None)
+
+
+def _reopen(job: Job) -> None:
+    """Bring the job to where the run goes on with it."""
+    if job.state is State.SUCCEEDED:
+        job.reopen(State.FETCHING if job.uris else State.RUNNING)
+    elif (job.state is State.FETCHING and not job.uris) or can_be_polled_again(job):
+        job.reopen(State.RUNNING)
+
+
+def _plan_again(job: Job) -> None:
+    """Nothing is owed for the job, or what was made of it is gone with the emulator."""
+    if job.state is State.PLANNED:
+        return
+    if job.state in PAID:
         job.reopen(State.RUNNING)
     if job.state is State.RUNNING:
         job.move(State.PLANNED, **_NOTHING)
@@ -129,11 +125,8 @@ def _begin_anew(job: Job) -> None:
         job.reopen(State.PLANNED, **_NOTHING)
 
 
-_NOT_THERE = (State.RUNNING, State.FETCHING, State.UNCERTAIN)
-"""Where a clip that was made once stands while its file is not where it was."""
-
 _NOTHING: dict[str, Any] = {
     **dict.fromkeys(("operation", "output_uri", "error_kind", "error_message", "submitted_utc", "finished_utc")),
     **dict.fromkeys(("uris", "files"), ()),
 }
-"""What a job has that is planned anew."""
+"""The fields of a job that is planned again."""

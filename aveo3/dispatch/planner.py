@@ -89,7 +89,7 @@ class Planner:
             return Job.planned(_as_it_was(given), index, self._routes.lanes.settings.model, now_utc), explain(error)
         home = self._matcher.home_of(prompt.previous) if self._matcher is not None and prompt.previous else None
         route, problems = self._routes.of(prompt, home)
-        models = (route.models if route is not None else []) or [self._routes.model_of(prompt)]
+        models = self._routes.models_of(prompt, route)
         known_by: tuple[str, ...] = ()
         hashes: tuple[str | None, ...] = ()
         try:

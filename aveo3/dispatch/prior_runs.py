@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from aveo3.journal.journal import Journal
 from aveo3.lanes.lanes import Lane, same_place
-from aveo3.lifecycle import State
+from aveo3.lifecycle import NOTHING_CREATED, State
 from aveo3.quota import snapshot
 from aveo3.quota.windows import next_pacific_midnight
 
@@ -108,7 +108,7 @@ def _submits(journal: Journal, service: str, since: datetime) -> Iterator[Submit
                 answered,
                 event.changes.get("cost_usd") or 0.0,
                 accepted=became is State.RUNNING,
-                refused=became in (State.PLANNED, State.REJECTED, State.FILTERED, State.DEFERRED),
+                refused=became in NOTHING_CREATED,
             )
         later[job] = event.at_utc, event.state
 

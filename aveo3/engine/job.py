@@ -12,7 +12,7 @@ from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
 from aveo3.lanes.routing import Candidate, Route
-from aveo3.lifecycle import State, check_move, check_reopen
+from aveo3.lifecycle import OWED, UNDER_WAY, State, check_move, check_reopen
 from aveo3.models import ClipStatus, VideoClip, VideoPrompt
 
 
@@ -22,10 +22,6 @@ class Again:
 
     wait: float
     last: bool = False
-
-
-_UNFINISHED = {State.RUNNING, State.FETCHING}
-_PAID = {State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN}
 
 
 @dataclass(slots=True, eq=False)
@@ -160,7 +156,7 @@ class Job:
         self.files = tuple(SavedFile(journal.locate(f), int(f["size"]), str(f["sha256"])) for f in record.files)
         if record.attempts:
             self.position = record.position
-        self.paid, self.made = record.state in _PAID, record.state is State.SUCCEEDED
+        self.paid, self.made = record.state in OWED, record.state is State.SUCCEEDED
         if self.paid:
             self.paid_usd = record.cost_usd or 0.0
 
@@ -240,7 +236,7 @@ class Job:
 
     def cancel(self) -> VideoClip:
         """The clip of a job when the run is stopped. Not for a job whose request is on its way."""
-        if self.state in _UNFINISHED:
+        if self.state in UNDER_WAY:
             return self.leave("stopped", "the run was stopped before this was looked at again")
         if self.state is not State.PLANNED:
             return self.clip(ClipStatus(self.state), cached=True)

@@ -1,53 +1,54 @@
-"""Whose a job is: which of the jobs that the journal knows a prompt of a batch gets, and which batch is at work on it.
+"""Assigns the journal's jobs to the prompts of a batch, and holds each job for the batch that works on it.
 
-Of equal prompts in one batch each gets a job of its own, and the next batch gets the same ones in the same order. Those
-that a batch has met are in tables that end with the connection, however many there are.
+Equal prompts of one batch get a job each, and the next batch gets the same jobs in the same order. Temporary tables
+hold which jobs a batch has met, so memory does not grow with their number.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from aveo3.journal.database import Statement
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import JobRecord, from_row
-from aveo3.lifecycle import State
+from aveo3.journal.writer import Statement
+from aveo3.lifecycle import ENDED, TO_SEND, State
 
 
 class Write(Protocol):
-    """Writes a step into the journal, whole or not at all."""
+    """Writes one step into the journal, whole or not at all."""
 
     def __call__(self, *step: Statement) -> None: ...
 
 
 class Claims:
-    """Gives out the jobs of the journal that `records` reads and `write` writes to; `stamp` is the time, as text."""
+    """Gives out the jobs of the journal that `reader` reads and `write` writes to; `stamp` is the time, as text."""
 
-    def __init__(self, records: JournalReader, write: Write, stamp: Callable[[], str]) -> None:
-        self._records = records
+    def __init__(self, reader: JournalReader, write: Write, stamp: Callable[[], str]) -> None:
+        self._reader = reader
         self._write = write
         self._stamp = stamp
         self._streams = 0
-        self._jobs = int(records.read("SELECT coalesce(max(id), 0) FROM jobs")[0][0])
-        self._held: set[int] = set()  # the jobs that this process is at work on …
-        self._resumed: set[int] = set()  # … and those of them that were taken up for nobody's prompt
+        self._jobs = int(reader.read("SELECT coalesce(max(id), 0) FROM jobs")[0][0])
+        self._held: set[int] = set()  # the jobs that this process works on …
+        self._resumed: set[int] = set()  # … and those among them that `resume` took up, without a prompt
 
     def begin_stream(self) -> int:
-        """A number for one batch of prompts: of equal ones in a batch, each has a job of its own."""
+        """The number of a new batch of prompts."""
         self._streams += 1
         return self._streams
 
     def claim(self, stream: int, service: str, digests: Sequence[str], *, fresh: bool = False) -> JobRecord | None:
-        """The job that earlier batches left for this prompt, for `stream` alone; None if there is none to take up.
+        """Claim for `stream` the job that earlier batches left for this prompt; None if there is none.
 
-        The prompt is known by any of `digests`. `fresh` passes over jobs that came to an end, so that the prompt is
-        made once more; what is still under way is not made twice even so.
+        Any of `digests` identifies the prompt. `fresh` skips jobs that have ended, so that the prompt gets a new clip;
+        a job that is under way is claimed even so.
         """
-        for column, digest in [(column, digest) for column in ("digest", "sent_as") for digest in digests]:
+        for column, digest in lookups(digests):
             if (found := self._next_free(stream, service, column, digest, fresh=fresh)) is not None:
                 self._hold(stream, found, f"{column} {digest}")
                 return found
@@ -58,7 +59,7 @@ class Claims:
     ) -> JobRecord:
         """A new job for a prompt, claimed for `stream`."""
         last = "SELECT coalesce(max(ordinal), 0) FROM jobs WHERE service = ? AND digest = ?"
-        at, ordinal = self._stamp(), self._records.read(last, service, digest)[0][0] + 1
+        at, ordinal = self._stamp(), self._reader.read(last, service, digest)[0][0] + 1
         self._jobs += 1
         values = (self._jobs, service, digest, ordinal, position, model, json.dumps(prompt), at, State.PLANNED)
         begun = (EVENT, (self._jobs, at, State.PLANNED, json.dumps({"model": model})))
@@ -78,25 +79,25 @@ class Claims:
         )
 
     def take(self, stream: int, job: int) -> JobRecord | None:
-        """Claim a job by its number: as it stands now; None, and not claimed, if this process is at work on it."""
+        """Claim a job by its number, as it stands now; None, and no claim, if this process works on it."""
         if job in self._held:
             return None
-        [entry] = self._records.select("SELECT * FROM jobs WHERE id = ?", job)
-        self._hold(stream, entry, f"digest {entry.digest}")
+        [record] = self._reader.select("SELECT * FROM jobs WHERE id = ?", job)
+        self._hold(stream, record, f"digest {record.digest}")
         self._resumed.add(job)
-        return entry
+        return record
 
     def is_being_resumed(self, stream: int, service: str, digests: Sequence[str]) -> bool:
-        """Whether a job that `stream` could have claimed for this prompt was taken up by its number."""
+        """Whether `resume` holds a job that `stream` could otherwise claim for this prompt."""
         if not self._resumed:
             return False
         marks = ", ".join("?" * len(digests))
         query = f"SELECT id FROM jobs WHERE service = ? AND (digest IN ({marks}) OR sent_as IN ({marks}))"
-        found = self._records.read(query, service, *digests, *digests)
+        found = self._reader.read(query, service, *digests, *digests)
         return any(job in self._resumed and not self._has_met(stream, job) for [job] in found)
 
     def release(self, job: int) -> None:
-        """This process is done with a job for now: another batch may claim it."""
+        """End the claim: another batch may have the job."""
         self._held.discard(job)
         self._resumed.discard(job)
 
@@ -105,7 +106,7 @@ class Claims:
         known_by, found = f"{column} {digest}", None
         begun = passed = self._cursor(stream, known_by)
         all_met = True
-        with self._records.rows(query, service, digest, begun) as rows:
+        with self._reader.rows(query, service, digest, begun) as rows:
             for row in rows:
                 if self._has_met(stream, row["id"]):
                     passed = row["id"] if all_met else passed
@@ -114,35 +115,66 @@ class Claims:
                     break
                 else:
                     all_met = False
-        if found is None and passed > begun:  # of many equal prompts, each would go through all of these
+        if found is None and passed > begun:  # else each of many equal prompts would go through all of these
             self._write((_CURSOR, (stream, known_by, passed)))
         return found
 
     def _is_free(self, row: sqlite3.Row, column: str, *, fresh: bool) -> bool:
-        state = State(row["state"])
-        if column == "sent_as" and state in _TO_SEND:  # nothing was made as that, and what will be made is asked for
-            return False
-        return row["id"] not in self._held and not (fresh and state in _ENDED)
+        return row["id"] not in self._held and may_be_given(State(row["state"]), column, fresh=fresh)
 
-    def _hold(self, stream: int, entry: JobRecord, known_by: str) -> None:
-        self._write((_CURSOR, (stream, known_by, entry.id)), (_MET, (stream, entry.id)))
-        self._held.add(entry.id)
+    def _hold(self, stream: int, record: JobRecord, known_by: str) -> None:
+        self._write((_CURSOR, (stream, known_by, record.id)), (_MET, (stream, record.id)))
+        self._held.add(record.id)
 
     def _cursor(self, stream: int, known_by: str) -> int:
-        """The last of equal prompts' jobs that `stream` has met."""
-        found = self._records.read("SELECT job FROM cursors WHERE stream = ? AND known_by = ?", stream, known_by)
+        """The last job that `stream` has met under this key."""
+        found = self._reader.read("SELECT job FROM cursors WHERE stream = ? AND known_by = ?", stream, known_by)
         return int(found[0][0]) if found else 0
 
     def _has_met(self, stream: int, job: int) -> bool:
-        """Whether `stream` has had this job for another of its prompts, by whatever digest."""
-        return bool(self._records.read("SELECT 1 FROM met WHERE stream = ? AND job = ?", stream, job))
+        """Whether another prompt of `stream` has had this job, by whatever digest."""
+        return bool(self._reader.read("SELECT 1 FROM met WHERE stream = ? AND job = ?", stream, job))
+
+
+class DryClaims:
+    """What `Claims` would give out of `records`, in the order of their IDs, to the prompts of one batch. No writes."""
+
+    def __init__(self, records: Iterable[JobRecord], *, fresh: bool = False) -> None:
+        self._left: defaultdict[tuple[str, str], deque[JobRecord]] = defaultdict(deque)
+        self._met: set[int] = set()
+        for record in records:
+            for column, digest in (("digest", record.digest), ("sent_as", record.sent_as)):
+                if digest is not None and may_be_given(record.state, column, fresh=fresh):
+                    self._left[column, digest].append(record)
+
+    def claim(self, digests: Sequence[str]) -> JobRecord | None:
+        """The job that the next prompt of the batch gets, which is known by any of `digests`; see `Claims.claim`."""
+        for key in lookups(digests):
+            left = self._left.get(key, deque())
+            while left:
+                if (record := left.popleft()).id not in self._met:
+                    self._met.add(record.id)
+                    return record
+        return None
+
+
+def lookups(digests: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The columns and digests by which the job of a prompt is looked up, in order: what was asked for goes first."""
+    return ((column, digest) for column in ("digest", "sent_as") for digest in digests)
+
+
+def may_be_given(state: State, column: str, *, fresh: bool) -> bool:
+    """Whether a prompt may get a job in `state` that was found by `column`."""
+    if column == "sent_as" and state in TO_SEND:  # nothing was made as that, and what will be made is asked for
+        return False
+    return not (fresh and state in ENDED)
 
 
 MET = (
     "CREATE TEMP TABLE cursors (stream INTEGER, known_by TEXT, job INTEGER, PRIMARY KEY (stream, known_by))",
     "CREATE TEMP TABLE met (stream INTEGER, job INTEGER, PRIMARY KEY (stream, job)) WITHOUT ROWID",
 )
-"""The tables of what each batch has met."""
+"""Temporary tables: the jobs that each batch has met."""
 _CURSOR = "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET job = max(job, excluded.job)"
 _MET = "INSERT INTO met VALUES (?, ?) ON CONFLICT DO UPDATE SET job = job"
 _PLAN = (
@@ -150,6 +182,4 @@ _PLAN = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 EVENT = "INSERT INTO events (job, at_utc, state, changes) VALUES (?, ?, ?, ?)"
-"""A step in the life of a job."""
-_TO_SEND = {State.PLANNED, State.DEFERRED, State.CANCELLED, State.FAILED}
-_ENDED = {State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN}
+"""Adds an event to the life of a job."""

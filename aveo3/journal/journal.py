@@ -1,13 +1,13 @@
-"""The journal: every job's life in one SQLite file, so that a run can be killed on any line and taken up by the next.
+"""The journal: every job's life in one SQLite file, so that a run can be killed on any line and the next one goes on.
 
-A job is a row that says where it stands, and a list of events that says how it came there; both change in one
-transaction, guarded by `lifecycle`. What must not be forgotten is committed before the next thing happens, and so
-outlives a kill: that a request is about to leave, and the name that came back. It outlives a power cut, too, before the
-request leaves (`on_disk`), and soon after all else that may mean money. What nobody owes anything for (a job that is
-planned, deferred, cancelled) waits for the next commit.
+A job is a row that holds its state, and a list of events that led there; both change in one transaction, and
+`lifecycle` says which moves are legal. Two facts are committed before anything else happens, and so outlive a kill:
+that a request is about to leave, and the operation's name that came back. The first outlives a power cut, too, before
+the request leaves (`on_disk`); all else that may mean money does so soon after. A step after which nothing is owed (a
+job is planned, deferred, cancelled) waits for the next commit.
 
 Commits are short and synchronous: they cannot be cancelled halfway. Keys and tokens are never stored; media are
-referred to by their hash and path. What is read of the journal is in `records`, which job is whose in `claims`.
+referred to by hash and path. `reader` reads the journal, `claims` assigns its jobs to prompts.
 """
 
 from __future__ import annotations
@@ -28,23 +28,25 @@ from filelock import FileLock, Timeout
 from aveo3.errors import JournalError
 from aveo3.files.directories import make_directory
 from aveo3.journal.claims import EVENT, MET, Claims
-from aveo3.journal.database import Statement, Writer, ballast_of, connect, load_ballast, real
+from aveo3.journal.database import connect, real
+from aveo3.journal.next_step import ANSWER_LOST
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import CHANGING, plain, storable, to_column
-from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State
+from aveo3.journal.writer import Statement, Writer, ballast_of, load_ballast
+from aveo3.lifecycle import FOUND_AGAIN, NEXT, REOPEN, UNSENT, IllegalMove, State, as_found
 
 log = logging.getLogger(__name__)
 
 LOCK_PATIENCE = 0.4
-"""Seconds to wait for the lock: `aveo3 status` holds it for a moment to see whether anybody has it."""
+"""Seconds to wait for the lock: `aveo3 status` takes it for a moment to see whether it is free."""
 
 
 class Journal(JournalReader):
     """The journal at `path`. One process writes at a time; any number may read (`writes=False`).
 
-    A second writer is refused rather than let in: it would have a gate of its own on the same quota, and the two
-    would draw refusals from Google for each other. The lock is the kernel's and ends with its process, however that
-    ends. Raises `JournalError` naming the file if it is not a journal, damaged, of a newer version, or in use.
+    A second writer is refused: it would have a gate of its own on the same quota, and each would draw refusals from
+    Google for the other. The kernel holds the lock and frees it when the process ends, however that ends. Raises
+    `JournalError` naming the file if it is not a journal, damaged, of a newer version, or in use.
     """
 
     def __init__(
@@ -69,20 +71,20 @@ class Journal(JournalReader):
             db = connect(path, writes=writes)
             undo.callback(db.close)
             super().__init__(path, db, Writer(db, path, self._log))
-            undo.callback(self._writer.durable.close)
+            undo.callback(self._writer.wal_sync.close)
             self.claims = Claims(self, self._write, self._stamp)
             if writes:
                 for table in MET:
                     db.execute(table)
                 load_ballast(path)
                 self._begin_run()
-                atexit.register(self.close)  # a run that nobody closes has ended all the same
+                atexit.register(self.close)  # a run that is not closed ends with the process
             undo.pop_all()
 
     @property
     def broken(self) -> str | None:
-        """Why nothing more can be written down, and so nothing more may be submitted."""
-        return self._writer.broken or self._writer.durable.broken
+        """Why nothing more can be written, and so nothing more may be submitted; None if all is well."""
+        return self._writer.broken or self._writer.wal_sync.broken
 
     # ---- opening and closing -----------------------------------------------------------------------------------
 
@@ -92,7 +94,7 @@ class Journal(JournalReader):
             self._lock.acquire(timeout=LOCK_PATIENCE, poll_interval=LOCK_PATIENCE / 4)
         except Timeout:
             raise JournalError(
-                f"{path} is in use{self._by_whom(path)}. Wait for its end, or give this run an output directory (or "
+                f"{path} is in use{self._holder(path)}. Wait for its end, or give this run an output directory (or "
                 "VEO3_JOURNAL) of its own. To make more at once, put all prompts into one run: the quota is one, too."
             ) from None
         except OSError as error:
@@ -101,18 +103,18 @@ class Journal(JournalReader):
                 "with VEO3_OUTPUT_DIR or VEO3_JOURNAL, or do without one (VEO3_JOURNAL=none)."
             ) from error
 
-    def _by_whom(self, path: Path) -> str:
+    def _holder(self, path: Path) -> str:
         try:
             with Journal(path, writes=False) as other:
                 run = other.last_run()
         except JournalError:
             return ""
-        if run is None or run.ended_utc is not None:  # it has the lock, and has not said so yet
+        if run is None or run.ended_utc is not None:  # it has the lock, and has not noted its run yet
             return ""
         return f" by process {run.pid} on {run.host} since {run.started_utc:%Y-%m-%d %H:%M:%S} UTC"
 
     def _begin_run(self) -> None:
-        """Note who writes from now on, and what the last run left in the air: requests whose answer nobody heard."""
+        """Note this run, and mark the open submits of a killed one as uncertain."""
         last = self.last_run()
         if last is not None and last.ended_utc is None and not self._had_log:
             raise JournalError(
@@ -124,28 +126,28 @@ class Journal(JournalReader):
         begin = "INSERT INTO runs (pid, host, started_utc) VALUES (?, ?, ?)"
         self._write((begin, (os.getpid(), socket.gethostname(), self._stamp())), commit=True)
         self._run = self.read("SELECT max(id) FROM runs")[0][0]
-        # From here on the file itself says that its log must be there until the run has ended.
+        # From here on the file itself says that a run has begun: until its end, the log must be there.
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         for [job] in lost:
             why = "the program ended between the request and its answer: a video may be under way and billed"
-            self.move(job, State.SUBMITTING, State.UNCERTAIN, error_kind="answer_lost", error_message=why)
+            self.move(job, State.SUBMITTING, as_found(State.SUBMITTING), error_kind=ANSWER_LOST, error_message=why)
 
     def in_use(self) -> bool:
-        """True if a process writes here now."""
+        """True if a process has the journal open for writing."""
         if self._lock.is_locked:
             return True
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             return True
-        except OSError:  # a directory that cannot be written to
+        except OSError:  # the directory cannot be written to
             return False
         self._lock.release()
         return False
 
     def close(self) -> None:
-        """Write what waits, and let others in. What the disk does not take even now is logged, and lost."""
-        if os.getpid() != self._process:  # a fork of it: the file, the lock and the run are still the other's
+        """Write what waits, and free the lock. What the disk refuses even now is logged, and lost."""
+        if os.getpid() != self._process:  # in a fork: the file, the lock and the run are still the parent's
             return
         atexit.unregister(self.close)
         run, self._run = self._run, None
@@ -159,7 +161,7 @@ class Journal(JournalReader):
             log.error("%s", error)
             events = [values for step in self._writer.waiting for statement, values in step if statement is EVENT]
             for job, at, state, changes in events:
-                if state not in _UNSENT:
+                if state not in UNSENT:
                     log.error("not in the journal: job %s, %s at %s: %s", job, state, at, changes)
             unended = True
         finally:
@@ -168,10 +170,10 @@ class Journal(JournalReader):
                 if unended:
                     last.callback(self._leave_log)
                 last.callback(self._db.close)
-                self._writer.durable.close()
+                self._writer.wal_sync.close()
 
     def _leave_log(self) -> None:
-        """The log of a run that could not note its end is gone because SQLite tidied it up: nobody has lost it."""
+        """Make the log anew that SQLite removes on closing: this run could not note its end, and lost no log."""
         with suppress(OSError):
             self._log.touch()
 
@@ -184,18 +186,18 @@ class Journal(JournalReader):
     # ---- writing -----------------------------------------------------------------------------------------------
 
     def move(self, job: int, old: State, new: State, **changes: Any) -> None:
-        """Note that `job` has gone from `old` to `new`, and what has changed with it.
+        """Note that `job` has gone from `old` to `new`, and the columns that change with it.
 
-        Raises `IllegalMove` if the tables do not list the move, and `JournalError` if the job does not stand in
-        `old`, or is about to be submitted and that cannot be written down. What else cannot be written is kept in
-        memory, tried again with each next write, and shows in `broken`.
+        Raises `IllegalMove` if the tables do not list the move, and `JournalError` if the job is not in `old`, or if
+        the move is the intent to submit and cannot be written. Any other move that cannot be written stays in memory,
+        is tried again with each later write, and sets `broken`.
         """
         if new is not old and new not in NEXT[old] and new not in REOPEN.get(old, ()):
             raise IllegalMove(f"job {job} cannot go from {old} to {new}")
         if unknown := changes.keys() - CHANGING:
             raise TypeError(f"a job has no {', '.join(sorted(unknown))}")
         columns = "".join(f", {name} = ?" for name in changes)
-        if changes.get("error_message"):  # Google's words, or a proxy's: they may quote what they were sent
+        if changes.get("error_message"):  # Google's or a proxy's words: they may quote the request, key included
             changes["error_message"] = self._without_secrets(changes["error_message"])
         changes = {name: storable(value) for name, value in changes.items()}
         at = self._stamp()
@@ -207,21 +209,21 @@ class Journal(JournalReader):
             ),
             (EVENT, (job, at, new, json.dumps(changes, default=plain))),
             commit=intent or old is not State.PLANNED,
-            sync=new not in _FOUND_AGAIN,
+            sync=new not in FOUND_AGAIN,
             keep=not intent,
         )
 
     def note(self, job: int, state: State, **changes: Any) -> None:
-        """Note something about a job that stays where it is."""
+        """Note changes of a job that stays in its state."""
         self.move(job, state, state, **changes)
 
     def keep(self, service: str, kind: str, name: str, value: Mapping[str, Any]) -> None:
-        """Keep something that is no job's for later runs, in place of what was kept under its name."""
+        """Keep a value that belongs to no job for later runs; it replaces the one of the same name."""
         self._write((_KEEP, (service, kind, name, json.dumps(value))), keep=True)
 
     async def on_disk(self) -> None:
-        """Return when all that was committed by now would outlive a power cut. Raises `JournalError` if it may not."""
-        await self._writer.durable.wait()
+        """Return when all that was committed by now outlives a power cut. Raises `JournalError` if it may not."""
+        await self._writer.wal_sync.wait()
 
     def _write(self, *step: Statement, commit: bool = False, sync: bool = False, keep: bool = False) -> None:
         if os.getpid() != self._process:
@@ -233,6 +235,3 @@ class Journal(JournalReader):
 
 
 _KEEP = "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
-_UNSENT = {State.PLANNED, State.DEFERRED, State.CANCELLED}
-_FOUND_AGAIN = {State.FETCHING, State.SUCCEEDED}
-"""What another look at the operation tells once more, and for nothing, if a power cut takes it."""

@@ -1,4 +1,4 @@
-"""What the journal says: its jobs, how each came where it stands, what they cost, who was at work. Writes nothing."""
+"""Reads the journal: its jobs and their histories, what they cost, and which process wrote last. Writes nothing."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from typing import Any
 
 from aveo3.config.settings import JOURNAL
 from aveo3.errors import JournalError
-from aveo3.journal.database import Writer, refused, unreadable
+from aveo3.journal.database import refused, unreadable
 from aveo3.journal.rows import Event, JobRecord, Left, Run, StateCount, from_row, to_time
-from aveo3.lifecycle import State
+from aveo3.journal.writer import Writer
+from aveo3.lifecycle import SPENT, State
 
 PAGE = 1000
-"""Jobs that are read at once."""
+"""Rows that are read at once."""
 
 
 class JournalReader:
-    """What stands in the journal at `path`, open as `db`; what `writer` has not committed yet included.
+    """Reads the journal at `path`, open as `db`, including what `writer` has not committed yet.
 
-    All of it raises `JournalError` naming the file if that cannot be read, or holds what makes no sense.
+    Every method raises `JournalError` naming the file if it cannot be read, or holds values that make no sense.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection, writer: Writer) -> None:
@@ -32,8 +33,8 @@ class JournalReader:
         self._db = db
         self._writer = writer
 
-    def entries(self, *states: State) -> Iterator[JobRecord]:
-        """All jobs in the order they were planned, or those in `states`. Holds a page of them at a time."""
+    def records(self, *states: State) -> Iterator[JobRecord]:
+        """All jobs, or those in `states`, in the order in which they were planned. Holds one page in memory."""
         wanted = states or tuple(State)
         marks = ", ".join("?" * len(wanted))
         query, last = f"SELECT * FROM jobs WHERE id > ? AND state IN ({marks}) ORDER BY id LIMIT {PAGE}", 0
@@ -47,7 +48,7 @@ class JournalReader:
         if not start or not set(start) <= set("0123456789abcdef"):
             return []
         found = self.select("SELECT * FROM jobs WHERE digest >= ? AND digest < ? ORDER BY id", start, start + "g")
-        return [entry for entry in found if str(entry.ordinal) == (ordinal or "1")]
+        return [record for record in found if str(record.ordinal) == (ordinal or "1")]
 
     def history(self, job: int) -> list[Event]:
         """The life of a job, first to last."""
@@ -56,23 +57,24 @@ class JournalReader:
             return [Event(datetime.fromisoformat(at), State(state), json.loads(changes)) for at, state, changes in rows]
 
     def spent(self, service: str) -> float:
-        """What the jobs of `service` cost so far or may cost, in US$: those that are paid, and those that may be."""
-        query = "SELECT total(sunk_usd) + total(iif(state IN (?, ?, ?, ?, ?), cost_usd, 0)) FROM jobs WHERE service = ?"
-        return float(self.read(query, *_OWED, service)[0][0])
+        """What the jobs of `service` cost so far or may cost, in US$, attempts that were given up included."""
+        marks = ", ".join("?" * len(SPENT))
+        query = f"SELECT total(sunk_usd) + total(iif(state IN ({marks}), cost_usd, 0)) FROM jobs WHERE service = ?"
+        return float(self.read(query, *SPENT, service)[0][0])
 
     def place_of(self, service: str, operation: str) -> Mapping[str, str | None] | None:
-        """Where the clip was made that is known as `operation`; None if it is not known here."""
+        """Where the clip of `operation` was made; None if the journal does not know it."""
         found = self.read("SELECT place FROM jobs WHERE service = ? AND operation = ?", service, operation)
         return json.loads(found[0][0]) if found and found[0][0] else None
 
     def kept(self, service: str, kind: str) -> dict[str, dict[str, Any]]:
-        """All that was kept of a kind, by its name."""
+        """Every value that was kept under `kind`, by name."""
         rows = self.read("SELECT name, value FROM memory WHERE service = ? AND kind = ?", service, kind)
         with self._reading():
             return {name: json.loads(value) for name, value in rows}
 
     def events_since(self, service: str, since: datetime) -> Iterator[tuple[int, Event]]:
-        """Every step of any job since an instant, with its job, the latest first. Reads them as they are asked for."""
+        """Every event since an instant with the number of its job, latest first. Reads page by page."""
         query = (
             "SELECT events.id, job, at_utc, events.state, changes FROM events JOIN jobs ON jobs.id = job "
             f"WHERE service = ? AND events.id < ? ORDER BY events.id DESC LIMIT {PAGE}"
@@ -86,12 +88,12 @@ class JournalReader:
                 last = number
 
     def counts(self) -> dict[State, int]:
-        """How many jobs stand where."""
+        """The number of jobs in each state."""
         with self._reading():
             return {State(state): n for state, n in self.read("SELECT state, count(*) FROM jobs GROUP BY state")}
 
     def tallies(self) -> list[StateCount]:
-        """The same, service by service, with what they cost."""
+        """The number of jobs and what they cost, by service and state."""
         query = (
             "SELECT service, state, count(*), total(cost_usd), count(*) - count(cost_usd) FROM jobs "
             "GROUP BY service, state"
@@ -101,31 +103,30 @@ class JournalReader:
             return [StateCount(service, State(state), *sums) for service, state, *sums in rows]
 
     def left(self, *states: State, but: str, since: datetime) -> list[Left]:
-        """The jobs that stand in `states`, of all services `but` one, backend by backend; stale is who is from `since`
-        or before."""
+        """The jobs in `states`, of all services `but` one, by backend; `stale` counts those unchanged since `since`."""
         marks = ", ".join("?" * len(states))
         query = (
             "SELECT json_extract(place, '$.backend'), count(*), changed, total(day <= julianday(?)), min(day) FROM "
             f"(SELECT place, changed, julianday(changed) AS day FROM (SELECT place, {_CHANGED} AS changed FROM jobs "
             f"WHERE state IN ({marks}) AND service != ?)) GROUP BY 1"
         )
-        rows = self.read(query, since.isoformat(), *states, but)  # beside a min(), `changed` is that of its row
+        rows = self.read(query, since.isoformat(), *states, but)  # SQLite takes `changed` from the row of the min()
         with self._reading():
             return [Left(backend, n, datetime.fromisoformat(at), int(old)) for backend, n, at, old, _ in rows]
 
     def last_run(self) -> Run | None:
-        """The process that wrote here last, or does now; None if none ever did."""
+        """The process that writes now or wrote last; None if none ever did."""
         with self._reading():
             for run, pid, host, started, ended in self.read("SELECT * FROM runs ORDER BY id DESC LIMIT 1"):
                 return Run(run, pid, host, datetime.fromisoformat(started), to_time(ended))
         return None
 
     def locate(self, file: Mapping[str, Any]) -> Path:
-        """Where one of `JobRecord.files` is."""
+        """The path of one of `JobRecord.files`."""
         return self.home / str(file["path"])
 
     def relative(self, path: Path) -> str:
-        """`path` as the journal keeps it: a directory may be moved as a whole."""
+        """`path` as the journal keeps it: relative where possible, so that the directory may be moved as a whole."""
         absolute, home = path.absolute(), self.home.absolute()
         return str(absolute.relative_to(home) if absolute.is_relative_to(home) else absolute)
 
@@ -144,7 +145,7 @@ class JournalReader:
 
     @contextmanager
     def rows(self, query: str, *values: Any) -> Iterator[sqlite3.Cursor]:
-        """The same, for as long as `with` lasts, each row when it is asked for."""
+        """The same, read row by row while the `with` block lasts."""
         with self._reading():
             found = self._db.execute(query, values)
             try:
@@ -162,9 +163,8 @@ class JournalReader:
             raise
         except sqlite3.Error as error:
             raise refused(self.path, error) from error
-        except (ValueError, TypeError) as error:  # what stands in a column is no instant, state or JSON
+        except (ValueError, TypeError) as error:  # a column holds no instant, state or JSON
             raise unreadable(self.path, error) from error
 
 
 _CHANGED = "coalesce(fetched_utc, finished_utc, submitted_utc, queued_utc)"
-_OWED = (State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED, State.UNCERTAIN)

@@ -1,4 +1,4 @@
-"""What the journal holds of a job: its row, the events that made the row, and how both are kept in SQLite."""
+"""What the journal holds: a job's row and its events, counts of them, and the form that values have in SQLite."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from aveo3.lifecycle import State
+from aveo3.lifecycle import SPENT, State
 from aveo3.models import Media, VideoPrompt
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
-    """A job as the journal has it. From `state` on, what its events have made of it."""
+    """A job as the journal has it. Events change the fields from `state` on."""
 
     id: int
     service: str
@@ -32,22 +32,22 @@ class JobRecord:
     queued_utc: datetime
     state: State
     model: str
-    """The one that it was sent to last, or is to be sent to."""
+    """The model that it was sent to last, or will be sent to."""
     attempts: int = 0
     retries: int = 0
     operation: str | None = None
     place: Mapping[str, str | None] = field(default_factory=dict)
     """Backend, project, location, API version and lane of the last submit."""
     sent_as: str | None = None
-    """The digest of what was sent, where that is another than what was asked for: another model, for one."""
+    """The digest of what was sent, if that differs from what was asked for, e.g. in its model."""
     instead_of: str | None = None
     """The model that was asked for, where a fallback got the prompt."""
     translated: tuple[str, ...] = ()
-    """What was put otherwise for the fallback."""
+    """What was changed for the fallback, a note each."""
     sunk_usd: float | None = None
-    """What attempts that were given up for lost may have cost, in US$."""
+    """What earlier attempts cost or may have cost that a person gave up (`aveo3 retry`), in US$."""
     output_uri: str | None = None
-    """The gs:// prefix that the last attempt, and no other, was told to write to."""
+    """The gs:// prefix that the last attempt, and no other, writes to."""
     cost_usd: float | None = None
     error_kind: str | None = None
     error_message: str | None = None
@@ -60,7 +60,7 @@ class JobRecord:
 
     @property
     def name(self) -> str:
-        """How people call it: the digest's beginning, and the ordinal from 2 on. `1a2b3c4d`, `1a2b3c4d.2`."""
+        """The name for people: the beginning of the digest, and the ordinal from 2 on. `1a2b3c4d`, `1a2b3c4d.2`."""
         return job_name(self.digest, self.ordinal)
 
     def moved(self, state: State, changes: Mapping[str, Any]) -> JobRecord:
@@ -77,6 +77,11 @@ class JobRecord:
         object.__setattr__(record, "__dict__", values)  # it is frozen
         return record
 
+    @property
+    def spent_usd(self) -> float:
+        """What it cost so far or may cost, in US$, attempts that were given up included; see `JournalReader.spent`."""
+        return (self.sunk_usd or 0.0) + (self.cost_usd or 0.0) * (self.state in SPENT)
+
 
 _NAMES = [f.name for f in fields(JobRecord)]
 CHANGING = frozenset(_NAMES[_NAMES.index("state") + 1 :])
@@ -90,7 +95,7 @@ def job_name(digest: str, ordinal: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One step of a job: when, where it stood then, and what else had changed."""
+    """One step of a job: the time, the new state, and the other columns that changed."""
 
     at_utc: datetime
     state: State
@@ -99,26 +104,26 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StateCount:
-    """Jobs of one service that stand alike, taken together."""
+    """The jobs of one service in one state."""
 
     service: str
     state: State
     jobs: int
     cost_usd: float
     unpriced: int
-    """How many of them have no price that is known."""
+    """How many of them have no known price."""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Jobs that one backend has in hand, or did when nobody looked any more."""
+    """Jobs that one backend works on, or did when the last run ended."""
 
     backend: str | None
     jobs: int
     oldest_utc: datetime
-    """When the one that stands there longest changed last."""
+    """The earliest of their last changes."""
     stale: int
-    """How many have not changed since the instant that was asked about."""
+    """How many have not changed since the given instant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""What must outlive a power cut: syncs the journal's log to the disk, off the event loop, once for all who ask.
+"""Syncs the journal's log to the disk, off the event loop, one sync for many commits: these outlive a power cut.
 
-SQLite keeps the log with `synchronous=NORMAL`: a commit is handed to the system at once, so it outlives the process
-that made it, but not a power cut. To sync the log afterwards is all that `FULL` does at each commit. What has gone from
-the log into the journal's file needs nothing: a checkpoint syncs the log and then the file before the log begins anew,
-and the first sync of a new log syncs its directory (SQLite's wal.c and os_unix.c, read 2026-11).
+SQLite writes the log with `synchronous=NORMAL`: it hands a commit to the system at once, so the commit outlives the
+process, but not a power cut. `FULL` does no more than sync the log at each commit. What has gone from the log into the
+journal's file needs no sync here: a checkpoint syncs the log and then the file before the log begins anew, and the
+first sync of a new log syncs its directory (SQLite's wal.c and os_unix.c, read 2026-11).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from aveo3.errors import JournalError
 log = logging.getLogger(__name__)
 
 SYNCS_LATER = os.name == "posix"
-"""Whether the log is synced here. Elsewhere SQLite does so at each commit: a second handle to it may be refused."""
+"""Whether this module syncs the log. Elsewhere SQLite does at each commit: a second handle to it may be refused."""
 
 
 class WalSync:
-    """Syncs the log of the journal at `path`: `ask` and go on, or `wait`.
+    """Syncs the log of the journal at `path`: `request` a sync and go on, or `wait` for it.
 
-    One sync is under way at a time; whoever asks meanwhile shares the next. What a sync that failed has lost, no later
-    one can tell (Linux reports it once), so `broken` then stays: open the journal anew.
+    One sync runs at a time; requests that come meanwhile share the next. If a sync fails, no later one can tell what it
+    lost (Linux reports an error once), so `broken` stays set: open the journal anew.
     """
 
     def __init__(self, path: Path, log_file: Path) -> None:
@@ -38,74 +38,74 @@ class WalSync:
         self._log_file = log_file
         self._file: BinaryIO | None = None
         self._thread: ThreadPoolExecutor | None = None
-        self._loop: AbstractEventLoop | None = None  # in which a sync is about to begin, or under way
-        self._asked = False  # something was committed after the last sync had begun
+        self._loop: AbstractEventLoop | None = None  # the loop in which a sync is about to begin, or runs
+        self._requested = False  # something was committed after the last sync began
         self._waiting: list[Future[None]] = []  # for the next sync
-        self._aboard: list[Future[None]] = []  # for the one under way
+        self._syncing: list[Future[None]] = []  # for the sync that runs
 
-    def ask(self) -> None:
-        """Have all that was committed by now synced soon; at once, where no loop runs."""
+    def request(self) -> None:
+        """Have all that was committed by now synced soon; at once (blocking) where no event loop runs."""
         if not SYNCS_LATER:
             return
-        self._asked = True
+        self._requested = True
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            self._asked = False
+            self._requested = False
             self._sync()
             return
         if self._loop is not loop:
             self._loop = loop
-            loop.call_soon(self._begin, loop)  # whoever else commits in this turn of the loop has its share
+            loop.call_soon(self._begin, loop)  # commits in the same turn of the loop share this sync
 
     async def wait(self) -> None:
-        """Return when all that was asked for by now is on the disk. Raises `JournalError` if that cannot be.
+        """Return when all that was requested by now is on the disk. Raises `JournalError` if a sync failed.
 
         Cancelling the wait stops no sync.
         """
         loop = asyncio.get_running_loop()
-        if self._loop not in (None, loop):  # that one may have ended before the sync did
-            self.ask()
+        if self._loop not in (None, loop):  # that loop may have ended before its sync did
+            self.request()
         if self._loop is loop:
-            landed = loop.create_future()
-            (self._waiting if self._asked else self._aboard).append(landed)
-            await landed
+            synced = loop.create_future()
+            (self._waiting if self._requested else self._syncing).append(synced)
+            await synced
         if self.broken is not None:
             raise JournalError(f"{self.broken}. See to the disk, then run it again.")
 
     def close(self) -> None:
-        """Sync what is left, and let go of the log."""
+        """Sync what is left, and close the log."""
         if self._thread is not None:
             self._thread.shutdown()
-        if self._asked:
-            self._asked = False
+        if self._requested:
+            self._requested = False
             self._sync()
-        self._let_go(self._aboard + self._waiting)
+        self._release(self._syncing + self._waiting)
         if self._file is not None:
             self._file.close()
 
     def _begin(self, loop: AbstractEventLoop) -> None:
-        if not self._asked:  # somebody synced it at once meanwhile
-            self._let_go(self._waiting)
+        if not self._requested:  # `request` or `close` has synced at once meanwhile
+            self._release(self._waiting)
             self._loop = None
             return
-        self._asked, self._aboard, self._waiting = False, self._waiting, []
-        aboard = self._aboard
+        self._requested, self._syncing, self._waiting = False, self._waiting, []
+        syncing = self._syncing
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "aveo3-journal")  # downloads may keep the loop's own threads busy
         try:
             under_way = loop.run_in_executor(self._thread, self._sync)
-        except RuntimeError:  # the system has no thread left, or the interpreter is about to end
+        except RuntimeError:  # no thread can be started, or the interpreter is shutting down
             self._sync()
-            self._landed(loop, aboard)
+            self._synced(loop, syncing)
         else:
-            under_way.add_done_callback(lambda _: self._landed(loop, aboard))
+            under_way.add_done_callback(lambda _: self._synced(loop, syncing))
 
-    def _landed(self, loop: AbstractEventLoop, aboard: list[Future[None]]) -> None:
-        self._let_go(aboard)
-        if self._aboard is not aboard or self._loop is not loop:  # a loop that stood still: others were at it since
+    def _synced(self, loop: AbstractEventLoop, syncing: list[Future[None]]) -> None:
+        self._release(syncing)
+        if self._syncing is not syncing or self._loop is not loop:  # another loop began one since
             return
-        if self._asked:
+        if self._requested:
             loop.call_soon(self._begin, loop)
         else:
             self._loop = None
@@ -123,14 +123,14 @@ class WalSync:
             self.broken = why
 
     @staticmethod
-    def _let_go(waiting: list[Future[None]]) -> None:
-        for landed in waiting:
-            if not landed.done() and not landed.get_loop().is_closed():
-                landed.set_result(None)
+    def _release(waiting: list[Future[None]]) -> None:
+        for synced in waiting:
+            if not synced.done() and not synced.get_loop().is_closed():
+                synced.set_result(None)
 
 
 def _sync_data(descriptor: int) -> None:
-    """As SQLite does it: on macOS, too, without F_FULLFSYNC, which leaves the last step to the drive."""
+    """Sync as SQLite does. On macOS that is without F_FULLFSYNC: the drive may still hold the data in its cache."""
     if sys.platform == "linux":
         os.fdatasync(descriptor)
     else:

@@ -19,6 +19,7 @@ from aveo3.config.environment import read_key
 from aveo3.config.settings import Settings, on_this_machine
 from aveo3.errors import UsageError
 from aveo3.lanes.lane_file import LaneSettings, checked, read
+from aveo3.lifecycle import is_emulated
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +154,7 @@ def _shared_quota(lane: Lane, other: Lane) -> str | None:
 def _lane(entry: LaneSettings, common: Settings, where: str) -> Lane:
     """The lane of one entry: `common` settings with the entry's own in front. `where` begins error messages."""
     backend = _backend_of(entry, common)
-    own: dict[str, Any] = {"backend": backend, "mock_mode": common.mock_mode or common.backend == "mock"}
+    own: dict[str, Any] = {"backend": backend, "mock_mode": common.mock_mode or is_emulated(common.backend)}
     if backend == "gemini":
         own["output_gcs_uri"] = None  # the common bucket is for lanes on Vertex AI only
     own |= entry.own
@@ -248,7 +249,7 @@ def _implied(model: str, settings: Settings) -> Lane:
     """The lane of a model if no lanes are configured: at the backend that has the model."""
     name = settings.backend_name()
     card = settings.model_catalog.models.get(model)
-    if card is not None and name not in (card.backend, "mock") and settings.backend == "auto":
+    if card is not None and name != card.backend and not is_emulated(name) and settings.backend == "auto":
         name = card.backend
         missing = settings.api_key is None if name == "gemini" else settings.project is None
         if missing and not on_this_machine(settings.base_url):
@@ -267,7 +268,7 @@ def _implied(model: str, settings: Settings) -> Lane:
 def _wire(model: str, settings: Settings) -> str:
     """The wire protocol for a model: `vertex` or `gemini`. The emulator speaks both, so its models decide."""
     name = settings.backend_name()
-    if name != "mock":
+    if not is_emulated(name):
         return name
     card = settings.model_catalog.models.get(model)
     return card.backend if card is not None else "vertex"

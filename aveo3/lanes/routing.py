@@ -84,6 +84,10 @@ class Routes:
             return min(self.lanes.listed, key=lambda lane: lane.order).model
         return prompt.model or self._model
 
+    def models_of(self, prompt: VideoPrompt, route: Route | None) -> list[str]:
+        """The models that may make `prompt`, whose route is `route`: its job is known by a digest for each."""
+        return (route.models if route is not None else []) or [self.model_of(prompt)]
+
     def of(self, prompt: VideoPrompt, home: Mapping[str, str | None] | None = None) -> tuple[Route | None, list[str]]:
         """The route of `prompt` and no problems; or None and one sentence for each reason why no lane can take it.
 

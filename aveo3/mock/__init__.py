@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aveo3.mock.config.options import MockOptions
     from aveo3.mock.config.quota import Quota
     from aveo3.mock.config.scenario import Scenario, ScenarioError, Step
-    from aveo3.mock.quotas import QuotaRule
+    from aveo3.mock.quota_rules import QuotaRule
     from aveo3.mock.server import MockServer, create_app
     from aveo3.mock.state.ledger import Books
 
@@ -47,7 +47,7 @@ _HOME = {
     "MockOptions": "config.options",
     "MockServer": "server",
     "Quota": "config.quota",
-    "QuotaRule": "quotas",
+    "QuotaRule": "quota_rules",
     "Scenario": "config.scenario",
     "ScenarioError": "config.scenario",
     "Step": "config.scenario",

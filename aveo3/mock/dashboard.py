@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from aveo3.mock.quotas import QuotaRule
+from aveo3.mock.quota_rules import QuotaRule
 from aveo3.mock.state.emulator import Emulator
 
 PAGE = Path(__file__).with_name("page.html")

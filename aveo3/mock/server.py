@@ -14,10 +14,10 @@ from aveo3.mock.config.faults import Fault
 from aveo3.mock.config.options import MockOptions
 from aveo3.mock.config.scenario import Scenario
 from aveo3.mock.dashboard import PATHS, Viewers
-from aveo3.mock.error_bodies import Refused
+from aveo3.mock.error_bodies import RequestError
 from aveo3.mock.http.fault_effects import cut, respond
 from aveo3.mock.omni.routes import OmniWire
-from aveo3.mock.quotas import QuotaRule
+from aveo3.mock.quota_rules import QuotaRule
 from aveo3.mock.state.clock import system_utc
 from aveo3.mock.state.emulator import Emulator
 from aveo3.mock.state.ledger import Books
@@ -83,7 +83,7 @@ async def _as_google(request: web.Request, handler: _Handler) -> web.StreamRespo
     await emulator.travel()
     try:
         response = await handler(request)
-    except Refused as refused:
+    except RequestError as refused:
         response = respond(refused.answer)
     except web.HTTPRequestEntityTooLarge:
         response = respond(error_bodies.invalid(f"Request payload size exceeds the limit: {BODY_LIMIT} bytes."))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.contests.contest import Contest, Score
-from benchmarks.contests.report import Goal
+from benchmarks.contests.contest import Goal, Score
+from benchmarks.contests.runner import ContestBenchmark
 from benchmarks.harness.lane import Service, VirtualGoogle
 from benchmarks.makespan import optimum
 from benchmarks.rivals import VirtualTask
@@ -19,7 +19,7 @@ def against_the_optimum(google: VirtualGoogle, task: VirtualTask) -> float:
     return max(google.done_at, default=0.0) / optimum.in_slots(durations, SLOTS)
 
 
-CONTEST = Contest(
+CONTEST = ContestBenchmark(
     "cap",
     QUESTION,
     {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from benchmarks.contests.contest import Contest, Score
-from benchmarks.contests.report import Goal
+from benchmarks.contests.contest import Goal, Score
+from benchmarks.contests.runner import ContestBenchmark
 from benchmarks.contests.wrong_rate import WORDS
 from benchmarks.harness.lane import Service, VirtualGoogle
 from benchmarks.makespan.optimum import COUNTINGS
@@ -34,7 +34,7 @@ def goal_of(change: str) -> Goal:
     return Goal(change, lambda case: case.startswith(f"{change},"), score=0.6, refusals=25)
 
 
-CONTEST = Contest(
+CONTEST = ContestBenchmark(
     "changes",
     QUESTION,
     {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.contests.contest import Contest, makespan
-from benchmarks.contests.report import Goal
+from benchmarks.contests.contest import Goal, makespan
+from benchmarks.contests.runner import ContestBenchmark
 from benchmarks.contests.wrong_rate import best
 from benchmarks.harness.lane import Service
 from benchmarks.makespan.optimum import COUNTINGS
@@ -11,7 +11,7 @@ from benchmarks.rivals import VirtualTask
 
 QUESTION = "If refused requests also use up the quota and name no delay, is every clip made, and how soon?"
 
-CONTEST = Contest(
+CONTEST = ContestBenchmark(
     "harsh",
     QUESTION,
     {

@@ -6,8 +6,8 @@ seeds. The contestants know the limit, but not the way of counting, nor where a 
 
 from __future__ import annotations
 
-from benchmarks.contests.contest import Contest, makespan
-from benchmarks.contests.report import Goal
+from benchmarks.contests.contest import Goal, makespan
+from benchmarks.contests.runner import ContestBenchmark
 from benchmarks.contests.wrong_rate import WORDS, best
 from benchmarks.harness.lane import Service
 from benchmarks.makespan.optimum import COUNTINGS
@@ -15,7 +15,7 @@ from benchmarks.rivals import VirtualTask
 
 QUESTION = "With the real quota known, how long do n clips take compared with the optimum, for three ways of counting?"
 
-CONTEST = Contest(
+CONTEST = ContestBenchmark(
     "known-rate",
     QUESTION,
     {

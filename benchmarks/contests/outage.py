@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks.contests.contest import Contest, Score
-from benchmarks.contests.report import Goal
+from benchmarks.contests.contest import Goal, Score
+from benchmarks.contests.runner import ContestBenchmark
 from benchmarks.harness.lane import Service
 from benchmarks.rivals import VirtualTask
 
 QUESTION = "If the service is down for an hour during a batch of 200 clips, how many requests are sent in vain?"
 
-CONTEST = Contest(
+CONTEST = ContestBenchmark(
     "outage",
     QUESTION,
     {

@@ -5,7 +5,7 @@ A figure is the mean over the seeds of a case. If a goal has several cases, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -18,26 +18,10 @@ from benchmarks.rivals import virtual_roster
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from benchmarks.contests.contest import Contest
+    from benchmarks.contests.contest import Contest, Goal
     from benchmarks.harness.results import Result
 
 OURS = "aveo3"
-
-
-@dataclass(frozen=True)
-class Goal:
-    """The aims for some cases of a contest."""
-
-    of: str
-    """Name of these cases."""
-    among: Callable[[str], bool] = lambda case: True
-    """Selects the cases."""
-    score: float | None = None
-    """Limit for the mean score over the seeds, in every case: a minimum if more is better, otherwise a maximum."""
-    per_100: float | None = None
-    """Highest mean of refusals per 100 clips over the seeds, in every case."""
-    refusals: int | None = None
-    """Highest number of refusals in any single run."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.contests.contest import Contest, Score
-from benchmarks.contests.report import Goal
+from benchmarks.contests.contest import Goal, Score
+from benchmarks.contests.runner import ContestBenchmark
 from benchmarks.contests.wrong_rate import WORDS
 from benchmarks.harness.lane import Service, VirtualGoogle
 from benchmarks.makespan.optimum import COUNTINGS
@@ -26,7 +26,7 @@ def used(google: VirtualGoogle, task: VirtualTask) -> float:
     return within(google.accepted_at) / (PERIODS * limit - within(google.others_accepted_at))
 
 
-CONTEST = Contest(
+CONTEST = ContestBenchmark(
     "shared",
     QUESTION,
     {

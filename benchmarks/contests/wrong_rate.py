@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.contests.contest import Contest, makespan
-from benchmarks.contests.report import Goal
+from benchmarks.contests.contest import Goal, makespan
+from benchmarks.contests.runner import ContestBenchmark
 from benchmarks.harness.lane import Body, Service
 from benchmarks.makespan import optimum
 from benchmarks.makespan.optimum import COUNTINGS
@@ -21,7 +21,7 @@ def best(service: Service, task: VirtualTask) -> float:
 
 WORDS: dict[str, Body] = {"limit and delay named": "detailed", "nothing named": "vertex"}
 
-CONTEST = Contest(
+CONTEST = ContestBenchmark(
     "wrong-rate",
     QUESTION,
     {

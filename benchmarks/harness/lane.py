@@ -16,8 +16,10 @@ from typing import Literal
 
 from aveo3 import verdicts
 from aveo3.backends.base import Finished, PollResult, Probe, Running, Video
-from aveo3.mock.error_bodies import UNAVAILABLE, Answer, RefusalWriter, misleading_delay
-from aveo3.mock.quotas import Counting, Lane, Moment, QuotaRule, Quotas
+from aveo3.mock.error_bodies import UNAVAILABLE, Answer
+from aveo3.mock.quota_rules import Counting, Moment, QuotaLane, QuotaRule
+from aveo3.mock.quotas import Quotas
+from aveo3.mock.refusals import RefusalWriter, misleading_delay
 from aveo3.models import VideoPrompt
 from aveo3.verdicts import Verdict
 
@@ -25,7 +27,7 @@ Body = Literal["detailed", "vertex"]
 
 MODEL = "veo-3.1-generate-001"
 NOON_UTC = datetime(2026, 11, 23, 12, tzinfo=UTC)
-_LANE = Lane("bench", "us-central1", MODEL)
+_LANE = QuotaLane("bench", "us-central1", MODEL)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from benchmarks.harness import plots, readme
 from benchmarks.harness.table import spread, table
 from benchmarks.makespan import makespan, optimum
 from benchmarks.makespan.arrivals import Heart
-from benchmarks.makespan.makespan import Plan, Run
 from benchmarks.makespan.optimum import COUNTINGS, Counting
+from benchmarks.makespan.runs import Plan, Run, slots
 from benchmarks.rivals import Task, roster
 
 # The SDK's own session inherits from aiohttp's, which aiohttp discourages; aveo3 brings a session of its own.
@@ -78,9 +78,9 @@ def test_the_safe_optimum_is_the_worst_case_of_fixed_windows() -> None:
 
 def test_each_repetition_runs_every_contestant_with_every_counting_in_seeded_order() -> None:
     plan = Plan(repeat=3, seed=1)
-    order = list(makespan.slots(plan, roster()))
-    assert order == list(makespan.slots(plan, roster()))
-    assert order != list(makespan.slots(Plan(repeat=3, seed=2), roster()))
+    order = list(slots(plan, roster()))
+    assert order == list(slots(plan, roster()))
+    assert order != list(slots(Plan(repeat=3, seed=2), roster()))
     for repetition in range(3):
         batch = [slot for slot in order if slot.repetition == repetition]
         assert {(slot.counting, slot.rival) for slot in batch} == {(c, r) for c in COUNTINGS for r in roster()}

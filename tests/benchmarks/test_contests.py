@@ -22,7 +22,7 @@ from benchmarks.contests import (
     shared,
     wrong_rate,
 )
-from benchmarks.contests.contest import Contest, Run
+from benchmarks.contests.runner import ContestBenchmark, Run
 from benchmarks.harness.lane import Service, VirtualGoogle
 from benchmarks.rivals import VirtualTask, virtual_aveo3
 
@@ -30,11 +30,11 @@ from benchmarks.rivals import VirtualTask, virtual_aveo3
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
 
 
-def runs(contest: Contest, case: str, seeds: Iterable[int] = range(4)) -> list[Run]:
+def runs(contest: ContestBenchmark, case: str, seeds: Iterable[int] = range(4)) -> list[Run]:
     return [contest.run(case, "aveo3", seed) for seed in seeds]
 
 
-def names(contest: Contest, *words: str) -> list[str]:
+def names(contest: ContestBenchmark, *words: str) -> list[str]:
     return [case for case in contest.cases if all(word in case for word in words)]
 
 

@@ -21,7 +21,7 @@ from benchmarks.contests import (
     shared,
     wrong_rate,
 )
-from benchmarks.contests.contest import Contest
+from benchmarks.contests.runner import ContestBenchmark
 from benchmarks.harness import aims
 from benchmarks.harness.aims import Aim
 from benchmarks.harness.lane import Service, VirtualGoogle
@@ -111,7 +111,7 @@ def test_equal_seeds_give_equal_runs_in_another_process() -> None:
     assert serial[0] != serial[1]
 
 
-@pytest.mark.parametrize("name", [name for name, bench in BENCHMARKS.items() if isinstance(bench, Contest)])
+@pytest.mark.parametrize("name", [name for name, bench in BENCHMARKS.items() if isinstance(bench, ContestBenchmark)])
 def test_a_contest_can_be_imported_by_its_name(name: str) -> None:
     from importlib import import_module
 
@@ -126,7 +126,7 @@ def a_run(case: str, rival: str, seed: int = 0, **figures: Any) -> dict[str, Any
     return run | {"submits": 100, "refused": 0, "unavailable": 0} | figures
 
 
-def a_result(contest: Contest, *runs: dict[str, Any]) -> dict[str, Any]:
+def a_result(contest: ContestBenchmark, *runs: dict[str, Any]) -> dict[str, Any]:
     return {
         "benchmark": contest.name,
         "date": "2026-11-24T01:02:03",
@@ -190,16 +190,18 @@ def test_a_figure_is_a_mean_over_seeds_and_a_range_over_cases() -> None:
         (outage.CONTEST, [{"score": 15, "made": 99}], False),
     ],
 )
-def test_an_aim_is_met_exactly_up_to_its_limit(contest: Contest, runs: list[dict[str, Any]], met: bool) -> None:
+def test_an_aim_is_met_exactly_up_to_its_limit(
+    contest: ContestBenchmark, runs: list[dict[str, Any]], met: bool
+) -> None:
     case = next(name for name in contest.cases if contest.goals[0].among(name))
     found = a_result(contest, *(a_run(case, "aveo3", seed, **figures) for seed, figures in enumerate(runs)))
     assert [aim.met for aim in contest.aims(found)] == [met]
 
 
-@pytest.mark.parametrize("name", [name for name, bench in BENCHMARKS.items() if isinstance(bench, Contest)])
+@pytest.mark.parametrize("name", [name for name, bench in BENCHMARKS.items() if isinstance(bench, ContestBenchmark)])
 def test_every_case_of_a_contest_belongs_to_one_goal(name: str) -> None:
     contest = BENCHMARKS[name]
-    assert isinstance(contest, Contest)
+    assert isinstance(contest, ContestBenchmark)
     assert [case for case in contest.cases if sum(goal.among(case) for goal in contest.goals) != 1] == []
 
 

@@ -113,7 +113,7 @@ class Desk:
     def killed(self) -> None:
         """End like a killed process, without closing the journal."""
         atexit.unregister(self.journal.close)
-        self.journal._writer.durable.close()
+        self.journal._writer.wal_sync.close()
         self.journal._db.close()
         self.journal._log.touch()  # a kill leaves this file; closing removes it
         self.journal._lock.release()
@@ -138,7 +138,7 @@ WAYS: dict[State, tuple[State, ...]] = {
 def states() -> dict[str, str]:
     """The state of each job by its name."""
     with Journal(PATH, writes=False) as journal:
-        return {entry.name: entry.state.value for entry in journal.entries()}
+        return {entry.name: entry.state.value for entry in journal.records()}
 
 
 # ---- status ----------------------------------------------------------------------------------------------------------
@@ -517,6 +517,20 @@ def test_retry_counts_a_submit_that_a_kill_cut_off_as_uncertain() -> None:
     assert states()[sent.name] == "planned"
 
 
+def test_what_a_rejected_job_cost_stays_spent_when_it_is_planned_again() -> None:
+    """Omni bills the words that come without a video: the directory's budget must not forget them."""
+    with Desk() as desk:
+        entry = desk.job(State.FILTERED)
+        desk.journal.note(entry.id, State.FILTERED, cost_usd=0.0024)
+        assert desk.journal.spent("google") == 0.0024
+    with Desk() as desk:
+        desk.journal.note(entry.id, State.FILTERED, cost_usd=0.5)
+    assert "paid: US$ 0.50; may be paid, too: US$ 0.00" in run("status")[1]
+    assert run("retry", "--filtered")[0] == Exit.ALL_MADE
+    with Journal(PATH, writes=False) as journal:
+        assert journal.spent("google") == 0.5
+
+
 def test_an_emulated_uncertain_job_needs_no_yes() -> None:
     with Desk() as desk:
         desk.job(State.UNCERTAIN, service="mock")
@@ -719,6 +733,20 @@ def test_a_prompt_that_an_earlier_run_filtered_is_not_sent_again() -> None:
     assert texts("failed.jsonl") == []
 
 
+def test_a_clip_that_google_could_not_deliver_is_resumed_and_told_so_before() -> None:
+    """Users who read instead that only a retry helps paid for a second clip."""
+    with house() as at:
+        run("generate", "-", stdin="boat\n")
+        with Journal(PATH) as journal:
+            [entry] = journal.records()
+            journal.move(entry.id, State.SUCCEEDED, State.FETCHING, files=[], uris=[])
+            journal.move(entry.id, State.FETCHING, State.UNCERTAIN, error_kind="fetch")
+        code, _, stderr = run("generate", "-", stdin="boat\n")
+        assert (code, at.accepted) == (0, 1)
+    assert "1 of these prompts were sent by an earlier run: they are resumed, not sent again" in stderr
+    assert "aveo3 retry" not in stderr
+
+
 def test_the_same_command_continues_a_killed_run() -> None:
     prompts = "boat\nfox\nowl\n"
     with house(latency="1000") as at:
@@ -797,7 +825,7 @@ def test_a_second_run_at_the_same_time_is_refused() -> None:
 def test_emulated_clips_do_not_block_real_clips_in_the_same_directory() -> None:
     with Desk() as desk:
         name = desk.job(State.SUCCEEDED, service="mock").name
-        [emulated] = [entry for entry in desk.journal.entries() if entry.name == name]
+        [emulated] = [entry for entry in desk.journal.records() if entry.name == name]
     line = {"job": emulated.name, "status": "succeeded", "operation": emulated.operation}
     Path("clips/manifest.jsonl").write_text(json.dumps(line) + "\n")
     with house() as at:

@@ -21,7 +21,7 @@ from aveo3 import (
     VideoPrompt,
     verdicts,
 )
-from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Video
+from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Video
 from aveo3.config.settings import JOURNAL
 from aveo3.dispatch.in_flight import RESUMED_AT_ONCE
 from aveo3.journal.journal import Journal
@@ -62,7 +62,7 @@ def reach_through(veo: VeoClient, backend_at: Callable[[Any], Awaitable[Scripted
 
 def states() -> Counter[str]:
     with Journal(PATH, writes=False) as journal:
-        return Counter(entry.state.value for entry in journal.entries())
+        return Counter(entry.state.value for entry in journal.records())
 
 
 def in_virtual_time(main: Callable[[], Awaitable[None]]) -> Callable[[], None]:
@@ -102,6 +102,17 @@ async def test_cached_clips_cost_this_run_nothing_and_are_counted() -> None:
         stats = veo.stats()
     assert (stats.cached, stats.clips[ClipStatus.SUCCEEDED], stats.cost_usd) == (1, 2, 3.2)
     assert list(backend.accepted) == ["b"]
+
+
+@in_virtual_time
+async def test_words_that_were_billed_without_a_video_count_against_the_budget_of_the_next_run() -> None:
+    words = LateRefusal(verdicts.rejected("I can't", filtered=True), {"input": 0, "video": 0, "output": 10_000})
+    prompt = {"text": "a boat", "model": "gemini-omni-1.1-flash"}
+    [clip] = await make(ScriptedBackend(ending=lambda _: words), prompt)
+    assert (clip.status, clip.cost_usd) == (ClipStatus.FILTERED, 0.09)
+    again = ScriptedBackend(ending=inline)
+    assert statuses(await make(again, prompt, "b", budget=3.2)) == ["filtered", "deferred"]  # b alone costs it all
+    assert again.submits == []
 
 
 @in_virtual_time
@@ -320,7 +331,7 @@ async def test_resuming_goes_where_the_operation_was_sent() -> None:
         reach_through(veo, backend_at)
         assert (await veo.generate("a")).succeeded
     with Journal(PATH, writes=False) as journal:
-        [entry] = journal.entries()
+        [entry] = journal.records()
     assert asked == [entry.place]
 
 
@@ -385,7 +396,7 @@ async def test_a_person_may_have_an_uncertain_clip_made_again() -> None:
     backend = ScriptedBackend([UNCERTAIN], ending=inline)
     await make(backend, "a")
     with Journal(PATH) as journal:
-        [entry] = journal.entries()
+        [entry] = journal.records()
         journal.move(entry.id, State.UNCERTAIN, State.PLANNED)
     [clip] = await make(backend, "a")
     assert (clip.status, clip.attempts, clip.cost_usd) == (ClipStatus.SUCCEEDED, 2, 3.2)
@@ -598,7 +609,7 @@ def test_media_are_kept_by_hash_and_path_and_bytes_never() -> None:
 
     virtual(main)
     with Journal(PATH, writes=False) as journal:
-        first, second = journal.entries()
+        first, second = journal.records()
     assert first.prompt["image"]["path"] == str(picture.absolute())
     assert len(first.prompt["image"]["sha256"]) == 64
     assert first.prompt["metadata"] == {"scene": 2, "where": "x"}

@@ -23,7 +23,8 @@ from aveo3 import (
 )
 from aveo3.backends.base import Failure, Finished, LateRefusal, PollResult, Running, Video
 from aveo3.config.settings import Settings
-from aveo3.mock import quotas
+from aveo3.mock.quota_rules import Moment, QuotaLane, QuotaRule
+from aveo3.mock.quotas import Quotas
 from aveo3.testing import ScriptedBackend
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
@@ -41,13 +42,13 @@ PASSING = [refusal for refusal in Refusal if not refusal.for_good]
 
 def counting(name: str, limit: int, dies_at: float) -> Callable[[VideoPrompt], Verdict]:
     """A project that lets through `limit` in any minute as the emulator's rules count, until its billing is off."""
-    ledger = quotas.Quotas([quotas.QuotaRule(kind="minute", limit=limit)])
+    ledger = Quotas([QuotaRule(kind="minute", limit=limit)])
 
     def answer(_: VideoPrompt) -> Verdict:
         if now() >= dies_at:
             return CLOSED
-        moment = quotas.Moment(now(), now_utc())
-        if ledger.judge(quotas.Lane(name, "us-central1", BEST), moment, usd=3.2, running=0):
+        moment = Moment(now(), now_utc())
+        if ledger.judge(QuotaLane(name, "us-central1", BEST), moment, usd=3.2, running=0):
             return Verdict(VerdictKind.REFUSED, "too many", refusal=Refusal.MINUTE)
         operations[0] += 1
         return verdicts.accepted(f"operations/{operations[0]}")

@@ -176,7 +176,7 @@ class Aftermath:
         self.books = server.books
         self.made: list[Operation] = list(server.emulator.operations._by_id.values())
         with Journal(home / ".aveo3/journal.db", writes=False) as journal:
-            self.entries = list(journal.entries())
+            self.entries = list(journal.records())
             histories = {entry.id: journal.history(entry.id) for entry in self.entries}
         self.told = {job: replay(events) for job, events in histories.items()}
         named = {event.changes.get("operation") for events in histories.values() for event in events}

@@ -113,7 +113,7 @@ class House:
     @property
     def entries(self) -> list[JobRecord]:
         with Journal(self.clips / ".aveo3/journal.db", writes=False) as journal:
-            return list(journal.entries())
+            return list(journal.records())
 
     def said(self) -> str:
         """The last that it said."""

@@ -62,7 +62,7 @@ def test_every_move_leaves_in_memory_what_the_journal_has(tmp_path: Path) -> Non
         film = SavedFile(tmp_path / "film.mp4", 4, "beef")
 
         def check() -> None:
-            [entry] = journal.entries()
+            [entry] = journal.records()
             assert job.record == entry
 
         job.move(State.SUBMITTING, attempts=1, place={"project": "p"}, cost_usd=3.2, submitted_utc=START_UTC)

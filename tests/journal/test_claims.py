@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aveo3.errors import JournalError
-from aveo3.journal.database import BATCH
+from aveo3.journal.claims import DryClaims
 from aveo3.journal.journal import Journal
+from aveo3.journal.writer import BATCH
 from aveo3.lifecycle import State
 from tests.journal.test_journal import FULL, PLAIN_PATH, entry, flaky, plan, walk
 from tests.journal.test_journal import journal as journal
@@ -108,3 +114,23 @@ def test_a_claim_that_could_not_be_written_leaves_the_job_for_the_next_batch(jou
         journal.claims.claim(journal.claims.begin_stream(), "vertex", ("a1",))
     disk.full = False
     assert batch(journal, "a1") == [job]
+
+
+digests = st.sampled_from("abc")
+jobs = st.tuples(digests, st.none() | digests, st.sampled_from([*set(State) - {State.SUBMITTING}]))
+
+
+@given(st.lists(jobs, max_size=8), st.lists(st.lists(digests, min_size=1, max_size=3, unique=True), max_size=8))
+def test_what_is_said_before_a_run_is_what_the_run_gives_out(
+    left: list[tuple[str, str | None, State]], prompts: list[list[str]]
+) -> None:
+    for fresh in (True, False):
+        with tempfile.TemporaryDirectory() as home, Journal(Path(home, "journal.db")) as journal:
+            for digest, sent_as, state in left:
+                job = plan(journal, digest=digest).id
+                journal._write(("UPDATE jobs SET state = ?, sent_as = ? WHERE id = ?", (state, sent_as, job)))
+                journal.claims.release(job)
+            stream = journal.claims.begin_stream()
+            dry = DryClaims(journal.records(), fresh=fresh)
+            for known_by in prompts:
+                assert dry.claim(known_by) == journal.claims.claim(stream, "vertex", known_by, fresh=fresh)

@@ -13,9 +13,10 @@ import pytest
 
 from aveo3.errors import JournalError
 from aveo3.journal import database
-from aveo3.journal.database import APPLICATION_ID, MIGRATIONS, Writer, connect
+from aveo3.journal.database import APPLICATION_ID, MIGRATIONS, connect
 from aveo3.journal.journal import Journal
 from aveo3.journal.wal_sync import SYNCS_LATER
+from aveo3.journal.writer import Writer
 from aveo3.lifecycle import State
 from tests.journal.test_journal import FILE, left_by_a_kill, plan, states, walk
 
@@ -392,5 +393,5 @@ def test_what_the_caller_knows_for_a_secret_is_in_no_byte_of_the_files() -> None
     for directory in (FILE.parent, killed.parent):
         assert not [name for name, data in contents(directory).items() if key.encode() in data]
     with Journal(FILE, writes=False) as journal:
-        assert [each.error_message for each in journal.entries()] == ["API key *** not valid"]
+        assert [each.error_message for each in journal.records()] == ["API key *** not valid"]
         assert journal.history(1)[-1].changes == {"error_message": "API key *** not valid"}

@@ -57,12 +57,12 @@ def walk(journal: Journal, job: int, *states: State) -> None:
 
 
 def entry(journal: Journal, job: int = 1) -> JobRecord:
-    [found] = [each for each in journal.entries() if each.id == job]
+    [found] = [each for each in journal.records() if each.id == job]
     return found
 
 
 def states(journal: Journal) -> list[State]:
-    return [each.state for each in journal.entries()]
+    return [each.state for each in journal.records()]
 
 
 def as_noted(values: dict[str, Any]) -> dict[str, Any]:
@@ -359,7 +359,7 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def every_row_is_what_its_events_make_of_it(self) -> None:
-        rows = list(self.journal.entries())
+        rows = list(self.journal.records())
         assert [row.id for row in rows] == sorted(self.live)
         for row in rows:
             self.check(row)
@@ -368,7 +368,7 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def what_a_kill_would_leave_is_what_was_promised(self) -> None:
         with Journal(self.journal.path, writes=False) as other:
-            said = {row.id: [(e.state, e.changes) for e in other.history(row.id)] for row in other.entries()}
+            said = {row.id: [(e.state, e.changes) for e in other.history(row.id)] for row in other.records()}
         assert said == {job: known.events for job, known in self.durable.items()}
 
 

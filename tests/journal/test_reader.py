@@ -20,7 +20,7 @@ from tests.support.virtual import START_UTC
 
 def test_jobs_are_found_by_the_beginning_of_their_name(journal: Journal) -> None:
     batch(journal, "1a2b3c4d5e", "1a2b3c4d5e", "1a2bffff00", "77")
-    names = [each.name for each in journal.entries()]
+    names = [each.name for each in journal.records()]
     assert names == ["1a2b3c4d", "1a2b3c4d.2", "1a2bffff", "77"]
     found = {name: [each.id for each in journal.match(name)] for name in (*names, "1A2B", "2", "", "%", "7g", "1a.3")}
     assert [*found.values()] == [[1], [2], [3], [4], [1, 3], [], [], [], [], []]
@@ -30,7 +30,7 @@ def test_jobs_are_counted_and_listed_by_where_they_stand(journal: Journal) -> No
     for job, path in zip(batch(journal, "a", "b", "c"), (PLAIN_PATH, PLAIN_PATH[:1], PLAIN_PATH), strict=True):
         walk(journal, job, *path)
     assert journal.counts() == {State.SUCCEEDED: 2, State.PLANNED: 1}
-    assert [each.id for each in journal.entries(State.SUCCEEDED)] == [1, 3]
+    assert [each.id for each in journal.records(State.SUCCEEDED)] == [1, 3]
     assert states(journal) == [State.SUCCEEDED, State.PLANNED, State.SUCCEEDED]
 
 
@@ -54,6 +54,31 @@ def test_jobs_are_added_up_by_service_and_state_those_without_a_price_apart(jour
         StateCount("mock", State.RUNNING, 1, 3.2, 0),
         StateCount("vertex", State.PLANNED, 1, 0.0, 1),
     ]
+
+
+def test_what_a_job_cost_stays_spent_whatever_it_came_to(journal: Journal) -> None:
+    """Omni bills the words of an answer without a video. What was never sent has an estimate at most."""
+    for number, path in enumerate(
+        [
+            PLAIN_PATH,
+            (State.PLANNED, State.SUBMITTING),
+            PLAIN_PATH[:3],
+            PLAIN_PATH[:4],
+            (State.PLANNED, State.SUBMITTING, State.UNCERTAIN),
+            (State.PLANNED, State.SUBMITTING, State.RUNNING, State.REJECTED),
+            (State.PLANNED, State.SUBMITTING, State.RUNNING, State.FILTERED),
+            (State.PLANNED, State.SUBMITTING, State.RUNNING, State.FAILED),
+            (State.PLANNED, State.SUBMITTING, State.PLANNED),
+            (State.PLANNED, State.DEFERRED),
+            (State.PLANNED, State.CANCELLED),
+        ]
+    ):
+        job = plan(journal, f"{number}").id
+        walk(journal, job, *path)
+        journal.note(job, path[-1], cost_usd=2.0**number)
+    journal.note(1, State.SUCCEEDED, sunk_usd=0.5)
+    assert journal.spent("vertex") == 2.0**8 - 1 + 0.5
+    assert sum(each.spent_usd for each in journal.records()) == journal.spent("vertex")
 
 
 def test_what_is_left_is_told_by_backend_with_the_oldest_whatever_time_zone_it_was_noted_in(journal: Journal) -> None:

@@ -364,9 +364,9 @@ def test_what_is_stopped_while_its_intent_is_on_its_way_to_the_disk_is_not_sent(
     assert backend.accepted == Counter(PROMPTS)
     assert {(clip.status, clip.attempts) for clip in came} <= {("cancelled", 0)}
     with Journal(Path("clips", FILE), writes=False) as journal:
-        seen = Counter(tuple(event.state for event in journal.history(entry.id))[:4] for entry in journal.entries())
+        seen = Counter(tuple(event.state for event in journal.history(entry.id))[:4] for entry in journal.records())
         assert seen[State.PLANNED, State.SUBMITTING, State.PLANNED, State.CANCELLED] >= 1
-        assert {(entry.state, entry.attempts) for entry in journal.entries()} == {(State.SUCCEEDED, 1)}
+        assert {(entry.state, entry.attempts) for entry in journal.records()} == {(State.SUCCEEDED, 1)}
 
 
 def test_closing_waits_for_a_sync_under_way_and_syncs_what_came_after_it(disk: Disk) -> None:
@@ -440,7 +440,7 @@ def test_a_name_that_cannot_be_synced_is_followed_and_no_further_request_leaves(
     virtual(main)
     assert len(backend.submits) == 1
     with Journal(Path("clips", FILE), writes=False) as journal:
-        assert [entry.operation for entry in journal.entries(State.SUCCEEDED)] == ["operations/1"]
+        assert [entry.operation for entry in journal.records(State.SUCCEEDED)] == ["operations/1"]
 
 
 def test_what_one_sync_has_lost_no_later_one_makes_good(disk: Disk) -> None:

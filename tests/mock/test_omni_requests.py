@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aveo3.mock.error_bodies import Refused
+from aveo3.mock.error_bodies import RequestError
 from aveo3.mock.models import OMNI, RETIRED, Surface
 from aveo3.mock.omni.errors import worded
 from aveo3.mock.omni.requests import Wish, find_omni, read_wish
@@ -33,7 +33,7 @@ def task(name: str) -> dict[str, Any]:
     return {"generation_config": {"video_config": {"task": name}}}
 
 
-def refusal_of(refused: pytest.ExceptionInfo[Refused]) -> tuple[int, str, str]:
+def refusal_of(refused: pytest.ExceptionInfo[RequestError]) -> tuple[int, str, str]:
     error = worded(refused.value.answer).body["error"]
     return refused.value.answer.status, error["code"], error["message"]
 
@@ -130,7 +130,7 @@ def test_a_continuation_has_the_shape_of_its_source() -> None:
     ],
 )
 def test_rejected_requests(surface: Surface, body: dict[str, Any], code: str, message: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         wish(surface, **body)
     status, word, sentence = refusal_of(refused)
     assert (status, word, message in sentence) == (400, code, True), sentence
@@ -151,7 +151,7 @@ def test_unknown_models_are_rejected(surface: Surface, name: Any, status: int, m
     if status == 200:
         assert find_omni(name, surface, "v1", RETIRED, "models").surface == surface
         return
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         find_omni(name, surface, "v1", RETIRED, "models")
     heard, code, sentence = refusal_of(refused)
     word = "model_not_found" if status == 404 else "invalid_request"

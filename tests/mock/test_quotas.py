@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aveo3.mock.quotas import Counting, Kind, Lane, Moment, QuotaRule, Quotas, seconds_to_midnight
+from aveo3.mock.quota_counters import seconds_to_midnight
+from aveo3.mock.quota_rules import Counting, Kind, Moment, QuotaLane, QuotaRule
+from aveo3.mock.quotas import Quotas
 
-LANE = Lane("project", "us-central1", "veo")
+LANE = QuotaLane("project", "us-central1", "veo")
 NOON = datetime(2026, 11, 23, 20, tzinfo=UTC)
 
 
@@ -21,7 +23,7 @@ def minute(limit: int, counting: Counting, *, count_refused: bool = False, phase
     return QuotaRule(kind="minute", limit=limit, counting=counting, count_refused=count_refused, phase=phase)
 
 
-def ask(quotas: Quotas, instant: float, *, usd: float = 0, running: int = 0, lane: Lane = LANE) -> float | None:
+def ask(quotas: Quotas, instant: float, *, usd: float = 0, running: int = 0, lane: QuotaLane = LANE) -> float | None:
     """Return None if accepted, otherwise the instant at which the strictest rule has room."""
     violations = quotas.judge(lane, at(instant), usd=usd, running=running)
     return max(violation.free_at for violation in violations) if violations else None
@@ -137,7 +139,7 @@ def test_a_request_that_one_rule_refuses_uses_nothing_of_the_others() -> None:
 
 
 def test_each_lane_has_its_own_counters_and_a_rule_may_match_one_lane_only() -> None:
-    other = Lane("other", "us-central1", "veo")
+    other = QuotaLane("other", "us-central1", "veo")
     quotas = Quotas([minute(1, "sliding")])
     assert [ask(quotas, 0), ask(quotas, 0, lane=other), ask(quotas, 1)] == [None, None, 60]
     quotas = Quotas([minute(1, "sliding").model_copy(update={"project": "other"})])
@@ -170,7 +172,7 @@ def test_usage_falls_as_the_counting_frees_slots_and_reading_it_uses_nothing(
 
 def test_the_last_matching_rule_of_a_kind_applies() -> None:
     quotas = Quotas([minute(2, "sliding"), minute(1, "sliding").model_copy(update={"model": "veo*"})])
-    assert [ask(quotas, 0), ask(quotas, 1), ask(quotas, 0, lane=Lane("p", "l", "other"))] == [None, 60, None]
+    assert [ask(quotas, 0), ask(quotas, 1), ask(quotas, 0, lane=QuotaLane("p", "l", "other"))] == [None, 60, None]
     assert {lane.model: (visits.accepted, visits.refused) for lane, visits in quotas.lanes.items()} == {
         "veo": (1, 1),
         "other": (1, 0),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from aveo3.mock.error_bodies import Refused
+from aveo3.mock.error_bodies import RequestError
 from aveo3.mock.models import MODELS, RETIRED, Surface
 from aveo3.mock.state.operations import Order
 from aveo3.mock.veo.requests import find_model, read_order
@@ -21,7 +21,7 @@ def order(surface: Surface, instance: dict[str, Any], parameters: dict[str, Any]
     return read_order(body, MODELS[surface, model or FULL[surface]], SHELF.get)
 
 
-def message_of(error: pytest.ExceptionInfo[Refused]) -> str:
+def message_of(error: pytest.ExceptionInfo[RequestError]) -> str:
     body = error.value.answer.body["error"]
     assert (error.value.answer.status, body["code"], body["status"]) == (400, 400, "INVALID_ARGUMENT")
     return str(body["message"])
@@ -160,7 +160,7 @@ UNSUPPORTED = "isn't supported by this model. Please remove it or refer to the G
 def test_rejected_requests(
     surface: Surface, instance: dict[str, Any], parameters: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         order(surface, instance, parameters)
     assert message in message_of(refused)
 
@@ -175,7 +175,7 @@ def test_rejected_requests(
     ],
 )
 def test_lite_models_support_less(surface: Surface, instance: dict[str, Any], parameters: dict[str, Any]) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         order(surface, instance, parameters, LITE[surface])
     assert UNSUPPORTED in message_of(refused)
 
@@ -183,14 +183,14 @@ def test_lite_models_support_less(surface: Surface, instance: dict[str, Any], pa
 def test_labels_are_for_vertex_and_webhooks_for_the_developer_api() -> None:
     order("vertex", {}, {}, labels={"job": "42"})
     order("developer", {}, {}, webhookConfig={"uris": []})
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         order("developer", {}, {}, labels={})
     assert message_of(refused) == 'Invalid JSON payload received. Unknown name "labels": Cannot find field.'
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"instances": []}, {"instances": [{}, {}]}, {"instances": ["a"]}])
 def test_a_body_of_another_shape_is_rejected(body: Any) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         read_order(body, MODELS["vertex", FULL["vertex"]], SHELF.get)
     message_of(refused)
 
@@ -225,7 +225,7 @@ def test_an_extension_adds_seven_seconds_and_bills_only_them() -> None:
     ],
 )
 def test_unknown_models_are_rejected(name: str, surface: Surface, message: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         find_model(name, surface, "v1beta", RETIRED, "here")
     assert refused.value.answer.status == 404
     assert message in refused.value.answer.body["error"]["message"]

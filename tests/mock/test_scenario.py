@@ -12,7 +12,7 @@ from aveo3.mock.config.faults import Point
 from aveo3.mock.config.options import FIXED
 from aveo3.mock.config.scenario import CHANGEABLE, EXAMPLE, seconds
 from aveo3.mock.models import MODELS
-from aveo3.mock.quotas import Lane
+from aveo3.mock.quota_rules import QuotaLane
 from aveo3.mock.state.emulator import Emulator
 from aveo3.mock.state.operations import Operation
 from aveo3.mock.veo.requests import read_order
@@ -29,7 +29,7 @@ def emulator(text: str) -> Emulator:
 
 def submit(google: Emulator, project: str = "p") -> Operation:
     order = read_order({"instances": [{"prompt": "a boat"}]}, MODEL, google.extendable)
-    return google.admit(Lane(project, "us-central1", MODEL.id), order, MODEL, "models/m")
+    return google.admit(QuotaLane(project, "us-central1", MODEL.id), order, MODEL, "models/m")
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

@@ -5,15 +5,16 @@ from pydantic import ValidationError
 
 from aveo3.mock import MockOptions, Quota
 from aveo3.mock.config.validation import complaint
-from aveo3.mock.quotas import Lane, Quotas
+from aveo3.mock.quota_rules import QuotaLane
+from aveo3.mock.quotas import Quotas
 
 FULL, FAST = "veo-3.1-generate-001", "veo-3.1-fast-generate-001"
-ALPHA, BETA = Lane("alpha", "us-central1", FULL), Lane("beta", "us-central1", FULL)
-ALPHA_FAST = Lane("alpha", "us-central1", FAST)
-KEY = Lane("alpha", "global", FULL, secret=True)  # a key with the same text as a project
+ALPHA, BETA = QuotaLane("alpha", "us-central1", FULL), QuotaLane("beta", "us-central1", FULL)
+ALPHA_FAST = QuotaLane("alpha", "us-central1", FAST)
+KEY = QuotaLane("alpha", "global", FULL, secret=True)  # a key with the same text as a project
 
 
-def limits(lane: Lane, *quotas: str, **general: object) -> dict[str, float | None]:
+def limits(lane: QuotaLane, *quotas: str, **general: object) -> dict[str, float | None]:
     rules = Quotas(MockOptions.model_validate({"quotas": quotas, **general}).rules())
     return {rule.kind: rule.limit for rule in rules.rules_of(lane)}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from aveo3.cli.exit_codes import errors_as_messages
+from aveo3.lifecycle import is_emulated
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
@@ -75,7 +76,7 @@ def check() -> None:
         rate = settings.rate(settings.model)
         typer.echo(f"quota: {rate.limit} requests in {rate.period:g} s, {rate.burst} at once")
         typer.echo(f"videos go to: {settings.output_gcs_uri or settings.output_dir}")
-        if name == "mock":
+        if is_emulated(name):
             typer.echo("credentials: none needed")
         else:
             from aveo3.checkup import login_of
@@ -91,7 +92,7 @@ def _print_lanes(settings: Settings) -> None:
 
     for lane in Lanes(settings).listed:
         rate = lane.settings.rate(lane.model)
-        mock = lane.settings.backend_name() == "mock"
+        mock = is_emulated(lane.settings.backend_name())
         login = "none needed" if mock else login_of(lane.settings, lane.settings.backend_name())
         about = f"{rate.limit} requests in {rate.period:g} s, {rate.burst} at once; credentials: {login}"
         typer.echo(f"lane {lane.name}: {lane.model}{_about(lane.settings)}; {about}")

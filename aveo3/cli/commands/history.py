@@ -20,7 +20,7 @@ from aveo3.cli.journal_view import (
     settings_of,
     tail,
 )
-from aveo3.lifecycle import State
+from aveo3.lifecycle import AT_STAKE, State
 
 if TYPE_CHECKING:
     from aveo3.journal.journal import Journal
@@ -57,14 +57,14 @@ def history(
 
         home, name = _directory_and_id([name for name in (directory, job) if name is not None])
         with Journal(journal_path(settings_of(home)), writes=False) as journal:
-            for entry in find(name, journal):
+            for record in find(name, journal):
                 if json_line:
                     steps = [
-                        {"at_utc": e.at_utc, "state": e.state, "changes": e.changes} for e in _life(entry, journal)
+                        {"at_utc": e.at_utc, "state": e.state, "changes": e.changes} for e in _life(record, journal)
                     ]
-                    print(as_json({**fields(entry, journal), "history": steps}))
+                    print(as_json({**fields(record, journal), "history": steps}))
                 else:
-                    _print_life(entry, journal)
+                    _print_life(record, journal)
 
 
 def _directory_and_id(names: list[str]) -> tuple[Path | None, str]:
@@ -89,19 +89,19 @@ def find(name: str, journal: Journal) -> list[JobRecord]:
         total = sum(journal.counts().values())
         raise UsageError(
             f"no job in {journal.path} has the ID {name!r}: use an ID that `aveo3 status` shows, or its beginning, "
-            f"such as {next((e.name for e in journal.entries()), '1a2b3c4d')!r}"
+            f"such as {next((e.name for e in journal.records()), '1a2b3c4d')!r}"
             + (f" (there are {total:,} jobs)" if total > 1 else "")
         )
-    digests = sorted({entry.digest for entry in matches})
+    digests = sorted({record.digest for record in matches})
     if len(digests) == 1:
         return matches
     start, dot, _ = name.partition(".")
     lines = []
     for digest in digests[:CANDIDATES]:
-        entry = next(e for e in matches if e.digest == digest)
-        ending = f".{entry.ordinal}" if dot else ""
+        record = next(e for e in matches if e.digest == digest)
+        ending = f".{record.ordinal}" if dot else ""
         lines.append(
-            f"  {_shortest(digest, digests, len(start))}{ending}  {entry.state}  {prompt_words(entry.prompt):.50}"
+            f"  {_shortest(digest, digests, len(start))}{ending}  {record.state}  {prompt_words(record.prompt):.50}"
         )
     more = [f"  … and {len(digests) - CANDIDATES:,} more"] if len(digests) > CANDIDATES else []
     raise UsageError("\n".join([f"{name!r} matches {len(digests):,} jobs. Use a longer ID:", *lines, *more]))
@@ -115,11 +115,11 @@ def _shortest(digest: str, digests: list[str], at_least: int) -> str:
     return digest[:length]
 
 
-def _life(entry: JobRecord, journal: Journal) -> list[Event]:
-    return journal.history(entry.id)
+def _life(record: JobRecord, journal: Journal) -> list[Event]:
+    return journal.history(record.id)
 
 
-def _print_life(entry: JobRecord, journal: Journal) -> None:
+def _print_life(record: JobRecord, journal: Journal) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -131,16 +131,16 @@ def _print_life(entry: JobRecord, journal: Journal) -> None:
     def say(name: str, value: str, style: str = "") -> None:
         console.print(Text.assemble((f"{name:<10} ", "bold"), (value, style)), soft_wrap=True)
 
-    say("job", f"{entry.name} ({entry.state})", STYLES[entry.state])
-    say("prompt", plain(str(entry.prompt.get("text", ""))) or prompt_words(entry.prompt))
-    if others := {key: value for key, value in entry.prompt.items() if key != "text"}:
+    say("job", f"{record.name} ({record.state})", STYLES[record.state])
+    say("prompt", plain(str(record.prompt.get("text", ""))) or prompt_words(record.prompt))
+    if others := {key: value for key, value in record.prompt.items() if key != "text"}:
         say("with", ", ".join(f"{key} {_short(value)}" for key, value in others.items()))
-    say("model", f"{entry.model} ({', '.join(filter(None, entry.place.values())) or entry.service})")
-    if entry.operation:
-        say("operation", entry.operation)
-    for file in entry.files:
+    say("model", f"{record.model} ({', '.join(filter(None, record.place.values())) or record.service})")
+    if record.operation:
+        say("operation", record.operation)
+    for file in record.files:
         say("file", str(journal.locate(file).absolute()))
-    for uri in entry.uris:
+    for uri in record.uris:
         say("uri", uri)
     console.print()
     steps = Table.grid(padding=(0, 2, 0, 0))
@@ -149,7 +149,7 @@ def _print_life(entry: JobRecord, journal: Journal) -> None:
     steps.add_column(overflow="fold")
     steps.add_row("UTC", "after", "state", "what happened", style="bold")
     before: Event | None = None
-    for event in _life(entry, journal):
+    for event in _life(record, journal):
         since = "" if before is None else _span((event.at_utc - before.at_utc).total_seconds())
         words = "; ".join(_words(event, before))
         steps.add_row(f"{event.at_utc:%Y-%m-%d %H:%M:%S}", since, Text(event.state, STYLES[event.state]), Text(words))
@@ -176,9 +176,6 @@ def _short(value: Any) -> str:
     return " ".join(_short(part) for part in value) if isinstance(value, list) else plain(str(value))
 
 
-_AT_STAKE = (State.SUBMITTING, State.RUNNING, State.UNCERTAIN)
-
-
 def _words(event: Event, before: Event | None) -> Iterator[str]:
     """What a step changed, in words. The first words give the cause, if the state does not."""
     changes = {name: value for name, value in event.changes.items() if value not in (None, [], {})}
@@ -201,7 +198,7 @@ def _words(event: Event, before: Event | None) -> Iterator[str]:
     for file in changes.get("files", ()):
         yield _file_words(file)
     if cost := changes.get("cost_usd"):
-        yield f"US$ {cost:.2f}" + (" at stake" if event.state in _AT_STAKE else "")
+        yield f"US$ {cost:.2f}" + (" at stake" if event.state in AT_STAKE else "")
 
 
 def _file_words(file: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ import typer
 from aveo3.cli.commands.history import find
 from aveo3.cli.exit_codes import Exit, errors_as_messages
 from aveo3.cli.journal_view import (
-    EMULATED,
     counted,
     directory_and_ids,
     dollars,
@@ -22,7 +21,7 @@ from aveo3.cli.journal_view import (
     tail,
     typed,
 )
-from aveo3.lifecycle import State
+from aveo3.lifecycle import OWED, SPENT, UNDER_WAY, UNSENT, State, is_emulated
 
 if TYPE_CHECKING:
     from aveo3.journal.journal import Journal
@@ -76,28 +75,28 @@ def retry(
             chosen = _chosen(journal, ids, [state for state, wanted in flags.items() if wanted])
             if not chosen:
                 raise typer.Exit(Exit.ALL_MADE)
-            owed = [e for e in chosen if e.state in _OWED and e.service != EMULATED]
+            owed = [e for e in chosen if e.state in OWED and not is_emulated(e.service)]
             if owed and not yes and not _confirmed(owed):
                 typer.echo("nothing was changed")
                 raise typer.Exit(Exit.SOME_NOT)
-            for entry in chosen:
-                _plan_again(entry, journal)
-    counts = Counter(entry.state for entry in chosen)
-    what = listed(f"{counts[state]:,} {state}" for state in (*RETRIABLE, *_UNDER_WAY) if counts[state])
+            for record in chosen:
+                _plan_again(record, journal)
+    counts = Counter(record.state for record in chosen)
+    what = listed(f"{counts[state]:,} {state}" for state in (*RETRIABLE, *_GIVEN_UP) if counts[state])
     typer.echo(
         f"{counted(len(chosen))} planned again ({what}). Nothing is sent yet: run the same prompts again, such as\n"
         f"  aveo3 generate prompts.txt --output-dir {typed(settings)}"
     )
 
 
-def _plan_again(entry: JobRecord, journal: Journal) -> None:
-    state = entry.state
+def _plan_again(record: JobRecord, journal: Journal) -> None:
+    state = record.state
     if state is State.FETCHING:
-        journal.move(entry.id, state, State.RUNNING)
+        journal.move(record.id, state, State.RUNNING)
         state = State.RUNNING
-    sunk = (entry.cost_usd or 0.0) if state in _OWED and entry.service != EMULATED else 0.0
+    sunk = (record.cost_usd or 0.0) if state in SPENT and not is_emulated(record.service) else 0.0
     journal.move(
-        entry.id, state, State.PLANNED, error_kind=None, error_message=None, sunk_usd=(entry.sunk_usd or 0.0) + sunk
+        record.id, state, State.PLANNED, error_kind=None, error_message=None, sunk_usd=(record.sunk_usd or 0.0) + sunk
     )
 
 
@@ -108,22 +107,22 @@ def _chosen(journal: Journal, ids: list[str], states: list[State]) -> list[JobRe
     chosen, problems = {}, []
     for name in ids:
         matches = find(name, journal)
-        entry = next((e for e in matches if e.state in RETRIABLE), matches[-1])
-        if entry.state in (*RETRIABLE, *_UNDER_WAY):
-            chosen[entry.id] = entry
-        elif entry.state in _NO_NEED:
-            typer.echo(f"{entry.name} is {entry.state}: nothing to do, the next run of the same prompts sends it")
+        record = next((e for e in matches if e.state in RETRIABLE), matches[-1])
+        if record.state in (*RETRIABLE, *UNDER_WAY):
+            chosen[record.id] = record
+        elif record.state in UNSENT:
+            typer.echo(f"{record.name} is {record.state}: nothing to do, the next run of the same prompts sends it")
         else:
-            problems.append(f"{entry.name} is {entry.state}: {_REFUSED[entry.state]}")
+            problems.append(f"{record.name} is {record.state}: {_REFUSED[record.state]}")
     if problems:
         raise UsageError("\n".join(["nothing was changed:", *problems]))
     if not ids and not states:
         raise UsageError(_what_could_be(journal))
     for state in states:
-        entries = list(journal.entries(state))
-        if not entries:
+        records = list(journal.records(state))
+        if not records:
             typer.echo(f"no job is {state}: nothing to do")
-        chosen |= {entry.id: entry for entry in entries}
+        chosen |= {record.id: record for record in records}
     return list(chosen.values())
 
 
@@ -146,9 +145,9 @@ def _confirmed(owed: list[JobRecord]) -> bool:
     )
     if not _can_ask():
         raise UsageError(f"{question}. Use --yes if you want that. Nothing was changed.")
-    for entry in owed[:NAMED]:
-        where = f"  operation {tail(entry.operation)}" if entry.operation else ""
-        typer.echo(f"  {entry.name}  {prompt_words(entry.prompt):.40}{where}")
+    for record in owed[:NAMED]:
+        where = f"  operation {tail(record.operation)}" if record.operation else ""
+        typer.echo(f"  {record.name}  {prompt_words(record.prompt):.40}{where}")
     if len(owed) > NAMED:
         typer.echo(f"  … and {len(owed) - NAMED:,} more")
     return typer.confirm(f"{question}. Continue?")
@@ -158,10 +157,8 @@ def _can_ask() -> bool:
     return sys.stdin.isatty()
 
 
-_NO_NEED = (State.PLANNED, State.DEFERRED, State.CANCELLED)
-_UNDER_WAY = (State.RUNNING, State.FETCHING)
+_GIVEN_UP = [state for state in State if state in UNDER_WAY]
 """`aveo3 resume` finishes these jobs. Retry plans one again only if the user names it by ID."""
-_OWED = {State.UNCERTAIN, *_UNDER_WAY}
 _REFUSED = {
     State.SUCCEEDED: "its video is ready; to make another one, run `aveo3 generate --fresh` with the same prompt"
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from collections.abc import Set
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
@@ -13,9 +14,7 @@ import typer
 
 from aveo3.cli.exit_codes import errors_as_messages
 from aveo3.cli.journal_view import (
-    EMULATED,
     STYLES,
-    UNDER_WAY,
     age,
     as_json,
     counted,
@@ -29,7 +28,7 @@ from aveo3.cli.journal_view import (
     tail,
     typed,
 )
-from aveo3.lifecycle import State
+from aveo3.lifecycle import AT_STAKE, BILLED, EMULATED, UNDER_WAY, State, is_emulated
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,8 +80,8 @@ def status(
         settings = settings_of(directory)
         with Journal(journal_path(settings), writes=False) as journal:
             if json_lines:
-                for entry in journal.entries():
-                    print(as_json(fields(entry, journal)))
+                for record in journal.records():
+                    print(as_json(fields(record, journal)))
             else:
                 _Report(journal, typed(settings), every=every).write()
 
@@ -147,14 +146,11 @@ class _Report:
         return f"{advice} (aveo3 retry)" if state is State.UNCERTAIN else advice
 
     def _money(self) -> None:
-        def of(*states: State) -> str:
-            tallies = [t for t in self._tallies if t.state in states and t.service != EMULATED]
+        def of(states: Set[State]) -> str:
+            tallies = [t for t in self._tallies if t.state in states and not is_emulated(t.service)]
             return priced(sum(t.cost_usd for t in tallies), sum(t.unpriced for t in tallies))
 
-        self._say(
-            f"paid: {of(State.SUCCEEDED, State.FETCHING)}; may be paid, too: "
-            f"{of(State.SUBMITTING, State.RUNNING, State.UNCERTAIN)} (list prices)"
-        )
+        self._say(f"paid: {of(BILLED)}; may be paid, too: {of(AT_STAKE)} (list prices)")
 
     def _warnings(self) -> None:
         """Warn of videos that Google may soon delete, and of operations that it may soon forget."""
@@ -190,40 +186,40 @@ class _Report:
 
     def _jobs(self, total: int) -> None:
         states = [s for s in ORDER if s in self._counts and (s is not State.SUCCEEDED or self._every or total <= SHOWN)]
-        entries = chain.from_iterable(self._journal.entries(state) for state in states)
+        records = chain.from_iterable(self._journal.records(state) for state in states)
         shown: Counter[State] = Counter()
-        for entry in entries if self._every else islice(entries, SHOWN):
+        for record in records if self._every else islice(records, SHOWN):
             if not shown:
                 self._row(_HEADER, "bold")
-            shown[entry.state] += 1
-            self._row(self._cells(entry), STYLES[entry.state])
+            shown[record.state] += 1
+            self._row(self._cells(record), STYLES[record.state])
         rest = Counter(self._counts)
         rest.subtract(shown)
         if more := [f"{rest[state]:,} {state}" for state in ORDER if rest[state] > 0]:
             self._say(f"{'and ' if shown else ''}{', '.join(more)} (--all lists every one)", "dim")
 
-    def _cells(self, entry: JobRecord) -> tuple[str, ...]:
+    def _cells(self, record: JobRecord) -> tuple[str, ...]:
         return (
-            entry.name,
-            entry.state.value,
-            age((self._now - last_change(entry)).total_seconds()),
-            f"{entry.attempts}",
-            "?" if entry.cost_usd is None and entry.attempts else f"{entry.cost_usd:.2f}" if entry.cost_usd else "",
-            prompt_words(entry.prompt),
-            self._what(entry),
+            record.name,
+            record.state.value,
+            age((self._now - last_change(record)).total_seconds()),
+            f"{record.attempts}",
+            "?" if record.cost_usd is None and record.attempts else f"{record.cost_usd:.2f}" if record.cost_usd else "",
+            prompt_words(record.prompt),
+            self._what(record),
         )
 
-    def _what(self, entry: JobRecord) -> str:
+    def _what(self, record: JobRecord) -> str:
         """The file of a job, why there is none, or where it runs."""
         from pathlib import PurePath
 
-        if entry.state is State.SUCCEEDED:
-            return ", ".join(PurePath(file["path"]).name for file in entry.files) or ", ".join(entry.uris)
-        operation = entry.operation and (tail(entry.operation) if self._width else entry.operation)
-        if entry.state in UNDER_WAY:
-            return operation or ", ".join(entry.uris)
-        why = plain(f"{entry.error_kind}: {entry.error_message}") if entry.error_kind else ""
-        return why + (f" ({operation})" if operation and entry.state is State.UNCERTAIN else "")
+        if record.state is State.SUCCEEDED:
+            return ", ".join(PurePath(file["path"]).name for file in record.files) or ", ".join(record.uris)
+        operation = record.operation and (tail(record.operation) if self._width else record.operation)
+        if record.state in UNDER_WAY:
+            return operation or ", ".join(record.uris)
+        why = plain(f"{record.error_kind}: {record.error_message}") if record.error_kind else ""
+        return why + (f" ({operation})" if operation and record.state is State.UNCERTAIN else "")
 
     def _row(self, cells: tuple[str, ...], style: str) -> None:
         """A line of the table. Columns have fixed widths, because lines are written as they are read."""

@@ -10,7 +10,7 @@ from aveo3.mock.config.latency import Latency
 from aveo3.mock.config.quota import LIMITS, Quota
 from aveo3.mock.config.validation import unlimited
 from aveo3.mock.models import RETIRED
-from aveo3.mock.quotas import Counting, QuotaRule
+from aveo3.mock.quota_rules import Counting, QuotaRule
 
 RefusalBody = Literal["detailed", "text", "bare", "vertex"]
 Films = Literal["auto", "drawn", "bundled"]

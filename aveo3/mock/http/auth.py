@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from aveo3.mock import error_bodies
-from aveo3.mock.error_bodies import Refused
+from aveo3.mock.error_bodies import RequestError
 from aveo3.mock.models import Surface
 from aveo3.mock.state.request_log import Masks
 
@@ -30,12 +30,12 @@ def caller_of(request: web.Request) -> Caller | None:
 
 
 def authorized(request: web.Request, surface: Surface) -> Caller:
-    """Return the caller. Raises Refused without a credential, or with a key on a path that needs a token."""
+    """Return the caller. Raises RequestError without a credential, or with a key on a path that needs a token."""
     caller = caller_of(request)
     if caller is None:
-        raise Refused(error_bodies.no_credential(surface))
+        raise RequestError(error_bodies.no_credential(surface))
     if caller.by_key and "project" in request.match_info:
-        raise Refused(error_bodies.KEY_ON_PROJECT_PATH)
+        raise RequestError(error_bodies.KEY_ON_PROJECT_PATH)
     return caller
 
 
@@ -51,4 +51,4 @@ def read_json(raw: bytes) -> Any:
     try:
         return json.loads(raw)
     except ValueError:
-        raise Refused(error_bodies.invalid("Invalid JSON payload received. Unexpected token.")) from None
+        raise RequestError(error_bodies.invalid("Invalid JSON payload received. Unexpected token.")) from None

@@ -8,6 +8,7 @@ from aiohttp import web
 from aveo3.mock import error_bodies
 from aveo3.mock.error_bodies import Answer
 from aveo3.mock.state.emulator import Emulator
+from aveo3.mock.storage.errors import UNAVAILABLE as STORAGE_UNAVAILABLE
 
 _STATUSES = {
     "500-before": error_bodies.INTERNAL,
@@ -38,7 +39,7 @@ _STATUSES = {
     "download-500": error_bodies.INTERNAL,
     "download-503": error_bodies.UNAVAILABLE,
     "download-404": error_bodies.not_found(),
-    "storage-503": error_bodies.STORAGE_UNAVAILABLE,
+    "storage-503": STORAGE_UNAVAILABLE,
 }
 _CUTS = frozenset({"drop-before", "drop-after", "poll-drop", "storage-drop"})
 _HANGS = frozenset({"timeout-before", "timeout-after", "poll-hang"})

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from aveo3.mock.error_bodies import Refused, invalid
+from aveo3.mock.error_bodies import RequestError, invalid
 from aveo3.mock.models import Omni
 from aveo3.mock.omni.errors import unsupported_value
 
@@ -34,14 +34,14 @@ class Input:
 
 
 def read_input(value: Any, model: Omni) -> Input:
-    """Parse and check an `input`. Raises Refused with Google's 400."""
+    """Parse and check an `input`. Raises RequestError with Google's 400."""
     blocks = tuple(_checked(block, at) for block, at in _blocks(value, "input"))
     parsed = Input(blocks)
     if not blocks or not (parsed.prompt.strip() or len(parsed.of("text")) < len(blocks)):
-        raise Refused(invalid("The parameter 'input' is required: it has neither text nor media."))
+        raise RequestError(invalid("The parameter 'input' is required: it has neither text nor media."))
     for kind, most in (("image", model.images), ("video", model.videos)):
         if (count := len(parsed.of(kind))) > most:
-            raise Refused(invalid(f"'input' takes at most {most} blocks of type '{kind}'; it has {count}."))
+            raise RequestError(invalid(f"'input' takes at most {most} blocks of type '{kind}'; it has {count}."))
     return parsed
 
 
@@ -58,19 +58,19 @@ def _blocks(value: Any, at: str) -> Iterator[tuple[dict[str, Any], str]]:
         elif value.get("type") not in ("model_output", "thought"):
             yield value, at
     elif value is not None:
-        raise Refused(invalid(f"Invalid value at '{at}': expected a string, an object or a list."))
+        raise RequestError(invalid(f"Invalid value at '{at}': expected a string, an object or a list."))
 
 
 def _checked(block: dict[str, Any], at: str) -> dict[str, Any]:
     kind = block.get("type")
     if kind not in _KINDS:
-        raise Refused(unsupported_value(kind, f"{at}.type", _KINDS))
+        raise RequestError(unsupported_value(kind, f"{at}.type", _KINDS))
     if kind == "text":
         if not isinstance(block.get("text"), str):
-            raise Refused(invalid(f"Invalid value at '{at}.text': expected a string."))
+            raise RequestError(invalid(f"Invalid value at '{at}.text': expected a string."))
         return {"text": block["text"], "type": "text"}
     if kind == "image" and block.get("mime_type") not in _IMAGES:
-        raise Refused(unsupported_value(block.get("mime_type"), f"{at}.mime_type", _IMAGES))
+        raise RequestError(unsupported_value(block.get("mime_type"), f"{at}.mime_type", _IMAGES))
     if block.get("uri") is None:
         _check_data(block.get("data"), at)
     return {name: value for name, value in block.items() if name != "data"}
@@ -78,8 +78,8 @@ def _checked(block: dict[str, Any], at: str) -> dict[str, Any]:
 
 def _check_data(data: Any, at: str) -> None:
     if not isinstance(data, str) or not data or len(data) > _LIMIT:
-        raise Refused(invalid(f"Invalid value at '{at}': 'data' (base64, at most 100 MB) or 'uri' is required."))
+        raise RequestError(invalid(f"Invalid value at '{at}': 'data' (base64, at most 100 MB) or 'uri' is required."))
     try:
         base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
-        raise Refused(invalid(f"Invalid value at '{at}.data' (TYPE_BYTES), Base64 decoding failed.")) from None
+        raise RequestError(invalid(f"Invalid value at '{at}.data' (TYPE_BYTES), Base64 decoding failed.")) from None

@@ -1,4 +1,4 @@
-"""Validates a request for an interaction as Google does. Pure: JSON in, `Wish` or `Refused` out.
+"""Validates a request for an interaction as Google does. Pure: JSON in, `Wish` or `RequestError` out.
 
 Two messages of the API were recorded: for an unsupported value and for an unknown interaction. The others imitate their
 style.
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aveo3.mock.error_bodies import Refused, invalid
+from aveo3.mock.error_bodies import RequestError, invalid
 from aveo3.mock.models import OMNI, Omni, Surface
 from aveo3.mock.omni.errors import no_model, unknown_parameter, unsupported, unsupported_value
 from aveo3.mock.omni.input import Input, read_input
@@ -60,12 +60,12 @@ class Wish:
 
 
 def find_omni(name: Any, surface: Surface, version: str, retired: tuple[str, ...], where: str) -> Omni:
-    """Return the model. Raises Refused with the API's 400 or 404. `where` is the resource name up to the model id."""
+    """The model. Raises RequestError with the API's 400 or 404. `where` is the resource name before the model id."""
     if not isinstance(name, str) or not name:
-        raise Refused(invalid("The parameter 'model' is required."))
+        raise RequestError(invalid("The parameter 'model' is required."))
     name = name.removeprefix("models/")
     if name in retired:
-        raise Refused(
+        raise RequestError(
             no_model(
                 f"This model {where}/{name} is no longer available. Please update your code to use a newer model for "
                 "the latest features and improvements."
@@ -73,7 +73,7 @@ def find_omni(name: Any, surface: Surface, version: str, retired: tuple[str, ...
         )
     model = OMNI.get((surface, name))
     if model is None:
-        raise Refused(
+        raise RequestError(
             no_model(
                 f"{where}/{name} is not found for API version {version}, or is not supported for interactions. "
                 "Call ListModels to see the list of available models and their supported methods."
@@ -85,25 +85,25 @@ def find_omni(name: Any, surface: Surface, version: str, retired: tuple[str, ...
 def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, length: Length) -> Wish:
     """Return what `body` asks of `model`. `parent` is the order of the previous interaction; None if there is none.
 
-    Raises Refused with Google's 400.
+    Raises RequestError with Google's 400.
     """
     for name in sorted(body.keys() - _TAKEN):
-        raise Refused(unsupported(name, model.id) if name in _NOT_OMNIS else unknown_parameter(name))
+        raise RequestError(unsupported(name, model.id) if name in _NOT_OMNIS else unknown_parameter(name))
     background, store = _flag(body, "background", False), _flag(body, "store", True)
     if background and not store:
-        raise Refused(invalid("'background' needs 'store': an interaction that is not stored cannot be polled."))
+        raise RequestError(invalid("'background' needs 'store': an interaction that is not stored cannot be polled."))
     if _flag(body, "stream", False):
-        raise Refused(invalid("The mock server does not stream; leave 'stream' out, and poll."))
+        raise RequestError(invalid("The mock server does not stream; leave 'stream' out, and poll."))
     content = read_input(body.get("input"), model)
     output = _format(body.get("response_format"), model)
     task = _task(body.get("generation_config"), model) or _default_task(content, parent)
     _check_task(task, content, parent)
     if model.surface == "vertex":
         for name in sorted(output.keys() & _ANY - _USED.get(task, _ANY)):
-            raise Refused(invalid(f"'response_format.{name}' is not supported for task '{task}'."))
+            raise RequestError(invalid(f"'response_format.{name}' is not supported for task '{task}'."))
     hooks = _object(body.get("webhook_config"), "webhook_config")
     if hooks and not background:
-        raise Refused(invalid("'webhook_config' needs 'background'."))
+        raise RequestError(invalid("'webhook_config' needs 'background'."))
     return Wish(
         order=_order(task, content, output, model, parent, length),
         input=content,
@@ -130,7 +130,7 @@ def _order(
         film_seconds = source + seconds if task == "extend" else source
         seconds = seconds if task == "extend" else source
         if film_seconds > model.longest_extended:
-            raise Refused(
+            raise RequestError(
                 invalid(
                     f"The extended video would last {film_seconds:g} seconds; at most {model.longest_extended:g} are "
                     "supported."
@@ -160,7 +160,7 @@ def _format(value: Any, model: Omni) -> dict[str, Any]:
     if not output:
         return output
     for name in sorted(output.keys() - set(_FORMAT)):
-        raise Refused(unknown_parameter(f"response_format.{name}"))
+        raise RequestError(unknown_parameter(f"response_format.{name}"))
     _one_of(output.get("type"), "response_format.type", ("video",))
     for name, allowed in (
         ("delivery", ("inline", "uri")),
@@ -171,23 +171,24 @@ def _format(value: Any, model: Omni) -> dict[str, Any]:
             _one_of(output[name], f"response_format.{name}", allowed)
     storage, by_uri = output.get("gcs_uri"), output.get("delivery") == "uri"
     if model.surface == "developer" and storage is not None:
-        raise Refused(unsupported("response_format.gcs_uri", model.id))
+        raise RequestError(unsupported("response_format.gcs_uri", model.id))
     if model.surface == "vertex" and by_uri and not (isinstance(storage, str) and _BUCKET.match(storage)):
-        raise Refused(invalid("'response_format.gcs_uri' is required if 'response_format.delivery' is 'uri'."))
+        raise RequestError(invalid("'response_format.gcs_uri' is required if 'response_format.delivery' is 'uri'."))
     if storage is not None and not by_uri:
-        raise Refused(invalid("'response_format.gcs_uri' needs 'response_format.delivery' to be 'uri'."))
+        raise RequestError(invalid("'response_format.gcs_uri' needs 'response_format.delivery' to be 'uri'."))
     return output
 
 
 def _seconds(value: Any, model: Omni) -> float:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise Refused(
+        raise RequestError(
             invalid(f"Invalid value at 'response_format.duration': {value}. A duration is a string such as '8s'.")
         )
     if not model.shortest <= float(match[1]) <= model.longest:
         allowed = (f"{model.shortest:g}s", f"{model.longest:g}s")
-        raise Refused(invalid(f"'{value}' is out of range for 'response_format.duration': {' to '.join(allowed)}."))
+        message = f"'{value}' is out of range for 'response_format.duration': {' to '.join(allowed)}."
+        raise RequestError(invalid(message))
     seconds = float(match[1])
     return int(seconds) if seconds.is_integer() else seconds
 
@@ -195,7 +196,7 @@ def _seconds(value: Any, model: Omni) -> float:
 def _task(value: Any, model: Omni) -> str | None:
     config = _object(value, "generation_config")
     for name in sorted(config.keys() - set(_CONFIG)):
-        raise Refused(unsupported(f"generation_config.{name}", model.id))
+        raise RequestError(unsupported(f"generation_config.{name}", model.id))
     task = _object(config.get("video_config"), "generation_config.video_config").get("task")
     return None if task is None else _one_of(task, "generation_config.video_config.task", _TASKS)
 
@@ -209,29 +210,29 @@ def _default_task(content: Input, parent: Order | None) -> str:
 
 def _check_task(task: str, content: Input, parent: Order | None) -> None:
     if task in _USED and parent is None and len(content.of("video")) != 1:
-        raise Refused(invalid(f"Task '{task}' needs one video, or a 'previous_interaction_id'."))
+        raise RequestError(invalid(f"Task '{task}' needs one video, or a 'previous_interaction_id'."))
     if task == "image_to_video" and not 1 <= len(content.of("image")) <= 2:
-        raise Refused(invalid("Task 'image_to_video' needs one image, or the first and the last frame."))
+        raise RequestError(invalid("Task 'image_to_video' needs one image, or the first and the last frame."))
     if task == "reference_to_video" and not (content.of("image") or content.of("video")):
-        raise Refused(invalid("Task 'reference_to_video' needs an image or a video."))
+        raise RequestError(invalid("Task 'reference_to_video' needs an image or a video."))
     if task == "text_to_video" and (len(content.of("text")) < len(content.blocks) or parent is not None):
-        raise Refused(invalid("Task 'text_to_video' takes text and nothing else."))
+        raise RequestError(invalid("Task 'text_to_video' takes text and nothing else."))
 
 
 def _flag(body: Mapping[str, Any], name: str, default: bool) -> bool:
     value = body.get(name)
     if value is not None and not isinstance(value, bool):
-        raise Refused(invalid(f"Invalid value at '{name}' (TYPE_BOOL), {value!r}"))
+        raise RequestError(invalid(f"Invalid value at '{name}' (TYPE_BOOL), {value!r}"))
     return default if value is None else value
 
 
 def _one_of(value: Any, at: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
-        raise Refused(unsupported_value(value, at, allowed))
+        raise RequestError(unsupported_value(value, at, allowed))
     return str(value)
 
 
 def _object(value: Any, at: str) -> dict[str, Any]:
     if value is not None and not isinstance(value, dict):
-        raise Refused(invalid(f"Invalid value at '{at}': expected an object."))
+        raise RequestError(invalid(f"Invalid value at '{at}': expected an object."))
     return value or {}

@@ -9,9 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
-from aveo3.mock import error_bodies
+from aveo3.mock import error_bodies, refusals
 from aveo3.mock.config.faults import Point
-from aveo3.mock.error_bodies import Answer, Refused
+from aveo3.mock.error_bodies import Answer, RequestError
 from aveo3.mock.http.auth import authorized, read_json, shown_as
 from aveo3.mock.http.fault_effects import cut, perform, respond
 from aveo3.mock.models import Surface
@@ -19,7 +19,7 @@ from aveo3.mock.omni.errors import from_the_front_end, no_interaction, no_model,
 from aveo3.mock.omni.requests import find_omni, read_wish
 from aveo3.mock.omni.responses import Interaction, accepted, ended, new_id, running
 from aveo3.mock.omni.webhooks import Announcer
-from aveo3.mock.quotas import Lane
+from aveo3.mock.quota_rules import QuotaLane
 from aveo3.mock.state.emulator import Emulator
 from aveo3.mock.state.operations import Order
 from aveo3.mock.state.request_log import Request, shortened
@@ -57,8 +57,8 @@ class OmniWire:
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
                 return await handler(request)
-            except Refused as refused:
-                raise Refused(_converter(request)(refused.answer), refused.why) from None
+            except RequestError as refused:
+                raise RequestError(_converter(request)(refused.answer), refused.why) from None
 
         return handle
 
@@ -75,7 +75,7 @@ class OmniWire:
         fault = emulator.strike(Point.SUBMIT, Point.CREATE)
         if fault is not None:
             entry.answer, entry.fault = "failed", fault
-        if (denied := error_bodies.at_the_door(fault, _surface(request))) is not None:
+        if (denied := error_bodies.front_end_error(fault, _surface(request))) is not None:
             return respond(_from_front_end(request, denied))
         if fault is not None and fault not in ("no-access", "late-429"):
             return await perform(fault, request, emulator, word=_converter(request))
@@ -88,21 +88,21 @@ class OmniWire:
         caller = _authorized(request)
         body = read_json(raw)
         if not isinstance(body, dict):
-            raise Refused(error_bodies.invalid("Invalid JSON payload received. Expected an object."))
+            raise RequestError(error_bodies.invalid("Invalid JSON payload received. Expected an object."))
         where = _models(request)
         model = find_omni(body.get("model"), surface, part["version"], emulator.options.retired, where)
         if part.get("location", "global") != "global":
             place = f"`{where}/{model.id}` was not found or your project does not have access to it."
-            raise Refused(no_model(f"Publisher Model {place}"))
-        lane = Lane(part.get("project", caller.secret), "global", model.id, "project" not in part)
+            raise RequestError(no_model(f"Publisher Model {place}"))
+        lane = QuotaLane(part.get("project", caller.secret), "global", model.id, "project" not in part)
         if fault == "no-access":
-            raise Refused(emulator.no_access(lane, model))
+            raise RequestError(emulator.no_access(lane, model))
         wish = read_wish(body, model, self._parent(body.get("previous_interaction_id"), surface), self._length)
         interaction = Interaction(new_id(self._rng), model, wish, emulator.clock.utc())
         if fault == "late-429":
             wait = emulator.clock.client_seconds(_LATE_DELAY)
             interaction.refusal = error_bodies.error(
-                429, "RESOURCE_EXHAUSTED", f"{error_bodies.BARE} Please retry in {wait:g}s."
+                429, "RESOURCE_EXHAUSTED", f"{refusals.BARE} Please retry in {wait:g}s."
             )
         else:
             self._admit(interaction, lane, where, entry)
@@ -110,12 +110,12 @@ class OmniWire:
             self._interactions[interaction.id] = interaction
         return interaction
 
-    def _admit(self, interaction: Interaction, lane: Lane, where: str, entry: Request) -> None:
+    def _admit(self, interaction: Interaction, lane: QuotaLane, where: str, entry: Request) -> None:
         """Start its operation, or, with `refuse_late`, keep the refusal for its polls."""
         model, order = interaction.model, interaction.wish.order
         try:
             interaction.operation = self.emulator.admit(lane, order, model, f"{where}/{model.id}", Point.ENDING)
-        except Refused as refused:
+        except RequestError as refused:
             if not self.emulator.options.refuse_late or not interaction.wish.background:
                 raise
             entry.answer, entry.why = "refused", f"{refused.why}, sent late"
@@ -144,18 +144,19 @@ class OmniWire:
         return await perform(fault, request, emulator, honest, word=_converter(request)) if fault else respond(honest)
 
     def _parent(self, previous: Any, surface: Surface) -> Order | None:
-        """Return the order of the previous interaction, or None. Raises Refused if it has no video."""
+        """Return the order of the previous interaction, or None. Raises RequestError if it has no video."""
         if previous is None:
             return None
         if surface == "vertex":  # reports differ on whether it works there; no client relies on it
-            raise Refused(error_bodies.invalid("'previous_interaction_id' is not supported. Send the video as input."))
+            message = "'previous_interaction_id' is not supported. Send the video as input."
+            raise RequestError(error_bodies.invalid(message))
         interaction = self._interactions.get(previous) if isinstance(previous, str) else None
         if interaction is None:
-            raise Refused(no_interaction(str(previous)))
+            raise RequestError(no_interaction(str(previous)))
         self.emulator.settle()
         operation = interaction.operation
         if operation is None or not operation.done or not operation.delivered:
-            raise Refused(error_bodies.invalid(f"Interaction {previous} has no video to go on with."))
+            raise RequestError(error_bodies.invalid(f"Interaction {previous} has no video to go on with."))
         return operation.order
 
     def _length(self, file_id: str) -> float | None:
@@ -170,16 +171,16 @@ class OmniWire:
         emulator.books.polls += 1
         interaction = self._find(request)
         if request.query.get("stream", "").lower() == "true":
-            raise Refused(error_bodies.invalid("The mock server does not stream; poll with stream=false."))
+            raise RequestError(error_bodies.invalid("The mock server does not stream; poll with stream=false."))
         if interaction.operation is None:
             assert interaction.refusal is not None
-            raise Refused(interaction.refusal)
+            raise RequestError(interaction.refusal)
         interaction.operation.polls += 1
         fault = emulator.strike(Point.POLL, Point.INTERACTION_POLL)
         if fault in ("poll-pending", "poll-queued"):
             return respond(Answer(200, running(interaction, "queued" if fault == "poll-queued" else "in_progress")))
         if fault == "poll-404":
-            raise Refused(no_interaction(interaction.id))
+            raise RequestError(no_interaction(interaction.id))
         if fault is not None and fault != "poll-inline":
             return await perform(fault, request, emulator, word=_converter(request))
         body = await self._body(request, interaction, inline=fault == "poll-inline")
@@ -193,7 +194,7 @@ class OmniWire:
         operation = interaction.operation
         if operation is None or operation.done or not interaction.wish.background:
             reason = "Only background interactions that are still in progress can be cancelled."
-            raise Refused(error_bodies.invalid(f"{reason} interactions/{interaction.id} is {interaction.status}."))
+            raise RequestError(error_bodies.invalid(f"{reason} interactions/{interaction.id} is {interaction.status}."))
         self.emulator.cancel(operation)
         return respond(Answer(200, await self._body(request, interaction)))
 
@@ -204,13 +205,13 @@ class OmniWire:
         return respond(Answer(200, {}))
 
     async def reject_generate(self, request: web.Request) -> web.StreamResponse:
-        raise Refused(error_bodies.invalid("This model only supports Interactions API."))
+        raise RequestError(error_bodies.invalid("This model only supports Interactions API."))
 
     def _find(self, request: web.Request) -> Interaction:
         self.emulator.settle()
         interaction = self._interactions.get(request.match_info["id"])
         if interaction is None or (interaction.model.surface == "vertex") != ("project" in request.match_info):
-            raise Refused(no_interaction(request.match_info["id"]))
+            raise RequestError(no_interaction(request.match_info["id"]))
         return interaction
 
     async def _body(self, request: web.Request, interaction: Interaction, *, inline: bool = False) -> dict[str, Any]:
@@ -262,8 +263,8 @@ def _from_front_end(request: web.Request, answer: Answer) -> Answer:
 def _authorized(request: web.Request) -> Any:
     try:
         return authorized(request, _surface(request))
-    except Refused as refused:
-        raise Refused(_from_front_end(request, refused.answer), refused.why) from None
+    except RequestError as refused:
+        raise RequestError(_from_front_end(request, refused.answer), refused.why) from None
 
 
 def _model_and_prompt(raw: bytes) -> tuple[str, str]:

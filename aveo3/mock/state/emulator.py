@@ -18,9 +18,11 @@ from typing import Any
 from aveo3.mock.config.faults import Fault, Faults, Point
 from aveo3.mock.config.options import FIXED, MockOptions
 from aveo3.mock.config.scenario import Scenario, Step
-from aveo3.mock.error_bodies import Answer, RefusalWriter, Refused, misleading_delay, said
+from aveo3.mock.error_bodies import Answer, RequestError, message_of
 from aveo3.mock.models import Sold
-from aveo3.mock.quotas import Lane, Moment, QuotaRule, Quotas, Violation
+from aveo3.mock.quota_rules import Moment, QuotaLane, QuotaRule
+from aveo3.mock.quotas import Quotas, Violation
+from aveo3.mock.refusals import RefusalWriter, misleading_delay
 from aveo3.mock.state.clock import Clock, system_utc
 from aveo3.mock.state.films import Films, FilmSpec
 from aveo3.mock.state.gcs_buckets import Buckets
@@ -108,8 +110,8 @@ class Emulator:
             self.books.faults[fault] += 1
         return fault
 
-    def admit(self, lane: Lane, order: Order, model: Sold, parent: str, *more: Point) -> Operation:
-        """Accept an order, which is owed from now on, or raise Refused with the 429 of the rules without room.
+    def admit(self, lane: QuotaLane, order: Order, model: Sold, parent: str, *more: Point) -> Operation:
+        """Accept an order, which is owed from now on, or raise RequestError with the 429 of the rules without room.
 
         Faults at `Point.OUTCOME`, and at the `more` points of the wire, decide how the operation ends.
         """
@@ -120,7 +122,7 @@ class Emulator:
         if violations:
             labels = [violation.rule.label for violation in violations]
             self.books.refuse(labels)
-            raise Refused(self.refusal(violations, lane, model), ", ".join(labels))
+            raise RequestError(self.refusal(violations, lane, model), ", ".join(labels))
         outcome = self.strike(Point.OUTCOME, *more) or SUCCESS
         latency = options.latency.draw(self.rng) * options.slowdown
         if outcome in ("slow", "stuck"):
@@ -134,7 +136,7 @@ class Emulator:
         """Stop a running operation. It leaves no film and is not billed."""
         self.operations.cancel(operation, self.settle())
 
-    def refusal(self, violations: Iterable[Violation], lane: Lane, model: Sold) -> Answer:
+    def refusal(self, violations: Iterable[Violation], lane: QuotaLane, model: Sold) -> Answer:
         """Build the 429 for `violations`, with the delay in seconds of the client's clock."""
         violations = tuple(violations)
         delay = misleading_delay(violations, self.clock.now(), self.rng)
@@ -147,7 +149,7 @@ class Emulator:
         word = "quota_exceeded" if "day" in kinds else "rate_limit_exceeded" if kinds & {"minute", "spend"} else ""
         return replace(answer, headers=header, word=word)
 
-    def no_access(self, lane: Lane, model: Sold) -> Answer:
+    def no_access(self, lane: QuotaLane, model: Sold) -> Answer:
         """Build the 429 of a project without any quota for this model. It always shows the limit of 0."""
         zero = Violation(QuotaRule(kind="day", limit=0), math.inf)
         return RefusalWriter().write((zero,), lane, model.base, model.surface, None)
@@ -175,7 +177,7 @@ class Emulator:
             for lane, visits in list(self.quotas.lanes.items())[-newest if newest else None :]
         ]
 
-    def owner(self, lane: Lane) -> str:
+    def owner(self, lane: QuotaLane) -> str:
         """The owner of a lane as it may be shown: the name of the project, or a masked key."""
         return self.masks.mask(lane.owner) if lane.secret else f"project {lane.owner}"
 
@@ -185,14 +187,15 @@ class Emulator:
 
     @contextmanager
     def on_record(self, entry: Request) -> Iterator[None]:
-        """Log the reason in `entry` if the code inside the `with` raises Refused."""
+        """Log the reason in `entry` if the code inside the `with` raises RequestError."""
         try:
             yield
-        except Refused as refused:
+        except RequestError as refused:
             entry.answer, entry.why = "refused", refused.why
             if refused.answer.status != 429:
                 self.books.rejected[refused.answer.status] += 1
-                entry.answer, entry.why = "rejected", f"{refused.answer.status}: {shortened(said(refused.answer))}"
+                why = shortened(message_of(refused.answer))
+                entry.answer, entry.why = "rejected", f"{refused.answer.status}: {why}"
             raise
 
     def file(self, file_id: str) -> File | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aveo3.mock.models import Surface
-from aveo3.mock.quotas import Lane
+from aveo3.mock.quota_rules import QuotaLane
 
 SUCCESS = "success"
 CANCELLED = "cancelled"
@@ -47,7 +47,7 @@ class Operation:
 
     id: str
     name: str
-    lane: Lane
+    lane: QuotaLane
     order: Order
     outcome: str
     done_at: float
@@ -101,11 +101,11 @@ class Operations:
         self._on_done = on_done
         self._by_id: dict[str, Operation] = {}
         self._ending: list[tuple[float, int, Operation]] = []
-        self._running: Counter[Lane] = Counter()
+        self._running: Counter[QuotaLane] = Counter()
         self.files: dict[str, File] = {}
 
     def accept(
-        self, lane: Lane, order: Order, surface: Surface, parent: str, outcome: str, done_at: float
+        self, lane: QuotaLane, order: Order, surface: Surface, parent: str, outcome: str, done_at: float
     ) -> Operation:
         """Create an operation under `parent`, the resource name of its model."""
         identity = self._code() if surface == "developer" else str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
@@ -140,7 +140,7 @@ class Operations:
             self.files[file] = File(operation, sample)
         self._on_done(operation)
 
-    def running(self, lane: Lane) -> int:
+    def running(self, lane: QuotaLane) -> int:
         """The number of running operations in a lane, as of the last `settle`."""
         return self._running[lane]
 

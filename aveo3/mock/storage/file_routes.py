@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from aveo3.mock import error_bodies
-from aveo3.mock.error_bodies import Answer, Refused
+from aveo3.mock.error_bodies import Answer, RequestError
 from aveo3.mock.http.auth import caller_of
 from aveo3.mock.http.byte_ranges import deliver
 from aveo3.mock.http.fault_effects import respond
@@ -41,7 +41,7 @@ class FileWire:
         _authorize(request)
         file = self._file(request)
         if self._state(file) != "ACTIVE":
-            raise Refused(error_bodies.file_not_ready(request.match_info["file"]))
+            raise RequestError(error_bodies.file_not_ready(request.match_info["file"]))
         if ("developer", file.operation.lane.model) in OMNI:
             return await self.serve(request)
         return web.Response(status=302, headers={"Location": f"/download{request.path}?alt=media"})
@@ -58,7 +58,7 @@ class FileWire:
         name = request.match_info["file"]
         file = self.emulator.file(name)
         if file is None or self.emulator.expired(file):
-            raise Refused(error_bodies.file_gone(name))
+            raise RequestError(error_bodies.file_gone(name))
         return file
 
     def _state(self, file: File) -> str:
@@ -98,7 +98,7 @@ class FileWire:
 
 def _authorize(request: web.Request) -> None:
     if caller_of(request) is None:
-        raise Refused(error_bodies.no_credential("developer"))
+        raise RequestError(error_bodies.no_credential("developer"))
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -10,15 +10,15 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from aveo3.mock import error_bodies
 from aveo3.mock.config.faults import Point
-from aveo3.mock.error_bodies import Answer, Refused
+from aveo3.mock.error_bodies import Answer, RequestError
 from aveo3.mock.http.auth import caller_of
 from aveo3.mock.http.byte_ranges import deliver
 from aveo3.mock.http.fault_effects import perform, respond
 from aveo3.mock.state.checksums import Checksums
 from aveo3.mock.state.emulator import Emulator
 from aveo3.mock.state.gcs_buckets import Page, Stored
+from aveo3.mock.storage import errors
 from aveo3.mock.storage.field_masks import select
 
 MOST = 1000  # entries on a page, as at Google, also if `maxResults` is higher
@@ -47,13 +47,13 @@ class StorageWire:
         _authorize(request, "storage.objects.list")
         bucket, query = request.match_info["bucket"], request.query
         self.emulator.books.storage_lists += 1
-        if (struck := await self._struck(request, "storage.objects.list", error_bodies.no_bucket())) is not None:
+        if (struck := await self._struck(request, "storage.objects.list", errors.no_bucket())) is not None:
             return struck
         if bucket not in self.emulator.buckets:
-            raise Refused(error_bodies.no_bucket())
+            raise RequestError(errors.no_bucket())
         for name in _NARROWING:  # ignoring one would list objects that the client excluded
             if query.get(name, "").lower() not in ("", "false"):
-                raise Refused(error_bodies.storage_error(400, "invalid", f"The mock server does not support {name}."))
+                raise RequestError(errors.error(400, "invalid", f"The mock server does not support {name}."))
         page = self.emulator.buckets.page(
             bucket,
             prefix=query.get("prefix", ""),
@@ -68,14 +68,14 @@ class StorageWire:
         _authorize(request, "storage.objects.get")
         if request.query.get("alt") == "media":
             return await self._media(request)
-        missing = error_bodies.no_object(request.match_info["bucket"], request.match_info["object"])
+        missing = errors.no_object(request.match_info["bucket"], request.match_info["object"])
         if (struck := await self._struck(request, "storage.objects.get", missing)) is not None:
             return struck
         return _answer(request, await self._resource(request, self._stored(request)))
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         _authorize(request, "storage.objects.delete")
-        missing = error_bodies.no_object(request.match_info["bucket"], request.match_info["object"])
+        missing = errors.no_object(request.match_info["bucket"], request.match_info["object"])
         if (struck := await self._struck(request, "storage.objects.delete", missing)) is not None:
             return struck
         self.emulator.buckets.delete(self._stored(request))
@@ -85,7 +85,7 @@ class StorageWire:
         """Return the response of a fault that strikes this request, or None. Ends all operations that are due."""
         fault = self.emulator.strike(Point.STORAGE)
         if fault == "storage-403":
-            return respond(error_bodies.storage_denied(permission))
+            return respond(errors.denied(permission))
         if fault == "storage-404":
             return respond(missing)
         return None if fault is None else await perform(fault, request, self.emulator)
@@ -94,8 +94,8 @@ class StorageWire:
         self.emulator.settle()
         try:
             stored = self._stored(request)
-        except Refused as refused:
-            raise Refused(error_bodies.in_prose(refused.answer)) from None
+        except RequestError as refused:
+            raise RequestError(errors.in_prose(refused.answer)) from None
         checksums = await self._checksums(stored)
         headers = {
             "ETag": _etag(stored),
@@ -103,15 +103,15 @@ class StorageWire:
             "x-goog-hash": f"crc32c={checksums.crc32c},md5={checksums.md5}",
             "x-goog-stored-content-length": str(checksums.size),
         }
-        denied = error_bodies.in_prose(error_bodies.storage_denied("storage.objects.get"))
+        denied = errors.in_prose(errors.denied("storage.objects.get"))
         return await deliver(request, self.emulator, stored.operation, stored.sample, denied=denied, headers=headers)
 
     def _stored(self, request: web.Request) -> Stored:
-        """Return the object, in the requested generation if the query names one. Raises Refused with 404."""
+        """Return the object, in the requested generation if the query names one. Raises RequestError with 404."""
         bucket, name = request.match_info["bucket"], request.match_info["object"]
         stored = self.emulator.buckets.find(bucket, name)
         if stored is None or request.query.get("generation", str(stored.generation)) != str(stored.generation):
-            raise Refused(error_bodies.no_object(bucket, name))
+            raise RequestError(errors.no_object(bucket, name))
         return stored
 
     # -- bodies ----------------------------------------------------------------------------------------------------
@@ -160,8 +160,8 @@ class StorageWire:
 def _authorize(request: web.Request, permission: str) -> None:
     caller = caller_of(request)
     if caller is None or caller.by_key:
-        denied = error_bodies.storage_denied(permission, anonymous=True)
-        raise Refused(error_bodies.in_prose(denied) if request.query.get("alt") == "media" else denied)
+        denied = errors.denied(permission, anonymous=True)
+        raise RequestError(errors.in_prose(denied) if request.query.get("alt") == "media" else denied)
 
 
 def _answer(request: web.Request, body: dict[str, Any]) -> web.Response:
@@ -169,7 +169,7 @@ def _answer(request: web.Request, body: dict[str, Any]) -> web.Response:
         try:
             body = select(body, fields)
         except ValueError as error:
-            raise Refused(error_bodies.storage_error(400, "invalidParameter", str(error))) from None
+            raise RequestError(errors.error(400, "invalidParameter", str(error))) from None
     return respond(Answer(200, body))
 
 
@@ -177,12 +177,12 @@ def _after(token: str) -> str:
     try:
         return base64.urlsafe_b64decode(token).decode()
     except (binascii.Error, UnicodeDecodeError):
-        raise Refused(error_bodies.storage_error(400, "invalid", f"Invalid page token: {token}")) from None
+        raise RequestError(errors.error(400, "invalid", f"Invalid page token: {token}")) from None
 
 
 def _most(text: str) -> int:
     if text and not text.isdecimal():
-        raise Refused(error_bodies.storage_error(400, "invalidParameter", f"Invalid unsigned integer value: '{text}'."))
+        raise RequestError(errors.error(400, "invalidParameter", f"Invalid unsigned integer value: '{text}'."))
     return min(int(text or 0) or MOST, MOST)
 
 

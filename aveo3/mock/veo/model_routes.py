@@ -10,11 +10,11 @@ from aiohttp import web
 
 from aveo3.mock import error_bodies
 from aveo3.mock.config.faults import Point
-from aveo3.mock.error_bodies import Answer, Refused
+from aveo3.mock.error_bodies import Answer, RequestError
 from aveo3.mock.http.auth import authorized
 from aveo3.mock.http.fault_effects import perform, respond
 from aveo3.mock.models import MODELS, OMNI, Model, Omni, Surface
-from aveo3.mock.quotas import Lane
+from aveo3.mock.quota_rules import QuotaLane
 from aveo3.mock.state.emulator import Emulator
 from aveo3.mock.veo.requests import find_model
 
@@ -43,13 +43,13 @@ class ModelWire:
 
 
 async def check(request: web.Request, emulator: Emulator, surface: Surface, where: str) -> web.StreamResponse | None:
-    """Return the response of a fault that strikes this call, or None. Raises Refused for a bad credential or model.
+    """The response of a fault that strikes this call, or None. Raises RequestError for a bad credential or model.
 
     `where` is the full resource name of the model.
     """
     part = request.match_info
     fault = emulator.strike(Point.SUBMIT)
-    if (denied := error_bodies.at_the_door(fault, surface)) is not None:
+    if (denied := error_bodies.front_end_error(fault, surface)) is not None:
         return respond(denied)
     if fault is not None and fault != "no-access":
         return await perform(fault, request, emulator)
@@ -57,7 +57,7 @@ async def check(request: web.Request, emulator: Emulator, surface: Surface, wher
     model = _find(part["model"], surface, part["version"], emulator.options.retired, where)
     if fault == "no-access":
         owner, secret = part.get("project", caller.secret), "project" not in part
-        return respond(emulator.no_access(Lane(owner, part.get("location", "global"), model.id, secret), model))
+        return respond(emulator.no_access(QuotaLane(owner, part.get("location", "global"), model.id, secret), model))
     return None
 
 
@@ -66,7 +66,7 @@ def _find(name: str, surface: Surface, version: str, retired: tuple[str, ...], w
         return find_model(name, surface, version, retired, where)
     model = _developers(name)
     if model is None:  # as recorded on 2026-10-03
-        raise Refused(error_bodies.not_found(f"Model is not found: models/{name} for api version {version}"))
+        raise RequestError(error_bodies.not_found(f"Model is not found: models/{name} for api version {version}"))
     return model
 
 

@@ -1,4 +1,4 @@
-"""Validates a Veo request as Google does. Pure: JSON in, `Order` or `Refused` out.
+"""Validates a Veo request as Google does. Pure: JSON in, `Order` or `RequestError` out.
 
 Messages marked (live) were published by users of the real API; the others imitate its style.
 """
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aveo3.mock.error_bodies import Refused, invalid, not_found, unknown_field
+from aveo3.mock.error_bodies import RequestError, invalid, not_found, unknown_field
 from aveo3.mock.models import MODELS, Model, Surface
 from aveo3.mock.state.operations import Order
 
@@ -51,9 +51,9 @@ Extend = Callable[[str], float | None]
 
 
 def find_model(name: str, surface: Surface, version: str, retired: tuple[str, ...], where: str) -> Model:
-    """Return the model. Raises Refused with Google's 404. `where` is the full resource name of the model."""
+    """Return the model. Raises RequestError with Google's 404. `where` is the full resource name of the model."""
     if name in retired:
-        raise Refused(
+        raise RequestError(
             not_found(
                 f"This model {where} is no longer available. Please update your code to use a newer model for the "
                 "latest features and improvements."
@@ -61,33 +61,34 @@ def find_model(name: str, surface: Surface, version: str, retired: tuple[str, ..
         )
     model = MODELS.get((surface, name))
     if model is None and surface == "developer":
-        raise Refused(
+        raise RequestError(
             not_found(
                 f"{where} is not found for API version {version}, or is not supported for predictLongRunning. "
                 "Call ListModels to see the list of available models and their supported methods."
             )
         )
     if model is None:
-        raise Refused(not_found(f"Publisher Model `{where}` was not found or your project does not have access to it."))
+        message = f"Publisher Model `{where}` was not found or your project does not have access to it."
+        raise RequestError(not_found(message))
     return model
 
 
 def read_order(body: Any, model: Model, extend: Extend) -> Order:
-    """Return what `body` orders from `model`. Raises Refused with Google's 400."""
+    """Return what `body` orders from `model`. Raises RequestError with Google's 400."""
     body = _object(body, "")
     surface = model.surface
     for name in sorted(body.keys() - _TOP[surface]):
-        raise Refused(unknown_field(name))
+        raise RequestError(unknown_field(name))
     instances = body.get("instances")
     if not isinstance(instances, list) or len(instances) != 1:
-        raise Refused(invalid("`instances` must have exactly one entry."))
+        raise RequestError(invalid("`instances` must have exactly one entry."))
     instance = _object(instances[0], "instances[0]")
     parameters = _object(body.get("parameters") or {}, "parameters")
     _check_instance(instance, model)
     for name in sorted(parameters.keys() - _PARAMETERS[surface]):
-        raise Refused(_unsupported(name))
+        raise RequestError(_unsupported(name))
     if "negativePrompt" in parameters and not model.negative_prompt:
-        raise Refused(_unsupported("negativePrompt"))
+        raise RequestError(_unsupported("negativePrompt"))
 
     samples = _whole(parameters, "sampleCount", 1, 1, 1 if surface == "developer" else 4)
     seconds = _seconds(parameters, model, instance)
@@ -97,17 +98,17 @@ def read_order(body: Any, model: Model, extend: Extend) -> Order:
     _check_people(parameters, surface, from_text=not instance.keys() & {"image", "lastFrame", "referenceImages"})
     audio = parameters.get("generateAudio", True)
     if not isinstance(audio, bool):
-        raise Refused(invalid("The value type for `generateAudio` needs to be a boolean."))
+        raise RequestError(invalid("The value type for `generateAudio` needs to be a boolean."))
     storage = parameters.get("storageUri")
     if storage is not None and not (isinstance(storage, str) and _BUCKET.match(storage)):
-        raise Refused(invalid("`storageUri` needs to be a Cloud Storage URI that starts with gs:// and a bucket."))
+        raise RequestError(invalid("`storageUri` needs to be a Cloud Storage URI that starts with gs:// and a bucket."))
 
     if surface == "developer" and seconds != 8:
         if resolution != "720p":
-            raise Refused(invalid(f"{resolution} is not supported for a duration of {seconds} seconds."))  # live
+            raise RequestError(invalid(f"{resolution} is not supported for a duration of {seconds} seconds."))  # live
         for name, what in (("referenceImages", "Reference images"), ("video", "Video extension")):
             if name in instance:
-                raise Refused(invalid(f"{what} is not supported for a duration of {seconds} seconds."))
+                raise RequestError(invalid(f"{what} is not supported for a duration of {seconds} seconds."))
     film_seconds: float = seconds
     if "video" in instance:
         seconds, film_seconds = _EXTENSION, _extended(instance["video"], resolution, surface, extend)
@@ -125,52 +126,52 @@ def read_order(body: Any, model: Model, extend: Extend) -> Order:
 
 def _check_instance(instance: Mapping[str, Any], model: Model) -> None:
     for name in sorted(instance.keys() - _INSTANCE):
-        raise Refused(_unsupported(name))
+        raise RequestError(_unsupported(name))
     if "mask" in instance:
-        raise Refused(_unsupported("mask"))
+        raise RequestError(_unsupported("mask"))
     prompt = instance.get("prompt")
     if prompt is not None and not isinstance(prompt, str):
-        raise Refused(invalid("The value type for `prompt` needs to be a string."))
+        raise RequestError(invalid("The value type for `prompt` needs to be a string."))
     if not prompt and not instance.keys() & {"image", "video"}:
-        raise Refused(invalid("The prompt is required: `prompt`, `image` or `video` must be given."))
+        raise RequestError(invalid("The prompt is required: `prompt`, `image` or `video` must be given."))
     for name in ("image", "lastFrame", "video"):
         if name in instance:
             _check_media(instance[name], name, model.surface)
     references = instance.get("referenceImages")
     if references is not None:
         if not model.references:
-            raise Refused(_unsupported("referenceImages"))
+            raise RequestError(_unsupported("referenceImages"))
         if not isinstance(references, list) or not 1 <= len(references) <= model.references:
-            raise Refused(invalid(f"`referenceImages` takes 1 to {model.references} images."))
+            raise RequestError(invalid(f"`referenceImages` takes 1 to {model.references} images."))
         for reference in references:
             entry = _object(reference, "referenceImages")
             _check_media(entry.get("image"), "image", model.surface)
             if str(entry.get("referenceType", "asset")).lower() != "asset":
-                raise Refused(invalid(f"`referenceType` {entry['referenceType']} isn't supported by this model."))
+                raise RequestError(invalid(f"`referenceType` {entry['referenceType']} isn't supported by this model."))
         for name in ("image", "video", "lastFrame"):
             if name in instance:
-                raise Refused(invalid(f"`{name}` and `referenceImages` can't be used together."))
+                raise RequestError(invalid(f"`{name}` and `referenceImages` can't be used together."))
     if "lastFrame" in instance and "image" not in instance:
-        raise Refused(invalid("`lastFrame` needs `image`: please provide the first frame as well."))
+        raise RequestError(invalid("`lastFrame` needs `image`: please provide the first frame as well."))
     if "video" in instance and not model.extension:
-        raise Refused(_unsupported("video"))
+        raise RequestError(_unsupported("video"))
     if "video" in instance and "image" in instance:
-        raise Refused(invalid("`image` and `video` can't be used together."))
+        raise RequestError(invalid("`image` and `video` can't be used together."))
 
 
 def _check_media(media: Any, name: str, surface: Surface) -> None:
     media = _object(media, name)
     for key in sorted(media.keys() - _MEDIA[surface]):
-        raise Refused(_unsupported(key))  # live, for inlineData and encodedVideo
+        raise RequestError(_unsupported(key))  # live, for inlineData and encodedVideo
     if name != "video" and media.keys() & {"bytesBase64Encoded", "gcsUri"} and media.get("mimeType") not in _IMAGES:
-        raise Refused(invalid(f"`mimeType` of `{name}` needs to be {' or '.join(_IMAGES)}."))
+        raise RequestError(invalid(f"`mimeType` of `{name}` needs to be {' or '.join(_IMAGES)}."))
     content = media.get("bytesBase64Encoded")
     if content is None and not media.keys() & {"uri", "gcsUri"}:
-        raise Refused(invalid(f"`{name}` has no content: `bytesBase64Encoded` is required."))
+        raise RequestError(invalid(f"`{name}` has no content: `bytesBase64Encoded` is required."))
     if content is None:
         return
     if not isinstance(content, str) or not content or (name != "video" and len(content) > _IMAGE_LIMIT):
-        raise Refused(
+        raise RequestError(
             invalid(f"`bytesBase64Encoded` of `{name}` needs to be a non-empty base64 string of at most 20 MB.")
         )
 
@@ -181,7 +182,7 @@ def _seconds(parameters: Mapping[str, Any], model: Model, instance: Mapping[str,
         feature, allowed = next((_FEATURES[name] for name in _FEATURES if name in instance), (feature, allowed))
     seconds = parameters.get("durationSeconds", allowed[-1])
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise Refused(invalid("The value type for `durationSeconds` needs to be a number."))  # live
+        raise RequestError(invalid("The value type for `durationSeconds` needs to be a number."))  # live
     if seconds in allowed:
         return int(seconds)
     if model.surface == "developer":  # live, for 5 seconds too
@@ -194,17 +195,17 @@ def _seconds(parameters: Mapping[str, Any], model: Model, instance: Mapping[str,
             f"Unsupported output video duration {seconds:g} seconds, supported durations are "
             f"[{','.join(map(str, allowed))}] for feature {feature}."
         )
-    raise Refused(invalid(message))
+    raise RequestError(invalid(message))
 
 
 def _extended(video: Mapping[str, Any], resolution: str, surface: Surface, extend: Extend) -> float:
     if resolution not in _EXTENDED[surface]:
-        raise Refused(invalid(f"{resolution} is not supported for video extension."))
+        raise RequestError(invalid(f"{resolution} is not supported for video extension."))
     uri = str(video.get("uri", ""))
     # The emulator cannot read a film in a bucket: it assumes a length of eight seconds.
     length = extend(uri.partition("files/")[2].partition(":")[0]) if surface == "developer" else 8
     if length is None or length + _EXTENSION > _LONGEST:
-        raise Refused(
+        raise RequestError(
             invalid("Input video must be a video that was generated by VEO that has been processed.")  # live
         )
     return length + _EXTENSION
@@ -216,15 +217,15 @@ def _check_people(parameters: Mapping[str, Any], surface: Surface, *, from_text:
         return
     allowed = ("allow_all",) if surface == "developer" and from_text else _PEOPLE[surface]
     if str(people).lower() not in allowed:
-        raise Refused(invalid(f"{people} for personGeneration is currently not supported."))  # live
+        raise RequestError(invalid(f"{people} for personGeneration is currently not supported."))  # live
 
 
 def _whole(parameters: Mapping[str, Any], name: str, default: int, low: int, high: int) -> int:
     value = parameters.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        raise Refused(invalid(f"The value type for `{name}` needs to be a number."))
+        raise RequestError(invalid(f"The value type for `{name}` needs to be a number."))
     if not low <= value <= high:
-        raise Refused(
+        raise RequestError(
             invalid(
                 f"The number value for `{name}` is out of bound. Please provide a value between {low} and {high}, "
                 "inclusive."
@@ -236,7 +237,7 @@ def _whole(parameters: Mapping[str, Any], name: str, default: int, low: int, hig
 def _one_of(parameters: Mapping[str, Any], name: str, default: str, allowed: tuple[str, ...]) -> str:
     value = parameters.get(name, default)
     if not isinstance(value, str) or value.lower() not in allowed:
-        raise Refused(
+        raise RequestError(
             invalid(f"`{name}` {value} isn't supported by this model. Supported values: {', '.join(allowed)}.")
         )
     return value.lower()
@@ -252,5 +253,5 @@ def _unsupported(name: str) -> Any:
 def _object(value: Any, at: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         place = f" at '{at}'" if at else ""
-        raise Refused(invalid(f"Invalid JSON payload received. Expected an object{place}."))
+        raise RequestError(invalid(f"Invalid JSON payload received. Expected an object{place}."))
     return value

@@ -9,11 +9,11 @@ from aiohttp import web
 
 from aveo3.mock import error_bodies
 from aveo3.mock.config.faults import Point
-from aveo3.mock.error_bodies import Answer, Refused
+from aveo3.mock.error_bodies import Answer, RequestError
 from aveo3.mock.http.auth import authorized, read_json, shown_as
 from aveo3.mock.http.fault_effects import perform, respond
 from aveo3.mock.models import Surface
-from aveo3.mock.quotas import Lane
+from aveo3.mock.quota_rules import QuotaLane
 from aveo3.mock.state.emulator import Emulator
 from aveo3.mock.state.operations import SUCCESS, Operation
 from aveo3.mock.state.request_log import shortened
@@ -82,7 +82,7 @@ class VeoWire:
         fault = emulator.strike(Point.SUBMIT)
         if fault is not None:
             entry.answer, entry.fault = "failed", fault
-        if (denied := error_bodies.at_the_door(fault, surface)) is not None:
+        if (denied := error_bodies.front_end_error(fault, surface)) is not None:
             return respond(denied)
         if fault is not None and fault != "no-access":
             return await perform(fault, request, emulator)
@@ -90,7 +90,7 @@ class VeoWire:
             caller = authorized(request, surface)
             model = find_model(part["model"], surface, part["version"], emulator.options.retired, resource)
             owner, secret = part.get("project", caller.secret), "project" not in part
-            lane = Lane(owner, part.get("location", "global"), model.id, secret)
+            lane = QuotaLane(owner, part.get("location", "global"), model.id, secret)
             if fault == "no-access":
                 return respond(emulator.no_access(lane, model))
             order = read_order(read_json(raw), model, emulator.extendable)
@@ -108,9 +108,10 @@ class VeoWire:
         body = read_json(await request.read())
         name = body.get("operationName") if isinstance(body, dict) else None
         if not isinstance(name, str):
-            raise Refused(error_bodies.invalid("`operationName` is required."))
+            raise RequestError(error_bodies.invalid("`operationName` is required."))
         if name.rpartition("/operations/")[0] != _resource(request):
-            raise Refused(error_bodies.invalid(f"The operation name {name} does not belong to {_resource(request)}."))
+            message = f"The operation name {name} does not belong to {_resource(request)}."
+            raise RequestError(error_bodies.invalid(message))
         # Google's answer for an operation that never existed is documented nowhere. The emulator answers as for a
         # submit, including the 404 for an unknown model, and otherwise with a 404 for the operation.
         self.emulator.settle()
@@ -130,7 +131,7 @@ class VeoWire:
         emulator.settle()
         operation = emulator.operations.find(name)
         if operation is None:
-            raise Refused(error_bodies.not_found(f"Operation {name} was not found."))
+            raise RequestError(error_bodies.not_found(f"Operation {name} was not found."))
         operation.polls += 1
         fault = emulator.strike(Point.POLL)
         if fault is not None and fault != "poll-pending":

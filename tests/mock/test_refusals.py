@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from aveo3.mock import error_bodies
-from aveo3.mock.error_bodies import RefusalWriter, misleading_delay, protobuf_duration
 from aveo3.mock.models import Surface
-from aveo3.mock.quotas import Kind, Lane, QuotaRule, Violation
+from aveo3.mock.quota_rules import Kind, QuotaLane, QuotaRule
+from aveo3.mock.quotas import Violation
+from aveo3.mock.refusals import RefusalWriter, misleading_delay, protobuf_duration
 
-LANE = Lane("p", "us-central1", "veo-3.1-generate-001")
+LANE = QuotaLane("p", "us-central1", "veo-3.1-generate-001")
 
 
 def violation(kind: Kind, limit: float = 10, free_at: float = 34.07) -> Violation:
