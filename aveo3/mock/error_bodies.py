@@ -1,7 +1,7 @@
-"""Google's error bodies, in its words. Pure. `refusals` has those of a quota, `storage.errors` Cloud Storage's.
+"""Google's error bodies, with its texts. Pure. `refusals` has those of quotas, `storage.errors` those of Cloud Storage.
 
-The wordings are those that users pasted or Google documents (2026-11). A string that was never seen for Veo is the
-nearest one that was; the comments say which.
+The texts were published by users or are documented by Google (2026-11). A text that was never seen for Veo is the
+closest known one; comments name these cases.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ SERVICE = {"developer": "generativelanguage.googleapis.com", "vertex": "aiplatfo
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer before it meets a socket: JSON if `body` is a dict or list, else the text as it stands."""
+    """An HTTP response, not yet sent. A `body` that is a dict or list becomes JSON; a text is sent unchanged."""
 
     status: int
     body: Any
@@ -27,7 +27,7 @@ class Answer:
 
 
 class RequestError(Exception):
-    """A request cannot be served. Carries the answer to give, and the reason in a word or two for the books."""
+    """A request cannot be served. Carries the answer, and a short reason for the books."""
 
     def __init__(self, answer: Answer, why: str = "") -> None:
         super().__init__(answer.status)
@@ -105,7 +105,7 @@ INTERNAL = error(
 CREDENTIALS = error(
     400,
     "INVALID_ARGUMENT",
-    "Multiple authentication credentials received. Please pass only one.",  # to users who had sent one
+    "Multiple authentication credentials received. Please pass only one.",  # users got this although they had sent one
 )
 UNAVAILABLE = error(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
 DEADLINE = error(504, "DEADLINE_EXCEEDED", "Deadline expired before operation could complete.")
@@ -139,7 +139,7 @@ def bad_key(surface: Surface) -> Answer:
 
 
 def key_blocked(surface: Surface) -> Answer:
-    # As it was pasted for the Gemini API (2026-06); the name of the method is left out of its middle.
+    # As published for the Gemini API (2026-06), without the name of the method in the middle.
     service = SERVICE[surface]
     return error(
         403,
@@ -190,7 +190,7 @@ def front_end_error(fault: str | None, surface: Surface) -> Answer | None:
 
 
 def file_not_ready(file: str) -> Answer:
-    # Seen where such a file was used as input; what a download of one answers was never reported.
+    # Observed for a file used as input; the answer to a download was never reported.
     return error(400, "FAILED_PRECONDITION", f"The File {file} is not in an ACTIVE state and usage is not allowed.")
 
 
@@ -199,6 +199,6 @@ def file_gone(file: str) -> Answer:
 
 
 def message_of(answer: Answer) -> str:
-    """The message of an error, whatever its shape."""
+    """Return the message of an error in any of its shapes."""
     body = answer.body[0] if isinstance(answer.body, list) else answer.body
     return str(body["error"]["message"])

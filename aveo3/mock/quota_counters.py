@@ -1,4 +1,4 @@
-"""The ways in which a server may count what is used of a limit. Pure: instants in; reads no clock."""
+"""Counters of used quota, one class for each way of counting. Pure: they get instants and read no clock."""
 
 import math
 from collections import deque
@@ -10,24 +10,24 @@ from zoneinfo import ZoneInfo
 from aveo3.mock.quota_rules import Moment, QuotaRule
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
-_DUST = 1e-9  # three times 3.20 US$ is 9.600000000000001 in binary; nobody is refused for the last digit
+_DUST = 1e-9  # three times 3.20 US$ is 9.600000000000001 in binary; rounding must not refuse a request
 
 
 class Counter(Protocol):
     def free_at(self, rule: QuotaRule, moment: Moment, amount: float) -> float:
-        """The earliest instant at which `amount` fits; `moment.at` if it fits now."""
+        """Return the earliest instant at which `amount` fits; `moment.at` if it fits now."""
 
     def take(self, rule: QuotaRule, moment: Moment, amount: float) -> None: ...
 
     def in_use(self, rule: QuotaRule, moment: Moment) -> float:
-        """How much of the limit is taken at `moment`."""
+        """Return how much of the limit is used at `moment`."""
 
 
 @dataclass(slots=True)
 class FixedWindow:
-    """Counts within windows whose edges lie at `phase + k × period`, and forgets at each edge.
+    """Counts in windows with edges at `phase + k × period`, and starts again at each edge.
 
-    Two full windows may meet at an edge, so almost twice the limit can pass in less than one period.
+    Two full windows can meet at an edge. So almost twice the limit can pass in less than one period.
     """
 
     window: int = 0
@@ -55,7 +55,7 @@ class FixedWindow:
 
 @dataclass(slots=True)
 class SlidingLog:
-    """At most `limit` in any `period`: what was taken at t is free again at exactly t + period."""
+    """At most `limit` in any `period`: a slot used at t is free again at exactly t + period."""
 
     taken: deque[tuple[float, float]] = field(default_factory=deque)
     used: float = 0.0
@@ -91,14 +91,14 @@ class SlidingLog:
 
 @dataclass(slots=True)
 class LeakyBucket:
-    """Holds `limit` and refills evenly, `limit / period` each second: limit × (1 + w / period) in any w seconds."""
+    """Holds `limit` and refills `limit / period` per second: at most limit × (1 + w / period) in any w seconds."""
 
     level: float = 0.0
-    looked_at: float = 0.0
+    updated_at: float = 0.0
 
     def _leak(self, rule: QuotaRule, moment: Moment) -> None:
-        leaked = (moment.at - self.looked_at) * rule.most / rule.period
-        self.level, self.looked_at = max(0.0, self.level - leaked), moment.at
+        leaked = (moment.at - self.updated_at) * rule.most / rule.period
+        self.level, self.updated_at = max(0.0, self.level - leaked), moment.at
 
     def free_at(self, rule: QuotaRule, moment: Moment, amount: float) -> float:
         self._leak(rule, moment)
@@ -109,7 +109,7 @@ class LeakyBucket:
 
     def take(self, rule: QuotaRule, moment: Moment, amount: float) -> None:
         self._leak(rule, moment)
-        # A bucket cannot be emptier than empty: refused requests that count keep it so, but build up no debt.
+        # The level never exceeds the limit: refused requests that count keep the bucket empty, but build up no debt.
         self.level = min(rule.most, self.level + amount)
 
     def in_use(self, rule: QuotaRule, moment: Moment) -> float:
@@ -119,7 +119,7 @@ class LeakyBucket:
 
 @dataclass(slots=True)
 class PacificDay:
-    """Counts within calendar days of Los Angeles, which last 23, 24 or 25 hours."""
+    """Counts in calendar days of Los Angeles, which last 23, 24 or 25 hours."""
 
     day: date | None = None
     used: float = 0.0
@@ -145,7 +145,7 @@ class PacificDay:
 
 
 def seconds_to_midnight(utc: datetime) -> float:
-    """From `utc` to the next midnight in Los Angeles. Subtracted in UTC, for local clocks skip and repeat hours."""
+    """Return the seconds to midnight in Los Angeles. Subtracts in UTC, because local clocks skip and repeat hours."""
     tomorrow = utc.astimezone(_PACIFIC).date() + timedelta(days=1)
     return (datetime.combine(tomorrow, time(), _PACIFIC).astimezone(UTC) - utc).total_seconds()
 

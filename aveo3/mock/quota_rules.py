@@ -1,4 +1,4 @@
-"""What a quota rule says and whom it is for, the lanes that have quotas, and the instants at which they are judged."""
+"""Quota rules, the lanes that they apply to, and the instants at which they are judged."""
 
 import math
 from datetime import datetime
@@ -12,10 +12,10 @@ Kind = Literal["minute", "day", "spend", "concurrent"]
 
 
 class QuotaRule(BaseModel):
-    """One limit. `limit=0` means the lane has no access at all; None, or no rule, that there is no limit.
+    """One limit. `limit=0` means no access; None, like the absence of a rule, means no limit.
 
-    `project`, `key` and `model` say whom it is for; * stands for anything, None for everybody. Each lane that they
-    match has the limit to itself.
+    `project`, `key` and `model` select lanes; * matches anything, and None matches all. Every selected lane has its own
+    counters.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -26,18 +26,14 @@ class QuotaRule(BaseModel):
     )
     limit: float | None = Field(ge=0, description="requests, US$ or operations, by kind; None lifts a general rule")
     period: float = Field(default=60.0, gt=0, description="emulator seconds; not used by day and concurrent")
-    counting: Counting = Field(
-        "sliding", description="how a minute rule counts; nobody outside Google knows which is true"
-    )
-    count_refused: bool = Field(
-        default=False, description="refused requests use up the quota too, as some servers have it"
-    )
-    phase: float = Field(default=0.0, description="emulator seconds by which the edges of fixed windows are shifted")
-    project: str | None = Field(default=None, description="only for projects of this name, * for anything")
+    counting: Counting = Field("sliding", description="how a minute rule counts; Google does not publish its way")
+    count_refused: bool = Field(default=False, description="refused requests also use up the quota, as on some servers")
+    phase: float = Field(default=0.0, description="shift of the edges of fixed windows, in emulator seconds")
+    project: str | None = Field(default=None, description="only projects of this name; * matches anything")
     key: str | None = Field(
-        default=None, repr=False, description="only for callers with this key or token, * for anything"
+        default=None, repr=False, description="only callers with this key or token; * matches anything"
     )
-    model: str | None = Field(default=None, description="only for models of this id, * for anything")
+    model: str | None = Field(default=None, description="only models with this id; * matches anything")
 
     @property
     def label(self) -> str:
@@ -46,7 +42,7 @@ class QuotaRule(BaseModel):
 
     @property
     def most(self) -> float:
-        """The limit as a number: infinite where there is none."""
+        """The limit as a number, infinite without a limit."""
         return math.inf if self.limit is None else self.limit
 
     def holds_in(self, lane: "QuotaLane") -> bool:
@@ -58,7 +54,7 @@ class QuotaRule(BaseModel):
 
 
 class QuotaLane(NamedTuple):
-    """Where a quota applies. `owner` is the project on Vertex, elsewhere the caller's key or token (`secret`)."""
+    """The place of a quota. `owner` is the project on Vertex AI, otherwise the caller's key or token (`secret`)."""
 
     owner: str
     location: str
@@ -67,7 +63,7 @@ class QuotaLane(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """One instant on both calendars: the emulator's own seconds, and the wall's date."""
+    """One instant on both clocks: emulator seconds, and calendar time."""
 
     at: float
     utc: datetime

@@ -1,4 +1,4 @@
-"""The 429s of a quota that refuses, in Google's words, and the delays that it names. Pure; reads no clock."""
+"""The 429s of quotas, with Google's texts and delays. Pure; reads no clock."""
 
 import math
 import random
@@ -22,7 +22,7 @@ _PLAN = (
     "You exceeded your current quota, please check your plan and billing details. For more information on this error, "
     f"head to: {_LIMITS_PAGE}. To monitor your current usage, head to: https://ai.dev/rate-limit. "
 )
-# Delays of real per-day refusals, hours before the day's end: they mislead, and a client must cope with that.
+# Delays of real per-day refusals, hours before the end of the day. They mislead, and a client has to handle that.
 _DAILY_DELAYS = (585.678, 34.07, 22.0, 1.58)
 
 
@@ -37,7 +37,7 @@ class RefusalWriter:
     def write(
         self, violations: Sequence[Violation], lane: QuotaLane, base: str, surface: Surface, delay: float | None
     ) -> Answer:
-        """One answer for all of `violations`. `delay` is in the client's seconds; None: it names none."""
+        """Return one answer for all `violations`. `delay` is in the client's seconds; None: no delay."""
         rules = [violation.rule for violation in violations]
         requests = [rule for rule in rules if rule.kind in ("minute", "day") or rule.limit == 0]
         if self.style == "bare":
@@ -47,7 +47,7 @@ class RefusalWriter:
             return error(429, "RESOURCE_EXHAUSTED", _SPEND if rules[0].kind == "spend" else _CONCURRENT)
         if self.style == "vertex":
             return error(429, "RESOURCE_EXHAUSTED", _vertex_sentence(requests[0], base))
-        named = delay if self.retry_info else None
+        named_delay = delay if self.retry_info else None
         details = [
             {
                 "@type": RPC + "Help",
@@ -58,12 +58,12 @@ class RefusalWriter:
                 "violations": [self._violation(rule, lane, base, surface) for rule in requests],
             },
         ]
-        if named is not None:
-            details.append({"@type": RPC + "RetryInfo", "retryDelay": protobuf_duration(named)})
+        if named_delay is not None:
+            details.append({"@type": RPC + "RetryInfo", "retryDelay": protobuf_duration(named_delay)})
         return error(
             429,
             "RESOURCE_EXHAUSTED",
-            self._prose(requests, base, surface, named),
+            self._prose(requests, base, surface, named_delay),
             *(details if self.style == "detailed" else ()),
         )
 
@@ -83,7 +83,7 @@ class RefusalWriter:
             "quotaDimensions": {"location": lane.location, "model": _short(base)},
         }
         if self.quota_value:
-            violation["quotaValue"] = f"{rule.most:.0f}"  # an int64, and JSON's numbers cannot hold those: a string
+            violation["quotaValue"] = f"{rule.most:.0f}"  # a string, because JSON numbers cannot hold every int64
         return violation
 
 
@@ -143,7 +143,7 @@ def protobuf_duration(seconds: float) -> str:
 
 
 def _go_duration(seconds: float) -> str:
-    """The way Google's prose writes it: 9m45.678s, 34.07s."""
+    """Format a duration as in Google's messages: 9m45.678s, 34.07s."""
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(int(minutes), 60)
     text = protobuf_duration(rest)

@@ -1,4 +1,4 @@
-"""Cloud Storage's error bodies, which have a form of their own."""
+"""Cloud Storage's error bodies, which have their own format."""
 
 from aveo3.mock.error_bodies import Answer
 
@@ -9,7 +9,7 @@ def error(code: int, reason: str, message: str, **more: str) -> Answer:
 
 
 def in_prose(answer: Answer) -> Answer:
-    """The same error as the answer to a request for an object's bytes: its message alone."""
+    """Convert an error to the answer to a download, which contains only the message."""
     return Answer(answer.status, answer.body["error"]["message"], {"Content-Type": "text/html; charset=UTF-8"})
 
 
