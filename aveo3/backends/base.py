@@ -1,4 +1,4 @@
-"""The protocol every backend keeps: exactly one paid request per `submit`, and looks that cost nothing."""
+"""The protocol every backend keeps: exactly one paid request per `submit`, and polls that cost nothing."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Backend(Protocol):
         ...
 
     async def poll(self, operation: str) -> PollResult:
-        """How the operation stands. Raises `PollError` if this look failed, `OperationGone` if it is unknown."""
+        """How the operation stands. Raises `PollError` if this poll failed, `OperationGone` if it is unknown."""
         ...
 
     async def find(self, output_uri: str) -> Sequence[Video]:

@@ -1,7 +1,7 @@
 """Videos in gs:// buckets: find what has appeared under a prefix, and where to fetch it from. Only reads.
 
 The listing is gcloud-aio-storage's, the credentials are google-auth's, so that whatever opens Vertex AI is tried on
-Cloud Storage too. Leaves retrying to its caller, and downloading to `fetch`.
+Cloud Storage too. Leaves retrying to its caller, and downloading to `files.download`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Page(BaseModel):
 
 
 class Storage:
-    """Looks into buckets with `credentials`, or as nobody without. `session` stays open when this is closed."""
+    """Reads buckets with `credentials`, or without any. `session` stays open when this is closed."""
 
     def __init__(self, credentials: Credentials | None, session: aiohttp.ClientSession, root: str = ROOT) -> None:
         """Sends nothing. Raises `UsageError` if the extra `gcs` is not installed."""

@@ -37,11 +37,11 @@ PROCESSING_PATIENCE = 300.0
 seen (2026-09-03)."""
 
 BELIEVED_POLLS = 3
-"""Looks that must all be answered 429, past the delay that the first of them named, before it is believed that this
-is no answer to the look but to the submit. Such an interaction never says anything else (seen 2026-09-03)."""
+"""Polls that must all be answered 429, past the delay that the first of them named, before it is believed that this is
+no answer to the poll but to the submit. Such an interaction never says anything else (seen 2026-09-03)."""
 
 UNNAMED_DOUBT = 600.0
-"""Seconds for which they must be so answered if the answer names no quota: then it may be of the looks themselves."""
+"""Seconds for which they must be so answered if the answer names no quota: then it may mean too many polls."""
 
 
 @dataclass(slots=True)
@@ -187,7 +187,7 @@ class GeminiBackend:
             raise PollError(self._without_key(what)) from error
 
     async def check(self, model: str) -> Probe:
-        """See `Backend.check`: one look at what the model is (`models.get`), which is free and takes the key.
+        """See `Backend.check`: one call for what the model is (`models.get`), which is free and needs the key.
 
         (aiohttp asks a second time if the connection is cut before an answer.)
         """

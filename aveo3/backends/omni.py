@@ -49,7 +49,7 @@ def request(prompt: VideoPrompt, model: str) -> dict[str, Any]:
         # In the background, or a dropped connection leaves no id. The SDK then sends no continuations by itself, and
         # refuses automatic_continuation=False, which says the same.
         "background": True,
-        "store": True,  # what is not stored can neither be looked at nor be gone on with
+        "store": True,  # what is not stored can neither be polled nor be continued
         "response_format": {name: value for name, value in video_format.items() if value is not None},
         **({"generation_config": {"video_config": {"task": task}}} if task else {}),
         **({"previous_interaction_id": prompt.previous} if prompt.previous else {}),

@@ -1,4 +1,4 @@
-"""One free call, and what came of it: an answer, or why there was none. What that means is `remedies`'s business."""
+"""One free call, and what came of it: an answer, or why there was none. What an answer means, `diagnosis` tells."""
 
 from __future__ import annotations
 

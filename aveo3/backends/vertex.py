@@ -169,7 +169,7 @@ class VertexBackend:
         )
 
     async def check(self, model: str) -> Probe:
-        """See `Backend.check`: one look (`fetchPredictOperation`) at an operation of the model that does not exist.
+        """See `Backend.check`: one poll (`fetchPredictOperation`) of an operation of the model that does not exist.
 
         Of all free calls it is the one that names project, region and model as a submit does, and needs what a submit
         needs to be let in. (`models.get` leaves project and region out of its path: google-genai 3.4,

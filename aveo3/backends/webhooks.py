@@ -1,12 +1,12 @@
-"""Google says when an interaction has ended: a receiver for its webhooks, which has the poller look at once.
+"""A receiver for Google's webhooks, which say when an interaction has ended: it is then polled at once.
 
-A delivery names what ended and holds nothing else: the clip is still had by a look. So a delivery that is lost, late,
+A delivery names what ended and holds nothing else: a poll still fetches the clip. So a delivery that is lost, late,
 forged or not understood costs nothing, and nothing is believed for one.
 
 Deliveries for `webhook_config` are signed as live ones were seen to be (googleapis/python-genai#2927, 2026-08-31): the
 headers webhook-id, webhook-timestamp and webhook-signature of the Standard Webhooks, the signature `v1a,BASE64`:
 Ed25519 over `id.timestamp.body` with a key of /.well-known/jwks.json. Google's page on webhooks (2026-09-24) shows an
-RS256 token instead, without its audience and claims: such a delivery is turned away, and the slow looks find the clip.
+RS256 token instead, without its audience and claims: such a delivery is turned away, and the slow polls find the clip.
 """
 
 from __future__ import annotations

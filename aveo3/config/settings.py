@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -26,18 +26,10 @@ from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName,
 from aveo3.config.catalog import Catalog
 from aveo3.config.environment import ENV_FILE, PREFIX, Variable
 from aveo3.config.field_types import Address, Count, Dollars, PerMinute, Region, Seconds
+from aveo3.config.rates import Rate, rate_of
 from aveo3.errors import UsageError
 
 JOURNAL = Path(".aveo3", "journal.db")
-DEFAULT_REQUESTS_PER_MINUTE = 10
-
-
-class Rate(NamedTuple):
-    """At most `limit` requests per `period` seconds, at most `burst` of them at once."""
-
-    limit: int
-    period: float
-    burst: int
 
 
 class Settings(BaseSettings):
@@ -245,12 +237,8 @@ class Settings(BaseSettings):
 
     def rate(self, model: str) -> Rate:
         """The token bucket and window of `model`: as set, else its usual quota, else 10 a minute."""
-        limit, period = self.rate_limit, self.rate_period
-        if limit is None:
-            per_minute = self.model_catalog.requests_per_minute(model) or DEFAULT_REQUESTS_PER_MINUTE
-            period = max(period, 60 / per_minute)  # the usual quota makes no whole request in less
-            limit = max(1, int(per_minute * period / 60))
-        return Rate(limit, period, min(self.burst or limit, limit))
+        per_minute = self.model_catalog.requests_per_minute(model)
+        return rate_of(self.rate_limit, self.rate_period, self.burst, usual_per_minute=per_minute)
 
     @property
     def model_catalog(self) -> Catalog:

@@ -15,7 +15,7 @@ from aveo3.engine.open_lane import OpenLane
 from aveo3.engine.runner import Engine
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip
-from aveo3.quota.gate import Permit
+from aveo3.quota.permit import Permit
 
 RESUMED_AT_ONCE = 64
 """Jobs of earlier runs that are polled or fetched at once."""

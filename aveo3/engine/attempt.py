@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aveo3.backends.base import Backend
 from aveo3.engine.job import Job
 from aveo3.engine.open_lane import OpenLane
-from aveo3.quota.gate import Permit
+from aveo3.quota.permit import Permit
 from aveo3.verdicts import Verdict
 
 

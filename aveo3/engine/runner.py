@@ -26,7 +26,8 @@ from aveo3.lanes.lanes import same_place
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip
 from aveo3.polling.poller import Pollers
-from aveo3.quota.gate import Permit, QuotaGate
+from aveo3.quota.gate import QuotaGate
+from aveo3.quota.permit import Permit
 from aveo3.verdicts import VerdictKind
 
 log = logging.getLogger(__name__)

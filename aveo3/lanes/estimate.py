@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from aveo3.config.settings import Rate
+from aveo3.config.rates import Rate
 from aveo3.lanes.lanes import Lane
 from aveo3.lanes.routing import Routes
 from aveo3.models import VideoPrompt

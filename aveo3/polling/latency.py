@@ -65,9 +65,9 @@ class LatencyModel:
         return 0.5 ** (self.era - era)
 
     def learn(self, after: float, by: float, weight: float = 1.0) -> None:
-        """An operation ended at an age between `after` and `by` seconds: two looks, of which the second found it."""
+        """An operation ended at an age between `after` and `by` seconds: two polls, of which the second found it."""
         first, last = _bin(max(after, 0.0)), _bin(max(by, 0.0))
-        # Where between them is told by what is believed so far: with looks far apart the middle would mislead.
+        # Where between them is told by what is believed so far: with polls far apart the middle would mislead.
         shares = [here - there for here, there in pairwise(self._survivals[first : last + 2])]
         total = sum(shares)
         for n, share in enumerate(shares, first):
@@ -83,7 +83,7 @@ class LatencyModel:
         self._outlived[_bin(age)] = self._outlived.get(_bin(age), 0.0) + weight
 
     def reckon(self, running: Iterable[tuple[float, float]] = ()) -> None:
-        """Draw the conclusions. `running` are the ages at which operations that have not ended were last looked at, and
+        """Draw the conclusions. `running` are the ages at which operations that have not ended were last polled, and
         what each counts."""
         beyond = dict(self._outlived)
         for age, weight in running:

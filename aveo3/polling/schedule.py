@@ -1,4 +1,4 @@
-"""Everybody who waits for a look, on one heap with one timer, and within one budget of looks a second.
+"""All who wait for their next poll, on one heap with one timer, and within one budget of polls a second.
 
 Ten thousand operations are ten thousand entries here, not ten thousand timers. Who is due first goes first.
 """
@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from math import inf
 
 SLACK = 1.0
-"""Seconds of looks that may go at once after a lull: looks come in clumps, and a clump may pass."""
+"""Seconds of polls that may go at once after a lull: polls come in clumps, and a clump may pass."""
 
 
 @dataclass(eq=False, slots=True)
 class PollWaiter:
-    """One who waits.
+    """One operation that waits for its next poll.
 
-    `when` tells the instant of its look as things stand now, and is asked again when they change for its `group`.
-    `demand` is how many looks a second it would have at its own pace. `paced`: it keeps to the budget.
+    `when` tells the instant of that poll as things stand now, and is asked again when they change for its `group`.
+    `demand` is how many polls a second it would have at its own pace. `paced`: it keeps to the budget.
     """
 
     when: Callable[[], float]
@@ -32,7 +32,7 @@ class PollWaiter:
 
 
 class PollSchedule:
-    """Lets sleepers go when they are due, at most `pace` of the paced ones a second. One event loop, one thread."""
+    """Lets waiters go when they are due, at most `pace` of the paced ones a second. One event loop, one thread."""
 
     def __init__(self, pace: float = inf) -> None:
         self._pace = pace
@@ -57,7 +57,7 @@ class PollSchedule:
         return max(1.0, self._demand / self._pace)
 
     async def sleep(self, waiter: PollWaiter) -> None:
-        """Return when `waiter` may look. Cancelling leaves nothing behind."""
+        """Return when `waiter` may poll. Cancelling leaves nothing behind."""
         loop = asyncio.get_running_loop()
         waiter.woken = loop.create_future()
         self._waiters[waiter] = None
@@ -97,7 +97,7 @@ class PollSchedule:
         del self._waiters[waiter]
         waiter.woken.cancel()
         self._demand = self._demand - waiter.demand if self._waiters else 0.0  # roundings do not add up for ever
-        if self._tightest > 1 and self.stretch <= self._tightest / 2:  # there are fewer of us: look more often again
+        if self._tightest > 1 and self.stretch <= self._tightest / 2:  # there are fewer of us: poll more often again
             self._tightest = self.stretch
             self.rethink()
         elif len(self._heap) > 2 * len(self._waiters) + 16:  # the cancelled are still on it

@@ -1,5 +1,5 @@
 """The quota gate of one lane: who may submit, and when. Circuit breaker, limits and token bucket behind one
-`acquire()`; what came of each submit goes back in through `settle()` and `finish()`.
+`acquire()`; the answer to each submit goes back in through `settle()` and `finish()`. `answers` draws the conclusions.
 
 First come, first served. A waiter takes nothing until the moment it goes, so one that is cancelled owes nothing; only
 the head of the queue watches the clock. A refusal pauses the whole lane, never one job alone.
@@ -19,9 +19,11 @@ from aveo3._waker import Waker
 from aveo3.config.settings import Settings
 from aveo3.errors import GateClosed
 from aveo3.quota import snapshot
-from aveo3.quota.breaker import Admission, BreakerState, CircuitBreaker, Health
+from aveo3.quota.answers import Answers
+from aveo3.quota.breaker import Admission, BreakerState, CircuitBreaker
 from aveo3.quota.cooldown import Cooldown
 from aveo3.quota.lane_limits import REQUESTS, Limits
+from aveo3.quota.permit import Permit
 from aveo3.quota.token_bucket import TokenBucket
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
@@ -30,31 +32,8 @@ log = logging.getLogger(__name__)
 PROBE_GRACE = 5.0
 """Seconds beyond the request's timeout after which a half-open probe counts as lost."""
 
-SHORTEST_STAY = 1.0
-"""Seconds that the breaker stays open at first when no wait between tries is wanted: doubling nothing gives nothing."""
-
-LONGEST_PERIODS = 10
-"""Periods of a quota that others use up, after which it is asked for again at the latest: it may be free any time."""
-
 LONGEST_NAP = 60.0
-"""Seconds after which a waiting gate looks at the calendar again: clocks stop while a machine sleeps."""
-
-
-@dataclass(eq=False, slots=True)
-class Permit:
-    """Leave to submit once. Settle it with the answer's verdict; if that was `accepted`, finish it later."""
-
-    admission: Admission
-    cost_usd: float
-    granted_at: float
-    waited: float
-    """Seconds it waited as the next in line."""
-    settled: bool = False
-    finished: bool = False
-    refused: bool = False
-    """Its submit was accepted, and refused afterwards."""
-    over: bool = False
-    """It went though the window was full, where a refusal would cost nothing: see `overflow`."""
+"""Seconds after which a waiting gate reads the calendar again: clocks stop while a machine sleeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +85,9 @@ class QuotaGate:
         self._limits = Limits(self.rate, settings, self._utc_at)
         self._bucket = TokenBucket(self.rate)
         self._cooldown = Cooldown(settings, rng or random.Random())
+        self._answers = Answers(settings, self._breaker, self._limits, self._cooldown)
         self._asking = 0  # who wait for their turn or have it
         self._unanswered = 0
-        self._before_lesson = 0  # admissions up to this one were out when a refusal last taught something
-        self._lesson = Refusal.UNKNOWN  # what that refusal was
         self._accepted = self._refused = 0
         self._closed: GateClosed | None = None
         if remembered is not None:
@@ -117,7 +95,7 @@ class QuotaGate:
         self._turn = asyncio.Lock()
         self._waker = Waker()
 
-    # ---- asking ------------------------------------------------------------------------------------------------
+    # ---- who may go --------------------------------------------------------------------------------------------------
 
     async def acquire(self, cost_usd: float = 0.0, waiting: Callable[[], int | None] | None = None) -> Permit:
         """Wait for leave to submit once; first come, first served. `cost_usd` counts against the spend window.
@@ -146,7 +124,7 @@ class QuotaGate:
             await self._waker.wait(min(goes_at, now + LONGEST_NAP))
 
     def _goes_at(self, now: float, cost_usd: float, waiting: Callable[[], int | None] | None) -> float:
-        """When the next in line may go; `inf` if that hangs on something to end, or a token to come: the bell rings.
+        """When the next in line may go; `inf` if that hangs on something to end, or a token to come: the waker rings.
 
         Raises `GateClosed` if that is not worth waiting for.
         """
@@ -208,7 +186,7 @@ class QuotaGate:
             and self._ready_at(now, self._stands_still_until(now), cost_usd, None) <= now
         )
 
-    # ---- telling -----------------------------------------------------------------------------------------------
+    # ---- what came of it ---------------------------------------------------------------------------------------------
 
     def settle(self, permit: Permit, verdict: Verdict) -> None:
         """Take in the answer to a permit's submit. Once per permit; frees its running slot unless it was accepted."""
@@ -224,15 +202,16 @@ class QuotaGate:
         if permit.over:
             self._limits.spilled(now, verdict)
         if verdict.kind is VerdictKind.ACCEPTED:
-            self._take_acceptance(permit, now)
+            self._accepted += 1
+            self._answers.accepted(permit, now)
         else:
             self.finish(permit)
             if verdict.kind is VerdictKind.REFUSED:
                 self._take_refusal(permit, verdict, now)
             elif verdict.kind is VerdictKind.REJECTED:
-                self._breaker.settle(permit.admission, Health.UNKNOWN, now)
+                self._answers.prove_nothing(permit, now)
             else:
-                self._take_failure(permit, verdict, now)
+                self._answers.failed(permit, verdict, now)
         self._waker.ring()
 
     def refuse_late(self, permit: Permit, verdict: Verdict) -> None:
@@ -250,7 +229,7 @@ class QuotaGate:
         self._waker.ring()
 
     def finish(self, permit: Permit, *, succeeded: bool = False) -> None:
-        """The operation has ended, or we stopped looking at it: its running slot is free. More than once is fine."""
+        """The operation has ended, or is not polled any more: its running slot is free. More than once is fine."""
         if not permit.finished:
             permit.finished = True
             self._limits.ended(succeeded=succeeded)
@@ -267,7 +246,7 @@ class QuotaGate:
         self._unanswered -= 1
         self._limits.give_back(permit.cost_usd)
         self._bucket.put_back()
-        self._breaker.settle(permit.admission, Health.UNKNOWN, self._now())
+        self._answers.prove_nothing(permit, self._now())
         self.finish(permit)
 
     def close(self, kind: str = "closed", message: str = "the client was closed") -> None:
@@ -277,22 +256,6 @@ class QuotaGate:
             self._bucket.close()
             self._waker.ring()
 
-    def _take_acceptance(self, permit: Permit, now: float) -> None:
-        self._accepted += 1
-        self._breaker.settle(permit.admission, Health.HEALTHY, now)
-        if permit.admission.order <= self._before_lesson:
-            self._limits.proved_one_more(self._lesson)  # it was out when the limit was counted
-        self._cooldown.accepted(permit.admission.order)
-
-    def _take_failure(self, permit: Permit, verdict: Verdict, now: float) -> None:
-        """The service is away or loses answers. Going on at full pace would lose, or pay for, every clip in turn."""
-        self._cooldown.begin(verdict, self._breaker.admitted, now)
-        wait = verdict.retry_after or self._settings.retry_wait_base or SHORTEST_STAY
-        # A probe that creates nothing costs nothing: look again before long. One whose answer is lost may cost a clip.
-        longest = 2 * self._settings.quota_wait_time if verdict.kind is VerdictKind.UNAVAILABLE else None
-        self._breaker.settle(permit.admission, Health.UNHEALTHY, now, open_for=wait, longest=longest, draws=True)
-        self._cooldown.pause(now + (verdict.retry_after or 0.0))
-
     def _take_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
         refusal = verdict.refusal or Refusal.UNKNOWN
         self._refused += 1
@@ -300,41 +263,17 @@ class QuotaGate:
             reason = f"{verdict.message} What to do: {refusal.advice}."
             log.warning("closed for good (%s): %s", refusal.value, reason)
             self.close(refusal.value, reason)
-            return
-        if permit.over and refusal in (Refusal.MINUTE, Refusal.UNKNOWN):
-            self._take_overflow_refusal(permit, verdict, now)
-            return
-        self._cooldown.begin(verdict, self._breaker.admitted, now)
-        self._limits.refused(refusal, now)
-        pause = self._limits.pause_after(refusal, verdict, now)
-        # Full is not ill: until its end the day's window holds the lane, and the next operation that ends makes room.
-        full = refusal is Refusal.DAY or (refusal is Refusal.CONCURRENT and pause == 0.0)
-        health = Health.UNKNOWN if full else Health.UNHEALTHY
-        whole_after = self._limits.period_of(refusal)
-        longest = whole_after and LONGEST_PERIODS * whole_after
-        self._breaker.settle(permit.admission, health, now, open_for=pause or whole_after, longest=longest)
-        first = permit.admission.order > self._before_lesson  # not out together with one that has taught us already
-        if first:
-            self._before_lesson, self._lesson = self._breaker.admitted, refusal
-            self._limits.learn(refusal, verdict, permit.granted_at, permit.cost_usd, now)
-        if pause is None:
-            pause = self._cooldown.growing_wait(self._breaker.failures)
-        self._cooldown.pause(now + pause)
-        wait = self._stands_still_until(now) - now
-        level = logging.INFO if first else logging.DEBUG
-        log.log(level, "refused (%s), all wait for %.2g s: %.80s", refusal.value, wait, verdict.message)
+        elif permit.over and refusal in (Refusal.MINUTE, Refusal.UNKNOWN):
+            self._answers.refused_overflow(permit, verdict, now)
+            limit = self._limits.requests.limit
+            log.info("one more than %g a period was tried, and refused: %.80s", limit, verdict.message)
+        else:
+            is_first = self._answers.refused(permit, verdict, now)
+            wait = self._stands_still_until(now) - now
+            level = logging.INFO if is_first else logging.DEBUG
+            log.log(level, "refused (%s), all wait for %.2g s: %.80s", refusal.value, wait, verdict.message)
 
-    def _take_overflow_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
-        """One more than fits was tried and refused: whatever is said of the reason, that is it, and nobody is ill."""
-        self._breaker.settle(permit.admission, Health.UNKNOWN, now)
-        if self._limits.edge.at < inf:  # what one delay tells is told to a scout first
-            self._cooldown.begin(verdict, self._breaker.admitted, now)
-        self._cooldown.pause(now + (verdict.retry_after or 0.0))
-        log.info(
-            "one more than %g a period was tried, and refused: %.80s", self._limits.requests.limit, verdict.message
-        )
-
-    # ---- looking -----------------------------------------------------------------------------------------------
+    # ---- what it tells -----------------------------------------------------------------------------------------------
 
     def stats(self) -> GateStats:
         """A frozen snapshot."""

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from datetime import datetime
 from math import inf
 
-from aveo3.config.settings import Rate, Settings
+from aveo3.config.rates import Rate
+from aveo3.config.settings import Settings
 from aveo3.quota.adaptive_limit import AdaptiveLimit, Round
 from aveo3.quota.overflow import EARLY, Edge, Overflow
 from aveo3.quota.windows import DayWindow, QuotaWindow

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from aiolimiter import AsyncLimiter
 
-from aveo3.config.settings import Rate
+from aveo3.config.rates import Rate
 
 
 class TokenBucket:

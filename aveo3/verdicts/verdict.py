@@ -77,7 +77,7 @@ class Verdict:
 
     kind: VerdictKind
     message: str = ""
-    operation: str | None = None  # accepted: the name to look at
+    operation: str | None = None  # accepted: the name to poll
     refusal: Refusal | None = None
     retry_after: float | None = None  # seconds the answer asked to wait
     limit: int | None = None  # the quota's value, where a per-minute refusal names it

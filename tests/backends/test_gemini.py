@@ -241,6 +241,12 @@ async def test_a_proxy_that_does_not_let_it_through_was_sent_no_prompt(monkeypat
     assert (verdict.kind, verdict.unsent) == (UNAVAILABLE, True), verdict
 
 
+async def test_what_is_for_this_machine_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    verdict, wire = await verdict_of(NAMED)
+    assert (verdict.kind, len(wire.requests)) == (VerdictKind.ACCEPTED, 1)
+
+
 async def test_a_submit_that_left_is_not_mistaken_for_one_beside_it_that_did_not(tmp_path: Path) -> None:
     release = asyncio.Event()
 

@@ -11,7 +11,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from aveo3 import Settings, UsageError
-from aveo3.config.settings import Rate, describe
+from aveo3.config.rates import Rate
+from aveo3.config.settings import describe
 
 BY_EVERY_WAY: list[tuple[str, str, str, Any]] = [
     ("VEO3_MAX_RETRIES", "max_retries", "5", 5),

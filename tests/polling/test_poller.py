@@ -214,7 +214,7 @@ def test_a_cancelled_sleeper_leaves_no_trace() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.4):
                 await all_of_them.of("lane", KIND, 70).wait("a", 0, 0, inf)
-        assert len(all_of_them.timetable) == 0
+        assert len(all_of_them.schedule) == 0
         scheduled = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
         assert [timer for timer in scheduled if not timer.cancelled()] == []
 
@@ -363,7 +363,7 @@ def test_what_is_told_before_it_is_known_here_is_remembered() -> None:
         assert now() == 0
         for n in range(5_000):
             all_of_them.wake(f"never heard of {n}")
-        assert len(all_of_them._told) <= 1_000
+        assert len(all_of_them.notices) <= 1_000
 
     run_virtual(main())
 

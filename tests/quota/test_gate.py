@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from aveo3 import GateClosed, verdicts
 from aveo3.quota.breaker import BreakerState
-from aveo3.quota.gate import PROBE_GRACE, Permit, QuotaGate
+from aveo3.quota.gate import PROBE_GRACE, QuotaGate
+from aveo3.quota.permit import Permit
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 from tests.conftest import settings
 from tests.support.virtual import START_UTC, NoJitter, now, now_utc, virtual

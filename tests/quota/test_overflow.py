@@ -14,8 +14,9 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from aveo3.quota.breaker import BreakerState
-from aveo3.quota.gate import Permit, QuotaGate
+from aveo3.quota.gate import QuotaGate
 from aveo3.quota.overflow import Overflow, Refill
+from aveo3.quota.permit import Permit
 from aveo3.verdicts import Refusal, Verdict
 from tests.quota.test_gate import (
     ACCEPTED,

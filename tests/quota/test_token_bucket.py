@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 
 from aveo3._waker import Waker
-from aveo3.config.settings import Rate
+from aveo3.config.rates import Rate
 from aveo3.quota.token_bucket import TokenBucket
 from aveo3.testing import run_virtual
 
