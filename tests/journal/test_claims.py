@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aveo3.errors import JournalError
@@ -120,6 +120,7 @@ digests = st.sampled_from("abc")
 jobs = st.tuples(digests, st.none() | digests, st.sampled_from([*set(State) - {State.SUBMITTING}]))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(jobs, max_size=8), st.lists(st.lists(digests, min_size=1, max_size=3, unique=True), max_size=8))
 def test_what_is_said_before_a_run_is_what_the_run_gives_out(
     left: list[tuple[str, str | None, State]], prompts: list[list[str]]

@@ -43,7 +43,7 @@ def record(state: State, **values: object) -> JobRecord:
 @pytest.mark.parametrize(
     ("job", "step", "emulated"),
     [
-        *((record(state), SUBMIT, SUBMIT) for state in TO_SEND),
+        *((record(state), SUBMIT, SUBMIT) for state in sorted(TO_SEND)),
         (record(State.REJECTED, attempts=0), SUBMIT, SUBMIT),
         (record(State.REJECTED), HAND_OUT, HAND_OUT),
         (record(State.FILTERED), HAND_OUT, HAND_OUT),
