@@ -12,12 +12,16 @@ from typing import Any
 from unittest.mock import Mock
 
 import aioresponses
+import hypothesis
 import pytest
 from aiohttp import ClientResponse
 
 from aveo3 import Settings
 from aveo3.mock import MockServer
 from aveo3.testing import VirtualTimeLoop
+
+hypothesis.settings.register_profile("aveo3", deadline=None)  # no test hangs on how fast the machine is
+hypothesis.settings.load_profile("aveo3")
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
