@@ -173,6 +173,11 @@ def test_what_was_never_sent_is_no_attempt() -> None:
     assert (clip.status, clip.attempts, clip.retry_count) == (ClipStatus.SUCCEEDED, 1, 2)
 
 
+def test_a_prompt_that_is_rejected_before_it_leaves_is_no_attempt() -> None:
+    clip = run_one(ScriptedBackend([Verdict(VerdictKind.REJECTED, "it cannot be sent", unsent=True)]))
+    assert (clip.status, clip.attempts, clip.cost_usd) == (ClipStatus.REJECTED, 0, 0.0)
+
+
 def test_a_probe_is_sent_for_the_lanes_sake_and_uses_up_no_retry() -> None:
     backend = ScriptedBackend([UNAVAILABLE] * 6)
     clip = run_one(backend, max_retries=1, consecutive_failure_threshold=1)
