@@ -8,13 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from aveo3.config.settings import Settings
-from aveo3.config.settings import check_alive as check_alive
 from aveo3.dispatch import lane_pool
 from aveo3.dispatch.planner import Prompt, Prompts
 from aveo3.dispatch.stats import Stats
 from aveo3.dispatch.stream import ClipStream
 from aveo3.errors import ClipError, UsageError
-from aveo3.files.directories import check_writable as check_writable
 from aveo3.journal.journal import Journal
 from aveo3.journal.next_step import resumable
 from aveo3.lanes.estimate import Estimate, estimate

@@ -19,7 +19,7 @@ def dry_run(known: Known, settings: Settings, routes: Routes) -> Exit:
     """Print what a run would send, cost and take, and which prompts cannot work. Sends nothing."""
     from rich.console import Console
 
-    from aveo3.client import check_alive
+    from aveo3.config.settings import check_alive
     from aveo3.lanes.estimate import estimate, stand_ins
 
     if not routes.lanes.listed:

@@ -114,7 +114,7 @@ class _Interrupts:
         self._leaving: asyncio.Task[None] | None = None
 
     def __call__(self, number: signal.Signals) -> None:
-        from aveo3.dispatch.stream import GRACE
+        from aveo3.dispatch.batch import GRACE
 
         self.count += 1
         if self.count == 1 and number is signal.SIGINT:

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Self
 
 from aveo3.dispatch.backlog import Backlogs
-from aveo3.dispatch.batch import GRACE as GRACE
 from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.budget import Budget
 from aveo3.dispatch.feeder import Feeder

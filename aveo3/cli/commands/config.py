@@ -110,7 +110,7 @@ def _shown(value: object) -> str:
 
 def _about(settings: Settings) -> str:
     """The catalog's facts about the model, in brackets. Raises `UsageError` for a retired model."""
-    from aveo3.client import check_alive
+    from aveo3.config.settings import check_alive
 
     check_alive(settings)
     catalog = settings.model_catalog

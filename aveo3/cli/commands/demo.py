@@ -60,7 +60,8 @@ async def _show(directory: Path) -> Exit:
     from rich.console import Console
 
     from aveo3.cli.progress import clip_line, duration, summary, watch
-    from aveo3.client import VeoClient, check_writable
+    from aveo3.client import VeoClient
+    from aveo3.files.directories import check_writable
     from aveo3.mock import Latency, MockOptions, MockServer
     from aveo3.models import ClipStatus
 
