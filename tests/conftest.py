@@ -16,8 +16,6 @@ import hypothesis
 import pytest
 from aiohttp import ClientResponse
 
-from aveo3 import Settings
-from aveo3.mock import MockServer
 from aveo3.testing import VirtualTimeLoop
 
 hypothesis.settings.register_profile("aveo3", deadline=None)  # no test hangs on how fast the machine is
@@ -62,16 +60,6 @@ def logger_as_it_was() -> Iterator[None]:
 def time_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
     """What calls `asyncio.run` itself, as the command line does, is on a loop whose time jumps, too."""
     monkeypatch.setattr(asyncio.events, "new_event_loop", VirtualTimeLoop)
-
-
-def settings(**values: object) -> Settings:
-    """Settings for a test: quick retries, and no memory of what came before, unless it says otherwise."""
-    return Settings(**{"retry_wait_base": 1.0, "journal": None, **values})
-
-
-def let_pass(server: MockServer, seconds: float) -> None:
-    """Put the emulator's clock forward: for processes, which cannot jump along."""
-    server.emulator.clock._started_at -= seconds / server.emulator.clock.speed
 
 
 class _Response(ClientResponse):

@@ -18,10 +18,10 @@ from aveo3.backends import credentials, vertex
 from aveo3.checkup import CheckReport, check
 from aveo3.mock import MockOptions, MockServer
 from aveo3.verdicts.problems import CheckStep, Problem
-from tests.conftest import settings
+from tests.support.settings import settings
+from tests.support.ssl_context import SSL_CONTEXT
 
 KEY = "AIzaSy-secret-key-0123456789"
-SSL_CONTEXT = ssl.create_default_context()
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")

@@ -27,7 +27,7 @@ from aveo3.dispatch.planner import Prompt
 from aveo3.quota.breaker import BreakerState
 from aveo3.testing import ScriptedBackend
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
-from tests.conftest import settings
+from tests.support.settings import settings
 from tests.support.virtual import NoJitter, now, statuses, virtual
 from tests.support.virtual import client as calm_client
 

@@ -9,7 +9,7 @@ import pytest
 
 from aveo3 import Settings, VideoPrompt
 from aveo3.simulation import simulate
-from tests.cli.test_config import run
+from tests.support.terminal import run
 
 FAST = "veo-3.1-fast-generate-001"
 

@@ -113,6 +113,46 @@ def test_the_checks_would_notice() -> None:
         TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
 
 
+# ---- the tests -------------------------------------------------------------------------------------------------------
+
+TESTS = Path(__file__).parent
+
+
+def imported_tests(code: str) -> set[str]:
+    """The test files and conftests that `code` imports, or imports names from."""
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "tests" and any(part == "conftest" or part.startswith("test_") for part in parts):
+                found.add(name)
+    return found
+
+
+def test_no_file_imports_a_test_file_or_a_conftest() -> None:
+    """What tests share stands in `tests/support`."""
+    files = {str(file.relative_to(TESTS)): imported_tests(file.read_text("utf-8")) for file in TESTS.rglob("*.py")}
+    assert len(files) > 100
+    assert {name: found for name, found in files.items() if found} == {}
+
+
+def test_the_check_of_the_tests_would_notice() -> None:
+    assert imported_tests("from tests.quota.test_gate import warm") == {
+        "tests.quota.test_gate",
+        "tests.quota.test_gate.warm",
+    }
+    assert imported_tests("def f():\n    from tests.quota import test_gate") == {"tests.quota.test_gate"}
+    assert imported_tests("import tests.cli.test_config as config") == {"tests.cli.test_config"}
+    assert imported_tests("from tests.conftest import settings") == {"tests.conftest", "tests.conftest.settings"}
+    assert imported_tests("from tests.support.settings import settings\nfrom aveo3 import testing") == set()
+
+
 # ---- the facade ------------------------------------------------------------------------------------------------------
 
 

@@ -18,10 +18,9 @@ from aveo3.config import catalog
 from aveo3.config.catalog import ModelCard
 from aveo3.mock import MockOptions, MockServer
 from aveo3.verdicts import VerdictKind
-from tests.backends.test_vertex import MP4, PNG
-from tests.backends.test_vertex import one_ssl_context as one_ssl_context
-from tests.conftest import settings
 from tests.support.guide import NOT_AN_ABILITY
+from tests.support.raw_server import MP4, PNG
+from tests.support.settings import settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")  # the SDK subclasses a session
 

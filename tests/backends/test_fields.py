@@ -12,9 +12,8 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 import pytest
 
 from aveo3 import ClipStatus, Media, VeoClient, VideoClip, VideoPrompt
-from tests.backends.test_vertex import MP4, PNG, Wire, b64, rpc, serving
-from tests.backends.test_vertex import one_ssl_context as one_ssl_context
-from tests.conftest import settings
+from tests.support.raw_server import MP4, PNG, Wire, b64, rpc, serving
+from tests.support.settings import settings
 
 VEO, FAST, LITE = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "veo-3.1-lite-generate-001"
 OMNI, NEW_OMNI = "gemini-omni-1.1-flash", "gemini-omni-1.2-flash"

@@ -29,7 +29,8 @@ from aveo3.backends.gemini import GeminiBackend
 from aveo3.files import saving
 from aveo3.models import ClipStatus
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
-from tests.backends.test_vertex import (
+from tests.support.ports import free_port
+from tests.support.raw_server import (
     ENVIRONMENT,
     MP4,
     PAGE,
@@ -40,7 +41,6 @@ from tests.backends.test_vertex import (
     b64,
     dribble,
     drop,
-    free_port,
     hang,
     names,
     raw,
@@ -48,8 +48,7 @@ from tests.backends.test_vertex import (
     serving,
     then_close,
 )
-from tests.backends.test_vertex import one_ssl_context as one_ssl_context
-from tests.conftest import settings
+from tests.support.settings import settings
 
 MODEL = "gemini-omni-1.1-flash"
 KEY = "AIzaSy-secret-key-0123456789"

@@ -6,15 +6,12 @@ The server is forty lines of sockets, not the emulator: a second pair of eyes on
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import logging
 import os
 import socket
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -38,14 +35,32 @@ from aveo3.backends.vertex import VertexBackend
 from aveo3.files import saving
 from aveo3.models import ClipStatus
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
-from tests.conftest import settings
+from tests.support.ports import free_port
+from tests.support.raw_server import (
+    ENVIRONMENT,
+    MP4,
+    PAGE,
+    PNG,
+    Act,
+    Request,
+    Wire,
+    answer,
+    b64,
+    dribble,
+    drop,
+    hang,
+    names,
+    raw,
+    rpc,
+    serving,
+    then_close,
+)
+from tests.support.settings import settings
 
 MODEL = "veo-3.1-generate-001"
 KEY = "AIzaSy-secret-key-0123456789"
 TOKEN = "ya29.secret-token-0123456789"
 OPERATION = f"projects/p/locations/us-central1/publishers/google/models/{MODEL}/operations/7d1f"
-PNG = b"\x89PNG\r\n\x1a\nnot much of a picture"
-MP4 = b"\x00\x00\x00\x10ftypisom\x00\x00\x00\x00"
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Inheritance class:DeprecationWarning",  # google-genai subclasses aiohttp's session
@@ -57,137 +72,8 @@ pytestmark = pytest.mark.filterwarnings(
 # ---- the server ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Request:
-    """One request as it came over the wire."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-Act = Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Wire:
-    """A server that answers with `acts`, one per request, the last one for ever; and what it has seen."""
-
-    acts: list[Act]
-    requests: list[Request] = field(default_factory=list)
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    connections: int = 0
-    port: int = 0
-    reads: bool = True
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def submits(self) -> list[Request]:
-        return [request for request in self.requests if request.path.endswith(":predictLongRunning")]
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.tasks.add(task)
-        self.connections += 1
-        try:
-            while self.reads and not writer.is_closing():
-                lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-                method, path, _ = lines[0].split(" ")
-                headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines[1:-2])}
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                self.requests.append(Request(method, path, headers, body))
-                self.arrived.set()
-                await (self.acts.pop(0) if len(self.acts) > 1 else self.acts[0])(writer)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
-
-
-@asynccontextmanager
-async def serving(*acts: Act, reads: bool = True) -> AsyncIterator[Wire]:
-    wire = Wire(list(acts), reads=reads)
-    server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
-    wire.port = server.sockets[0].getsockname()[1]
-    try:
-        yield wire
-    finally:
-        server.close()
-        for task in wire.tasks:
-            task.cancel()
-        await asyncio.gather(*wire.tasks)
-
-
-def raw(data: bytes) -> Act:
-    async def act(writer: asyncio.StreamWriter) -> None:
-        writer.write(data)
-        await writer.drain()
-
-    return act
-
-
-def then_close(act: Act) -> Act:
-    async def both(writer: asyncio.StreamWriter) -> None:
-        await act(writer)
-        writer.close()
-
-    return both
-
-
-def answer(status: int, body: Any = None, reason: str = "Whatever", **headers: str) -> Act:
-    """A whole HTTP answer: JSON, or text/html if `body` is a string."""
-    kind = "text/html" if isinstance(body, str) else "application/json; charset=UTF-8"
-    data = body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
-    lines = [f"HTTP/1.1 {status} {reason}", f"Content-Type: {kind}", f"Content-Length: {len(data)}"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return raw("\r\n".join([*lines, "", ""]).encode() + data)
-
-
-def rpc(status: int, name: str, message: str = "Google's words", *details: dict[str, Any], **headers: str) -> Act:
-    error = {"code": status, "status": name, "message": message, "details": list(details)}
-    return answer(status, {"error": error}, **headers)
-
-
-async def drop(writer: asyncio.StreamWriter) -> None:
-    writer.transport.abort()
-
-
-async def hang(_: asyncio.StreamWriter) -> None:
-    await asyncio.Event().wait()
-
-
-def dribble(data: bytes, pause: float) -> Act:
-    async def act(writer: asyncio.StreamWriter) -> None:
-        for at in range(0, len(data), 8):
-            writer.write(data[at : at + 8])
-            await writer.drain()
-            await asyncio.sleep(pause)
-
-    return act
-
-
 NAMED = answer(200, {"name": OPERATION})
 NAMED_BYTES = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{"name": "op1"}'
-PAGE = "<!DOCTYPE html><title>Error</title>"
-
-
-@pytest.fixture(autouse=True)
-def one_ssl_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each SDK client would read the certificates of the world three times over: a tenth of a second a test."""
-    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)
-
-
-SSL_CONTEXT = ssl.create_default_context()
 
 
 # ---- the backend -----------------------------------------------------------------------------------------------------
@@ -337,13 +223,6 @@ async def test_an_sdk_that_sends_again_all_the_same_is_stopped() -> None:
 # ---- what never left -------------------------------------------------------------------------------------------------
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 async def test_a_refused_connection_sent_nothing() -> None:
     async with opened(f"http://127.0.0.1:{free_port()}") as backend:
         verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL)
@@ -456,10 +335,6 @@ def done(response: Any = None, **more: Any) -> Act:
     return answer(200, body)
 
 
-def b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
 LOOKS: dict[str, tuple[Act, Any]] = {
     "running": (answer(200, {"name": OPERATION}), Running()),
     "running, said so": (answer(200, {"name": OPERATION, "done": False}), Running()),
@@ -498,10 +373,6 @@ async def test_a_look_tells_how_the_operation_stands(case: str, tmp_path: Path) 
         assert seen == expected
     [request] = wire.requests
     assert (request.method, request.json) == ("POST", {"operationName": OPERATION})
-
-
-def names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
 
 
 def drop_all(seen: PollResult) -> None:
@@ -832,17 +703,6 @@ async def test_a_service_account_fetches_a_token_and_pays_with_it(tmp_path: Path
     assert verdict.kind is VerdictKind.ACCEPTED
     assert [request.path for request in wire.requests] == ["/token", PROJECT_PATH]
     assert wire.requests[1].headers["authorization"] == f"Bearer {TOKEN}"
-
-
-ENVIRONMENT = {
-    "GOOGLE_API_KEY": "key-of-the-environment",
-    "GEMINI_API_KEY": "other-key-of-the-environment",
-    "GOOGLE_CLOUD_PROJECT": "project-of-the-environment",
-    "GOOGLE_CLOUD_LOCATION": "mars-north1",
-    "GOOGLE_GENAI_API_VERSION": "v9",
-    "GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:9",
-    "GOOGLE_VERTEX_BASE_URL": "http://127.0.0.1:9",
-}
 
 
 @pytest.mark.parametrize("enterprise", ["true", "false", None])

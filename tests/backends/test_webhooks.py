@@ -18,11 +18,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from aveo3 import UsageError, VeoClient
 from aveo3.backends.webhooks import BODY_LIMIT, KEYS_PATH, REMEMBERED, Receiver, Untrusted, check, read_keys
-from tests.backends.test_vertex import free_port
-from tests.conftest import settings
-from tests.end_to_end.test_omni import quick
-from tests.end_to_end.test_veo import assert_on_disk, emulator
-from tests.end_to_end.test_veo import one_ssl_context as one_ssl_context
+from tests.support.emulated import assert_on_disk, emulator
+from tests.support.emulated_omni import quick
+from tests.support.ports import free_port
+from tests.support.settings import settings
 
 NOW = 1_795_000_000.0
 GOOGLES, ANOTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from aveo3.mock import MockOptions, MockServer
-from tests.cli.test_config import run
+from tests.support.ssl_context import SSL_CONTEXT
+from tests.support.terminal import run
 
 KEY = "AIzaSy-secret-key-0123456789"
-SSL_CONTEXT = ssl.create_default_context()
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")

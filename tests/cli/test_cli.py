@@ -16,20 +16,20 @@ from typing import Any
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 import aveo3.mock
 from aveo3 import ClipStatus
 from aveo3.cli import app
 from aveo3.cli.exit_codes import Exit
 from aveo3.mock import MockOptions, MockServer
-from tests.conftest import let_pass
+from tests.support.emulator_clock import let_pass
+from tests.support.ssl_context import SSL_CONTEXT
+from tests.support.terminal import run
 
 BOATS = "boat 1\nboat 2\nboat 3\nboat 4\n"
 KEY = "AIzaSy-secret-key-0123456789"
 PATIENCE = 120
 """Seconds for a process to come so far. One that works takes a second or two, on a busy machine many."""
-SSL_CONTEXT = ssl.create_default_context()
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings(
@@ -42,14 +42,6 @@ pytestmark = pytest.mark.filterwarnings(
 def one_ssl_context(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading it takes 25 ms."""
     monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)
-
-
-def run(*arguments: str, stdin: str | bytes | None = None) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of one `aveo3 …` command. Fails on a traceback."""
-    result = CliRunner().invoke(app, list(arguments), input=stdin)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    assert "Traceback" not in result.output
-    return result.exit_code, result.stdout, result.stderr
 
 
 def counts(stdout: str) -> dict[str, int]:

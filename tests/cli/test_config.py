@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from aveo3 import Settings
 from aveo3.cli import app
 from aveo3.cli.commands import demo as demo_command
 from aveo3.config.settings import describe
 from aveo3.lifecycle import State
-from tests.cli.test_journal import Desk
+from tests.support.desk import Desk
+from tests.support.terminal import run
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings(
@@ -24,12 +24,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 PROJECT = {"GOOGLE_CLOUD_PROJECT": "my-project", "GOOGLE_APPLICATION_CREDENTIALS": "missing.json"}
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result.exit_code, result.stdout, result.stderr
 
 
 def test_show_prints_every_value_and_its_source(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aveo3.config import catalog
-from tests.cli.test_config import run
+from tests.support.terminal import run
 
 SHIPPED = catalog.load()
 OWN = """

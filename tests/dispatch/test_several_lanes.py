@@ -28,8 +28,8 @@ from aveo3.mock.quotas import Quotas
 from aveo3.testing import ScriptedBackend
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
-from tests.conftest import settings
 from tests.support.lanes import BEST, LATENCY, Places, lane, made
+from tests.support.settings import settings
 from tests.support.virtual import now, now_utc, statuses, virtual
 
 FAST, OMNI = "veo-3.1-fast-generate-001", "gemini-omni-1.1-flash"

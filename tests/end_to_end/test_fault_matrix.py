@@ -5,7 +5,6 @@ the same, and is checked here."""
 from __future__ import annotations
 
 import re
-import ssl
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from aveo3 import VeoClient
 from aveo3.mock import FAULTS
 from aveo3.mock.config.faults import OF_INTERACTIONS, Point
-from tests.end_to_end.test_veo import SSL_CONTEXT, emulator, quick
+from tests.support.emulated import emulator, quick
 from tests.support.guide import GUIDES, place
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
@@ -50,7 +49,6 @@ TABLE = dict(table())
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)
     monkeypatch.setattr("aveo3.engine.following.OVERTIME", 0.1)
     monkeypatch.setattr(
         "aveo3.engine.recovery.RECOVER_MEDIANS", 0.002

@@ -13,8 +13,7 @@ import pytest
 from aveo3 import ClipStatus, Settings, VeoClient, VideoClip
 from aveo3.cli.prompt_files import read_prompts
 from aveo3.mock import Books, MockServer
-from tests.end_to_end.test_veo import assert_on_disk, emulator
-from tests.end_to_end.test_veo import one_ssl_context as one_ssl_context
+from tests.support.emulated import assert_on_disk, emulator
 
 BEST, OMNI = "veo-3.1-generate-001", "gemini-omni-1.1-flash"
 PROMPTS: list[dict[str, Any]] = [

@@ -8,31 +8,21 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from aveo3 import ClipStatus, Settings, VeoClient, VideoClip, VideoPrompt
 from aveo3.backends import gemini
 from aveo3.mock import MockServer
-from tests.conftest import settings
-from tests.end_to_end.test_veo import BOATS, assert_on_disk, emulator, make
-from tests.end_to_end.test_veo import one_ssl_context as one_ssl_context
-from tests.end_to_end.test_veo import quick as on_vertex
+from tests.support.emulated import BOATS, assert_on_disk, emulator, make
+from tests.support.emulated import quick as on_vertex
+from tests.support.emulated_omni import on_gemini, quick
+from tests.support.settings import settings
 
 MODEL = "gemini-omni-1.1-flash"
 PNG = b"\x89PNG\r\n\x1a\nnot much of a picture"
 
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
-
-
-def on_gemini(**values: object) -> dict[str, Any]:
-    return {"backend": "gemini", **values}
-
-
-def quick(server: MockServer, tmp_path: Path, **values: object) -> Settings:
-    """Settings for `server` under which every wait takes hundredths of a second, with a memory."""
-    return on_vertex(server, **on_gemini(output_dir=tmp_path / "clips", journal="auto", **values))
 
 
 async def test_every_prompt_is_a_clip_on_disk_paid_once_at_what_google_bills() -> None:

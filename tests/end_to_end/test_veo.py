@@ -7,77 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Hashable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
 from typing import Any
 
 import pytest
 
 import aveo3
 import aveo3.mock
-from aveo3 import ClipError, ClipStatus, Settings, VeoClient, VideoClip, VideoPrompt
+from aveo3 import ClipError, ClipStatus, Settings, VeoClient, VideoPrompt
 from aveo3.files.saving import SavedFile
-from aveo3.mock import FAULTS, Books, MockOptions, MockServer
+from aveo3.mock import FAULTS, MockOptions
 from aveo3.mock.config.faults import Point
 from aveo3.polling.poller import Kind, Poller, Pollers
-from tests.conftest import settings
-
-KEY = "AIzaSy-secret-key-0123456789"
-BOATS = [f"boat {number}" for number in range(1, 5)]
-SSL_CONTEXT = ssl.create_default_context()
+from tests.support.emulated import BOATS, KEY, assert_on_disk, emulator, make, quick
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
-
-
-@pytest.fixture(autouse=True)
-def one_ssl_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each SDK client would read the certificates of the world three times over: a tenth of a second a test."""
-    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)
-
-
-@asynccontextmanager
-async def emulator(**options: Any) -> AsyncIterator[MockServer]:
-    """The emulator, with clips that take 20 ms and no quota unless `options` name one."""
-    chosen = {"latency": "0.02", "films": "bundled", "rpm": None, **options}
-    async with MockServer(MockOptions.model_validate(chosen)) as server:
-        yield server
-
-
-def quick(server: MockServer, **values: object) -> Settings:
-    """Settings for `server` under which every wait takes hundredths of a second."""
-    return settings(
-        **{
-            "base_url": server.url,
-            "backend": "vertex",
-            "api_key": KEY,
-            "rate_limit": 100,
-            "poll_interval": 0.01,
-            "retry_wait_base": 0.01,
-            "quota_wait_time": 0.02,
-            "quota_reset_interval": 0.1,
-            "request_timeout": 20.0,
-            **values,
-        }
-    )
-
-
-async def make(
-    server: MockServer, prompts: Sequence[str | VideoPrompt] = BOATS, **values: object
-) -> tuple[list[VideoClip], Books]:
-    async with VeoClient(quick(server, **values)) as veo:
-        return await veo.generate_many(prompts), server.books
-
-
-def assert_on_disk(clips: Sequence[VideoClip]) -> None:
-    """Every clip has a file of its own, an MP4, and nothing half-written lies beside them."""
-    assert {clip.status for clip in clips} == {ClipStatus.SUCCEEDED}, [clip.error_message for clip in clips]
-    paths = [path for clip in clips for path in clip.paths]
-    assert len(set(paths)) == len(paths) >= len(clips)
-    assert all(path.read_bytes()[4:8] == b"ftyp" for path in paths)
-    assert sorted(paths[0].parent.glob("*")) == sorted([*paths, *paths[0].parent.glob(".aveo3")])
 
 
 # ---- within the quota, and beyond it ---------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from aveo3.engine.outcomes import LATE_REFUSALS
 from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
-from tests.conftest import settings
+from tests.support.settings import settings
 from tests.support.virtual import START_UTC, NoJitter, client, now, now_utc, virtual
 
 PRICE = 3.20

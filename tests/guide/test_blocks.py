@@ -19,9 +19,9 @@ import aveo3.mock
 from aveo3.cli import app
 from aveo3.mock import MockOptions
 from tests.support.guide import PAGES, Block, blocks
+from tests.support.ssl_context import SSL_CONTEXT
 
 SHELLS = ("console", "sh", "bash", "shell")
-SSL_CONTEXT = ssl.create_default_context()
 
 
 def commands(block: str) -> list[list[str]]:

@@ -14,23 +14,7 @@ from aveo3.journal.claims import DryClaims
 from aveo3.journal.journal import Journal
 from aveo3.journal.writer import BATCH
 from aveo3.lifecycle import State
-from tests.journal.test_journal import FULL, PLAIN_PATH, entry, flaky, plan, walk
-from tests.journal.test_journal import journal as journal
-
-
-def batch(journal: Journal, *digests: str, fresh: bool = False) -> list[int]:
-    """The jobs of some prompts, as a run ties them; it is done with them at its end."""
-    stream = journal.claims.begin_stream()
-    jobs = [
-        (
-            journal.claims.claim(stream, "vertex", (digest,), fresh=fresh)
-            or plan(journal, stream=stream, digest=digest)
-        ).id
-        for digest in digests
-    ]
-    for job in jobs:
-        journal.claims.release(job)
-    return jobs
+from tests.support.journals import FULL, PLAIN_PATH, batch, entry, flaky, plan, walk
 
 
 def test_many_equal_prompts_are_each_looked_up_once_by_what_was_sent_for_them(

@@ -18,7 +18,7 @@ from aveo3.journal.journal import Journal
 from aveo3.journal.wal_sync import SYNCS_LATER
 from aveo3.journal.writer import Writer
 from aveo3.lifecycle import State
-from tests.journal.test_journal import FILE, left_by_a_kill, plan, states, walk
+from tests.support.journals import FILE, left_by_a_kill, plan, states, walk
 
 WAL = FILE.with_name(f"{FILE.name}-wal")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -29,40 +28,23 @@ from aveo3.errors import JournalError
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import CHANGING, JobRecord, plain, replay, storable
 from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State
+from tests.support.journals import (
+    FILE,
+    FULL,
+    PLAIN_PATH,
+    CtrlC,
+    entry,
+    flaky,
+    left_by_a_kill,
+    plan,
+    states,
+    walk,
+)
 from tests.support.virtual import START_UTC
 
-FILE = Path(".aveo3", "journal.db")
-PLAIN_PATH = (State.PLANNED, State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED)
 ENDED = {State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN}
-FULL = "database or disk is full"
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """A directory on no disk, for tests that would mostly wait for one; None if there is none here."""
-
-
-def plan(journal: Journal, text: str = "a boat", *, stream: int | None = None, digest: str | None = None) -> JobRecord:
-    return journal.claims.plan(
-        journal.claims.begin_stream() if stream is None else stream,
-        "vertex",
-        text.encode(errors="replace").hex() if digest is None else digest,
-        position=0,
-        model="veo",
-        prompt={"text": text},
-    )
-
-
-def walk(journal: Journal, job: int, *states: State) -> None:
-    """Along a path of states, of which the job stands in the first."""
-    for old, new in pairwise(states):
-        journal.move(job, old, new)
-
-
-def entry(journal: Journal, job: int = 1) -> JobRecord:
-    [found] = [each for each in journal.records() if each.id == job]
-    return found
-
-
-def states(journal: Journal) -> list[State]:
-    return [each.state for each in journal.records()]
 
 
 def as_noted(values: dict[str, Any]) -> dict[str, Any]:
@@ -80,65 +62,6 @@ def blank() -> dict[str, Any]:
     """A job to which nothing has happened yet, as `changing` shows it."""
     job: dict[str, Any] = {"id": 1, "service": "", "digest": "", "ordinal": 1, "position": 0, "model": "", "prompt": {}}
     return changing(JobRecord(**job, queued_utc=START_UTC, state=State.PLANNED))
-
-
-def left_by_a_kill(journal: Journal, within: str | None = None) -> Path:
-    """The files as a process leaves them that is killed now, in a directory of their own."""
-    place = Path(tempfile.mkdtemp(dir=within or journal.home)) / FILE
-    place.parent.mkdir()
-    for file in journal.path.parent.iterdir():
-        shutil.copy(file, place.with_name(file.name))
-    return place
-
-
-class CtrlC(BaseException):
-    """As `KeyboardInterrupt`, but it does not end the tests if the journal lets it through where it should not."""
-
-
-class Flaky:
-    """A connection to a disk that can be full, and to a user who can press Ctrl-C."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self.db = db
-        self.full = False
-        self.kept_open = False  # SQLite rolls back by itself when the disk is full, or does not
-        self.interrupt: tuple[str, bool] | None = None  # the next statement that begins so: before it, or after it
-        self.commits = 0
-
-    @property
-    def in_transaction(self) -> bool:
-        return self.db.in_transaction
-
-    def execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
-        verb, after = self.interrupt or ("", False)
-        hit = bool(verb) and statement.startswith(verb)
-        if hit:
-            self.interrupt = None
-            if not after:
-                raise CtrlC
-        if statement == "COMMIT":
-            self.commits += 1
-            if self.full:
-                if not self.kept_open:
-                    self.db.rollback()
-                raise sqlite3.OperationalError(FULL)
-        cursor = self.db.execute(statement, values)
-        if hit:
-            raise CtrlC
-        return cursor
-
-
-def flaky(journal: Journal) -> Flaky:
-    """Put one between `journal` and its file."""
-    between = Flaky(journal._db)
-    journal._writer._db = between  # type: ignore[assignment]
-    return between
-
-
-@pytest.fixture
-def journal() -> Iterator[Journal]:
-    with Journal(FILE) as journal:
-        yield journal
 
 
 # ---- any order of events, and a kill between any two -----------------------------------------------------------------

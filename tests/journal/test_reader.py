@@ -12,9 +12,7 @@ from aveo3.journal import reader
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import Left, StateCount
 from aveo3.lifecycle import State
-from tests.journal.test_claims import batch
-from tests.journal.test_journal import PLAIN_PATH, plan, states, walk
-from tests.journal.test_journal import journal as journal
+from tests.support.journals import PLAIN_PATH, batch, plan, states, walk
 from tests.support.virtual import START_UTC
 
 

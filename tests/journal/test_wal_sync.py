@@ -26,7 +26,7 @@ from aveo3.journal.wal_sync import SYNCS_LATER
 from aveo3.lifecycle import State
 from aveo3.testing import ScriptedBackend, VirtualTimeLoop, run_virtual
 from aveo3.verdicts import Verdict
-from tests.journal.test_journal import FILE, PLAIN_PATH, flaky, plan, states, walk
+from tests.support.journals import FILE, PLAIN_PATH, flaky, plan, states, walk
 from tests.support.virtual import client, statuses, virtual
 
 pytestmark = pytest.mark.skipif(not SYNCS_LATER, reason="SQLite syncs each commit here")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.mock.test_server import DEVELOPER, EXPRESS, KEY, TOKEN, VERTEX, talking
+from tests.support.veo_wire import DEVELOPER, EXPRESS, KEY, TOKEN, VERTEX, talking
 
 NOBODYS = "00000000-0000-4000-8000-000000000000"
 

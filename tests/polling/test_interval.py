@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aveo3.polling.interval import FIRST, LONGEST, POLL_COST, POLL_SHARE, next_poll
 from aveo3.polling.latency import LatencyModel
-from tests.polling.test_latency import durations, learnt
+from tests.support.latencies import durations, learnt
 
 thorough = effort(max_examples=100, deadline=None, derandomize=True)
 

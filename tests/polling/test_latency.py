@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -14,23 +13,9 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from aveo3.polling.latency import LIFETIME, RECALLED, LatencyModel
+from tests.support.latencies import NORMAL, durations, learnt
 
 thorough = effort(max_examples=60, deadline=None, derandomize=True)
-
-NORMAL = NormalDist()
-
-
-def durations(median: float, sigma: float, count: int = 200) -> list[float]:
-    """A sample that is as log-normal as a sample of this size can be: its quantiles."""
-    return [median * math.exp(sigma * NORMAL.inv_cdf((n + 0.5) / count)) for n in range(count)]
-
-
-def learnt(took: list[float], *, prior: float = 70.0) -> LatencyModel:
-    latency = LatencyModel(prior)
-    for seconds in took:
-        latency.learn(seconds, seconds)
-    latency.reckon()
-    return latency
 
 
 # ---- from the prior to what was seen ---------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from aveo3.quota.cooldown import Cooldown
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
-from tests.conftest import settings
+from tests.support.settings import settings
 from tests.support.virtual import NoJitter
 
 REFUSED = Verdict(VerdictKind.REFUSED, "quota exceeded", refusal=Refusal.UNKNOWN)

@@ -18,7 +18,7 @@ from aveo3.quota.gate import QuotaGate
 from aveo3.quota.overflow import Overflow, Refill
 from aveo3.quota.permit import Permit
 from aveo3.verdicts import Refusal, Verdict
-from tests.quota.test_gate import (
+from tests.support.quota_servers import (
     ACCEPTED,
     SERVERS,
     Bucket,

@@ -12,8 +12,8 @@ import pytest
 
 from aveo3.quota.gate import QuotaGate
 from aveo3.verdicts import Refusal
-from tests.conftest import settings
-from tests.quota.test_gate import ACCEPTED, UNSENT, FixedWindows, SlidingWindow, drive, hold, refused, send, warm
+from tests.support.quota_servers import ACCEPTED, UNSENT, FixedWindows, SlidingWindow, drive, hold, refused, send, warm
+from tests.support.settings import settings
 from tests.support.virtual import NoJitter, now, now_utc, virtual
 
 

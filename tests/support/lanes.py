@@ -10,7 +10,7 @@ from aveo3.config.settings import Settings
 from aveo3.testing import ScriptedBackend
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Verdict
-from tests.conftest import settings
+from tests.support.settings import settings
 from tests.support.virtual import NoJitter, now_utc
 
 BEST = "veo-3.1-generate-001"

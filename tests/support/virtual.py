@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from aveo3 import VeoClient, VideoClip
 from aveo3.testing import ScriptedBackend, run_virtual
-from tests.conftest import settings
+from tests.support.settings import settings
 
 START_UTC = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

@@ -9,17 +9,7 @@ import pytest
 
 from aveo3.verdicts.diagnosis import diagnose
 from aveo3.verdicts.problems import REMEDIES, CheckStep, CheckTarget, Problem, explain
-
-VERTEX = CheckTarget(
-    "vertex",
-    "veo-3.1-generate-001",
-    "https://us-central1-aiplatform.googleapis.com",
-    "my-project",
-    "us-central1",
-    "gs://b/c",
-)
-EXPRESS = CheckTarget("vertex", "veo-3.1-generate-001", "https://aiplatform.googleapis.com", bucket="gs://b/c")
-GEMINI = CheckTarget("gemini", "gemini-omni-1.1-flash", "https://generativelanguage.googleapis.com", bucket="gs://b/c")
+from tests.support.denials import EXPRESS, GEMINI, VERTEX, denied, rpc
 
 MODEL = "projects/my-project/locations/us-central1/publishers/google/models/veo-3.1-generate-001"
 OPERATION = f"{MODEL}/operations/00000000-0000-4000-8000-000000000000"
@@ -27,19 +17,6 @@ LINK = "https://console.developers.google.com/apis/api/aiplatform.googleapis.com
 NOT_ENABLED = (
     f"Vertex AI API has not been used in project 123 before or it is disabled. Enable it by visiting {LINK} then"
 )
-
-
-def rpc(status: int, word: str, message: str, reason: str = "", **metadata: str) -> tuple[int, dict[str, Any]]:
-    """An error in the form that Google's APIs use."""
-    error: dict[str, Any] = {"code": status, "status": word, "message": message}
-    if reason:
-        error["details"] = [{"@type": "type.googleapis.com/google.rpc.Help", "links": []}]
-        error["details"] += [{"@type": "…/google.rpc.ErrorInfo", "reason": reason, "metadata": metadata}]
-    return status, {"error": error}
-
-
-def denied(message: str, reason: str = "", **metadata: str) -> tuple[int, dict[str, Any]]:
-    return rpc(403, "PERMISSION_DENIED", message, reason, **metadata)
 
 
 def page(status: int, title: str) -> tuple[int, dict[str, Any]]:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from aveo3.verdicts.problems import REMEDIES, CheckTarget, Problem, explain
-from tests.verdicts.test_diagnosis import EXPRESS, GEMINI, VERTEX, denied
+from tests.support.denials import EXPRESS, GEMINI, VERTEX, denied
 
 
 def test_the_advice_for_a_gemini_key_does_not_mention_express_mode() -> None:

@@ -1,0 +1,121 @@
+"""A journal in a test's directory: planned and moved in one line, on a disk that fails, left by a kill."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aveo3.journal.journal import Journal
+from aveo3.journal.rows import JobRecord
+from aveo3.lifecycle import State
+
+FILE = Path(".aveo3", "journal.db")
+PLAIN_PATH = (State.PLANNED, State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED)
+FULL = "database or disk is full"
+
+
+def plan(journal: Journal, text: str = "a boat", *, stream: int | None = None, digest: str | None = None) -> JobRecord:
+    return journal.claims.plan(
+        journal.claims.begin_stream() if stream is None else stream,
+        "vertex",
+        text.encode(errors="replace").hex() if digest is None else digest,
+        position=0,
+        model="veo",
+        prompt={"text": text},
+    )
+
+
+def walk(journal: Journal, job: int, *states: State) -> None:
+    """Along a path of states, of which the job stands in the first."""
+    for old, new in pairwise(states):
+        journal.move(job, old, new)
+
+
+def entry(journal: Journal, job: int = 1) -> JobRecord:
+    [found] = [each for each in journal.records() if each.id == job]
+    return found
+
+
+def states(journal: Journal) -> list[State]:
+    return [each.state for each in journal.records()]
+
+
+def left_by_a_kill(journal: Journal, within: str | None = None) -> Path:
+    """The files as a process leaves them that is killed now, in a directory of their own."""
+    place = Path(tempfile.mkdtemp(dir=within or journal.home)) / FILE
+    place.parent.mkdir()
+    for file in journal.path.parent.iterdir():
+        shutil.copy(file, place.with_name(file.name))
+    return place
+
+
+class CtrlC(BaseException):
+    """As `KeyboardInterrupt`, but it does not end the tests if the journal lets it through where it should not."""
+
+
+class Flaky:
+    """A connection to a disk that can be full, and to a user who can press Ctrl-C."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+        self.full = False
+        self.kept_open = False  # SQLite rolls back by itself when the disk is full, or does not
+        self.interrupt: tuple[str, bool] | None = None  # the next statement that begins so: before it, or after it
+        self.commits = 0
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.db.in_transaction
+
+    def execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        verb, after = self.interrupt or ("", False)
+        hit = bool(verb) and statement.startswith(verb)
+        if hit:
+            self.interrupt = None
+            if not after:
+                raise CtrlC
+        if statement == "COMMIT":
+            self.commits += 1
+            if self.full:
+                if not self.kept_open:
+                    self.db.rollback()
+                raise sqlite3.OperationalError(FULL)
+        cursor = self.db.execute(statement, values)
+        if hit:
+            raise CtrlC
+        return cursor
+
+
+def flaky(journal: Journal) -> Flaky:
+    """Put one between `journal` and its file."""
+    between = Flaky(journal._db)
+    journal._writer._db = between  # type: ignore[assignment]
+    return between
+
+
+@pytest.fixture
+def journal() -> Iterator[Journal]:
+    with Journal(FILE) as journal:
+        yield journal
+
+
+def batch(journal: Journal, *digests: str, fresh: bool = False) -> list[int]:
+    """The jobs of some prompts, as a run ties them; it is done with them at its end."""
+    stream = journal.claims.begin_stream()
+    jobs = [
+        (
+            journal.claims.claim(stream, "vertex", (digest,), fresh=fresh)
+            or plan(journal, stream=stream, digest=digest)
+        ).id
+        for digest in digests
+    ]
+    for job in jobs:
+        journal.claims.release(job)
+    return jobs
