@@ -1,4 +1,4 @@
-"""What Google's answers mean for us. Pure: HTTP answers and lost answers in, verdicts out."""
+"""What Google's answers mean for aveo3. Pure: takes HTTP answers and lost answers, returns verdicts."""
 
 from aveo3.verdicts.error_body import LONGEST_DELAY, is_safety, message_of, reasons_of
 from aveo3.verdicts.operation import Ending, from_operation_error, is_audio_filter, rpc_code

@@ -1,7 +1,7 @@
 """Reads the bodies of Google's errors: message, reasons, quota violations and delays. Decides nothing.
 
-Any JSON, text or None will do for a body. What has another shape than Google's counts as missing; nothing raises.
-`QuotaFailure` and `RetryInfo` are those of google/rpc/error_details.proto.
+A body may be any JSON, text or None. Parts that do not have Google's shape count as missing; nothing raises.
+google/rpc/error_details.proto defines `QuotaFailure` and `RetryInfo`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 LONGEST_DELAY = 31 * 86_400.0
-"""Seconds beyond which a delay is taken for a mistake: no quota lasts longer, and the calendar ends in year 9999."""
+"""Longest delay in seconds; longer ones are cut to it. No quota lasts longer, and the calendar ends in year 9999."""
 
 _RETRY_IN = re.compile(r"retry in (?=\d)(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(m?)s)?")
 _SAFETY = re.compile(
@@ -20,12 +20,12 @@ _SAFETY = re.compile(
 
 
 def message_of(body: Any) -> str:
-    """The words of an error's body, parsed or not; empty if it has none."""
+    """The message in an error's body, parsed or not; empty if it has none."""
     return _text(error_of(body).get("message")) or _text(body)
 
 
 def reasons_of(body: Any) -> dict[str, Mapping[str, Any]]:
-    """The reasons of an error's body in one word each (`google.rpc.ErrorInfo`), and what it says to each of them."""
+    """The reasons in an error's body (`google.rpc.ErrorInfo`), one word each, with the metadata of each."""
     return {
         reason: metadata if isinstance(metadata := detail.get("metadata"), Mapping) else {}
         for detail in _details(error_of(body))
@@ -34,12 +34,12 @@ def reasons_of(body: Any) -> dict[str, Mapping[str, Any]]:
 
 
 def is_safety(message: str) -> bool:
-    """True if Google's words say that a safety filter, not a mistake in the request, stopped it."""
+    """True if Google's message says that a safety filter, not a mistake in the request, stopped it."""
     return _SAFETY.search(message) is not None
 
 
 def error_of(body: Any) -> Mapping[str, Any]:
-    """The error object of an answer's body: Google's front end wraps it in a list of one."""
+    """The error object of an answer's body. Google's front end may wrap the body in a list of one."""
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     error = body.get("error", body) if isinstance(body, Mapping) else None
@@ -47,7 +47,7 @@ def error_of(body: Any) -> Mapping[str, Any]:
 
 
 def names_of(error: Mapping[str, Any]) -> set[str]:
-    """What kind of error it calls itself, in upper case, in whichever of the two places."""
+    """The names of the error's kind, in upper case, from `status` and `code`: either may hold one."""
     return {name.upper() for name in (error.get("status"), error.get("code")) if isinstance(name, str)}
 
 
@@ -62,14 +62,14 @@ def violations_of(error: Mapping[str, Any]) -> Iterator[tuple[str, int | None]]:
 
 
 def delay_of(error: Mapping[str, Any], message: str, header: float | None) -> float | None:
-    """The longest wait that the answer asks for, in seconds: `RetryInfo`, words ("retry in 9m45.6s") and header."""
+    """The longest wait that the answer names, in seconds: in `RetryInfo`, message ("retry in 9m45.6s") or header."""
     delays = [header] if header is not None else []
     delays += [seconds for d in _details(error) if (seconds := _duration(d.get("retryDelay"))) is not None]
     if words := _RETRY_IN.search(message):
         hours, minutes, rest, milli = words.groups()
         seconds = float(rest or 0) / (1000 if milli else 1)
         delays.append(float(hours or 0) * 3600 + float(minutes or 0) * 60 + seconds)
-    # "0s" says no more than silence does; taken at its word it would mean to ask again and again without a pause.
+    # "0s" counts as no delay: obeying it would mean requests without a pause.
     return min(max((delay for delay in delays if delay > 0), default=0.0), LONGEST_DELAY) or None
 
 

@@ -1,4 +1,4 @@
-"""What the end of an operation means for its job: gRPC codes and filter reasons in, an `Ending` out. Pure."""
+"""What the end of an operation means for its job: maps gRPC codes and filter reasons to an `Ending`. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aveo3.verdicts.error_body import is_safety
 class Ending(StrEnum):
     """What an operation that ended without a video means for its job."""
 
-    RETRY = "retry"  # passing trouble at Google: a new attempt may work
+    RETRY = "retry"  # a temporary problem at Google: a new attempt may work
     FILTERED = "filtered"
     REJECTED = "rejected"
     FAILED = "failed"
 
 
 def rpc_code(code: Any) -> int | None:
-    """The gRPC code for what stands as an error's `code`: that itself, an HTTP status or a word; None if unknown."""
+    """The gRPC code of an error's `code`, which may be that code, an HTTP status or a word; None if unknown."""
     if isinstance(code, str):
         return _CODES.get(code.lower())
     if isinstance(code, int) and not isinstance(code, bool):
@@ -41,18 +41,18 @@ _CODES = {
 
 
 def from_operation_error(code: int | None, message: str) -> Ending:
-    """Judge the `error` of a finished operation: a gRPC code (3, 7, 8, 13, 14, …) and Google's words."""
+    """Judge the `error` of a finished operation: a gRPC code (3, 7, 8, 13, 14, …) and Google's message."""
     if is_safety(message):
         return Ending.FILTERED
     if code in (8, 13, 14):  # RESOURCE_EXHAUSTED ("high load"), INTERNAL, UNAVAILABLE
         return Ending.RETRY
-    if code in (3, 5, 7, 9, 11, 12):  # INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, … : the request's own fault
+    if code in (3, 5, 7, 9, 11, 12):  # INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, …: the request is at fault
         return Ending.REJECTED
     return Ending.FAILED
 
 
 def is_audio_filter(reasons: Iterable[str]) -> bool:
-    """True if nothing but the sound displeased the filter: it says so without a support code (js-genai#1272), is not
-    billed, and may pass another time."""
-    found = list(reasons)
-    return bool(found) and all("audio" in reason.lower() and not re.search(r"\d{6}", reason) for reason in found)
+    """True if the filter blocked only the sound: its reasons carry no support code (js-genai#1272). Such a clip is not
+    billed, and may pass the next time."""
+    texts = list(reasons)
+    return bool(texts) and all("audio" in reason.lower() and not re.search(r"\d{6}", reason) for reason in texts)

@@ -1,7 +1,7 @@
-"""What an answer to a submit means: HTTP status and body in, a `Verdict` out. Pure.
+"""What an answer to a submit means: maps HTTP status and body to a `Verdict`. Pure.
 
 Google writes errors in two ways: `{"code": 429, "status": "RESOURCE_EXHAUSTED", …}`, and in the Interactions API also
-`{"code": "too_many_requests", …}` without a status (recorded 2026-10-08, and on its page of errors). Both are read.
+`{"code": "too_many_requests", …}` without a status (recorded 2026-10-08, and on its errors page). Both work here.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _PATIENCE = {refusal: rank for rank, refusal in enumerate(Refusal)}
 
 
 def from_answer(status: int, body: Any, retry_after: float | None = None) -> Verdict:
-    """Judge an answer to a submit that is not 200.
+    """Judge an answer to a submit that is not 200. Never raises, whatever the body.
 
-    `body` is the parsed JSON (Google's `{"error": {…}}`, bare or in a list of one), text, or None; `retry_after` is
-    the header's delay in seconds. Never raises, whatever the body.
+    `body` is the parsed JSON (Google's `{"error": {…}}`, bare or in a list of one), text, or None. `retry_after` is
+    the header's delay in seconds.
     """
     error = error_of(body)
     message = message_of(body) or f"HTTP {status} without a message"
@@ -42,7 +42,7 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
         delay = delay_of(error, message, retry_after)
         return Verdict(VerdictKind.UNAVAILABLE, message, retry_after=delay, status=status)
     if status in (307, 308):
-        # The server did nothing but point elsewhere. Followed blindly, the paid POST would be sent twice.
+        # The server only named another address. Following it would send the paid POST twice.
         return Verdict(VerdictKind.UNAVAILABLE, f"redirected: {message}", status=status)
     if 400 <= status < 500 and status not in (408, 499) and error:
         return rejected(message, filtered=is_safety(message), status=status)
@@ -52,35 +52,35 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
 def _refused(status: int, error: Mapping[str, Any], message: str, retry_after: float | None) -> Verdict:
     """Tell the kinds of 429 apart. One body may carry several violations: the one with the longest wait wins.
 
-    `retryDelay` does not tell them apart (daily quotas came with 585 s, 22 s and 1.6 s): words and ids do.
+    Only message and ids identify the kind. `retryDelay` does not (daily quotas came with 585 s, 22 s and 1.6 s).
     """
     text = message.lower()
-    found = {Refusal.UNKNOWN}
+    kinds = {Refusal.UNKNOWN}
     limits: list[int] = []
     delay = delay_of(error, message, retry_after)
     if status == 402 or "prepayment" in text or "credits are depleted" in text:
-        found.add(Refusal.BILLING)
+        kinds.add(Refusal.BILLING)
     if "spend-based" in text:
-        found.add(Refusal.SPEND)
+        kinds.add(Refusal.SPEND)
     if concurrent := "concurrent" in text:
-        found.add(Refusal.CONCURRENT)
+        kinds.add(Refusal.CONCURRENT)
     if re.search(r"limit: 0(?![.\d])", text):
-        found.add(Refusal.NO_ACCESS)
+        kinds.add(Refusal.NO_ACCESS)
     if re.search(r"per_day|per day|daily", text):
-        found.add(Refusal.DAY)
+        kinds.add(Refusal.DAY)
     if re.search(r"requests_per_(base_)?model|per_minute|per minute", text) and not concurrent:
-        found.add(Refusal.MINUTE)
-    # The Gemini API's generating quota (Omni, recorded 2026-09-03) has one name for all periods: the delay tells.
+        kinds.add(Refusal.MINUTE)
+    # The Gemini API's generating quota (Omni, recorded 2026-09-03) has one name for all periods: the delay tells which.
     metric = re.search(r"generate_content_\w*requests, limit: ([1-9]\d*)(?![.\d])", text)
     if metric and not concurrent and delay is not None and delay <= 60:
-        found.add(Refusal.MINUTE)
+        kinds.add(Refusal.MINUTE)
         limits.append(int(metric[1]))
     for name, value in violations_of(error):
         kind = _kind_of_quota(name)
-        found.add(Refusal.NO_ACCESS if value == 0 else kind)
+        kinds.add(Refusal.NO_ACCESS if value == 0 else kind)
         if kind is Refusal.MINUTE and value is not None and value > 0:  # -1 is Google's "no limit"
             limits.append(value)
-    refusal = max(found, key=_PATIENCE.__getitem__)
+    refusal = max(kinds, key=_PATIENCE.__getitem__)
     return Verdict(
         VerdictKind.REFUSED,
         message,

@@ -1,14 +1,14 @@
-"""The verdict: what one submit came to, and what that means for the gate and the job. Values only.
+"""The verdict: the result of one submit, and what it means for the gate and the job. Values only.
 
-The split that keeps a clip from being paid twice (API errors page, read 2026-09-20):
+This split keeps a clip from being paid twice (API errors page, read 2026-09-20):
 
-    accepted      an operation exists; from here on money may be owed
+    accepted      an operation exists; from now on money may be owed
     refused       "not now" (429 and kin): nothing was created, nothing is owed, the whole lane waits
     rejected      this request can never work: nothing was created, nothing is owed
-    unavailable   provably not created, for reasons that pass (no connection, 503 with a status, a redirect)
-    uncertain     sent, and the answer does not prove that nothing was created: never sent again by itself
+    unavailable   provably not created, for a temporary reason (no connection, 503 with a status, a redirect)
+    uncertain     sent, and the answer does not prove that nothing was created: never sent again automatically
 
-`submit` tells which of them an answer of Google's is.
+`verdicts.submit` maps Google's answers to these.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from enum import StrEnum
 
 
 class VerdictKind(StrEnum):
-    """What a submit came to."""
+    """The result of a submit."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -28,14 +28,14 @@ class VerdictKind(StrEnum):
 
 
 class Refusal(StrEnum):
-    """Which rule refused. The order is the order of patience: the last one that applies wins."""
+    """Which rule refused. Ordered by the wait they need: the last one that applies wins."""
 
     UNKNOWN = "shared_capacity"
     CONCURRENT = "concurrent"
     MINUTE = "minute_quota"
     SPEND = "spend_limit"
     DAY = "daily_quota"
-    # From here on the lane is closed for good: asking again is pointless until a person changes something.
+    # Those below close the lane for good: another request is pointless until a person changes something.
     NO_ACCESS = "no_access"
     BILLING = "billing"
     BAD_KEY = "bad_key"
@@ -44,7 +44,7 @@ class Refusal(StrEnum):
 
     @property
     def for_good(self) -> bool:
-        """True if no later request can succeed without a person's doing: see `advice`."""
+        """True if no later request can succeed until a person acts: see `advice`."""
         return self in _ADVICE
 
     @property
@@ -55,10 +55,10 @@ class Refusal(StrEnum):
 
 _ADVICE = {
     Refusal.NO_ACCESS: "this project has no quota for the model here: ask Google for some, or use another model",
-    Refusal.BILLING: "see to the project's billing account in the Google Cloud console",
+    Refusal.BILLING: "check the project's billing account in the Google Cloud console",
     Refusal.BAD_KEY: (
-        "check the credentials: a key of the Gemini Developer API does not open Vertex AI nor the other way round, and "
-        "a project wants `gcloud auth application-default login` or a service account instead of a key"
+        "check the credentials: a key of the Gemini Developer API does not work for Vertex AI, nor the reverse, and "
+        "a project needs `gcloud auth application-default login` or a service account instead of a key"
     ),
     Refusal.PERMISSION: (
         "check that these credentials may use the API, and that it is enabled in their project; with Vertex AI, check "
@@ -73,21 +73,21 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one submit came to, and what the gate and the job need to know of it."""
+    """The result of one submit, with what the gate and the job need to know about it."""
 
     kind: VerdictKind
     message: str = ""
     operation: str | None = None  # accepted: the name to poll
     refusal: Refusal | None = None
-    retry_after: float | None = None  # seconds the answer asked to wait
-    limit: int | None = None  # the quota's value, where a per-minute refusal names it
+    retry_after: float | None = None  # seconds to wait, from the answer
+    limit: int | None = None  # the quota's value, if a per-minute refusal names it
     filtered: bool = False  # rejected by a safety filter rather than for its form
     unsent: bool = False  # the request provably never reached the service: it used up no quota
     status: int | None = None  # HTTP
 
     @property
     def error_kind(self) -> str:
-        """The cause in one word, as it stands in `VideoClip.error_kind`."""
+        """The cause in one word, as in `VideoClip.error_kind`."""
         if self.refusal is not None:
             return self.refusal.value
         return "safety" if self.filtered else _ERROR_KINDS[self.kind]
@@ -103,22 +103,22 @@ _ERROR_KINDS = {
 
 
 def accepted(operation: str | None) -> Verdict:
-    """A 200 answer: accepted if it names an operation, uncertain if the name is missing."""
+    """The verdict on a 200 answer: accepted if it names an operation, uncertain if the name is missing."""
     if not operation:
         return uncertain("the answer was 200 but named no operation: a video may be under way and billed")
     return Verdict(VerdictKind.ACCEPTED, operation=operation)
 
 
 def unsent(why: str) -> Verdict:
-    """No connection was made: nothing left this machine."""
+    """The verdict on a request that never left this machine, because there was no connection."""
     return Verdict(VerdictKind.UNAVAILABLE, f"nothing was sent: {why}", unsent=True)
 
 
 def uncertain(why: str, status: int | None = None) -> Verdict:
-    """The request went out and its answer was lost or proves nothing."""
+    """The verdict on a request that was sent, and whose answer was lost or proves nothing."""
     return Verdict(VerdictKind.UNCERTAIN, why, status=status)
 
 
 def rejected(why: str, *, filtered: bool = False, status: int | None = None) -> Verdict:
-    """This request can never work."""
+    """The verdict on a request that can never work."""
     return Verdict(VerdictKind.REJECTED, why, filtered=filtered, status=status)
