@@ -337,7 +337,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a bucket on the Gemini API": (
         {"backend": "gemini", "api_key": KEY, "output_gcs_uri": "gs://b/c"},
-        "the Gemini API writes to no bucket",
+        "the Gemini API cannot write to buckets",
     ),
     "no such file": (
         {"backend": "vertex", "project": "p", "credentials_file": "/no/such/file.json"},

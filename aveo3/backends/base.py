@@ -1,4 +1,4 @@
-"""The protocol every backend keeps: exactly one paid request per `submit`, and polls that cost nothing."""
+"""The protocol of every backend: exactly one paid request per `submit`, and polls that cost nothing."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from aveo3.verdicts.problems import Problem
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """One finished video: its bytes, or where they are: at an address (`gs://` or `https://`), or in a temporary file,
-    which is the caller's from now on (`saving.keep` or `saving.drop`)."""
+    """One finished video: its bytes, its address (`gs://` or `https://`), or a temporary file. The caller owns that
+    file and passes it to `saving.keep` or `saving.drop`."""
 
     data: bytes | None = None
     uri: str | None = None
@@ -30,10 +30,10 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The operation ended well: `videos`, less those that a safety filter held back for `filter_reasons`.
+    """The operation ended without an error: `videos`, without those that a safety filter blocked for `filter_reasons`.
 
-    `tokens` is what Google says that it bills, by kind (see `ModelCard.token_prices`), where it says so. `note` tells,
-    if there is neither a video nor a reason, what there was instead.
+    `tokens` are those that Google bills, by kind (see `ModelCard.token_prices`); empty if Google names none. If there
+    is neither a video nor a reason, `note` says what there is instead.
     """
 
     videos: tuple[Video, ...] = ()
@@ -45,7 +45,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The operation ended with an error: its gRPC code and Google's words."""
+    """The operation ended with an error: its gRPC code and Google's message."""
 
     code: int | None
     message: str
@@ -53,9 +53,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class LateRefusal:
-    """The submit was accepted and then turned down after all, as `verdict` says: refused, rejected or unavailable.
+    """Google accepted the submit and turned it down later. `verdict` is refused, rejected or unavailable.
 
-    Nothing was made. `tokens` as in `Finished`: words are billed, too.
+    There is no video. `tokens` as in `Finished`: Google bills text, too.
     """
 
     verdict: Verdict
@@ -67,9 +67,9 @@ PollResult = Running | Finished | Failure | LateRefusal
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one free call came to: an HTTP answer (`status`, and its parsed `body`), or `problem` where there was none.
+    """The result of one free call: an HTTP answer (`status`, and its parsed `body`), or `problem` if there was none.
 
-    `address` is who was asked, empty if nobody was; `seconds` how long that took; `said` the words of the trouble.
+    `address` is the server, empty if no request was sent. `seconds` is the duration, `said` the error's message.
     """
 
     address: str = ""
@@ -83,8 +83,8 @@ class Probe:
 class PollError(AveoError):
     """One poll of an operation failed, which proves nothing about the operation.
 
-    Poll again, unless `final` is true. `refused` means too many polls (429); wait `retry_after` seconds before the
-    next, if that is known. `verdict` is a refusal that concerns the lane: it should submit nothing for a while.
+    Poll again, unless `final` is true. `refused` means too many polls (429): wait `retry_after` seconds before the
+    next one, unless that is None. `verdict` is a refusal of the whole lane: it should not submit for a while.
     """
 
     def __init__(
@@ -104,38 +104,38 @@ class PollError(AveoError):
 
 
 class OperationGone(AveoError):
-    """The service does not know the operation (any more). What became of it cannot be found out."""
+    """The service does not know the operation, or no longer does. Its result cannot be found out."""
 
 
 class Backend(Protocol):
     """One Google surface with its credentials."""
 
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
-        """Send one request, once. Every answer, and every lack of one, comes back as a verdict; nothing is raised.
+        """Send one request, once. Return a verdict for every answer and for every missing answer; raise nothing.
 
-        `output_uri` is the gs:// prefix that the videos are to be written to, None to have them with the answer.
+        `output_uri` is the gs:// prefix that Google writes the videos to. None: they come with the answer to a poll.
         """
         ...
 
     async def poll(self, operation: str) -> PollResult:
-        """How the operation stands. Raises `PollError` if this poll failed, `OperationGone` if it is unknown."""
+        """The state of the operation. Raises `PollError` if this poll failed, `OperationGone` if it is unknown."""
         ...
 
     async def find(self, output_uri: str) -> Sequence[Video]:
-        """The videos that stand under a gs:// prefix by now. Raises `PollError` if that cannot be told."""
+        """The videos that are under a gs:// prefix now. Raises `PollError` if they cannot be listed."""
         ...
 
     async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
-        """Where to fetch `uri` from, and the headers that fetch it, credentials included; None if it is to stay there.
+        """The address to fetch `uri` from, and the headers for it, with credentials; None if the video stays there.
 
-        Raises `PollError` if no credentials can be had for it now.
+        Raises `PollError` if there are no credentials for it now.
         """
         ...
 
     async def check(self, model: str) -> Probe:
-        """Ask for something that tells whether credentials, project and `model` answer. Raises nothing.
+        """Send one free request that shows whether credentials, project and `model` work. Raises nothing.
 
-        It goes where submits go, can create nothing and costs nothing, whatever comes back; redirects are not followed.
+        It goes to the address of submits. It cannot create anything, costs nothing and follows no redirects.
         """
         ...
 

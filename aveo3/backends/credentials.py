@@ -1,4 +1,4 @@
-"""Who pays: the credentials that the settings name, or that this machine has. Asks nobody whether they are good."""
+"""Finds the credentials: those in the settings, or those of this machine. Does not check that Google accepts them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 def for_vertex(settings: Settings) -> dict[str, Any]:
-    """Arguments for `genai.Client`. May ask the metadata server of a Google machine: blocks.
+    """Arguments for `genai.Client`. Blocks: it may query the metadata server of a Google machine.
 
-    With a project: the credentials file, else application default credentials, else the API key. Without one: the API
-    key alone (express mode). Raises `UsageError` without any.
+    With a project: the credentials file, else application default credentials, else the API key. Without a project:
+    the API key alone (express mode). Raises `UsageError` if there are none of these.
     """
     place = {"project": settings.project, "location": settings.location}
     key = settings.api_key.get_secret_value() if settings.api_key else None
@@ -39,7 +39,10 @@ def for_vertex(settings: Settings) -> dict[str, Any]:
         return {**place, "credentials": _load(settings)}
     except (DefaultCredentialsError, OSError) as error:
         if settings.credentials_file is None and on_this_machine(settings.base_url):
-            return {**place, "credentials": for_mock_server()}  # not the key, which opens no project there either
+            return {
+                **place,
+                "credentials": for_mock_server(),
+            }  # not the key: it does not work with a project there either
         if key is not None and settings.credentials_file is None:
             return {**place, "api_key": key}
         raise UsageError(
@@ -51,13 +54,13 @@ def for_vertex(settings: Settings) -> dict[str, Any]:
 
 
 def for_buckets(settings: Settings) -> Credentials:
-    """A login for Cloud Storage; an API key opens no bucket. Raises `UsageError` without one. Blocks."""
+    """A login for Cloud Storage, which accepts no API key. Raises `UsageError` if there is none. Blocks."""
     if on_this_machine(settings.storage_url):
         return for_mock_server()
     try:
         return _load(settings)
     except (DefaultCredentialsError, OSError) as error:
-        raise UsageError(f"an API key opens no bucket, and there is no login: {error}") from error
+        raise UsageError(f"Cloud Storage accepts no API key, and there is no login: {error}") from error
 
 
 def gemini_key(settings: Settings) -> str:
@@ -65,7 +68,7 @@ def gemini_key(settings: Settings) -> str:
     if settings.api_key is not None:
         return settings.api_key.get_secret_value()
     if on_this_machine(settings.base_url):
-        return "none"  # a mock server takes any
+        return "none"  # a mock server accepts any key
     raise UsageError(
         "The Gemini API needs a key: set GEMINI_API_KEY (from https://aistudio.google.com/apikey, of a project with "
         "billing). Without one, set GOOGLE_CLOUD_PROJECT for Vertex AI, or VEO3_MOCK_MODE=true."
@@ -73,15 +76,15 @@ def gemini_key(settings: Settings) -> str:
 
 
 def for_mock_server() -> Credentials:
-    """Credentials for a server on this machine, which takes any."""
+    """Credentials for a server on this machine, which accepts any."""
     return TokenCredentials(token="none")  # type: ignore[no-untyped-call]
 
 
 def _load(settings: Settings) -> Credentials:
     if settings.credentials_file is not None:
-        found, _ = load_credentials_from_file(  # type: ignore[no-untyped-call]
+        login, _ = load_credentials_from_file(  # type: ignore[no-untyped-call]
             str(settings.credentials_file), scopes=[SCOPE]
         )
     else:
-        found, _ = application_default_credentials(scopes=[SCOPE])
-    return found  # type: ignore[no-any-return]
+        login, _ = application_default_credentials(scopes=[SCOPE])
+    return login  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
-"""Videos in gs:// buckets: find what has appeared under a prefix, and where to fetch it from. Only reads.
+"""Videos in gs:// buckets: lists them under a prefix, and finds the address to fetch each from. Only reads.
 
-The listing is gcloud-aio-storage's, the credentials are google-auth's, so that whatever opens Vertex AI is tried on
-Cloud Storage too. Leaves retrying to its caller, and downloading to `files.download`.
+gcloud-aio-storage lists, google-auth logs in, so the credentials of Vertex AI also serve for Cloud Storage. The caller
+retries, and `files.download` downloads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _URI = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]*)(?:/(?P<name>.*))?", re
 _WANTED = "kind,nextPageToken,items(name,size,contentType)"
 _LOG_IN = (
     "Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's file; "
-    "an API key opens no bucket."
+    "Cloud Storage accepts no API key."
 )
 
 
@@ -45,7 +45,7 @@ class _Object(BaseModel):
 
 
 class _Page(BaseModel):
-    """A page of a listing. `kind` must be there: of an answer that is none, nobody shall conclude that nothing is."""
+    """A page of a listing. `kind` is required: an answer that is no listing must not read as an empty folder."""
 
     kind: Literal["storage#objects"]
     items: list[_Object] = []
@@ -53,7 +53,7 @@ class _Page(BaseModel):
 
 
 class Storage:
-    """Reads buckets with `credentials`, or without any. `session` stays open when this is closed."""
+    """Reads buckets with `credentials`; None sends none. `aclose` leaves `session` open."""
 
     def __init__(self, credentials: Credentials | None, session: aiohttp.ClientSession, root: str = ROOT) -> None:
         """Sends nothing. Raises `UsageError` if the extra `gcs` is not installed."""
@@ -65,29 +65,29 @@ class Storage:
             ) from error
         self._root = root.rstrip("/")
         self._login = _Login(credentials)
-        # Told an address it takes that for an emulator's and sends no token: ours goes with each request. The one here
-        # only keeps it from looking for credentials of its own. Its types take `session` for one of requests.
+        # With an `api_root` the client assumes an emulator and sends no token, so each request carries ours. The token
+        # here only stops it from searching for its own credentials. Its types expect a session of requests.
         self._client = Client(token=cast("Token", object()), session=cast("Any", session), api_root=self._root)
 
     async def list(self, prefix: str) -> list[str]:
         """The videos below `prefix`, taken as a folder: their gs:// URIs, sorted.
 
-        Empty if the folder holds none, or the bucket does not exist. Raises `PollError` if Cloud Storage could not be
-        asked or gave no listing, `UsageError` if `prefix` is no gs:// URI.
+        Empty if the folder holds none, or the bucket does not exist. Raises `PollError` if Cloud Storage was out of
+        reach or sent no listing, `UsageError` if `prefix` is not a gs:// URI.
         """
         bucket, folder = _parts(prefix)
         folder = folder.rstrip("/")
         params = {"prefix": f"{folder}/" if folder else "", "fields": _WANTED}
-        found: list[str] = []
+        uris: list[str] = []
         while (page := await self._page(bucket, params, prefix)) is not None:
-            found += [f"gs://{bucket}/{item.name}" for item in page.items if item.is_video]
+            uris += [f"gs://{bucket}/{item.name}" for item in page.items if item.is_video]
             if not page.next_page:
                 break
             params["pageToken"] = page.next_page
-        return sorted(found)
+        return sorted(uris)
 
     async def check(self, prefix: str) -> None:
-        """Raise `PollError` if what is below `prefix` cannot be listed, or the bucket does not exist. One request."""
+        """Raise `PollError` if the folder `prefix` cannot be listed, or the bucket does not exist. One request."""
         bucket, folder = _parts(prefix)
         params = {"prefix": folder, "fields": _WANTED, "maxResults": "1"}
         if await self._page(bucket, params, prefix) is None:
@@ -105,21 +105,21 @@ class Storage:
         except aiohttp.ClientResponseError as error:
             status, words = error.status, error.message
         except ValidationError as error:
-            what = f"listing {prefix}: this is not a listing of Cloud Storage: {error.error_count()} mistakes in it"
+            what = f"listing {prefix}: the answer is not a Cloud Storage listing ({error.error_count()} errors in it)"
             raise PollError(what) from None
-        except Exception as error:  # the client wraps nothing, and a listing is free to repeat
+        except Exception as error:  # the client wraps no errors, and repeating a listing is free
             self._fail(f"listing {prefix}", error)
-        # Past the handler, so that no traceback holds the client's error: its repr shows the headers, token and all.
-        reason, words = _said(words)
+        # Outside the handler, so that no traceback holds the client's error: its repr shows the headers and the token.
+        reason, words = _reason_and_message(words)
         if status == 404 and reason == "notFound":
             return None
         raise self._refusal(f"listing {prefix}", status, words, bucket)
 
     async def place(self, uri: str) -> tuple[str, dict[str, str]]:
-        """Where to fetch `uri`, and the headers to fetch it with. Ask again for the next try: the token ages.
+        """The address to fetch `uri` from, and the headers for it. Call it again for each try: the token expires.
 
-        The token among them is for that host alone. Raises `PollError` if there is no token to be had, `UsageError` if
-        `uri` is not that of an object.
+        Send the token to that host only. Raises `PollError` if there is no token, `UsageError` if `uri` does not name
+        an object.
         """
         bucket, name = _parts(uri)
         if not name:
@@ -131,11 +131,11 @@ class Storage:
             self._fail(f"fetching {uri}", error)
 
     async def aclose(self) -> None:
-        """Give up what is held. The session is left to whoever opened it."""
+        """Close the client. The session stays open: its owner closes it."""
         await self._client.close()
 
     def _refusal(self, what: str, status: int, words: str, bucket: str) -> PollError:
-        """The error for an answer that refuses. Final if asking again is pointless until a person changes something."""
+        """The error for a refusal. Final if another request is pointless until a person changes something."""
         advice = {
             401: f" {_LOG_IN} The account needs roles/storage.objectViewer on the bucket {bucket}.",
             403: f" Grant the account roles/storage.objectViewer on the bucket {bucket}.",
@@ -146,7 +146,7 @@ class Storage:
         )
 
     def _fail(self, what: str, error: Exception) -> NoReturn:
-        """Raise the `PollError` for anything but an answer."""
+        """Raise the `PollError` for a request without an answer."""
         from google.auth.exceptions import RefreshError
 
         advice = f" {_LOG_IN}" if isinstance(error, RefreshError) else ""
@@ -154,19 +154,19 @@ class Storage:
 
 
 class _Login:
-    """Turns google-auth's credentials into headers, with a token that is kept fresh off the event loop."""
+    """Turns google-auth's credentials into headers. A thread refreshes the token."""
 
     def __init__(self, credentials: Credentials | None) -> None:
         from google.auth.transport.requests import Request
 
         self._credentials = credentials
         self._request = Request()
-        self._refreshing = asyncio.Lock()  # one refresh serves all who wait for it
+        self._refreshing = asyncio.Lock()  # one refresh serves all tasks that wait for it
 
     async def headers(self) -> dict[str, str]:
-        """The token, good for some minutes at least, and whose quota it is, where the credentials name a project.
+        """A token valid for some minutes at least, and the quota project if the credentials name one.
 
-        Nothing without credentials. Raises `GoogleAuthError` if there is no token to be had.
+        Empty without credentials. Raises `GoogleAuthError` if no token can be obtained.
         """
         if self._credentials is None:
             return {}
@@ -178,21 +178,21 @@ class _Login:
         return headers
 
     def without_token(self, words: str) -> str:
-        """An answer may quote the request that it answers; the token must get into no log and no clip."""
+        """`words` without the token: an answer may quote its request, and no log or clip may hold the token."""
         token = self._credentials.token if self._credentials is not None else None
         return words.replace(token, "(the token)") if token and len(token) > 8 else words
 
 
 def _parts(uri: str) -> tuple[str, str]:
-    """Bucket and name. The bucket is checked, for it becomes a part of an address as it is."""
+    """Bucket and name. Checks the bucket, because it goes into the address unquoted."""
     match = _URI.fullmatch(uri)
     if match is None:
-        raise UsageError(f"{uri!r} is no Cloud Storage URI. Write gs://bucket or gs://bucket/folder.")
+        raise UsageError(f"{uri!r} is not a Cloud Storage URI. Write gs://bucket or gs://bucket/folder.")
     return match["bucket"], match["name"] or ""
 
 
-def _said(words: str) -> tuple[str, str]:
-    """Google's reason in one word and its sentence, from an error's text; no reason if that has another shape."""
+def _reason_and_message(words: str) -> tuple[str, str]:
+    """Google's reason (one word) and message, from an error's text; an empty reason if the text has another shape."""
     start = words.find("{")
     try:
         error: Any = json.loads(words[start:])["error"]

@@ -1,7 +1,7 @@
 """Omni on the Gemini API, through google-genai's `interactions`, with an API key.
 
-That each submit is exactly one POST is the business of `one_post`, who pays that of `credentials`, what is sent and
-what comes back that of `omni`.
+`one_post` makes sure that each submit is exactly one POST. `credentials` finds the key. `omni` builds the requests and
+reads the answers.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 GOOGLE = "https://generativelanguage.googleapis.com"
 
 PROCESSING_PATIENCE = 300.0
-"""Seconds for which a finished video's file may be PROCESSING before its download is tried all the same; 95 have been
-seen (2026-09-03)."""
+"""Seconds that a finished video's file may be PROCESSING before its download is tried anyway. The longest observed was
+95 (2026-09-03)."""
 
 BELIEVED_POLLS = 3
-"""Polls that must all be answered 429, past the delay that the first of them named, before it is believed that this is
-no answer to the poll but to the submit. Such an interaction never says anything else (seen 2026-09-03)."""
+"""Number of 429 answers in a row, beyond the delay in the first of them, after which the 429 counts as an answer to the
+submit instead of the poll. Such an interaction never answers anything else (observed 2026-09-03)."""
 
 UNNAMED_DOUBT = 600.0
-"""Seconds for which they must be so answered if the answer names no quota: then it may mean too many polls."""
+"""The same in seconds, if the 429 names no quota: it may then mean too many polls."""
 
 
 @dataclass(slots=True)
 class _Doubt:
-    """A 429 that may be meant for the submit: how often it was said, and until when that proves nothing."""
+    """A 429 that may be an answer to the submit: how often it came, and until when it proves nothing."""
 
     until: float
     polls: int = 0
@@ -60,21 +60,21 @@ class GeminiBackend:
         self._session = session
         self._settings = settings
         self._doubts: dict[str, _Doubt] = {}
-        self._processing: dict[str, float] = {}  # until when a file may be
+        self._processing: dict[str, float] = {}  # by operation: until when its file may be PROCESSING
         self._readers = asyncio.Semaphore(inline.PARALLEL)
 
     @classmethod
     async def open(cls, settings: Settings) -> GeminiBackend:
-        """Build the client. Sends nothing. Raises `UsageError` without a key, or if a bucket is asked for."""
+        """Build the client. Sends nothing. Raises `UsageError` without a key, or if the settings name a bucket."""
         if settings.output_gcs_uri is not None:
             raise UsageError(
-                f"VEO3_OUTPUT_GCS_URI={settings.output_gcs_uri}: the Gemini API writes to no bucket. Unset it, or use "
-                "Vertex AI (VEO3_BACKEND=vertex)."
+                f"VEO3_OUTPUT_GCS_URI={settings.output_gcs_uri}: the Gemini API cannot write to buckets. Unset it, or "
+                "use Vertex AI (VEO3_BACKEND=vertex)."
             )
-        # For files and models. The SDK's own would send what is for this machine through the proxies, too.
+        # For files and models. The SDK's own session would use proxies for this machine, too.
         session = aiohttp.ClientSession(trust_env=not on_this_machine(settings.base_url))
         try:
-            # In a thread: certificates are read, and the SDK puts its largest import off until interactions are used.
+            # In a thread: it reads certificates, and the first use of interactions triggers the SDK's largest import.
             client = await asyncio.to_thread(_client, settings, session)
         except BaseException:
             await session.close()
@@ -86,8 +86,8 @@ class GeminiBackend:
         try:
             self._settings.model_catalog.check_backend(model, "gemini")
             if output_uri is not None:
-                raise ValueError("the Gemini API writes to no bucket")
-            if prompt.media:  # which is read from disk
+                raise ValueError("the Gemini API cannot write to buckets")
+            if prompt.media:  # read from disk
                 request = await asyncio.to_thread(omni.request, prompt, model)
             else:
                 request = omni.request(prompt, model)
@@ -99,15 +99,15 @@ class GeminiBackend:
 
     async def _post(self, request: dict[str, Any]) -> Verdict:
         """The paid call."""
-        async with asyncio.timeout(self._settings.request_timeout):  # httpx's own counts each read anew
-            # Raw: parsed, anything would do for an interaction, even one without an id.
+        async with asyncio.timeout(self._settings.request_timeout):  # httpx's own timeout restarts at each read
+            # Raw: the SDK's parser accepts anything as an interaction, even without an id.
             answer = await self._client.aio.interactions.with_raw_response.create(**request)
         return _verdict_on(answer.http_response)
 
     async def poll(self, operation: str) -> PollResult:
-        """See `Backend.poll`. Inline videos go to files in the output directory: `FetchError` if that refuses them."""
+        """See `Backend.poll`. Writes inline videos to the output directory: `FetchError` if the disk refuses them."""
         if not omni.is_id(operation):
-            raise OperationGone(f"{operation!r} is no name of an interaction")
+            raise OperationGone(f"{operation!r} is not an interaction id")
         with InlineVideos(self._settings.output_dir, key=b"data", readers=self._readers) as inline_videos:
             try:
                 async with asyncio.timeout(self._settings.request_timeout):
@@ -115,50 +115,50 @@ class GeminiBackend:
                 response = answer.http_response
                 if response.status_code != 200:  # a redirect
                     raise PollError(f"polling {operation}: HTTP {response.status_code}")
-                seen = omni.read(json.loads(response.content), operation, inline_videos.take)
+                result = omni.read(json.loads(response.content), operation, inline_videos.take)
             except (FetchError, PollError):
                 raise
             except Exception as error:
                 return self._failed_poll(operation, error)
         self._doubts.pop(operation, None)
-        if isinstance(seen, Finished):
-            file = await self._file_of(operation, seen)
+        if isinstance(result, Finished):
+            file = await self._file_of(operation, result)
             state = file.state.value if file is not None and file.state is not None else None
             if state == "PROCESSING":
                 return Running()
             if file is not None and state == "FAILED":
-                why = file.error.message if file.error is not None and file.error.message else "it does not say why"
-                seen = replace(
-                    seen, videos=(), note=f"it is made, but Google failed to keep its file {file.name}: {why}"
+                why = file.error.message if file.error is not None and file.error.message else "no reason given"
+                result = replace(
+                    result, videos=(), note=f"it is made, but Google failed to store its file {file.name}: {why}"
                 )
         self._processing.pop(operation, None)
-        return seen
+        return result
 
     def _failed_poll(self, operation: str, error: Exception) -> PollResult:
-        """What a poll means that got no interaction for its answer. Mostly nothing: it raises `PollError`."""
+        """The result of a poll whose answer is no interaction. Mostly there is none: raises `PollError`."""
         answer = one_post.answer_of(error)
         if answer is None:
             what = f"{type(error).__name__}: {error}"
             raise PollError(self._without_key(f"polling {operation}: {what}")) from error
         status, body = answer.status, answer.body
         message = verdicts.message_of(body) or f"HTTP {status} without a message"
-        # Unknown ids are a 400 here, but so are troubles that pass (2026-10-04: "Multiple authentication credentials").
+        # Unknown ids are a 400 here, but so are temporary errors (2026-10-04: "Multiple authentication credentials").
         if status == 404 or (status == 400 and "invalid interaction" in message.lower()):
             raise OperationGone(self._without_key(f"Google does not know {operation}: {message}")) from error
-        told = self._without_key(f"polling {operation}: HTTP {status}: {message}")
+        what = self._without_key(f"polling {operation}: HTTP {status}: {message}")
         if status != 429:
-            raise PollError(told) from error
+            raise PollError(what) from error
         verdict = verdicts.from_answer(429, body, answer.retry_after)
         verdict = replace(verdict, message=self._without_key(verdict.message))
         if self._is_believed(operation, verdict):
             return LateRefusal(verdict)
-        of_the_lane = verdict.refusal is not Refusal.UNKNOWN  # a delay alone may mean too many polls
+        concerns_lane = verdict.refusal is not Refusal.UNKNOWN  # a delay alone may mean too many polls
         raise PollError(
-            told, refused=True, retry_after=verdict.retry_after, verdict=verdict if of_the_lane else None
+            what, refused=True, retry_after=verdict.retry_after, verdict=verdict if concerns_lane else None
         ) from error
 
     def _is_believed(self, operation: str, verdict: Verdict) -> bool:
-        """True once a refusal has been said so often, and for so long, that it must be the submit's."""
+        """True once a refusal came so often, and for so long, that it must be the answer to the submit."""
         now = asyncio.get_running_loop().time()
         least = UNNAMED_DOUBT if verdict.refusal is Refusal.UNKNOWN else 0.0
         doubt = self._doubts.setdefault(operation, _Doubt(now + max(least, verdict.retry_after or 60.0)))
@@ -168,12 +168,12 @@ class GeminiBackend:
         del self._doubts[operation]
         return True
 
-    async def _file_of(self, operation: str, seen: Finished) -> types.File | None:
-        """What Google says of a finished video's file; None if nothing, or not any more while it is processed.
+    async def _file_of(self, operation: str, result: Finished) -> types.File | None:
+        """Google's record of a finished video's file; None if there is none, or it has been PROCESSING for too long.
 
-        Raises `PollError` if that is not told.
+        Raises `PollError` if the request failed.
         """
-        [name] = [omni.file_name(v.uri) for v in seen.videos if v.uri and not (v.file or v.data)] or [None]
+        [name] = [omni.file_name(v.uri) for v in result.videos if v.uri and not (v.file or v.data)] or [None]
         now = asyncio.get_running_loop().time()
         if name is None or now >= self._processing.setdefault(operation, now + PROCESSING_PATIENCE):
             return None
@@ -182,26 +182,26 @@ class GeminiBackend:
                 return await self._client.aio.files.get(name=name)
         except Exception as error:
             if isinstance(error, errors.ClientError) and error.code not in (408, 429):
-                return None  # whatever that means, the download will tell
+                return None  # whatever that means, the download shows it
             what = f"polling {operation}: its file {name}: {type(error).__name__}: {error}"
             raise PollError(self._without_key(what)) from error
 
     async def check(self, model: str) -> Probe:
-        """See `Backend.check`: one call for what the model is (`models.get`), which is free and needs the key.
+        """See `Backend.check`: one `models.get`, which is free and needs the key.
 
-        (aiohttp asks a second time if the connection is cut before an answer.)
+        (aiohttp sends it again if the connection is cut before an answer.)
         """
         return await probe.ask(self._client.aio.models.get(model=model), self._settings.base_url or GOOGLE)
 
     async def find(self, output_uri: str) -> Sequence[Video]:
         """See `Backend.find`. There are no buckets here."""
-        raise PollError(f"{output_uri}: the Gemini API writes to no bucket")
+        raise PollError(f"{output_uri}: the Gemini API cannot write to buckets")
 
     async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
         """See `Backend.locate`. The key goes to Google and to the configured address, nowhere else."""
         there, ours = urlsplit(uri), urlsplit(self._settings.base_url or GOOGLE)
         if there.scheme == "https" and ours.scheme == "http" and there.netloc == ours.netloc:
-            uri = there._replace(scheme="http").geturl()  # the SDK takes none but https: an emulator has to say so
+            uri = there._replace(scheme="http").geturl()  # the SDK accepts https only, so an emulator must name it
         return uri, http.key_for(uri, SecretStr(credentials.gemini_key(self._settings)), self._settings.base_url)
 
     def _without_key(self, words: str) -> str:
@@ -227,7 +227,7 @@ def _client(settings: Settings, session: aiohttp.ClientSession) -> genai.Client:
 
 
 def _verdict_on(response: Any) -> Verdict:
-    """The verdict on an answer that is no error: accepted if it names an interaction that can be asked for."""
+    """The verdict on an answer that is no error: accepted if it names an interaction that can be polled."""
     if response.status_code != 200:
         return verdicts.from_answer(response.status_code, response.text)
     try:
@@ -238,10 +238,10 @@ def _verdict_on(response: Any) -> Verdict:
     if not name or not isinstance(name, str):
         return verdicts.accepted(None)
     if not omni.is_id(name):
-        return verdicts.uncertain(f"the answer names an interaction that cannot be asked for: {name[:200]!r}", 200)
+        return verdicts.uncertain(f"the answer names an interaction that cannot be polled: {name[:200]!r}", 200)
     return verdicts.accepted(name)
 
 
 def _unsent(error: Exception, words: str) -> Verdict:
-    """The verdict on an exception before which nothing left this machine."""
+    """The verdict on an exception that came before anything left this machine."""
     return one_post.cannot_be_sent(words) if isinstance(error, ValueError | TypeError) else verdicts.unsent(words)

@@ -1,4 +1,4 @@
-"""What the backends share about the wire: where the API key may go, what must not be told, how long to wait."""
+"""HTTP helpers of the backends: where the API key may go, removing it from messages, reading `Retry-After`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def key_for(uri: str, key: SecretStr | None, base_url: str | None) -> dict[str, str]:
-    """The header that fetches `uri`: the key goes to Google and to the configured address, nowhere else."""
+    """The headers for fetching `uri`. The key goes to Google and to the configured address, nowhere else."""
     to = urlsplit(uri)
     host, ours = to.hostname or "", urlsplit(base_url or "").hostname
     if key is not None and (host == ours or (to.scheme == "https" and host.endswith(".googleapis.com"))):
@@ -21,12 +21,12 @@ def key_for(uri: str, key: SecretStr | None, base_url: str | None) -> dict[str, 
 
 
 def without_key(words: str, key: SecretStr | None) -> str:
-    """Google quotes the key of a caller it has suspended; it must get into no log and no clip."""
+    """`words` without the key: Google quotes the key of a suspended caller, and no log or clip may hold it."""
     return words.replace(key.get_secret_value(), "(the API key)") if key else words
 
 
 def seconds(retry_after: str | None) -> float | None:
-    """Seconds in a `Retry-After` header, which is a number or a date (RFC 9110, 10.2.3)."""
+    """Seconds in a `Retry-After` header, which is a number or a date (RFC 9110, 10.2.3); None if it is neither."""
     if retry_after is None:
         return None
     if retry_after.strip().isdecimal():

@@ -1,7 +1,7 @@
-"""Videos that come as base64 in the JSON of an answer, decoded into temporary files while they arrive.
+"""Videos that come as base64 in the JSON of an answer: decodes them into temporary files while they arrive.
 
-The SDK would hold tens of megabytes three to four times over, and stop everything else while it decodes them. Now it
-sees the answer with a short mark in place of each video, and hands us the mark.
+The SDK would hold three to four copies of tens of megabytes, and block the loop while it decodes them. Instead it gets
+the answer with a short mark in place of each video, and returns the mark to us.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from aveo3.files.part_files import PartFile
 
 KEY = b"bytesBase64Encoded"
 PIECE = 1 << 17
-"""Bytes of an answer that are worth a thread; less is done at once."""
+"""Bytes of an answer that are worth a thread; smaller pieces are decoded on the loop."""
 
 PARALLEL = 4
-"""Large answers that are read at once. More would only share the line and the processor, each with its buffers, and in
-every round of the loop each of them may have to wait for the thread that decodes."""
+"""Large answers that are read at the same time. More would share the same line and processor, each with its own
+buffers, and each may have to wait for the decoding thread in every round of the loop."""
 
 _one_at_a_time = threading.Lock()
-"""Decoding does not let go of the interpreter: each further thread at it would only keep the loop waiting longer."""
+"""Decoding holds the interpreter lock: each further decoding thread would only make the loop wait longer."""
 
 _current: ContextVar[InlineVideos] = ContextVar("inline_videos")
 
@@ -40,8 +40,8 @@ _current: ContextVar[InlineVideos] = ContextVar("inline_videos")
 class InlineVideos:
     """Within `with`, inline videos of the answers that this task reads go to files in `directory`.
 
-    `key` is the name of the members that hold videos. `readers` bounds how many large answers are read at once: share
-    it. On leaving, those that were not taken are removed. Reading such an answer raises `FetchError`
+    `key` is the name of the JSON members that hold videos. `readers` limits how many large answers are read at the
+    same time: share it. On exit, files that were not taken are removed. Reading such an answer raises `FetchError`
     if the disk refuses, ValueError if a video is not base64.
     """
 
@@ -49,7 +49,7 @@ class InlineVideos:
         self.readers = readers or asyncio.Semaphore(PARALLEL)
         self._key = key
         self._directory = directory
-        self._made: dict[bytes, PartFile] = {}
+        self._files: dict[bytes, PartFile] = {}  # by mark
         self._over = False
         self._turn = threading.Lock()
 
@@ -59,31 +59,31 @@ class InlineVideos:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         _current.reset(self._token)
-        # A thread may still be writing if we were cancelled; what comes to its turn later does nothing.
+        # After a cancellation a thread may still be writing. Once `_over` is set, later writes do nothing.
         with self._turn:
             self._over = True
-            for part in self._made.values():
+            for part in self._files.values():
                 part.discard()
-            self._made.clear()
+            self._files.clear()
 
     def take(self, data: bytes | None) -> Path | None:
-        """The file of the video that `data` is the mark of, from now on the caller's; None if it is no mark."""
-        part = self._made.pop(data, None) if data is not None else None
+        """The file of the video with the mark `data`, which the caller owns from now on; None if it is no mark."""
+        part = self._files.pop(data, None) if data is not None else None
         return None if part is None else part_files.hand_on(part)
 
     def sieve(self) -> Sieve:
-        """What one answer goes through."""
+        """A new sieve for one answer."""
         return Sieve(self._key, self._open)
 
     def _open(self) -> tuple[bytes, PartFile]:
-        """A new file, and its mark. The mark cannot be guessed: no server can pass off a video for another."""
+        """A new file and its mark. The mark cannot be guessed, so no server can swap one video for another."""
         self._directory.mkdir(parents=True, exist_ok=True)
         mark = secrets.token_bytes(24)
-        part = self._made[mark] = part_files.loose(self._directory)
+        part = self._files[mark] = part_files.loose(self._directory)
         return mark, part
 
     def feed(self, sieve: Sieve, data: bytes) -> None:
-        """Let `data` through `sieve`, in any thread, unless all is over."""
+        """Feed `data` to `sieve`, in any thread. Does nothing after the exit from `with`."""
         with self._turn:
             if self._over:
                 return
@@ -94,18 +94,18 @@ class InlineVideos:
 
 
 def current() -> InlineVideos | None:
-    """The `InlineVideos` that this task is within, if any."""
+    """The `InlineVideos` whose `with` block this task is in; None outside."""
     return _current.get(None)
 
 
 async def strain(blocks: AsyncIterable[bytes], inline_videos: InlineVideos) -> bytes:
-    """Read a JSON answer that arrives in `blocks` to its end. Return its text without the videos."""
+    """Read a JSON answer from `blocks` to its end. Return its text without the videos."""
     sieve, waiting, large = inline_videos.sieve(), bytearray(), False
     async with AsyncExitStack() as stack:
         async for block in blocks:
             waiting += block
             if len(waiting) >= PIECE:
-                if not large:  # what is short waits for nobody
+                if not large:  # small answers wait for no other
                     await stack.enter_async_context(inline_videos.readers)
                     large = True
                 await asyncio.to_thread(_feed, inline_videos, sieve, bytes(waiting))
@@ -115,10 +115,10 @@ async def strain(blocks: AsyncIterable[bytes], inline_videos: InlineVideos) -> b
 
 
 class InlineVideoResponse(aiohttp.ClientResponse):
-    """aiohttp's response, whose body goes through a `Sieve` if the task that reads it is within an `InlineVideos`.
+    """aiohttp's response, whose body goes through a `Sieve` if the reading task is within an `InlineVideos`.
 
-    Only of a 200, and only of text in which a quote is one byte. Otherwise, and whatever goes wrong on the wire, it is
-    aiohttp's own.
+    This holds for a 200 in an encoding where a quote is one byte. Everything else, errors of the wire included, is
+    aiohttp's own behaviour.
     """
 
     async def read(self) -> bytes:
@@ -139,7 +139,7 @@ class InlineVideoResponse(aiohttp.ClientResponse):
 
 
 class _Sieved:
-    """A response's stream, of which the whole is read at once."""
+    """A response's stream that a single `read` reads to its end."""
 
     def __init__(self, content: aiohttp.StreamReader, inline_videos: InlineVideos) -> None:
         self._content = content
@@ -152,7 +152,7 @@ class _Sieved:
         while block := await self._content.readany():
             yield block
 
-    # What aiohttp does with a stream besides.
+    # The other methods of a stream, for aiohttp.
     def __getattr__(self, name: str) -> Any:
         return getattr(self._content, name)
 
@@ -162,15 +162,15 @@ def _feed(inline_videos: InlineVideos, sieve: Sieve, data: bytes) -> None:
         inline_videos.feed(sieve, data)
 
 
-# ---- the same for httpx, or httpx2: the SDK's choice -----------------------------------------------------------------
+# ---- the same for httpx or httpx2: the SDK chooses -----------------------------------------------------------------
 
 
 async def _ask_for_plain_bytes(request: Any) -> None:
-    request.headers["accept-encoding"] = "identity"  # a film does not compress, and is put aside as it comes
+    request.headers["accept-encoding"] = "identity"  # a video does not compress, and the sieve reads plain text
 
 
 async def _put_videos_aside(response: Any) -> None:
-    """Let the body go through a `Sieve` while it arrives, if the task that reads it is within an `InlineVideos`."""
+    """Pass the body through a `Sieve` while it arrives, if the reading task is within an `InlineVideos`."""
     inline_videos = current()
     if inline_videos is None or response.status_code != 200 or "content-encoding" in response.headers:
         return
@@ -191,4 +191,4 @@ HTTPX_HOOKS: Mapping[str, list[Callable[[Any], Awaitable[None]]]] = {
     "request": [_ask_for_plain_bytes],
     "response": [_put_videos_aside],
 }
-"""What an httpx client needs among its event hooks for inline videos to be put aside."""
+"""Event hooks that make an httpx client put inline videos aside."""

@@ -1,7 +1,7 @@
-"""What the Interactions API is told of a prompt, and what an interaction says of itself. Pure, but for reading media.
+"""Builds requests for the Interactions API, and reads interactions. Pure, except that it reads media from disk.
 
-The shapes are those of recordings of 2026-10-08 and of google-genai 3.4. The SDK takes any JSON for an interaction, so
-what comes back is read here as JSON and nothing is believed unseen.
+The shapes come from recordings of 2026-10-08 and from google-genai 3.4. The SDK accepts any JSON as an interaction, so
+this module reads the JSON itself and checks each value.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from aveo3.config.abilities import unreadable
 from aveo3.models import Media, VideoPrompt
 from aveo3.verdicts import Refusal
 
-# ---- there -----------------------------------------------------------------------------------------------------------
+# ---- requests -------------------------------------------------------------------------------------------------------
 
 
 def request(prompt: VideoPrompt, model: str) -> dict[str, Any]:
-    """Arguments for `interactions.create`. Reads media from disk; parameters left open are not sent.
+    """Arguments for `interactions.create`. Reads media from disk. Parameters that are None are not sent.
 
-    Raises `OSError`, or ValueError for what the API has no place for: nothing is left out in silence.
+    Raises `OSError`, or ValueError for a field that the API does not have: no field is dropped silently.
     """
-    for name, asked in _NOWHERE.items():
-        if asked(prompt):
+    for name, is_set in _UNSUPPORTED.items():
+        if is_set(prompt):
             raise ValueError(f"the Interactions API has no {name}: leave it out")
     video_format = {
         "type": "video",
-        "delivery": "uri",  # what comes inline is large, and can be had only as long as the interaction is kept
+        "delivery": "uri",  # inline videos are large, and last only as long as the interaction
         "aspect_ratio": prompt.aspect_ratio,
         "duration": None if prompt.duration_seconds is None else f"{prompt.duration_seconds}s",  # a number is a 400
         "resolution": prompt.resolution,
@@ -46,17 +46,17 @@ def request(prompt: VideoPrompt, model: str) -> dict[str, Any]:
     return {
         "model": model,
         "input": content if len(content) != 1 or not prompt.text else prompt.text,
-        # In the background, or a dropped connection leaves no id. The SDK then sends no continuations by itself, and
-        # refuses automatic_continuation=False, which says the same.
+        # In the foreground a dropped connection would leave no id. In the background the SDK sends no continuations
+        # automatically, and rejects automatic_continuation=False, which means the same.
         "background": True,
-        "store": True,  # what is not stored can neither be polled nor be continued
+        "store": True,  # without this it can be neither polled nor continued
         "response_format": {name: value for name, value in video_format.items() if value is not None},
         **({"generation_config": {"video_config": {"task": task}}} if task else {}),
         **({"previous_interaction_id": prompt.previous} if prompt.previous else {}),
     }
 
 
-_NOWHERE: Mapping[str, Callable[[VideoPrompt], bool]] = {
+_UNSUPPORTED: Mapping[str, Callable[[VideoPrompt], bool]] = {
     "negative_prompt": lambda p: p.negative_prompt is not None,
     "seed": lambda p: p.seed is not None,
     "person_generation": lambda p: p.person_generation is not None,
@@ -66,7 +66,7 @@ _NOWHERE: Mapping[str, Callable[[VideoPrompt], bool]] = {
 
 
 def _task(prompt: VideoPrompt) -> str | None:
-    """What kind of work it is; None to let the model tell from the text."""
+    """The task's name; None to let the model decide from the text."""
     if prompt.previous is not None:
         return prompt.task
     if prompt.video is not None:
@@ -77,7 +77,7 @@ def _task(prompt: VideoPrompt) -> str | None:
 
 
 def _medium(kind: str, media: Media) -> dict[str, str]:
-    """A picture or video for the wire. The SDK sends `bytes` as if they were text: they are encoded here."""
+    """A picture or video for the wire. Encodes bytes here, because the SDK sends them as if they were text."""
     if media.uri is None:
         return {"type": kind, "mime_type": media.mime_type, "data": base64.b64encode(media.read()).decode()}
     if (why := unreadable(media.uri, "gemini")) is not None:
@@ -85,39 +85,39 @@ def _medium(kind: str, media: Media) -> dict[str, str]:
     return {"type": kind, "mime_type": media.mime_type, "uri": media.uri}
 
 
-# ---- and back --------------------------------------------------------------------------------------------------------
+# ---- answers ---------------------------------------------------------------------------------------------------------
 
 _ID = re.compile(r"[A-Za-z0-9_.~=-]{1,1000}")
 
 
 def is_id(name: object) -> bool:
-    """True if `name` can be an interaction's id. It becomes a part of an address, and the SDK does not quote it."""
+    """True if `name` can be an interaction's id. It goes into an address, and the SDK does not quote it."""
     return isinstance(name, str) and _ID.fullmatch(name) is not None and name.strip(".") != ""
 
 
 def file_name(uri: str) -> str | None:
     """`files/ID` if `uri` leads to a file of the Files API."""
-    found = re.search(r"/(files/[A-Za-z0-9_-]+)(?::|\?|$)", uri)
-    return found[1] if found else None
+    match = re.search(r"/(files/[A-Za-z0-9_-]+)(?::|\?|$)", uri)
+    return match[1] if match else None
 
 
 def read(body: Any, operation: str, take: Callable[[bytes], Path | None]) -> PollResult:
-    """How the interaction stands whose record is `body`. Raises `PollError` if that is none.
+    """The state of the interaction in `body`. Raises `PollError` if `body` is not an interaction.
 
-    `take` gives the file of a video that was put aside while the answer arrived, None if it is in the answer itself.
+    `take` returns the file of a video that was put aside while the answer arrived, None if it is in the answer itself.
     """
     status = body.get("status") if isinstance(body, Mapping) else None
     if not isinstance(status, str):
-        raise PollError(f"polling {operation}: the answer is no interaction: {str(body)[:200]}")
+        raise PollError(f"polling {operation}: the answer is not an interaction: {str(body)[:200]}")
     if body.get("id") not in (None, "", operation):
         raise PollError(f"polling {operation}: the answer is about {str(body['id'])[:200]!r}")
     if status in ("in_progress", "queued"):
         return Running()
-    made, tokens = _video(body, take), _tokens(body)
-    if made is not None:
-        return Finished((made,), tokens=tokens)
+    video, tokens = _video(body, take), _tokens(body)
+    if video is not None:
+        return Finished((video,), tokens=tokens)
     if tokens.get("video"):
-        return Finished(tokens=tokens, note=f"it ended {status}, and is billed as a video, but there is none in it")
+        return Finished(tokens=tokens, note=f"it ended {status} and is billed as a video, but holds none")
     if status == "completed":
         return _without_video(body, tokens)
     if status == "failed":
@@ -126,21 +126,24 @@ def read(body: Any, operation: str, take: Callable[[bytes], Path | None]) -> Pol
         return Finished(note="it was cancelled at Google")
     if status in ("incomplete", "budget_exceeded", "requires_action", "requires_continuation"):
         return Failure(None, f"it ended {status}: {_complaint(body)[1]}")
-    return Running()  # a word that nobody knows yet is no end
+    return Running()  # an unknown status is not taken for an end
 
 
 def _without_video(body: Mapping[str, Any], tokens: Mapping[str, int]) -> PollResult:
-    """It ended well but made nothing: a safety filter answers in words (recorded 2026-10-08), with no error at all."""
+    """The result of one that completed without a video. A safety filter answers in text, with no error (recorded
+    2026-10-08)."""
     words = " ".join(
-        text.strip() for part in _made(body) if part.get("type") == "text" and isinstance(text := part.get("text"), str)
+        text.strip()
+        for part in _outputs(body)
+        if part.get("type") == "text" and isinstance(text := part.get("text"), str)
     ).strip()
     if words:
-        why = f"the model answered in words instead of a video: {words[:1_000]}"
+        why = f"the model answered with text instead of a video: {words[:1_000]}"
         return LateRefusal(verdicts.rejected(why, filtered=True), tokens)
     if not tokens:
         return Finished()
-    # So it ends where uploaded clips may not be worked on, too.
-    why = "it ended without a video, a word or a charge (in the EEA, CH and UK uploaded clips are not worked on)"
+    # It also ends like this where uploaded clips may not be edited.
+    why = "it ended without a video, a text or a charge (in the EEA, CH and UK uploaded clips cannot be edited)"
     return LateRefusal(verdicts.rejected(why, filtered=True), tokens)
 
 
@@ -149,29 +152,29 @@ def _failed(body: Mapping[str, Any]) -> PollResult:
     rpc = verdicts.rpc_code(code)
     if rpc == 8:
         verdict = verdicts.from_answer(429, {"error": {"message": message}})
-        if verdict.refusal is not Refusal.UNKNOWN:  # else it is Google that had too much to do, not we
+        if verdict.refusal is not Refusal.UNKNOWN:  # UNKNOWN: Google is overloaded, and the quota is not used up
             return LateRefusal(verdict)
     return Failure(rpc, message)
 
 
 def _complaint(body: Mapping[str, Any]) -> tuple[Any, str]:
-    """Code and words of what went wrong. They may stand in any of three places: no live one has been recorded."""
+    """Code and message of the error, from any of three possible places: no live one has been recorded."""
     errors = body.get("errors")
-    found = [body.get("error"), *(errors if isinstance(errors, list) else ())]
-    found += [step.get("error") for step in _steps(body)]
-    for error in found:
+    candidates = [body.get("error"), *(errors if isinstance(errors, list) else ())]
+    candidates += [step.get("error") for step in _steps(body)]
+    for error in candidates:
         if isinstance(error, str) and error:
             return None, error[:2_000]
         if isinstance(error, Mapping) and (error.get("message") or error.get("code")):
-            # Old and new error schemas differ in where the word stands.
+            # The old error schema has the word in `code`, the new one in `status`.
             code = error.get("status") if isinstance(error.get("status"), str) else error.get("code")
             return code, str(error.get("message") or "no message")[:2_000]
     return None, "no message"
 
 
 def _video(body: Mapping[str, Any], take: Callable[[bytes], Path | None]) -> Video | None:
-    """The last video that the model has put out."""
-    for part in reversed(list(_made(body))):
+    """The last video that the model put out."""
+    for part in reversed(list(_outputs(body))):
         if part.get("type") != "video":
             continue
         uri = part.get("uri")
@@ -185,11 +188,11 @@ def _video(body: Mapping[str, Any], take: Callable[[bytes], Path | None]) -> Vid
     return None
 
 
-def _made(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The parts of what the model has put out since it was last told something, oldest first."""
+def _outputs(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The parts of the model's output since the last user input, oldest first."""
     steps = list(_steps(body))
-    told = max((n for n, step in enumerate(steps) if step.get("type") == "user_input"), default=-1)
-    for step in steps[told + 1 :]:
+    last_input = max((n for n, step in enumerate(steps) if step.get("type") == "user_input"), default=-1)
+    for step in steps[last_input + 1 :]:
         if step.get("type") == "model_output" and isinstance(content := step.get("content"), list):
             yield from (part for part in content if isinstance(part, Mapping))
 
@@ -200,7 +203,7 @@ def _steps(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _tokens(body: Mapping[str, Any]) -> dict[str, int]:
-    """What is billed: tokens of `input`, `video`, and `output` for the rest. Empty if it does not say."""
+    """The billed tokens: `input`, `video`, and `output` for the rest. Empty if the interaction does not name any."""
     usage = body.get("usage")
     if not isinstance(usage, Mapping):
         return {}
@@ -214,9 +217,7 @@ def _tokens(body: Mapping[str, Any]) -> dict[str, int]:
         for each in (by_modality if isinstance(by_modality, list) else ())
         if isinstance(each, Mapping) and str(each.get("modality")).lower() == "video"
     )
-    given, put_out = count(usage.get("total_input_tokens")), count(usage.get("total_output_tokens"))
-    # Thoughts are in `total_tokens`, but it is told both ways whether they are in `total_output_tokens`.
-    rest = (
-        count(usage.get("total_tokens")) - given - video or put_out + count(usage.get("total_thought_tokens")) - video
-    )
-    return {"input": given, "video": video, "output": max(0, rest)}
+    sent, put_out = count(usage.get("total_input_tokens")), count(usage.get("total_output_tokens"))
+    # `total_tokens` includes thoughts. Sources disagree on whether `total_output_tokens` does.
+    rest = count(usage.get("total_tokens")) - sent - video or put_out + count(usage.get("total_thought_tokens")) - video
+    return {"input": sent, "video": video, "output": max(0, rest)}

@@ -1,15 +1,15 @@
-"""One submit is exactly one POST: whatever would send a paid request again is off, and is stopped if it tries.
+"""One submit is exactly one POST: everything that would send a paid request again is off, and a second POST raises.
 
-Left alone, google-genai and its transports send a paid request again (read in google-genai 2.33 to 3.6):
+By default, google-genai and its transports send a paid request again (read in google-genai 2.33 to 3.6):
 
-    after                                     who sends it again                  here
+    after                                     resent by                           prevented by
     408, 409, 429 and 5xx, up to five times   the SDK's retries                   `client`, `without_retries`
     a broken connection, once                 the SDK, on aiohttp                 `client`: not with retry options
     a redirect by 307 or 308                  aiohttp and httpx                   `client`: no redirect is followed
-    anything else                             a release of the SDK yet to come    `submit`: the second POST raises
+    anything else                             a future release of the SDK         `submit`: the second POST raises
 
-`submit` also knows whether any of the request left this machine. What never left may be sent again; what has left may
-be sent again only if Google's answer says that nothing was created.
+`submit` also tracks whether any part of the request left this machine. A request that never left may be sent again. One
+that left may be sent again only if Google's answer says that nothing was created.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from aveo3.config.settings import Settings, on_this_machine
 from aveo3.verdicts import Verdict, VerdictKind
 
 KEEP_ALIVE = 2.0
-"""Seconds a connection may lie idle before it is dropped rather than used again. A server that closes an idle
-connection just as a submit goes out leaves no answer, and so a clip that may be paid: short beats saved handshakes."""
+"""Seconds that a connection may be idle and still be reused. A server that closes an idle connection just as a submit
+goes out leaves no answer, and a clip that may be paid. A short time costs handshakes, which are cheaper."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class _Post:
     """The one POST of a submit."""
 
     has_left: bool = False
-    """At least its headers left this machine. No exception says that reliably."""
+    """At least its headers left this machine. No exception shows that reliably."""
 
     def check_first(self, method: str) -> None:
         """Raise RuntimeError if a request of `method` would be the second POST."""
@@ -55,8 +55,8 @@ async def submit(
 ) -> Verdict:
     """Await `paid_call`, which sends one POST through `client`, and return its verdict.
 
-    Raises nothing but the caller's own cancellation. `unsent` judges an exception before which nothing left this
-    machine, and which is no answer; it gets the exception and its words. No message holds the API key.
+    Raises nothing but the caller's own cancellation. `unsent` judges an exception that is no answer and came before
+    anything left this machine; it gets the exception and its message. No verdict's message holds the API key.
     """
     post = _Post()
     token = _current.set(post)
@@ -72,7 +72,7 @@ async def submit(
 
 
 def cannot_be_sent(why: object) -> Verdict:
-    """The verdict on a prompt of which no request can be made."""
+    """The verdict on a prompt that cannot become a request."""
     return Verdict(VerdictKind.REJECTED, f"the prompt cannot be sent: {why}", unsent=True)
 
 
@@ -89,7 +89,7 @@ def _judge(error: Exception, post: _Post, unsent: Callable[[Exception, str], Ver
 
 
 class Answer(NamedTuple):
-    """An HTTP answer that is an error: status, body as far as it was parsed, seconds of its `Retry-After`."""
+    """An HTTP answer that is an error: status, body (parsed or text), seconds from its `Retry-After`."""
 
     status: int
     body: Any
@@ -99,8 +99,7 @@ class Answer(NamedTuple):
 def answer_of(error: Exception) -> Answer | None:
     """The answer that the SDK raised as `error`; None if there was no answer.
 
-    `interactions` raises a family of errors of its own, from private modules that have moved before. They are known by
-    what they carry.
+    `interactions` raises its own errors, from private modules that have moved before. Their attributes identify them.
     """
     if isinstance(error, errors.APIError):
         status: Any = error.code
@@ -130,10 +129,10 @@ def client(
     event_hooks: Mapping[str, list[Callable[[Any], Awaitable[None]]]] | None = None,
     **who: Any,
 ) -> genai.Client:
-    """The SDK's client, which sends each request once and follows no redirect. Reads certificates: blocks a while.
+    """The SDK's client, which sends each request once and follows no redirect. Blocks: it reads certificates.
 
-    `session` is for what the SDK sends by aiohttp (all but `interactions`), `event_hooks` are httpx's, for
-    `interactions`; `who` are the arguments of `genai.Client` that say who pays.
+    The SDK uses `session` (aiohttp) for everything but `interactions`, and httpx with `event_hooks` for these. `who`
+    holds the credentials: arguments of `genai.Client`.
     """
     hooks = {"request": [], "response": [], **(event_hooks or {})}
     return genai.Client(
@@ -145,10 +144,10 @@ def client(
             retry_options=types.HttpRetryOptions(attempts=1),
             aiohttp_client=session,
             async_client_args={
-                # aiohttp and httpx: a redirect would send the paid body again, and take the key along
+                # aiohttp and httpx: following a redirect would send the paid body and the key again
                 "allow_redirects": False,
                 "follow_redirects": False,
-                # httpx alone; aiohttp's are the session's
+                # httpx only; for aiohttp the session has them
                 "trust_env": _asks_proxies(settings),
                 "limits": _HttpxLimits(None, None, KEEP_ALIVE),
                 "event_hooks": {**hooks, "request": [_before_httpx_sends, *hooks["request"]]},
@@ -160,13 +159,13 @@ def client(
 def without_retries(interactions: Any) -> None:
     """Turn off the retries of `client.aio.interactions`, which has its own.
 
-    google-genai 2.33 takes attempts=1 for one more try (3.4 for one in all), and makes a 0 of it a 1 on the way.
+    google-genai 2.33 reads attempts=1 as one retry (3.4: as one attempt), and turns a 0 into a 1.
     """
     interactions.sdk_configuration.retry_config = None
 
 
 def open_session(settings: Settings, response_class: type[aiohttp.ClientResponse]) -> aiohttp.ClientSession:
-    """The session for paid requests by aiohttp: it tells `submit` when their headers leave, and stops a second POST."""
+    """The aiohttp session for paid requests: it reports to `submit` when headers leave, and stops a second POST."""
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(_before_aiohttp_sends)
     trace.on_request_headers_sent.append(_as_aiohttp_sends_headers)
@@ -179,18 +178,18 @@ def open_session(settings: Settings, response_class: type[aiohttp.ClientResponse
 
 
 def _asks_proxies(settings: Settings) -> bool:
-    return not on_this_machine(settings.base_url)  # proxies are for what is far away
+    return not on_this_machine(settings.base_url)  # a server on this machine needs no proxy
 
 
 class _HttpxLimits(NamedTuple):
-    """The part of httpx's `Limits` that its transports read: the SDK chooses between httpx and httpx2."""
+    """The part of httpx's `Limits` that its transports read. Works for httpx and httpx2: the SDK chooses."""
 
     max_connections: int | None
     max_keepalive_connections: int | None
     keepalive_expiry: float | None
 
 
-# ---- what each transport tells of the POST ---------------------------------------------------------------------------
+# ---- what each transport reports of the POST -------------------------------------------------------------------------
 
 
 async def _before_aiohttp_sends(_session: object, _context: object, params: aiohttp.TraceRequestStartParams) -> None:

@@ -1,4 +1,4 @@
-"""One free call, and what came of it: an answer, or why there was none. What an answer means, `diagnosis` tells."""
+"""Sends one free call and returns its answer, or the reason why there is none. `verdicts.diagnosis` judges answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def ask(call: Awaitable[object], address: str) -> Probe:
-    """What `call`, one call through the SDK to `address`, comes to. Raises nothing but its own cancellation."""
+    """The result of `call`, one call through the SDK to `address`. Raises nothing but its own cancellation."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
@@ -32,15 +32,15 @@ async def ask(call: Awaitable[object], address: str) -> Probe:
             return Probe(address, loop.time() - began, error.code, error.details)
         return Probe(address, loop.time() - began, problem=Problem.NOT_GOOGLE, said=str(error))
     except Exception as error:
-        return Probe(address, loop.time() - began, problem=trouble_of(error), said=_words(error))
+        return Probe(address, loop.time() - began, problem=problem_of(error), said=_words(error))
     return Probe(address, loop.time() - began, 200)
 
 
 async def refresh(login: Credentials, longest: float) -> Probe | None:
-    """Have a token at hand in `login`: None, or why there is none to be had. Nothing is asked if there is a fresh one.
+    """Refresh the token of `login`. Return None, or the failed probe. Sends nothing if the token is still valid.
 
-    `longest` is how many seconds one request for it may take. The SDK would do the same in the
-    middle of its call; here the two can be told apart.
+    One request for it may take `longest` seconds. The SDK would do the same within its call. A separate step shows
+    which of the two failed.
     """
     from google.auth.transport.requests import Request
 
@@ -49,12 +49,12 @@ async def refresh(login: Credentials, longest: float) -> Probe | None:
     try:
         await asyncio.to_thread(login.refresh, functools.partial(Request(), timeout=longest))
     except Exception as error:
-        return Probe(problem=trouble_of(error), said=_words(error))
+        return Probe(problem=problem_of(error), said=_words(error))
     return None
 
 
-def trouble_of(error: Exception) -> Problem:
-    """Why there was no answer."""
+def problem_of(error: Exception) -> Problem:
+    """The problem that left a call without an answer."""
     words = str(error).lower()
     if isinstance(error, TransportError):
         return Problem.TOKEN_SERVER
@@ -77,10 +77,10 @@ def trouble_of(error: Exception) -> Problem:
         return Problem.REFUSED if refused or "connect call failed" in words else Problem.NO_ROUTE
     if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
         return Problem.DROPPED
-    return Problem.NOT_GOOGLE  # what came could not be read
+    return Problem.NOT_GOOGLE  # the answer could not be read
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):  # its own words show a context of ssl's, address and all
+    if isinstance(error, aiohttp.ClientConnectorError):  # its own text shows the repr of an ssl context
         return f"{type(error).__name__}: {error.host}:{error.port}: {error.os_error}"
     return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -1,4 +1,4 @@
-"""A JSON text that arrives in pieces, without the videos in it: those are decoded from base64 into files."""
+"""Takes the videos out of a JSON text that arrives in pieces, and decodes them from base64 into files."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 class Sieve:
-    """Passes a JSON text through, piece by piece, without the videos: their bytes go to the files that `open` makes.
+    """Passes a JSON text through, piece by piece, without the videos: their bytes go to the files that `open` creates.
 
-    `key` is the name of the members that hold videos. `open` returns a new file, and the mark that the text gets in
-    place of the video.
+    `key` is the name of the members that hold videos. `open` returns a new file, and the mark that replaces the video
+    in the text.
 
-    Follows the text just far enough to tell a member's name from the same words within a string. What is not JSON
-    passes unchanged, or is no JSON afterwards either.
+    It parses just enough to distinguish a member's name from the same text within a string. Text that is not JSON
+    passes unchanged, or stays invalid.
     """
 
     def __init__(self, key: bytes, open: Callable[[], tuple[bytes, PartFile]]) -> None:
         self.text = bytearray()
-        """What has passed so far."""
+        """The text that passed so far."""
         self._key = key
         self._open = open
         self._state: Callable[[bytes, int], int] = self._between_strings
-        self._string = bytearray()  # the beginning of the string that we are in, as far as it may be the key
+        self._string = bytearray()  # the start of the current string, while it may be the key
         self._escaped = False
         self._awaited = b""
         self._video: tuple[bytes, PartFile] | None = None
-        self._rest = b""  # of the video, what is not enough to go on with: half an escape, …
+        self._rest = b""  # undecoded bytes of the video: half an escape, …
         self._odd = b""  # … or less than four base64 digits
         self._padded = False
 
@@ -47,7 +47,7 @@ class Sieve:
         while at < len(data):
             at = self._state(data, at)
 
-    # Each state takes what is its own from `data` at `at`, and returns where the next begins.
+    # Each state reads its part of `data` from `at` on, and returns where the next state begins.
 
     def _between_strings(self, data: bytes, at: int) -> int:
         end = data.find(_QUOTE, at) + 1
@@ -80,17 +80,17 @@ class Sieve:
         return end
 
     def _after_key(self, data: bytes, at: int) -> int:
-        """The key was a string; it is a name if a colon follows, and it names a video if a quote follows that."""
-        found = _NOT_SPACE.search(data, at)
-        end = found.start() if found else len(data)
+        """After a string equal to the key. It is a name if a colon follows, and holds a video if a quote follows."""
+        match = _NOT_SPACE.search(data, at)
+        end = match.start() if match else len(data)
         self.text += data[at:end]
-        if found is None:
+        if match is None:
             return end
-        if found[0] != self._awaited:
+        if match[0] != self._awaited:
             self._leave()
             return end
-        self.text += found[0]
-        if found[0] == _QUOTE:
+        self.text += match[0]
+        if match[0] == _QUOTE:
             self._rest, self._odd, self._padded = b"", b"", False
             self._state = self._in_video
         else:

@@ -1,6 +1,6 @@
 """Veo on Vertex AI (Agent Platform), through google-genai's `models.generate_videos` and `operations.get`.
 
-That each submit is exactly one POST is the business of `one_post`, who pays that of `credentials`.
+`one_post` makes sure that each submit is exactly one POST. `credentials` finds the credentials.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class VertexBackend:
     async def open(cls, settings: Settings) -> VertexBackend:
         """Find the credentials and build the client. Sends nothing to Vertex. Raises `UsageError` without credentials.
 
-        With a bucket for the videos, it also finds what opens the bucket: before the first video is paid.
+        If the videos go to a bucket, it also finds the credentials for that, before the first video is paid.
         """
         who = await asyncio.to_thread(credentials.for_vertex, settings)
         login, storage = who.get("credentials"), None
@@ -68,7 +68,7 @@ class VertexBackend:
         except UsageError as error:
             await session.close()
             raise UsageError(
-                f"VEO3_OUTPUT_GCS_URI={settings.output_gcs_uri}: the videos could not be fetched from there: "
+                f"VEO3_OUTPUT_GCS_URI={settings.output_gcs_uri}: the videos cannot be fetched from there: "
                 f"{error} Set VEO3_KEEP_REMOTE=true to leave them there."
             ) from error
         except BaseException:
@@ -80,7 +80,7 @@ class VertexBackend:
         """See `Backend.submit`."""
         try:
             self._settings.model_catalog.check_backend(model, "vertex")
-            if prompt.media:  # which is read from disk
+            if prompt.media:  # read from disk
                 source, config = await asyncio.to_thread(self._request, prompt, output_uri)
             else:
                 source, config = self._request(prompt, output_uri)
@@ -98,12 +98,12 @@ class VertexBackend:
     def _request(
         self, prompt: VideoPrompt, output_uri: str | None
     ) -> tuple[types.GenerateVideosSource, types.GenerateVideosConfig]:
-        """What the SDK is to send for `prompt`. Reads its media from disk; parameters left open are not sent.
+        """The SDK's arguments for `prompt`. Reads its media from disk. Parameters that are None are not sent.
 
-        Raises ValueError for what Vertex AI has no place for.
+        Raises ValueError for a field that Vertex AI does not have.
         """
         if prompt.previous is not None or prompt.task == "edit":
-            raise ValueError("Veo goes on from no earlier clip and edits none: leave previous and task out")
+            raise ValueError("Veo can neither continue nor edit an earlier clip: leave previous and task out")
         source = types.GenerateVideosSource(
             prompt=prompt.text or None,
             image=_image(prompt.image) if prompt.image else None,
@@ -131,13 +131,13 @@ class VertexBackend:
         return source, config
 
     async def poll(self, operation: str) -> PollResult:
-        """See `Backend.poll`. Inline videos go to files in the output directory: `FetchError` if that refuses them."""
+        """See `Backend.poll`. Writes inline videos to the output directory: `FetchError` if the disk refuses them."""
         with InlineVideos(self._settings.output_dir, readers=self._readers) as inline_videos:
             return await self._poll(operation, inline_videos)
 
     async def _poll(self, operation: str, inline_videos: InlineVideos) -> PollResult:
         try:
-            seen = await self._client.aio.operations.get(
+            result = await self._client.aio.operations.get(
                 types.GenerateVideosOperation.model_validate({"name": operation})
             )
         except errors.APIError as error:
@@ -145,20 +145,20 @@ class VertexBackend:
                 raise OperationGone(self._without_key(f"Google does not know {operation}: {error.message}")) from error
             message = self._without_key(f"polling {operation}: HTTP {error.code}: {error.message}")
             if error.code == 429 and (answer := one_post.answer_of(error)) is not None:
-                # A submit has an answer of its own here: this one means too many polls.
+                # Vertex AI answers the submit itself, so this 429 means too many polls.
                 verdict = verdicts.from_answer(429, answer.body, answer.retry_after)
                 raise PollError(message, refused=True, retry_after=verdict.retry_after) from error
             raise PollError(message) from error
         except FetchError:
             raise
-        except Exception as error:  # transport errors are not wrapped by the SDK, and a poll is free to repeat
+        except Exception as error:  # the SDK does not wrap transport errors, and repeating a poll is free
             raise PollError(self._without_key(f"polling {operation}: {type(error).__name__}: {error}")) from error
-        if not seen.done:
+        if not result.done:
             return Running()
-        if seen.error:
-            code = seen.error.get("code")
-            return Failure(code if isinstance(code, int) else None, str(seen.error.get("message") or "no message"))
-        response = seen.response
+        if result.error:
+            code = result.error.get("code")
+            return Failure(code if isinstance(code, int) else None, str(result.error.get("message") or "no message"))
+        response = result.response
         if response is None:
             return Finished()
         videos = (made.video for made in response.generated_videos or () if made.video)
@@ -171,9 +171,9 @@ class VertexBackend:
     async def check(self, model: str) -> Probe:
         """See `Backend.check`: one poll (`fetchPredictOperation`) of an operation of the model that does not exist.
 
-        Of all free calls it is the one that names project, region and model as a submit does, and needs what a submit
-        needs to be let in. (`models.get` leaves project and region out of its path: google-genai 3.4,
-        `_api_client._build_request`.) Whether there is quota and billing, only a submit can tell.
+        No other free call names project, region and model as a submit does, and needs the same permissions.
+        (`models.get` leaves project and region out of its path: google-genai 3.4, `_api_client._build_request`.) It
+        cannot check quota or billing: only a submit can.
         """
         settings = self._settings
         if self._login is not None and (failed := await probe.refresh(self._login, settings.request_timeout)):
@@ -184,7 +184,7 @@ class VertexBackend:
         return await probe.ask(self._client.aio.operations.get(operation), address(settings))
 
     async def check_bucket(self, output_uri: str) -> None:
-        """Raise `PollError` if what is under a gs:// prefix cannot be listed, or there is no such bucket."""
+        """Raise `PollError` if a gs:// prefix cannot be listed, or its bucket does not exist."""
         await (await self._bucket(output_uri)).check(output_uri)
 
     async def find(self, output_uri: str) -> Sequence[Video]:
@@ -227,7 +227,7 @@ async def _storage(settings: Settings, login: Credentials | None, session: aioht
 
 
 def address(settings: Settings) -> str:
-    """Where the SDK sends calls to (google-genai 3.4, `_api_client`)."""
+    """The address that the SDK sends calls to (google-genai 3.4, `_api_client`)."""
     if settings.base_url is not None:
         return settings.base_url
     if settings.project is None or settings.location == "global":
@@ -238,7 +238,7 @@ def address(settings: Settings) -> str:
 
 
 def _unsent(error: Exception, words: str) -> Verdict:
-    """The verdict on an exception before which nothing left this machine."""
+    """The verdict on an exception that came before anything left this machine."""
     if isinstance(error, RefreshError) and not (error.retryable or isinstance(error.__cause__, TransportError)):
         return Verdict(VerdictKind.REFUSED, words, refusal=Refusal.BAD_KEY, unsent=True)
     if isinstance(error, OSError | aiohttp.ClientError | GoogleAuthError):

@@ -1,12 +1,13 @@
-"""A receiver for Google's webhooks, which say when an interaction has ended: it is then polled at once.
+"""A receiver for Google's webhooks. A delivery says that an interaction has ended, and aveo3 then polls it at once.
 
-A delivery names what ended and holds nothing else: a poll still fetches the clip. So a delivery that is lost, late,
-forged or not understood costs nothing, and nothing is believed for one.
+A delivery names the interaction and holds nothing else: a poll still finds the clip. So a delivery that is lost, late,
+forged or malformed does no harm, and a delivery alone never changes a job.
 
-Deliveries for `webhook_config` are signed as live ones were seen to be (googleapis/python-genai#2927, 2026-08-31): the
-headers webhook-id, webhook-timestamp and webhook-signature of the Standard Webhooks, the signature `v1a,BASE64`:
-Ed25519 over `id.timestamp.body` with a key of /.well-known/jwks.json. Google's page on webhooks (2026-09-24) shows an
-RS256 token instead, without its audience and claims: such a delivery is turned away, and the slow polls find the clip.
+Deliveries for `webhook_config` carry the signatures observed on live ones (googleapis/python-genai#2927, 2026-08-31):
+the headers webhook-id, webhook-timestamp and webhook-signature of the Standard Webhooks, with the signature
+`v1a,BASE64`: Ed25519 over `id.timestamp.body` with a key of /.well-known/jwks.json. Google's page on webhooks
+(2026-09-24) shows an RS256 token instead, without its audience and claims. Such a delivery is rejected, and the rare
+polls find the clip.
 """
 
 from __future__ import annotations
@@ -33,22 +34,22 @@ GOOGLE = "https://generativelanguage.googleapis.com"
 KEYS_PATH = "/.well-known/jwks.json"
 
 OLDEST = 300.0
-"""Seconds that a delivery's timestamp may be away from now, as Google advises against replays."""
+"""Largest difference in seconds between a delivery's timestamp and now. Google advises this value against replays."""
 
 KEYS_LAST, KEYS_APART = 3600.0, 60.0
-"""Seconds for which the keys are believed; and at least from one fetch of them to the next, whatever comes in."""
+"""Seconds that fetched keys stay valid; and the shortest time from one fetch to the next, whatever deliveries come."""
 
 BODY_LIMIT = 64 * 1024
 REMEMBERED = 1_000
-"""Deliveries whose repetition is noticed: they come at least once."""
+"""Recent deliveries that are recognised when they are repeated: Google delivers at least once."""
 
 
 class Untrusted(Exception):
-    """A delivery that is not shown to be Google's, and why."""
+    """A delivery without proof that Google sent it. The message says why."""
 
 
 def check(headers: Mapping[str, str], body: bytes, keys: list[Ed25519PublicKey], now: float) -> str:
-    """The delivery's webhook-id, if one of `keys` has signed it within five minutes of `now` (Unix seconds).
+    """The delivery's webhook-id, if one of `keys` signed it within five minutes of `now` (Unix seconds).
 
     Raises `Untrusted` otherwise.
     """
@@ -58,37 +59,37 @@ def check(headers: Mapping[str, str], body: bytes, keys: list[Ed25519PublicKey],
     if not (stamp.isascii() and stamp.isdecimal() and abs(int(stamp[:15]) - now) <= OLDEST):
         raise Untrusted(f"its timestamp {stamp[:15]} is more than {OLDEST:g} s from now: check this machine's clock")
     signed = f"{number}.{stamp}.".encode() + body
-    told = [value for scheme, _, value in (one.partition(",") for one in signatures.split()) if scheme == "v1a"]
-    if not told:
+    values = [value for scheme, _, value in (one.partition(",") for one in signatures.split()) if scheme == "v1a"]
+    if not values:
         raise Untrusted("it has no signature of the scheme v1a")
-    for value in told:
+    for value in values:
         for key in keys:
             try:
                 key.verify(base64.b64decode(value, validate=True), signed)
             except (InvalidSignature, ValueError):
                 continue
             return number
-    raise Untrusted("no published key has signed it")
+    raise Untrusted("it is not signed with a published key")
 
 
 def read_keys(body: Any) -> list[Ed25519PublicKey]:
-    """The Ed25519 keys of a JSON Web Key Set; what is anything else is left out."""
-    found = body.get("keys") if isinstance(body, Mapping) else None
+    """The Ed25519 keys of a JSON Web Key Set; skips everything else."""
+    entries = body.get("keys") if isinstance(body, Mapping) else None
     keys = []
-    for each in found if isinstance(found, list) else ():
+    for each in entries if isinstance(entries, list) else ():
         if isinstance(each, Mapping) and each.get("crv") == "Ed25519" and isinstance(x := each.get("x"), str):
             try:
                 keys.append(Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(x + "=" * (-len(x) % 4))))
             except ValueError:
-                log.debug("a key that is none: %.80s", x)
+                log.debug("not an Ed25519 key: %.80s", x)
     return keys
 
 
 class Receiver:
     """Listens while its `async with` lasts, and calls `wake` with the id of each interaction that has ended.
 
-    `address` is where Google sends to, `listen` (HOST:PORT) where that arrives; `google` has the keys that count, if it
-    is not Google. Entering raises `UsageError` if `listen` cannot be listened on.
+    Google sends to `address`, and the deliveries arrive at `listen` (HOST:PORT). `google` is the server that publishes
+    the keys; None for Google's own. Entering raises `UsageError` if the port of `listen` cannot be used.
     """
 
     def __init__(
@@ -109,9 +110,9 @@ class Receiver:
         self._keys: list[Ed25519PublicKey] = []
         self._fetched_at: float | None = None
         self._fetching = asyncio.Lock()
-        self._heard: dict[str, None] = {}
+        self._deliveries: dict[str, None] = {}
         app = web.Application(client_max_size=BODY_LIMIT)
-        app.router.add_post(urlsplit(address).path or "/", self._hear)
+        app.router.add_post(urlsplit(address).path or "/", self._receive)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def __aenter__(self) -> Self:
@@ -122,7 +123,7 @@ class Receiver:
         except OSError as error:
             await self._runner.cleanup()
             raise UsageError(
-                f"VEO3_WEBHOOK_LISTEN={self._listen} cannot be listened on: {error.strerror or error}. Name another "
+                f"VEO3_WEBHOOK_LISTEN={self._listen} cannot be used: {error.strerror or error}. Name another "
                 "port, or unset VEO3_WEBHOOK to do without webhooks."
             ) from error
         return self
@@ -132,22 +133,22 @@ class Receiver:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port in use."""
         port: int = self._runner.addresses[0][1]
         return port
 
-    async def _hear(self, request: web.Request) -> web.Response:
-        """2xx at once for what is Google's, understood or not; else it would come again for a day."""
+    async def _receive(self, request: web.Request) -> web.Response:
+        """Answer 2xx at once if the delivery is Google's, even if malformed: Google would repeat it for a day."""
         body = await request.read()
         try:
             number = await self._check(request.headers, body)
         except Untrusted as why:
-            log.warning("a webhook is turned away: %s", why)
+            log.warning("a webhook delivery is rejected: %s", why)
             return web.Response(status=401)
-        if number not in self._heard:
-            self._heard[number] = None
-            if len(self._heard) > REMEMBERED:
-                del self._heard[next(iter(self._heard))]
+        if number not in self._deliveries:
+            self._deliveries[number] = None
+            if len(self._deliveries) > REMEMBERED:
+                del self._deliveries[next(iter(self._deliveries))]
             if (name := _ended(body)) is not None:
                 self._wake(name)
         return web.Response(status=204)
@@ -158,12 +159,12 @@ class Receiver:
         try:
             return check(headers, body, self._keys, now)
         except Untrusted:
-            if not await self._fetch(KEYS_APART):  # else the keys may have changed
+            if not await self._fetch(KEYS_APART):  # the keys may have changed
                 raise
             return check(headers, body, self._keys, now)
 
     async def _fetch(self, oldest: float) -> bool:
-        """Fetch the keys anew if they are older than that; True if it was done."""
+        """Fetch the keys if they are older than `oldest` seconds. True if it sent the request."""
         loop = asyncio.get_running_loop()
         async with self._fetching:
             if self._fetched_at is not None and loop.time() < self._fetched_at + oldest:
@@ -176,15 +177,15 @@ class Receiver:
                     answer.raise_for_status()
                     self._keys = read_keys(await answer.json(content_type=None)) or self._keys
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                log.warning("the keys of webhooks could not be fetched: %s", error)
+                log.warning("the webhook keys could not be fetched: %s", error)
             return True
 
 
 def _ended(body: bytes) -> str | None:
-    """The id of the interaction that a delivery says has ended; None if it says something else."""
+    """The id of the interaction whose end a delivery reports; None if it reports something else."""
     try:
         event = json.loads(body)
-        about, name = event["type"], event["data"]["id"]
+        kind, name = event["type"], event["data"]["id"]
     except (ValueError, TypeError, LookupError):
         return None
-    return name if isinstance(name, str) and isinstance(about, str) and about.startswith("interaction.") else None
+    return name if isinstance(name, str) and isinstance(kind, str) and kind.startswith("interaction.") else None

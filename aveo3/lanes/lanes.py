@@ -202,7 +202,7 @@ def _check_use(entry: LaneSettings, backend: str, settings: Settings, where: str
             "project": "the Gemini API finds the project by the API key",
             "location": "the Gemini API has no regions",
             "credentials_file": "the Gemini API accepts only an API key (api_key_env)",
-            "output_gcs_uri": "the Gemini API writes to no bucket",
+            "output_gcs_uri": "the Gemini API cannot write to buckets",
         }
     elif entry.api_key_env is not None:
         express = "with api_key_env Vertex AI runs in express mode, which takes no {}; use credentials_file instead"

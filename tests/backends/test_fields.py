@@ -130,7 +130,7 @@ def not_offered(name: str, value: object, allowed: str, model: str) -> str:
 
 
 ONE_TO_TEN = "3 or 4 or 5 or 6 or 7 or 8 or 9 or 10"
-NO_EDITING = "the prompt cannot be sent: Veo goes on from no earlier clip and edits none: leave previous and task out"
+NO_EDITING = "the prompt cannot be sent: Veo can neither continue nor edit an earlier clip: leave previous and task out"
 RETIRED = "model veo-3.0-generate-001 was retired on 2026-06-30: use veo-3.1-generate-001"
 
 TABLE: dict[str, tuple[dict[str, Any], Sent | str, Sent | str]] = {

@@ -31,7 +31,7 @@ VERTEX = "/v1/projects/p/locations/us-central1/publishers/google/models/veo-3.1-
 LISTING = re.compile(r"^https://storage\.googleapis\.com/storage/v1/b/bucket/o\?.*$")
 LOG_IN = (
     " Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's file; "
-    "an API key opens no bucket."
+    "Cloud Storage accepts no API key."
 )
 
 
@@ -341,7 +341,9 @@ async def test_what_is_no_gs_uri_is_a_mistake_of_the_caller(uri: str) -> None:
         for call in (storage.list, storage.place):
             with pytest.raises(UsageError) as caught:
                 await call(uri)
-            assert str(caught.value) == (f"{uri!r} is no Cloud Storage URI. Write gs://bucket or gs://bucket/folder.")
+            assert str(caught.value) == (
+                f"{uri!r} is not a Cloud Storage URI. Write gs://bucket or gs://bucket/folder."
+            )
 
 
 @pytest.mark.parametrize("uri", ["gs://bucket", "gs://bucket/"])

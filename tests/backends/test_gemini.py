@@ -353,7 +353,7 @@ def rejected(message: str) -> Verdict:
     return Verdict(REJECTED, message, filtered=True)
 
 
-SORRY = "the model answered in words instead of a video: I can't make that."
+SORRY = "the model answered with text instead of a video: I can't make that."
 LOOKS: dict[str, tuple[Act, PollResult]] = {
     "running": (interaction("in_progress"), Running()),
     "queued": (interaction("queued"), Running()),
@@ -381,7 +381,7 @@ LOOKS: dict[str, tuple[Act, PollResult]] = {
         ),
         LateRefusal(
             rejected(
-                "it ended without a video, a word or a charge (in the EEA, CH and UK uploaded clips are not worked on)"
+                "it ended without a video, a text or a charge (in the EEA, CH and UK uploaded clips cannot be edited)"
             ),
             {"input": 19, "video": 0, "output": 265},
         ),
@@ -396,7 +396,7 @@ LOOKS: dict[str, tuple[Act, PollResult]] = {
     ),
     "billed, but not there": (
         interaction("completed", put_out({"type": "hologram"}, {"type": "text", "text": "look"}), usage=USAGE),
-        Finished(tokens=TOKENS, note="it ended completed, and is billed as a video, but there is none in it"),
+        Finished(tokens=TOKENS, note="it ended completed and is billed as a video, but holds none"),
     ),
     "neither video nor words nor usage": (interaction("completed"), Finished()),
     "a video that is nowhere": (interaction("completed", put_out(film())), Finished()),
@@ -425,7 +425,7 @@ LOOKS: dict[str, tuple[Act, PollResult]] = {
     ),
     "failed, yet billed": (
         interaction("failed", usage=USAGE, error={"code": "too_many_requests", "message": QUOTA}),
-        Finished(tokens=TOKENS, note="it ended failed, and is billed as a video, but there is none in it"),
+        Finished(tokens=TOKENS, note="it ended failed and is billed as a video, but holds none"),
     ),
     "odd shapes": (
         interaction(
@@ -635,7 +635,7 @@ async def test_a_video_whose_file_failed_is_not_there_and_never_will_be(why: str
     }
     async with serving(MADE, answer(200, failed)) as wire, opened(wire.url) as backend:
         seen = await backend.poll(ID)
-    note = f"it is made, but Google failed to keep its file files/ak5xpg0kiews: {why or 'it does not say why'}"
+    note = f"it is made, but Google failed to store its file files/ak5xpg0kiews: {why or 'no reason given'}"
     assert seen == Finished(note=note)
 
 
@@ -701,7 +701,7 @@ async def test_a_server_on_this_machine_takes_anybody() -> None:
 
 
 async def test_a_bucket_is_refused_before_anything_is_paid() -> None:
-    with pytest.raises(UsageError, match=r"^VEO3_OUTPUT_GCS_URI=gs://b: the Gemini API writes to no bucket\."):
+    with pytest.raises(UsageError, match=r"^VEO3_OUTPUT_GCS_URI=gs://b: the Gemini API cannot write to buckets\."):
         await GeminiBackend.open(settings(api_key=KEY, output_gcs_uri="gs://b"))
     async with serving(NAMED) as wire, opened(wire.url) as backend:
         verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL, output_uri="gs://b/1/")

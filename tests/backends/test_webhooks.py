@@ -69,14 +69,14 @@ def test_of_several_signatures_one_is_enough() -> None:
         ({"webhook-signature": ""}, "is missing"),
         ({"webhook-id": ""}, "is missing"),
         ({"webhook-timestamp": ""}, "is missing"),
-        ({"webhook-id": "msg_2"}, "no published key has signed it"),
-        ({"webhook-timestamp": f"{NOW + 1:.0f}"}, "no published key has signed it"),
+        ({"webhook-id": "msg_2"}, "it is not signed with a published key"),
+        ({"webhook-timestamp": f"{NOW + 1:.0f}"}, "it is not signed with a published key"),
         ({"webhook-timestamp": "yesterday"}, "check this machine's clock"),
         ({"webhook-timestamp": "9" * 5_000}, "check this machine's clock"),
         ({"webhook-timestamp": "²"}, "check this machine's clock"),
-        ({"webhook-signature": "v1a,"}, "no published key has signed it"),
-        ({"webhook-signature": "v1a,?"}, "no published key has signed it"),
-        ({"webhook-signature": "v1a,ä"}, "no published key has signed it"),
+        ({"webhook-signature": "v1a,"}, "it is not signed with a published key"),
+        ({"webhook-signature": "v1a,?"}, "it is not signed with a published key"),
+        ({"webhook-signature": "v1a,ä"}, "it is not signed with a published key"),
         ({"webhook-signature": f"v1,{'A' * 44}"}, "no signature of the scheme v1a"),
         ({"webhook-signature": "eyJhbGciOiJSUzI1NiJ9.e30.AAAA"}, "no signature of the scheme v1a"),
     ],
@@ -92,7 +92,7 @@ def test_another_body_another_key_and_no_keys_are_not_googles_either() -> None:
         (signed(key=Ed25519PrivateKey.generate()), ENDED, KEYS),
         (signed(), ENDED, []),
     ]:
-        with pytest.raises(Untrusted, match="no published key"):
+        with pytest.raises(Untrusted, match="not signed with a published key"):
             check(headers, body, keys, NOW)
 
 
@@ -202,7 +202,7 @@ async def test_what_is_not_googles_is_turned_away_and_does_not_have_the_keys_fet
         assert [await hook.deliver(headers={}) for _ in range(5)] == [401] * 5
         assert hook.woken == []
         assert hook.fetches == [0]
-    assert "a webhook is turned away: no published key has signed it" in caplog.text
+    assert "a webhook delivery is rejected: it is not signed with a published key" in caplog.text
 
 
 async def test_elsewhere_too_long_or_by_another_method_it_is_not_heard() -> None:
@@ -235,9 +235,9 @@ async def test_if_the_keys_cannot_be_had_those_that_were_stay(problem: Any) -> N
 
 async def test_only_so_many_deliveries_are_remembered() -> None:
     async with hooked(public(GOOGLES)) as hook:
-        hook.receiver._heard = dict.fromkeys(map(str, range(REMEMBERED)))
+        hook.receiver._deliveries = dict.fromkeys(map(str, range(REMEMBERED)))
         assert await hook.deliver() == 204
-        assert len(hook.receiver._heard) == REMEMBERED
+        assert len(hook.receiver._deliveries) == REMEMBERED
 
 
 async def test_a_port_that_is_taken_says_what_to_change() -> None:
@@ -248,9 +248,7 @@ async def test_a_port_that_is_taken_says_what_to_change() -> None:
                 mock_mode=True, model="gemini-omni-1.1-flash", webhook="http://127.0.0.1/hook", webhook_listen=taken
             )
         )
-        with pytest.raises(
-            UsageError, match=f"^VEO3_WEBHOOK_LISTEN={taken} cannot be listened on: .*Name another port"
-        ):
+        with pytest.raises(UsageError, match=f"^VEO3_WEBHOOK_LISTEN={taken} cannot be used: .*Name another port"):
             await veo.__aenter__()
 
 
