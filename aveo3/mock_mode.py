@@ -1,4 +1,4 @@
-"""Mock mode: the emulator in this process, with the quotas that the lanes expect of Google, and the lanes led there."""
+"""Mock mode: runs the emulator in this process, with the quotas that the lanes expect, and points the lanes at it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aveo3.config.settings import Settings
 from aveo3.lanes.lanes import Lane, Lanes
 
 FASTEST, SLOWEST = 0.5, 2.0
-"""Seconds that a clip takes."""
+"""Range of a clip's time in seconds."""
 
 MEDIAN = (FASTEST + SLOWEST) / 2
 
 
 @asynccontextmanager
 async def emulator(settings: Settings, lanes: Sequence[Lane]) -> AsyncIterator[Lanes]:
-    """Run the emulator; `settings` and `lanes` as they are for it."""
+    """Run the emulator while the block lasts. Yields `settings` and `lanes`, changed to use it."""
     from aveo3.mock import Latency, MockOptions, MockServer  # costly to import
     from aveo3.mock.config.quota import Quota
 
@@ -31,8 +31,10 @@ async def emulator(settings: Settings, lanes: Sequence[Lane]) -> AsyncIterator[L
     latency = Latency(law="uniform", a=FASTEST, b=SLOWEST)
     options = MockOptions(rpm=common.limit, period=period, latency=latency, quotas=tuple(quotas))
     async with MockServer(options) as server:
-        listed = [replace(lane, settings=_led_to(server.url, lane.settings, _key(n))) for n, lane in enumerate(lanes)]
-        yield Lanes(_led_to(server.url, settings, "mock"), listed)
+        listed = [
+            replace(lane, settings=_pointed_at(server.url, lane.settings, _key(n))) for n, lane in enumerate(lanes)
+        ]
+        yield Lanes(_pointed_at(server.url, settings, "mock"), listed)
 
 
 def _key(number: int) -> str:
@@ -40,7 +42,7 @@ def _key(number: int) -> str:
     return f"mock-{number}"
 
 
-def _led_to(url: str, settings: Settings, key: str) -> Settings:
-    """`settings` with an emulator's address and key; real credentials are none of its business."""
+def _pointed_at(url: str, settings: Settings, key: str) -> Settings:
+    """`settings` with an emulator's address and key, and without real credentials."""
     identity: dict[str, Any] = {"api_key": SecretStr(key), "project": None, "credentials_file": None}
     return settings.model_copy(update={**identity, "base_url": url, "storage_url": url})

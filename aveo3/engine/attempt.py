@@ -1,4 +1,4 @@
-"""One attempt of a job: where its request was sent and when, and the running slot that it holds."""
+"""One attempt of a job: its request's destination and time, and its running slot."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from aveo3.verdicts import Verdict
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attempt:
-    """One submit of `job`, from the moment that its request leaves."""
+    """One submit of `job`, from the moment its request leaves."""
 
     job: Job
     lane: OpenLane
     backend: Backend
-    """The lane's; for an attempt of an earlier run, the one that reaches the place it was sent to."""
+    """The lane's backend; for an attempt of an earlier run, the backend that reaches the place it was sent to."""
     permit: Permit | None
-    """None if it holds no running slot: an earlier run saw its operation end."""
+    """None if it holds no running slot, because an earlier run saw its operation end."""
     sent_at: float
     """On the loop's clock."""
     resumed: bool = False
-    """An earlier run has sent it."""
+    """An earlier run sent it."""
 
     @property
     def is_probe(self) -> bool:
-        """Whether it was sent for its lane's sake, to see whether the service is well again."""
+        """True if it tests whether the service of its lane has recovered."""
         return self.permit is not None and self.permit.admission.probe
 
     def finish(self, *, succeeded: bool = False) -> None:
-        """Free the running slot: the operation has ended, or nobody polls it any more. More than once is fine."""
+        """Free the running slot: the operation has ended, or is no longer polled. Calling it again changes nothing."""
         if self.permit is not None:
             self.lane.gate.finish(self.permit, succeeded=succeeded)
 
     def refuse_late(self, verdict: Verdict) -> None:
-        """Tell the gate of a refusal that came after the submit was accepted. More than once counts once."""
+        """Report to the gate a refusal that came after the submit was accepted. Repeated calls count once."""
         if self.permit is not None:
             self.lane.gate.refuse_late(self.permit, verdict)
 

@@ -1,4 +1,4 @@
-"""Brings the videos of an operation that has ended from Google to the disk, and their job to its end."""
+"""Saves the videos of an ended operation to disk, and ends their job."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from aveo3.models import VideoClip
 FETCH_TRIES = 5
 
 PARALLEL = 8
-"""Downloads at once. More would share the same line, and more would be half done when it breaks."""
+"""Downloads at the same time. More would share the same line, and more would be incomplete when it breaks."""
 
 PARTLY_FILTERED, PARTLY_FOUND = "partly_filtered", "partly_found"
-"""Why fewer videos are there than were asked for: others were held back, or had not turned up."""
+"""Why there are fewer videos than requested: a filter blocked the others, or they were not in the bucket."""
 
-STOPPED = "stopped", "made and paid, but stopped before it was on disk"
-"""What the clip of a job says whose fetching was cancelled."""
+STOPPED = "stopped", "made and paid, but the run stopped before it was on disk"
+"""Error kind and message of a job whose download was cancelled."""
 
 
 class Delivery:
@@ -62,29 +62,29 @@ class Delivery:
         held_back: str | None = None,
         cost_usd: float | None = None,
     ) -> VideoClip:
-        """Note and fetch the `videos` that the operation of `attempt` has ended with.
+        """Write the `videos` of the ended operation of `attempt` to the journal, then fetch them.
 
-        `held_back` says why others, which are free, are not among them. `cost_usd` is what Google says that they cost;
-        None has it estimated.
+        `held_back` says why a filter blocked others, which are free. `cost_usd` is the cost according to Google; None
+        for an estimate.
         """
         job = attempt.job
-        made, asked = len(videos), max(len(videos), job.prompt.number_of_videos)
+        made, wanted = len(videos), max(len(videos), job.prompt.number_of_videos)
         if cost_usd is None and (estimate := self._price(job)) is not None:
-            cost_usd = round(estimate * made / asked, 4)
+            cost_usd = round(estimate * made / wanted, 4)
         self.note_made(job, videos, PARTLY_FILTERED if held_back else None, held_back, cost_usd=cost_usd)
         return await self.fetch(attempt, videos)
 
     def _price(self, job: Job) -> float | None:
-        """The list price of every video of the prompt, as it was written for the model that got it."""
-        catalog, sent = self._settings.model_catalog, job.prompt
-        if (asked := job.record.instead_of) is not None:
-            sent, _, _ = translate(job.prompt, asked, job.model, catalog)
-        return catalog.cost_usd(sent, job.model)
+        """The list price in US$ of all videos of the prompt, in the form sent to the job's model; None if unknown."""
+        catalog, prompt = self._settings.model_catalog, job.prompt
+        if (original := job.record.instead_of) is not None:
+            prompt, _, _ = translate(job.prompt, original, job.model, catalog)
+        return catalog.cost_usd(prompt, job.model)
 
     def note_made(
         self, job: Job, videos: Sequence[Video], lack: str | None, message: str | None, **changes: Any
     ) -> None:
-        """Note, before any is fetched, that `videos` are made and paid; `lack` if fewer than were asked for."""
+        """Record, before any download, that `videos` are made and paid. `lack` says why some are missing."""
         job.move(
             State.FETCHING,
             uris=tuple(video.uri for video in videos if video.uri),
@@ -95,25 +95,25 @@ class Delivery:
         )
 
     async def fetch(self, attempt: Attempt, videos: Sequence[Video]) -> VideoClip:
-        """Bring the videos of a job that is `fetching` to disk. If that fails it stays so, for the next run."""
+        """Save the videos of a job that is `fetching`. If that fails, it stays `fetching` for the next run."""
         job = attempt.job
         before, job.files = job.files, ()
-        left = list(videos)
+        remaining = list(videos)
         try:
-            while left:
-                number = len(videos) - len(left) + 1 if len(videos) > 1 else None
-                await self._fetch_one(attempt, left.pop(0), number)
+            while remaining:
+                number = len(videos) - len(remaining) + 1 if len(videos) > 1 else None
+                await self._fetch_one(attempt, remaining.pop(0), number)
         except FetchError as error:
             if error.gone:
                 job.files = before
-                return job.end(State.UNCERTAIN, "fetch", f"made and paid, but Google has it no more: {error}")
+                return job.end(State.UNCERTAIN, "fetch", f"made and paid, but Google no longer has it: {error}")
             return job.leave("disk" if error.disk else "fetch", str(error))
         finally:
-            for video in left:
+            for video in remaining:
                 if video.file is not None:
                     saving.drop(video.file)
         kind, message = job.error_kind, job.error_message
-        if kind not in (PARTLY_FILTERED, PARTLY_FOUND):  # why an earlier fetch did not succeed
+        if kind not in (PARTLY_FILTERED, PARTLY_FOUND):  # the reason of a failed earlier fetch is obsolete
             kind = message = None
         return job.end(
             State.SUCCEEDED,

@@ -1,4 +1,4 @@
-"""Polls a running operation until it has ended, or until nobody can tell how it ended."""
+"""Polls a running operation until it has ended, or until its result cannot be found out."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from aveo3.polling.poller import Poller, Pollers
 log = logging.getLogger(__name__)
 
 GONE_POLLS = 4
-"""Polls that must all find the operation unknown before a paid clip is given up."""
+"""Polls in a row that must find the operation unknown before a paid clip is given up."""
 
-TOLD_POLLS = 5
-"""Failed polls in a row after which the log says so: credentials may have expired, and then no poll will succeed."""
+LOGGED_POLLS = 5
+"""Failed polls in a row that are logged: credentials may have expired, and then no poll can succeed."""
 
 OVERTIME = 60.0
-"""Seconds for which an operation of an earlier run is polled even if its time is up."""
+"""Seconds that an operation of an earlier run is polled even after its deadline."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftThere:
-    """The operation is left at Google: it runs on, or ended in a way that we could not take in. A later run may."""
+    """The operation stays at Google: it still runs, or its videos could not be saved. A later run may finish it."""
 
     kind: str
     """`late` or `disk`."""
@@ -45,19 +45,19 @@ class LeftThere:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Google does not know the operation any more. It may have been billed."""
+    """Google no longer knows the operation. It may have been billed."""
 
     message: str
 
 
 End = Finished | Failure | LateRefusal | LeftThere | Gone
-"""How following an operation ends."""
+"""The result of following an operation."""
 
 
 class Follower:
     """Follows operations, each until its end or its deadline.
 
-    `median` seconds is what clips take as far as is known; None for what the catalog says of each.
+    `median` is the expected time of a clip in seconds; None for the catalog's value of each model.
     """
 
     def __init__(self, settings: Settings, pollers: Pollers, *, rng: random.Random, median: float | None) -> None:
@@ -70,7 +70,7 @@ class Follower:
         self._poll = repeating(OperationGone, base=base, max_value=60.0, rng=rng, max_tries=GONE_POLLS)(answered)
 
     async def follow(self, attempt: Attempt) -> End:
-        """Poll the operation of `attempt` until it has ended. Raises only what a bug raises."""
+        """Poll the operation of `attempt` until it has ended. Raises nothing but bugs."""
         operation, sent_at = attempt.job.operation, attempt.sent_at
         assert operation is not None
         poller = self._poller(attempt)
@@ -78,7 +78,7 @@ class Follower:
         polled_at: float | None = sent_at
         if attempt.resumed:
             deadline = max(deadline, now() + OVERTIME)
-            # When an earlier run polled last is not known: poll at once, and learn nothing from the gap.
+            # The time of the earlier run's last poll is unknown: poll at once, and learn no latency from the gap.
             polled_at = None
         poll: PollResult = Running()
         ended_between = None
@@ -91,12 +91,12 @@ class Follower:
                 poll = await self._poll(attempt, deadline, poller)
                 before, polled_at = polled_at, now()
                 if isinstance(poll, Finished) and poll.videos and before is not None:
-                    # What failed or was filtered ended early and would mislead.
+                    # Failed and filtered operations end early and would distort the latency.
                     ended_between = before - sent_at, polled_at - sent_at
-        except FetchError as error:  # it has ended, and its videos were in the answer
+        except FetchError as error:  # it has ended, and the videos in the answer could not be saved
             return LeftThere("disk", str(error))
         except PollError as error:
-            return LeftThere("late", f"no look succeeded before its deadline; the last: {error}")
+            return LeftThere("late", f"no poll succeeded before the deadline; the last error: {error}")
         except OperationGone as error:
             return Gone(str(error))
         finally:
@@ -104,17 +104,17 @@ class Follower:
         return poll
 
     async def _poll_once(self, attempt: Attempt, deadline: float, poller: Poller) -> PollResult:
-        """Poll; a poll that fails proves nothing and is repeated, but not past the operation's deadline."""
+        """Poll once. A failed poll proves nothing; `self._poll` repeats it until the operation's deadline."""
         operation, backend = attempt.job.operation, attempt.backend
         assert operation is not None
         try:
             poll = await backend.poll(operation)
         except PollError as error:
             self._failed_polls[backend] = failed = self._failed_polls.get(backend, 0) + 1
-            if failed == TOLD_POLLS:
+            if failed == LOGGED_POLLS:
                 log.warning("%d polls in a row have failed; polling goes on. The last: %.300s", failed, error)
             late = now() >= deadline
-            if error.verdict is not None:  # the quota is used up, whichever request drew the refusal
+            if error.verdict is not None:  # the quota is used up, although a poll got the refusal
                 attempt.refuse_late(error.verdict)
             if error.refused and not late:
                 await poller.refused(operation, error.retry_after, deadline)

@@ -1,4 +1,4 @@
-"""A job: one prompt on its way to one clip. Its moves go into the journal first; its end is the clip."""
+"""A job: one prompt on its way to one clip. Its moves go to the journal first; it ends in a clip."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aveo3.models import ClipStatus, VideoClip, VideoPrompt
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The job is planned anew and may be submitted after `wait` seconds: before fresh jobs, or `last`, after them."""
+    """The job is planned again and may be submitted after `wait` seconds: before new jobs, or `last`, after them."""
 
     wait: float
     last: bool = False
@@ -26,27 +26,27 @@ class Again:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """`record` is what the journal has of the job, the rest is what this run knows.
+    """`record` is the job as the journal has it; the other fields belong to this run.
 
-    The record is frozen. A move puts another in its place, after the journal has it.
+    The record is frozen. A move replaces it, after the journal has the new one.
     """
 
     prompt: VideoPrompt
     index: int
     record: JobRecord
     route: Route | None = None
-    """None: no lane can take it, or none is to."""
+    """None: no lane can take it, or it must not be submitted."""
     known_by: tuple[str, ...] = ()
-    """Its digests, one for each model that may make it."""
+    """Its digests, one for each model that may generate it."""
     media_hashes: tuple[str | None, ...] = ()
     journal: Journal | None = None
-    """None: the record is in memory alone."""
+    """None: the record is only in memory."""
     position: int | None = None
-    """Its place in the batch that first sent it, if that was another: its file is named after it."""
+    """Its index in the earlier batch that first sent it, for the name of its file; None if this batch is the first."""
     files: tuple[SavedFile, ...] = ()
-    """Where its videos are. The record has them as the journal does, relative to its directory."""
+    """Its videos on disk. The record has their paths relative to the journal's directory."""
     retries: int = 0
-    """Those of this run: the next one has all of them again."""
+    """Retries in this run. Each run starts again at 0."""
     audio_tries: int = 0
     late_refusals: int = 0
     put_back: int = 0
@@ -54,15 +54,15 @@ class Job:
     quota_wait: float = 0.0
     reserved: float = 0.0
     paid: bool = False
-    """An earlier run has sent it and owes for it, and this one has not sent it since."""
+    """An earlier run sent it and may owe for it, and this run has not sent it again."""
     paid_usd: float = 0.0
-    """What the journal had put down for it then."""
+    """Its cost in the journal at that time."""
     made: bool = False
     """An earlier run had its file on disk."""
     leaving: bool = False
-    """The run is being left: send nothing; if sent, learn the operation's name, then go."""
+    """The run is stopping: send nothing. If a request is on its way, wait for the operation's name and stop."""
     intended: bool = False
-    """The intent to send it is on its way to the disk: nothing has left yet."""
+    """The intent to send it is being written to disk: nothing has left yet."""
 
     @classmethod
     def planned(
@@ -76,13 +76,13 @@ class Job:
         known_by: tuple[str, ...] = (),
         media_hashes: tuple[str | None, ...] = (),
     ) -> Self:
-        """A new job, which no journal has."""
+        """A new job, which is not in the journal."""
         record = new_record(known_by[0] if known_by else "", index, model, queued_utc)
         return cls(prompt, index, record, route, known_by, media_hashes)
 
     @property
     def name(self) -> str:
-        """How people call it: in file names, in `aveo3 history`."""
+        """Its name in file names and in `aveo3 history`."""
         return self.record.name
 
     @property
@@ -92,56 +92,56 @@ class Job:
 
     @property
     def state(self) -> State:
-        """Where it stands."""
+        """The state in its record."""
         return self.record.state
 
     @property
     def model(self) -> str:
-        """The one that it was sent to last, or is to be sent to."""
+        """Model of the last submit, or of the next one."""
         return self.record.model
 
     @property
     def place(self) -> Mapping[str, str | None]:
-        """Where it was sent last; empty if that is not known."""
+        """The place of the last submit; empty if unknown."""
         return self.record.place
 
     @property
     def attempts(self) -> int:
-        """Submits sent, in all runs."""
+        """Number of submits in all runs."""
         return self.record.attempts
 
     @property
     def operation(self) -> str | None:
-        """Google's name of the last attempt's work."""
+        """Google's name for the operation of the last attempt."""
         return self.record.operation
 
     @property
     def output_uri(self) -> str | None:
-        """The gs:// prefix that the last attempt, and no other, writes to."""
+        """The gs:// prefix of the last attempt. No other attempt writes there."""
         return self.record.output_uri
 
     @property
     def uris(self) -> tuple[str, ...]:
-        """Where Google keeps its videos."""
+        """Addresses of its videos at Google."""
         return self.record.uris
 
     @property
     def cost_usd(self) -> float | None:
-        """What the last attempt costs or may cost, in US$; None if that is not known."""
+        """Cost, or possible cost, of the last attempt in US$; None if unknown."""
         return self.record.cost_usd
 
     @property
     def error_kind(self) -> str | None:
-        """Why there is no video (yet), in one word."""
+        """Why there is no video yet, in one word."""
         return self.record.error_kind
 
     @property
     def error_message(self) -> str | None:
-        """The same in a sentence."""
+        """Why there is no video yet, in a sentence."""
         return self.record.error_message
 
     def take_up(self, record: JobRecord, journal: Journal) -> None:
-        """Be the job that the journal knows by `record`."""
+        """Become the job that the journal has as `record`."""
         self.record, self.journal = record, journal
         self.files = tuple(SavedFile(journal.locate(f), int(f["size"]), str(f["sha256"])) for f in record.files)
         if record.attempts:
@@ -151,9 +151,9 @@ class Job:
             self.paid_usd = record.cost_usd or 0.0
 
     def turn_to(self, candidate: Candidate) -> dict[str, Any]:
-        """The changes that a submit to `candidate` makes, for its move."""
-        known = dict(zip(self.route.models, self.known_by, strict=False)) if self.route is not None else {}
-        sent_as = None if candidate.instead_of else known.get(candidate.lane.model)
+        """The changes to the record for a submit to `candidate`."""
+        digests = dict(zip(self.route.models, self.known_by, strict=False)) if self.route is not None else {}
+        sent_as = None if candidate.instead_of else digests.get(candidate.lane.model)
         sent_as = sent_as or candidate.prompt.digest(candidate.lane.model, self.media_hashes)
         return {
             "model": candidate.lane.model,
@@ -167,13 +167,13 @@ class Job:
     # ---- moving ------------------------------------------------------------------------------------------------
 
     def move(self, state: State, **changes: Any) -> None:
-        """Go on to `state`. Raises `IllegalMove` if the table does not list that, `JournalError` as `Journal.move`."""
+        """Move to `state`. Raises `IllegalMove` if the table does not allow it, `JournalError` as `Journal.move`."""
         if state is State.SUBMITTING:
             self.paid = False
         self._go(check_move(self.state, state), changes)
 
     def reopen(self, state: State, **changes: Any) -> None:
-        """Go on from where an earlier run ended. Raises `IllegalMove` if the table does not list that."""
+        """Continue from the end of an earlier run. Raises `IllegalMove` if the table does not allow it."""
         self._go(check_reopen(self.state, state), changes)
 
     def _go(self, state: State, changes: dict[str, Any]) -> None:
@@ -191,7 +191,7 @@ class Job:
         return {"path": path, "size": file.size, "sha256": file.sha256}
 
     async def on_disk(self) -> None:
-        """Return when the intent to send it would outlive a power cut. Raises `JournalError` if the disk refuses."""
+        """Return when the intent to send it would survive a power cut. Raises `JournalError` if the disk refuses."""
         self.intended = True
         try:
             if self.journal is not None:
@@ -200,11 +200,11 @@ class Job:
             self.intended = False
 
     def not_sent(self) -> None:
-        """Back to the start: the intent is noted, but the request does not leave."""
+        """Move back to planned: the journal has the intent, but the request does not leave."""
         self.move(State.PLANNED, attempts=self.attempts - 1, submitted_utc=None)
 
     def plan_again(self, kind: str, message: str, *, unsent: bool = False) -> None:
-        """Back to the start: it was not accepted, or its operation came to nothing. What was `unsent` is no attempt."""
+        """Move back to planned, after a submit or an operation without result. An `unsent` request is no attempt."""
         nothing: dict[str, Any] = {"operation": None, "submitted_utc": None, "finished_utc": None}
         self.move(
             State.PLANNED,
@@ -218,16 +218,16 @@ class Job:
     # ---- ending ------------------------------------------------------------------------------------------------
 
     def end(self, state: State, kind: str | None = None, message: str | None = None, **changes: Any) -> VideoClip:
-        """End the job, and return its clip. Nothing is owed unless it is uncertain, or `changes` has its `cost_usd`."""
+        """End the job and return its clip. It costs nothing unless it is uncertain or `changes` has a `cost_usd`."""
         owed = self.cost_usd if state is State.UNCERTAIN else 0.0
         usual = {"attempts": self.attempts, "retries": self.retries, "cost_usd": owed}
         self.move(state, error_kind=kind, error_message=message, **{**usual, **changes})
         return self.clip(ClipStatus(state))
 
     def cancel(self) -> VideoClip:
-        """The clip of a job when the run is stopped. Not for a job whose request is on its way."""
+        """Return the clip of a job of a stopped run. Must not be called while its request is on its way."""
         if self.state in UNDER_WAY:
-            return self.leave("stopped", "the run was stopped before this was looked at again")
+            return self.leave("stopped", "the run was stopped before this clip was polled again")
         if self.state is not State.PLANNED:
             return self.clip(ClipStatus(self.state), cached=True)
         again = " again" if self.attempts else ""
@@ -235,7 +235,7 @@ class Job:
         return self.end(State.CANCELLED, "stopped", why, operation=None)
 
     def leave(self, kind: str, message: str) -> VideoClip:
-        """Leave at Google what is paid. The clip says where it is; with a journal, the next run goes on from there."""
+        """Leave the paid operation or video at Google. Its clip names it. With a journal, the next run resumes it."""
         if self.state is State.UNCERTAIN:
             return self.clip(ClipStatus.UNCERTAIN, also=message)
         if self.journal is None:
@@ -244,11 +244,11 @@ class Job:
         return self.clip(ClipStatus.UNFINISHED)
 
     def defer(self, closed: GateClosed) -> VideoClip:
-        """The clip of a job that no gate lets through: it was never sent, or came to nothing."""
+        """End a job that gets no permit, and return its clip. It was never sent, or its operation had no result."""
         return self.end(State.DEFERRED, closed.kind, str(closed), operation=None)
 
     def clip(self, status: ClipStatus, *, cached: bool = False, also: str | None = None) -> VideoClip:
-        """The clip that the user gets. Its message is the record's, with `also` at its end."""
+        """The clip for the user. `also` is appended to the record's message."""
         record, message = self.record, self.record.error_message
         return VideoClip(
             prompt=self.prompt,

@@ -1,4 +1,4 @@
-"""A lane in use: what a job needs of it to be submitted and polled."""
+"""A lane in use: what a job needs from it for submits and polls."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class OpenLane:
     gate: QuotaGate
     backend: Backend
     used: bool = False
-    """A batch has asked for it."""
+    """True once a batch uses it."""
     taken: int = 0
-    """Clips that it got, of all batches."""
+    """Jobs submitted to it, by all batches."""

@@ -1,4 +1,4 @@
-"""What becomes of a job whose submit was not accepted, or whose operation has ended: a clip, or another attempt."""
+"""Decides what follows a submit without an operation, or the end of an operation: a clip, or another attempt."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from aveo3.models import VideoClip
 from aveo3.verdicts import Ending, Verdict, VerdictKind
 
 LATE_REFUSALS = 10
-"""Times that a job may be accepted and then refused, each time costing a request, before it is left for later."""
+"""Times that a job may be accepted and then refused before it is deferred. Each time uses up a request."""
 
 
 class Outcomes:
-    """Decides what answers and ends come to, and moves the jobs. Sends nothing."""
+    """Decides the next step after an answer or an end, and moves the job. Sends nothing."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Outcomes:
     # ---- the answer to the submit --------------------------------------------------------------------------------
 
     async def not_accepted(self, attempt: Attempt, verdict: Verdict) -> VideoClip | Again:
-        """What a submit comes to that has brought no operation."""
+        """The clip or next attempt after a submit without an operation."""
         job = attempt.job
         if verdict.kind is VerdictKind.UNCERTAIN:
             return await self._uncertain(attempt, verdict.error_kind, verdict.message)
@@ -53,9 +53,9 @@ class Outcomes:
             return self._rejected(job, verdict, submitted_utc=None, attempts=job.attempts - verdict.unsent)
         is_refused = verdict.kind is VerdictKind.REFUSED
         if is_refused or attempt.is_probe or attempt.lane.gate.is_ill(besides=job.retries + 1):
-            # Nothing happened, so no retry is used up: a probe was sent for the lane's sake, and in an outage others
-            # fail, too. If it is the prompt after all, the next one's turn will show it: so this one goes last, or the
-            # lane would stand still for it for ever.
+            # Nothing happened, so no retry is used up: a probe only tests the lane, and in an outage other jobs fail,
+            # too. If the prompt itself is at fault, the next job will show it. So this job goes last: otherwise it
+            # could block the lane for ever.
             job.plan_again(verdict.error_kind, verdict.message, unsent=verdict.unsent)
             return Again(0.0, last=not is_refused)
         at_least = verdict.retry_after or 0.0
@@ -64,7 +64,7 @@ class Outcomes:
     # ---- the end of the operation --------------------------------------------------------------------------------
 
     async def ended(self, attempt: Attempt, end: End) -> VideoClip | Again:
-        """What an operation comes to that has ended, or that is not polled any more."""
+        """The clip or next attempt after an operation that has ended or is no longer polled."""
         attempt.finish(succeeded=isinstance(end, Finished))
         if isinstance(end, Finished):
             return await self._finished(attempt, end)
@@ -86,7 +86,7 @@ class Outcomes:
             why = f"{end.note or 'it ended with neither video nor error'}: it may be billed"
             return await self._uncertain(attempt, "no_video", why)
         if verdicts.is_audio_filter(end.filter_reasons) and not job.audio_tries and self._settings.max_retries:
-            job.audio_tries += 1  # it is not deterministic, and not billed: once more may do
+            job.audio_tries += 1  # the filter is not deterministic, and the clip is not billed: try once more
             job.plan_again("audio", reasons)
             return Again(0.0)
         why = reasons or "held back by a safety filter"
@@ -105,7 +105,7 @@ class Outcomes:
         return job.end(State.FAILED, "operation_failed", message, **ended)
 
     def _refused(self, attempt: Attempt, end: LateRefusal) -> VideoClip | Again:
-        """It was accepted and then turned down: nothing was made, so it counts as if the submit had been refused."""
+        """After a late refusal. There is no video, so it counts like a refused submit."""
         job, verdict = attempt.job, end.verdict
         if verdict.kind is VerdictKind.REJECTED:
             cost = self._settings.model_catalog.cost_of_tokens(end.tokens, job.model) or 0.0
@@ -121,12 +121,12 @@ class Outcomes:
         return job.end(State.DEFERRED, verdict.error_kind, why, operation=None)
 
     async def _gone(self, attempt: Attempt, end: Gone) -> VideoClip:
-        why = f"{end.message}; whether it was billed cannot be told"
+        why = f"{end.message}; it is unknown whether it was billed"
         if attempt.job.made:
-            why = f"made and paid, but its file is not where it was, and Google has it no more: {end.message}"
+            why = f"made and paid, but its file is missing, and Google no longer has it: {end.message}"
         return await self._uncertain(attempt, "operation_gone", why)
 
-    # ---- what several of them come to ----------------------------------------------------------------------------
+    # ---- common ends --------------------------------------------------------------------------------------------
 
     def _rejected(self, job: Job, verdict: Verdict, **changes: Any) -> VideoClip:
         state = State.FILTERED if verdict.filtered else State.REJECTED
@@ -135,7 +135,7 @@ class Outcomes:
     def _retry(
         self, job: Job, kind: str, message: str, at_least: float = 0.0, *, unsent: bool = False
     ) -> VideoClip | Again:
-        """Another attempt, not before `at_least` seconds, if the job has a retry left."""
+        """Another attempt, after at least `at_least` seconds; a failed clip if the job has no retry left."""
         if job.retries >= self._settings.max_retries:
             job.plan_again(kind, message, unsent=unsent)
             return job.end(State.FAILED, kind, f"{message} (after {job.retries} retries)")
@@ -144,7 +144,7 @@ class Outcomes:
         return Again(max(at_least, wait_before(job.retries, self._settings.retry_wait_base, self._rng)))
 
     async def _uncertain(self, attempt: Attempt, kind: str, message: str) -> VideoClip:
-        """It may be paid. Its video can be found only if Google was told where to put it."""
+        """End a job that may be paid. Its video can be recovered only if the request named an output place."""
         job = attempt.job
         clip = job.end(State.UNCERTAIN, kind, message)
         if job.output_uri is None or job.leaving:

@@ -1,5 +1,5 @@
-"""Waits between tries, made with backoff: for jobs (which wait in a heap, not in a sleeping task) and for calls that
-cost nothing to repeat (polls, downloads). Submits are never repeated from here."""
+"""Waits between tries, by the library backoff: for jobs (which wait in a heap, not in a sleeping task) and for calls
+that are free to repeat (polls, downloads). Nothing here repeats a submit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Call = TypeVar("Call", bound=Callable[..., Awaitable[Any]])
 
 
 def incremental(base: float, max_value: float = float("inf")) -> Generator[float, Any, None]:
-    """backoff's kind of wait generator: base, 2·base, 3·base, … seconds, none longer than `max_value`."""
+    """A wait generator for backoff: base, 2·base, 3·base, … seconds, at most `max_value`."""
     yield 0.0  # backoff starts its generators with one send() and drops the value
     for n in count(1):
         yield min(base * n, max_value)
@@ -29,7 +29,7 @@ def jitter(rng: random.Random) -> Callable[[float], float]:
 
 
 def wait_before(retry: int, base: float, rng: random.Random) -> float:
-    """Seconds to wait before the `retry`-th further try (from 1): base × retry, with jitter."""
+    """Seconds to wait before retry number `retry` (from 1): base × retry, with jitter."""
     waits = incremental(base)
     waits.send(None)
     for _ in range(retry - 1):
@@ -45,9 +45,9 @@ def repeating(
     rng: random.Random,
     max_tries: int | None = None,
 ) -> Callable[[Call], Call]:
-    """A decorator for coroutine functions that are free and safe to repeat: try again while they raise `error`.
+    """A decorator for coroutine functions that are free and safe to repeat: calls them again while they raise `error`.
 
-    An error whose `final` is true is raised, and so is the last of `max_tries`. Waits `base`, 2·`base`, … up to
+    It raises an error whose `final` is true, and the last of `max_tries`. It waits `base`, 2·`base`, … up to
     `max_value` seconds between tries.
     """
     decorator: Callable[[Call], Call] = backoff.on_exception(

@@ -1,5 +1,5 @@
-"""One job from its permit to its clip: the order of the steps. What each step does is in the module of its name; which
-job comes when, and how many at once, is the dispatcher's business."""
+"""One job from its permit to its clip: the order of the steps. Each step has its own module. The dispatcher decides
+which job runs when, and how many run at once."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Takes jobs that hold a permit through their lives.
+    """Runs jobs that have a permit, each until its clip.
 
-    `median` seconds is what clips take as far as is known; None for what the catalog says of each.
+    `median` is the expected time of a clip in seconds; None for the catalog's value of each model.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class Engine:
         self._outcomes = Outcomes(settings, self._delivery, self._recovery, rng=rng, now_utc=now_utc)
 
     async def run(self, job: Job, permit: Permit, lane: OpenLane) -> VideoClip | Again:
-        """Submit `job` and see it through. Cancelling it gives a clip too, which names what is still running.
+        """Submit `job` and run it to its clip. Cancelling it returns a clip, too, which names the running operation.
 
-        Nothing waits between an answer and the note of it, so nothing can be cancelled there.
+        There is no await between an answer and its journal entry, so nothing can be cancelled there.
         """
         assert job.route is not None
         candidate = job.route.at(lane.lane)
@@ -76,23 +76,23 @@ class Engine:
         return await self._see_through(attempt)  # 4. its end, and its videos
 
     async def resume(self, job: Job, lane: OpenLane, backend: Backend) -> VideoClip | Again:
-        """Go on with a job that an earlier run left running, fetching or uncertain; `backend` is where it was sent.
+        """Resume a job that an earlier run left running, fetching or uncertain. `backend` reaches where it was sent.
 
-        Submits nothing. Cancelling it gives a clip, as with `run`.
+        Submits nothing. Cancelling it returns a clip, as with `run`.
         """
         sent_utc = job.record.submitted_utc or self._now_utc()
         sent_at = now() - max(0.0, (self._now_utc() - sent_utc).total_seconds())
         if job.state is State.UNCERTAIN:
             return await self._recovery.recover(Attempt(job, lane, backend, None, sent_at, resumed=True))
         if not (same_place(lane.lane.place, job.place) and lane.lane.model == job.model):
-            # The lane that it was sent by is gone: neither its running slot nor its refusals are this one's quota.
+            # Its original lane is gone: neither its running slot nor its refusals count for this lane's quota.
             gate = QuotaGate(lane.lane.settings, lane.lane.model, rng=self._rng, now_utc=self._now_utc)
             lane = replace(lane, gate=gate)
         permit = lane.gate.adopt() if job.state is State.RUNNING else None
         return await self._see_through(Attempt(job, lane, backend, permit, sent_at, resumed=True))
 
     async def _see_through(self, attempt: Attempt) -> VideoClip | Again:
-        """From accepted to the clip, whatever happens on the way: what is paid is never lost."""
+        """Bring an accepted attempt to its clip. Whatever happens, a paid video is never lost."""
         job = attempt.job
         try:
             if job.leaving:
@@ -103,7 +103,7 @@ class Engine:
             return await self._outcomes.ended(attempt, end)
         except asyncio.CancelledError:
             return job.leave(*(STOPPED if job.state is State.FETCHING else _LEFT_RUNNING))
-        except Exception as error:  # a bug, a backend's or ours: it must cost neither the neighbours nor the name
+        except Exception as error:  # a bug, in a backend or here: it must harm no other job, and not lose the name
             log.exception("following %s raised", job.operation)
             return job.leave("unexpected", f"{type(error).__name__}: {error}")
         finally:

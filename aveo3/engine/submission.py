@@ -1,4 +1,4 @@
-"""The one paid request of an attempt: its intent in the journal before it leaves, its verdict after it came back."""
+"""The one paid request of an attempt: writes its intent to the journal first, sends it, writes the operation's name."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from aveo3.verdicts import Verdict, VerdictKind
 log = logging.getLogger(__name__)
 
 SUBMIT_GRACE = 2.0
-"""Seconds beyond the request's timeout after which a submit that has not come back counts as lost."""
+"""Seconds beyond the request's timeout after which a submit without an answer counts as lost."""
 
 
 class Submission:
-    """The steps of a submit. `Engine.run` has their order."""
+    """The steps of a submit. `Engine.run` calls them in order."""
 
     def __init__(self, settings: Settings, now_utc: Callable[[], datetime]) -> None:
         self._timeout = settings.request_timeout + SUBMIT_GRACE
         self._now_utc = now_utc
 
     async def intend(self, job: Job, candidate: Candidate) -> VideoClip | None:
-        """Return when the intent to send `job` to `candidate` would outlive a power cut. From then on the next run
-        takes the job for sent, whatever happens to this one.
+        """Return when the intent to send `job` to `candidate` would survive a power cut. From then on the next run
+        counts the job as sent, whatever happens to this run.
 
-        A clip if nothing may be sent: the journal did not take the intent, or the run was stopped meanwhile.
+        Returns a clip if nothing may be sent: the journal refused the intent, or the run was stopped meanwhile.
         """
         if job.leaving:
             return job.cancel()
@@ -62,10 +62,10 @@ class Submission:
             State.SUBMITTING,
             attempts=number,
             **job.turn_to(candidate),
-            # No two attempts write to one place, so that what turns up there can only be this one's.
+            # Each attempt has its own place, so a video there can only come from this attempt.
             output_uri=where and f"{where.rstrip('/')}/{job.name}/{number}-{uuid.uuid4().hex[:12]}/",
             submitted_utc=self._now_utc(),
-            # What an earlier attempt came to must not be taken for what this one comes to.
+            # The results of an earlier attempt must not count as those of this one.
             operation=None,
             finished_utc=None,
             error_kind=None,
@@ -75,7 +75,7 @@ class Submission:
         )
 
     async def post(self, attempt: Attempt, prompt: VideoPrompt) -> Verdict:
-        """Send the request, once. Whatever is not an answer, cancellation included, is a verdict of uncertain."""
+        """Send the request, once. Without an answer, cancellation included, the verdict is uncertain."""
         job = attempt.job
         try:
             async with asyncio.timeout(self._timeout):
@@ -90,11 +90,14 @@ class Submission:
             return verdicts.uncertain(f"{type(error).__name__}: {error}")
 
     def note(self, attempt: Attempt, verdict: Verdict) -> None:
-        """Write down the operation's name if the request was accepted: from here on money may be owed."""
+        """Write the operation's name to the journal if the request was accepted: from now on money may be owed."""
         if verdict.kind is VerdictKind.ACCEPTED:
             try:
                 attempt.job.move(State.RUNNING, operation=verdict.operation)
-            finally:  # if the journal does not take the name, the log is the last place that can
+            finally:  # if the journal refuses the name, the log is the last place for it
                 log.info("accepted: %s", verdict.operation)
-        elif verdict.kind in (VerdictKind.UNAVAILABLE, VerdictKind.UNCERTAIN):  # of others the gate tells, or the clip
+        elif verdict.kind in (
+            VerdictKind.UNAVAILABLE,
+            VerdictKind.UNCERTAIN,
+        ):  # the gate or the clip reports the others
             log.warning("%s: %r: %.200s", verdict.kind, attempt.job.prompt.text[:60], verdict.message)

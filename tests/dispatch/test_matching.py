@@ -440,7 +440,7 @@ async def test_a_later_run_recovers_what_turned_up_after_the_first_gave_up() -> 
     backend = Bucket(UNCERTAIN, appears_after=5000.0)
     [clip] = await make(backend, "a", output_gcs_uri="gs://b/out")
     assert clip.status is ClipStatus.UNCERTAIN
-    assert "nothing has turned up under gs://b/out/" in (clip.error_message or "")
+    assert "no video is under gs://b/out/" in (clip.error_message or "")
     await asyncio.sleep(5000)
     polls = backend.polls
     [clip] = await make(backend, "a", output_gcs_uri="gs://b/out")
@@ -454,7 +454,8 @@ async def test_where_nothing_can_be_looked_up_it_says_so_and_holds() -> None:
     backend.problem = PollError("grant roles/storage.objectViewer")
     [clip] = await make(backend, "a", output_gcs_uri="gs://b/out")
     assert clip.status is ClipStatus.UNCERTAIN
-    assert "cannot be told: grant roles/storage.objectViewer" in (clip.error_message or "")
+    assert "cannot check whether a video is under gs://b/out" in (clip.error_message or "")
+    assert ": grant roles/storage.objectViewer" in (clip.error_message or "")
     assert len(backend.submits) == 1
 
 
@@ -772,7 +773,7 @@ async def test_of_two_lost_videos_the_one_that_turned_up_says_that_another_may_c
 
     [clip] = await make(Half([UNCERTAIN]), {"text": "a", "number_of_videos": 2}, output_gcs_uri="gs://b/out")
     assert (clip.status, clip.error_kind, clip.cost_usd) == (ClipStatus.SUCCEEDED, "partly_found", 6.4)
-    assert "1 of 2 had turned up under gs://b/out/" in (clip.error_message or "")
+    assert "1 of 2 videos were under gs://b/out/" in (clip.error_message or "")
 
 
 @in_virtual_time

@@ -318,7 +318,7 @@ def test_looks_that_go_on_failing_end_at_the_deadline_and_the_name_is_kept() -> 
     backend = Watched(latency=30.0, problem=lambda _: PollError("HTTP 500"))
     clip = run_one(backend, operation_timeout=600, poll_interval=5.0)
     assert (clip.status, clip.error_kind, clip.operation) == (ClipStatus.UNCERTAIN, "late", "operations/1")
-    assert clip.error_message == "no look succeeded before its deadline; the last: HTTP 500"
+    assert clip.error_message == "no poll succeeded before the deadline; the last error: HTTP 500"
     assert clip.cost_usd == PRICE
     assert 600 <= backend.polled_at[-1] <= 660
     assert len(backend.submits) == 1
