@@ -1,1 +1,1 @@
-"""Many jobs: planned, queued, handed to lanes, streamed to the reader."""
+"""Many jobs: plans them, queues them, hands them to lanes, streams their clips to the reader."""

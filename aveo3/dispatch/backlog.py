@@ -1,4 +1,4 @@
-"""The jobs of one batch that are yet to be submitted, and the lanes that may take them. Retries go before new jobs."""
+"""The jobs of one batch that wait for their submit, and the lanes that may take them. Retries go before new jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aveo3.lanes.lanes import Lane
 
 
 class LaneQueue:
-    """What waits for one lane in one batch, across backlogs, and whether the lane takes anything at all."""
+    """The jobs that wait for one lane in one batch, across backlogs, and whether the lane is closed."""
 
     def __init__(self, lane: OpenLane) -> None:
         self.lane = lane
@@ -24,34 +24,38 @@ class LaneQueue:
         self.waker = Waker()
         """Wakes the lane's worker."""
         self.closed: GateClosed | None = None
-        """Why the lane grants no permits, while that lasts."""
+        """Why the lane grants no permits now; None if it does."""
         self.reopens_at = inf
-        """When it makes sense to ask for a permit again, on the loop's clock."""
+        """When to request a permit again, on the loop's clock."""
         self.permit_waiter: asyncio.Task[object] | None = None
         """The worker's task while it waits for a permit."""
 
     @property
     def idle(self) -> bool:
-        """True if nothing waits for this lane, and nothing can come back to it."""
+        """True if no job waits for this lane, and none in flight can come back to it."""
         return all(backlog.idle for backlog in self.backlogs)
 
     @property
     def load(self) -> float:
-        """Clips that the lane got, divided by its weight. Of lanes that are free, the least loaded goes first."""
+        """Jobs submitted to the lane, divided by its weight. Of the free lanes, the least loaded goes first."""
         return self.lane.taken / self.lane.lane.weight
 
     def next_job(self, now: float) -> tuple[Backlog, Job] | None:
         """The first job that this lane may submit at `now`, and its backlog."""
-        found = [(backlog, job) for backlog in self.backlogs if backlog.serves(self) and (job := backlog.peek(now))]
-        return min(found, key=lambda pair: (pair[0].is_fresh(pair[1]), pair[1].put_back, pair[1].index), default=None)
+        candidates = [
+            (backlog, job) for backlog in self.backlogs if backlog.serves(self) and (job := backlog.peek(now))
+        ]
+        return min(
+            candidates, key=lambda pair: (pair[0].is_fresh(pair[1]), pair[1].put_back, pair[1].index), default=None
+        )
 
     def due_at(self, now: float) -> float:
-        """When the next retry is due, of those that are not due at `now`."""
+        """When the first retry after `now` is due, on the loop's clock."""
         due = (backlog.again[0][0] for backlog in self.backlogs if backlog.again)
         return min((at for at in due if at > now), default=inf)
 
     def reopen(self) -> None:
-        """Forget that the lane was closed: its gate decides anew."""
+        """Forget that the lane was closed: its gate decides again."""
         self.closed, self.reopens_at = None, inf
 
 
@@ -73,13 +77,13 @@ class Backlog:
 
     @property
     def idle(self) -> bool:
-        """True if nothing waits here, and nothing can come back."""
+        """True if no job waits here, and none in flight can come back."""
         return not (self.fresh or self.again or self.in_flight)
 
     def serves(self, queue: LaneQueue) -> bool:
         """True if the lane of `queue` may take the jobs here: a tier opens when every lane before it is closed.
 
-        Where all lanes are closed, any worker may ask its gate again and defer the jobs one by one.
+        If all lanes are closed, any worker may try its gate again and defer the jobs one by one.
         """
         for tier in self.tiers:
             if queue in tier and queue.closed is None:
@@ -89,7 +93,7 @@ class Backlog:
         return all(other.closed is not None for other in self.queues)
 
     def closed(self) -> GateClosed | None:
-        """Why no lane grants permits, and until when; None if one does."""
+        """Why no lane grants permits, and until when; None if at least one does."""
         reasons = [(queue.lane.lane.name, queue.closed) for queue in self.queues if queue.closed is not None]
         if len(reasons) < len(self.queues) or not reasons:
             return None
@@ -100,7 +104,7 @@ class Backlog:
         return GateClosed(soonest.kind, f"every lane is closed: {by_lane}", soonest.retry_at_utc)
 
     def less_loaded(self, queue: LaneQueue, cost_usd: float) -> LaneQueue | None:
-        """Another lane of the same tier that could submit at once, and is less loaded than that of `queue`."""
+        """Another lane of the same tier that could submit now, and is less loaded than that of `queue`."""
         if len(self.queues) == 1:
             return None
         tier = next(tier for tier in self.tiers if queue in tier)
@@ -108,7 +112,7 @@ class Backlog:
         return min(free, key=lambda other: other.load, default=None)
 
     def peek(self, now: float) -> Job | None:
-        """The next job to submit, None if there is none at `now`."""
+        """The next job to submit; None if there is none at `now`."""
         if self.again and self.again[0][0] <= now:
             return self.again[0][2]
         return self.fresh[0] if self.fresh else None
@@ -118,39 +122,39 @@ class Backlog:
         return not (self.again and self.again[0][2] is job)
 
     def push(self, job: Job) -> None:
-        """Put `job` behind those that wait."""
+        """Add a new job at the end."""
         self.fresh.append(job)
 
     def push_again(self, job: Job, due_at: float) -> None:
-        """Have `job` submitted anew, not before `due_at`."""
+        """Add a retry, due at `due_at` on the loop's clock."""
         heapq.heappush(self.again, (due_at, job.index, job))
 
     def pop(self, now: float) -> Job | None:
-        """Take out the next job to submit."""
+        """Remove and return the next job to submit; None if there is none at `now`."""
         if (job := self.peek(now)) is not None:
             self._remove(job)
             self._room.ring()
         return job
 
     def take(self, job: Job) -> None:
-        """Take out `job`, which `peek` returned: by the time that the clock is read again, another may be due."""
+        """Remove `job`, which `peek` returned. `pop` might return another, which is due by now."""
         self._remove(job)
-        self.ring()  # a lane that had no money for this job may have it for the next
+        self.ring()  # a lane whose budget was too small for this job may afford the next
         self._room.ring()
 
     def _remove(self, job: Job) -> None:
         if not self.is_fresh(job):
             heapq.heappop(self.again)
         else:
-            self.fresh.remove(job)  # the first of them
+            self.fresh.remove(job)  # removes the first one
 
     def ring(self) -> None:
-        """Wake the workers of its lanes, since something has changed here."""
+        """Wake the workers of its lanes, because something changed here."""
         for queue in self.queues:
             queue.waker.ring()
 
     def drain(self) -> list[Job]:
-        """Take out everything that waits."""
+        """Remove and return all jobs, retries first."""
         jobs = [job for _, _, job in sorted(self.again)] + list(self.fresh)
         self.again.clear()
         self.fresh.clear()
@@ -158,7 +162,7 @@ class Backlog:
 
 
 class Backlogs:
-    """Every backlog of one batch, by its tiers of lanes, and the queue of each lane."""
+    """All backlogs of one batch, by their tiers of lanes, and the queue of each lane."""
 
     def __init__(self) -> None:
         self.feeding = True
@@ -169,17 +173,17 @@ class Backlogs:
         self.by_tiers: dict[tuple[tuple[Lane, ...], ...], Backlog] = {}
 
     def drain(self) -> Iterable[Job]:
-        """Take out everything that waits."""
+        """Remove and return all jobs."""
         return [job for backlog in self.by_tiers.values() for job in backlog.drain()]
 
     def still_to_come(self, queue: LaneQueue) -> int | None:
-        """Submits that are still to come to a lane, the one that waits for a permit included; None if unknown."""
+        """Number of submits still to come to a lane, with the one that waits for a permit; None if unknown."""
         if self.feeding or any(len(backlog.queues) > 1 for backlog in queue.backlogs):
             return None
         return sum(len(backlog.fresh) + len(backlog.again) for backlog in queue.backlogs)
 
     def release_idle(self) -> None:
-        """Once the prompts have ended: stop workers from waiting for permits that no job needs any more."""
+        """After the last prompt: stop workers that wait for a permit no job needs."""
         if not self.feeding:
             for queue in self.queues.values():
                 queue.waker.ring()

@@ -1,4 +1,4 @@
-"""What the parts of one batch share: its tasks, its finished clips, and whether it goes on."""
+"""The state that the parts of one batch share: its tasks, its finished clips, and whether it is stopping."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from aveo3.models import VideoClip
 log = logging.getLogger(__name__)
 
 GRACE = 10.0
-"""Seconds that submits and downloads under way get when a batch is left."""
+"""Seconds that submits and downloads in progress get when a batch is left."""
 
 UNCOLLECTED = 100
-"""Finished clips that may wait for their reader. Beyond that no new job starts: a stream follows its reader's pace."""
+"""Finished clips that may wait for the reader. Beyond that no new job starts: a slow reader slows the stream."""
 
 
 class Batch:
-    """One batch while it runs. Feeder, lane workers and jobs in flight each take from it what they need.
+    """One batch while it runs. Feeder, lane workers and jobs in flight share it.
 
     `resumes`: the batch finishes jobs of earlier runs and submits nothing.
     """
@@ -41,12 +41,12 @@ class Batch:
         self.stopping = False
         """Nothing more is submitted."""
         self.abandoned = False
-        """Nobody reads any more."""
+        """The reader has left."""
         self.crash: BaseException | None = None
-        """An error that is no prompt's fault. The reader gets it after the last clip."""
+        """An error that no prompt caused. The reader gets it after the last clip."""
         self.finished: deque[VideoClip] = deque()
         self.reader = Waker()
-        """Wakes the reader, who waits for clips."""
+        """Wakes the reader, which waits for clips."""
         self.helpers: set[asyncio.Task[None]] = set()
         """The tasks of the feeder and of the lane workers."""
         self.jobs: dict[asyncio.Task[VideoClip | Again], tuple[Job, Backlog]] = {}
@@ -73,11 +73,11 @@ class Batch:
         self.reader.ring()
 
     def cancel(self, job: Job) -> None:
-        """Hand out the clip of a job that the stop has kept from being submitted."""
+        """Deliver the clip of a job that was not submitted because the batch is stopping."""
         self.deliver(job, job.cancel())
 
     def collect(self) -> VideoClip:
-        """Take out the clip that has waited longest for its reader."""
+        """Remove and return the clip that has waited longest for the reader."""
         clip = self.finished.popleft()
         self._room.set()
         return clip
@@ -105,21 +105,21 @@ class Batch:
     # ---- stopping ----------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Submit nothing more. Jobs in flight are seen through; jobs that wait come out as `cancelled`."""
+        """Submit nothing more. Jobs in flight run to their end; waiting jobs become `cancelled` clips."""
         if self.stopping:
             return
         self.stopping = True
         self._cancel_helpers()
         for job, _ in self.jobs.values():
-            # It has its permit, but nothing was sent yet.
+            # Jobs that have a permit, but have sent nothing yet.
             job.leaving = job.leaving or job.state is State.PLANNED or job.intended
         self.reader.ring()
 
     async def leave(self) -> None:
-        """Stop, and do not wait for what is running: those clips come out `unfinished`, and the next run has them.
+        """Stop without waiting for running operations: their clips become `unfinished`, and the next run resumes them.
 
-        Submits whose answer is under way get `GRACE` seconds to learn their operation's name, and finished videos as
-        long to reach the disk. Cancelling this cuts that short.
+        Submits in progress get `GRACE` seconds to learn their operation's name, and downloads the same time to reach
+        the disk. Cancelling `leave` ends this time.
         """
         self.stop()
         self._cancel_helpers()
@@ -142,18 +142,18 @@ class Batch:
                 helper.cancel()
 
     def break_off(self, why: str | None) -> None:
-        """Stop because each further clip would be lost, and log `why`."""
+        """Stop because every further clip would be lost, and log `why`."""
         if not self.stopping:
             log.error("stopping: %s", why)
             self.stop()
 
     def fail(self, error: BaseException) -> None:
-        """Stop because of an error that is no prompt's fault. What runs is seen through, then the reader gets it."""
+        """Stop because of an error that no prompt caused. Running jobs end first, then the reader gets the error."""
         self.crash = self.crash or error
         self.stop()
 
 
 def _has_begun(task: asyncio.Task[Any]) -> bool:
-    """False for a task that has not run yet: it sees for itself that the batch is stopping. Cancelled now, it would
-    never clean up."""
+    """False for a task that has not run yet. It will notice the stop by itself; cancelled now, it would never clean
+    up."""
     return inspect.getcoroutinestate(task.get_coro()) != inspect.CORO_CREATED  # type: ignore[arg-type]

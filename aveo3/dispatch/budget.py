@@ -1,4 +1,4 @@
-"""The budget of an output directory: what is spent, what is reserved for clips under way, what still fits. Pure."""
+"""The budget of an output directory: US$ spent, US$ reserved for clips in flight, and what still fits. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from math import inf
 
 
 class Budget:
-    """At most `limit` US$ in all; None is no limit. A clip's estimate is reserved before its submit, and its cost
-    booked when it ends."""
+    """Spends at most `limit` US$ in total; None means no limit. A clip's estimate is reserved before its submit, and
+    its cost is booked when it ends."""
 
     def __init__(self, limit: float | None, before: float = 0.0) -> None:
         self.limit = inf if limit is None else limit
         self.before = before
-        """US$ that earlier runs have spent of it."""
+        """US$ spent by earlier runs."""
         self.spent = 0.0
-        """US$ that this run has spent."""
+        """US$ spent by this run."""
         self.reserved = 0.0
         self.waiting: set[Callable[[], object]] = set()
-        """Called once, at the next booking: batches share the budget, and one may wait for what another gives back."""
+        """Called once, at the next booking. Batches share the budget, so one may wait for another's reservation."""
 
     def fits(self, cost: float) -> bool:
         """True if `cost` can be reserved now."""
@@ -26,12 +26,12 @@ class Budget:
 
     @property
     def summary(self) -> str:
-        """The limit and what is spent of it, in words."""
+        """The limit and the money spent, for messages."""
         earlier = f", US$ {self.before:.2f} of it by earlier runs" if self.before else ""
         return f"the budget of US$ {self.limit:g} (US$ {self.before + self.spent:.2f} spent{earlier})"
 
     def can_ever_fit(self, cost: float) -> bool:
-        """True if `cost` would fit if everything reserved were given back."""
+        """True if `cost` would fit once all reservations were released."""
         return self.before + self.spent + cost <= self.limit + _ROUNDING
 
     def reserve(self, cost: float) -> None:
@@ -39,12 +39,12 @@ class Budget:
         self.reserved += cost
 
     def correct(self, noted: float, spent: float) -> None:
-        """A clip that earlier runs have counted with `noted` US$ has cost `spent`."""
+        """Correct the cost of an earlier run's clip from `noted` US$ to `spent` US$."""
         self.before = max(0.0, self.before + spent - noted)
         self._wake()
 
     def book(self, reserved: float, spent: float) -> None:
-        """The clip for which `reserved` was set aside has cost `spent`."""
+        """Replace a clip's reservation of `reserved` US$ by its cost, `spent` US$."""
         self.reserved -= reserved
         self.spent += spent
         self._wake()

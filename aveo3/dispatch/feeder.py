@@ -1,4 +1,4 @@
-"""Prompts into backlogs: the feeder reads ahead a little, plans each prompt's job, and opens the lanes it may go to."""
+"""Feeds prompts to backlogs: reads ahead a little, plans each prompt's job, and opens the lanes it may go to."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import State
 
 LOOKAHEAD = 16
-"""Prompts read ahead per backlog, so that a lane that stands still does not hide prompts for another."""
+"""Prompts read ahead per backlog, so that a stalled lane does not hide prompts for another."""
 
 LOOKAHEAD_IN_LIST = 10_000
-"""The same where the prompts are all there already, and reading ahead costs nobody anything."""
+"""The same if all prompts are already in memory, where reading ahead costs nothing."""
 
 
 class Feeder:
-    """Feeds the prompts of one batch, in their order. A prompt stays the feeder's until its job is handed on."""
+    """Feeds the prompts of one batch, in order. The feeder owns a prompt until it hands its job on."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class Feeder:
         self._in_flight = in_flight
         self._planner = planner
         self._lane_pool = lane_pool
-        self._handed_on = -1  # index of the last prompt whose job is out of the feeder's hands
+        self._handed_on = -1  # index of the last prompt whose job was handed on
 
     async def run(self) -> None:
-        """Feed until the prompts end or the batch stops. An error of the iterable is the batch's, after its clips."""
+        """Feed until the prompts end or the batch stops. The reader gets an error of the iterable after all clips."""
         prompts = aiter(_each(self._prompts))
         index = 0
         prompt: Prompt | JobRecord | None = None
@@ -64,11 +64,11 @@ class Feeder:
                     self._give_back(prompt, index)
                 index += 1
             if isinstance(self._prompts, Sized) and not self._batch.abandoned:
-                async for prompt in prompts:  # a list: each of its prompts gets a clip, also those not read yet
+                async for prompt in prompts:  # a list: each prompt gets a clip, even if not read yet
                     self._give_back(prompt, index)
                     index += 1
         except Exception as error:
-            self._batch.crash = error  # the iterable's own: raised when what was read before is done
+            self._batch.crash = error  # from the iterable: raised after the jobs of earlier prompts
         finally:
             if self._planner.begun is not None:
                 self._planner.begun.release()
@@ -76,8 +76,8 @@ class Feeder:
             self._backlogs.release_idle()
 
     async def _plan(self, prompt: Prompt | JobRecord, index: int) -> Job | None:
-        """The job of one prompt; None if nothing is left to do for it, in which case its clip is out already."""
-        await asyncio.sleep(0)  # a hundred thousand bad prompts in a row must not hold up the loop
+        """The job of one prompt; None if nothing is left to do for it, and its clip is already delivered."""
+        await asyncio.sleep(0)  # a hundred thousand bad prompts in a row must not block the loop
         await self._batch.reader_has_room()
         try:
             planned = await self._planner.plan(prompt, index)
@@ -96,19 +96,19 @@ class Feeder:
         return None
 
     def _hand_on(self, index: int) -> None:
-        """From here on somebody else looks after the job of this prompt."""
+        """Give up ownership of this prompt's job: another part of the batch has it now."""
         self._handed_on = index
         self._planner.hand_on()
 
     def _give_back(self, prompt: Prompt | JobRecord, index: int) -> None:
-        """The batch was stopped before the turn of this prompt."""
+        """Deliver the clip of a prompt whose turn did not come before the batch stopped."""
         if (begun := self._planner.begun) is not None and begun.index == index:
             self._batch.cancel(begun)
         elif not self._batch.abandoned and (unsent := self._planner.unsent(prompt, index)) is not None:
             self._batch.deliver(*unsent)
 
     async def _enqueue(self, job: Job) -> None:
-        """Put `job` into its backlog and wait until that has room for the next; one that was sent goes on at once."""
+        """Put `job` into its backlog and wait until that has room. Resume a job that an earlier run sent at once."""
         lane = None
         try:
             if job.state is not State.PLANNED:
@@ -121,7 +121,7 @@ class Feeder:
             )
             return
         if lane is not None:
-            await self._in_flight.room_to_resume()  # stopped here, the job is still the feeder's, and is given back
+            await self._in_flight.room_to_resume()  # after a stop here the feeder still owns the job, and gives it back
             self._hand_on(job.index)
             self._in_flight.resume(job, lane, backlog)
             return
@@ -132,7 +132,7 @@ class Feeder:
             await self._backlogs.room.wait()
 
     async def _backlog_of(self, job: Job, lane: OpenLane | None) -> Backlog:
-        """Where jobs wait that may go to the same lanes as `job`; for a job without a route, that of its own lane."""
+        """The backlog of jobs that may go to the same lanes as `job`; for a job without a route, that of `lane`."""
         tiers = job.route.key if job.route is not None else ((lane.lane,),) if lane is not None else ()
         if tiers not in self._backlogs.by_tiers:
             opened = [[await self._lane_pool.open_lane(lane) for lane in tier] for tier in tiers]

@@ -1,4 +1,4 @@
-"""Jobs in flight: each gets a task, and its outcome is booked, delivered, or put back to be tried again."""
+"""Jobs in flight: gives each a task, then books and delivers its clip, or queues the job again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from aveo3.models import VideoClip
 from aveo3.quota.permit import Permit
 
 RESUMED_AT_ONCE = 64
-"""Jobs of earlier runs that are polled or fetched at once."""
+"""Jobs of earlier runs that are polled or fetched at the same time."""
 
 
 class InFlight:
-    """Starts the tasks of one batch's jobs and handles what they come to."""
+    """Starts the tasks of one batch's jobs and handles their outcomes."""
 
     def __init__(
         self, batch: Batch, backlogs: Backlogs, *, engine: Engine, budget: Budget, lane_pool: LanePool
@@ -35,24 +35,24 @@ class InFlight:
         self._resuming = asyncio.Semaphore(RESUMED_AT_ONCE)
 
     def submit(self, job: Job, permit: Permit, lane: OpenLane, backlog: Backlog, cost_usd: float) -> None:
-        """Start the task that submits `job`, which was taken out of `backlog`, and sees it through."""
+        """Start the task that submits `job`, which came from `backlog`, and runs it to its outcome."""
         self._launch(self._engine.run(job, permit, lane), job, backlog, cost_usd)
 
     async def room_to_resume(self) -> None:
-        """Take one of the places for jobs of earlier runs; the next `resume` uses it."""
+        """Wait for one of the places for jobs of earlier runs; the next `resume` uses it."""
         await self._resuming.acquire()
 
     def resume(self, job: Job, lane: OpenLane, backlog: Backlog) -> None:
-        """Start the task that follows or fetches what an earlier run has sent. If it comes to nothing, `job` goes
-        to `backlog`."""
+        """Start the task that resumes a job of an earlier run. If its operation has no result, `job` goes to
+        `backlog`."""
         self._launch(self._resume(job, lane), job, backlog, job.cost_usd)
 
     async def _resume(self, job: Job, lane: OpenLane) -> VideoClip | Again:
         try:
             backend = await self._lane_pool.backend_at(job.place or {})
             return await self._engine.resume(job, lane, backend)
-        except Exception as error:  # its credentials are gone, or its place cannot be reached for another reason
-            return job.leave("not_looked_at", f"it could not be looked at where it was sent: {error}")
+        except Exception as error:  # its credentials are missing, or its place cannot be reached
+            return job.leave("not_looked_at", f"it could not be polled where it was sent: {error}")
         except asyncio.CancelledError:
             return job.cancel()
         finally:
@@ -91,22 +91,22 @@ class InFlight:
             self.budget.book(job.reserved, spent)
         else:
             self.budget.correct(job.paid_usd, spent)
-            job.paid = False  # what it costs from here on is this run's
+            job.paid = False  # further costs belong to this run
 
     def _break_off_if_hopeless(self, job: Job, clip: VideoClip) -> None:
-        if clip.error_kind == "disk":  # each further clip would be paid and lost like this one
+        if clip.error_kind == "disk":  # every further clip would be paid and lost like this one
             self._batch.break_off(clip.error_message)
-        elif job.journal is not None and job.journal.broken:  # what cannot be noted must not be sent
+        elif job.journal is not None and job.journal.broken:  # without a journal entry nothing may be sent
             self._batch.break_off(job.journal.broken)
 
     def _try_again(self, job: Job, backlog: Backlog, again: Again) -> None:
-        """The job is planned anew: put it back into its backlog, or end it where nothing may be submitted for it."""
+        """Put a job that is planned again into its backlog, or end it if it must not be submitted."""
         if self._batch.resumes:
             self._batch.deliver(job, not_resumed(job))
         elif self._batch.stopping:
             self._batch.cancel(job)
         elif job.route is None:
-            why = "; ".join(filter(None, (job.error_message, "no lane can take its prompt any more")))
+            why = "; ".join(filter(None, (job.error_message, "no lane can take its prompt now")))
             self._batch.deliver(job, job.end(State.DEFERRED, "no_lane", why))
         elif again.last:
             job.put_back += 1
@@ -116,6 +116,6 @@ class InFlight:
 
 
 def not_resumed(job: Job) -> VideoClip:
-    """The clip of a job of an earlier run that came to nothing and is not billed: resuming submits nothing."""
+    """End a job of an earlier run that has no result and is not billed: resuming submits nothing."""
     why = f"{job.error_message}; " if job.error_message else ""
-    return job.end(State.DEFERRED, "not_sent", f"{why}its prompt has to be given again for it to be sent once more")
+    return job.end(State.DEFERRED, "not_sent", f"{why}to send it again, run its prompt again")

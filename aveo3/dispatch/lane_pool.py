@@ -1,6 +1,6 @@
-"""The open lanes of one client, shared by its batches: each has a gate and a backend, opened when first needed.
+"""The open lanes of one client, shared by its batches. Each has a gate and a backend, opened when first needed.
 
-Also holds backends for what earlier runs sent from places that are no lane of this client.
+It also holds backends for jobs of earlier runs, sent from places that are no lane of this client.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Connect = Callable[[str, Settings], Awaitable["Backend"]]
-"""Makes the backend of a lane from the name of its wire (`vertex`, `gemini`) and the lane's settings."""
+"""Creates a lane's backend from the name of its wire (`vertex`, `gemini`) and the lane's settings."""
 
 
 class LanePool:
     """Opens `lanes` when they are needed; `stack` closes them.
 
-    `backend` serves every lane, if it is given; else `connect` makes one for each.
+    `backend` serves every lane; if it is None, `connect` creates one for each.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LanePool:
         self.lanes = lanes
         self.open_lanes: dict[Lane, OpenLane] = {}
         self.prior_runs: PriorRuns | None = None
-        """What gates learn from earlier runs and leave to later ones; None if nothing is written down."""
+        """Limits learnt by earlier runs, and the store for those of this run; None if nothing is kept."""
         self._stack = stack
         self._backend = backend
         self._connect = connect
@@ -57,12 +57,12 @@ class LanePool:
         self._elsewhere: dict[tuple[str | None, ...], Backend] = {}
         self._settings_elsewhere: list[Settings] = []
         self._opening = asyncio.Lock()
-        self._refused = 0  # refusals by the time that lessons were kept last
+        self._refused = 0  # refusals at the last `keep_lessons`
 
     async def open_lane(self, lane: Lane, *, for_use: bool = True) -> OpenLane:
         """`lane` with its gate and backend. Raises `UsageError` without credentials.
 
-        `for_use` is False for a lane that is opened ahead of any batch.
+        `for_use` is False for a lane that is opened before any batch needs it.
         """
         async with self._opening:
             if lane not in self.open_lanes:
@@ -81,7 +81,7 @@ class LanePool:
             return self.open_lanes[lane]
 
     async def backend_at(self, place: Mapping[str, str | None]) -> Backend:
-        """The backend that reaches what was sent from `place`, even by an earlier run with other settings."""
+        """The backend for operations submitted from `place`, even by an earlier run with other settings."""
         if self._backend is not None:
             return self._backend
         for lane, opened in self.open_lanes.items():
@@ -101,24 +101,24 @@ class LanePool:
         return backend
 
     def keep_lessons(self) -> None:
-        """Write down what refusals have taught, for later runs."""
+        """Keep the limits learnt from refusals for later runs."""
         if self.prior_runs is not None:
             for lane, opened in self.open_lanes.items():
                 self.prior_runs.keep_lane(lane, opened.gate.remember())
 
     def keep_new_lessons(self) -> None:
-        """The same, if a submit was refused since the last call."""
+        """Call `keep_lessons` if a submit was refused since the last call."""
         refused = sum(opened.gate.refused for opened in self.open_lanes.values())
         if refused != self._refused:
             self._refused = refused
             self.keep_lessons()
 
     def without_keys(self, text: str) -> str:
-        """`text` with the API keys of every place in it replaced."""
+        """`text` without the API keys of all places."""
         lanes = (lane.settings for lane in self.lanes.listed)
         places = (self.lanes.settings, *lanes, *self._settings_elsewhere)
         keys = {settings.api_key.get_secret_value() for settings in places if settings.api_key}
-        for key in sorted(keys, key=len, reverse=True):  # one may begin as another does
+        for key in sorted(keys, key=len, reverse=True):  # one key may be the beginning of another
             text = text.replace(key, "(the API key)")
         return text
 
@@ -129,12 +129,14 @@ class LanePool:
 
 
 async def connect(name: str, settings: Settings) -> Backend:
-    """Google's backend of that name: `vertex` or `gemini`. Raises `UsageError` without credentials."""
-    # google.genai takes most of a second to import
+    """Open Google's backend `name`: `vertex` or `gemini`. Raises `UsageError` without credentials."""
+    # Lazy: google.genai takes most of a second to import.
     if name == "vertex":
         from aveo3.backends.vertex import VertexBackend as Kind
     elif name == "gemini":
         from aveo3.backends.gemini import GeminiBackend as Kind  # type: ignore[assignment]
     else:
-        raise UsageError(f"This release has no backend {name!r}; the journal is that of a later one.")
+        raise UsageError(
+            f"This release has no backend {name!r}: a later release wrote the journal. Install that release."
+        )
     return await Kind.open(settings)

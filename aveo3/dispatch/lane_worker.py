@@ -1,4 +1,4 @@
-"""One lane's worker in one batch: it takes a permit from the lane's gate, and then submits the job that is next."""
+"""One lane's worker in one batch: takes a permit from the lane's gate, and then submits the next job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aveo3.lifecycle import State
 
 
 class LaneWorker:
-    """Submits what waits in `queue`, one job a permit, until no more can come."""
+    """Submits the jobs in `queue`, one per permit, until no more can come."""
 
     def __init__(self, queue: LaneQueue, batch: Batch, backlogs: Backlogs, in_flight: InFlight) -> None:
         self._queue = queue
@@ -21,10 +21,10 @@ class LaneWorker:
         self._backlogs = backlogs
         self._in_flight = in_flight
         self._budget = in_flight.budget
-        self._offered: Job | None = None  # to a less loaded lane, once
+        self._offered: Job | None = None  # the last job offered to a less loaded lane
 
     async def run(self) -> None:
-        """Work until no more jobs can come, or the batch is stopping; then cancel every job that waits."""
+        """Work until no more jobs can come, or the batch is stopping. After a stop, cancel every waiting job."""
         try:
             while not self._batch.stopping and (found := await self._next_job()) is not None:
                 await self._submit_when_possible(*found)
@@ -38,7 +38,7 @@ class LaneWorker:
                     self._batch.cancel(job)
 
     async def _next_job(self) -> tuple[Backlog, Job] | None:
-        """The next job that this lane may submit, as soon as there is one; None when no more can come."""
+        """Wait for the next job that this lane may submit, and return it; None when no more can come."""
         queue = self._queue
         while True:
             await self._batch.reader_has_room()
@@ -52,7 +52,7 @@ class LaneWorker:
             await queue.waker.wait(min(queue.due_at(now), queue.reopens_at))
 
     async def _submit_when_possible(self, backlog: Backlog, job: Job) -> None:
-        """Take a permit, and then the job that is next by then: another lane may have been quicker."""
+        """Take a permit, then the job that is next at that time: another lane may have taken `job`."""
         queue, lane = self._queue, self._queue.lane
         cost = _cost_of(job, queue)
         if not self._budget.fits(cost):
@@ -61,7 +61,7 @@ class LaneWorker:
         if self._offered is not job and (other := backlog.less_loaded(queue, cost)) is not None:
             self._offered = job
             other.waker.ring()
-            await asyncio.sleep(0)  # it goes first, if nothing keeps it
+            await asyncio.sleep(0)  # the other lane goes first if it can
             return
         queue.reopen()
         queue.permit_waiter = asyncio.current_task()
@@ -84,19 +84,19 @@ class LaneWorker:
         self._in_flight.submit(job, permit, lane, backlog, cost)
 
     async def _wait_for_money(self, backlog: Backlog, job: Job) -> None:
-        """Wait until something changes. A job that no lane could pay, whatever is given back, is deferred."""
+        """Wait for a change. Defer a job that no lane can afford, even if all reservations are released."""
         serving = [other for other in backlog.queues if backlog.serves(other)]
         if any(self._budget.can_ever_fit(_cost_of(job, other)) for other in serving):
             self._budget.waiting.add(self._queue.waker.ring)
             await self._queue.waker.wait()
             return
         backlog.take(job)
-        why = f"US$ {_cost_of(job, self._queue):.2f} would go beyond {self._budget.summary}"
+        why = f"US$ {_cost_of(job, self._queue):.2f} would exceed {self._budget.summary}"
         self._batch.deliver(job, job.end(State.DEFERRED, "budget", why, operation=None))
         self._backlogs.release_idle()
 
     def _close(self, closed: GateClosed) -> None:
-        """The lane grants no permits: its jobs go to the other lanes. Where all are closed, one job is deferred."""
+        """Close the lane, so that its jobs go to the other lanes. If all are closed, defer one job."""
         self._queue.closed = closed
         if closed.retry_at_utc is not None:
             wait = (closed.retry_at_utc - self._batch.now_utc()).total_seconds()

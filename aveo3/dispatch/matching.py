@@ -1,4 +1,4 @@
-"""Matches prompts to jobs of earlier runs in the journal, before anything is sent for them."""
+"""Matches prompts to jobs of earlier runs in the journal, before anything is sent."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from aveo3.models import ClipStatus, VideoClip
 
 
 class JobMatcher:
-    """Matches each prompt of one batch to its job in the journal: one that earlier batches left for it, or a new one.
+    """Matches each prompt of one batch to its job in the journal: one from an earlier batch, or a new one.
 
-    `service` keeps the clips of an emulator and Google's apart. With `fresh`, prompts that have a clip get a new one.
-    With `fetches`, a video that an earlier run left in its bucket is fetched from there.
+    `service` separates the clips of an emulator from Google's. With `fresh`, prompts that have a clip get a new one.
+    With `fetches`, a video that an earlier run left in its bucket is fetched.
     """
 
     def __init__(self, journal: Journal, service: str, *, fresh: bool = False, fetches: bool = False) -> None:
@@ -31,9 +31,9 @@ class JobMatcher:
         self._stream = self._claims.begin_stream()
 
     def match(self, job: Job) -> bool:
-        """Make `job` the one that the journal has for its prompt, or a new one. Raises `JournalError`.
+        """Give `job` the journal's record for its prompt, or a new one. Raises `JournalError`.
 
-        False, and nothing done, while `resume` finishes that job in this very process: call it again later.
+        Returns False, and changes nothing, while `resume` finishes that job in this process: call it again later.
         """
         record = self._claims.claim(self._stream, self._service, job.known_by, fresh=self._fresh)
         if record is None and self._claims.is_being_resumed(self._stream, self._service, job.known_by):
@@ -50,12 +50,12 @@ class JobMatcher:
         job.take_up(record, self._journal)
         return True
 
-    def job_of(self, given: JobRecord, index: int) -> Job | None:
-        """The job of a record whose prompt is not given again; None if another batch works on it.
+    def job_of(self, source: JobRecord, index: int) -> Job | None:
+        """The job of a record without a prompt in this batch; None if another batch works on it.
 
         Raises `JournalError`.
         """
-        record = self._claims.take(self._stream, given.id)
+        record = self._claims.take(self._stream, source.id)
         if record is None:
             return None
         job = Job(recorded_prompt(record.prompt), index, record)
@@ -63,14 +63,14 @@ class JobMatcher:
         return job
 
     def home_of(self, operation: str) -> Mapping[str, str | None] | None:
-        """Where the clip of `operation` was made; None if the journal does not know it."""
+        """The place where `operation` ran; None if the journal does not have it."""
         return self._journal.place_of(self._service, operation)
 
     async def resolve(self, job: Job) -> VideoClip | None:
-        """The clip of `job` if nothing is left to do for it; else None, and `job.state` says what to do next.
+        """The clip of `job` if nothing is left to do for it; else None, and `job.state` names the next step.
 
-        planned: submit it. running, fetching: go on from there. uncertain: see whether its video has turned up.
-        If this is cancelled, it may be called again. Raises `JournalError`.
+        planned: submit it. running, fetching: resume it. uncertain: check whether its video is in the bucket. After a
+        cancellation it may be called again. Raises `JournalError`.
         """
         made = depends_on_files(job, self._service) and await self._is_made(job)
         match next_step(job, self._service, made=made):
@@ -85,7 +85,7 @@ class JobMatcher:
         return None
 
     async def _is_made(self, job: Job) -> bool:
-        """Whether its files are on disk as they were saved, and none is to be fetched."""
+        """True if its files are on disk, unchanged, and none must be fetched."""
         return await _all_intact(job.files) and not is_to_be_fetched(job, fetches=self._fetches)
 
 
@@ -97,7 +97,7 @@ async def _all_intact(files: Iterable[SavedFile]) -> bool:
 
 
 def _note_made(job: Job) -> None:
-    """The files may have come back after a run that missed them."""
+    """Mark the job as succeeded: its files may be back after a run that missed them."""
     if job.state is State.SUCCEEDED:
         return
     if job.state is not State.FETCHING:
@@ -106,7 +106,7 @@ def _note_made(job: Job) -> None:
 
 
 def _reopen(job: Job) -> None:
-    """Bring the job to where the run goes on with it."""
+    """Move the job to the state from which this run resumes it."""
     if job.state is State.SUCCEEDED:
         job.reopen(State.FETCHING if job.uris else State.RUNNING)
     elif (job.state is State.FETCHING and not job.uris) or can_be_polled_again(job):
@@ -114,7 +114,7 @@ def _reopen(job: Job) -> None:
 
 
 def _plan_again(job: Job) -> None:
-    """Nothing is owed for the job, or what was made of it is gone with the emulator."""
+    """Move the job back to planned: nothing is owed for it, or its clip is lost with the emulator."""
     if job.state is State.PLANNED:
         return
     if job.state in PAID:
@@ -129,4 +129,4 @@ _NOTHING: dict[str, Any] = {
     **dict.fromkeys(("operation", "output_uri", "error_kind", "error_message", "submitted_utc", "finished_utc")),
     **dict.fromkeys(("uris", "files"), ()),
 }
-"""The fields of a job that is planned again."""
+"""Cleared fields of a job that is planned again."""

@@ -1,4 +1,4 @@
-"""Makes a job of each prompt: checks its fields against the catalog, takes its digest, and looks for it in the journal.
+"""Plans a job for each prompt: checks its fields against the catalog, computes its digest, and finds it in the journal.
 Sends nothing."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt, as_prompt, explain
 
 HELD_NAP = 1.0
-"""Seconds until the planner looks again for a job that `resume` is finishing."""
+"""Seconds until the planner checks again for a job that `resume` is finishing."""
 
 Prompt = str | Mapping[str, Any] | VideoPrompt
 Prompts = Iterable[Prompt] | AsyncIterable[Prompt]
@@ -35,19 +35,19 @@ class Planner:
         self.begun: Job | None = None
         """The job that was matched last, until `hand_on`."""
 
-    async def plan(self, given: Prompt | JobRecord, index: int) -> tuple[Job, VideoClip | None] | None:
-        """The job of one prompt, and its clip if nothing is left to do for it. Reads local media, off the loop.
+    async def plan(self, source: Prompt | JobRecord, index: int) -> tuple[Job, VideoClip | None] | None:
+        """The job of one prompt, and its clip if nothing is left to do for it. Reads local media in a thread.
 
-        None for a job of the journal that another batch is at work on. Raises `JournalError`: plan it `unsent` then.
+        None for a journal's job that another batch works on. Raises `JournalError`: call `unsent` then.
         """
-        if isinstance(given, JobRecord):
+        if isinstance(source, JobRecord):
             assert self._matcher is not None
-            self.begun = self._matcher.job_of(given, index)
+            self.begun = self._matcher.job_of(source, index)
             return None if self.begun is None else (self.begun, await self._matcher.resolve(self.begun))
-        job, problems = await self._judge(given, index)
+        job, problems = await self._judge(source, index)
         clip = None
         if self._matcher is not None and job.digest:
-            while not self._matcher.match(job):  # noqa: ASYNC110 - hardly ever: not worth a bell in the journal
+            while not self._matcher.match(job):  # noqa: ASYNC110 - rare: not worth a waker in the journal
                 await asyncio.sleep(HELD_NAP)
             self.begun = job
             clip = await self._matcher.resolve(job)
@@ -56,37 +56,37 @@ class Planner:
         return job, clip
 
     def hand_on(self) -> None:
-        """Somebody else looks after the job that was begun."""
+        """Give up ownership of the job in `begun`."""
         self.begun = None
 
     def unsent(
-        self, given: Prompt | JobRecord, index: int, error: JournalError | None = None
+        self, source: Prompt | JobRecord, index: int, error: JournalError | None = None
     ) -> tuple[Job, VideoClip] | None:
         """The clip of a prompt that is not sent: the run was stopped, or the journal cannot be written.
 
-        None for a job of the journal: it stays as it is.
+        None for a journal's job: it stays unchanged.
         """
-        if isinstance(given, JobRecord):
+        if isinstance(source, JobRecord):
             return None
         try:
-            prompt = as_prompt(given)
+            prompt = as_prompt(source)
         except ValidationError:
-            prompt = _as_it_was(given)
+            prompt = _unchecked(source)
         job = Job.planned(prompt, index, self._routes.model_of(prompt), self._now_utc())
         if error is not None:
             return job, job.end(State.DEFERRED, "journal", str(error))
-        why = "the run was stopped before it came to this prompt"
+        why = "the run was stopped before it reached this prompt"
         if self._matcher is not None:
-            why += "; what an earlier run made of it is as it was"
+            why += "; results of earlier runs are unchanged"
         return job, job.end(State.CANCELLED, "stopped", why)
 
-    async def _judge(self, given: Prompt, index: int) -> tuple[Job, list[str]]:
-        """The job of one prompt, and why it can never work: one sentence each, none if it can."""
+    async def _judge(self, source: Prompt, index: int) -> tuple[Job, list[str]]:
+        """The job of one prompt, and its problems: one sentence for each; empty if it can work."""
         now_utc = self._now_utc()
         try:
-            prompt = as_prompt(given)
+            prompt = as_prompt(source)
         except ValidationError as error:
-            return Job.planned(_as_it_was(given), index, self._routes.lanes.settings.model, now_utc), explain(error)
+            return Job.planned(_unchecked(source), index, self._routes.lanes.settings.model, now_utc), explain(error)
         home = self._matcher.home_of(prompt.previous) if self._matcher is not None and prompt.previous else None
         route, problems = self._routes.of(prompt, home)
         models = self._routes.models_of(prompt, route)
@@ -98,13 +98,15 @@ class Planner:
             known_by = tuple(prompt.digest(model, hashes) for model in models)
         except OSError as error:
             problems.append(f"cannot read {error.filename}: {error.strerror}")
-        except ValueError as error:  # no path at all: a null byte in it
+        except ValueError as error:  # not a path: it holds a null byte
             problems.append(f"cannot read its media: {error}")
         job = Job.planned(prompt, index, models[0], now_utc, route=route, known_by=known_by, media_hashes=hashes)
         return job, problems
 
 
-def _as_it_was(given: Prompt) -> VideoPrompt:
-    """An invalid prompt for its clip to show: only its text, unchecked."""
-    text = given if isinstance(given, str) else str(given.get("text", "")) if isinstance(given, Mapping) else ""
-    return VideoPrompt.model_construct(text=text.encode(errors="replace").decode())  # half a character breaks any file
+def _unchecked(source: Prompt) -> VideoPrompt:
+    """An invalid prompt, to show in its clip: only its text, unchecked."""
+    text = source if isinstance(source, str) else str(source.get("text", "")) if isinstance(source, Mapping) else ""
+    return VideoPrompt.model_construct(
+        text=text.encode(errors="replace").decode()
+    )  # half a surrogate pair cannot be written to a file

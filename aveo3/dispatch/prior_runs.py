@@ -1,5 +1,4 @@
-"""What a run takes over from earlier runs: limits and latencies that they learnt, and the quota that they used lately.
-Kept in the journal."""
+"""What a run inherits from earlier runs, through the journal: learnt limits and latencies, and recently used quota."""
 
 from __future__ import annotations
 
@@ -24,17 +23,17 @@ class Submit(NamedTuple):
     model: str
     sent_utc: datetime
     answered_utc: datetime
-    """When it was answered; without an answer, when the run gave it up."""
+    """When its answer came; without an answer, when the run gave it up."""
     cost_usd: float
     accepted: bool
     refused: bool
 
 
 class PriorRuns:
-    """What earlier runs with `journal` have learnt and used, and the place where this run keeps what it learns.
+    """Limits, latencies and used quota of earlier runs with `journal`; also stores what this run learns.
 
-    A run may be killed on any line, so used quota is read from the events of its jobs. What it learns is written down
-    when it changes.
+    A run may be killed on any line, so used quota is computed from the events of its jobs. Learnt values are stored
+    when they change.
     """
 
     def __init__(self, journal: Journal, service: str, now_utc: datetime) -> None:
@@ -46,7 +45,7 @@ class PriorRuns:
         self._since = now_utc
 
     def of_lane(self, lane: Lane) -> dict[str, Any] | None:
-        """The `remember()` of the gate of `lane`, with the quota used since then; None if there is nothing."""
+        """The stored `remember()` of the gate of `lane`, with the quota used since then; None if there is none."""
         settings, rate = lane.settings, lane.settings.rate(lane.model)
         longest = max(rate.period, settings.spend_period if settings.spend_limit is not None else 0.0)
         learnt = self._limits.get(_name(lane))
@@ -60,7 +59,7 @@ class PriorRuns:
         return {**(learnt or {"version": snapshot.VERSION, "learnt": {}}), "used": self._used(submits)}
 
     def _used(self, submits: list[Submit]) -> dict[str, Any]:
-        """In the form of a gate's `remember()`."""
+        """The quota used by `submits`, in the format of a gate's `remember()`."""
         today = next_pacific_midnight(self._now_utc)
         same_day = [s for s in submits if next_pacific_midnight(s.answered_utc) == today]
         return {
@@ -71,13 +70,13 @@ class PriorRuns:
         }
 
     def _read(self, since: datetime) -> None:
-        """Have every submit since `since` at hand."""
+        """Load every submit since `since` into `_submits`."""
         if since < self._since:
             self._since = since
             self._submits = sorted(_submits(self._journal, self._service, since), key=lambda s: s.answered_utc)
 
     def keep_lane(self, lane: Lane, limits: Mapping[str, Any]) -> None:
-        """Write down the `remember()` of the gate of `lane`, if it has learnt something new."""
+        """Store the `remember()` of the gate of `lane`, if it holds something new."""
         name = _name(lane)
         if limits["learnt"] != self._limits.get(name, {}).get("learnt", {}):
             kept = {key: value for key, value in limits.items() if key != "used"}
@@ -85,18 +84,18 @@ class PriorRuns:
             self._journal.keep(self._service, LIMITS, name, kept)
 
     def latencies(self) -> dict[tuple[str, str | None, int | None], dict[str, Any]]:
-        """How long clips take, as learnt, by model, resolution and duration."""
+        """The learnt latencies, by model, resolution and duration."""
         kept = self._journal.kept(self._service, LATENCIES)
         return {tuple(json.loads(name)): value for name, value in kept.items()}
 
     def keep_latencies(self, learnt: Mapping[tuple[str, str | None, int | None], Mapping[str, Any]]) -> None:
-        """Write down how long clips take, as learnt."""
+        """Store the learnt latencies."""
         for kind, value in learnt.items():
             self._journal.keep(self._service, LATENCIES, json.dumps(kind), value)
 
 
 def _submits(journal: Journal, service: str, since: datetime) -> Iterator[Submit]:
-    """Every submit that was answered from `since` on, the latest first."""
+    """Every submit answered from `since` on, latest first."""
     later: dict[int, tuple[datetime, State]] = {}
     for job, event in journal.events_since(service, since):
         if event.state is State.SUBMITTING:
@@ -114,7 +113,7 @@ def _submits(journal: Journal, service: str, since: datetime) -> Iterator[Submit
 
 
 def _name(lane: Lane) -> str:
-    """What identifies a lane from run to run; people may rename it."""
+    """The key of a lane from run to run. Its name is not enough: people may change it."""
     place = lane.place
     parts = [lane.model, *(place.get(name) for name in ("backend", "credentials", "project", "location"))]
     return " ".join(part for part in parts if part)

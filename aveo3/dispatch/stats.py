@@ -1,4 +1,4 @@
-"""What a client has done so far: counted clip by clip, read as a frozen snapshot."""
+"""Counts a client's clips, and returns the totals as a frozen snapshot."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from aveo3.models import ClipStatus, VideoClip
 from aveo3.quota.gate import GateStats
 
 clips_log = logging.getLogger("aveo3.clips")
-"""Logs each clip that may be paid and has no video, for programs that do not read the clips."""
+"""Logs each clip that may be paid but has no video, for programs that do not read the clips."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a client has done so far. Seconds and US$."""
+    """A client's totals so far. Times are in seconds, costs in US$."""
 
     gates: Mapping[str, GateStats]
     """One gate per lane in use, by the lane's name. Without lanes of your own, each model has one, named after it."""
     clips: Mapping[ClipStatus, int]
     """Number of prompts by the status of their clip; every status is a key."""
     cached: int
-    """Number of these clips that earlier runs have made or ended: nothing was sent for them now."""
+    """Number of these clips that earlier runs made or ended: this client sent nothing for them."""
     substituted: Mapping[tuple[str, str], int]
-    """Number of videos made by a fallback model, by (model asked for, model that made it)."""
+    """Number of videos made by a fallback model, by (requested model, fallback model)."""
     submitted: int
     """Submits that were accepted."""
     refusals: int
     retries: int
     quota_wait: float
-    """Seconds that finished clips have waited for quota while they were next in line."""
+    """Total seconds that finished clips waited for quota while they were next in line."""
     cost_usd: float
     """Estimated from list prices; clips whose outcome is uncertain count in full."""
     latency: float | None
-    """Mean seconds from submit to done of the clips that were made; None before the first."""
+    """Mean seconds from submit to end, of the clips with a video; None before the first."""
     may_be_paid: tuple[str, ...]
-    """What may be billed without a video: the operation's name, or the prompt's text if the name is not known."""
+    """Clips that may be billed but have no video: the operation's name, or the prompt's text if that is unknown."""
 
 
 class Tally:
-    """Counts the clips that are handed out."""
+    """Counts the clips that go to readers."""
 
     def __init__(self) -> None:
         self._clips = dict.fromkeys(ClipStatus, 0)
@@ -49,12 +49,12 @@ class Tally:
         self._substituted: Counter[tuple[str, str]] = Counter()
         self._retries = 0
         self._quota_wait = 0.0
-        self._latency = 0.0  # of `_timed` clips together
+        self._latency = 0.0  # sum over `_timed` clips
         self._timed = 0
         self._may_be_paid: list[str] = []
 
     def count(self, clip: VideoClip) -> None:
-        """Count `clip`, which is about to be handed out."""
+        """Count `clip`, which is about to go to its reader."""
         self._clips[clip.status] += 1
         self._cached += clip.cached
         if clip.succeeded and clip.instead_of is not None:
@@ -68,7 +68,7 @@ class Tally:
             name = clip.operation or repr(clip.prompt.text[:60])
             self._may_be_paid.append(name)
             if clip.status is ClipStatus.UNFINISHED:
-                clips_log.warning("unfinished (%s), the next run picks it up: %s", clip.error_kind, name)
+                clips_log.warning("unfinished (%s), the next run resumes it: %s", clip.error_kind, name)
             else:
                 clips_log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
 

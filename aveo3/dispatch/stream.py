@@ -26,8 +26,8 @@ from aveo3.models import VideoClip, VideoPrompt
 class ClipStream:
     """The clips of one batch of prompts, as they finish. Use it as `async with veo.stream(prompts) as clips`.
 
-    Leaving the block early stops the run as `leave` does. An exception raised by `prompts` itself comes out after the
-    clips of what had been read before.
+    Leaving the block early stops the run as `leave` does. If `prompts` itself raises, the stream raises that error
+    after the clips of all earlier prompts.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class ClipStream:
     # ---- stopping ----------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Submit nothing more. What is in flight is seen through; what waits comes out as `cancelled`."""
+        """Submit nothing more. Jobs in flight run to their end; waiting jobs become `cancelled` clips."""
         self._batch.stop()
 
     async def leave(self) -> None:
-        """Stop, and do not wait for what is running: those clips come out `unfinished`, and the next run has them.
+        """Stop without waiting for running operations: their clips become `unfinished`; the next run resumes them.
 
-        Submits whose answer is under way get 10 seconds to learn their operation's name, and finished videos as long
-        to reach the disk. Cancelling this cuts that short.
+        Submits in progress get 10 seconds to learn their operation's name, and downloads the same time to reach the
+        disk. Cancelling `leave` ends this time.
         """
         await self._batch.leave()

@@ -621,7 +621,7 @@ def test_quiet_still_prints_clips_that_are_not_made(
     monkeypatch.setenv("VEO3_BUDGET", "0")
     code, stdout, stderr = run("generate", "-", "--mock", "--quiet", stdin="boat\n")
     assert (code, stdout) == (Exit.DEFERRED, "")
-    assert "deferred   'boat': US$ 3.20 would go beyond the budget of US$ 0" in stderr
+    assert "deferred   'boat': US$ 3.20 would exceed the budget of US$ 0" in stderr
 
 
 def test_a_dry_run_finds_missing_media_files() -> None:

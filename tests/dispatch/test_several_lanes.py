@@ -448,7 +448,7 @@ def test_a_budget_is_that_of_a_directory_for_all_its_runs(places: Places) -> Non
             [clip] = await veo.generate_many(["z"])
             assert veo.stats().cost_usd == 0
         assert clip.error_message == (
-            "US$ 3.20 would go beyond the budget of US$ 7 (US$ 6.40 spent, US$ 6.40 of it by earlier runs)"
+            "US$ 3.20 would exceed the budget of US$ 7 (US$ 6.40 spent, US$ 6.40 of it by earlier runs)"
         )
 
     virtual(main)

@@ -295,7 +295,7 @@ def test_the_budget_is_never_exceeded_and_what_does_not_fit_is_deferred() -> Non
         assert len(backend.submits) == 3
         deferred = clips[-1]
         assert (deferred.error_kind, deferred.attempts) == ("budget", 0)
-        assert deferred.error_message == "US$ 3.20 would go beyond the budget of US$ 10 (US$ 9.60 spent)"
+        assert deferred.error_message == "US$ 3.20 would exceed the budget of US$ 10 (US$ 9.60 spent)"
 
     virtual(main)
 
