@@ -1,4 +1,4 @@
-"""`VeoClient`: the public face. The session opens and holds what a client needs; `dispatch` makes the clips."""
+"""`VeoClient`: the public API. `session` opens and holds its resources; `dispatch` makes the clips."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 class VeoClient:
     """Generates videos within a quota: `async with VeoClient() as veo: clips = await veo.generate_many(prompts)`.
 
-    `settings` None reads the environment and `.env`. `lanes`, as `LaneSettings` or mappings of their fields, are
-    several places that share the prompts, instead of the one that the settings name. One client has one quota for each
-    lane: share it rather than make several for the same project.
+    With `settings` None it reads the environment and `.env`. `lanes`, as `LaneSettings` or mappings of their fields,
+    share the prompts, and replace the one place in the settings. Each client counts its own quota for each lane: share
+    one client instead of making several for the same project.
 
-    `backend` and `connect` are for tests and for services of your own; give one of them at most:
+    `backend` and `connect` are for tests and for your own services. Pass at most one of them:
 
-    - `backend` serves every lane, and its clips are kept apart from Google's in the journal.
-    - `connect` makes the backend of each lane when the lane is opened: an async callable of a name, `"vertex"` or
-      `"gemini"`, and the lane's `Settings`. It may wrap what `aveo3.backends` has. Its clips count as those of the
-      service that the settings name, so give a test its own output directory.
+    - `backend` serves every lane. The journal keeps its clips apart from Google's.
+    - `connect` creates the backend of each lane when the lane opens: an async callable of a name, `"vertex"` or
+      `"gemini"`, and the lane's `Settings`. It may wrap the backends of `aveo3.backends`. Its clips count as those of
+      the service in the settings, so give a test its own output directory.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class VeoClient:
     async def __aenter__(self) -> Self:
         """Open the journal, find credentials, open connections, start the emulator in mock mode. Submits nothing.
 
-        Raises `UsageError` if credentials are missing, a model is retired, the output directory cannot be written,
-        or the client was opened before (it is opened once); `JournalError`, which is one, if another process works
-        with the journal or it cannot be used.
+        Raises `UsageError` if credentials are missing, a model is retired, the output directory cannot be written, or
+        the client was opened before: it opens only once. Raises `JournalError`, a subclass, if another run with this
+        journal is active, or the journal cannot be used.
         """
         await self._session.open()
         return self
@@ -80,7 +80,7 @@ class VeoClient:
         await self._session.close()
 
     async def generate(self, prompt: Prompt, *, fresh: bool = False) -> VideoClip:
-        """Generate the video of one prompt. Raises `ClipError`, with the clip attached, if there is none."""
+        """Generate the video of one prompt. Raises `ClipError`, with the clip attached, if there is no video."""
         [clip] = await self.generate_many([prompt], fresh=fresh)
         if not clip.succeeded:
             raise ClipError(clip)
@@ -89,11 +89,11 @@ class VeoClient:
     async def generate_many(self, prompts: Prompts, *, fresh: bool = False) -> list[VideoClip]:
         """Generate a clip for each prompt and return them in the order of `prompts`.
 
-        A prompt that fails becomes a clip with another status and never disturbs its neighbours. Clips that earlier
-        runs with the same journal have made come back as they are (`clip.cached`), and operations that they left
-        running are followed to their end; with `fresh`, prompts that have a clip get a new one. Cancelling stops new
-        submits: the log and `stats().may_be_paid` name the operations that still run, and the next run picks them up.
-        Raises `UsageError` if `prompts` is a single prompt, and any error that `prompts` itself raises.
+        A prompt that fails becomes a clip with another status and never disturbs its neighbours. Finished clips of
+        earlier runs with the same journal are returned unchanged (`clip.cached`), and their running operations are
+        resumed. With `fresh`, prompts that have a clip get a new one. Cancelling stops new submits: the log and
+        `stats().may_be_paid` name the operations that still run, and the next run resumes them. Raises `UsageError`
+        if `prompts` is a single prompt, and any error that `prompts` itself raises.
         """
         done: dict[int, VideoClip] = {}
         async with self.stream(prompts, fresh=fresh) as clips:
@@ -104,39 +104,38 @@ class VeoClient:
     def stream(self, prompts: Prompts, *, fresh: bool = False) -> ClipStream:
         """The clips of `prompts` as they finish: `async with veo.stream(prompts) as clips: async for clip in clips`.
 
-        `prompts` may be lazy, asynchronous or endless: how many are read ahead and held in memory follows what is in
-        flight. A slow reader slows down new submits. `clips.stop()` ends the stream early and in order. `fresh` as in
-        `generate_many`.
+        `prompts` may be lazy, asynchronous or endless: read-ahead and memory depend on the clips in flight. A slow
+        reader slows down new submits. `clips.stop()` ends the stream early and in order. `fresh` as in `generate_many`.
         """
         return self._session.stream(prompts, fresh=fresh)
 
     def resume(self) -> ClipStream:
         """The clips that earlier runs left running or not fetched, oldest first; use it as `stream`. Submits nothing.
 
-        `stream` and `generate_many` do the same for the prompts that they are given. This is for all the others.
+        `stream` and `generate_many` do the same for their own prompts. This is for all other clips.
         """
-        left = self.journal.records(*WITHOUT_FILE) if self.journal is not None else ()
-        return self._session.stream(resumable(left, self.service), fresh=False, resumes=True)
+        records = self.journal.records(*WITHOUT_FILE) if self.journal is not None else ()
+        return self._session.stream(resumable(records, self.service), fresh=False, resumes=True)
 
     def stats(self) -> Stats:
-        """A frozen snapshot of everything so far. Free; call it as often as you like."""
+        """A frozen snapshot of the client's totals. Cheap: call it as often as you like."""
         return self._session.stats()
 
     @property
     def settings(self) -> Settings:
-        """The settings; in mock mode, once the client is open, with the address of the emulator."""
+        """The settings. In mock mode, once the client is open, they hold the emulator's address."""
         return self._session.settings
 
     @property
     def journal(self) -> Journal | None:
-        """Where every job is written down, from opening to closing; None if the settings want none."""
+        """The record of all jobs, while the client is open; None if the settings turn it off."""
         return self._session.journal
 
     @property
     def service(self) -> str:
-        """Who makes the clips: `google`, `local` (a server on this machine), `mock` or `custom` (`backend` was given).
+        """The service that makes the clips: `google`, `local` (on this machine), `mock` or `custom` (`backend`).
 
-        No clip is handed out as another service's. Raises `UsageError` without any credentials.
+        The journal keeps their clips apart. Raises `UsageError` without any credentials.
         """
         return self._session.service
 
@@ -146,7 +145,7 @@ class VeoClient:
         return self._session.routes
 
     def estimate(self, prompts: Iterable[Prompt]) -> list[Estimate]:
-        """What `prompts` will cost in US$, and how long their quota will take, lane by lane. Sends and opens nothing.
+        """The cost of `prompts` in US$, and the seconds that their quota takes, for each lane. Sends and opens nothing.
 
         Raises `pydantic.ValidationError` for an invalid prompt.
         """

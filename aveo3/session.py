@@ -1,4 +1,4 @@
-"""What a client holds while it is open: journal, emulator, lanes, engine and webhooks, opened in this order."""
+"""The resources of an open client: journal, emulator, lanes, engine and webhooks, opened in this order."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """Opens once and closes once. Its books (`budget`, `stats`) can be read before and after that.
+    """Opens once and closes once. `budget` and `stats` can also be read before and after that.
 
-    `backend` serves every lane, if it is given; else `connect` makes one for each.
+    `backend` serves every lane; if it is None, `connect` creates one for each.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Session:
 
     @cached_property
     def service(self) -> str:
-        """Who makes the clips: `google`, `local`, `mock` or `custom`. No clip is handed out as another service's.
+        """Which service makes the clips: `google`, `local`, `mock` or `custom`. The journal keeps their clips apart.
 
         Raises `UsageError` if there are no credentials at all.
         """
@@ -88,7 +88,7 @@ class Session:
     def stats(self) -> Stats:
         """A frozen snapshot of everything so far."""
         opened = self.lane_pool.open_lanes
-        gates = {lane.name: there.gate.stats() for lane, there in opened.items() if there.used}
+        gates = {lane.name: in_use.gate.stats() for lane, in_use in opened.items() if in_use.used}
         return self._tally.stats(gates, self.budget.spent)
 
     @property
@@ -96,13 +96,13 @@ class Session:
         return self.lane_pool.lanes
 
     def _first_lanes(self) -> list[Lane]:
-        """The lanes that are opened ahead of any batch."""
+        """The lanes that open before any batch needs them."""
         return self._lanes.listed or self._lanes.of(self.settings.model)
 
     # ---- opening -----------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Check the settings, then open everything. What is open by the time that a step fails is closed again."""
+        """Check the settings, then open everything. If a step fails, close what is open already."""
         if self._opened:
             raise UsageError("this client was opened before: make a new VeoClient for another `async with`")
         self._opened = True
@@ -126,7 +126,7 @@ class Session:
         self.engine = engine
 
     def _check(self) -> None:
-        """Raise `UsageError` for what can be known to be wrong before anything is open."""
+        """Raise `UsageError` for every mistake that shows before anything is open."""
         self._routes = self.routes
         if not self._lanes.listed:
             check_alive(self.settings)
@@ -140,7 +140,7 @@ class Session:
         check_writable(self.settings.output_dir)
 
     def _open_journal(self) -> None:
-        """Open the journal, and read from it what earlier runs have spent and learnt."""
+        """Open the journal, and read what earlier runs spent and learnt."""
         if (path := self.settings.journal_path) is None:
             return
         self.journal = self._stack.enter_context(
@@ -152,12 +152,12 @@ class Session:
             self.lane_pool.prior_runs = PriorRuns(self.journal, self.service, self._now_utc())
 
     def _use(self, lanes: Lanes) -> None:
-        """Go to `lanes` instead of those that were given."""
+        """Replace the lanes and the settings by those of `lanes`."""
         self.settings, self.lane_pool.lanes, self._routes = lanes.settings, lanes, Routes(lanes)
 
     async def _listen(self, webhook: str, engine: Engine, http: aiohttp.ClientSession) -> None:
-        """Have Google tell which operations have ended."""
-        from aveo3.backends.webhooks import Receiver  # most clients need none
+        """Start the receiver of webhooks, which report ended operations."""
+        from aveo3.backends.webhooks import Receiver  # lazy: most clients need no webhooks
 
         receiver = Receiver(
             webhook,
@@ -179,7 +179,7 @@ class Session:
             "it, or use VEO3_BACKEND=gemini."
         )
 
-    # ---- open --------------------------------------------------------------------------------------------------
+    # ---- batches -----------------------------------------------------------------------------------------------
 
     def stream(self, prompts: Prompts | list[JobRecord], *, fresh: bool, resumes: bool = False) -> ClipStream:
         """The clips of one batch. Raises `UsageError` if the session is not open."""
@@ -204,11 +204,11 @@ class Session:
     # ---- closing -----------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Leave the batches that still run, write down what was learnt, and close everything in reverse order."""
+        """Leave the batches that still run, store what was learnt, and close everything in reverse order."""
         engine, self.engine = self.engine, None
         assert engine is not None
         try:
-            for batch in list(self._batches):  # their connections are about to close
+            for batch in list(self._batches):  # their connections close below
                 await batch.leave()
         finally:
             try:

@@ -1,7 +1,7 @@
-"""Simulates a batch before it is paid for: the client itself, in virtual time, on a service with the settings' quotas.
+"""Simulates a batch before it costs money: runs the client in virtual time, on a service with the settings' quotas.
 
-Gate, dispatcher and polling are the real ones; only Google and the clock are not. The service counts with the
-emulator's rules, which share no code with the gate's.
+Gate, dispatcher and polling are real; Google and the clock are simulated. The service counts with the emulator's rules,
+which share no code with the gate's.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
 SIGMA = 0.35
-"""Spread of the latencies around their median, as Google's are: measured on Veo 3.1, see the emulator's default."""
+"""Spread of the latencies around their median, as measured on Veo 3.1: see the emulator's default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The result of a simulated batch. Seconds from its start, US$ at list price."""
+    """The result of a simulated batch. Times are in seconds from its start, costs in US$ at list prices."""
 
     done_at: tuple[float, ...]
-    """When each clip was done, in order of time."""
+    """When each clip was done, in ascending order."""
     submitted_at: tuple[float, ...]
     stats: Stats
     shares: tuple[Estimate, ...]
-    """How long each lane's rules would take by themselves."""
+    """The time that each lane's quota rules would take by themselves."""
 
 
 def simulate(
     prompts: Sequence[VideoPrompt], settings: Settings, *, latency: float | None = None, seed: int = 0
 ) -> Forecast:
-    """Run `prompts` with `settings` from now on, in virtual time. `latency` is the median in seconds; None: the
+    """Run `prompts` with `settings`, starting now, in virtual time. `latency` is the median in seconds; None means the
     catalog's.
 
     Nothing is sent, and nothing stays on disk. Simulates some thousands of prompts a second.
     """
     with tempfile.TemporaryDirectory(prefix="aveo3-simulation-") as directory:
-        kept: dict[str, Any] = {
+        changes: dict[str, Any] = {
             "journal": None,
             "quota_patience": None,
             "output_dir": Path(directory),
@@ -62,8 +62,8 @@ def simulate(
         }
         if settings.lanes is None:  # a simulation needs no credentials
             card = settings.model_catalog.models.get(settings.model)
-            kept["backend"] = "vertex" if card is None else card.backend
-        return run_virtual(_run(prompts, settings.model_copy(update=kept), latency, random.Random(seed)))
+            changes["backend"] = "vertex" if card is None else card.backend
+        return run_virtual(_run(prompts, settings.model_copy(update=changes), latency, random.Random(seed)))
 
 
 async def _run(
@@ -88,7 +88,7 @@ async def _run(
 
 
 class _Service(ScriptedBackend):
-    """One place with the quota that its lane expects, counted as the strictest of servers would."""
+    """One place with the quota that its lane expects. It counts like the strictest server."""
 
     def __init__(self, settings: Settings, latency: float | None, rng: random.Random, now_utc: Any) -> None:
         super().__init__(answer=self._judge, latency=self._latency, round_trip=0.5)
