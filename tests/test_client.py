@@ -1,4 +1,4 @@
-"""The public face: order, bad neighbours, shared quota, what it counts, and what an outage costs."""
+"""The public API: order, failing neighbours, shared quota, totals, and the cost of an outage."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UNCERTAIN = verdicts.uncertain("HTTP 500", 500)
 
 
 def client(backend: ScriptedBackend, **values: object) -> VeoClient:
-    """Ten submits a minute, looks every second, unless told otherwise."""
+    """By default: ten submits a minute, and a poll every second."""
     return calm_client(backend, **{"rate_limit": 10, **values})
 
 
@@ -254,7 +254,7 @@ def test_two_batches_at_once_on_one_client_share_its_quota() -> None:
 
 
 def test_two_batches_at_once_share_the_budget_and_neither_waits_for_ever() -> None:
-    """What the one had set aside comes back while the other waits for it, with nothing of its own under way."""
+    """One batch releases its reservation while the other waits for it, with nothing in flight."""
 
     async def main() -> None:
         film = Finished(filtered=1)
@@ -365,7 +365,7 @@ def outage(verdict: Verdict) -> Callable[[VideoPrompt], Verdict]:
 def test_an_hour_without_the_service_costs_a_handful_of_submits(
     verdict: Verdict, lost: int, patience: float | None
 ) -> None:
-    """A hundred clips wait it out. Where answers are lost, each submit may be billed: only the probes are lost."""
+    """A hundred clips wait for its end. If answers are lost, each submit may be billed: only the probes are lost."""
 
     async def main() -> None:
         backend = ScriptedBackend(answer=outage(verdict), latency=60.0, round_trip=0.3)

@@ -1,5 +1,5 @@
-"""What the catalog allows a model, the emulated Google takes; what it refuses, Google declines as well if it is asked.
-Two people's understanding of the models, each held against the other through the real backends."""
+"""The emulator accepts every prompt that the catalog allows, and declines every prompt that the catalog refuses.
+Two independent descriptions of the models, checked against each other through the real backends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWar
 CARDS = catalog.load()
 MODELS = list(CARDS.models)
 EARLIER = "an earlier clip"
-"""Stands for the id of one that the emulator has made."""
+"""A placeholder for the id of a clip that the emulator made."""
 
 LENGTHS = [{"duration_seconds": seconds} for seconds in (2, 3, 4, 5, 6, 7, 8, 10, 11)]
 SIZES = [{"resolution": size} for size in ("360p", "720p", "1080p", "4k")]
@@ -44,7 +44,7 @@ MEDIA: list[dict[str, Any]] = [
 ]
 
 ABILITIES: dict[str, list[dict[str, Any]]] = {
-    # a card's field: prompts that try it, some of them beyond what any model can do
+    # a card's field: prompts that test it, some beyond the abilities of every model
     "backend": [{}],
     "durations": LENGTHS,
     "default_duration": [{}],
@@ -75,7 +75,7 @@ TOGETHER = [{**one, **other} for one, other in product([*SIZES, *SHAPES], MEDIA)
 
 
 def has_no_place(prompt: VideoPrompt, backend: str) -> bool:
-    """True for what a wire has no field for: its backend sends nothing, and so there is nothing to decline."""
+    """True if the wire has no field for it: the backend sends nothing, so nothing can be declined."""
     if backend == "vertex":
         return prompt.previous is not None or prompt.task == "edit"
     unknown = (prompt.negative_prompt, prompt.seed, prompt.person_generation)
@@ -83,14 +83,14 @@ def has_no_place(prompt: VideoPrompt, backend: str) -> bool:
 
 
 class Desk:
-    """An emulator, the backend that has `model`, and a clip to go on from."""
+    """An emulator, the backend of `model`, and a clip to continue."""
 
     def __init__(self, model: str, server: MockServer, backend: Backend, earlier: str) -> None:
         self.model, self.card = model, CARDS.models[model]
         self._server, self._backend, self._earlier = server, backend, earlier
 
     async def tried(self, fields: dict[str, Any]) -> tuple[bool, bool]:
-        """Whether the catalog allows a prompt, and whether the emulator takes it past the catalog."""
+        """Whether the catalog allows a prompt, and whether the emulator accepts it without the catalog."""
         prompt, before = prompt_of(fields, self._earlier), self._server.books.accepted
         verdict = await self._backend.submit(prompt, self.model)
         taken = verdict.kind is VerdictKind.ACCEPTED
@@ -115,14 +115,14 @@ async def desk(model: str) -> AsyncIterator[Desk]:
         backend: Backend = await kind.open(settings(base_url=server.url, api_key="AIzaSy-secret-key"))
         try:
             made = await backend.submit(VideoPrompt(text="a boat"), model)
-            # Veo's names have slashes, and it goes on from none of them.
+            # Veo's names have slashes, and it continues none of them.
             yield Desk(model, server, backend, str(made.operation).rpartition("/")[2])
         finally:
             await backend.aclose()
 
 
 async def disagreements(model: str, tries: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
-    """What one allows and the other does not."""
+    """Prompts that one allows and the other does not."""
     found = []
     async with desk(model) as at:
         for fields in tries:

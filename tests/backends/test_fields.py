@@ -1,7 +1,6 @@
-"""Every field of a prompt on every wire: the JSON that Google is sent for it, or the sentence that refuses it before
-anything is sent.
+"""Every field of a prompt on every wire: the JSON sent to Google, or the message that rejects it before that.
 
-Through `VeoClient`, the backends and the real SDK, to a server that writes down what arrives and declines it.
+Through `VeoClient`, the backends and the real SDK, to a server that records each request and declines it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from tests.support.settings import settings
 VEO, FAST, LITE = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "veo-3.1-lite-generate-001"
 OMNI, NEW_OMNI = "gemini-omni-1.1-flash", "gemini-omni-1.2-flash"
 NEW = "a-model-of-tomorrow"
-"""The catalog does not know it, and so refuses it nothing: what has no place on the wire is refused by the backend."""
+"""Not in the catalog, which therefore allows every field: the backend rejects those that the wire does not have."""
 
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")  # the SDK subclasses a session
 
@@ -31,7 +30,7 @@ class Sent(NamedTuple):
 
 
 def veo(instance: dict[str, Any] | None = None, model: str = VEO, **parameters: Any) -> Sent:
-    """What Vertex AI is sent, where it differs from that for a text alone; what is None in `instance` is not there."""
+    """The request to Vertex AI, as differences from that for a text alone; None in `instance` means absent."""
     shown = {name: value for name, value in {"prompt": "a boat", **(instance or {})}.items() if value is not None}
     path = f"/v1/publishers/google/models/{model}:predictLongRunning"
     return Sent(path, {"instances": [shown], "parameters": {"sampleCount": 1, **parameters}})
@@ -40,7 +39,7 @@ def veo(instance: dict[str, Any] | None = None, model: str = VEO, **parameters: 
 def omni(
     content: Any = "a boat", task: str | None = "text_to_video", previous: str = "", model: str = OMNI, **chosen: str
 ) -> Sent:
-    """What the Gemini API is sent; `chosen` is in the response format."""
+    """The request to the Gemini API; `chosen` is in the response format."""
     body = {
         "model": model,
         "background": True,
@@ -134,7 +133,7 @@ NO_EDITING = "the prompt cannot be sent: Veo can neither continue nor edit an ea
 RETIRED = "model veo-3.0-generate-001 was retired on 2026-06-30: use veo-3.1-generate-001"
 
 TABLE: dict[str, tuple[dict[str, Any], Sent | str, Sent | str]] = {
-    # the prompt's fields, beside a text: what Vertex AI is sent, and what the Gemini API, or why nothing is sent
+    # the prompt's fields besides a text: the requests to Vertex AI and to the Gemini API, or why nothing is sent
     "nothing else": ({}, veo(), omni()),
     "text": ({"text": WORDS}, veo({"prompt": WORDS}), omni(WORDS)),
     "no text": (
@@ -335,7 +334,7 @@ TABLE: dict[str, tuple[dict[str, Any], Sent | str, Sent | str]] = {
 }
 
 NEVER: dict[str, tuple[dict[str, Any], str]] = {
-    # no prompt at all, wherever it is to go
+    # invalid prompts on every backend
     "nothing to show": ({"text": " "}, "a prompt needs a text, an image or a video to extend"),
     "text too long": ({"text": "a" * 20_001}, "text: string should have at most 20000 characters (it is 'aaa"),
     "a misspelt field": ({"duration": 8}, "duration is not a field of a prompt: did you mean duration_seconds?"),
@@ -384,7 +383,7 @@ NEVER: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 OWN = {"id": "own-id", "project_id": "own-project", "metadata": {"own-key": ["own-value"]}}
-"""The user's own, which goes with every prompt here and appears in no request."""
+"""The user's own data. Every prompt here has it, and no request holds it."""
 
 
 # ---- there and back --------------------------------------------------------------------------------------------------
@@ -397,7 +396,7 @@ def files_to_send(tmp_path: Path) -> None:
 
 
 async def sent(backend: str, fields: dict[str, Any]) -> tuple[VideoClip, Wire]:
-    """The clip of one prompt, and what the server of `backend` was sent for it."""
+    """The clip of one prompt, and the requests to the server of `backend`."""
     async with serving(rpc(400, "INVALID_ARGUMENT", "written down")) as wire:
         chosen = settings(base_url=wire.url, backend=backend, api_key="AIzaSy-secret-key", request_timeout=20.0)
         async with VeoClient(chosen) as client:
@@ -443,14 +442,14 @@ async def test_what_is_no_prompt_is_sent_to_nobody(case: str, backend: str) -> N
 
 
 def choices(kind: Any) -> set[Any]:
-    """The values among which a field of this type chooses; none if it is not that kind of field."""
+    """The allowed values of a field of this type; empty if it has no fixed choice."""
     if kind is bool:
         return {True, False}
     return set(get_args(kind)) if get_origin(kind) is Literal else {c for part in get_args(kind) for c in choices(part)}
 
 
 def taken(name: str) -> list[Any]:
-    """The values of a field, as a prompt has them, with which the table has something sent to somebody."""
+    """The values of a field in prompts that the table sends to at least one service."""
     rows = [fields for fields, *wires in TABLE.values() if name in fields and any(isinstance(w, Sent) for w in wires)]
     return [getattr(VideoPrompt.model_validate({"text": "a boat", **fields}), name) for fields in rows]
 

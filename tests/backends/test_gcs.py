@@ -1,4 +1,4 @@
-"""What has appeared in a bucket is found and can be fetched; what could not be asked is never taken for nothing."""
+"""Videos in a bucket are listed and fetched; a failed listing never counts as an empty folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LOG_IN = (
 
 
 class Login(CredentialsWithQuotaProject):
-    """Credentials that note where they are refreshed, and fail if they are told to."""
+    """Credentials that record where they are refreshed, and fail on demand."""
 
     def __init__(self, error: Exception | None = None, project: str | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

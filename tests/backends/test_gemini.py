@@ -1,6 +1,6 @@
-"""GeminiBackend through the real google-genai SDK, against a server that does on the wire whatever a test tells it.
+"""GeminiBackend through the real google-genai SDK, against a scripted server.
 
-The server is that of `test_vertex`: sockets, not the emulator.
+The server is the one of `test_vertex`: sockets, not the emulator.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ async def opened(url: str, **values: Any) -> AsyncIterator[GeminiBackend]:
 
 
 async def verdict_of(*acts: Act, **values: Any) -> tuple[Verdict, Wire]:
-    """What one submit comes to when the server answers so. Waits a moment for a second POST that must not come."""
+    """The result of one submit with this answer. Waits a moment for a second POST that must not come."""
     async with serving(*acts) as wire, opened(wire.url, **values) as backend:
         verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL)
         await asyncio.sleep(0.01)
@@ -459,7 +459,7 @@ async def test_an_inline_video_is_in_a_file_of_the_output_directory(size: int, t
     assert (video.data, video.uri) == (None, None)
     assert video.file is not None
     assert video.file.read_bytes() == whole
-    assert names(clips) == [video.file.name]  # of what was only shown to the model, nothing is left
+    assert names(clips) == [video.file.name]  # of the model's input nothing remains
     saving.drop(video.file)
 
 
@@ -537,7 +537,7 @@ async def test_a_look_that_fails_says_which_interaction_and_proves_nothing(case:
         with pytest.raises(PollError, match=rf"^polling {ID}: \w+") as failed:
             await backend.poll(ID)
         await asyncio.sleep(0.01)
-    assert len(wire.requests) == 1  # repeating it is the engine's business
+    assert len(wire.requests) == 1  # the engine repeats it
     assert failed.value.verdict is None
     assert failed.value.refused == (case == "429")
     assert names(tmp_path) == []
@@ -571,11 +571,11 @@ async def test_a_429_that_every_look_meets_past_its_delay_is_the_submits(
     message: str, refusal: Refusal, proof: float, delay: float
 ) -> None:
     async with serving(said(429, "too_many_requests", message)) as wire, opened(wire.url) as backend:
-        told = [await late(backend) for _ in range(4)]  # often enough, but too soon
-        assert [(error.refused, error.retry_after) for error in told] == [(True, delay)] * 4
-        # Only one that names a quota says anything about submits; the other may be for those who look too often.
+        polls = [await late(backend) for _ in range(4)]  # often enough, but too soon
+        assert [(error.refused, error.retry_after) for error in polls] == [(True, delay)] * 4
+        # Only one that names a quota concerns submits; the other may mean too many polls.
         named = [refusal] * 4 if refusal is Refusal.MINUTE else []
-        assert [error.verdict.refusal for error in told if error.verdict] == named
+        assert [error.verdict.refusal for error in polls if error.verdict] == named
         backend._doubts[ID].until -= proof
         seen = await backend.poll(ID)
     assert isinstance(seen, LateRefusal)
@@ -687,7 +687,7 @@ async def test_without_a_configured_address_https_stays_https() -> None:
     await backend.aclose()
 
 
-# ---- who pays, and what must not be told -----------------------------------------------------------------------------
+# ---- who pays, and secrets that must not appear --------------------------------------------------------------------
 
 
 async def test_nobody_who_pays_is_a_usage_error_that_names_the_ways() -> None:
@@ -748,7 +748,7 @@ ECHO = f"Permission denied: Consumer 'api_key:{KEY}' has been suspended. {QUOTA}
 @pytest.mark.parametrize("act", [said(403, "denied", ECHO), said(400, "x", ECHO), said(429, "x", ECHO), drop, NAMED])
 async def test_the_key_appears_nowhere(act: Act, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     caplog.set_level(logging.DEBUG)
-    told: list[str] = []
+    outputs: list[str] = []
     async with serving(act) as wire:
         chosen = settings(
             base_url=wire.url,
@@ -758,17 +758,17 @@ async def test_the_key_appears_nowhere(act: Act, caplog: pytest.LogCaptureFixtur
             quota_patience=0.0,
         )
         backend = await GeminiBackend.open(chosen)
-        told += [repr(backend), repr(await backend.submit(VideoPrompt(text="a boat"), MODEL))]
+        outputs += [repr(backend), repr(await backend.submit(VideoPrompt(text="a boat"), MODEL))]
         try:
-            told.append(repr(await backend.poll(ID)))
+            outputs.append(repr(await backend.poll(ID)))
         except (PollError, OperationGone) as error:
-            told += [repr(error), repr(getattr(error, "verdict", None))]
+            outputs += [repr(error), repr(getattr(error, "verdict", None))]
         await backend.aclose()
         async with VeoClient(chosen) as veo:
             [clip] = await veo.generate_many(["a boat"])
-            told += [repr(clip), clip.model_dump_json(), repr(veo.stats()), repr(veo)]
-    told += [f"{record.getMessage()} {record.exc_text}" for record in caplog.records]
-    assert [text for text in told if KEY in text] == []
+            outputs += [repr(clip), clip.model_dump_json(), repr(veo.stats()), repr(veo)]
+    outputs += [f"{record.getMessage()} {record.exc_text}" for record in caplog.records]
+    assert [text for text in outputs if KEY in text] == []
     assert wire.requests[0].headers["x-goog-api-key"] == KEY
 
 

@@ -1,4 +1,4 @@
-"""Videos in the JSON of an answer go to files, however the bytes arrive, and nothing else in it is touched."""
+"""Videos in the JSON of an answer go to files, however the bytes arrive, and the rest stays unchanged."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def unmarked(text: bytes, inline_videos: InlineVideos) -> bytes:
 
 
 def left(shelf: Path) -> list[str] | None:
-    """What lies there; None if nothing ever did."""
+    """The files there; None if the directory does not exist."""
     return [path.name for path in shelf.iterdir()] if shelf.exists() else None
 
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Path:
-    """Where the videos go: does not exist yet."""
+    """The directory for videos, which does not exist yet."""
     return tmp_path / "clips"
 
 
@@ -140,7 +140,7 @@ VIDEOS = {
 
 
 def plain(text: str) -> Any:
-    """What JSON says, its videos decoded."""
+    """The parsed JSON, with its videos decoded."""
 
     def decode(members: list[tuple[str, Any]]) -> dict[str, Any]:
         return {name: decoded(value) if name == KEY else value for name, value in members}
@@ -260,7 +260,7 @@ Handler = Callable[[web.Request], Any]
 
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
-    """A server, and a session whose responses spill."""
+    """A server, and a session whose responses put videos aside."""
     app = web.Application()
     app.router.add_post("/look", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -298,7 +298,7 @@ async def test_a_body_is_read_in_pieces_and_seen_with_its_marks(shelf: Path, pac
                 assert await response.text() == text  # read once
             assert len(text) < 500
             assert json.loads(unmarked(text.encode(), inline_videos)) == answer(LONG_VIDEO, VIDEO)
-        async with session.post(url) as response:  # the connection is fit for more, and nobody spills now
+        async with session.post(url) as response:  # the connection can be reused, and no video is put aside now
             assert await response.json() == answer(LONG_VIDEO, VIDEO)
     assert not left(shelf)
 
@@ -360,7 +360,7 @@ async def test_a_body_that_takes_too_long_is_aiohttps_error_and_leaves_nothing(s
 async def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_nothing(
     shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The thread comes to its turn when all is over, and does nothing."""
+    """The thread gets its turn after the exit, and does nothing."""
     to_thread, holding, release = asyncio.to_thread, asyncio.Event(), threading.Event()
     threads: list[asyncio.Task[Any]] = []
 

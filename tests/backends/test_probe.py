@@ -1,4 +1,4 @@
-"""Why a call had no answer: exceptions of aiohttp, of google-auth and of the system, each told from the others."""
+"""Why a call had no answer: each exception of aiohttp, google-auth and the system leads to its own problem."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""VertexBackend through the real google-genai SDK, against a server that does on the wire whatever a test tells it.
+"""VertexBackend through the real google-genai SDK, against a scripted server.
 
-The server is forty lines of sockets, not the emulator: a second pair of eyes on how often a paid request leaves.
+The server is forty lines of sockets, not the emulator: an independent count of paid requests.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ OPERATION = f"projects/p/locations/us-central1/publishers/google/models/{MODEL}/
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Inheritance class:DeprecationWarning",  # google-genai subclasses aiohttp's session
-    r"ignore:\s*The load_credentials_from_file method:DeprecationWarning",  # google-auth wants to be told the kind
+    r"ignore:\s*The load_credentials_from_file method:DeprecationWarning",  # google-auth wants an explicit kind
     "ignore:Sending a large body directly with raw bytes:ResourceWarning",  # aiohttp, of bodies over a megabyte
 )
 
@@ -81,7 +81,7 @@ NAMED_BYTES = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Len
 
 @asynccontextmanager
 async def opened(url: str, **values: Any) -> AsyncIterator[VertexBackend]:
-    """A backend in express mode, unless `values` say otherwise."""
+    """A backend, by default in express mode."""
     given: dict[str, Any] = {"base_url": url, "api_key": KEY, "request_timeout": 20.0}
     backend = await VertexBackend.open(settings(**{**given, **values}))
     try:
@@ -91,7 +91,7 @@ async def opened(url: str, **values: Any) -> AsyncIterator[VertexBackend]:
 
 
 async def verdict_of(*acts: Act, **values: Any) -> tuple[Verdict, Wire]:
-    """What one submit comes to when the server answers so. Waits a moment for a second POST that must not come."""
+    """The result of one submit with this answer. Waits a moment for a second POST that must not come."""
     async with serving(*acts) as wire, opened(wire.url, **values) as backend:
         verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL)
         await asyncio.sleep(0.01)
@@ -389,7 +389,7 @@ async def test_inline_videos_are_in_files_of_the_output_directory(tmp_path: Path
     act = done({"videos": videos, "raiMediaFilteredCount": 1})
     async with serving(act) as wire, opened(wire.url, output_dir=clips) as backend:
         seen = await backend.poll(OPERATION)
-        again = await backend.poll(OPERATION)  # free to repeat: each look's files are its own
+        again = await backend.poll(OPERATION)  # free to repeat: each poll has its own files
     assert isinstance(seen, Finished)
     assert isinstance(again, Finished)
     assert seen.filtered == 1
@@ -479,7 +479,7 @@ async def test_a_look_that_fails_says_which_operation_and_proves_nothing(case: s
         with pytest.raises(PollError, match=r"^polling projects/p/.+/7d1f: \w+") as failed:
             await backend.poll(OPERATION)
         await asyncio.sleep(0.01)
-    assert len(wire.requests) == 1  # repeating it is the engine's business
+    assert len(wire.requests) == 1  # the engine repeats it
     assert (failed.value.refused, failed.value.verdict) == (case.startswith("429"), None)
 
 
@@ -512,7 +512,7 @@ def transport_error(words: str) -> TransportError:
 
 
 class Purse(google.auth.credentials.Credentials):
-    """Credentials that hold a token until they are told to fail."""
+    """Credentials that hold a token until they must fail."""
 
     def __init__(self, error: Exception | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -525,7 +525,7 @@ class Purse(google.auth.credentials.Credentials):
 
 
 def carry(monkeypatch: pytest.MonkeyPatch, credentials: Purse) -> None:
-    """Put credentials where google.auth looks for the application's own."""
+    """Put credentials where google.auth finds application default credentials."""
     monkeypatch.setattr(
         "aveo3.backends.credentials.application_default_credentials", lambda scopes: (credentials, "another-project")
     )
@@ -697,7 +697,7 @@ async def test_a_service_account_fetches_a_token_and_pays_with_it(tmp_path: Path
         file.write_text(json.dumps({**account, "token_uri": f"{wire.url}/token"}))
         values = settings(base_url=wire.url, project="p", credentials_file=file)
         backend = await VertexBackend.open(values)
-        assert wire.requests == []  # opening asks nobody for anything
+        assert wire.requests == []  # opening sends nothing
         verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL)
         await backend.aclose()
     assert verdict.kind is VerdictKind.ACCEPTED
@@ -737,7 +737,7 @@ async def test_the_api_version_stands_in_every_path(version: str) -> None:
 # ---- secrets ---------------------------------------------------------------------------------------------------------
 
 ECHO = f"Permission denied: Consumer 'api_key:{KEY}' has been suspended. Bearer {TOKEN}"
-"""Google's words do hold the caller's key when it was suspended."""
+"""Google's message quotes the key of a suspended caller."""
 
 
 @pytest.mark.parametrize("act", [rpc(403, "PERMISSION_DENIED", ECHO), rpc(400, "INVALID_ARGUMENT", ECHO), drop, NAMED])

@@ -1,4 +1,4 @@
-"""Webhooks: what is Google's wakes a look, what is not is turned away, and nothing is believed for either."""
+"""Webhooks: Google's deliveries trigger a poll, others are rejected, and neither changes a job."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def signed(
 
 
 def public(*keys: Ed25519PrivateKey) -> dict[str, Any]:
-    """As they are published."""
+    """The keys as they are published."""
     return {
         "keys": [
             {"kty": "OKP", "crv": "Ed25519", "x": base64.urlsafe_b64encode(raw).rstrip(b"=").decode()}
@@ -123,7 +123,7 @@ def test_of_a_key_set_the_ed25519_keys_are_read() -> None:
 
 
 class Hook:
-    """A receiver, the keys that are published for it, and who was woken."""
+    """A receiver, its published keys, and the operations that it woke."""
 
     def __init__(self, receiver: Receiver, http: aiohttp.ClientSession, woken: list[str], fetches: list[int]) -> None:
         self.receiver, self.http, self.woken, self.fetches = receiver, http, woken, fetches
@@ -136,7 +136,7 @@ class Hook:
 
 @asynccontextmanager
 async def hooked(*published: Any) -> AsyncIterator[Hook]:
-    """Each fetch of the keys gets the next of `published`, the last for ever; a number is a status."""
+    """Each fetch of the keys gets the next of `published`; the last one repeats. A number is a status."""
     fetches: list[int] = []
 
     async def keys(request: web.Request) -> web.Response:
@@ -256,7 +256,7 @@ async def test_a_port_that_is_taken_says_what_to_change() -> None:
 
 
 async def test_a_clip_whose_end_is_told_is_had_at_once(tmp_path: Path) -> None:
-    """Looks come every minute; only the webhook explains a clip in seconds."""
+    """Polls come every minute: only the webhook explains a clip within seconds."""
     port = free_port()
     async with emulator(latency="0.2") as server, asyncio.timeout(30):
         chosen = quick(

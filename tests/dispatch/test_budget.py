@@ -1,4 +1,4 @@
-"""The purse never promises what it has not got."""
+"""The budget never grants more than it has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aveo3.dispatch.budget import Budget
         (10, 0, 0, 10, True, True),
         (10, 0, 0, 10.01, False, False),
         (10, 3, 4, 3, True, True),
-        (10, 3, 4, 3.2, False, True),  # if one that is under way comes to nothing
+        (10, 3, 4, 3.2, False, True),  # if one in flight ends without cost
         (10, 3, 0, 7.2, False, False),
     ],
 )
@@ -57,7 +57,7 @@ def test_a_clip_that_cost_less_than_promised_makes_room() -> None:
 )
 @effort(max_examples=100, deadline=None, derandomize=True)
 def test_whoever_asks_first_never_overspends(limit: int, clips: list[tuple[int, int, bool]]) -> None:
-    """Cents. Each clip: what is reserved, the percentage that it costs in the end, whether it ends at once."""
+    """Amounts in cents. For each clip: the reservation, its cost in percent, whether it ends at once."""
     budget, under_way = Budget(limit / 100), list[tuple[float, float]]()
     for reserved, percentage, at_once in clips:
         if budget.fits(reserved / 100):

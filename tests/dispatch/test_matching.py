@@ -1,4 +1,4 @@
-"""What a later run does with what earlier ones left: nothing is sent twice, nothing that was paid for is lost."""
+"""How a run resumes jobs of earlier runs: nothing is sent twice, and nothing paid is lost."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ async def make(backend: ScriptedBackend, *prompts: Any, fresh: bool = False, **v
 
 
 async def leave_running(backend: ScriptedBackend, *prompts: str, after: float = 5.0, **values: object) -> None:
-    """A run that goes while its operations run on."""
+    """A run that stops while its operations still run."""
     async with client(backend, journal="auto", **values) as veo, veo.stream(prompts) as clips:
         await asyncio.sleep(after)
         await clips.leave()
-        # What it had not come to yet is as the run before had left it.
+        # Jobs that it did not reach are as the run before left them.
         assert {clip.status async for clip in clips} == {ClipStatus.UNFINISHED if after else ClipStatus.CANCELLED}
 
 
@@ -223,7 +223,7 @@ async def test_clips_in_a_bucket_are_cached_too() -> None:
     assert (clip.cached, clip.uri, clip.paths) == (True, "gs://scripted/film.mp4", ())
 
 
-# ---- what is under way ----------------------------------------------------------------------------------------------
+# ---- what is running ------------------------------------------------------------------------------------------------
 
 
 @in_virtual_time
@@ -318,7 +318,7 @@ async def test_what_nobody_asks_for_again_is_finished_by_resume() -> None:
 
 @in_virtual_time
 async def test_resuming_goes_where_the_operation_was_sent() -> None:
-    """Another project or region now in the settings must not make a paid operation unknown."""
+    """A new project or region in the settings must not make a paid operation unknown."""
     backend = ScriptedBackend(latency=100.0, ending=inline)
     await leave_running(backend, "a")
     asked: list[Any] = []
@@ -403,7 +403,7 @@ async def test_a_person_may_have_an_uncertain_clip_made_again() -> None:
 
 
 class Bucket(ScriptedBackend):
-    """Loses the answers of its first submits, and lists what turned up under the prefixes they were given."""
+    """Loses the answers of its first submits, and lists the videos under their prefixes."""
 
     def __init__(self, *answers: Verdict, appears_after: float, **values: Any) -> None:
         super().__init__(answers, **values)
@@ -477,7 +477,7 @@ async def test_no_two_attempts_are_told_to_write_to_one_place() -> None:
     assert len(backend.prefixes) == 5
 
 
-# ---- what nobody owes anything for ----------------------------------------------------------------------------------
+# ---- what costs nothing ---------------------------------------------------------------------------------------------
 
 
 @in_virtual_time
@@ -536,7 +536,7 @@ async def test_a_second_client_on_one_directory_is_refused_and_sends_nothing() -
 
 
 class FullDisk:
-    """A connection whose disk is full from the `last`th commit on, until there is `room` again."""
+    """A connection whose disk is full from commit number `last` on, until there is `room` again."""
 
     def __init__(self, db: sqlite3.Connection, last: int) -> None:
         self.db = db
@@ -556,7 +556,7 @@ class FullDisk:
 
 @pytest.mark.parametrize("commits", range(9))
 def test_a_full_disk_stops_the_run_and_nothing_is_lost_or_paid_twice(commits: int) -> None:
-    """Whichever write it is that fails first."""
+    """For every write that may fail first."""
 
     async def main() -> None:
         backend = ScriptedBackend(latency=10.0, ending=inline)
@@ -566,7 +566,7 @@ def test_a_full_disk_stops_the_run_and_nothing_is_lost_or_paid_twice(commits: in
             veo.journal._writer._db = disk  # type: ignore[assignment]
             clips = await veo.generate_many(["a", "b", "c"])
             sent = len(backend.submits)
-            assert sent <= commits  # each was noted before it was sent
+            assert sent <= commits  # each was in the journal before it was sent
             assert (sent > 0) == (commits > 0)
             ends = Counter(statuses(clips))
             assert ends["succeeded"] == sent
@@ -735,7 +735,7 @@ async def test_after_a_stop_unread_prompts_are_neither_read_nor_noted() -> None:
 
 @in_virtual_time
 async def test_a_clip_whose_file_came_back_is_a_clip_again() -> None:
-    """Its file was away for a run, and Google had forgotten it: that was paid for, and is not forgotten here."""
+    """Its file was missing during one run, and Google had forgotten it: its cost still counts."""
     backend = ScriptedBackend(ending=inline)
     [clip] = await make(backend, "a")
     assert clip.path is not None
@@ -846,6 +846,6 @@ async def test_what_a_person_had_planned_anew_is_made_anew_though_its_file_came_
     shutil.move("away.mp4", clip.path)
     slow = ScriptedBackend(latency=100.0, ending=inline)
     await leave_running(slow, "a")
-    assert states() == {"running": 1}  # and that one is followed: the old file is not taken for its
+    assert states() == {"running": 1}  # and that one is polled: the old file does not count as its video
     assert [clip.cached for clip in await make(slow, "a")] == [False]
     assert slow.accepted == {"a": 1}

@@ -1,4 +1,4 @@
-"""What a run knows of the runs before it: what they used of each lane's quota, and what they learnt of it."""
+"""What a run inherits from earlier runs: the used quota of each lane, and its learnt limits."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_what_was_learnt_is_kept_by_place_and_model_whatever_the_lane_is_called(
 
 @pytest.mark.parametrize("gap", [5.0, 61.0])
 def test_a_run_right_after_another_does_not_burst(gap: float, places: Places) -> None:
-    """Ten a minute, ten sent: whoever starts anew within the minute has none left."""
+    """Ten a minute, ten sent: a new run within the minute has none left."""
 
     async def main() -> None:
         places["a"] = made(latency=1.0)

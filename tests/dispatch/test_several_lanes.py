@@ -41,7 +41,7 @@ PASSING = [refusal for refusal in Refusal if not refusal.for_good]
 
 
 def counting(name: str, limit: int, dies_at: float) -> Callable[[VideoPrompt], Verdict]:
-    """A project that lets through `limit` in any minute as the emulator's rules count, until its billing is off."""
+    """A project that accepts `limit` in any minute by the emulator's rules, until its billing is off."""
     ledger = Quotas([QuotaRule(kind="minute", limit=limit)])
 
     def answer(_: VideoPrompt) -> Verdict:
@@ -58,7 +58,7 @@ def counting(name: str, limit: int, dies_at: float) -> Callable[[VideoPrompt], V
 
 
 def optimum(clips: int, dies_at: float) -> float:
-    """The best that could be done with 2, 5 and 10 a minute, the 5 until `dies_at`: whole minutes, then the latency."""
+    """The shortest possible time with 2, 5 and 10 a minute, the 5 until `dies_at`: whole minutes, then the latency."""
     sent, at = 0, 0.0
     while True:
         sent += 12 + (5 if at < dies_at else 0)
@@ -130,7 +130,7 @@ def test_a_closed_lane_leaves_its_clips_to_the_others(why: Verdict, places: Plac
         places["a"] = made(*[verdicts.accepted(f"operations/{n}") for n in (1, 2)], answer=lambda _: why)
         async with places.client(lane("a"), lane("b", 2)) as veo:
             found = await veo.generate_many([f"{n}" for n in range(9)])
-            assert veo.stats().gates["a"].refused <= 8  # all that were out at once
+            assert veo.stats().gates["a"].refused <= 8  # all that were in flight at once
         assert Counter(clip.lane for clip in found) == {"a": 2, "b": 7}
 
     virtual(main)
@@ -256,7 +256,7 @@ def test_without_a_fallback_another_model_makes_nothing(places: Places) -> None:
 
 
 def test_a_clip_is_known_again_by_whatever_model_has_made_it(places: Places) -> None:
-    """Lanes come, go and change places; what they have made was paid for."""
+    """Lanes come, go and move; their earlier clips are paid."""
 
     async def run(*lanes: dict[str, Any], **values: object) -> list[tuple[str, bool]]:
         async with places.client(*lanes, journal="auto", **values) as veo:
@@ -329,7 +329,7 @@ def test_what_runs_is_looked_at_where_it_was_sent_whatever_the_lanes_are_now(
 def test_a_clip_that_one_model_was_asked_for_by_name_is_never_another_s_that_was_asked_for_by_name(
     places: Places,
 ) -> None:
-    """The fallback was asked, and made nothing: what it makes of the prompt later is not that clip."""
+    """The fallback was tried and made no video: its later video of the prompt is not that clip."""
 
     async def run(model: str, **values: object) -> tuple[str, str, bool]:
         async with places.client(lane("a"), lane("f", model=FAST), journal="auto", **values) as veo:
@@ -458,7 +458,7 @@ def test_a_budget_is_that_of_a_directory_for_all_its_runs(places: Places) -> Non
 
 
 class Rough(ScriptedBackend):
-    """A service on which anything may happen, by `rng`, until it is `calm`; it knows what is to be paid."""
+    """A service with random failures from `rng`, until it is `calm`. It counts what must be paid."""
 
     calm = False
 
@@ -507,7 +507,7 @@ class Rough(ScriptedBackend):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_happens_each_prompt_has_one_clip_and_is_paid_once(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lanes, what befalls them, how runs end, and how the prompts come: all by chance; then one calm run."""
+    """Random lanes, failures, stops and prompts; then one calm run."""
     rng, paid, there = random.Random(seed), Counter[str](), dict[str, Rough]()
 
     async def connect(name: str, settings: Settings) -> Rough:

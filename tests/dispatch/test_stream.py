@@ -1,4 +1,4 @@
-"""The dispatcher: what is read when, which lane goes, how a run is stopped or left, and what all that keeps."""
+"""The dispatcher: when prompts are read, which lane submits, how a run stops or is left, and what stays intact."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UNAVAILABLE = Verdict(VerdictKind.UNAVAILABLE, "the service is away")
 
 
 def client(backend: ScriptedBackend, **values: object) -> VeoClient:
-    """Room for a thousand submits a minute, looks every second, unless told otherwise."""
+    """By default: room for a thousand submits a minute, and a poll every second."""
     return calm_client(backend, **{"rate_limit": 1000, **values})
 
 
@@ -186,7 +186,7 @@ def test_a_retry_that_falls_due_between_two_looks_at_the_clock_costs_no_prompt_i
 
 
 def by_model(verdict: Verdict) -> Callable[[VideoPrompt], Verdict]:
-    """The fast model is answered with `verdict`, the other accepted."""
+    """Answers the fast model with `verdict`, and accepts the other."""
     numbers = count()
     return lambda prompt: verdict if prompt.model == FAST else verdicts.accepted(f"operations/{next(numbers)}")
 
@@ -216,7 +216,7 @@ def test_a_lane_that_is_closed_for_good_defers_its_own_prompts_only() -> None:
         for n, clip in enumerate(clips):
             expected = ("deferred", "model_not_found") if n % 3 else ("succeeded", None)
             assert (clip.status.value, clip.error_kind, clip.index) == (*expected, n)
-        assert sum(1 for _, text in backend.submits if int(text) % 3) == 1  # no request after the one that was told
+        assert sum(1 for _, text in backend.submits if int(text) % 3) == 1  # no request after the one that was refused
 
     virtual(main)
 
@@ -226,7 +226,7 @@ def test_jobs_to_be_tried_again_go_before_fresh_ones() -> None:
         backend = ScriptedBackend([UNAVAILABLE], latency=1.0)
         async with client(backend, max_concurrency=1, retry_wait_base=4.0, poll_interval=1.5) as veo:
             await veo.generate_many([f"{n}" for n in range(10)])
-        # It is due after four seconds, while the fifth is the next in line: the permit goes to who has waited longer.
+        # It is due after four seconds, while the fifth is next in line: the permit goes to the one that waited longer.
         assert [text for _, text in backend.submits] == list("01230456789")
 
     virtual(main)
@@ -241,7 +241,7 @@ def test_a_slow_reader_slows_the_submits() -> None:
         async with client(backend, rate_limit=10_000, max_concurrency=20) as veo:
             async with veo.stream(reading) as clips:
                 await asyncio.sleep(1000)
-                assert len(backend.submits) <= UNCOLLECTED + 2 * 20  # those that were under way may finish
+                assert len(backend.submits) <= UNCOLLECTED + 2 * 20  # those in flight may finish
                 for _ in range(30):
                     await anext(clips)
                 await asyncio.sleep(1000)
@@ -301,7 +301,7 @@ def test_the_budget_is_never_exceeded_and_what_does_not_fit_is_deferred() -> Non
 
 
 def test_money_that_is_set_aside_is_waited_for() -> None:
-    """The first two are held back by a filter and cost nothing: what they had set aside makes two more clips."""
+    """A filter blocks the first two, which cost nothing: their reservations pay two more clips."""
 
     async def main() -> None:
         film = Finished((Video(uri="gs://b/film.mp4"),))
@@ -344,7 +344,7 @@ def test_an_uncertain_clip_counts_as_spent() -> None:
 
 
 def test_two_lanes_that_wait_for_their_gates_cannot_both_spend_the_last_of_the_budget() -> None:
-    """Both found that it fits before they waited; only one of them may still go."""
+    """Both fitted before they waited; only one of them may still go."""
 
     async def main() -> None:
         pause = Verdict(VerdictKind.REFUSED, "not now", refusal=Refusal.UNKNOWN, retry_after=60.0)
@@ -445,7 +445,7 @@ def test_a_lazy_source_is_read_no_further_once_the_run_is_stopped() -> None:
 
 
 def check_left(backend: ScriptedBackend, veo: VeoClient, submits_then: int, got: list[VideoClip]) -> None:
-    """Nothing was sent after leaving, and whatever was accepted is either in hand or named."""
+    """Nothing was sent after leaving, and every accepted operation is either finished or named."""
     stats = veo.stats()
     assert len(backend.submits) == submits_then, "sent after the run was left"
     assert max(backend.accepted.values(), default=1) == 1
@@ -461,7 +461,7 @@ def check_left(backend: ScriptedBackend, veo: VeoClient, submits_then: int, got:
 
 @pytest.mark.parametrize("start", range(0, 240, 40))
 def test_cancelled_at_any_moment_generate_many_sends_nothing_more_and_names_what_runs(start: int) -> None:
-    """A round trip of a second: submits under way get to learn their operation."""
+    """With a round trip of a second, submits in progress learn their operation."""
     for turns in range(start, start + 40):
 
         async def main(turns: int = turns) -> None:
@@ -514,7 +514,7 @@ def test_what_is_left_running_is_named_in_the_log(caplog: pytest.LogCaptureFixtu
         async with client(ScriptedBackend(latency=100.0)) as veo:
             async with veo.stream(["a", "b"]):
                 await asyncio.sleep(10)
-            assert now() == 10.0  # whoever leaves does not wait for what runs
+            assert now() == 10.0  # leaving does not wait for running operations
             assert sorted(veo.stats().may_be_paid) == ["operations/1", "operations/2"]
 
     virtual(main)
@@ -596,7 +596,7 @@ MANY = 3_000
 
 
 class Counting(ScriptedBackend):
-    """Keeps no books of its own, and counts the tasks about."""
+    """Keeps no books, and counts the running tasks."""
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)

@@ -1,6 +1,6 @@
-"""Every fault of the emulator on every wire it can strike, on either side of the point where money is owed: what the
-clip is then, what the next run makes of it, and how often it was paid for. A table of the guide `never-paid-twice` says
-the same, and is checked here."""
+"""Every fault of the emulator on every wire where it can occur, before and after the point where money is owed: the
+clip's status, the status after the next run, and how often it was paid. The table of the guide `never-paid-twice` is
+checked here."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tests.support.guide import GUIDES, place
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
 
 ONCE = (Point.SUBMIT, Point.CREATE, Point.ACCEPTED, Point.OUTCOME, Point.ENDING)
-"""These strike the first request only; the others strike as long as the first run lasts."""
+"""These faults hit the first request only; the others last as long as the first run."""
 
 VEOS = [name for name, (point, _) in FAULTS.items() if point not in OF_INTERACTIONS]
 OMNIS = [name for name, (point, _) in FAULTS.items() if point is not Point.STORAGE]
 NEVER = "–"
-"""What the table has for a fault that cannot strike there."""
+"""The table's entry for a fault that cannot occur there."""
 
 BILLED = ("success", "slow", "stuck", "unread", "file-failed")
 
 
 class Stories(NamedTuple):
-    """What comes of one fault: Veo with its videos in the answer, with its videos in a bucket, and Omni."""
+    """The outcome of one fault: for Veo with inline videos, for Veo with a bucket, and for Omni."""
 
     inline: str = NEVER
     bucket: str = NEVER
@@ -52,7 +52,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aveo3.engine.following.OVERTIME", 0.1)
     monkeypatch.setattr(
         "aveo3.engine.recovery.RECOVER_MEDIANS", 0.002
-    )  # a lost clip is waited for a seventh of a second
+    )  # the wait for a lost clip is a seventh of a second
     monkeypatch.setattr("aveo3.backends.gemini.UNNAMED_DOUBT", 0.05)
 
 
@@ -61,10 +61,10 @@ async def story(fault: str, **values: Any) -> str:
     point = FAULTS[fault][0]
     strikes = [f"{fault}@1" if point in ONCE else fault]
     if point is Point.STORAGE:
-        strikes.append("drop-after@1")  # only what is lost is looked for
+        strikes.append("drop-after@1")  # only lost answers are recovered
     timeout = 0.3 if {"timeout", "hang", "stall"} & set(fault.split("-")) else 10.0
     ends = []
-    speed = 500 if point is Point.CREATE else 1  # a refusal that comes late asks for 23 s of patience
+    speed = 500 if point is Point.CREATE else 1  # a late refusal asks for 23 s
     async with emulator(faults=strikes, hang=600, speed=speed) as server:
         patience = {"request_timeout": timeout, "operation_timeout": 0.5, "max_retries": 1, "quota_patience": 0.0}
         chosen = quick(server, **{"journal": "auto", "storage_url": server.url, **patience, **values})

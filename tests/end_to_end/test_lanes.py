@@ -1,5 +1,5 @@
 """The same prompts on Vertex AI, on the Gemini API and over several lanes, by settings alone: the real SDK against the
-emulator, whose books say what was paid for."""
+emulator, whose books show what was paid."""
 
 from __future__ import annotations
 

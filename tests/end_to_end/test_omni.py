@@ -1,6 +1,6 @@
 """VeoClient on the Gemini API, the real SDK and the emulator over real sockets: made, left, resumed, cached, refused.
 
-As in `test_end_to_end`, the line that matters is `accepted_by_prompt`: what stands there with 2 was paid for twice.
+As in `test_veo`, the figure that matters is `accepted_by_prompt`: a prompt with 2 there was paid twice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def test_every_prompt_is_a_clip_on_disk_paid_once_at_what_google_bills() -
     assert_on_disk(clips)
     assert {clip.model for clip in clips} == {MODEL}
     assert books.accepted_by_prompt == Counter(BOATS)
-    assert all(0.9 < (clip.cost_usd or 0.0) < 1.2 for clip in clips)  # ten seconds, and some words
+    assert all(0.9 < (clip.cost_usd or 0.0) < 1.2 for clip in clips)  # ten seconds, and some text
 
 
 async def test_every_kind_of_prompt_is_taken() -> None:
@@ -52,10 +52,10 @@ async def test_every_kind_of_prompt_is_taken() -> None:
 
 
 async def leave(server: MockServer, prompts: list[str], chosen: Settings) -> None:
-    """A run that is stopped when everything has been accepted and nothing is done yet."""
+    """A run that stops when everything is accepted and nothing is finished."""
     async with VeoClient(chosen) as veo:
         run = asyncio.create_task(veo.generate_many(prompts))
-        while server.books.accepted < len(prompts):  # noqa: ASYNC110  (the emulator has no bell)
+        while server.books.accepted < len(prompts):  # noqa: ASYNC110  (the emulator has no waker)
             await asyncio.sleep(0.005)
         run.cancel()
         [outcome] = await asyncio.gather(run, return_exceptions=True)

@@ -1,6 +1,6 @@
-"""VeoClient, the real SDK and the emulator over real sockets: what the user gets, and what the emulator's books say.
+"""VeoClient, the real SDK and the emulator over real sockets: the user's clips, and the emulator's books.
 
-The line that matters is `accepted_by_prompt`: a prompt that stands there with 2 was paid for twice.
+The figure that matters is `accepted_by_prompt`: a prompt with 2 there was paid twice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DOZEN = [f"prompt {number}" for number in range(12)]
 
 @pytest.mark.parametrize("counting", ["sliding", "fixed", "bucket"])
 async def test_a_dozen_clips_on_a_quota_of_two_meet_one_refusal_at_most(counting: str) -> None:
-    """Where the last period has a place to spare, one request asks whether the server counts less strictly."""
+    """If the last period has room, one request probes whether the server counts less strictly."""
     async with emulator(rpm=2, period=0.06, counting=counting) as server:
         clips, books = await make(server, DOZEN, rate_limit=2, rate_period=0.06)
     assert_on_disk(clips)
@@ -69,7 +69,7 @@ async def test_a_daily_quota_defers_what_it_does_not_cover() -> None:
     assert Counter(clip.status for clip in clips) == {ClipStatus.SUCCEEDED: 2, ClipStatus.DEFERRED: 2}
     assert {clip.error_kind for clip in clips if not clip.succeeded} == {"daily_quota"}
     assert books.accepted_by_prompt == Counter(clip.prompt.text for clip in clips if clip.succeeded)
-    assert books.refused <= 2  # two were under way together; none came after
+    assert books.refused <= 2  # two were in flight together; none came after
 
 
 # ---- one submit goes wrong -------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ async def test_a_service_that_stays_away_uses_up_the_retries(fault: str) -> None
 
 
 async def test_a_503_with_a_status_is_taken_at_its_word() -> None:
-    """It says that nothing was created, and is sent again: should Google ever say so wrongly, this is the price."""
+    """It says that nothing was created, so it is sent again. If Google is ever wrong there, this is the cost."""
     async with emulator(faults=["503-after@2"]) as server:
         _, books = await make(server)
     assert list(books.accepted_twice.values()) == [2]
@@ -164,7 +164,7 @@ async def test_what_runs_when_the_lane_closes_is_still_made(fault: str) -> None:
     assert {(clip.status, clip.error_kind) for clip in clips if not clip.succeeded} == {
         (ClipStatus.DEFERRED, CLOSING[fault])
     }
-    assert books.submits <= 3  # two were under way together; none came after
+    assert books.submits <= 3  # two were in flight together; none came after
 
 
 # ---- polls go wrong --------------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ async def test_what_a_filter_stopped_is_filtered_free_and_not_tried_again(fault:
 
 
 async def test_a_clip_whose_sound_displeased_the_filter_gets_one_more_try() -> None:
-    """It is not deterministic, and not billed: another time it may pass."""
+    """The filter is not deterministic, and the clip not billed: it may pass the next time."""
     for fault, status, billed in (("@1", ClipStatus.SUCCEEDED, 3.2), ("", ClipStatus.FILTERED, 0.0)):
         async with emulator(faults=[f"filtered-audio{fault}"]) as server:
             [clip], books = await make(server, ["a boat"])
@@ -249,7 +249,7 @@ async def test_an_operation_that_fails_each_time_uses_up_the_retries() -> None:
 
 
 async def test_a_lost_answer_after_a_failed_operation_does_not_name_the_failed_one() -> None:
-    """Who looked at that one would find it failed, take the clip for unpaid, and pay again."""
+    """A poll of the old operation would find it failed, and the clip would be paid again."""
     async with emulator(faults=["error-13@1", "drop-after@2"]) as server:
         [clip], books = await make(server, ["a boat"])
     assert (clip.status, clip.error_kind, clip.attempts) == (ClipStatus.UNCERTAIN, "answer_lost", 2)
@@ -306,7 +306,7 @@ async def test_a_run_that_is_left_names_what_it_leaves_running(caplog: pytest.Lo
     async with emulator(latency="1000") as server:
         async with VeoClient(quick(server)) as veo:
             task = asyncio.create_task(veo.generate_many(BOATS))
-            while server.books.accepted < len(BOATS):  # noqa: ASYNC110  (the emulator has no bell)
+            while server.books.accepted < len(BOATS):  # noqa: ASYNC110  (the emulator has no waker)
                 await asyncio.sleep(0.005)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -323,7 +323,7 @@ async def test_a_run_that_is_left_names_what_it_leaves_running(caplog: pytest.Lo
 async def test_a_submit_under_way_learns_its_operation_before_the_run_is_left() -> None:
     async with emulator(latency="1000", rtt="0.1") as server, VeoClient(quick(server)) as veo:
         task = asyncio.create_task(veo.generate_many(["a boat"]))
-        while not server.emulator.books.posts:  # noqa: ASYNC110  (the emulator has no bell)
+        while not server.emulator.books.posts:  # noqa: ASYNC110  (the emulator has no waker)
             await asyncio.sleep(0.005)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -362,7 +362,7 @@ async def test_a_video_that_was_made_but_not_written_when_the_run_ended_counts_a
 
 @pytest.fixture
 def hasty_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mock mode's clips take half a second to two: here a hundredth."""
+    """Clips in mock mode take half a second to two: here a hundredth of that."""
 
     def hasty(**options: Any) -> MockOptions:
         return MockOptions.model_validate({**options, "latency": "0.01", "films": "bundled"})
@@ -373,7 +373,7 @@ def hasty_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The hosts that anybody connects to."""
+    """The hosts of all connections."""
     hosts: list[str] = []
     connect = asyncio.selector_events.BaseSelectorEventLoop.sock_connect
 

@@ -1,4 +1,4 @@
-"""A job: what the journal has of it, and what a run knows beside that."""
+"""A job: its record in the journal, and the fields that belong to one run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def new_job(index: int = 0) -> Job:
 
 
 def noted_job(journal: Journal, index: int = 0, *, planned_at: int = 0) -> Job:
-    """A job whose record `journal` has; it was planned at another place in an earlier batch."""
+    """A job with a record in `journal`, planned at another index in an earlier batch."""
     job = new_job(index)
     claims = journal.claims
     job.take_up(claims.plan(1, "mock", "0123abcdef", position=planned_at, model="veo", prompt={}), journal)

@@ -15,13 +15,13 @@ from aveo3.testing import run_virtual
 
 
 class Blip(Exception):
-    """Passing trouble."""
+    """A temporary error."""
 
     final = False
 
 
 class Never(random.Random):
-    """The least jitter there is."""
+    """The smallest jitter."""
 
     def uniform(self, a: float, b: float) -> float:
         return a
@@ -61,7 +61,7 @@ def test_the_same_seed_draws_the_same_waits() -> None:
 
 
 class Flaky:
-    """Raises what it was given, in order; then returns "fine". Remembers when it was called."""
+    """Raises the given errors in order, then returns "fine". Records the time of each call."""
 
     def __init__(self, *errors: Exception) -> None:
         self._errors = list(errors)

@@ -1,4 +1,4 @@
-"""One job, from permit to clip: what each answer, each end and each failure makes of it, and what it costs."""
+"""One job, from permit to clip: the result and the cost of every answer, every end and every failure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RUNS_ON = 1e9
 
 
 class Watched(ScriptedBackend):
-    """Notes when it is looked at; `problem` may raise in place of a look."""
+    """Records when it is polled; `problem` may raise instead of a poll."""
 
     def __init__(self, *args: Any, problem: Callable[[int], Exception | None] = lambda _: None, **values: Any) -> None:
         super().__init__(*args, **values)
@@ -193,7 +193,7 @@ def test_where_others_fail_too_it_is_the_service_that_is_ill_and_no_clip_uses_up
 
 
 def test_prompts_that_never_get_through_hold_up_no_other() -> None:
-    """Each failure of theirs looks as if the service were ill: whose turn is next shows that it is not."""
+    """Each of their failures could be an outage; the next job shows that it is not."""
     names = (f"operations/{number}" for number in count())
     backend = ScriptedBackend(
         answer=lambda prompt: UNAVAILABLE if prompt.text.startswith("bad") else verdicts.accepted(next(names))
@@ -243,7 +243,7 @@ def test_trouble_at_google_that_does_not_pass_uses_up_the_retries() -> None:
 
 
 def test_an_earlier_attempts_operation_is_not_taken_for_the_one_whose_answer_was_lost() -> None:
-    """Whoever looked at it would find it failed, and pay a second time."""
+    """A later poll would find it failed, and the job would be paid a second time."""
     backend = ScriptedBackend([verdicts.accepted("operations/failed"), UNCERTAIN], ending=lambda _: Failure(13, "x"))
     clip = run_one(backend)
     assert (clip.status, clip.operation, clip.finished_utc) == (ClipStatus.UNCERTAIN, None, None)
@@ -284,7 +284,7 @@ def test_videos_held_back_are_told_and_not_charged() -> None:
     assert clip.cost_usd == pytest.approx(3 * PRICE)
 
 
-# ---- looking --------------------------------------------------------------------------------------------------------
+# ---- polling --------------------------------------------------------------------------------------------------------
 
 
 def test_looks_come_at_the_interval_that_was_set() -> None:
@@ -294,7 +294,7 @@ def test_looks_come_at_the_interval_that_was_set() -> None:
 
 
 def test_what_operations_take_is_learnt_and_looked_for() -> None:
-    """Sixty of seventy seconds: a few looks each, and a video lies there for seconds, not for an interval."""
+    """Sixty clips of about seventy seconds need a few polls each, and each is found within seconds of its end."""
     rng = random.Random(1)
     backend = Watched(latency=lambda _: rng.uniform(60, 80))
     clips, stats, _ = run(backend, [f"clip {n}" for n in range(60)], max_concurrency=6)
@@ -332,7 +332,7 @@ def test_an_operation_that_runs_past_its_deadline_is_late_and_frees_its_slot() -
         (ClipStatus.SUCCEEDED, None, "operations/2"),
     ]
     assert clips[0].error_message == "still running 600 s after its submit; may be billed"
-    assert 600.0 in backend.polled_at  # one last look, at the deadline itself
+    assert 600.0 in backend.polled_at  # one last poll, at the deadline itself
     assert took < 620
 
 
@@ -414,7 +414,7 @@ def test_a_video_that_cannot_be_fetched_is_paid_all_the_same_and_says_where_it_i
     assert (bad.uris, bad.operation, bad.paths, bad.retry_count) == ((URI,), "operations/1", (), 0)
     assert good.succeeded
     assert [len(calls) for calls in web.requests.values()] == [tries]
-    assert len(backend.submits) == 2  # what is paid is never made again
+    assert len(backend.submits) == 2  # a paid clip is never made again
     assert stats.cost_usd == 2 * PRICE
 
 
@@ -425,7 +425,7 @@ def test_a_disk_that_refuses_stops_the_run_before_more_is_paid_for_and_lost(monk
     monkeypatch.setattr(Path, "open", full)
     backend = ScriptedBackend(ending=lambda _: Finished((Video(data=FILM),)))
     clips, stats, _ = run(backend, [f"clip {n}" for n in range(5)], max_concurrency=1)
-    # The second was under way when the first had ended and could not be written.
+    # The second was running when the first ended and could not be written.
     assert [(clip.status, clip.error_kind) for clip in clips] == [
         *[(ClipStatus.UNCERTAIN, "disk")] * 2,
         *[(ClipStatus.CANCELLED, "stopped")] * 3,
@@ -454,7 +454,7 @@ def test_whatever_else_goes_wrong_while_fetching_the_clip_is_paid_and_the_run_go
 
 
 def test_a_slow_download_holds_no_running_slot() -> None:
-    """Google's work has ended: the next prompt need not wait for the disk."""
+    """The operation has ended, so the next prompt need not wait for the disk."""
 
     class Slow(ScriptedBackend):
         async def poll(self, operation: str) -> PollResult:
@@ -478,7 +478,7 @@ FILM_LOOK = Finished((Video(uri="gs://scripted/film.mp4"),))
 
 
 def endings(*polls: PollResult) -> Callable[[VideoPrompt], PollResult]:
-    """How operations end, in order; well, after the last of them."""
+    """Ends operations in this order; after the last of them, with a video."""
     left = iter(polls)
     return lambda _: next(left, FILM_LOOK)
 
@@ -528,7 +528,7 @@ def test_what_is_rejected_late_is_not_sent_again(verdict: Verdict, status: ClipS
     backend = ScriptedBackend(ending=lambda _: LateRefusal(verdict, {"input": 19, "video": 0, "output": 265}))
     clip = run_one(backend, {"text": "a boat", "model": "gemini-omni-1.1-flash"})
     assert (clip.status, clip.error_kind, clip.error_message) == (status, kind, verdict.message)
-    assert clip.cost_usd == 0.0024  # words are billed, too
+    assert clip.cost_usd == 0.0024  # text is billed, too
     assert clip.finished_utc is not None
     assert len(backend.submits) == 1
 
@@ -583,7 +583,7 @@ def test_an_end_without_a_video_says_what_there_was_instead() -> None:
 
 
 def test_looks_that_all_fail_are_told_once_and_again_after_one_that_did_not(caplog: pytest.LogCaptureFixture) -> None:
-    """Credentials that have expired look like operations that run on and on."""
+    """With expired credentials, operations seem to run for ever."""
 
     class Blind(ScriptedBackend):
         async def poll(self, operation: str) -> PollResult:
@@ -597,6 +597,8 @@ def test_looks_that_all_fail_are_told_once_and_again_after_one_that_did_not(capl
         assert clip.succeeded
 
     virtual(main)
-    told = [record.message for record in caplog.records if "in a row have failed" in record.message]
-    assert len(told) == 2
-    assert told[0].startswith("5 polls in a row have failed; polling goes on. The last: polling operations/1: HTTP 401")
+    logged = [record.message for record in caplog.records if "in a row have failed" in record.message]
+    assert len(logged) == 2
+    assert logged[0].startswith(
+        "5 polls in a row have failed; polling goes on. The last: polling operations/1: HTTP 401"
+    )

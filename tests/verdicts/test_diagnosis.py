@@ -20,7 +20,7 @@ NOT_ENABLED = (
 
 
 def page(status: int, title: str) -> tuple[int, dict[str, Any]]:
-    """An HTML page, in the form that the SDK gives it."""
+    """An HTML page, as the SDK reports it."""
     return status, {"message": f"<!DOCTYPE html><title>{title}</title>", "status": title}
 
 

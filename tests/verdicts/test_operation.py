@@ -1,4 +1,4 @@
-"""The ends of operations that Google has been seen to send, and codes of every kind."""
+"""Ends of operations observed at Google, and codes of every kind."""
 
 from __future__ import annotations
 

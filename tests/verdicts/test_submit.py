@@ -1,4 +1,4 @@
-"""Every body that Google has been seen to send, and many that it never will."""
+"""Every body observed at Google, and many that it never sends."""
 
 from __future__ import annotations
 
