@@ -47,7 +47,7 @@ def client(backend: ScriptedBackend, **values: object) -> VeoClient:
 # ---- what comes back ------------------------------------------------------------------------------------------------
 
 
-def test_clips_come_in_the_order_of_their_prompts_whoever_finishes_first() -> None:
+def test_clips_come_in_the_order_of_their_prompts_whichever_finishes_first() -> None:
     async def main() -> None:
         rng = random.Random(3)
         backend = ScriptedBackend(latency=lambda _: rng.uniform(1, 200), round_trip=0.3)
@@ -318,7 +318,7 @@ def test_stats_count_everything_and_are_a_snapshot() -> None:
     virtual(main)
 
 
-def test_a_model_that_the_catalog_does_not_know_is_told_once_and_costs_nobody_knows_what(
+def test_a_model_outside_the_catalog_is_logged_once_and_has_no_price(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:

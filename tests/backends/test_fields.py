@@ -431,7 +431,7 @@ async def test_what_the_gemini_api_is_sent(case: str) -> None:
 
 @pytest.mark.parametrize("backend", ["vertex", "gemini"])
 @pytest.mark.parametrize("case", NEVER)
-async def test_what_is_no_prompt_is_sent_to_nobody(case: str, backend: str) -> None:
+async def test_an_invalid_prompt_is_not_sent(case: str, backend: str) -> None:
     fields, sentence = NEVER[case]
     clip, wire = await sent(backend, fields)
     assert (clip.status, clip.attempts, wire.connections) == (ClipStatus.REJECTED, 0, 0)

@@ -205,7 +205,7 @@ async def test_an_answer_without_items_is_an_empty_folder(web: aioresponses) -> 
 # ---- who asks --------------------------------------------------------------------------------------------------------
 
 
-async def test_the_token_is_refreshed_off_the_loop_once_for_all_who_wait(web: aioresponses) -> None:
+async def test_the_token_is_refreshed_off_the_loop_once_for_all_waiters(web: aioresponses) -> None:
     web.get(LISTING, payload=listing(), repeat=True)
     login = Login(project="who-pays")
     async with looking(login) as storage:
@@ -225,7 +225,7 @@ async def test_a_place_is_an_address_of_the_object_below_the_root() -> None:
     assert str(URL(url)) == url
 
 
-async def test_nobody_asks_without_a_token(web: aioresponses) -> None:
+async def test_no_request_is_sent_without_a_token(web: aioresponses) -> None:
     web.get(LISTING, status=401, payload=refusal(401, "required", "Anonymous caller does not have access."))
     async with looking() as storage:
         error = await error_of(storage)
@@ -313,7 +313,7 @@ async def test_what_only_a_person_can_change_is_final(web: aioresponses, status:
 
 
 @pytest.mark.parametrize("failure", [aiohttp.ServerDisconnectedError(), TimeoutError(), OSError("no route")])
-async def test_a_network_that_fails_is_a_look_that_failed(web: aioresponses, failure: Exception) -> None:
+async def test_a_network_error_is_a_failed_poll(web: aioresponses, failure: Exception) -> None:
     web.get(LISTING, exception=failure)
     async with looking(Login()) as storage:
         error = await error_of(storage)

@@ -437,7 +437,7 @@ LOOKS: dict[str, tuple[Act, PollResult]] = {
 
 
 @pytest.mark.parametrize("case", LOOKS)
-async def test_a_look_tells_how_the_interaction_stands(case: str) -> None:
+async def test_a_poll_returns_the_state_of_the_interaction(case: str) -> None:
     act, expected = LOOKS[case]
     async with serving(act) as wire, opened(wire.url) as backend:
         assert await backend.poll(ID) == expected
@@ -474,7 +474,7 @@ async def test_a_video_that_is_inline_and_a_file_is_both_and_not_waited_for(tmp_
     saving.drop(video.file)
 
 
-async def test_a_disk_that_takes_no_video_is_not_taken_for_a_look_to_be_repeated(tmp_path: Path) -> None:
+async def test_a_disk_that_refuses_a_video_is_no_failed_poll(tmp_path: Path) -> None:
     (tmp_path / "clips").write_text("not a directory")
     act = interaction("completed", put_out(film(data=b64(MP4))))
     async with serving(act) as wire, opened(wire.url, output_dir=tmp_path / "clips") as backend:
@@ -528,7 +528,7 @@ FAILED_POLLS = {
 
 
 @pytest.mark.parametrize("case", FAILED_POLLS)
-async def test_a_look_that_fails_says_which_interaction_and_proves_nothing(case: str, tmp_path: Path) -> None:
+async def test_a_failed_poll_names_the_interaction_and_proves_nothing(case: str, tmp_path: Path) -> None:
     timeout = 0.25 if case == "no answer" else 20.0
     async with (
         serving(FAILED_POLLS[case]) as wire,
@@ -543,7 +543,7 @@ async def test_a_look_that_fails_says_which_interaction_and_proves_nothing(case:
     assert names(tmp_path) == []
 
 
-async def test_a_look_at_a_server_that_is_away_fails() -> None:
+async def test_a_poll_of_a_server_that_is_down_fails() -> None:
     async with opened(f"http://127.0.0.1:{free_port()}") as backend:
         with pytest.raises(PollError, match="APIConnectionError"):
             await backend.poll(ID)
@@ -567,7 +567,7 @@ async def late(backend: GeminiBackend) -> PollError:
         ("Resource exhausted. Please retry in 23.4s.", Refusal.UNKNOWN, 601.0, 23.4),
     ],
 )
-async def test_a_429_that_every_look_meets_past_its_delay_is_the_submits(
+async def test_a_429_to_every_poll_beyond_its_delay_is_the_submits(
     message: str, refusal: Refusal, proof: float, delay: float
 ) -> None:
     async with serving(said(429, "too_many_requests", message)) as wire, opened(wire.url) as backend:
@@ -591,7 +591,7 @@ async def test_long_ago_is_not_often() -> None:
         assert isinstance(await backend.poll(ID), LateRefusal)
 
 
-async def test_a_look_that_succeeds_takes_the_doubt_away() -> None:
+async def test_a_poll_that_succeeds_removes_the_doubt() -> None:
     async with serving(LATE, LATE, interaction("in_progress"), LATE) as wire, opened(wire.url) as backend:
         await late(backend)
         await late(backend)
@@ -640,7 +640,7 @@ async def test_a_video_whose_file_failed_is_not_there_and_never_will_be(why: str
 
 
 @pytest.mark.parametrize("act", [rpc(500, "INTERNAL"), rpc(429, "RESOURCE_EXHAUSTED"), drop])
-async def test_a_look_at_the_file_that_fails_is_repeated(act: Act) -> None:
+async def test_a_failed_request_for_the_file_is_repeated(act: Act) -> None:
     async with serving(MADE, act) as wire, opened(wire.url) as backend:
         with pytest.raises(PollError, match=f"^polling {ID}: its file files/ak5xpg0kiews: "):
             await backend.poll(ID)
@@ -690,7 +690,7 @@ async def test_without_a_configured_address_https_stays_https() -> None:
 # ---- who pays, and secrets that must not appear --------------------------------------------------------------------
 
 
-async def test_nobody_who_pays_is_a_usage_error_that_names_the_ways() -> None:
+async def test_missing_credentials_are_a_usage_error_that_names_the_ways() -> None:
     with pytest.raises(UsageError, match=r"^The Gemini API needs a key: set GEMINI_API_KEY"):
         await GeminiBackend.open(settings(backend="gemini"))
 

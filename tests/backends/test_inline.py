@@ -390,7 +390,7 @@ async def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_nothing(
     assert not left(shelf)
 
 
-async def test_looks_at_once_do_not_mix_up_their_videos(shelf: Path) -> None:
+async def test_polls_at_once_do_not_mix_up_their_videos(shelf: Path) -> None:
     async def echo(request: web.Request) -> web.Response:
         return web.json_response(answer(bytes([int(await request.text())]) * 500_000))
 
@@ -405,7 +405,7 @@ async def test_looks_at_once_do_not_mix_up_their_videos(shelf: Path) -> None:
     assert not left(shelf)
 
 
-async def test_large_answers_are_read_a_few_at_once_and_short_ones_wait_for_nobody(
+async def test_large_answers_are_read_a_few_at_once_and_short_ones_do_not_wait(
     shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def at_once(func: Callable[..., Any], *args: Any) -> Any:

@@ -361,7 +361,7 @@ LOOKS: dict[str, tuple[Act, Any]] = {
 
 
 @pytest.mark.parametrize("case", LOOKS)
-async def test_a_look_tells_how_the_operation_stands(case: str, tmp_path: Path) -> None:
+async def test_a_poll_returns_the_state_of_the_operation(case: str, tmp_path: Path) -> None:
     act, expected = LOOKS[case]
     async with serving(act) as wire, opened(wire.url, output_dir=tmp_path) as backend:
         seen = await backend.poll(OPERATION)
@@ -429,14 +429,14 @@ async def test_no_server_can_pass_off_a_file_of_ours_for_a_video(tmp_path: Path)
     ],
     ids=["not base64", "not text", "not what the SDK expects"],
 )
-async def test_a_look_that_fails_after_a_video_leaves_no_file(response: dict[str, Any], tmp_path: Path) -> None:
+async def test_a_poll_that_fails_after_a_video_leaves_no_file(response: dict[str, Any], tmp_path: Path) -> None:
     async with serving(done(response)) as wire, opened(wire.url, output_dir=tmp_path) as backend:
         with pytest.raises(PollError):
             await backend.poll(OPERATION)
     assert names(tmp_path) == []
 
 
-async def test_a_disk_that_takes_no_video_is_not_taken_for_a_look_to_be_repeated(tmp_path: Path) -> None:
+async def test_a_disk_that_refuses_a_video_is_no_failed_poll(tmp_path: Path) -> None:
     (tmp_path / "clips").write_text("not a directory")
     act = LOOKS["one video"][0]
     async with serving(act) as wire, opened(wire.url, output_dir=tmp_path / "clips") as backend:
@@ -473,7 +473,7 @@ FAILED_POLLS = {
 
 
 @pytest.mark.parametrize("case", FAILED_POLLS)
-async def test_a_look_that_fails_says_which_operation_and_proves_nothing(case: str) -> None:
+async def test_a_failed_poll_names_the_operation_and_proves_nothing(case: str) -> None:
     timeout = 0.25 if case == "no answer" else 20.0
     async with serving(FAILED_POLLS[case]) as wire, opened(wire.url, request_timeout=timeout) as backend:
         with pytest.raises(PollError, match=r"^polling projects/p/.+/7d1f: \w+") as failed:
@@ -483,7 +483,7 @@ async def test_a_look_that_fails_says_which_operation_and_proves_nothing(case: s
     assert (failed.value.refused, failed.value.verdict) == (case.startswith("429"), None)
 
 
-async def test_a_look_that_is_refused_says_how_long_to_wait_and_nothing_about_submits() -> None:
+async def test_a_refused_poll_names_the_wait_and_does_not_concern_submits() -> None:
     refusal = rpc(429, "RESOURCE_EXHAUSTED", "Quota exceeded: requests per minute. Please retry in 7.5s.")
     async with serving(refusal) as wire, opened(wire.url) as backend:
         with pytest.raises(PollError) as failed:
@@ -491,7 +491,7 @@ async def test_a_look_that_is_refused_says_how_long_to_wait_and_nothing_about_su
     assert (failed.value.refused, failed.value.retry_after, failed.value.verdict) == (True, 7.5, None)
 
 
-async def test_a_look_at_a_server_that_is_away_fails() -> None:
+async def test_a_poll_of_a_server_that_is_down_fails() -> None:
     async with opened(f"http://127.0.0.1:{free_port()}") as backend:
         with pytest.raises(PollError, match="ClientConnectorError"):
             await backend.poll(OPERATION)
@@ -596,7 +596,7 @@ async def test_a_mock_server_gets_no_key_for_a_project(monkeypatch: pytest.Monke
     assert "x-goog-api-key" not in request.headers
 
 
-async def test_nobody_who_pays_is_a_usage_error_that_names_both_ways() -> None:
+async def test_missing_credentials_are_a_usage_error_that_names_both_ways() -> None:
     with pytest.raises(UsageError) as caught:
         await VertexBackend.open(settings(backend="vertex"))
     assert str(caught.value) == (
@@ -759,7 +759,7 @@ async def test_the_key_appears_nowhere(act: Act, caplog: pytest.LogCaptureFixtur
 
 
 @pytest.mark.parametrize("act", [rpc(403, "PERMISSION_DENIED", ECHO), rpc(404, "NOT_FOUND", ECHO), drop])
-async def test_the_key_is_not_in_the_words_of_a_failed_look(act: Act) -> None:
+async def test_the_key_is_not_in_the_message_of_a_failed_poll(act: Act) -> None:
     async with serving(act) as wire, opened(wire.url) as backend:
         with pytest.raises((PollError, OperationGone)) as caught:
             await backend.poll(OPERATION)

@@ -169,7 +169,7 @@ async def hooked(*published: Any) -> AsyncIterator[Hook]:
         await runner.cleanup()
 
 
-async def test_an_end_that_google_tells_wakes_its_look_once() -> None:
+async def test_a_delivery_triggers_one_poll() -> None:
     async with hooked(public(ANOTHER, GOOGLES)) as hook:
         assert [await hook.deliver() for _ in range(3)] == [204, 204, 204]
         assert hook.woken == ["v1_abc"]
@@ -187,7 +187,7 @@ async def test_an_end_that_google_tells_wakes_its_look_once() -> None:
         b'{"type": 7, "data": {"id": "a"}}',
     ],
 )
-async def test_what_is_googles_and_says_nothing_of_use_is_received_and_wakes_nobody(body: bytes) -> None:
+async def test_a_signed_delivery_of_another_kind_is_accepted_and_triggers_no_poll(body: bytes) -> None:
     async with hooked(public(GOOGLES)) as hook:
         assert await hook.deliver(body) == 204
         assert hook.woken == []
@@ -255,7 +255,7 @@ async def test_a_port_that_is_taken_says_what_to_change() -> None:
 # ---- from the submit to the clip -------------------------------------------------------------------------------------
 
 
-async def test_a_clip_whose_end_is_told_is_had_at_once(tmp_path: Path) -> None:
+async def test_a_clip_whose_end_is_delivered_is_fetched_at_once(tmp_path: Path) -> None:
     """Polls come every minute: only the webhook explains a clip within seconds."""
     port = free_port()
     async with emulator(latency="0.2") as server, asyncio.timeout(30):

@@ -56,7 +56,7 @@ def test_a_clip_that_cost_less_than_promised_makes_room() -> None:
     clips=st.lists(st.tuples(st.integers(1, 500), st.integers(0, 100), st.booleans()), max_size=40),
 )
 @effort(max_examples=100, deadline=None, derandomize=True)
-def test_whoever_asks_first_never_overspends(limit: int, clips: list[tuple[int, int, bool]]) -> None:
+def test_reservations_in_any_order_never_overspend(limit: int, clips: list[tuple[int, int, bool]]) -> None:
     """Amounts in cents. For each clip: the reservation, its cost in percent, whether it ends at once."""
     budget, under_way = Budget(limit / 100), list[tuple[float, float]]()
     for reserved, percentage, at_once in clips:

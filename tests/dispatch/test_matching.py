@@ -251,7 +251,7 @@ async def test_what_was_left_running_counts_against_slots_and_once_against_the_b
 
 
 @in_virtual_time
-async def test_an_operation_past_its_deadline_is_looked_at_again_by_the_next_run() -> None:
+async def test_an_operation_past_its_deadline_is_polled_again_by_the_next_run() -> None:
     backend = ScriptedBackend(latency=1000.0, ending=inline)
     [clip] = await make(backend, "a", operation_timeout=60)
     assert (clip.status, clip.error_kind, clip.may_be_paid) == (ClipStatus.UNFINISHED, "late", True)
@@ -300,7 +300,7 @@ async def test_a_video_that_the_disk_refused_is_fetched_by_a_later_run() -> None
 
 
 @in_virtual_time
-async def test_what_nobody_asks_for_again_is_finished_by_resume() -> None:
+async def test_clips_without_a_prompt_in_this_run_are_finished_by_resume() -> None:
     backend = ScriptedBackend(latency=100.0, ending=inline)
     await leave_running(backend, "a", "b")
     async with client(backend, journal="auto") as veo:
@@ -376,7 +376,7 @@ async def test_an_uncertain_clip_is_reported_and_left_alone() -> None:
 
 
 @in_virtual_time
-async def test_a_request_that_was_under_way_when_the_program_died_is_uncertain() -> None:
+async def test_a_request_in_progress_when_the_program_died_is_uncertain() -> None:
     with Journal(PATH) as journal:
         stream = journal.claims.begin_stream()
         digest = VideoPrompt(text="a").digest("veo-3.1-generate-001")
@@ -436,7 +436,7 @@ async def test_a_lost_answer_is_recovered_when_its_video_turns_up() -> None:
 
 
 @in_virtual_time
-async def test_a_later_run_recovers_what_turned_up_after_the_first_gave_up() -> None:
+async def test_a_later_run_recovers_a_video_that_appeared_after_the_first_gave_up() -> None:
     backend = Bucket(UNCERTAIN, appears_after=5000.0)
     [clip] = await make(backend, "a", output_gcs_uri="gs://b/out")
     assert clip.status is ClipStatus.UNCERTAIN
@@ -449,7 +449,7 @@ async def test_a_later_run_recovers_what_turned_up_after_the_first_gave_up() -> 
 
 
 @in_virtual_time
-async def test_where_nothing_can_be_looked_up_it_says_so_and_holds() -> None:
+async def test_a_bucket_that_cannot_be_listed_is_reported_and_the_clip_stays_uncertain() -> None:
     backend = Bucket(UNCERTAIN, appears_after=0.0)
     backend.problem = PollError("grant roles/storage.objectViewer")
     [clip] = await make(backend, "a", output_gcs_uri="gs://b/out")
@@ -470,7 +470,7 @@ async def test_an_operation_that_google_forgot_is_recovered_from_its_bucket() ->
 
 
 @in_virtual_time
-async def test_no_two_attempts_are_told_to_write_to_one_place() -> None:
+async def test_no_two_attempts_write_to_one_place() -> None:
     backend = Bucket(AWAY, AWAY, appears_after=0.0)
     await make(backend, "a", "a", output_gcs_uri="gs://b/out/")
     await make(backend, "a", output_gcs_uri="gs://b/out/", output_dir="elsewhere")
@@ -766,7 +766,7 @@ async def test_what_was_held_back_is_taken_off_the_price_once() -> None:
 
 
 @in_virtual_time
-async def test_of_two_lost_videos_the_one_that_turned_up_says_that_another_may_come() -> None:
+async def test_with_one_of_two_lost_videos_there_the_clip_says_so() -> None:
     class Half(ScriptedBackend):
         async def find(self, output_uri: str) -> tuple[Video, ...]:
             return (Video(uri=f"{output_uri}sample_0.mp4"),)

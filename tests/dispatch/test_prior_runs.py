@@ -70,7 +70,7 @@ def test_what_is_long_past_is_not_read(places: Places) -> None:
     virtual(main)
 
 
-def test_a_request_whose_answer_nobody_heard_counts(places: Places) -> None:
+def test_a_request_whose_answer_was_lost_counts(places: Places) -> None:
     async def main() -> None:
         places["a"] = made(verdicts.uncertain("lost"))
         async with places.client(lane("a"), journal="auto") as veo:
@@ -118,7 +118,7 @@ def test_a_run_right_after_another_does_not_burst(gap: float, places: Places) ->
     virtual(main)
 
 
-def test_lanes_that_nobody_set_are_remembered_too() -> None:
+def test_default_lanes_are_remembered_too() -> None:
     with Journal(PATH, now_utc=lambda: START_UTC) as journal:
         [found] = Lanes(Settings(project="p")).of("veo-3.1-generate-001")
         PriorRuns(journal, "google", START_UTC).keep_lane(found, {"version": 1, "learnt": {"running": {"limit": 4}}})

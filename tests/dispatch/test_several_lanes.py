@@ -173,7 +173,7 @@ def test_where_all_lanes_are_closed_a_clip_is_deferred_and_says_why(places: Plac
     virtual(main)
 
 
-def test_a_batch_ends_though_a_lane_that_nobody_needs_any_more_stands_still(places: Places) -> None:
+def test_a_batch_ends_though_a_lane_without_jobs_is_closed(places: Places) -> None:
     async def main() -> None:
         places["a"] = made(BUSY)
         async with places.client(lane("a"), lane("b")) as veo:
@@ -216,7 +216,7 @@ def test_a_clip_that_failed_on_one_lane_may_be_made_by_another(places: Places) -
 KEY = {"name": "key", "api_key_env": "KEY", "rate_limit": 10}
 
 
-def test_a_fallback_makes_what_all_else_is_closed_for_and_it_is_told(places: Places) -> None:
+def test_a_fallback_makes_clips_when_all_else_is_closed_and_says_so(places: Places) -> None:
     seen: list[VideoPrompt] = []
 
     def poll(prompt: VideoPrompt) -> PollResult:
@@ -275,7 +275,7 @@ def test_a_clip_is_known_again_by_whatever_model_has_made_it(places: Places) -> 
     virtual(main)
 
 
-def test_what_a_fallback_made_is_there_for_who_asks_for_either_model(places: Places) -> None:
+def test_a_clip_of_a_fallback_serves_requests_for_either_model(places: Places) -> None:
     async def run(*lanes: dict[str, Any], **values: object) -> tuple[str, bool, str | None]:
         async with places.client(*lanes, journal="auto", **values) as veo:
             clip = await veo.generate("x")
@@ -308,7 +308,7 @@ def test_equal_prompts_of_one_batch_are_as_many_clips_on_whatever_lanes(places: 
     virtual(main)
 
 
-def test_what_runs_is_looked_at_where_it_was_sent_whatever_the_lanes_are_now(
+def test_running_operations_are_polled_where_they_were_sent_whatever_the_lanes_are_now(
     places: Places,
 ) -> None:
     async def main() -> None:

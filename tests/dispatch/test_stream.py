@@ -115,7 +115,7 @@ def test_an_asynchronous_iterable_is_closed_when_its_stream_is_left() -> None:
 
 
 @pytest.mark.parametrize("lazy", [False, True], ids=["at once", "asynchronous"])
-def test_an_iterable_that_raises_midway_is_told_after_the_clips_of_what_came_before(lazy: bool) -> None:
+def test_an_iterable_that_raises_midway_does_so_after_the_clips_of_earlier_prompts(lazy: bool) -> None:
     def broken() -> Iterator[str]:
         yield from ("a", "b", "c")
         raise LookupError("the file ends here")
@@ -161,7 +161,7 @@ def test_a_stream_that_was_not_opened_says_how() -> None:
 # ---- lanes ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_retry_that_falls_due_between_two_looks_at_the_clock_costs_no_prompt_its_turn(
+def test_a_retry_that_falls_due_between_two_readings_of_the_clock_costs_no_prompt_its_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     failed: Counter[str] = Counter()

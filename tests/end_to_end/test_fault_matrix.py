@@ -101,5 +101,5 @@ def test_the_table_names_every_fault_once_and_none_where_it_cannot_strike() -> N
     assert {fault for fault in FAULTS if TABLE[fault].omni != NEVER} == set(OMNIS)
 
 
-def test_nothing_is_paid_twice_but_what_google_said_it_had_not_taken() -> None:
+def test_nothing_is_paid_twice_unless_google_denied_it() -> None:
     assert [fault for fault, stories in TABLE.items() if any("paid: 2" in each for each in stories)] == ["503-after"]

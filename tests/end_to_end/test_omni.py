@@ -107,7 +107,7 @@ async def clip_of(tmp_path: Path, *faults: str, **values: object) -> tuple[Video
         ("garbage-after", ClipStatus.UNCERTAIN, "answer_lost"),
     ],
 )
-async def test_what_ends_without_a_video_is_told_and_not_sent_again(
+async def test_an_end_without_a_video_is_reported_and_not_sent_again(
     fault: str, status: ClipStatus, kind: str, tmp_path: Path
 ) -> None:
     clip, server = await clip_of(tmp_path, fault)
@@ -138,7 +138,7 @@ async def test_trouble_at_google_is_worth_another_try(fault: str, tmp_path: Path
 # ---- accepted, and then refused --------------------------------------------------------------------------------------
 
 
-async def test_a_refusal_that_comes_with_the_look_is_sat_out_and_every_clip_made(
+async def test_a_refusal_that_comes_with_the_poll_delays_the_clips_and_all_are_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gemini, "UNNAMED_DOUBT", 0.05)

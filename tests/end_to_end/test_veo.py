@@ -45,7 +45,9 @@ async def test_a_dozen_clips_on_a_quota_of_two_meet_one_refusal_at_most(counting
 
 @pytest.mark.parametrize("refusal_body", ["detailed", "text", "bare", "vertex"])
 @pytest.mark.parametrize("count_refused", [False, True])
-async def test_told_four_times_too_much_it_still_makes_every_clip(refusal_body: str, count_refused: bool) -> None:
+async def test_with_a_limit_set_four_times_too_high_it_still_makes_every_clip(
+    refusal_body: str, count_refused: bool
+) -> None:
     async with emulator(rpm=2, period=0.06, refusal_body=refusal_body, count_refused=count_refused) as server:
         clips, books = await make(server, DOZEN, rate_limit=8, rate_period=0.06)
     assert_on_disk(clips)
@@ -171,7 +173,7 @@ async def test_what_runs_when_the_lane_closes_is_still_made(fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", POLLS)
-async def test_looks_that_fail_are_repeated_until_the_clip_is_there(fault: str) -> None:
+async def test_failed_polls_are_repeated_until_the_clip_is_there(fault: str) -> None:
     timeout, hits = (0.7, 1) if fault == "poll-hang" else (20.0, 3)
     async with emulator(faults=[f"{fault}@1-{hits}"]) as server:
         clips, books = await make(server, request_timeout=timeout)
@@ -188,7 +190,7 @@ async def test_an_operation_that_google_has_forgotten_is_uncertain_and_keeps_its
     assert books.accepted_by_prompt == Counter(BOATS)
 
 
-async def test_one_look_that_finds_nothing_does_not_give_up_a_paid_clip() -> None:
+async def test_one_poll_that_finds_nothing_does_not_give_up_a_paid_clip() -> None:
     async with emulator(faults=["poll-404@1"]) as server:
         clips, _ = await make(server)
     assert_on_disk(clips)
@@ -320,7 +322,7 @@ async def test_a_run_that_is_left_names_what_it_leaves_running(caplog: pytest.Lo
     assert server.books.accepted_by_prompt == Counter(BOATS)
 
 
-async def test_a_submit_under_way_learns_its_operation_before_the_run_is_left() -> None:
+async def test_a_submit_in_progress_learns_its_operation_before_the_run_is_left() -> None:
     async with emulator(latency="1000", rtt="0.1") as server, VeoClient(quick(server)) as veo:
         task = asyncio.create_task(veo.generate_many(["a boat"]))
         while not server.emulator.books.posts:  # noqa: ASYNC110  (the emulator has no waker)
@@ -395,7 +397,7 @@ async def test_mock_mode_needs_neither_key_nor_network(
     assert set(called) == {"127.0.0.1"}
 
 
-async def test_mock_mode_looks_by_what_is_learnt_and_guesses_what_its_clips_take(
+async def test_mock_mode_polls_by_learnt_latencies_and_guesses_those_of_its_clips(
     hasty_emulator: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("VEO3_POLL_INTERVAL")

@@ -107,7 +107,7 @@ def test_when_its_tries_are_used_up_it_raises_the_last_error() -> None:
     assert len(call.called_at) == 3
 
 
-def test_it_gives_up_at_once_when_told_that_trying_again_is_pointless() -> None:
+def test_it_gives_up_at_once_on_a_final_error() -> None:
     last = Blip("final")
     last.final = True
     call = Flaky(Blip("passing"), last, Blip("passing"))

@@ -274,7 +274,7 @@ def test_every_other_end_decides_the_clip_without_another_submit(
     assert len(backend.submits) == 1
 
 
-def test_videos_held_back_are_told_and_not_charged() -> None:
+def test_videos_held_back_are_reported_and_not_charged() -> None:
     three = tuple(Video(uri=f"gs://b/{n}.mp4") for n in range(3))
     backend = ScriptedBackend(ending=lambda _: Finished(three, filtered=1, filter_reasons=("a face",)))
     clip = run_one(backend, {"text": "a boat", "number_of_videos": 4})
@@ -287,13 +287,13 @@ def test_videos_held_back_are_told_and_not_charged() -> None:
 # ---- polling --------------------------------------------------------------------------------------------------------
 
 
-def test_looks_come_at_the_interval_that_was_set() -> None:
+def test_polls_come_at_the_configured_interval() -> None:
     backend = Watched(latency=31.0)
     run_one(backend, poll_interval=10.0)
     assert backend.polled_at == pytest.approx([10, 20, 30, 40], rel=0.11)
 
 
-def test_what_operations_take_is_learnt_and_looked_for() -> None:
+def test_the_latency_of_operations_is_learnt_and_polls_follow_it() -> None:
     """Sixty clips of about seventy seconds need a few polls each, and each is found within seconds of its end."""
     rng = random.Random(1)
     backend = Watched(latency=lambda _: rng.uniform(60, 80))
@@ -306,7 +306,7 @@ def test_what_operations_take_is_learnt_and_looked_for() -> None:
     assert stats.latency == pytest.approx(70, abs=6)
 
 
-def test_looks_that_fail_prove_nothing_and_are_repeated() -> None:
+def test_failed_polls_prove_nothing_and_are_repeated() -> None:
     backend = Watched(latency=30.0, problem=lambda n: PollError("HTTP 500") if n <= 12 else None)
     clip = run_one(backend, poll_interval=5.0)
     assert (clip.status, clip.attempts, clip.retry_count) == (ClipStatus.SUCCEEDED, 1, 0)
@@ -314,7 +314,7 @@ def test_looks_that_fail_prove_nothing_and_are_repeated() -> None:
     assert gaps[:11] == pytest.approx([min(5.0 * n, 60.0) for n in range(1, 12)], rel=0.01)
 
 
-def test_looks_that_go_on_failing_end_at_the_deadline_and_the_name_is_kept() -> None:
+def test_polls_that_keep_failing_end_at_the_deadline_and_the_name_is_kept() -> None:
     backend = Watched(latency=30.0, problem=lambda _: PollError("HTTP 500"))
     clip = run_one(backend, operation_timeout=600, poll_interval=5.0)
     assert (clip.status, clip.error_kind, clip.operation) == (ClipStatus.UNCERTAIN, "late", "operations/1")
@@ -343,7 +343,7 @@ def test_an_operation_that_the_service_does_not_know_is_uncertain() -> None:
     assert (clip.cost_usd, len(backend.submits), len(backend.polled_at)) == (PRICE, 1, 4)
 
 
-def test_a_backend_that_raises_on_a_look_costs_neither_the_neighbours_nor_the_operations_name(
+def test_a_backend_that_raises_on_a_poll_costs_neither_the_neighbours_nor_the_operations_name(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     backend = Watched(latency=30.0, problem=lambda n: KeyError("videos") if n == 1 else None)
@@ -492,7 +492,7 @@ def test_a_late_refusal_costs_no_try_and_no_money_and_the_lane_waits_as_it_says(
     assert second - first >= 21  # the delay counts from the refusal, not from the submit
 
 
-def test_a_late_refusal_teaches_the_quota_to_all_who_come_after() -> None:
+def test_a_late_refusal_teaches_the_quota_to_all_later_jobs() -> None:
     backend = ScriptedBackend(latency=1.0, ending=endings(FILM_LOOK, FILM_LOOK, LateRefusal(QUOTA)))
     clips, stats, _ = run(backend, [str(n) for n in range(5)], rate_limit=3, poll_interval=1.0)
     assert [clip.status for clip in clips] == [ClipStatus.SUCCEEDED] * 5
@@ -539,7 +539,7 @@ def test_what_was_unavailable_after_all_is_tried_again_at_the_price_of_a_try() -
     assert (clip.status, clip.retry_count, len(backend.submits)) == (ClipStatus.SUCCEEDED, 1, 2)
 
 
-def test_a_look_that_is_refused_pauses_the_lane_once_and_is_repeated() -> None:
+def test_a_refused_poll_pauses_the_lane_once_and_is_repeated() -> None:
     def told(poll: int) -> Exception | None:
         return PollError("HTTP 429: limit: 2", verdict=QUOTA) if poll <= 3 else None
 
@@ -552,7 +552,7 @@ def test_a_look_that_is_refused_pauses_the_lane_once_and_is_repeated() -> None:
     assert second - first >= 21
 
 
-def test_a_look_that_is_refused_slows_all_looks_and_says_nothing_about_submits() -> None:
+def test_a_refused_poll_slows_all_polls_and_does_not_concern_submits() -> None:
     def told(poll: int) -> Exception | None:
         return PollError("HTTP 429", refused=True, retry_after=40.0) if poll == 1 else None
 
@@ -582,7 +582,7 @@ def test_an_end_without_a_video_says_what_there_was_instead() -> None:
     )
 
 
-def test_looks_that_all_fail_are_told_once_and_again_after_one_that_did_not(caplog: pytest.LogCaptureFixture) -> None:
+def test_polls_that_all_fail_are_logged_once_and_again_after_a_success(caplog: pytest.LogCaptureFixture) -> None:
     """With expired credentials, operations seem to run for ever."""
 
     class Blind(ScriptedBackend):

@@ -296,7 +296,7 @@ def test_a_redirect_did_nothing_but_point_elsewhere(status: int) -> None:
         pytest.param([[["?"]], 7], Refusal.UNKNOWN, None, None, id="garbage"),
     ],
 )
-def test_every_429_that_was_seen_is_told_apart(
+def test_every_observed_429_is_identified(
     body: Any, refusal: Refusal, retry_after: float | None, limit: int | None
 ) -> None:
     for seen in (body, [body]):  # Google's front end wraps errors in a list of one
@@ -463,7 +463,7 @@ def test_the_longest_delay_that_an_answer_names_counts(
         ("x" * 9_000, "x" * 2_000),
     ],
 )
-def test_a_verdict_says_what_the_answer_said(body: Any, message: str) -> None:
+def test_a_verdict_has_the_message_of_the_answer(body: Any, message: str) -> None:
     assert from_answer(429, body).message == message
 
 
