@@ -124,6 +124,32 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+def model_id(name: Any) -> Any:
+    """`name` as the catalog writes it: no blanks around it, no `publishers/google/models/` before it, Google's names in
+    small letters. What is not a text stays as it is.
+
+    One model under two names would have no price under one of them, and its clips would be made twice. Raises
+    `ValueError` for a name that holds a project, which may be another one than that of the settings.
+    """
+    if not isinstance(name, str):
+        return name
+    plain = _UNSEEN.sub("", name).translate(_HYPHENS).strip()
+    path = _RESOURCE.fullmatch(plain)
+    if path is not None and path[1]:
+        raise ValueError(f"names a project: set GOOGLE_CLOUD_PROJECT and its region, and give {path[2]} alone")
+    plain = path[2].strip() if path is not None else plain
+    return plain.lower() if re.match("veo-|gemini-", plain, re.IGNORECASE) else plain
+
+
+_RESOURCE = re.compile(
+    r"/?(projects/.*?)?(?:publishers/google/)?models/([^/:]+)(?::predictLongRunning)?", re.IGNORECASE
+)
+_UNSEEN = re.compile("[\u200b-\u200d\u2060\ufeff]")
+_HYPHENS = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2212), "-")  # web pages write them so
+
+ModelId = Annotated[str, BeforeValidator(model_id)]
+
+
 class VideoPrompt(BaseModel):
     """One video to make: text, media and parameters. None means the model's default.
 
@@ -135,7 +161,7 @@ class VideoPrompt(BaseModel):
 
     text: str = Field(default="", max_length=20_000, description="What to show. Veo reads up to 1,024 tokens.")
     negative_prompt: str | None = Field(default=None, max_length=20_000, description="What not to show.")
-    model: str | None = Field(default=None, max_length=200, description="Model id; None: the settings' model.")
+    model: ModelId | None = Field(default=None, max_length=200, description="Model id; None: the settings' model.")
     duration_seconds: int | None = Field(default=None, gt=0, description="Length of the video in seconds.")
     aspect_ratio: str | None = Field(
         default=None, pattern=r"^\d+:\d+$", examples=["16:9", "9:16"], description="'16:9' or '9:16'."

@@ -107,6 +107,19 @@ def check_remembered(settings: Settings, *, service: str) -> None:
         )
 
 
+def check_prices(prompts: Iterable[VideoPrompt], settings: Settings, routes: Routes) -> None:
+    """Raise `UsageError` if there is a budget, and a prompt for a model of which nobody knows what it costs."""
+    from aveo3.dispatch.budget import unpriced
+    from aveo3.errors import UsageError
+
+    if settings.budget is None:
+        return
+    for model in dict.fromkeys(routes.model_of(prompt) for prompt in prompts):
+        if not settings.model_catalog.has_price(model):
+            hint = f" (did you mean {near}?)" if (near := settings.model_catalog.nearest(model)) else ""
+            raise UsageError(f"the budget of US$ {settings.budget:g} cannot hold {unpriced(model)}{hint}.")
+
+
 class Today(NamedTuple):
     """What is left of a lane's daily limit."""
 

@@ -28,6 +28,7 @@ from aveo3.config.environment import ENV_FILE, PREFIX, Variable
 from aveo3.config.field_types import Address, Count, Dollars, PerMinute, Region, Seconds
 from aveo3.config.rates import Rate, rate_of
 from aveo3.errors import UsageError
+from aveo3.models import ModelId, model_id
 
 JOURNAL = Path(".aveo3", "journal.db")
 
@@ -91,7 +92,7 @@ class Settings(BaseSettings):
         description="seconds in which no submit is possible before waiting clips are deferred; `none`: wait for ever",
     )
     backend: Literal["auto", BackendName] = Field(default="auto", description="service that makes the clips")
-    model: str = Field(
+    model: ModelId = Field(
         default=DEFAULT_MODELS["vertex"],
         min_length=1,
         description=f"model id; unset: this default, or {DEFAULT_MODELS['gemini']} on the Gemini API",
@@ -210,10 +211,10 @@ class Settings(BaseSettings):
     @classmethod
     def _chain(cls, chain: Any) -> Any:
         if not isinstance(chain, str):
-            return chain
+            return [model_id(name) for name in chain] if isinstance(chain, (list, tuple)) else chain
         if not (names := [name.strip() for name in re.split(r"->|,", chain) if name.strip()]):
             raise ValueError("must name a model, or several as in `a -> b`")
-        return names
+        return [model_id(name) for name in names]
 
     @field_validator("storage_url", mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from aveo3.config.environment import is_secret, why
 from aveo3.config.field_types import Address, Count, Dollars, Region, Seconds
 from aveo3.errors import UsageError
+from aveo3.models import ModelId
 
 OF_A_PLACE = ("backend", "project", "location", "credentials_file", "base_url", "api_version", "output_gcs_uri")
 OF_A_QUOTA = (
@@ -42,7 +43,7 @@ class LaneSettings(BaseModel):
     location: Region | None = Field(
         default=None, pattern=r"^[a-z0-9-]+$", examples=["us-central1"], description="Google Cloud region"
     )
-    model: str | None = Field(default=None, min_length=1, description="unset: the backend's default")
+    model: ModelId | None = Field(default=None, min_length=1, description="unset: the backend's default")
     api_key_env: str | None = Field(
         default=None, description="variable, in the environment or .env, with the lane's API key"
     )

@@ -406,6 +406,25 @@ def test_clips_that_the_budget_defers_are_exit_code_3(
     assert "Run the same command again" not in stdout
 
 
+def test_a_budget_refuses_a_model_whose_price_is_unknown_before_anything_is_sent() -> None:
+    """The model of the settings, and that of one prompt."""
+    Path("p.jsonl").write_text('{"text": "a"}\n{"text": "b", "model": "veo-3.1-generate-01"}\n', "utf-8")
+    sentence = "aveo3: the budget of US$ 7 cannot hold veo-3.1-generate-01, whose price is unknown: name another model"
+    for more in (["p.jsonl"], ["p.jsonl", "--dry-run"], ["-", "--model", "veo-3.1-generate-01"]):
+        code, stdout, stderr = run("generate", *more, "--mock", "--budget", "7", stdin="boat")
+        assert (code, stdout) == (Exit.USAGE, "")
+        assert stderr.startswith(sentence)
+        assert "did you mean veo-3.1-generate-001?" in stderr
+    assert not Path("clips", "manifest.jsonl").exists()
+
+
+def test_googles_own_name_of_a_model_is_paid_once_and_counted(emulate: Callable[..., None]) -> None:
+    emulate()
+    name = "publishers/google/models/veo-3.1-generate-001"
+    code, stdout, _ = run("generate", "-", "--mock", "--budget", "7", "--model", name, stdin=BOATS)
+    assert (code, counts(stdout)) == (Exit.DEFERRED, {"succeeded": 2, "deferred": 2})
+
+
 def test_a_billing_problem_defers_all_clips_and_says_why(emulate: Callable[..., None]) -> None:
     emulate(faults=["billing"])
     code, stdout, stderr = run("generate", "-", "--mock", stdin=BOATS)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from aveo3 import Settings, UsageError
+from aveo3 import LaneSettings, Settings, UsageError, VideoPrompt
 from aveo3.config.rates import Rate
 from aveo3.config.settings import describe
 
@@ -522,3 +522,47 @@ def test_an_env_file_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("aveo3.config.environment.dotenv_values", refused)
     with pytest.raises(UsageError, match=r"^\.env cannot be read: Permission denied\. Change its permissions, or move"):
         Settings()
+
+
+# ---- names as people paste them --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "publishers/google/models/veo-3.1-generate-001",
+        "models/veo-3.1-generate-001",
+        " veo-3.1-generate-001\n",
+        "VEO-3.1-Generate-001",
+        "\u00a0veo\u20113.1\u2011generate\u2011001\u200b",
+        "publishers/google/models/veo-3.1-generate-001:predictLongRunning",
+    ],
+)
+def test_a_model_has_one_name_however_it_is_written(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings(model=name).model == "veo-3.1-generate-001"
+    assert Settings(fallback=(name,)).fallback == ("veo-3.1-generate-001",)
+    assert Settings(fallback=f"{name} -> b").fallback == ("veo-3.1-generate-001", "b")
+    assert VideoPrompt(text="a boat", model=name).model == "veo-3.1-generate-001"
+    assert LaneSettings(model=name).model == "veo-3.1-generate-001"
+    monkeypatch.setenv("VEO3_MODEL", name)
+    assert Settings().model == "veo-3.1-generate-001"
+
+
+def test_a_model_of_another_service_keeps_its_name() -> None:
+    assert Settings(model="My-Own/Model").model == "My-Own/Model"
+    assert Settings(model="projects/p/locations/us/endpoints/5").model == "projects/p/locations/us/endpoints/5"
+
+
+def test_a_model_name_that_holds_a_project_is_refused() -> None:
+    name = "projects/mine/locations/europe-west4/publishers/google/models/veo-3.1-generate-001"
+    assert refusal(model=name) == (
+        f"model={name} (as an argument) is refused: names a project: set GOOGLE_CLOUD_PROJECT and its region, and give "
+        "veo-3.1-generate-001 alone"
+    )
+
+
+def test_a_catalog_may_write_a_model_in_capitals(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[models."publishers/google/models/VEO-3.1-generate-001"]\nprices = { "720p" = 1.0 }\n')
+    cost = Settings(catalog=file).model_catalog.cost_usd(VideoPrompt(text="x"), "veo-3.1-generate-001")
+    assert cost == 8.0

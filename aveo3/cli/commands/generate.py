@@ -97,7 +97,7 @@ def generate(
         fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
         prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [])]
         from aveo3.cli import dry_run as dry_runs
-        from aveo3.cli.preview import Known, check_remembered, know
+        from aveo3.cli.preview import Known, check_prices, check_remembered, know
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
         from aveo3.lanes.lanes import Lanes
@@ -114,6 +114,7 @@ def generate(
             known = know(prompts, settings, routes, service=service, fresh=fresh)
             if not fresh:
                 check_remembered(settings, service=service)
+        check_prices(prompts, settings, routes)
         if dry_run:
             raise typer.Exit(dry_runs.dry_run(known, settings, routes))
         import asyncio
