@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
-from dotenv import dotenv_values
 from pydantic import AliasChoices, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from aveo3.config import env_file
+from aveo3.config.env_file import PREFIX as PREFIX
 from aveo3.errors import UsageError
 
-PREFIX = "VEO3_"
 ENV_FILE = Path(".env")
 
 Fields = Mapping[str, FieldInfo]
@@ -97,14 +97,7 @@ def read_key(variable: str) -> SecretStr | None:
 
 def read_env_file(path: Any = ENV_FILE) -> dict[str, str | None]:
     """The variables in a `.env`, if it is there. Raises `UsageError` if it cannot be read."""
-    if path is None:
-        return {}
-    try:
-        return {key.upper(): value for key, value in dotenv_values(path).items()}
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}. Change its permissions, or move it away.") from None
+    return env_file.read(path)
 
 
 def refuse_unknown(fields: Fields, values: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from aveo3.config import catalog, environment
 from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName, choose
 from aveo3.config.catalog import Catalog
+from aveo3.config.env_file import ENCODING
 from aveo3.config.environment import ENV_FILE, PREFIX, Variable
 from aveo3.config.field_types import Address, Count, Dollars, PerMinute, Region, Seconds
 from aveo3.config.rates import Rate, rate_of
@@ -42,6 +43,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_file=ENV_FILE,
+        env_file_encoding=ENCODING,
         env_ignore_empty=True,
         env_parse_none_str="none",
         dotenv_filtering="only_existing",  # a .env is shared with other programs; our own typos are looked for below

@@ -519,7 +519,8 @@ def test_an_env_file_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch
     def refused(_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("aveo3.config.environment.dotenv_values", refused)
+    monkeypatch.setattr("aveo3.config.env_file.Path.read_bytes", refused)
+    write_env("VEO3_BUDGET=7")
     with pytest.raises(UsageError, match=r"^\.env cannot be read: Permission denied\. Change its permissions, or move"):
         Settings()
 
@@ -566,3 +567,45 @@ def test_a_catalog_may_write_a_model_in_capitals(tmp_path: Path) -> None:
     file.write_text('[models."publishers/google/models/VEO-3.1-generate-001"]\nprices = { "720p" = 1.0 }\n')
     cost = Settings(catalog=file).model_catalog.cost_usd(VideoPrompt(text="x"), "veo-3.1-generate-001")
     assert cost == 8.0
+
+
+# ---- lines of a .env that set nothing -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "name"),
+    [
+        ("VEO3_BUDGET: 7", 1, "VEO3_BUDGET"),
+        ("A=1\n\n# money\nVEO3_BUDGET 7\nB=2", 4, "VEO3_BUDGET"),
+        ("VEO3_BUDGET", 1, "VEO3_BUDGET"),
+        ("A=1\nset VEO3_BUDGET=7", 2, "VEO3_BUDGET"),
+        ("$env:VEO3_BUDGET=7", 1, "VEO3_BUDGET"),
+        ("- VEO3_BUDGET=7", 1, "VEO3_BUDGET"),
+        ('VEO3_MODEL="veo-3.1-lite-generate-001\nA=1', 1, "VEO3_MODEL"),
+        ("A='open\nVEO3_BUDGET=7\nB='x'", 2, "VEO3_BUDGET"),
+        ("A='open\nexport VEO3_BUDGET=7\nB=x'", 2, "VEO3_BUDGET"),
+        ("GEMINI_API_KEY: AIza-secret", 1, "GEMINI_API_KEY"),
+    ],
+)
+def test_a_line_of_an_env_file_that_would_set_nothing_is_refused(text: str, line: int, name: str) -> None:
+    write_env(text)
+    assert refusal() == (
+        f".env:{line}: this line mentions {name}, but sets nothing: write NAME=value, with nothing before NAME, and "
+        "close every quote. A comment begins with #."
+    )
+
+
+def test_a_mark_before_the_first_line_does_not_hide_its_variable() -> None:
+    Path(".env").write_bytes("VEO3_BUDGET=7\r\nVEO3_BURST=3\r\n".encode("utf-8-sig"))
+    assert (Settings().budget, Settings().burst) == (7.0, 3)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_an_env_file_in_utf_16_is_refused(encoding: str) -> None:
+    Path(".env").write_bytes("VEO3_BUDGET=7\r\n".encode(encoding))
+    assert "is not UTF-8 text" in refusal()
+
+
+def test_lines_of_other_programs_and_comments_are_left_alone() -> None:
+    write_env("# VEO3_BUDGET: 7", "OTHER: 7", "JUST_A_NAME", "X=VEO3_BUDGET", "export VEO3_BURST=3", "VEO3_BUDGET = 8")
+    assert (Settings().budget, Settings().burst) == (8.0, 3)
