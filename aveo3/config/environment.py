@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from aveo3.config import env_file
 from aveo3.config.env_file import PREFIX as PREFIX
+from aveo3.config.field_types import key_of
 from aveo3.errors import UsageError
 
 ENV_FILE = Path(".env")
@@ -90,9 +91,16 @@ def allowed(field: FieldInfo) -> str:
 
 
 def read_key(variable: str) -> SecretStr | None:
-    """The API key in a variable of the environment, or of `.env`; None if there is none."""
+    """The API key in a variable of the environment, or of `.env`; None if there is none.
+
+    Raises `UsageError`, without the key, if it cannot be one.
+    """
     value = os.environ.get(variable) or read_env_file().get(variable.upper())
-    return SecretStr(value) if value else None
+    try:
+        key = key_of(value)
+    except ValueError as error:
+        raise UsageError(f"{variable} is refused: {error}") from None
+    return SecretStr(key) if key else None
 
 
 def read_env_file(path: Any = ENV_FILE) -> dict[str, str | None]:

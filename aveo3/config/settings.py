@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from pydantic import (
     AliasChoices,
     Field,
-    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -26,7 +25,7 @@ from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName,
 from aveo3.config.catalog import Catalog
 from aveo3.config.env_file import ENCODING
 from aveo3.config.environment import ENV_FILE, PREFIX, Variable
-from aveo3.config.field_types import Address, Count, Dollars, PerMinute, Region, Seconds
+from aveo3.config.field_types import Address, Count, Dollars, Key, PerMinute, Region, Seconds, Word, trimmed
 from aveo3.config.rates import Rate, rate_of
 from aveo3.errors import UsageError
 from aveo3.models import ModelId, model_id
@@ -105,7 +104,7 @@ class Settings(BaseSettings):
     base_url: Address | None = Field(
         default=None, description="address to use instead of Google's: a mock server or gateway"
     )
-    api_version: str = Field(
+    api_version: Word = Field(
         default="v1",
         pattern=r"^v\d\w*$",
         examples=["v1", "v1beta1"],
@@ -117,7 +116,7 @@ class Settings(BaseSettings):
         description="file that records every job; auto: .aveo3/journal.db in the output directory; `none`: no record, "
         "so the same prompts are sent and paid again",
     )
-    output_gcs_uri: str | None = Field(
+    output_gcs_uri: Word | None = Field(
         default=None,
         pattern=r"^gs://.+",
         examples=["gs://bucket/prefix"],
@@ -147,7 +146,7 @@ class Settings(BaseSettings):
         default=None,
         description="public address where the Gemini API reports ended interactions to this program",
     )
-    webhook_listen: str = Field(
+    webhook_listen: Word = Field(
         default="127.0.0.1:8788",
         pattern=r"^.+:[0-9]{1,5}$",
         examples=["127.0.0.1:8788"],
@@ -163,7 +162,7 @@ class Settings(BaseSettings):
         default=(),
         description="models, as in `a -> b`, that make a clip when every lane of its own model is closed; unset: none",
     )
-    project: str | None = Field(
+    project: Word | None = Field(
         default=None,
         validation_alias=AliasChoices("VEO3_PROJECT", "GOOGLE_CLOUD_PROJECT"),
         description="Google Cloud project",
@@ -175,7 +174,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("VEO3_LOCATION", "GOOGLE_CLOUD_LOCATION"),
         description="Google Cloud region",
     )
-    api_key: SecretStr | None = Field(
+    api_key: Key | None = Field(
         default=None,
         validation_alias=AliasChoices("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         description="API key for the Gemini API or Vertex AI express mode",
@@ -197,6 +196,16 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise UsageError(environment.explain(error, type(self).model_fields, values)) from None
+
+    @field_validator("project", "api_key", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and not trimmed(value) else value
+
+    @field_validator("output_dir", "journal", "credentials_file", "catalog", "lanes", mode="before")
+    @classmethod
+    def _one_line(cls, path: Any) -> Any:
+        return path.strip("\r\n") if isinstance(path, str) else path  # `clips\r`, from a script with Windows' line ends
 
     @field_validator("output_dir", "journal", "credentials_file", "catalog", "lanes")
     @classmethod

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from aveo3 import LaneSettings, Settings, UsageError, VideoPrompt
+from aveo3.config.environment import read_key
 from aveo3.config.rates import Rate
 from aveo3.config.settings import describe
 
@@ -609,3 +610,46 @@ def test_an_env_file_in_utf_16_is_refused(encoding: str) -> None:
 def test_lines_of_other_programs_and_comments_are_left_alone() -> None:
     write_env("# VEO3_BUDGET: 7", "OTHER: 7", "JUST_A_NAME", "X=VEO3_BUDGET", "export VEO3_BURST=3", "VEO3_BUDGET = 8")
     assert (Settings().budget, Settings().burst) == (8.0, 3)
+
+
+# ---- what clipboards, files and shells leave around a value ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("mess", ["{}\n", " {} ", "{}\r\n", "\ufeff{}", '"{}"', "'{}'", "{}\u200b", "\u00a0{}"])
+def test_blanks_line_ends_and_quotes_around_keys_and_names_do_not_count(
+    mess: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", mess.format("k-123"))
+    monkeypatch.setenv("KEY_B", mess.format("k-456"))
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", mess.format("mine"))
+    monkeypatch.setenv("VEO3_BASE_URL", mess.format("http://127.0.0.1:8089"))
+    made = Settings(output_gcs_uri=mess.format("gs://bucket/out"))
+    assert made.api_key == Settings(api_key=SecretStr(mess.format("k-123"))).api_key == SecretStr("k-123")
+    assert read_key("KEY_B") == SecretStr("k-456")
+    assert (made.project, made.base_url, made.output_gcs_uri) == ("mine", "http://127.0.0.1:8089", "gs://bucket/out")
+    assert LaneSettings(project=mess.format("mine")).project == "mine"
+
+
+def test_a_line_end_after_a_path_does_not_count() -> None:
+    made = Settings(output_dir="clips\r", credentials_file="sa.json\n")
+    assert (made.output_dir, made.credentials_file) == (Path("clips"), Path("sa.json"))
+
+
+def test_a_key_or_project_of_blanks_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", " \n")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "  ")
+    assert (Settings().api_key, Settings().project, read_key("GEMINI_API_KEY")) == (None, None, None)
+
+
+@pytest.mark.parametrize("key", ["AIza-se\ncret", "AIza-se cret", "AIza-se\x00cret", "AIza-s\u00e9cret"])
+def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refusal(api_key=key) == (
+        "api_key=(hidden) (as an argument) is refused: character "
+        f"{next(n for n, sign in enumerate(key, 1) if not '!' <= sign <= '~')} of {len(key)} is not one that a key can "
+        "hold: copy the key again"
+    )
+    if "\0" not in key:  # no environment can hold it
+        monkeypatch.setenv("KEY_B", key)
+        with pytest.raises(UsageError, match=r"^KEY_B is refused: character") as caught:
+            read_key("KEY_B")
+        assert "cret" not in str(caught.value)
