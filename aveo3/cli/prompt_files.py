@@ -81,10 +81,18 @@ def clip_fields(clip: VideoClip) -> dict[str, Any]:
     return {"text": clip.prompt.text, **fields, "prompt": prompt_fields(clip.prompt)}
 
 
+def own_fields(clip: VideoClip) -> dict[str, Any]:
+    """The prompt of a clip with its model, even if the command line or the settings named it."""
+    return {**prompt_fields(clip.prompt), "model": clip.instead_of or clip.prompt.model or clip.model}
+
+
 def retry_fields(clip: VideoClip) -> dict[str, Any]:
-    """The prompt of a clip without a video, and the reason in keys that begin with `_`, which are not read back."""
+    """The prompt of a clip without a video, and the reason in keys that begin with `_`, which are not read back.
+
+    The prompt has its model, because the next command may name another one, or none: then the default, a dear one.
+    """
     why = {"_status": clip.status.value, "_error": clip.error_message, "_operation": clip.operation}
-    return prompt_fields(clip.prompt) | {key: value for key, value in why.items() if value is not None}
+    return own_fields(clip) | {key: value for key, value in why.items() if value is not None}
 
 
 class _Broken(Exception):

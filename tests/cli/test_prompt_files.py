@@ -117,7 +117,7 @@ def test_a_failed_prompt_can_be_read_back() -> None:
     clip = VideoClip(prompt=prompt, status=ClipStatus.FAILED, model="m", error_message="why")
     line = json.dumps(retry_fields(clip))
     assert '"_status": "failed"' in line
-    assert read_prompts(file("failed.jsonl", line)) == [prompt]
+    assert read_prompts(file("failed.jsonl", line)) == [prompt.model_copy(update={"model": "m"})]
 
 
 def test_local_media_are_written_with_absolute_paths() -> None:
