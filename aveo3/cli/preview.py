@@ -29,6 +29,8 @@ class Known:
     under_way: int = 0
     spent_usd: float = 0.0
     """What earlier runs have spent of the directory's budget."""
+    read_notes: list[str] = field(default_factory=list)
+    """What reading the prompt files left out."""
     settled: Counter[State] = field(default_factory=Counter)
     """Prompts that ended without a clip. They are sent again only after `aveo3 retry`."""
 
@@ -39,6 +41,7 @@ class Known:
 
     def notes(self) -> Iterator[str]:
         """The lines to print before the run."""
+        yield from self.read_notes
         if self.made:
             yield f"{self.made:,} of these prompts already have a clip here: not sent again (--fresh makes new ones)"
         if self.under_way:

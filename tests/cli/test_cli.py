@@ -156,7 +156,7 @@ def test_a_prompt_that_is_too_long_is_bad_usage() -> None:
         (b"", "prompts.txt holds no prompts: write one a line; blank lines and # comments do not count."),
         (b"\n  \n# boat\n\t# more\n", "prompts.txt holds no prompts: write one a line; blank lines and # comments do"),
         (b"boat\nb\xf6at\n", "prompts.txt is not UTF-8 text (byte 6). Save it as UTF-8."),
-        (b"\xff\xfeb\x00", "prompts.txt is not UTF-8 text (byte 0). Save it as UTF-8."),
+        (b"\xff\xfeb", "prompts.txt is not whole as UTF-16 text (byte 2). Save it as UTF-8."),
     ],
 )
 def test_an_unreadable_prompt_file_is_explained(content: bytes | None, sentence: str, tmp_path: Path) -> None:
