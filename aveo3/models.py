@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import hashlib
 import mimetypes
@@ -55,7 +56,7 @@ class Media(BaseModel):
     """An image or video that belongs to a prompt: a local file, bytes, or a `gs://` or `https://` address.
 
     Set exactly one of `path`, `data`, `uri`. A local file is read when its prompt is submitted, not before. Every
-    field of type `Media` also accepts a path, an address or bytes.
+    field of type `Media` also accepts a path, an address, a `data:` URL or bytes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +71,8 @@ class Media(BaseModel):
     def _accept_shorthand(cls, value: Any) -> Any:
         if isinstance(value, bytes):
             return {"data": value}
+        if isinstance(value, str) and value.startswith("data:"):
+            return _of_data_url(value)
         if isinstance(value, Path):
             return {"path": value}
         if isinstance(value, str):
@@ -110,6 +113,20 @@ class Media(BaseModel):
         return self.path.read_bytes()
 
 
+def _of_data_url(url: str) -> dict[str, Any]:
+    """The bytes and the type of `data:image/png;base64,…`."""
+    head, comma, body = url.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise ValueError("a data URL looks like data:image/png;base64,iVBORw0K…")
+    try:
+        data = base64.b64decode("".join(body.split()), validate=True)
+    except ValueError:
+        raise ValueError("the base64 of this data URL is broken: it was cut off or changed") from None
+    if not data:
+        raise ValueError("this data URL holds nothing")
+    return {"data": data, "mime_type": head.removeprefix("data:").removesuffix(";base64").partition(";")[0]}
+
+
 _MAGIC = (
     (rb"\x89PNG", "image/png"),
     (rb"\xff\xd8\xff", "image/jpeg"),
@@ -124,6 +141,53 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+def model_id(name: Any) -> Any:
+    """`name` as the catalog writes it: no blanks around it, no `publishers/google/models/` before it, Google's names in
+    small letters. What is not a text stays as it is.
+
+    One model under two names would have no price under one of them, and its clips would be made twice. Raises
+    `ValueError` for a name that holds a project, which may be another one than that of the settings.
+    """
+    if not isinstance(name, str):
+        return name
+    plain = _UNSEEN.sub("", name).translate(_HYPHENS).strip()
+    path = _RESOURCE.fullmatch(plain)
+    if path is not None and path[1]:
+        raise ValueError(f"names a project: set GOOGLE_CLOUD_PROJECT and its region, and give {path[2]} alone")
+    plain = path[2].strip() if path is not None else plain
+    return plain.lower() if re.match("veo-|gemini-", plain, re.IGNORECASE) else plain
+
+
+_RESOURCE = re.compile(
+    r"/?(projects/.*?)?(?:publishers/google/)?models/([^/:]+)(?::predictLongRunning)?", re.IGNORECASE
+)
+_UNSEEN = re.compile("[\u200b-\u200d\u2060\ufeff]")
+_HYPHENS = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2212), "-")  # web pages write them so
+
+ModelId = Annotated[str, BeforeValidator(model_id)]
+
+
+ALIASES = {
+    "prompt": "text",
+    "duration": "duration_seconds",
+    "seconds": "duration_seconds",
+    "ratio": "aspect_ratio",
+    "aspect": "aspect_ratio",
+    "negative": "negative_prompt",
+    "audio": "generate_audio",
+    "first_frame": "image",
+    "end_frame": "last_frame",
+}
+"""What spreadsheets and other programs call the fields of a prompt. In files these count, in Python they are hints."""
+
+
+def field_name(name: str) -> str:
+    """The field that a column or key means: `Aspect Ratio` is `aspect_ratio`, `Prompt` is `text`; else `name`."""
+    plain = re.sub(r"[\s-]+", "_", name.strip().lower())
+    plain = ALIASES.get(plain, plain)
+    return plain if plain in VideoPrompt.model_fields else name
+
+
 class VideoPrompt(BaseModel):
     """One video to make: text, media and parameters. None means the model's default.
 
@@ -135,7 +199,7 @@ class VideoPrompt(BaseModel):
 
     text: str = Field(default="", max_length=20_000, description="What to show. Veo reads up to 1,024 tokens.")
     negative_prompt: str | None = Field(default=None, max_length=20_000, description="What not to show.")
-    model: str | None = Field(default=None, max_length=200, description="Model id; None: the settings' model.")
+    model: ModelId | None = Field(default=None, max_length=200, description="Model id; None: the settings' model.")
     duration_seconds: int | None = Field(default=None, gt=0, description="Length of the video in seconds.")
     aspect_ratio: str | None = Field(
         default=None, pattern=r"^\d+:\d+$", examples=["16:9", "9:16"], description="'16:9' or '9:16'."
@@ -300,7 +364,8 @@ def explain(error: ValidationError) -> list[str]:
         name = ".".join(str(part) for part in problem["loc"])
         sentence = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(name, VideoPrompt.model_fields, n=1)
+            meant = field_name(name)
+            close = [meant] if meant != name else difflib.get_close_matches(name, VideoPrompt.model_fields, n=1)
             hint = f"did you mean {close[0]}?" if close else f"the fields are {', '.join(VideoPrompt.model_fields)}"
             sentence = f"{name} is not a field of a prompt: {hint}"
         elif name:

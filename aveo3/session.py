@@ -135,9 +135,18 @@ class Session:
                 self._lanes.of(self.settings.model)
             except UsageError as error:
                 raise UsageError(f"VEO3_MODEL: {error}.") from None
+        self._check_prices()
         if self.settings.webhook is not None:
             self._webhook_settings()
         check_writable(self.settings.output_dir)
+
+    def _check_prices(self) -> None:
+        """Raise `UsageError` if there is a budget and a model of which nobody knows what it costs."""
+        models = [lane.model for lane in self._lanes.listed] or [self.settings.model]
+        catalog = self.settings.model_catalog
+        for model in (*models, *self.settings.fallback) if self.settings.budget is not None else ():
+            if not catalog.has_price(model):
+                raise UsageError(f"{self.budget.why_not(model)}.")
 
     def _open_journal(self) -> None:
         """Open the journal, and read what earlier runs spent and learnt."""

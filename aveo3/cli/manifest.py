@@ -11,7 +11,7 @@ from os import SEEK_END
 from pathlib import Path
 from typing import Any, Self
 
-from aveo3.cli.prompt_files import clip_fields, prompt_fields, retry_fields
+from aveo3.cli.prompt_files import clip_fields, own_fields, prompt_fields, retry_fields
 from aveo3.models import MAY_BE_PAID, ClipStatus, VideoClip
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,9 @@ class Manifest:
         if not (clip.cached and (clip.job, clip.status) in self._written):
             line = json.dumps(clip_fields(clip), ensure_ascii=False) + "\n"
             self._write(MANIFEST, line, "a")
-        self._seen.add(json.dumps(prompt_fields(clip.prompt), sort_keys=True))
+        # Lines in `failed.jsonl` name the model, those of earlier releases only if the prompt itself did.
+        for fields in (prompt_fields(clip.prompt), own_fields(clip)):
+            self._seen.add(json.dumps(fields, sort_keys=True))
         self._owed += clip.status is ClipStatus.UNCERTAIN
         if not clip.succeeded and not clip.may_be_paid:
             self._unmade.append(retry_fields(clip))

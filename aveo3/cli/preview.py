@@ -29,6 +29,8 @@ class Known:
     under_way: int = 0
     spent_usd: float = 0.0
     """What earlier runs have spent of the directory's budget."""
+    read_notes: list[str] = field(default_factory=list)
+    """What reading the prompt files left out."""
     settled: Counter[State] = field(default_factory=Counter)
     """Prompts that ended without a clip. They are sent again only after `aveo3 retry`."""
 
@@ -39,6 +41,7 @@ class Known:
 
     def notes(self) -> Iterator[str]:
         """The lines to print before the run."""
+        yield from self.read_notes
         if self.made:
             yield f"{self.made:,} of these prompts already have a clip here: not sent again (--fresh makes new ones)"
         if self.under_way:
@@ -105,6 +108,19 @@ def check_remembered(settings: Settings, *, service: str) -> None:
             f"{path} is empty or missing: this run would make and pay them again. Restore the directory {path.parent} "
             "(always copy it with the videos), or use --fresh if you want to pay again."
         )
+
+
+def check_prices(prompts: Iterable[VideoPrompt], settings: Settings, routes: Routes) -> None:
+    """Raise `UsageError` if there is a budget, and a prompt for a model of which nobody knows what it costs."""
+    from aveo3.dispatch.budget import unpriced
+    from aveo3.errors import UsageError
+
+    if settings.budget is None:
+        return
+    for model in dict.fromkeys(routes.model_of(prompt) for prompt in prompts):
+        if not settings.model_catalog.has_price(model):
+            hint = f" (did you mean {near}?)" if (near := settings.model_catalog.nearest(model)) else ""
+            raise UsageError(f"the budget of US$ {settings.budget:g} cannot hold {unpriced(model)}{hint}.")
 
 
 class Today(NamedTuple):

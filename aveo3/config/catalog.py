@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aveo3.config import abilities
 from aveo3.config.model_card import ModelCard as ModelCard
-from aveo3.models import VideoPrompt
+from aveo3.models import VideoPrompt, model_id
 
 
 class Retired(BaseModel):
@@ -64,6 +64,10 @@ class Catalog(BaseModel):
             return [f"model {model} was retired on {gone.on}: use {gone.replacement}"]
         card = self.models.get(model)
         return [] if card is None else abilities.problems(prompt, model, self.models)
+
+    def has_price(self, model: str) -> bool:
+        """True if the price of `model` is known. A retired model makes no clips, so it needs none."""
+        return model in self.retired or bool((card := self.models.get(model)) and card.prices)
 
     def cost_usd(self, prompt: VideoPrompt, model: str) -> float | None:
         """List price of `prompt` if every video of it is made, in US$. None if `model` has no known price."""
@@ -164,6 +168,10 @@ def _shipped() -> str:
 
 def _merged(known: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """`known` with what `given` says: tables of tables entry by entry, everything else as a whole."""
+    given = {
+        **given,
+        **{table: _by_id(_table(given, table)) for table in ("models", "retired") if _table(given, table)},
+    }
     merged = {**known, **given}
     for table in ("models", "retired", "sources"):
         if table in given and (entries := _table(given, table)):
@@ -176,6 +184,11 @@ def _merged(known: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
             merged["models"][name] = whole
             merged["retired"] = {gone: to for gone, to in merged["retired"].items() if gone != name}
     return merged
+
+
+def _by_id(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries under the names that `model_id` makes of those that people write."""
+    return {model_id(name): entry for name, entry in entries.items()}
 
 
 def _table(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
-from dotenv import dotenv_values
 from pydantic import AliasChoices, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from aveo3.config import env_file
+from aveo3.config.env_file import PREFIX as PREFIX
+from aveo3.config.field_types import key_of
 from aveo3.errors import UsageError
 
-PREFIX = "VEO3_"
 ENV_FILE = Path(".env")
 
 Fields = Mapping[str, FieldInfo]
@@ -90,21 +91,21 @@ def allowed(field: FieldInfo) -> str:
 
 
 def read_key(variable: str) -> SecretStr | None:
-    """The API key in a variable of the environment, or of `.env`; None if there is none."""
+    """The API key in a variable of the environment, or of `.env`; None if there is none.
+
+    Raises `UsageError`, without the key, if it cannot be one.
+    """
     value = os.environ.get(variable) or read_env_file().get(variable.upper())
-    return SecretStr(value) if value else None
+    try:
+        key = key_of(value)
+    except ValueError as error:
+        raise UsageError(f"{variable} is refused: {error}") from None
+    return SecretStr(key) if key else None
 
 
 def read_env_file(path: Any = ENV_FILE) -> dict[str, str | None]:
     """The variables in a `.env`, if it is there. Raises `UsageError` if it cannot be read."""
-    if path is None:
-        return {}
-    try:
-        return {key.upper(): value for key, value in dotenv_values(path).items()}
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}. Change its permissions, or move it away.") from None
+    return env_file.read(path)
 
 
 def refuse_unknown(fields: Fields, values: Mapping[str, Any]) -> None:

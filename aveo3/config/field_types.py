@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 
 def _no_bool(value: Any) -> Any:
@@ -23,10 +23,38 @@ def _plain_address(url: str) -> str:
     return url.rstrip("/")
 
 
+def trimmed(value: Any) -> Any:
+    """A text without the blanks, line ends and quotes around it that files, clipboards and shells leave there."""
+    if not isinstance(value, str):
+        return value
+    text = value.translate(_UNSEEN).strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1].strip()  # `set KEY="..."` on Windows keeps the quotes
+    return text
+
+
+_UNSEEN = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
+
+
+def key_of(value: Any) -> Any:
+    """An API key as it goes into a header. Raises `ValueError`, without the key, for what no header can hold."""
+    hidden = isinstance(value, SecretStr)
+    text = trimmed(value.get_secret_value() if hidden else value)
+    if not isinstance(text, str):
+        return value
+    for place, sign in enumerate(text, start=1):
+        if not "!" <= sign <= "~":
+            raise ValueError(f"character {place} of {len(text)} is not one that a key can hold: copy the key again")
+    return SecretStr(text) if hidden else text
+
+
 Count = Annotated[int, BeforeValidator(_no_bool)]
 Seconds = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
 Dollars = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
 PerMinute = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
-Address = Annotated[str, AfterValidator(_plain_address)]
+Address = Annotated[str, BeforeValidator(trimmed), AfterValidator(_plain_address)]
+Word = Annotated[str, BeforeValidator(trimmed)]
+"""A name or id. What is around it does not count."""
+Key = Annotated[SecretStr, BeforeValidator(key_of)]
 Region = Annotated[str, BeforeValidator(lambda text: text.strip().lower() if isinstance(text, str) else text)]
 """Of Google Cloud: `us-central1`, however it was written."""

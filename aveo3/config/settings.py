@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from pydantic import (
     AliasChoices,
     Field,
-    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -24,10 +23,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from aveo3.config import catalog, environment
 from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName, choose
 from aveo3.config.catalog import Catalog
+from aveo3.config.env_file import ENCODING
 from aveo3.config.environment import ENV_FILE, PREFIX, Variable
-from aveo3.config.field_types import Address, Count, Dollars, PerMinute, Region, Seconds
+from aveo3.config.field_types import Address, Count, Dollars, Key, PerMinute, Region, Seconds, Word, trimmed
 from aveo3.config.rates import Rate, rate_of
 from aveo3.errors import UsageError
+from aveo3.models import ModelId, model_id
 
 JOURNAL = Path(".aveo3", "journal.db")
 
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_file=ENV_FILE,
+        env_file_encoding=ENCODING,
         env_ignore_empty=True,
         env_parse_none_str="none",
         dotenv_filtering="only_existing",  # a .env is shared with other programs; our own typos are looked for below
@@ -91,7 +93,7 @@ class Settings(BaseSettings):
         description="seconds in which no submit is possible before waiting clips are deferred; `none`: wait for ever",
     )
     backend: Literal["auto", BackendName] = Field(default="auto", description="service that makes the clips")
-    model: str = Field(
+    model: ModelId = Field(
         default=DEFAULT_MODELS["vertex"],
         min_length=1,
         description=f"model id; unset: this default, or {DEFAULT_MODELS['gemini']} on the Gemini API",
@@ -102,7 +104,7 @@ class Settings(BaseSettings):
     base_url: Address | None = Field(
         default=None, description="address to use instead of Google's: a mock server or gateway"
     )
-    api_version: str = Field(
+    api_version: Word = Field(
         default="v1",
         pattern=r"^v\d\w*$",
         examples=["v1", "v1beta1"],
@@ -114,7 +116,7 @@ class Settings(BaseSettings):
         description="file that records every job; auto: .aveo3/journal.db in the output directory; `none`: no record, "
         "so the same prompts are sent and paid again",
     )
-    output_gcs_uri: str | None = Field(
+    output_gcs_uri: Word | None = Field(
         default=None,
         pattern=r"^gs://.+",
         examples=["gs://bucket/prefix"],
@@ -144,7 +146,7 @@ class Settings(BaseSettings):
         default=None,
         description="public address where the Gemini API reports ended interactions to this program",
     )
-    webhook_listen: str = Field(
+    webhook_listen: Word = Field(
         default="127.0.0.1:8788",
         pattern=r"^.+:[0-9]{1,5}$",
         examples=["127.0.0.1:8788"],
@@ -160,7 +162,7 @@ class Settings(BaseSettings):
         default=(),
         description="models, as in `a -> b`, that make a clip when every lane of its own model is closed; unset: none",
     )
-    project: str | None = Field(
+    project: Word | None = Field(
         default=None,
         validation_alias=AliasChoices("VEO3_PROJECT", "GOOGLE_CLOUD_PROJECT"),
         description="Google Cloud project",
@@ -172,7 +174,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("VEO3_LOCATION", "GOOGLE_CLOUD_LOCATION"),
         description="Google Cloud region",
     )
-    api_key: SecretStr | None = Field(
+    api_key: Key | None = Field(
         default=None,
         validation_alias=AliasChoices("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         description="API key for the Gemini API or Vertex AI express mode",
@@ -195,6 +197,16 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise UsageError(environment.explain(error, type(self).model_fields, values)) from None
 
+    @field_validator("project", "api_key", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and not trimmed(value) else value
+
+    @field_validator("output_dir", "journal", "credentials_file", "catalog", "lanes", mode="before")
+    @classmethod
+    def _one_line(cls, path: Any) -> Any:
+        return path.strip("\r\n") if isinstance(path, str) else path  # `clips\r`, from a script with Windows' line ends
+
     @field_validator("output_dir", "journal", "credentials_file", "catalog", "lanes")
     @classmethod
     def _home(cls, path: Path | str | None) -> Path | str | None:
@@ -210,10 +222,10 @@ class Settings(BaseSettings):
     @classmethod
     def _chain(cls, chain: Any) -> Any:
         if not isinstance(chain, str):
-            return chain
+            return [model_id(name) for name in chain] if isinstance(chain, (list, tuple)) else chain
         if not (names := [name.strip() for name in re.split(r"->|,", chain) if name.strip()]):
             raise ValueError("must name a model, or several as in `a -> b`")
-        return names
+        return [model_id(name) for name in names]
 
     @field_validator("storage_url", mode="before")
     @classmethod

@@ -30,6 +30,10 @@ class Budget:
         earlier = f", US$ {self.before:.2f} of it by earlier runs" if self.before else ""
         return f"the budget of US$ {self.limit:g} (US$ {self.before + self.spent:.2f} spent{earlier})"
 
+    def why_not(self, model: str) -> str:
+        """Why no clip of `model`, whose price is unknown, may be made, and what to do."""
+        return f"{self.summary} cannot hold {unpriced(model)}"
+
     def can_ever_fit(self, cost: float) -> bool:
         """True if `cost` would fit once all reservations were released."""
         return self.before + self.spent + cost <= self.limit + _ROUNDING
@@ -53,6 +57,14 @@ class Budget:
         waiting, self.waiting = self.waiting, set()
         for wake in waiting:
             wake()
+
+
+def unpriced(model: str) -> str:
+    """The rest of a sentence on a model without a price, and what to do."""
+    return (
+        f"{model}, whose price is unknown: name another model (`aveo3 models` lists them), add its price with "
+        "VEO3_CATALOG, or leave the budget out"
+    )
 
 
 _ROUNDING = 1e-6  # a millionth of a dollar

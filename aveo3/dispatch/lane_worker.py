@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
 from aveo3.dispatch.backlog import Backlog, Backlogs, LaneQueue
 from aveo3.dispatch.batch import Batch
@@ -54,7 +55,7 @@ class LaneWorker:
     async def _submit_when_possible(self, backlog: Backlog, job: Job) -> None:
         """Take a permit, then the job that is next at that time: another lane may have taken `job`."""
         queue, lane = self._queue, self._queue.lane
-        cost = _cost_of(job, queue)
+        cost = self._cost_of(job, queue)
         if not self._budget.fits(cost):
             await self._wait_for_money(backlog, job)
             return
@@ -73,7 +74,11 @@ class LaneWorker:
         finally:
             queue.permit_waiter = None
         found = queue.next_job(_now())
-        if found is None or (found[1] is not job and _cost_of(found[1], queue) != cost) or not self._budget.fits(cost):
+        if (
+            found is None
+            or (found[1] is not job and self._cost_of(found[1], queue) != cost)
+            or not self._budget.fits(cost)
+        ):
             lane.gate.cancel(permit)
             return
         if found[1] is job:
@@ -86,14 +91,24 @@ class LaneWorker:
     async def _wait_for_money(self, backlog: Backlog, job: Job) -> None:
         """Wait for a change. Defer a job that no lane can afford, even if all reservations are released."""
         serving = [other for other in backlog.queues if backlog.serves(other)]
-        if any(self._budget.can_ever_fit(_cost_of(job, other)) for other in serving):
+        if any(self._budget.can_ever_fit(self._cost_of(job, other)) for other in serving):
             self._budget.waiting.add(self._queue.waker.ring)
             await self._queue.waker.wait()
             return
         backlog.take(job)
-        why = f"US$ {_cost_of(job, self._queue):.2f} would exceed {self._budget.summary}"
+        cost = self._cost_of(job, self._queue)
+        if cost == inf:
+            why = self._budget.why_not(self._queue.lane.lane.model)
+        else:
+            why = f"US$ {cost:.2f} would exceed {self._budget.summary}"
         self._batch.deliver(job, job.end(State.DEFERRED, "budget", why, operation=None))
         self._backlogs.release_idle()
+
+    def _cost_of(self, job: Job, queue: LaneQueue) -> float:
+        """What `job` costs on the lane of `queue`. An unknown price is beyond any budget."""
+        assert job.route is not None
+        cost = job.route.at(queue.lane.lane).cost_usd
+        return cost if cost is not None else inf if self._budget.limit < inf else 0.0
 
     def _close(self, closed: GateClosed) -> None:
         """Close the lane, so that its jobs go to the other lanes. If all are closed, defer one job."""
@@ -107,11 +122,6 @@ class LaneWorker:
             elif (job := backlog.pop(_now())) is not None:
                 self._batch.deliver(job, job.defer(why))
         self._backlogs.release_idle()
-
-
-def _cost_of(job: Job, queue: LaneQueue) -> float:
-    assert job.route is not None
-    return job.route.at(queue.lane.lane).cost_usd or 0.0
 
 
 def _now() -> float:

@@ -12,8 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aveo3.config.environment import is_secret, why
-from aveo3.config.field_types import Address, Count, Dollars, Region, Seconds
+from aveo3.config.field_types import Address, Count, Dollars, Region, Seconds, Word
 from aveo3.errors import UsageError
+from aveo3.models import ModelId
 
 OF_A_PLACE = ("backend", "project", "location", "credentials_file", "base_url", "api_version", "output_gcs_uri")
 OF_A_QUOTA = (
@@ -38,18 +39,18 @@ class LaneSettings(BaseModel):
     backend: Literal["vertex", "gemini"] | None = Field(
         default=None, description="unset: from the lane's model and credentials"
     )
-    project: str | None = Field(default=None, min_length=1, description="Google Cloud project")
+    project: Word | None = Field(default=None, min_length=1, description="Google Cloud project")
     location: Region | None = Field(
         default=None, pattern=r"^[a-z0-9-]+$", examples=["us-central1"], description="Google Cloud region"
     )
-    model: str | None = Field(default=None, min_length=1, description="unset: the backend's default")
-    api_key_env: str | None = Field(
+    model: ModelId | None = Field(default=None, min_length=1, description="unset: the backend's default")
+    api_key_env: Word | None = Field(
         default=None, description="variable, in the environment or .env, with the lane's API key"
     )
     credentials_file: Path | None = Field(default=None, description="file with a service account or other credentials")
     base_url: Address | None = None
-    api_version: str | None = Field(default=None, pattern=r"^v\d\w*$", examples=["v1", "v1beta1"])
-    output_gcs_uri: str | None = Field(default=None, pattern=r"^gs://.+", examples=["gs://bucket/prefix"])
+    api_version: Word | None = Field(default=None, pattern=r"^v\d\w*$", examples=["v1", "v1beta1"])
+    output_gcs_uri: Word | None = Field(default=None, pattern=r"^gs://.+", examples=["gs://bucket/prefix"])
     rate_limit: Count | None = Field(default=None, ge=1)
     rate_period: Seconds | None = Field(default=None, gt=0)
     burst: Count | None = Field(default=None, ge=1)

@@ -148,7 +148,7 @@ def test_a_prompt_that_is_too_long_is_bad_usage() -> None:
         (b"", "prompts.txt holds no prompts: write one a line; blank lines and # comments do not count."),
         (b"\n  \n# boat\n\t# more\n", "prompts.txt holds no prompts: write one a line; blank lines and # comments do"),
         (b"boat\nb\xf6at\n", "prompts.txt is not UTF-8 text (byte 6). Save it as UTF-8."),
-        (b"\xff\xfeb\x00", "prompts.txt is not UTF-8 text (byte 0). Save it as UTF-8."),
+        (b"\xff\xfeb", "prompts.txt is not whole as UTF-16 text (byte 2). Save it as UTF-8."),
     ],
 )
 def test_an_unreadable_prompt_file_is_explained(content: bytes | None, sentence: str, tmp_path: Path) -> None:
@@ -396,6 +396,25 @@ def test_clips_that_the_budget_defers_are_exit_code_3(
     assert (code, counts(stdout)) == (Exit.DEFERRED, {"succeeded": 2, "deferred": 2})
     assert "The budget of US$ 6.5 leaves no room for 2 clips. Raise it (--budget, VEO3_BUDGET) to continue" in stdout
     assert "Run the same command again" not in stdout
+
+
+def test_a_budget_refuses_a_model_whose_price_is_unknown_before_anything_is_sent() -> None:
+    """The model of the settings, and that of one prompt."""
+    Path("p.jsonl").write_text('{"text": "a"}\n{"text": "b", "model": "veo-3.1-generate-01"}\n', "utf-8")
+    sentence = "aveo3: the budget of US$ 7 cannot hold veo-3.1-generate-01, whose price is unknown: name another model"
+    for more in (["p.jsonl"], ["p.jsonl", "--dry-run"], ["-", "--model", "veo-3.1-generate-01"]):
+        code, stdout, stderr = run("generate", *more, "--mock", "--budget", "7", stdin="boat")
+        assert (code, stdout) == (Exit.USAGE, "")
+        assert stderr.startswith(sentence)
+        assert "did you mean veo-3.1-generate-001?" in stderr
+    assert not Path("clips", "manifest.jsonl").exists()
+
+
+def test_googles_own_name_of_a_model_is_paid_once_and_counted(emulate: Callable[..., None]) -> None:
+    emulate()
+    name = "publishers/google/models/veo-3.1-generate-001"
+    code, stdout, _ = run("generate", "-", "--mock", "--budget", "7", "--model", name, stdin=BOATS)
+    assert (code, counts(stdout)) == (Exit.DEFERRED, {"succeeded": 2, "deferred": 2})
 
 
 def test_a_billing_problem_defers_all_clips_and_says_why(emulate: Callable[..., None]) -> None:

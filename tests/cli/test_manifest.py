@@ -9,6 +9,7 @@ import pytest
 
 from aveo3 import ClipStatus, VideoClip, VideoPrompt
 from aveo3.cli.manifest import FAILED, MANIFEST, Manifest
+from aveo3.cli.prompt_files import read_prompts
 
 
 def clip(text: str, status: ClipStatus) -> VideoClip:
@@ -47,6 +48,22 @@ def test_failed_keeps_the_prompts_of_other_batches_until_they_are_made() -> None
     write(clip("b", ClipStatus.SUCCEEDED), clip("a", ClipStatus.UNCERTAIN))
     assert failed() == ["c"]
     write(clip("c", ClipStatus.SUCCEEDED))
+    assert not Path(FAILED).exists()
+
+
+def test_failed_names_the_model_and_gives_a_line_up_whichever_way_the_model_is_named_again() -> None:
+    """Without it, `aveo3 generate failed.jsonl` would use the default model, which costs eight times as much."""
+    lite, fast = "veo-3.1-lite-generate-001", "veo-3.1-fast-generate-001"
+    by_option, by_prompt = clip("a", ClipStatus.FAILED), clip("b", ClipStatus.FAILED)
+    by_option = by_option.model_copy(update={"model": lite})
+    by_prompt = by_prompt.model_copy(update={"model": lite, "prompt": VideoPrompt(text="b", model=lite)})
+    stood_in = clip("c", ClipStatus.FAILED).model_copy(update={"model": fast, "instead_of": lite})
+    write(by_option, by_prompt, stood_in)
+    assert [(prompt.text, prompt.model) for prompt in read_prompts(FAILED)] == [("a", lite), ("b", lite), ("c", lite)]
+    made = {"status": ClipStatus.SUCCEEDED}
+    write(by_option.model_copy(update=made), stood_in.model_copy(update=made))  # the same command again
+    assert failed() == ["b"]
+    write(by_prompt.model_copy(update={**made, "prompt": VideoPrompt(text="b")}))
     assert not Path(FAILED).exists()
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from aveo3 import Settings, UsageError
+from aveo3 import LaneSettings, Settings, UsageError, VideoPrompt
+from aveo3.config.environment import read_key
 from aveo3.config.rates import Rate
 from aveo3.config.settings import describe
 
@@ -519,6 +520,136 @@ def test_an_env_file_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch
     def refused(_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("aveo3.config.environment.dotenv_values", refused)
+    monkeypatch.setattr("aveo3.config.env_file.Path.read_bytes", refused)
+    write_env("VEO3_BUDGET=7")
     with pytest.raises(UsageError, match=r"^\.env cannot be read: Permission denied\. Change its permissions, or move"):
         Settings()
+
+
+# ---- names as people paste them --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "publishers/google/models/veo-3.1-generate-001",
+        "models/veo-3.1-generate-001",
+        " veo-3.1-generate-001\n",
+        "VEO-3.1-Generate-001",
+        "\u00a0veo\u20113.1\u2011generate\u2011001\u200b",
+        "publishers/google/models/veo-3.1-generate-001:predictLongRunning",
+    ],
+)
+def test_a_model_has_one_name_however_it_is_written(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings(model=name).model == "veo-3.1-generate-001"
+    assert Settings(fallback=(name,)).fallback == ("veo-3.1-generate-001",)
+    assert Settings(fallback=f"{name} -> b").fallback == ("veo-3.1-generate-001", "b")
+    assert VideoPrompt(text="a boat", model=name).model == "veo-3.1-generate-001"
+    assert LaneSettings(model=name).model == "veo-3.1-generate-001"
+    monkeypatch.setenv("VEO3_MODEL", name)
+    assert Settings().model == "veo-3.1-generate-001"
+
+
+def test_a_model_of_another_service_keeps_its_name() -> None:
+    assert Settings(model="My-Own/Model").model == "My-Own/Model"
+    assert Settings(model="projects/p/locations/us/endpoints/5").model == "projects/p/locations/us/endpoints/5"
+
+
+def test_a_model_name_that_holds_a_project_is_refused() -> None:
+    name = "projects/mine/locations/europe-west4/publishers/google/models/veo-3.1-generate-001"
+    assert refusal(model=name) == (
+        f"model={name} (as an argument) is refused: names a project: set GOOGLE_CLOUD_PROJECT and its region, and give "
+        "veo-3.1-generate-001 alone"
+    )
+
+
+def test_a_catalog_may_write_a_model_in_capitals(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[models."publishers/google/models/VEO-3.1-generate-001"]\nprices = { "720p" = 1.0 }\n')
+    cost = Settings(catalog=file).model_catalog.cost_usd(VideoPrompt(text="x"), "veo-3.1-generate-001")
+    assert cost == 8.0
+
+
+# ---- lines of a .env that set nothing -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "name"),
+    [
+        ("VEO3_BUDGET: 7", 1, "VEO3_BUDGET"),
+        ("A=1\n\n# money\nVEO3_BUDGET 7\nB=2", 4, "VEO3_BUDGET"),
+        ("VEO3_BUDGET", 1, "VEO3_BUDGET"),
+        ("A=1\nset VEO3_BUDGET=7", 2, "VEO3_BUDGET"),
+        ("$env:VEO3_BUDGET=7", 1, "VEO3_BUDGET"),
+        ("- VEO3_BUDGET=7", 1, "VEO3_BUDGET"),
+        ('VEO3_MODEL="veo-3.1-lite-generate-001\nA=1', 1, "VEO3_MODEL"),
+        ("A='open\nVEO3_BUDGET=7\nB='x'", 2, "VEO3_BUDGET"),
+        ("A='open\nexport VEO3_BUDGET=7\nB=x'", 2, "VEO3_BUDGET"),
+        ("GEMINI_API_KEY: AIza-secret", 1, "GEMINI_API_KEY"),
+    ],
+)
+def test_a_line_of_an_env_file_that_would_set_nothing_is_refused(text: str, line: int, name: str) -> None:
+    write_env(text)
+    assert refusal() == (
+        f".env:{line}: this line mentions {name}, but sets nothing: write NAME=value, with nothing before NAME, and "
+        "close every quote. A comment begins with #."
+    )
+
+
+def test_a_mark_before_the_first_line_does_not_hide_its_variable() -> None:
+    Path(".env").write_bytes("VEO3_BUDGET=7\r\nVEO3_BURST=3\r\n".encode("utf-8-sig"))
+    assert (Settings().budget, Settings().burst) == (7.0, 3)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_an_env_file_in_utf_16_is_refused(encoding: str) -> None:
+    Path(".env").write_bytes("VEO3_BUDGET=7\r\n".encode(encoding))
+    assert "is not UTF-8 text" in refusal()
+
+
+def test_lines_of_other_programs_and_comments_are_left_alone() -> None:
+    write_env("# VEO3_BUDGET: 7", "OTHER: 7", "JUST_A_NAME", "X=VEO3_BUDGET", "export VEO3_BURST=3", "VEO3_BUDGET = 8")
+    assert (Settings().budget, Settings().burst) == (8.0, 3)
+
+
+# ---- what clipboards, files and shells leave around a value ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("mess", ["{}\n", " {} ", "{}\r\n", "\ufeff{}", '"{}"', "'{}'", "{}\u200b", "\u00a0{}"])
+def test_blanks_line_ends_and_quotes_around_keys_and_names_do_not_count(
+    mess: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", mess.format("k-123"))
+    monkeypatch.setenv("KEY_B", mess.format("k-456"))
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", mess.format("mine"))
+    monkeypatch.setenv("VEO3_BASE_URL", mess.format("http://127.0.0.1:8089"))
+    made = Settings(output_gcs_uri=mess.format("gs://bucket/out"))
+    assert made.api_key == Settings(api_key=SecretStr(mess.format("k-123"))).api_key == SecretStr("k-123")
+    assert read_key("KEY_B") == SecretStr("k-456")
+    assert (made.project, made.base_url, made.output_gcs_uri) == ("mine", "http://127.0.0.1:8089", "gs://bucket/out")
+    assert LaneSettings(project=mess.format("mine")).project == "mine"
+
+
+def test_a_line_end_after_a_path_does_not_count() -> None:
+    made = Settings(output_dir="clips\r", credentials_file="sa.json\n")
+    assert (made.output_dir, made.credentials_file) == (Path("clips"), Path("sa.json"))
+
+
+def test_a_key_or_project_of_blanks_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", " \n")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "  ")
+    assert (Settings().api_key, Settings().project, read_key("GEMINI_API_KEY")) == (None, None, None)
+
+
+@pytest.mark.parametrize("key", ["AIza-se\ncret", "AIza-se cret", "AIza-se\x00cret", "AIza-s\u00e9cret"])
+def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refusal(api_key=key) == (
+        "api_key=(hidden) (as an argument) is refused: character "
+        f"{next(n for n, sign in enumerate(key, 1) if not '!' <= sign <= '~')} of {len(key)} is not one that a key can "
+        "hold: copy the key again"
+    )
+    if "\0" not in key:  # no environment can hold it
+        monkeypatch.setenv("KEY_B", key)
+        with pytest.raises(UsageError, match=r"^KEY_B is refused: character") as caught:
+            read_key("KEY_B")
+        assert "cret" not in str(caught.value)

@@ -333,6 +333,34 @@ def test_a_budget_of_nothing_sends_nothing() -> None:
     virtual(main)
 
 
+def test_a_budget_refuses_to_start_with_a_model_whose_price_is_unknown() -> None:
+    async def main() -> None:
+        backend = ScriptedBackend()
+        for values in ({"model": "veo-9"}, {"fallback": ("veo-9",)}):
+            with pytest.raises(UsageError, match="cannot hold veo-9, whose price is unknown: "):
+                async with client(backend, budget=10.0, **values):
+                    pass
+        async with client(backend, model="veo-9") as veo:  # without a budget it is the user's choice
+            assert statuses(await veo.generate_many(["a"])) == ["succeeded"]
+
+    virtual(main)
+
+
+def test_a_prompt_whose_price_is_unknown_never_passes_a_budget() -> None:
+    """It would count as free: any number of them would fit."""
+
+    async def main() -> None:
+        backend = ScriptedBackend()
+        async with client(backend, budget=10.0) as veo:
+            clips = await veo.generate_many([{"text": "a", "model": "veo-9"}, "b"])
+        assert statuses(clips) == ["deferred", "succeeded"]
+        assert clips[0].error_kind == "budget"
+        assert "cannot hold veo-9, whose price is unknown: name another model" in (clips[0].error_message or "")
+        assert len(backend.submits) == 1
+
+    virtual(main)
+
+
 def test_an_uncertain_clip_counts_as_spent() -> None:
     async def main() -> None:
         backend = ScriptedBackend([verdicts.uncertain("lost")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,16 @@ import typer
 from aveo3.cli.exit_codes import errors_as_messages
 
 if TYPE_CHECKING:
+    from aveo3.cli.prompt_formats import Lines
     from aveo3.models import VideoPrompt
+
+
+class LinesOption(StrEnum):
+    """The values of `--lines`."""
+
+    ASK = "ask"
+    STRIP = "strip"
+    KEEP = "keep"
 
 
 def generate(
@@ -19,11 +29,18 @@ def generate(
         list[str] | None,
         typer.Argument(
             metavar="SOURCE",
-            help="Prompt files: .txt (one prompt a line), .jsonl, .csv or .yaml; or - for standard input, as text or "
-            "JSON lines.",
+            help="Prompt files: .txt (one prompt a line), .jsonl, .json, .csv or .yaml; or - for standard input, in "
+            "any of these formats.",
         ),
     ] = None,
     prompt: Annotated[list[str] | None, typer.Option(help="The text of a prompt. Repeatable.")] = None,
+    lines: Annotated[
+        LinesOption,
+        typer.Option(
+            help="Lines of a text that are hardly prompts, and bullets: ask refuses them, strip removes them, keep "
+            "takes every line as it is."
+        ),
+    ] = LinesOption.ASK,
     output_dir: Annotated[Path | None, typer.Option("--output-dir", "-o", help="Directory for the videos.")] = None,
     model: Annotated[str | None, typer.Option(help="Model id, for prompts without one.")] = None,
     duration: Annotated[int | None, typer.Option(help="Seconds of a clip, for prompts without one.")] = None,
@@ -95,9 +112,10 @@ def generate(
         chosen = {name: value for name, value in options.items() if value is not None}
         settings = Settings(**chosen, **({"quota_patience": None} if wait else {}))
         fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
-        prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [])]
+        notes: list[str] = []
+        prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [], lines.value, notes)]
         from aveo3.cli import dry_run as dry_runs
-        from aveo3.cli.preview import Known, check_remembered, know
+        from aveo3.cli.preview import Known, check_prices, check_remembered, know
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
         from aveo3.lanes.lanes import Lanes
@@ -114,6 +132,8 @@ def generate(
             known = know(prompts, settings, routes, service=service, fresh=fresh)
             if not fresh:
                 check_remembered(settings, service=service)
+        known.read_notes = notes
+        check_prices(prompts, settings, routes)
         if dry_run:
             raise typer.Exit(dry_runs.dry_run(known, settings, routes))
         import asyncio
@@ -138,7 +158,7 @@ def generate(
     raise typer.Exit(code)
 
 
-def _prompts(sources: list[str], texts: list[str]) -> list[VideoPrompt]:
+def _prompts(sources: list[str], texts: list[str], lines: Lines, notes: list[str]) -> list[VideoPrompt]:
     from pydantic import ValidationError
 
     from aveo3.cli.prompt_files import read_prompts
@@ -147,7 +167,7 @@ def _prompts(sources: list[str], texts: list[str]) -> list[VideoPrompt]:
 
     if not sources and not texts:
         raise UsageError('no prompts: name a file (aveo3 generate prompts.txt) or use --prompt "a paper boat"')
-    prompts = [prompt for source in sources for prompt in read_prompts(source)]
+    prompts = [prompt for source in sources for prompt in read_prompts(source, lines=lines, notes=notes)]
     if any(not text.strip() for text in texts):
         raise UsageError("--prompt is empty: describe what the video should show")
     try:

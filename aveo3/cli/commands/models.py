@@ -65,7 +65,12 @@ def models(
 
 def _known(name: str, cards: Catalog) -> str:
     from aveo3.errors import UsageError
+    from aveo3.models import model_id
 
+    try:
+        name = model_id(name)
+    except ValueError as error:
+        raise UsageError(f"{name!r} {error}") from None
     if cards.knows(name):
         return name
     hint = f"did you mean {near}? " if (near := cards.nearest(name)) else ""
