@@ -662,6 +662,7 @@ async def test_a_file_is_not_waited_for_for_ever() -> None:
         (FILE, FILE, True),
         ("https://127.0.0.1:8787/v1/files/a:download", "http://127.0.0.1:8787/v1/files/a:download", True),
         ("http://127.0.0.1:8787/v1/files/a:download", "http://127.0.0.1:8787/v1/files/a:download", True),
+        ("http://127.0.0.1:9999/v1/files/a:download", "http://127.0.0.1:9999/v1/files/a:download", False),
         ("https://127.0.0.1.evil.net:8787/files/a", "https://127.0.0.1.evil.net:8787/files/a", False),
         ("https://evil-googleapis.com/files/a", "https://evil-googleapis.com/files/a", False),
         ("http://storage.googleapis.com/files/a", "http://storage.googleapis.com/files/a", False),

@@ -926,7 +926,15 @@ async def test_the_token_appears_nowhere(caplog: pytest.LogCaptureFixture, tmp_p
         ("https://storage.googleapis.com/b/film.mp4", True),
         ("https://Storage.GoogleAPIs.com/b/film.mp4", True),
         ("http://127.0.0.1:8787/files/ab12", True),
-        ("http://127.0.0.1:9999/files/ab12", True),
+        ("HTTP://127.0.0.1:8787/files/ab12", True),
+        ("https://storage.googleapis.com:443/b/film.mp4", True),
+        ("https://storage.googleapis.com:8443/b/film.mp4", False),
+        ("http://127.0.0.1:9999/files/ab12", False),
+        ("http://127.0.0.1/files/ab12", False),
+        ("https://127.0.0.1:8787/files/ab12", False),
+        ("http://127.0.0.1:878787/files/ab12", False),
+        ("https://evil.net\\.googleapis.com/film.mp4", False),
+        ("ftp://127.0.0.1:8787/files/ab12", False),
         ("https://evil-googleapis.com/film.mp4", False),
         ("https://googleapis.com.evil.net/film.mp4", False),
         ("https://storage.googleapis.com.evil.net/film.mp4", False),
@@ -944,6 +952,19 @@ async def test_the_token_appears_nowhere(caplog: pytest.LogCaptureFixture, tmp_p
 async def test_the_key_goes_to_google_and_to_the_configured_address_only(uri: str, gets_key: bool) -> None:
     async with opened("http://127.0.0.1:8787") as backend:
         assert await backend.locate(uri) == (uri, {"x-goog-api-key": KEY} if gets_key else {})
+
+
+async def test_the_key_for_an_https_address_does_not_travel_over_plain_http() -> None:
+    async with opened("https://gateway.example") as backend:
+        for uri, gets_key in (
+            ("https://gateway.example/f", True),
+            ("https://gateway.example:443/f", True),
+            ("https://Gateway.Example/f", True),
+            ("http://gateway.example/f", False),
+            ("http://gateway.example:443/f", False),
+            ("https://gateway.example:8443/f", False),
+        ):
+            assert await backend.locate(uri) == (uri, {"x-goog-api-key": KEY} if gets_key else {})
 
 
 async def test_without_a_configured_address_a_uri_without_host_gets_no_key() -> None:
