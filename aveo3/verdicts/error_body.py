@@ -21,7 +21,8 @@ _SAFETY = re.compile(
 
 def message_of(body: Any) -> str:
     """The words of an error's body, parsed or not; empty if it has none."""
-    return _text(error_of(body).get("message")) or _text(body)
+    said = body.get("error") if isinstance(body, Mapping) else body
+    return _text(error_of(body).get("message")) or _text(said)
 
 
 def reasons_of(body: Any) -> dict[str, Mapping[str, Any]]:
@@ -44,6 +45,20 @@ def error_of(body: Any) -> Mapping[str, Any]:
         body = body[0]
     error = body.get("error", body) if isinstance(body, Mapping) else None
     return error if isinstance(error, Mapping) else {}
+
+
+def is_google(body: Any) -> bool:
+    """True if `body` has the form of an error of Google's API, and so does not come from a proxy on the way.
+
+    Google wraps its errors and gives them a code. The SDK makes `message` and `status` of a page that is no JSON.
+    """
+    first = body[0] if isinstance(body, list) and len(body) == 1 else body
+    if not isinstance(first, Mapping):
+        return False
+    error = first.get("error")
+    if isinstance(error, Mapping):
+        return isinstance(error.get("code"), int | str) or isinstance(error.get("status"), str)
+    return isinstance(first.get("code"), int) and re.fullmatch(r"[A-Z_]+", str(first.get("status"))) is not None
 
 
 def names_of(error: Mapping[str, Any]) -> set[str]:

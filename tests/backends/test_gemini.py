@@ -118,10 +118,13 @@ ANSWERS: dict[str, tuple[Act, VerdictKind, str]] = {
         REFUSED,
         "permission",
     ),
+    **{f"{n} html": (answer(n, PAGE), UNAVAILABLE, "not_google") for n in (401, 402, 403, 405, 407, 413, 451, 511)},
+    **{f"{n} of a gateway": (answer(n, {"message": "no"}), UNAVAILABLE, "not_google") for n in (403, 405, 407)},
+    "400 html": (answer(400, PAGE), UNCERTAIN, "answer_lost"),
+    "409 html": (answer(409, PAGE), UNCERTAIN, "answer_lost"),
     "404": (said(404, "not_found", "models/x is no longer available"), REFUSED, "model_not_found"),
     "408": (said(408, "timeout"), UNCERTAIN, "answer_lost"),
     "409": (said(409, "conflict"), REJECTED, "bad_request"),
-    "413 html": (answer(413, PAGE), UNCERTAIN, "answer_lost"),
     "422": (said(422, "unprocessable"), REJECTED, "bad_request"),
     "500": (said(500, "api_error"), UNCERTAIN, "answer_lost"),
     "500 in a list": (answer(500, [{"error": {"code": 500, "status": "INTERNAL"}}]), UNCERTAIN, "answer_lost"),
@@ -488,7 +491,6 @@ async def test_a_disk_that_takes_no_video_is_not_taken_for_a_look_to_be_repeated
     [
         said(400, "invalid_request", f"Invalid interaction name: interactions/{ID}"),
         said(404, "not_found", "gone"),
-        answer(404, PAGE),
     ],
 )
 async def test_an_interaction_that_google_does_not_know_is_gone(act: Act) -> None:
@@ -513,6 +515,8 @@ FAILED_POLLS = {
     "401": said(401, "unauthenticated"),
     "403": answer(403, [{"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED"}}]),
     "503 html": answer(503, PAGE),
+    "404 html": answer(404, PAGE),  # a proxy's: the operation may be known to Google
+    "404 of a gateway": answer(404, {"message": "no route"}),
     "504 empty": answer(504),
     "redirect": answer(307, PAGE, Location="/elsewhere"),
     "dropped": drop,

@@ -600,3 +600,27 @@ def test_looks_that_all_fail_are_told_once_and_again_after_one_that_did_not(capl
     told = [record.message for record in caplog.records if "in a row have failed" in record.message]
     assert len(told) == 2
     assert told[0].startswith("5 polls in a row have failed; polling goes on. The last: polling operations/1: HTTP 401")
+
+
+# ---- answers that are not Google's -----------------------------------------------------------------------------------
+
+
+def test_a_proxy_that_is_mended_costs_no_clip() -> None:
+    page = {"message": "<html>Proxy Authentication Required</html>", "status": "Proxy Authentication Required"}
+
+    def answer(prompt: VideoPrompt) -> Verdict:
+        away = asyncio.get_running_loop().time() < 900
+        return verdicts.from_answer(407, page) if away else verdicts.accepted(f"operations/{prompt.text}")
+
+    backend = ScriptedBackend(answer=answer)
+    clips, _, _ = run(backend, [f"boat {n}" for n in range(30)], consecutive_failure_threshold=3)
+    assert [clip.status for clip in clips] == [ClipStatus.SUCCEEDED] * 30
+    assert set(backend.accepted.values()) == {1}
+    assert len(backend.submits) < 60  # the breaker kept the others from knocking
+
+
+def test_a_proxy_that_is_not_mended_leaves_clips_for_the_next_run_and_is_named() -> None:
+    backend = ScriptedBackend(answer=lambda _: verdicts.from_answer(451, "<html>Blocked</html>"))
+    clips, _, _ = run(backend, ["a boat"] * 5, consecutive_failure_threshold=3, quota_patience=600.0)
+    assert {clip.status for clip in clips} <= {ClipStatus.DEFERRED, ClipStatus.FAILED}
+    assert any("not Google" in (clip.error_message or "") for clip in clips)
