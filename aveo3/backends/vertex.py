@@ -156,8 +156,8 @@ class VertexBackend:
         if not seen.done:
             return Running()
         if seen.error:
-            code = seen.error.get("code")
-            return Failure(code if isinstance(code, int) else None, str(seen.error.get("message") or "no message"))
+            code = seen.error.get("code") or seen.error.get("status")
+            return Failure(verdicts.rpc_code(code), str(seen.error.get("message") or "no message"))
         response = seen.response
         if response is None:
             return Finished()

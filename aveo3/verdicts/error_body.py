@@ -18,6 +18,12 @@ _SAFETY = re.compile(
     r"violat|usage guidelines|support code|safety|sensitive (words|content)|prohibited|responsible ai", re.IGNORECASE
 )
 
+_PASSES = re.compile(
+    r"try again (in|after) (a|an|some|several|\d+)\b|(try again|retry) (later|shortly)|being provisioned"
+    r"|not in an active state",
+    re.IGNORECASE,
+)
+
 
 def message_of(body: Any) -> str:
     """The words of an error's body, parsed or not; empty if it has none."""
@@ -37,6 +43,11 @@ def reasons_of(body: Any) -> dict[str, Mapping[str, Any]]:
 def is_safety(message: str) -> bool:
     """True if Google's words say that a safety filter, not a mistake in the request, stopped it."""
     return _SAFETY.search(message) is not None
+
+
+def passes(message: str) -> bool:
+    """True if Google's words say that the same request will do in a few minutes: something is still being set up."""
+    return _PASSES.search(message) is not None
 
 
 def error_of(body: Any) -> Mapping[str, Any]:

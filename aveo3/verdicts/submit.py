@@ -18,10 +18,14 @@ from aveo3.verdicts.error_body import (
     is_safety,
     message_of,
     names_of,
+    passes,
     reasons_of,
     violations_of,
 )
 from aveo3.verdicts.verdict import Refusal, Verdict, VerdictKind, rejected, uncertain
+
+NOT_READY_WAIT = 60.0
+"""Seconds to wait for what Google says will be ready "in a few minutes"."""
 
 _NOT_LET_THROUGH = {401, 402, 403, 405, 407, 411, 413, 414, 417, 421, 426, 431, 451, 511}
 """With one of these a proxy, firewall or gateway says that it did not pass the request on (RFC 9110, 6585, 7725)."""
@@ -55,6 +59,9 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
         billing = "BILLING_DISABLED" in reasons or "billing" in message.lower()
         return _closed(Refusal.BILLING if billing else Refusal.PERMISSION, status, message)
     if status == 400 and "FAILED_PRECONDITION" in names_of(error):
+        if passes(message):  # service agents that are still being made, a file that is still being read in
+            wait = delay_of(error, message, retry_after) or NOT_READY_WAIT
+            return Verdict(VerdictKind.REFUSED, message, refusal=Refusal.UNKNOWN, retry_after=wait, status=status)
         return _closed(Refusal.BILLING if "billing" in message.lower() else Refusal.NO_ACCESS, status, message)
     if status == 404:
         return _closed(Refusal.NO_MODEL, status, message)

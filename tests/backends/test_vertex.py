@@ -484,6 +484,10 @@ LOOKS: dict[str, tuple[Act, Any]] = {
     "empty response": (done({}), ([], 0, ())),
     "no response": (done(), ([], 0, ())),
     "code 8": (done(error={"code": 8, "message": "high load"}), Failure(8, "high load")),
+    "a code in words": (done(error={"code": "INTERNAL", "message": "oh"}), Failure(13, "oh")),
+    "a code of HTTP": (done(error={"code": 503, "message": "oh"}), Failure(14, "oh")),
+    "a code as text": (done(error={"code": "13", "message": "oh"}), Failure(13, "oh")),
+    "a status in place of a code": (done(error={"status": "UNAVAILABLE", "message": "oh"}), Failure(14, "oh")),
     "an error without code": (done(error={"message": "oh"}), Failure(None, "oh")),
     "an error without words": (done(error={"code": 13}), Failure(13, "no message")),
 }

@@ -624,3 +624,21 @@ def test_a_proxy_that_is_not_mended_leaves_clips_for_the_next_run_and_is_named()
     clips, _, _ = run(backend, ["a boat"] * 5, consecutive_failure_threshold=3, quota_patience=600.0)
     assert {clip.status for clip in clips} <= {ClipStatus.DEFERRED, ClipStatus.FAILED}
     assert any("not Google" in (clip.error_message or "") for clip in clips)
+
+
+# ---- conditions that pass --------------------------------------------------------------------------------------------
+
+
+def test_what_google_asks_to_try_again_in_a_few_minutes_is_tried_again_and_uses_up_no_retry() -> None:
+    body = {"error": {"code": 400, "status": "FAILED_PRECONDITION", "message": "Please try again in a few minutes."}}
+    not_ready = verdicts.from_answer(400, body)
+    backend = ScriptedBackend([not_ready] * 5)
+    [clip], _, took = run(backend, max_retries=0)
+    assert (clip.status, clip.retry_count) == (ClipStatus.SUCCEEDED, 0)
+    assert (len(backend.submits), took >= 5 * 60) == (6, True)
+
+
+def test_an_operation_that_ran_out_of_time_at_google_is_made_anew() -> None:
+    endings: list[PollResult] = [Failure(4, "Deadline exceeded."), Finished((Video(uri="gs://b/film.mp4"),))]
+    clip = run_one(ScriptedBackend(ending=lambda _: endings.pop(0)))
+    assert (clip.status, clip.attempts, clip.retry_count, clip.cost_usd) == (ClipStatus.SUCCEEDED, 2, 1, PRICE)

@@ -235,6 +235,26 @@ def test_the_interactions_api_says_the_same_in_its_own_words(
     assert message in verdict.message
 
 
+@pytest.mark.parametrize(
+    ("words", "retry_after"),
+    [
+        (
+            "Service agents are being provisioned (https://cloud.google.com/vertex-ai/docs/general/access-control"
+            "#service-agents). Service agents are needed to read the Cloud Storage file provided. So please try again "
+            "in a few minutes.",
+            60.0,
+        ),
+        ("The project is being set up. Please try again later.", 60.0),
+        ("The File ab12 is not in an ACTIVE state and usage is not allowed.", 60.0),
+        ("Not ready. Please retry in 90s. Or try again in a few minutes.", 90.0),
+    ],
+)
+def test_a_condition_that_google_says_will_pass_is_waited_for(words: str, retry_after: float) -> None:
+    verdict = from_answer(400, error(400, "FAILED_PRECONDITION", words))
+    assert (verdict.kind, verdict.refusal, verdict.retry_after) == (REFUSED, Refusal.UNKNOWN, retry_after)
+    assert not Refusal.UNKNOWN.for_good
+
+
 OMNI_METRIC = "Quota exceeded for metric: generativelanguage.googleapis.com/generate_content_paid_tier_2_requests"
 
 
