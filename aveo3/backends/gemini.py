@@ -143,7 +143,7 @@ class GeminiBackend:
         status, body = answer.status, answer.body
         message = verdicts.message_of(body) or f"HTTP {status} without a message"
         # Unknown ids are a 400 here, but so are temporary errors (2026-10-04: "Multiple authentication credentials").
-        if status == 404 or (status == 400 and "invalid interaction" in message.lower()):
+        if (status == 404 and verdicts.is_google(body)) or (status == 400 and "invalid interaction" in message.lower()):
             raise OperationGone(self._without_key(f"Google does not know {operation}: {message}")) from error
         what = self._without_key(f"polling {operation}: HTTP {status}: {message}")
         if status != 429:

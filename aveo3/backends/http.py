@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -12,12 +13,31 @@ if TYPE_CHECKING:
 
 
 def key_for(uri: str, key: SecretStr | None, base_url: str | None) -> dict[str, str]:
-    """The headers for fetching `uri`. The key goes to Google and to the configured address, nowhere else."""
-    to = urlsplit(uri)
-    host, ours = to.hostname or "", urlsplit(base_url or "").hostname
-    if key is not None and (host == ours or (to.scheme == "https" and host.endswith(".googleapis.com"))):
-        return {"x-goog-api-key": key.get_secret_value()}
-    return {}
+    """The header that fetches `uri`: the key goes to Google and to the configured address, nowhere else.
+
+    An address is scheme, host and port: another port of the same host may belong to somebody else.
+    """
+    to = _origin(uri)
+    if key is None or to is None:
+        return {}
+    scheme, host, port = to
+    is_google = scheme == "https" and port == 443 and host.endswith(".googleapis.com")
+    return {"x-goog-api-key": key.get_secret_value()} if is_google or to == _origin(base_url or "") else {}
+
+
+_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+
+
+def _origin(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of `url`; None if it is no web address, or one that parsers read differently."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        return None
+    host = parts.hostname or ""
+    return (parts.scheme, host, port) if _HOST.fullmatch(host) and "\\" not in parts.netloc else None
 
 
 def without_key(words: str, key: SecretStr | None) -> str:

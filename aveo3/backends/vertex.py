@@ -141,7 +141,7 @@ class VertexBackend:
                 types.GenerateVideosOperation.model_validate({"name": operation})
             )
         except errors.APIError as error:
-            if error.code == 404:
+            if error.code == 404 and verdicts.is_google(error.details):  # a proxy knows of no operations
                 raise OperationGone(self._without_key(f"Google does not know {operation}: {error.message}")) from error
             message = self._without_key(f"polling {operation}: HTTP {error.code}: {error.message}")
             if error.code == 429 and (answer := one_post.answer_of(error)) is not None:
@@ -156,8 +156,8 @@ class VertexBackend:
         if not result.done:
             return Running()
         if result.error:
-            code = result.error.get("code")
-            return Failure(code if isinstance(code, int) else None, str(result.error.get("message") or "no message"))
+            code = result.error.get("code") or result.error.get("status")
+            return Failure(verdicts.rpc_code(code), str(result.error.get("message") or "no message"))
         response = result.response
         if response is None:
             return Finished()

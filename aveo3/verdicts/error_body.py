@@ -18,10 +18,17 @@ _SAFETY = re.compile(
     r"violat|usage guidelines|support code|safety|sensitive (words|content)|prohibited|responsible ai", re.IGNORECASE
 )
 
+_PASSES = re.compile(
+    r"try again (in|after) (a|an|some|several|\d+)\b|(try again|retry) (later|shortly)|being provisioned"
+    r"|not in an active state",
+    re.IGNORECASE,
+)
+
 
 def message_of(body: Any) -> str:
     """The message in an error's body, parsed or not; empty if it has none."""
-    return _text(error_of(body).get("message")) or _text(body)
+    error = body.get("error") if isinstance(body, Mapping) else body
+    return _text(error_of(body).get("message")) or _text(error)
 
 
 def reasons_of(body: Any) -> dict[str, Mapping[str, Any]]:
@@ -38,12 +45,31 @@ def is_safety(message: str) -> bool:
     return _SAFETY.search(message) is not None
 
 
+def passes(message: str) -> bool:
+    """True if Google's words say that the same request will do in a few minutes: something is still being set up."""
+    return _PASSES.search(message) is not None
+
+
 def error_of(body: Any) -> Mapping[str, Any]:
     """The error object of an answer's body. Google's front end may wrap the body in a list of one."""
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     error = body.get("error", body) if isinstance(body, Mapping) else None
     return error if isinstance(error, Mapping) else {}
+
+
+def is_google(body: Any) -> bool:
+    """True if `body` has the form of an error of Google's API, and so does not come from a proxy on the way.
+
+    Google wraps its errors and gives them a code. The SDK makes `message` and `status` of a page that is no JSON.
+    """
+    first = body[0] if isinstance(body, list) and len(body) == 1 else body
+    if not isinstance(first, Mapping):
+        return False
+    error = first.get("error")
+    if isinstance(error, Mapping):
+        return isinstance(error.get("code"), int | str) or isinstance(error.get("status"), str)
+    return isinstance(first.get("code"), int) and re.fullmatch(r"[A-Z_]+", str(first.get("status"))) is not None
 
 
 def names_of(error: Mapping[str, Any]) -> set[str]:

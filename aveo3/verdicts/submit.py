@@ -8,10 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from aveo3.verdicts.error_body import delay_of, error_of, is_safety, message_of, names_of, reasons_of, violations_of
+from aveo3.verdicts.error_body import (
+    delay_of,
+    error_of,
+    is_google,
+    is_safety,
+    message_of,
+    names_of,
+    passes,
+    reasons_of,
+    violations_of,
+)
 from aveo3.verdicts.verdict import Refusal, Verdict, VerdictKind, rejected, uncertain
+
+NOT_READY_WAIT = 60.0
+"""Seconds to wait for what Google says will be ready "in a few minutes"."""
+
+_NOT_LET_THROUGH = {401, 402, 403, 405, 407, 411, 413, 414, 417, 421, 426, 431, 451, 511}
+"""With one of these a proxy, firewall or gateway says that it did not pass the request on (RFC 9110, 6585, 7725)."""
 
 _PATIENCE = {refusal: rank for rank, refusal in enumerate(Refusal)}
 
@@ -23,9 +40,16 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
     the header's delay in seconds.
     """
     error = error_of(body)
-    message = message_of(body) or f"HTTP {status} without a message"
+    words = message_of(body)
+    message = words or f"HTTP {status} without a message"
     reasons = reasons_of(body)
 
+    if not is_google(body):
+        if status in _NOT_LET_THROUGH and (words or status not in (401, 402, 403)):
+            return _not_google(status, message)
+        if 400 <= status < 500 and status not in (401, 402, 403, 404, 429):
+            why = f"HTTP {status}: {message} (not in Google's form: a proxy or firewall may have answered)"
+            return replace(uncertain(why, status), not_google=True)
     if status == 429 or status == 402:
         return _refused(status, error, message, retry_after)
     bad_key = "API_KEY_INVALID" in reasons or re.search(r"api key (not valid|expired|not found)", message.lower())
@@ -35,6 +59,9 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
         billing = "BILLING_DISABLED" in reasons or "billing" in message.lower()
         return _closed(Refusal.BILLING if billing else Refusal.PERMISSION, status, message)
     if status == 400 and "FAILED_PRECONDITION" in names_of(error):
+        if passes(message):  # service agents that are still being made, a file that is still being read in
+            wait = delay_of(error, message, retry_after) or NOT_READY_WAIT
+            return Verdict(VerdictKind.REFUSED, message, refusal=Refusal.UNKNOWN, retry_after=wait, status=status)
         return _closed(Refusal.BILLING if "billing" in message.lower() else Refusal.NO_ACCESS, status, message)
     if status == 404:
         return _closed(Refusal.NO_MODEL, status, message)
@@ -47,6 +74,15 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
     if 400 <= status < 500 and status not in (408, 499) and error:
         return rejected(message, filtered=is_safety(message), status=status)
     return uncertain(f"HTTP {status}: {message}", status)
+
+
+def _not_google(status: int, message: str) -> Verdict:
+    """Nothing was created, and neither the request nor the credentials are at fault."""
+    why = (
+        f"not Google: a proxy, firewall or gateway answered HTTP {status} in its place. Check HTTPS_PROXY and "
+        f"VEO3_BASE_URL, or have the network let requests to Google through. Its words: {message}"
+    )
+    return Verdict(VerdictKind.UNAVAILABLE, why, status=status, not_google=True)
 
 
 def _refused(status: int, error: Mapping[str, Any], message: str, retry_after: float | None) -> Verdict:

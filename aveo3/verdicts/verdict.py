@@ -84,12 +84,15 @@ class Verdict:
     filtered: bool = False  # rejected by a safety filter rather than for its form
     unsent: bool = False  # the request provably never reached the service: it used up no quota
     status: int | None = None  # HTTP
+    not_google: bool = False  # a proxy or firewall answered in place of Google
 
     @property
     def error_kind(self) -> str:
         """The cause in one word, as in `VideoClip.error_kind`."""
         if self.refusal is not None:
             return self.refusal.value
+        if self.not_google and self.kind is not VerdictKind.UNCERTAIN:
+            return "not_google"
         return "safety" if self.filtered else _ERROR_KINDS[self.kind]
 
 

@@ -117,10 +117,13 @@ ANSWERS: dict[str, tuple[Act, VerdictKind, str]] = {
         REFUSED,
         "permission",
     ),
+    **{f"{n} html": (answer(n, PAGE), UNAVAILABLE, "not_google") for n in (401, 402, 403, 405, 407, 413, 451, 511)},
+    **{f"{n} of a gateway": (answer(n, {"message": "no"}), UNAVAILABLE, "not_google") for n in (403, 405, 407)},
+    "400 html": (answer(400, PAGE), UNCERTAIN, "answer_lost"),
+    "409 html": (answer(409, PAGE), UNCERTAIN, "answer_lost"),
     "404": (said(404, "not_found", "models/x is no longer available"), REFUSED, "model_not_found"),
     "408": (said(408, "timeout"), UNCERTAIN, "answer_lost"),
     "409": (said(409, "conflict"), REJECTED, "bad_request"),
-    "413 html": (answer(413, PAGE), UNCERTAIN, "answer_lost"),
     "422": (said(422, "unprocessable"), REJECTED, "bad_request"),
     "500": (said(500, "api_error"), UNCERTAIN, "answer_lost"),
     "500 in a list": (answer(500, [{"error": {"code": 500, "status": "INTERNAL"}}]), UNCERTAIN, "answer_lost"),
@@ -487,7 +490,6 @@ async def test_a_disk_that_refuses_a_video_is_no_failed_poll(tmp_path: Path) -> 
     [
         said(400, "invalid_request", f"Invalid interaction name: interactions/{ID}"),
         said(404, "not_found", "gone"),
-        answer(404, PAGE),
     ],
 )
 async def test_an_interaction_that_google_does_not_know_is_gone(act: Act) -> None:
@@ -512,6 +514,8 @@ FAILED_POLLS = {
     "401": said(401, "unauthenticated"),
     "403": answer(403, [{"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED"}}]),
     "503 html": answer(503, PAGE),
+    "404 html": answer(404, PAGE),  # a proxy's: the operation may be known to Google
+    "404 of a gateway": answer(404, {"message": "no route"}),
     "504 empty": answer(504),
     "redirect": answer(307, PAGE, Location="/elsewhere"),
     "dropped": drop,
@@ -661,6 +665,7 @@ async def test_a_file_is_not_waited_for_for_ever() -> None:
         (FILE, FILE, True),
         ("https://127.0.0.1:8787/v1/files/a:download", "http://127.0.0.1:8787/v1/files/a:download", True),
         ("http://127.0.0.1:8787/v1/files/a:download", "http://127.0.0.1:8787/v1/files/a:download", True),
+        ("http://127.0.0.1:9999/v1/files/a:download", "http://127.0.0.1:9999/v1/files/a:download", False),
         ("https://127.0.0.1.evil.net:8787/files/a", "https://127.0.0.1.evil.net:8787/files/a", False),
         ("https://evil-googleapis.com/files/a", "https://evil-googleapis.com/files/a", False),
         ("http://storage.googleapis.com/files/a", "http://storage.googleapis.com/files/a", False),

@@ -114,6 +114,10 @@ ANSWERS: dict[str, tuple[Act, VerdictKind, str]] = {
     "401": (rpc(401, "UNAUTHENTICATED"), REFUSED, "bad_key"),
     "402": (rpc(402, "RESOURCE_EXHAUSTED"), REFUSED, "billing"),
     "403": (rpc(403, "PERMISSION_DENIED"), REFUSED, "permission"),
+    **{f"{n} html": (answer(n, PAGE), UNAVAILABLE, "not_google") for n in (401, 402, 403, 405, 407, 413, 451, 511)},
+    **{f"{n} of a gateway": (answer(n, {"message": "no"}), UNAVAILABLE, "not_google") for n in (403, 405, 407)},
+    "400 html": (answer(400, PAGE), UNCERTAIN, "answer_lost"),
+    "409 html": (answer(409, PAGE), UNCERTAIN, "answer_lost"),
     "404": (rpc(404, "NOT_FOUND"), REFUSED, "model_not_found"),
     "404 html": (answer(404, PAGE), REFUSED, "model_not_found"),
     "408": (rpc(408, "DEADLINE_EXCEEDED"), UNCERTAIN, "answer_lost"),
@@ -355,6 +359,10 @@ LOOKS: dict[str, tuple[Act, Any]] = {
     "empty response": (done({}), ([], 0, ())),
     "no response": (done(), ([], 0, ())),
     "code 8": (done(error={"code": 8, "message": "high load"}), Failure(8, "high load")),
+    "a code in words": (done(error={"code": "INTERNAL", "message": "oh"}), Failure(13, "oh")),
+    "a code of HTTP": (done(error={"code": 503, "message": "oh"}), Failure(14, "oh")),
+    "a code as text": (done(error={"code": "13", "message": "oh"}), Failure(13, "oh")),
+    "a status in place of a code": (done(error={"status": "UNAVAILABLE", "message": "oh"}), Failure(14, "oh")),
     "an error without code": (done(error={"message": "oh"}), Failure(None, "oh")),
     "an error without words": (done(error={"code": 13}), Failure(13, "no message")),
 }
@@ -461,6 +469,8 @@ FAILED_POLLS = {
     "401": rpc(401, "UNAUTHENTICATED"),
     "403": rpc(403, "PERMISSION_DENIED"),
     "503 html": answer(503, PAGE),
+    "404 html": answer(404, PAGE),  # a proxy's: the operation may be known to Google
+    "404 of a gateway": answer(404, {"message": "no route"}),
     "redirect": answer(307, PAGE, Location="/elsewhere"),
     "dropped": drop,
     "no answer": hang,
@@ -786,7 +796,15 @@ async def test_the_token_appears_nowhere(caplog: pytest.LogCaptureFixture, tmp_p
         ("https://storage.googleapis.com/b/film.mp4", True),
         ("https://Storage.GoogleAPIs.com/b/film.mp4", True),
         ("http://127.0.0.1:8787/files/ab12", True),
-        ("http://127.0.0.1:9999/files/ab12", True),
+        ("HTTP://127.0.0.1:8787/files/ab12", True),
+        ("https://storage.googleapis.com:443/b/film.mp4", True),
+        ("https://storage.googleapis.com:8443/b/film.mp4", False),
+        ("http://127.0.0.1:9999/files/ab12", False),
+        ("http://127.0.0.1/files/ab12", False),
+        ("https://127.0.0.1:8787/files/ab12", False),
+        ("http://127.0.0.1:878787/files/ab12", False),
+        ("https://evil.net\\.googleapis.com/film.mp4", False),
+        ("ftp://127.0.0.1:8787/files/ab12", False),
         ("https://evil-googleapis.com/film.mp4", False),
         ("https://googleapis.com.evil.net/film.mp4", False),
         ("https://storage.googleapis.com.evil.net/film.mp4", False),
@@ -804,6 +822,19 @@ async def test_the_token_appears_nowhere(caplog: pytest.LogCaptureFixture, tmp_p
 async def test_the_key_goes_to_google_and_to_the_configured_address_only(uri: str, gets_key: bool) -> None:
     async with opened("http://127.0.0.1:8787") as backend:
         assert await backend.locate(uri) == (uri, {"x-goog-api-key": KEY} if gets_key else {})
+
+
+async def test_the_key_for_an_https_address_does_not_travel_over_plain_http() -> None:
+    async with opened("https://gateway.example") as backend:
+        for uri, gets_key in (
+            ("https://gateway.example/f", True),
+            ("https://gateway.example:443/f", True),
+            ("https://Gateway.Example/f", True),
+            ("http://gateway.example/f", False),
+            ("http://gateway.example:443/f", False),
+            ("https://gateway.example:8443/f", False),
+        ):
+            assert await backend.locate(uri) == (uri, {"x-goog-api-key": KEY} if gets_key else {})
 
 
 async def test_without_a_configured_address_a_uri_without_host_gets_no_key() -> None:

@@ -602,3 +602,45 @@ def test_polls_that_all_fail_are_logged_once_and_again_after_a_success(caplog: p
     assert logged[0].startswith(
         "5 polls in a row have failed; polling goes on. The last: polling operations/1: HTTP 401"
     )
+
+
+# ---- answers that are not Google's -----------------------------------------------------------------------------------
+
+
+def test_a_proxy_that_is_mended_costs_no_clip() -> None:
+    page = {"message": "<html>Proxy Authentication Required</html>", "status": "Proxy Authentication Required"}
+
+    def answer(prompt: VideoPrompt) -> Verdict:
+        away = asyncio.get_running_loop().time() < 900
+        return verdicts.from_answer(407, page) if away else verdicts.accepted(f"operations/{prompt.text}")
+
+    backend = ScriptedBackend(answer=answer)
+    clips, _, _ = run(backend, [f"boat {n}" for n in range(30)], consecutive_failure_threshold=3)
+    assert [clip.status for clip in clips] == [ClipStatus.SUCCEEDED] * 30
+    assert set(backend.accepted.values()) == {1}
+    assert len(backend.submits) < 60  # the breaker kept the others from knocking
+
+
+def test_a_proxy_that_is_not_mended_leaves_clips_for_the_next_run_and_is_named() -> None:
+    backend = ScriptedBackend(answer=lambda _: verdicts.from_answer(451, "<html>Blocked</html>"))
+    clips, _, _ = run(backend, ["a boat"] * 5, consecutive_failure_threshold=3, quota_patience=600.0)
+    assert {clip.status for clip in clips} <= {ClipStatus.DEFERRED, ClipStatus.FAILED}
+    assert any("not Google" in (clip.error_message or "") for clip in clips)
+
+
+# ---- conditions that pass --------------------------------------------------------------------------------------------
+
+
+def test_what_google_asks_to_try_again_in_a_few_minutes_is_tried_again_and_uses_up_no_retry() -> None:
+    body = {"error": {"code": 400, "status": "FAILED_PRECONDITION", "message": "Please try again in a few minutes."}}
+    not_ready = verdicts.from_answer(400, body)
+    backend = ScriptedBackend([not_ready] * 5)
+    [clip], _, took = run(backend, max_retries=0)
+    assert (clip.status, clip.retry_count) == (ClipStatus.SUCCEEDED, 0)
+    assert (len(backend.submits), took >= 5 * 60) == (6, True)
+
+
+def test_an_operation_that_ran_out_of_time_at_google_is_made_anew() -> None:
+    endings: list[PollResult] = [Failure(4, "Deadline exceeded."), Finished((Video(uri="gs://b/film.mp4"),))]
+    clip = run_one(ScriptedBackend(ending=lambda _: endings.pop(0)))
+    assert (clip.status, clip.attempts, clip.retry_count, clip.cost_usd) == (ClipStatus.SUCCEEDED, 2, 1, PRICE)

@@ -123,7 +123,6 @@ NO_ACCESS = "Publisher Model `projects/p/…/veo-9` was not found or your projec
         (403, error(403, "PERMISSION_DENIED", "Permission 'aiplatform.endpoints.predict' denied"), Refusal.PERMISSION),
         (403, error(403, "PERMISSION_DENIED", "No account.", because("BILLING_DISABLED")), Refusal.BILLING),
         (403, error(403, "PERMISSION_DENIED", "This API requires Billing to be enabled."), Refusal.BILLING),
-        (403, "<html>Forbidden</html>", Refusal.PERMISSION),
         (404, error(404, "NOT_FOUND", NOT_FOUND), Refusal.NO_MODEL),
         (404, error(404, "NOT_FOUND", NO_ACCESS), Refusal.NO_MODEL),
         (404, error(404, "NOT_FOUND", "This model models/veo-3.0 is no longer available."), Refusal.NO_MODEL),
@@ -165,6 +164,42 @@ def test_an_answer_that_does_not_disprove_a_video_is_uncertain(status: int, body
     assert verdict.message.startswith(f"HTTP {status}: ")
 
 
+PAGE = "<html><h1>Blocked by the company's gateway</h1></html>"
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 405, 407, 413, 414, 431, 451, 511])
+@pytest.mark.parametrize(
+    "body",
+    [
+        PAGE,
+        {"message": PAGE, "status": "Forbidden"},  # what the SDK makes of it on Vertex AI
+        {"message": "blocked"},  # a gateway that writes JSON
+        {"error": "blocked"},
+        {"error": {"message": "blocked"}},
+        [{"message": "blocked"}],
+    ],
+    ids=["a page", "a page through the SDK", "its JSON", "its error", "its error with a message", "a list"],
+)
+def test_a_proxy_that_lets_nothing_through_is_no_verdict_of_googles(status: int, body: Any) -> None:
+    verdict = from_answer(status, body)
+    assert (verdict.kind, verdict.error_kind, verdict.refusal) == (UNAVAILABLE, "not_google", None)
+    assert verdict.message.startswith(f"not Google: a proxy, firewall or gateway answered HTTP {status} in its place.")
+    assert "HTTPS_PROXY" in verdict.message
+
+
+@pytest.mark.parametrize("status", [400, 406, 409, 418, 422, 425, 428])
+@pytest.mark.parametrize("body", [PAGE, {"message": PAGE, "status": "Conflict"}, {"message": "", "status": "Gone"}])
+def test_another_answer_that_is_not_googles_does_not_disprove_a_video(status: int, body: Any) -> None:
+    verdict = from_answer(status, body)
+    assert (verdict.kind, verdict.error_kind) == (UNCERTAIN, "answer_lost")
+    assert "not in Google's form" in verdict.message
+
+
+def test_a_silent_405_is_not_googles_either() -> None:
+    assert from_answer(405, {"message": "", "status": "Method Not Allowed"}).error_kind == "not_google"
+    assert from_answer(405, None).error_kind == "not_google"
+
+
 def test_an_overloaded_model_that_says_so_in_googles_form_took_nothing() -> None:
     body = error(503, "UNAVAILABLE", "The model is overloaded. Please try again later.", wait_for("7s"))
     assert from_answer(503, body) == Verdict(
@@ -198,6 +233,26 @@ def test_the_interactions_api_says_the_same_in_its_own_words(
     verdict = from_answer(status, {"error": {"code": code, "message": message}})
     assert (verdict.kind, verdict.error_kind) == (kind, error_kind)
     assert message in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("words", "retry_after"),
+    [
+        (
+            "Service agents are being provisioned (https://cloud.google.com/vertex-ai/docs/general/access-control"
+            "#service-agents). Service agents are needed to read the Cloud Storage file provided. So please try again "
+            "in a few minutes.",
+            60.0,
+        ),
+        ("The project is being set up. Please try again later.", 60.0),
+        ("The File ab12 is not in an ACTIVE state and usage is not allowed.", 60.0),
+        ("Not ready. Please retry in 90s. Or try again in a few minutes.", 90.0),
+    ],
+)
+def test_a_condition_that_google_says_will_pass_is_waited_for(words: str, retry_after: float) -> None:
+    verdict = from_answer(400, error(400, "FAILED_PRECONDITION", words))
+    assert (verdict.kind, verdict.refusal, verdict.retry_after) == (REFUSED, Refusal.UNKNOWN, retry_after)
+    assert not Refusal.UNKNOWN.for_good
 
 
 OMNI_METRIC = "Quota exceeded for metric: generativelanguage.googleapis.com/generate_content_paid_tier_2_requests"
@@ -455,7 +510,7 @@ def test_the_longest_delay_that_an_answer_names_counts(
     ("body", "message"),
     [
         (exhausted("Slow down."), "Slow down."),
-        ({"error": "in words"}, "HTTP 429 without a message"),
+        ({"error": "in words"}, "in words"),
         ({"message": "bare"}, "bare"),
         ("only text", "only text"),
         (None, "HTTP 429 without a message"),
