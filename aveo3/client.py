@@ -20,7 +20,7 @@ from aveo3.lanes.lane_file import LaneSettings
 from aveo3.lanes.lanes import Lanes
 from aveo3.lanes.routing import Routes
 from aveo3.lifecycle import WITHOUT_FILE
-from aveo3.models import VideoClip, as_prompt
+from aveo3.models import VideoClip, as_prompt, rows_of
 from aveo3.session import Session
 
 if TYPE_CHECKING:
@@ -149,4 +149,4 @@ class VeoClient:
 
         Raises `pydantic.ValidationError` for an invalid prompt.
         """
-        return estimate(map(as_prompt, prompts), self.routes)
+        return estimate(map(as_prompt, rows_of(prompts)), self.routes)

@@ -8,7 +8,7 @@ import hashlib
 import mimetypes
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -137,6 +137,17 @@ _MAGIC = (
 Resolution = Literal["360p", "720p", "1080p", "4k"]
 
 
+def _ratio(value: Any) -> Any:
+    """`9:16`, however a program has changed it: `09:16` and `9:16:00` are Excel's, 556 is YAML's (9 x 60 + 16)."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 60:
+        return "{}:{}".format(*divmod(value, 60))
+    if isinstance(value, time):
+        return f"{value.hour}:{value.minute}"
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*0*(\d+)\s*[:/x×]\s*0*(\d+)(?::00)?\s*", value)):
+        return f"{match[1]}:{match[2]}"
+    return value
+
+
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -201,7 +212,7 @@ class VideoPrompt(BaseModel):
     negative_prompt: str | None = Field(default=None, max_length=20_000, description="What not to show.")
     model: ModelId | None = Field(default=None, max_length=200, description="Model id; None: the settings' model.")
     duration_seconds: int | None = Field(default=None, gt=0, description="Length of the video in seconds.")
-    aspect_ratio: str | None = Field(
+    aspect_ratio: Annotated[str | None, BeforeValidator(_ratio)] = Field(
         default=None, pattern=r"^\d+:\d+$", examples=["16:9", "9:16"], description="'16:9' or '9:16'."
     )
     resolution: Annotated[Resolution | None, BeforeValidator(_lower)] = None
@@ -345,7 +356,39 @@ def as_prompt(prompt: str | Mapping[str, Any] | VideoPrompt) -> VideoPrompt:
     """
     if isinstance(prompt, VideoPrompt):
         return prompt
-    return VideoPrompt.model_validate({"text": prompt} if isinstance(prompt, str) else prompt)
+    if isinstance(prompt, str):
+        return VideoPrompt.model_validate({"text": str(prompt)})
+    return VideoPrompt.model_validate(plain_fields(prompt))
+
+
+def plain_fields(row: Any) -> Any:
+    """A mapping of fields, or a row of a pandas table, without its empty cells and with plain numbers.
+
+    `NaN`, `NaT` and `NA` are cells that nobody filled in. What is neither mapping nor row stays as it is.
+    """
+    if not isinstance(row, Mapping):
+        if not hasattr(row, "to_dict") or not hasattr(row, "index"):
+            return row
+        row = row.to_dict()
+    return {key: value for key, cell in row.items() if (value := _plain_cell(cell)) is not _EMPTY}
+
+
+_EMPTY = object()
+
+
+def _plain_cell(cell: Any) -> Any:
+    if type(cell).__name__ in ("NAType", "NaTType"):
+        return _EMPTY
+    if hasattr(cell, "dtype") and getattr(cell, "shape", None) == ():  # a number of numpy
+        cell = cell.item()
+    return _EMPTY if isinstance(cell, float) and cell != cell else cell
+
+
+def rows_of(prompts: Any) -> Any:
+    """The rows of a pandas table: iterating over the table itself would make a clip of each column's name."""
+    if hasattr(prompts, "to_dict") and hasattr(prompts, "columns"):
+        return prompts.to_dict("records")
+    return prompts
 
 
 def reason(problem: Any) -> str:

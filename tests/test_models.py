@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from pydantic import ValidationError
 
 from aveo3 import ClipError, ClipStatus, Media, VideoClip, VideoPrompt
 from aveo3.lifecycle import State
-from aveo3.models import as_prompt
+from aveo3.models import as_prompt, explain, rows_of
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 20
 JPEG = b"\xff\xd8\xff\xe0" + b"\x00" * 20
@@ -317,3 +319,78 @@ def test_a_clip_error_names_the_prompt_and_the_cause() -> None:
     error = ClipError(failed)
     assert error.clip is failed
     assert str(error) == f"no video for '{'b' * 60}': filtered: 15236754: no faces"
+
+
+# ---- what other programs make of prompts -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ratio", ["9:16", "09:16", " 9:16 ", "9:16:00", "9 : 16", "9/16", "9x16", 556, datetime.time(9, 16)]
+)
+def test_a_ratio_that_a_spreadsheet_or_yaml_has_changed_is_what_it_was(ratio: Any) -> None:
+    assert VideoPrompt(text="x", aspect_ratio=ratio).aspect_ratio == "9:16"
+
+
+@pytest.mark.parametrize("ratio", ["9", "9:", "tall", 0.39, True, 9])
+def test_what_is_no_ratio_is_refused(ratio: Any) -> None:
+    with pytest.raises(ValidationError):
+        VideoPrompt(text="x", aspect_ratio=ratio)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"), [("prompt", "text"), ("Prompt", "text"), ("duration", "duration_seconds"), ("Seed", "seed")]
+)
+def test_a_name_that_other_programs_use_is_answered_with_the_field_it_means(name: str, field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        as_prompt({"text": "x", name: "5"})
+    assert f"{name} is not a field of a prompt: did you mean {field}?" in explain(caught.value)
+
+
+class NAType:
+    """Neither equal nor unequal to anything, as that of pandas."""
+
+    def __bool__(self) -> bool:
+        raise TypeError("boolean value of NA is ambiguous")
+
+
+class NumpyNumber:
+    dtype, shape = "int64", ()
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def item(self) -> object:
+        return self.value
+
+
+class Row:
+    """As much of a row of pandas as counts here."""
+
+    index = ("text", "seed", "duration_seconds", "id", "resolution")
+
+    def to_dict(self) -> dict[str, Any]:
+        cells = ("a boat", NumpyNumber(7), 8.0, NAType(), float("nan"))
+        return dict(zip(self.index, cells, strict=True))
+
+
+class Table:
+    columns = Row.index
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def to_dict(self, kind: str) -> list[dict[str, Any]]:
+        assert kind == "records"
+        return [Row().to_dict()] * 2
+
+
+def test_a_row_of_a_table_is_a_prompt_without_its_empty_cells() -> None:
+    prompt = VideoPrompt(text="a boat", seed=7, duration_seconds=8)
+    assert as_prompt(Row()) == as_prompt(Row().to_dict()) == prompt  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="a prompt needs a text"):
+        as_prompt({"text": float("nan")})
+
+
+def test_a_table_is_its_rows_and_not_the_names_of_its_columns() -> None:
+    assert [as_prompt(row).seed for row in rows_of(Table())] == [7, 7]
+    assert rows_of(["a"]) == ["a"]

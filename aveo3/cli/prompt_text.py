@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from aveo3.errors import UsageError
-from aveo3.models import field_name
+from aveo3.models import VideoPrompt, field_name
 
 SUFFIXES = {
     ".txt": "txt",
@@ -151,5 +151,7 @@ def _is_header(line: str) -> bool:
     if re.fullmatch(r"sep=.", line.strip()):
         return True
     cells = [cell.strip().strip('"') for cell in re.split(r"[,;\t]", line)]
-    made_of = {field_name(cell) for cell in cells} & {"text", "image", "video"}
-    return bool(made_of) and all(re.fullmatch(r"[\w .-]{0,40}", cell) for cell in cells)
+    fields = [field_name(cell) for cell in cells if cell]
+    known = sum(field in VideoPrompt.model_fields for field in fields)
+    made_of_media = bool({"image", "video"} & {*fields}) and known * 2 >= len(fields)
+    return ("text" in fields or made_of_media) and all(re.fullmatch(r"[\w .-]{0,40}", cell) for cell in cells)

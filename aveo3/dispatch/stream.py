@@ -20,7 +20,7 @@ from aveo3.dispatch.planner import Planner, Prompts
 from aveo3.engine.runner import Engine
 from aveo3.errors import UsageError
 from aveo3.journal.rows import JobRecord
-from aveo3.models import VideoClip, VideoPrompt
+from aveo3.models import VideoClip, VideoPrompt, rows_of
 
 
 class ClipStream:
@@ -40,6 +40,7 @@ class ClipStream:
         engine: Engine,
         budget: Budget,
     ) -> None:
+        prompts = rows_of(prompts)
         if isinstance(prompts, str | bytes | Mapping | VideoPrompt):
             raise UsageError(
                 f"prompts is one {type(prompts).__name__}, not several: write generate_many([prompt]), or "

@@ -279,7 +279,16 @@ def test_bullets_and_empty_words_can_be_stripped_and_what_was_skipped_is_told() 
 
 
 @pytest.mark.parametrize(
-    "text", ["[Wide shot] a boat", "A boat: at dawn", "50mm lens, a boat", "3 boats", "a – boat\n1. a fox", "日本の船"]
+    "text",
+    [
+        "[Wide shot] a boat",
+        "A boat: at dawn",
+        "50mm lens, a boat",
+        "3 boats",
+        "a – boat\n1. a fox",
+        "sunset, beach, video\na boat, sea, film",
+        "日本の船",
+    ],
 )
 def test_usual_prompts_are_not_asked_about(text: str) -> None:
     assert [prompt.text for prompt in read_prompts(file("p.txt", text))] == text.splitlines()

@@ -361,6 +361,29 @@ def test_a_prompt_whose_price_is_unknown_never_passes_a_budget() -> None:
     virtual(main)
 
 
+def test_a_table_of_pandas_makes_a_clip_of_each_row() -> None:
+    """Iterating over one gives the names of its columns, which would be paid for as prompts."""
+
+    class Table:
+        columns = ("text", "seed")
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(self.columns)
+
+        def to_dict(self, kind: str) -> list[dict[str, Any]]:
+            return [{"text": "a", "seed": float("nan")}, {"text": "b", "seed": 7.0}] if kind == "records" else []
+
+    async def main() -> None:
+        async with client(ScriptedBackend()) as veo:
+            clips = await veo.generate_many(Table())
+        assert [(clip.prompt.text, clip.prompt.seed, clip.status) for clip in clips] == [
+            ("a", None, "succeeded"),
+            ("b", 7, "succeeded"),
+        ]
+
+    virtual(main)
+
+
 def test_an_uncertain_clip_counts_as_spent() -> None:
     async def main() -> None:
         backend = ScriptedBackend([verdicts.uncertain("lost")])
