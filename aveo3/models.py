@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 
+from aveo3 import media_types
 from aveo3.lifecycle import State
 
 
@@ -90,9 +91,9 @@ class Media(BaseModel):
 
     def _guess_mime_type(self) -> str:
         if self.data is not None:
-            for magic, mime_type in _MAGIC:
-                if re.match(magic, self.data[:12], re.DOTALL):
-                    return mime_type
+            mime_type = media_types.type_of(self.data[: media_types.HEAD]) or ""
+            if mime_type.startswith(("image/", "video/")) and "svg" not in mime_type:
+                return mime_type
             raise ValueError("cannot tell the media type of these bytes: set mime_type, such as 'image/png'")
         by_name, _ = mimetypes.guess_type(str(self.path or self.uri), strict=False)
         if by_name is None:
@@ -112,6 +113,20 @@ class Media(BaseModel):
             raise ValueError(f"{self.uri} is not a local file")
         return self.path.read_bytes()
 
+    def sent_type(self, content: bytes) -> str:
+        """What `content`, the bytes of this medium, goes out as: what it is, unless the user has named a type."""
+        if "mime_type" in self.model_fields_set:
+            return self.mime_type
+        return media_types.type_of(content[: media_types.HEAD]) or self.mime_type
+
+    def mismatch(self) -> str | None:
+        """A sentence if the local file is not what its name says, and cannot be sent. Reads the disk: `OSError`."""
+        if self.path is None or "mime_type" in self.model_fields_set:
+            return None
+        with self.path.open("rb") as file:
+            why = media_types.mismatch(file.read(media_types.HEAD), self.mime_type)
+        return None if why is None else f"{self.path} {why}"
+
 
 def _of_data_url(url: str) -> dict[str, Any]:
     """The bytes and the type of `data:image/png;base64,…`."""
@@ -126,13 +141,6 @@ def _of_data_url(url: str) -> dict[str, Any]:
         raise ValueError("this data URL holds nothing")
     return {"data": data, "mime_type": head.removeprefix("data:").removesuffix(";base64").partition(";")[0]}
 
-
-_MAGIC = (
-    (rb"\x89PNG", "image/png"),
-    (rb"\xff\xd8\xff", "image/jpeg"),
-    (rb"RIFF....WEBP", "image/webp"),
-    (rb"....ftyp(?!heic|heix|mif1|avif)", "video/mp4"),
-)
 
 Resolution = Literal["360p", "720p", "1080p", "4k"]
 
@@ -273,6 +281,10 @@ class VideoPrompt(BaseModel):
     def media_hashes(self) -> tuple[str | None, ...]:
         """Hex SHA-256 of each of `media`, None for a `uri`. Reads local files: raises `OSError`."""
         return tuple(None if m.uri is not None else hashlib.sha256(m.read()).hexdigest() for m in self.media)
+
+    def mismatches(self) -> list[str]:
+        """A sentence for each local file that is not what its name says. Reads the disk: raises `OSError`."""
+        return [why for medium in self.media if (why := medium.mismatch()) is not None]
 
     def digest(self, model: str, media_hashes: Sequence[str | None] | None = None) -> str:
         """Hex SHA-256 of everything that is sent to `model` for this prompt, the bytes of local media included.

@@ -394,3 +394,38 @@ def test_a_row_of_a_table_is_a_prompt_without_its_empty_cells() -> None:
 def test_a_table_is_its_rows_and_not_the_names_of_its_columns() -> None:
     assert [as_prompt(row).seed for row in rows_of(Table())] == [7, 7]
     assert rows_of(["a"]) == ["a"]
+
+
+# ---- pictures that are not what their name says ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\0\0\0\x18ftypheic", "a.png holds image/heic, not image/png: convert it, or name another file"),
+        (b"<!DOCTYPE html><p>404", "a.png holds text/html, not image/png: convert it, or name another file"),
+        (b"GIF89a...", "a.png holds image/gif, not image/png: convert it, or name another file"),
+        (b'{"error": 404}', "a.png holds application/json, not image/png: convert it, or name another file"),
+        (MP4, "a.png holds video/mp4, not image/png: convert it, or name another file"),
+        (b"version https://git-lfs.github.com/spec/v1", "a.png holds text/plain, not image/png: convert it, or"),
+        (b"", "a.png is empty"),
+    ],
+)
+def test_a_picture_that_is_none_is_told(content: bytes, words: str) -> None:
+    Path("a.png").write_bytes(content)
+    [why] = VideoPrompt(text="x", image=Path("a.png")).mismatches()
+    assert why.startswith(words)
+
+
+@pytest.mark.parametrize(("content", "kind"), [(PNG, "image/png"), (JPEG, "image/jpeg"), (b"??", "image/png")])
+def test_a_picture_under_another_kinds_name_goes_out_as_what_it_is(content: bytes, kind: str) -> None:
+    Path("a.png").write_bytes(content)
+    prompt = VideoPrompt(text="x", image=Path("a.png"))
+    assert prompt.image is not None
+    assert (prompt.mismatches(), prompt.image.sent_type(prompt.image.read())) == ([], kind)
+
+
+def test_a_type_that_the_user_names_counts() -> None:
+    Path("a.png").write_bytes(b"GIF89a...")
+    media = Media(path=Path("a.png"), mime_type="image/gif")
+    assert (media.mismatch(), media.sent_type(media.read())) == (None, "image/gif")

@@ -79,7 +79,8 @@ def _task(prompt: VideoPrompt) -> str | None:
 def _medium(kind: str, media: Media) -> dict[str, str]:
     """A picture or video for the wire. Encodes bytes here, because the SDK sends them as if they were text."""
     if media.uri is None:
-        return {"type": kind, "mime_type": media.mime_type, "data": base64.b64encode(media.read()).decode()}
+        content = media.read()
+        return {"type": kind, "mime_type": media.sent_type(content), "data": base64.b64encode(content).decode()}
     if (why := unreadable(media.uri, "gemini")) is not None:
         raise ValueError(why)
     return {"type": kind, "mime_type": media.mime_type, "uri": media.uri}

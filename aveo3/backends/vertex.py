@@ -254,13 +254,15 @@ def _made(video: types.Video, inline_videos: InlineVideos) -> Video:
 def _image(media: Media) -> types.Image:
     if media.uri is not None:
         return types.Image(gcs_uri=_gcs(media.uri), mime_type=media.mime_type)
-    return types.Image(image_bytes=media.read(), mime_type=media.mime_type)
+    content = media.read()
+    return types.Image(image_bytes=content, mime_type=media.sent_type(content))
 
 
 def _video(media: Media) -> types.Video:
     if media.uri is not None:
         return types.Video(uri=_gcs(media.uri), mime_type=media.mime_type)
-    return types.Video(video_bytes=media.read(), mime_type=media.mime_type)
+    content = media.read()
+    return types.Video(video_bytes=content, mime_type=media.sent_type(content))
 
 
 def _gcs(uri: str) -> str:

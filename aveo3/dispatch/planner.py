@@ -95,6 +95,7 @@ class Planner:
         try:
             if prompt.media:
                 hashes = await asyncio.to_thread(prompt.media_hashes)
+                problems += await asyncio.to_thread(prompt.mismatches)
             known_by = tuple(prompt.digest(model, hashes) for model in models)
         except OSError as error:
             problems.append(f"cannot read {error.filename}: {error.strerror}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -116,6 +117,8 @@ def estimate(prompts: Iterable[VideoPrompt], routes: Routes) -> list[Estimate]:
     for prompt in prompts:
         route, problems = routes.of(prompt)
         problems += [f"cannot read {m.path}: no such file" for m in prompt.media if m.path and not m.path.is_file()]
+        with suppress(OSError):  # said already
+            problems += prompt.mismatches()
         if route is None or problems:
             model = routes.model_of(prompt)
             share = shares.setdefault(model, _Share(Lane(model, model, routes.lanes.settings, {})))

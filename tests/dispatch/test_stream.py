@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -380,6 +381,18 @@ def test_a_table_of_pandas_makes_a_clip_of_each_row() -> None:
             ("a", None, "succeeded"),
             ("b", 7, "succeeded"),
         ]
+
+    virtual(main)
+
+
+def test_a_picture_that_is_a_web_page_is_rejected_before_anything_is_sent(tmp_path: Path) -> None:
+    async def main() -> None:
+        (tmp_path / "a.png").write_bytes(b"<html>404")
+        backend = ScriptedBackend()
+        async with client(backend) as veo:
+            [clip] = await veo.generate_many([{"text": "a", "image": tmp_path / "a.png"}])
+        assert (clip.status, backend.submits) == ("rejected", [])
+        assert "a.png holds text/html, not image/png: convert it" in (clip.error_message or "")
 
     virtual(main)
 
