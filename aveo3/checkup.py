@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aveo3.backends import http
 from aveo3.backends.base import Backend, PollError, Probe
+from aveo3.config.network import check_network
 from aveo3.config.settings import Settings, check_alive, on_this_machine
 from aveo3.errors import UsageError
 from aveo3.lifecycle import is_emulated
@@ -100,6 +101,7 @@ async def check(settings: Settings) -> CheckReport:
         report = replace(report, project=settings.project, location=settings.location)
     try:
         check_alive(settings)
+        check_network(asks_proxies=not on_this_machine(settings.base_url))
         settings.model_catalog.check_backend(settings.model, name)
         report = replace(report, credentials=await asyncio.to_thread(login_of, settings, name))
         backend = await _open(settings, name)

@@ -13,6 +13,7 @@ from weakref import WeakSet
 import aiohttp
 
 from aveo3 import mock_mode
+from aveo3.config.network import check_network
 from aveo3.config.settings import Settings, check_alive, on_this_machine
 from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.budget import Budget
@@ -136,6 +137,8 @@ class Session:
             except UsageError as error:
                 raise UsageError(f"VEO3_MODEL: {error}.") from None
         self._check_prices()
+        if self._backend is None:
+            check_network(asks_proxies=self.service == "google")
         if self.settings.webhook is not None:
             self._webhook_settings()
         check_writable(self.settings.output_dir)

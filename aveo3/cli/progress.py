@@ -133,7 +133,7 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
     if stats.cached:
         table.add_row("cached", f"{stats.cached}  of these are from earlier runs: nothing was sent for them")
     for (own_model, fallback), count in stats.substituted.items():
-        table.add_row("substituted", f"{count}  made by {fallback} instead of {own_model}")
+        table.add_row("substituted", Text(f"{count}  made by {fallback} instead of {own_model}"))
     table.add_row("refusals", f"{stats.refusals}")
     table.add_row("retries", f"{stats.retries}")
     table.add_row("waited for quota", duration(stats.quota_wait))
@@ -146,9 +146,8 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
         limit = f"{gate.quota_limit:g} in {duration(gate.quota_period)}"
         running = f", {gate.running_limit:.0f} at once" if gate.running_limit < inf else ""
         share = f", {gate.accepted} accepted" if len(stats.gates) > 1 else ""
-        table.add_row(
-            "quota", f"{model}: {limit}{running}{share}" + (f"; closed: {gate.closed}" if gate.closed else "")
-        )
+        closed = f"; closed: {gate.closed}" if gate.closed else ""  # Google's words may look like rich's markup
+        table.add_row("quota", Text(f"{model}: {limit}{running}{share}{closed}"))
     return table
 
 

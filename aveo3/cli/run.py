@@ -93,9 +93,10 @@ async def run(
         out = console if as_json else Console()
         try:
             out.print(table)
-            out.print(f"videos and {MANIFEST} are in {client.settings.output_dir}{manifest.hint}", soft_wrap=True)
+            where = f"videos and {MANIFEST} are in {client.settings.output_dir}{manifest.hint}"
+            out.print(where, soft_wrap=True, markup=False)
             for hint in _what_next(stats, others, too_dear, client):
-                out.print(hint, soft_wrap=True, highlight=False)
+                out.print(hint, soft_wrap=True, highlight=False, markup=False)
         except BrokenPipeError:
             _mute()
     return Exit.INTERRUPTED if interrupts.count else exit_code(stats)

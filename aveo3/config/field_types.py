@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -34,6 +35,14 @@ def trimmed(value: Any) -> Any:
 
 
 _UNSEEN = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
+
+
+def at_home(path: Path) -> Path:
+    """`path` with `~` resolved. Raises `ValueError` if there is no such user."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such user's home directory: write the whole path") from None
 
 
 def key_of(value: Any) -> Any:

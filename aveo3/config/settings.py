@@ -25,7 +25,7 @@ from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName,
 from aveo3.config.catalog import Catalog
 from aveo3.config.env_file import ENCODING
 from aveo3.config.environment import ENV_FILE, PREFIX, Variable
-from aveo3.config.field_types import Address, Count, Dollars, Key, PerMinute, Region, Seconds, Word, trimmed
+from aveo3.config.field_types import Address, Count, Dollars, Key, PerMinute, Region, Seconds, Word, at_home, trimmed
 from aveo3.config.rates import Rate, rate_of
 from aveo3.errors import UsageError
 from aveo3.models import ModelId, model_id
@@ -210,7 +210,7 @@ class Settings(BaseSettings):
     @field_validator("output_dir", "journal", "credentials_file", "catalog", "lanes")
     @classmethod
     def _home(cls, path: Path | str | None) -> Path | str | None:
-        return path.expanduser() if isinstance(path, Path) else path  # no shell has read a .env
+        return at_home(path) if isinstance(path, Path) else path  # no shell has read a .env
 
     @field_validator("catalog")
     @classmethod

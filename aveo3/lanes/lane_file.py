@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from aveo3.config.environment import is_secret, why
-from aveo3.config.field_types import Address, Count, Dollars, Region, Seconds, Word
+from aveo3.config.field_types import Address, Count, Dollars, Region, Seconds, Word, at_home
 from aveo3.errors import UsageError
 from aveo3.models import ModelId
 
@@ -71,6 +71,11 @@ class LaneSettings(BaseModel):
             return values
         return {name: None if name in MAY_BE_NONE and value == "none" else value for name, value in values.items()}
 
+    @field_validator("credentials_file")
+    @classmethod
+    def _home(cls, path: Path | None) -> Path | None:
+        return path if path is None else at_home(path)
+
     @model_validator(mode="after")
     def _one_credential(self) -> LaneSettings:
         if self.api_key_env is not None and self.credentials_file is not None:
@@ -105,7 +110,7 @@ def read(path: Path) -> list[LaneSettings]:
     return [
         lane
         if lane.credentials_file is None
-        else lane.model_copy(update={"credentials_file": (path.parent / lane.credentials_file.expanduser()).absolute()})
+        else lane.model_copy(update={"credentials_file": (path.parent / lane.credentials_file).absolute()})
         for lane in checked(tables, str(path))
     ]
 

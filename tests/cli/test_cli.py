@@ -607,6 +607,38 @@ async def test_invalid_utf8_is_explained_in_the_c_locale_too() -> None:
     assert command.server.books.submits == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "variables", "words"),
+    [
+        (["-o", "~nobody-of-this-name/x"], {}, "there is no such user's home directory: write the whole path"),
+        ([], {"VEO3_CATALOG": "~nobody-of-this-name/x"}, "there is no such user's home directory: write the whole"),
+        ([], {"SSL_CERT_FILE": "gone.pem"}, "SSL_CERT_FILE=gone.pem cannot be read: No such file or directory. Name"),
+        ([], {"SSL_CERT_FILE": "."}, "SSL_CERT_FILE=. cannot be read: Is a directory. Name a file with certificates"),
+        ([], {"SSL_CERT_FILE": "/dev/null"}, "SSL_CERT_FILE=/dev/null holds no certificate. Name a file with"),
+    ],
+)
+def test_what_the_environment_breaks_is_one_sentence(
+    arguments: list[str], variables: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    code, _, stderr = run("generate", "-", "--mock", *arguments, stdin="boat")
+    assert code == Exit.USAGE
+    assert words in stderr
+
+
+@pytest.mark.parametrize("variable", ["all_proxy", "ALL_PROXY", "https_proxy", "HTTPS_PROXY"])
+def test_a_socks_proxy_is_one_sentence_without_its_password(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    monkeypatch.setenv(variable, "socks5://me:secret@127.0.0.1:1080")
+    for command in (["generate", "-"], ["check"]):
+        code, stdout, stderr = run(*command, stdin="boat")
+        assert code in (Exit.USAGE, Exit.SOME_NOT)
+        told = " ".join((stdout + stderr).split())
+        assert f"{variable.upper()} names a proxy of kind socks5, and aveo3 can only use proxies of kind http" in told
+        assert "secret" not in told
+
+
 # ---- after earlier runs ----------------------------------------------------------------------------------------------
 
 
@@ -623,6 +655,14 @@ def test_a_prompt_stays_in_failed_until_it_is_made(
     run("generate", "-", "--mock", stdin="fox\n")
     left = [json.loads(line)["text"] for line in Path("clips/failed.jsonl").read_text("utf-8").splitlines()]
     assert left == ["boat"]
+
+
+@pytest.mark.parametrize("name", ["[/b] films", "[red]films", "a [b] \\"])
+def test_a_directory_may_have_square_brackets_in_its_name(name: str, emulate: Callable[..., None]) -> None:
+    emulate(faults=["filtered-safety@1"])
+    code, stdout, _ = run("generate", "-", "--mock", "-o", name, stdin=BOATS)
+    assert (code, counts(stdout)) == (Exit.SOME_NOT, {"succeeded": 3, "filtered": 1})
+    assert f"manifest.jsonl are in {name}; prompts without a video are in {name}/failed.jsonl" in stdout
 
 
 def test_a_manifest_that_cannot_be_written_costs_no_clip(emulate: Callable[..., None]) -> None:

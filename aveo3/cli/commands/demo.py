@@ -58,6 +58,7 @@ async def _show(directory: Path) -> Exit:
     import asyncio
 
     from rich.console import Console
+    from rich.markup import escape
 
     from aveo3.cli.progress import clip_line, duration, summary, watch
     from aveo3.client import VeoClient
@@ -94,7 +95,7 @@ async def _show(directory: Path) -> Exit:
         f"\nThe server's books: {books['accepted']} accepted, {books['refused']} refused, {twice} paid for twice. "
         f"The quota alone needs {duration(fastest)}.\n"
     )
-    console.print(f"The videos are in [b]{directory}[/b]. Each one shows its prompt.", soft_wrap=True)
+    console.print(f"The videos are in [b]{escape(str(directory))}[/b]. Each one shows its prompt.", soft_wrap=True)
     return Exit.ALL_MADE if stats.clips[ClipStatus.SUCCEEDED] == CLIPS else Exit.SOME_NOT
 
 

@@ -90,7 +90,7 @@ def _print_forecast(forecast: Forecast, clips: int) -> None:
     took = forecast.done_at[-1] if forecast.done_at else 0.0
     for share in forecast.shares:
         price = "at an unknown price" if share.cost_usd is None else f"US$ {share.cost_usd:,.2f} at list price"
-        console.print(f"{share.lane}: {counted(share.clips, 'clip')}, {price}", soft_wrap=True)
+        console.print(f"{share.lane}: {counted(share.clips, 'clip')}, {price}", soft_wrap=True, markup=False)
     end = datetime.now().astimezone() + timedelta(seconds=took)
     console.print(
         f"{len(forecast.done_at):,} of {counted(clips, 'clip')} finished after {duration(took)}"
