@@ -47,7 +47,12 @@ def read_text(source: str | Path) -> str:
             with Path(source).open("rb") as file:
                 data = file.read(LARGEST + 1)
     except OSError as error:
-        raise UsageError(f"cannot read {source}: {error.strerror}. Give a text file with one prompt a line.") from error
+        way_out = "Give a text file with one prompt a line."
+        if Path(source).suffix.lower() not in SUFFIXES:  # hardly meant as a file's name
+            words = f"{str(source)[:60]}{'…' * (len(str(source)) > 60)}"
+            quoted = json.dumps(words, ensure_ascii=False)
+            way_out = f"If it is the text of a prompt, use --prompt: aveo3 generate --prompt {quoted}"
+        raise UsageError(f"cannot read {source}: {error.strerror}. {way_out}") from error
     if len(data) > LARGEST:
         raise UsageError(f"{name} is larger than {LARGEST // 2**20} MiB: split it.")
     start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -22,6 +23,15 @@ def _plain_address(url: str) -> str:
     if parts.username or parts.query:
         raise ValueError("must hold no user name, password or query; put the key into GOOGLE_API_KEY")
     return url.rstrip("/")
+
+
+def _without_version(url: str) -> str:
+    if (version := re.search(r"/(v\d\w*)$", url)) is not None:
+        raise ValueError(
+            f"must not end in {version[0]}, because the version is added: leave it out, and set "
+            f"VEO3_API_VERSION={version[1]} if it is not the usual one"
+        )
+    return url
 
 
 def trimmed(value: Any) -> Any:
@@ -65,5 +75,7 @@ Address = Annotated[str, BeforeValidator(trimmed), AfterValidator(_plain_address
 Word = Annotated[str, BeforeValidator(trimmed)]
 """A name or id. What is around it does not count."""
 Key = Annotated[SecretStr, BeforeValidator(key_of)]
+BaseAddress = Annotated[Address, AfterValidator(_without_version)]
+"""Of an API: the version comes after it, from a setting of its own."""
 Region = Annotated[str, BeforeValidator(lambda text: text.strip().lower() if isinstance(text, str) else text)]
 """Of Google Cloud: `us-central1`, however it was written."""

@@ -25,7 +25,19 @@ from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName,
 from aveo3.config.catalog import Catalog
 from aveo3.config.env_file import ENCODING
 from aveo3.config.environment import ENV_FILE, PREFIX, Variable
-from aveo3.config.field_types import Address, Count, Dollars, Key, PerMinute, Region, Seconds, Word, at_home, trimmed
+from aveo3.config.field_types import (
+    Address,
+    BaseAddress,
+    Count,
+    Dollars,
+    Key,
+    PerMinute,
+    Region,
+    Seconds,
+    Word,
+    at_home,
+    trimmed,
+)
 from aveo3.config.rates import Rate, rate_of
 from aveo3.errors import UsageError
 from aveo3.models import ModelId, model_id
@@ -101,7 +113,7 @@ class Settings(BaseSettings):
     catalog: Path | None = Field(
         default=None, description="TOML file with models and prices that add to or replace those of aveo3"
     )
-    base_url: Address | None = Field(
+    base_url: BaseAddress | None = Field(
         default=None, description="address to use instead of Google's: a mock server or gateway"
     )
     api_version: Word = Field(

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from aveo3.config.environment import is_secret, why
-from aveo3.config.field_types import Address, Count, Dollars, Region, Seconds, Word, at_home
+from aveo3.config.field_types import BaseAddress, Count, Dollars, Region, Seconds, Word, at_home
 from aveo3.errors import UsageError
 from aveo3.models import ModelId
 
@@ -48,7 +48,7 @@ class LaneSettings(BaseModel):
         default=None, description="variable, in the environment or .env, with the lane's API key"
     )
     credentials_file: Path | None = Field(default=None, description="file with a service account or other credentials")
-    base_url: Address | None = None
+    base_url: BaseAddress | None = None
     api_version: Word | None = Field(default=None, pattern=r"^v\d\w*$", examples=["v1", "v1beta1"])
     output_gcs_uri: Word | None = Field(default=None, pattern=r"^gs://.+", examples=["gs://bucket/prefix"])
     rate_limit: Count | None = Field(default=None, ge=1)

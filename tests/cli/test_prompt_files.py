@@ -125,6 +125,14 @@ def test_a_missing_file_and_a_binary_one_are_named() -> None:
         read_prompts("film.txt")
 
 
+@pytest.mark.parametrize("text", ["a paper boat", "boat", "A boat. At dawn", "x" * 5_000])
+def test_a_prompt_in_the_place_of_a_file_is_told_the_option(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_prompts(text)
+    start = f'aveo3 generate --prompt "{text[:60]}'
+    assert f"If it is the text of a prompt, use --prompt: {start}" in str(caught.value)
+
+
 def test_a_failed_prompt_can_be_read_back() -> None:
     prompt = VideoPrompt.model_validate(
         {"text": "a boat", "seed": 7, "image": "gs://b/i.png", "metadata": {"scene": 2}, "id": "x"}

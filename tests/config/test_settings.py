@@ -247,6 +247,12 @@ WHOLE = "; allowed: a whole number, at least"
         ("VEO3_BASE_URL", "localhost:8089", "must be an address such as http://127.0.0.1:8089"),
         ("VEO3_BASE_URL", "ftp://127.0.0.1", "must be an address such as http://127.0.0.1:8089"),
         ("VEO3_BASE_URL", "http://", "must be an address such as http://127.0.0.1:8089"),
+        (
+            "VEO3_BASE_URL",
+            "https://gateway.example/v1beta1",
+            "must not end in /v1beta1, because the version is added: leave it out, and set VEO3_API_VERSION=v1beta1 if "
+            "it is not the usual one",
+        ),
         ("VEO3_API_VERSION", "one", "must look like v1 or v1beta1"),
         ("VEO3_OUTPUT_GCS_URI", "bucket/out", "must look like gs://bucket/prefix"),
         (
