@@ -13,6 +13,7 @@ from aveo3.dispatch.planner import Prompt, Prompts
 from aveo3.dispatch.stats import Stats
 from aveo3.dispatch.stream import ClipStream
 from aveo3.errors import ClipError, UsageError
+from aveo3.input_forms import rows_of
 from aveo3.journal.journal import Journal
 from aveo3.journal.next_step import resumable
 from aveo3.lanes.estimate import Estimate, estimate
@@ -20,7 +21,7 @@ from aveo3.lanes.lane_file import LaneSettings
 from aveo3.lanes.lanes import Lanes
 from aveo3.lanes.routing import Routes
 from aveo3.lifecycle import WITHOUT_FILE
-from aveo3.models import VideoClip, as_prompt, rows_of
+from aveo3.models import VideoClip, as_prompt
 from aveo3.session import Session
 
 if TYPE_CHECKING:

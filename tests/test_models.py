@@ -11,8 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from aveo3 import ClipError, ClipStatus, Media, VideoClip, VideoPrompt
+from aveo3.input_forms import rows_of
 from aveo3.lifecycle import State
-from aveo3.models import as_prompt, explain, rows_of
+from aveo3.models import as_prompt, explain
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 20
 JPEG = b"\xff\xd8\xff\xe0" + b"\x00" * 20

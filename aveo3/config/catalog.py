@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aveo3.config import abilities
 from aveo3.config.model_card import ModelCard as ModelCard
-from aveo3.models import VideoPrompt, model_id
+from aveo3.input_forms import model_id
+from aveo3.models import VideoPrompt
 
 
 class Retired(BaseModel):

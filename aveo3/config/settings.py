@@ -40,7 +40,8 @@ from aveo3.config.field_types import (
 )
 from aveo3.config.rates import Rate, rate_of
 from aveo3.errors import UsageError
-from aveo3.models import ModelId, model_id
+from aveo3.input_forms import model_id
+from aveo3.models import ModelId
 
 JOURNAL = Path(".aveo3", "journal.db")
 

@@ -19,8 +19,9 @@ from aveo3.dispatch.lane_pool import LanePool
 from aveo3.dispatch.planner import Planner, Prompts
 from aveo3.engine.runner import Engine
 from aveo3.errors import UsageError
+from aveo3.input_forms import rows_of
 from aveo3.journal.rows import JobRecord
-from aveo3.models import VideoClip, VideoPrompt, rows_of
+from aveo3.models import VideoClip, VideoPrompt
 
 
 class ClipStream:

@@ -65,7 +65,7 @@ def models(
 
 def _known(name: str, cards: Catalog) -> str:
     from aveo3.errors import UsageError
-    from aveo3.models import model_id
+    from aveo3.input_forms import model_id
 
     try:
         name = model_id(name)
