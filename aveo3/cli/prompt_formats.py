@@ -55,6 +55,8 @@ def numbered(text: str) -> Iterator[tuple[int, str]]:
 
 _BULLET = re.compile(r"(?:[-*+•–—·]|\(?\d{1,4}[.):]|\[\d{1,4}\])\s+(?=\S)")
 
+_CELLS = re.compile(r"\w[\w ]{0,30}(?:[,;]\w[\w ]{0,30})+")  # no blank after a comma: not the commas of a sentence
+
 
 def read_txt(text: str, lines: Lines, skipped: Skipped) -> Iterator[PromptEntry]:
     """One prompt a line. Blank lines and comments are skipped."""
@@ -77,8 +79,10 @@ def _doubt(lines: list[tuple[int, str]]) -> None:
     for at, (number, line) in enumerate(lines):
         if not any(map(str.isalnum, line)) or line.startswith(("```", "~~~")):
             raise Doubtful(f"{number}: {line[:60]!r} is hardly a prompt")
-        if re.match(r'[{\[]\s*["{\[]|"\w+"\s*:|- \w+:\s', line):
+        if re.match(r"""[{\[]\s*["'{\[]|"\w+"\s*:|- \w+:\s""", line):
             raise Doubtful(f"{number}: {line[:60]!r} is a piece of JSON or YAML, but the whole is neither")
+        if "\t" in line or line.startswith("|") or (at == 0 and len(lines) > 1 and _CELLS.fullmatch(line)):
+            raise Doubtful(f"{number}: {line[:60]!r} is a row of a table, whose first line must name a column `text`")
         if at == 0 and len(lines) > 1 and line.endswith((":", "：")):
             raise Doubtful(f"{number}: {line[:60]!r} is a heading, hardly a prompt")
     listed = [number for number, line in lines if _BULLET.match(line)]
