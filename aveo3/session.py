@@ -161,6 +161,12 @@ class Session:
         saving.sweep(self.settings.output_dir)
         if not is_emulated(self.service):
             self.budget.before = self.journal.spent(self.service)
+            if self.settings.budget is not None and (clips := self.journal.unpriced(self.service)):
+                raise UsageError(
+                    f"{path} has {clips:,} clips of earlier runs whose price was unknown, so nobody can say what is "
+                    f"left of the budget of US$ {self.settings.budget:g}: use another output directory, or leave the "
+                    "budget out."
+                )
             self.lane_pool.prior_runs = PriorRuns(self.journal, self.service, self._now_utc())
 
     def _use(self, lanes: Lanes) -> None:

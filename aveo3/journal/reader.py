@@ -15,7 +15,7 @@ from aveo3.errors import JournalError
 from aveo3.journal.database import refused, unreadable
 from aveo3.journal.rows import Event, JobRecord, Left, Run, StateCount, from_row, to_time
 from aveo3.journal.writer import Writer
-from aveo3.lifecycle import SPENT, State
+from aveo3.lifecycle import OWED, SPENT, State
 
 PAGE = 1000
 """Rows that are read at once."""
@@ -61,6 +61,12 @@ class JournalReader:
         marks = ", ".join("?" * len(SPENT))
         query = f"SELECT total(sunk_usd) + total(iif(state IN ({marks}), cost_usd, 0)) FROM jobs WHERE service = ?"
         return float(self.read(query, *SPENT, service)[0][0])
+
+    def unpriced(self, service: str) -> int:
+        """How many jobs of `service` are or may be paid at a price that was unknown: `spent` counts them as free."""
+        marks = ", ".join("?" * len(OWED))
+        query = f"SELECT count(*) FROM jobs WHERE service = ? AND state IN ({marks}) AND cost_usd IS NULL"
+        return int(self.read(query, service, *OWED)[0][0])
 
     def place_of(self, service: str, operation: str) -> Mapping[str, str | None] | None:
         """Where the clip of `operation` was made; None if the journal does not know it."""

@@ -347,6 +347,22 @@ def test_a_budget_refuses_to_start_with_a_model_whose_price_is_unknown() -> None
     virtual(main)
 
 
+def test_a_budget_refuses_a_directory_with_clips_whose_price_is_unknown() -> None:
+    """They would count as free: what is left of the budget would be spent a second time."""
+
+    async def main() -> None:
+        backend = ScriptedBackend()
+        async with client(backend, model="veo-9", journal="auto") as veo:
+            assert statuses(await veo.generate_many(["a", "b"])) == ["succeeded"] * 2
+        with pytest.raises(UsageError, match="has 2 clips of earlier runs whose price was unknown, so nobody can say"):
+            async with client(backend, budget=10.0, journal="auto"):
+                pass
+        async with client(backend, journal="auto") as veo:
+            assert statuses(await veo.generate_many(["c"])) == ["succeeded"]
+
+    virtual(main)
+
+
 def test_a_prompt_whose_price_is_unknown_never_passes_a_budget() -> None:
     """It would count as free: any number of them would fit."""
 
