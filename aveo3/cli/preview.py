@@ -162,9 +162,10 @@ def resumable(settings: Settings, *, service: str) -> int:
 
 def _records_of(path: Path, service: str | None, *states: State) -> Iterable[JobRecord]:
     from aveo3.errors import JournalError
+    from aveo3.journal.database import log_of
     from aveo3.journal.journal import Journal
 
-    if not path.is_file():
+    if not path.is_file() and not log_of(path).exists():
         return []
     try:
         reader = Journal(path, writes=False)

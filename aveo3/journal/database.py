@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing, suppress
+from io import BytesIO
 from pathlib import Path
 
 from aveo3.errors import JournalError
@@ -11,6 +13,9 @@ from aveo3.journal.wal_sync import SYNCS_LATER
 
 BUSY_PATIENCE = 5.0
 """Seconds to wait for a program other than aveo3 that has the journal locked."""
+
+LOG_HEADER, LOG_MAGIC = 32, (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+"""Bytes of the header that each log begins with, and the two numbers that the header may begin with."""
 
 APPLICATION_ID = 0x6176_656F  # "aveo", in the file's header: aveo3 touches no other database
 
@@ -59,11 +64,15 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     Raises `JournalError` naming the file if it is not a journal, damaged, or of a newer version.
     """
     try:
+        logged = _size(log_of(path))
+        if logged is not None and not path.exists():  # SQLite would delete the log with what was written last
+            raise unreadable(path, f"it is missing, and its log {log_of(path).name} is there")
         if not writes and not path.is_file():
             raise JournalError(f"{path}: there is no journal. Nothing was generated into this directory yet.")
-        logged = _size(Path(f"{real(path)}-wal"))
-        if logged and _size(path) == 0:  # SQLite would delete the log, the only copy of what was written
+        if logged and _size(path) == 0:  # the same
             raise unreadable(path, f"it is empty, and {path.name}-wal is not")
+        if writes:
+            _check_log(path)
     except OSError as error:
         why = error.strerror or error
         raise JournalError(f"the journal {path} cannot be reached: {why}. Mend the directory.") from error
@@ -80,6 +89,27 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     return db
 
 
+def _check_log(path: Path) -> None:
+    """Raise `JournalError` if the last run was killed and its log has been lost since.
+
+    A run writes its beginning from the log into the file, and the log keeps its header: from there until the end of the
+    run it is never empty. `closed_mark` says that the log was closed in order although the run has no end.
+    """
+    log_file, mark = log_of(path), closed_mark(path)
+    with log_file.open("rb") if log_file.exists() else BytesIO() as file:
+        header = file.read(LOG_HEADER)
+    if (len(header) == LOG_HEADER and header[:4] in LOG_MAGIC) or mark.exists() or not _size(path):
+        return
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as db:
+        if db.execute("SELECT ended_utc IS NULL FROM runs ORDER BY id DESC LIMIT 1").fetchone() == (1,):
+            state = "missing" if not log_file.exists() else "no log of SQLite" if header else "empty"
+            raise JournalError(
+                f"{log_file} is {state}: the last run was killed, and what it noted last stood there. Without it "
+                f"clips may be paid twice: restore {path.parent} from a copy. If nothing is lost (another program, "
+                f"such as sqlite3, has opened the journal since, and tidied it up), make an empty file {mark}."
+            )
+
+
 def _to_be_read(path: Path, logged: int | None) -> str:
     """The URI parameters to open the journal at `path` for reading, whose log has `logged` bytes (None: no log).
 
@@ -94,6 +124,16 @@ def _to_be_read(path: Path, logged: int | None) -> str:
 def real(path: Path) -> Path:
     """The file itself, links resolved: SQLite names the log after it, not after a link."""
     return Path(os.path.realpath(path))
+
+
+def log_of(path: Path) -> Path:
+    """The log of the journal at `path`, which holds what was written last."""
+    return Path(f"{real(path)}-wal")
+
+
+def closed_mark(path: Path) -> Path:
+    """The empty file that says: the last run has no end in the journal, but its log was closed in order."""
+    return Path(f"{real(path)}-closed")
 
 
 def _size(path: Path) -> int | None:
@@ -117,7 +157,7 @@ def unreadable(path: Path, why: object) -> JournalError:
     """The error for a journal that exists and cannot be read."""
     return JournalError(
         f"the journal {path} cannot be read: {why}. Nothing was sent. It says what was paid for: restore it from a "
-        "copy; or move it away, see in the Google Cloud console what may have been made, and begin anew."
+        "copy; or move it away with its log, see in the Google Cloud console what may have been made, and begin anew."
     )
 
 

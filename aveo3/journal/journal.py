@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from aveo3.errors import JournalError
 from aveo3.files.directories import make_directory
 from aveo3.journal.claims import EVENT, MET, Claims
-from aveo3.journal.database import connect, real
+from aveo3.journal.database import closed_mark, connect, log_of, real
 from aveo3.journal.next_step import ANSWER_LOST
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import CHANGING, plain, storable, to_column
@@ -66,11 +66,12 @@ class Journal(JournalReader):
             undo.callback(self._lock.release)
             if writes:
                 self._take_lock(path)
-            self._log = Path(f"{real(path)}-wal")
-            self._had_log = self._log.exists()
+            log_file = log_of(path)
             db = connect(path, writes=writes)
+            if writes:
+                undo.callback(_mark_closed, path)
             undo.callback(db.close)
-            super().__init__(path, db, Writer(db, path, self._log))
+            super().__init__(path, db, Writer(db, path, log_file))
             undo.callback(self._writer.wal_sync.close)
             self.claims = Claims(self, self._write, self._stamp)
             if writes:
@@ -115,19 +116,13 @@ class Journal(JournalReader):
 
     def _begin_run(self) -> None:
         """Note this run, and mark the open submits of a killed one as uncertain."""
-        last = self.last_run()
-        if last is not None and last.ended_utc is None and not self._had_log:
-            raise JournalError(
-                f"{self.path}-wal is missing: the last run was killed, and what it noted last stood there. Without it "
-                "clips may be paid twice: restore it from a copy. If it is not lost (another program, such as "
-                "sqlite3, has opened the journal since, and tidied it up), make an empty file of that name."
-            )
         lost = self.read("SELECT id FROM jobs WHERE state = ?", State.SUBMITTING)
         begin = "INSERT INTO runs (pid, host, started_utc) VALUES (?, ?, ?)"
         self._write((begin, (os.getpid(), socket.gethostname(), self._stamp())), commit=True)
         self._run = self.read("SELECT max(id) FROM runs")[0][0]
-        # From here on the file itself says that a run has begun: until its end, the log must be there.
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        # From here on the file itself says that a run has begun: until its end, the log must be there, and not empty.
+        self._db.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        closed_mark(self.path).unlink(missing_ok=True)
         for [job] in lost:
             why = "the program ended between the request and its answer: a video may be under way and billed"
             self.move(job, State.SUBMITTING, as_found(State.SUBMITTING), error_kind=ANSWER_LOST, error_message=why)
@@ -168,14 +163,9 @@ class Journal(JournalReader):
             with ExitStack() as last:
                 last.callback(self._lock.release)
                 if unended:
-                    last.callback(self._leave_log)
+                    last.callback(_mark_closed, self.path)
                 last.callback(self._db.close)
                 self._writer.wal_sync.close()
-
-    def _leave_log(self) -> None:
-        """Make the log anew that SQLite removes on closing: this run could not note its end, and lost no log."""
-        with suppress(OSError):
-            self._log.touch()
 
     def __enter__(self) -> Self:
         return self
@@ -232,6 +222,13 @@ class Journal(JournalReader):
 
     def _stamp(self) -> str:
         return self._now_utc().isoformat()
+
+
+def _mark_closed(path: Path) -> None:
+    """Say beside the journal that SQLite has removed the log in order, although no end of a run is noted."""
+    with suppress(OSError):
+        if path.exists() and not log_of(path).exists():
+            closed_mark(path).touch()
 
 
 _KEEP = "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"

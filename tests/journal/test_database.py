@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -13,7 +14,7 @@ import pytest
 
 from aveo3.errors import JournalError
 from aveo3.journal import database
-from aveo3.journal.database import APPLICATION_ID, MIGRATIONS, connect
+from aveo3.journal.database import APPLICATION_ID, MIGRATIONS, closed_mark, connect, log_of
 from aveo3.journal.journal import Journal
 from aveo3.journal.wal_sync import SYNCS_LATER
 from aveo3.journal.writer import Writer
@@ -178,7 +179,7 @@ def test_a_journal_that_lost_its_log_is_refused_until_somebody_says_that_nothing
     killed.with_name(WAL.name).unlink()
     with pytest.raises(JournalError, match=r"journal\.db-wal is missing: .*may be paid twice"):
         Journal(killed)
-    killed.with_name(WAL.name).touch()
+    closed_mark(killed).touch()
     with Journal(killed) as journal:
         assert states(journal) == [State.RUNNING]
         assert [event.state for event in journal.history(1)] == [State.PLANNED, State.SUBMITTING, State.RUNNING]
@@ -229,12 +230,77 @@ def test_who_looks_neither_takes_what_a_kill_left_nor_makes_up_for_a_log_that_is
         Journal(killed)
 
 
-def test_an_empty_log_is_left_to_the_next_run() -> None:
+@pytest.mark.parametrize("rest", [b"", b"\0" * 50_000, b"\x37\x7f"])
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_log_that_was_emptied_after_a_kill_is_lost(rest: bytes, noted: bool) -> None:
+    with Journal(FILE) as journal:
+        if noted:
+            walk(journal, plan(journal).id, State.PLANNED, State.SUBMITTING)
+        killed = left_by_a_kill(journal)
+    log_of(killed).write_bytes(rest)
+    before = contents(killed.parent)
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"journal\.db-wal is (empty|no log of SQLite): .*may be paid twice"):
+            Journal(killed)
+    assert contents(killed.parent) == before
+    closed_mark(killed).touch()
+    for _ in range(2):
+        Journal(killed).close()
+        assert not closed_mark(killed).exists()
+
+
+def test_a_run_that_was_killed_before_it_noted_its_beginning_lost_nothing(file: Path) -> None:
+    """Its log may be missing, empty, or hold the beginning: the file says that the run before has ended."""
+    db = connect(file, writes=True)
+    db.execute("INSERT INTO runs (pid, host, started_utc) VALUES (1, 'here', '2026-11-01T00:00:00+00:00')")
+    for number, state in enumerate(("missing", "empty", "whole")):
+        place = Path(f"killed{number}") / FILE
+        shutil.copytree(file.parent, place.parent)
+        if state == "missing":
+            log_of(place).unlink()
+        elif state == "empty":
+            log_of(place).write_bytes(b"")
+        Journal(place).close()
+    db.close()
+
+
+@pytest.mark.parametrize("log", [b"", None])
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_journal_that_is_missing_while_its_log_is_there_is_not_made_anew(log: bytes | None, writes: bool) -> None:
+    with Journal(FILE) as journal:
+        walk(journal, plan(journal).id, State.PLANNED, State.SUBMITTING, State.RUNNING)
+        killed = left_by_a_kill(journal)
+    killed.unlink()
+    if log is not None:
+        log_of(killed).write_bytes(log)
+    before = contents(killed.parent)
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"journal\.db cannot be read: it is missing, .*restore it from a copy"):
+            Journal(killed, writes=writes)
+    assert contents(killed.parent) == before
+
+
+def test_an_opening_that_fails_after_a_kill_leaves_nothing_to_be_refused_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On closing, SQLite takes the log into the file."""
+    with Journal(FILE) as journal:
+        walk(journal, plan(journal).id, State.PLANNED, State.SUBMITTING, State.RUNNING)
+        killed = left_by_a_kill(journal)
+    with monkeypatch.context() as patch:
+        patch.setattr("aveo3.journal.journal.load_ballast", lambda path: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            Journal(killed)
+    with Journal(killed) as journal:
+        assert states(journal) == [State.RUNNING]
+
+
+def test_a_log_that_holds_no_more_than_its_beginning_is_left_to_the_next_run() -> None:
     """A run may have been killed before it noted anything."""
     with Journal(FILE) as journal:
         killed = left_by_a_kill(journal)
     log_file = killed.with_name(WAL.name)
-    assert log_file.stat().st_size == 0
+    assert log_file.stat().st_size > 0
     with Journal(killed, writes=False) as reader:
         assert states(reader) == []
     assert log_file.exists()

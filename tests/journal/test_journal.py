@@ -473,8 +473,12 @@ path = Path(sys.argv[1])
 journal = Journal(path)
 for n in range(2):
     journal.claims.plan(1, "vertex", f"a{n}", position=n, model="veo", prompt={})
+log_file = path.with_name(path.name + "-wal")
+size = log_file.stat().st_size
 journal.move(1, State.PLANNED, State.SUBMITTING)
-size = path.with_name(path.name + "-wal").stat().st_size
+while log_file.stat().st_size == size:  # the log begins anew, and has room up to its old end
+    journal.note(1, State.SUBMITTING, error_message="waits")
+size = log_file.stat().st_size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
 journal.move(1, State.SUBMITTING, State.RUNNING, operation="operations/1")
 assert journal.broken, "the disk took it"
