@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from aveo3.journal.database import log_of
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import State
@@ -72,8 +73,10 @@ class Desk:
         """End like a killed process, without closing the journal."""
         atexit.unregister(self.journal.close)
         self.journal._writer.wal_sync.close()
+        log_file = log_of(self.journal.path)
+        log = log_file.read_bytes()
         self.journal._db.close()
-        self.journal._log.touch()  # a kill leaves this file; closing removes it
+        log_file.write_bytes(log)  # a kill leaves this file; closing removes it
         self.journal._lock.release()
 
 
