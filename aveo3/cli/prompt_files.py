@@ -29,11 +29,13 @@ def read_prompts(source: str | Path, *, lines: Lines = "ask", notes: list[str] |
     skipped. Raises `UsageError` that names file, line and column of each mistake, of the first ten if there are more.
     """
     name = name_of(source)
-    text = without_fences(read_text(source))
+    text = read_text(source)
+    if lines != "keep":
+        text = without_fences(text)
     home = Path() if str(source) == "-" else Path(source).parent
     prompts, problems, skipped = [], [], Skipped()
     try:
-        for entry in READERS[format_of(source, text)](text, lines, skipped):
+        for entry in READERS[format_of(source, text, as_it_is=lines == "keep")](text, lines, skipped):
             try:
                 prompts.append(VideoPrompt.model_validate(_resolved(_named(entry.fields), home)))
             except ValidationError as error:

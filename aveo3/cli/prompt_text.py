@@ -102,14 +102,19 @@ def without_fences(text: str) -> str:
     return "\n".join(lines)
 
 
-def format_of(source: str | Path, text: str) -> str:
-    """`txt`, `json`, `jsonl`, `csv` or `yaml`. Raises `UsageError` for a name that no prompt file has."""
+def format_of(source: str | Path, text: str, *, as_it_is: bool = False) -> str:
+    """`txt`, `json`, `jsonl`, `csv` or `yaml`; with `as_it_is` a text is a text, whatever it looks like.
+
+    Raises `UsageError` for a name that no prompt file has.
+    """
     path = Path(source)
     suffix = path.suffix.lower()
     named = SUFFIXES.get(suffix)
     if named is None and str(source) != "-" and path.is_file():  # a pipe such as /dev/fd/63 has no name of its own
         ends = f"{', '.join(SUFFIXES)}, not {suffix or 'nothing'}"
         raise UsageError(f"{source}: the name of a prompt file ends in {ends}")
+    if as_it_is and named in ("txt", None):
+        return "txt"
     if named == "yaml":  # it reads JSON as well
         return named
     if (shape := _json_shape(text)) is not None:

@@ -283,6 +283,13 @@ def test_lines_that_nobody_pays_for_on_purpose_are_asked_about(text: str, place:
     assert kept == [line.strip() for line in text.splitlines()]
 
 
+@pytest.mark.parametrize("text", ["prompt\na boat", '["a"]\n["b"]', "```\na boat\n```", '{"text": "a boat"}'])
+def test_a_text_whose_lines_are_kept_is_nothing_but_lines(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [prompt.text for prompt in read_prompts(file("p.txt", text), lines="keep")] == text.splitlines()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert [prompt.text for prompt in read_prompts("-", lines="keep")] == text.splitlines()
+
+
 def test_bullets_and_empty_words_can_be_stripped_and_what_was_skipped_is_told() -> None:
     notes: list[str] = []
     text = "# scenes\n1. a boat\n---\n\n  • a fox, at dawn\n"
