@@ -483,7 +483,7 @@ def test_retry_without_a_choice_lists_the_possible_jobs() -> None:
     assert run("retry", "clips") == (
         Exit.USAGE,
         "",
-        "aveo3: name the jobs to plan again, by ID or by kind: there are 1 uncertain (--uncertain), 1 failed "
+        "aveo3: name the jobs to send again, by ID or by kind: 1 uncertain (--uncertain), 1 failed "
         "(--failed), 1 filtered (--filtered) and 1 rejected (--rejected). `aveo3 status` lists the IDs.\n",
     )
 

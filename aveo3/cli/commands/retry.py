@@ -131,7 +131,7 @@ def _what_could_be(journal: Journal) -> str:
     could = [f"{counts[state]:,} {state} (--{state})" for state in RETRIABLE if counts.get(state)]
     if not could:
         return "no job needs a retry: none is uncertain, failed, filtered or rejected. See `aveo3 status`."
-    return f"name the jobs to plan again, by ID or by kind: there are {listed(could)}. `aveo3 status` lists the IDs."
+    return f"name the jobs to send again, by ID or by kind: {listed(could)}. `aveo3 status` lists the IDs."
 
 
 def _confirmed(owed: list[JobRecord]) -> bool:
