@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from aveo3.journal.database import closed_mark
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import State
@@ -73,7 +74,7 @@ class Desk:
         atexit.unregister(self.journal.close)
         self.journal._writer.wal_sync.close()
         self.journal._db.close()
-        self.journal._log.touch()  # a kill leaves this file; closing removes it
+        closed_mark(self.journal.path).touch()  # a kill leaves the log; closing has removed it
         self.journal._lock.release()
 
 
