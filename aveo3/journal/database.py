@@ -11,8 +11,9 @@ from pathlib import Path
 from aveo3.errors import JournalError
 from aveo3.journal.wal_sync import SYNCS_LATER
 
-BUSY_PATIENCE = 5.0
-"""Seconds to wait for a program other than aveo3 that has the journal locked."""
+BUSY_PATIENCE = 20.0
+"""Seconds to wait for a program other than aveo3 that has the journal locked. The event loop stands still meanwhile, so
+it must stay below the timeouts of requests."""
 
 LOG_HEADER, LOG_MAGIC = 32, (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 """Bytes of the header that each log begins with, and the two numbers that the header may begin with."""
@@ -140,17 +141,31 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def refused(path: Path, error: sqlite3.Error) -> JournalError:
+def refused(path: Path, error: sqlite3.Error | OSError) -> JournalError:
     """The error for a journal that SQLite cannot use: damaged, locked, on a full disk, or write-protected."""
-    kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if isinstance(error, sqlite3.ProgrammingError):
+        return JournalError(f"the journal {path} cannot be used from here: {error}. It belongs to one thread.")
+    kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF if isinstance(error, sqlite3.Error) else 0
     if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
         return unreadable(path, error)
-    if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return JournalError(f"the journal {path} is locked. Close the program that has it open, then run it again.")
+    if is_locked(error):
+        return JournalError(f"the journal {path} is locked. {WHO_LOCKS}")
     return JournalError(
         f"the journal {path} cannot be used: {error}. See that the disk has room and that the file may be written, "
         "then run it again; or name another with VEO3_JOURNAL."
     )
+
+
+WHO_LOCKS = (
+    "Another program has had it open for writing for too long: a database browser, the sqlite3 shell, a backup, a "
+    "virus scanner or a program that syncs files (`lsof` or `fuser` with the file's name tells which). Close that "
+    "program, then run it again."
+)
+
+
+def is_locked(error: Exception) -> bool:
+    """Whether SQLite gave up because another program has the journal locked."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def unreadable(path: Path, why: object) -> JournalError:

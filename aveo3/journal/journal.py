@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import socket
+import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from filelock import FileLock, Timeout
 from aveo3.errors import JournalError
 from aveo3.files.directories import make_directory
 from aveo3.journal.claims import EVENT, MET, Claims
-from aveo3.journal.database import closed_mark, connect, log_of, real
+from aveo3.journal.database import closed_mark, connect, log_of, real, refused
 from aveo3.journal.next_step import ANSWER_LOST
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import CHANGING, plain, storable, to_column
@@ -62,6 +63,8 @@ class Journal(JournalReader):
         self._process = os.getpid()
         self._lock = FileLock(f"{real(path)}.lock", thread_local=False)
         self._run: int | None = None
+        self._moved: str | None = None
+        self._identities: list[tuple[Path, tuple[int, int] | None]] = []
         with ExitStack() as undo:
             undo.callback(self._lock.release)
             if writes:
@@ -71,21 +74,27 @@ class Journal(JournalReader):
             if writes:
                 undo.callback(_mark_closed, path)
             undo.callback(db.close)
-            super().__init__(path, db, Writer(db, path, log_file))
-            undo.callback(self._writer.wal_sync.close)
-            self.claims = Claims(self, self._write, self._stamp)
+            try:
+                super().__init__(path, db, Writer(db, path, log_file))
+                undo.callback(self._writer.wal_sync.close)
+                self.claims = Claims(self, self._write, self._stamp)
+                if writes:
+                    for table in MET:
+                        db.execute(table)
+                    load_ballast(path)
+                    self._begin_run()
+            except (sqlite3.Error, OSError) as error:
+                raise refused(path, error) from error
             if writes:
-                for table in MET:
-                    db.execute(table)
-                load_ballast(path)
-                self._begin_run()
+                # No descriptor of our own: on closing one, POSIX drops the locks that SQLite holds on the file.
+                self._identities = [(place.absolute(), _identity(place)) for place in (path, log_of(path))]
                 atexit.register(self.close)  # a run that is not closed ends with the process
             undo.pop_all()
 
     @property
     def broken(self) -> str | None:
         """Why nothing more can be written, and so nothing more may be submitted; None if all is well."""
-        return self._writer.broken or self._writer.wal_sync.broken
+        return self._moved or self._writer.broken or self._writer.wal_sync.broken
 
     # ---- opening and closing -----------------------------------------------------------------------------------
 
@@ -146,9 +155,11 @@ class Journal(JournalReader):
             return
         atexit.unregister(self.close)
         run, self._run = self._run, None
+        self._identities = []  # closing removes the log
         unended = False
         if self._lock.is_locked:
-            ballast_of(self.path).unlink(missing_ok=True)
+            with suppress(OSError):
+                ballast_of(self.path).unlink(missing_ok=True)
         try:
             if run is not None:
                 self._write(("UPDATE runs SET ended_utc = ? WHERE id = ?", (self._stamp(), run)), commit=True)
@@ -212,16 +223,39 @@ class Journal(JournalReader):
         self._write((_KEEP, (service, kind, name, json.dumps(value))), keep=True)
 
     async def on_disk(self) -> None:
-        """Return when all that was committed by now outlives a power cut. Raises `JournalError` if it may not."""
+        """Return when all that was committed by now outlives a power cut. Raises `JournalError` if it may not.
+
+        What goes into a file that nobody will find outlives nothing, so that is an error, too.
+        """
         await self._writer.wal_sync.wait()
+        self._check_place()
 
     def _write(self, *step: Statement, commit: bool = False, sync: bool = False, keep: bool = False) -> None:
         if os.getpid() != self._process:
             raise JournalError(f"{self.path} was opened by process {self._process}; a fork of it must open its own.")
         self._writer.write(step, commit=commit, sync=sync, keep=keep)
 
+    def _check_place(self) -> None:
+        """Raise `JournalError` unless the open file and its log still lie at their paths. Costs two `stat` calls."""
+        if self._moved is None:
+            for path, identity in self._identities:
+                if _identity(path) != identity:
+                    self._moved = f"{path} was moved or removed while the run worked with it"
+                    log.error("%s: what happens now is noted in a file that the next run may not find", self._moved)
+        if self._moved is not None:
+            raise JournalError(f"{self._moved}. Move it back to its place, then run it again.")
+
     def _stamp(self) -> str:
         return self._now_utc().isoformat()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells the file at `path` from any other that may lie there later; None if none is there."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 (`Path.stat` takes twice as long)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _mark_closed(path: Path) -> None:

@@ -53,8 +53,8 @@ class JournalReader:
     def history(self, job: int) -> list[Event]:
         """The life of a job, first to last."""
         rows = self.read("SELECT at_utc, state, changes FROM events WHERE job = ? ORDER BY id", job)
-        with self._reading():
-            return [Event(datetime.fromisoformat(at), State(state), json.loads(changes)) for at, state, changes in rows]
+        with self._reading(f"an event of job {job}"):
+            return [_event(*row) for row in rows]
 
     def spent(self, service: str) -> float:
         """What the jobs of `service` cost so far or may cost, in US$, attempts that were given up included."""
@@ -71,13 +71,14 @@ class JournalReader:
     def place_of(self, service: str, operation: str) -> Mapping[str, str | None] | None:
         """Where the clip of `operation` was made; None if the journal does not know it."""
         found = self.read("SELECT place FROM jobs WHERE service = ? AND operation = ?", service, operation)
-        return json.loads(found[0][0]) if found and found[0][0] else None
+        with self._reading(f"the place of {operation}"):
+            return _mapping(found[0][0]) if found and found[0][0] else None
 
     def kept(self, service: str, kind: str) -> dict[str, dict[str, Any]]:
         """Every value that was kept under `kind`, by name."""
         rows = self.read("SELECT name, value FROM memory WHERE service = ? AND kind = ?", service, kind)
-        with self._reading():
-            return {name: json.loads(value) for name, value in rows}
+        with self._reading(f"what was kept of {kind}"):
+            return {name: _mapping(value) for name, value in rows}
 
     def events_since(self, service: str, since: datetime) -> Iterator[tuple[int, Event]]:
         """Every event since an instant with the number of its job, latest first. Reads page by page."""
@@ -88,9 +89,11 @@ class JournalReader:
         last = 1 << 62
         while page := self.read(query, service, last):
             for number, job, at, state, changes in page:
-                if (at_utc := datetime.fromisoformat(at)) < since:
+                with self._reading(f"event {number}"):
+                    event = _event(at, state, changes)
+                if event.at_utc < since:
                     return
-                yield job, Event(at_utc, State(state), json.loads(changes))
+                yield job, event
                 last = number
 
     def counts(self) -> dict[State, int]:
@@ -122,7 +125,7 @@ class JournalReader:
 
     def last_run(self) -> Run | None:
         """The process that writes now or wrote last; None if none ever did."""
-        with self._reading():
+        with self._reading("the last run"):
             for run, pid, host, started, ended in self.read("SELECT * FROM runs ORDER BY id DESC LIMIT 1"):
                 return Run(run, pid, host, datetime.fromisoformat(started), to_time(ended))
         return None
@@ -160,7 +163,8 @@ class JournalReader:
                 found.close()
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _reading(self, place: str = "") -> Iterator[None]:
+        """Turn what goes wrong into a `JournalError`, which names `place` if values make no sense."""
         try:
             if self._writer.waiting:
                 self._writer.begin()
@@ -169,8 +173,23 @@ class JournalReader:
             raise
         except sqlite3.Error as error:
             raise refused(self.path, error) from error
-        except (ValueError, TypeError) as error:  # a column holds no instant, state or JSON
-            raise unreadable(self.path, error) from error
+        except (ValueError, TypeError, RecursionError) as error:  # a column holds no instant, state or JSON
+            raise unreadable(self.path, f"{place}: {error}" if place else error) from error
+
+
+def _event(at: str, state: str, changes: str) -> Event:
+    at_utc = datetime.fromisoformat(at)
+    if at_utc.tzinfo is None:
+        raise ValueError(f"{at} has no time zone")
+    return Event(at_utc, State(state), _mapping(changes))
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    """JSON that must be an object."""
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise TypeError(f"{text:.60} is no JSON object")
+    return values
 
 
 _CHANGED = "coalesce(fetched_utc, finished_utc, submitted_utc, queued_utc)"

@@ -167,17 +167,47 @@ def replay(events: Iterable[Event]) -> dict[str, Any]:
 
 
 def from_row(row: sqlite3.Row) -> JobRecord:
-    """The job that a row of the table `jobs` stands for."""
+    """The job that a row of the table `jobs` stands for. Raises `ValueError` naming the job if that makes no sense."""
+    try:
+        return _from_row(row)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"job {row['id']}: {error}") from error
+
+
+def _from_row(row: sqlite3.Row) -> JobRecord:
     values: dict[str, Any] = dict(zip(row.keys(), row, strict=True))
+    for name, kinds in _KINDS.items():
+        if not isinstance(values[name], kinds):
+            raise TypeError(f"{name} is {values[name]!r:.60}")
     values["state"] = State(values["state"])
     for name in ("queued_utc", "submitted_utc", "finished_utc", "fetched_utc"):
         values[name] = to_time(values[name])
     for name in ("prompt", "place"):
-        values[name] = {} if values[name] is None else json.loads(values[name])
+        text = values[name]
+        values[name] = {} if text is None else json.loads(text)
+        if not isinstance(values[name], dict):
+            raise TypeError(f"{name} is {text:.60}")
     for name in ("uris", "files", "translated"):
         text = values[name]
-        values[name] = () if text is None or text == "[]" else tuple(json.loads(text))
+        values[name] = () if text is None or text == "[]" else _tuple(name, text)
     return JobRecord(**values)
+
+
+def _tuple(name: str, text: str) -> tuple[Any, ...]:
+    items, kind = json.loads(text), dict if name == "files" else str
+    if not isinstance(items, list) or not all(isinstance(item, kind) for item in items):
+        raise TypeError(f"{name} is {text:.60}")
+    return tuple(items)
+
+
+_TEXTS = ("operation", "place", "sent_as", "instead_of", "translated", "output_uri", "error_kind", "error_message")
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "ordinal", "position", "attempts", "retries"), (int,)),
+    **dict.fromkeys(("sunk_usd", "cost_usd"), (int, float, type(None))),
+    **dict.fromkeys(("service", "digest", "model", "prompt", "queued_utc", "state"), (str,)),
+    **dict.fromkeys((*_TEXTS, "uris", "files", "submitted_utc", "finished_utc", "fetched_utc"), (str, type(None))),
+}
+"""What each column holds. SQLite keeps anything in any of them."""
 
 
 def to_time(text: str | None) -> datetime | None:

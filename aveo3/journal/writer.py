@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aveo3.errors import JournalError
+from aveo3.journal.database import WHO_LOCKS, is_locked
 from aveo3.journal.wal_sync import WalSync
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,9 @@ def ballast_of(path: Path) -> Path:
 def load_ballast(path: Path) -> None:
     """Reserve room for the last steps of a run whose disk has become full. Does nothing if that fails."""
     with suppress(OSError):
-        ballast_of(path).write_bytes(bytes(BALLAST))
+        ballast_of(path).unlink(missing_ok=True)  # a link, or what a kill has left
+        with ballast_of(path).open("xb") as file:
+            file.write(bytes(BALLAST))
 
 
 class Writer:
@@ -84,7 +87,8 @@ class Writer:
                 log.error("the journal %s cannot be written: %s; what happens now is kept in memory", self._path, error)
             self.broken = f"the journal {self._path} cannot be written: {error}"
             if not keep:
-                raise JournalError(f"{self.broken}. Free the disk or mend the file, then run it again.") from error
+                way_out = WHO_LOCKS if is_locked(error) else "Free the disk or mend the file, then run it again."
+                raise JournalError(f"{self.broken}. {way_out}") from error
             self.waiting.append(step)
             self._to_sync |= sync
             self._free_ballast()

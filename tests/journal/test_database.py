@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 
@@ -112,6 +114,86 @@ def test_a_column_that_makes_no_sense_is_damage_too(file: Path, values: str) -> 
                 journal.counts()
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        *("prompt = '7'", "place = '[]'", "uris = '{}'", "files = '[7]'", "attempts = 'x'", "cost_usd = 'much'"),
+        *("operation = x'00'", "prompt = '" + "[" * 100_000 + "'"),
+    ],
+)
+def test_the_row_that_makes_no_sense_is_named(file: Path, values: str) -> None:
+    execute(file, f"UPDATE jobs SET {values} WHERE id = 7")
+    with Journal(file, writes=False) as journal, pytest.raises(JournalError, match=r"cannot be read: job 7: "):
+        list(journal.records())
+
+
+@pytest.mark.parametrize("values", ["changes = '7'", "at_utc = 'soon'", "at_utc = '2026-11-01'", "state = 'flying'"])
+def test_the_event_that_makes_no_sense_is_named(file: Path, values: str) -> None:
+    execute(file, f"UPDATE events SET {values} WHERE job = 7")
+    with Journal(file, writes=False) as journal:
+        with pytest.raises(JournalError, match="cannot be read: an event of job 7: "):
+            journal.history(7)
+        with pytest.raises(JournalError, match="cannot be read: event 7: "):
+            list(journal.events_since("vertex", datetime.min.replace(tzinfo=UTC)))
+
+
+def test_a_disk_that_is_full_when_a_run_begins_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("aveo3.journal.journal.load_ballast", full)
+        with pytest.raises(JournalError, match=r"the journal .*journal\.db cannot be"):
+            Journal(file)
+    Journal(file).close()
+
+
+def test_the_ballast_is_written_through_no_link(file: Path) -> None:
+    ballast = file.with_name(f"{file.name}-ballast")
+    Path("theirs").write_text("kept")
+    for link in (ballast.symlink_to, ballast.hardlink_to):
+        link(Path("theirs").absolute())
+        with Journal(file):
+            assert ballast.stat().st_size > 100_000
+        assert Path("theirs").read_text() == "kept"
+        assert not ballast.exists()
+
+
+# ---- moved or removed in mid-run -------------------------------------------------------------------------------------
+
+
+def move_the_directory() -> None:
+    FILE.parent.rename("elsewhere")
+
+
+def move_the_file() -> None:
+    FILE.rename("elsewhere.db")
+
+
+def put_another_in_its_place() -> None:
+    shutil.copy(FILE, "copy.db")
+    Path("copy.db").replace(FILE)
+
+
+def remove_the_log() -> None:
+    log_of(FILE).unlink()
+
+
+@pytest.mark.parametrize("change", [move_the_directory, move_the_file, put_another_in_its_place, remove_the_log])
+def test_nothing_is_sent_once_the_open_file_is_not_the_one_at_the_path(
+    change: Callable[[], None],
+) -> None:
+    with Journal(FILE) as journal:
+        walk(journal, plan(journal).id, State.PLANNED, State.SUBMITTING)
+        asyncio.run(journal.on_disk())
+        change()
+        for _ in range(2):
+            with pytest.raises(JournalError, match="was moved or removed while the run worked with it"):
+                asyncio.run(journal.on_disk())
+            journal.note(1, State.SUBMITTING, error_message="still written")
+        assert journal.broken is not None
+
+
 def test_an_error_in_the_middle_of_a_claim_leaves_the_journal_usable(file: Path) -> None:
     digest = b"a boat".hex()
     with Journal(file) as journal:
@@ -199,9 +281,19 @@ def test_a_journal_that_another_program_has_locked_is_not_called_damaged(
         for writes in (True, False):
             with pytest.raises(JournalError) as refused:
                 Journal(file, writes=writes)
-            assert str(refused.value) == (
-                f"the journal {file} is locked. Close the program that has it open, then run it again."
-            )
+            assert str(refused.value) == f"the journal {file} is locked. {database.WHO_LOCKS}"
+
+
+def test_a_lock_of_ten_seconds_is_waited_for_and_one_in_mid_run_names_who_may_hold_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert database.BUSY_PATIENCE > 10
+    monkeypatch.setattr(database, "BUSY_PATIENCE", 0)
+    with Journal(FILE) as journal, closing(sqlite3.connect(FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalError, match=r"is locked.*a database browser, the sqlite3 shell"):
+            walk(journal, plan(journal).id, State.PLANNED, State.SUBMITTING)
+        other.execute("COMMIT")
 
 
 def test_who_looks_leaves_the_directory_as_it_was(file: Path) -> None:
