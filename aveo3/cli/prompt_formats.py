@@ -149,7 +149,15 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON: leave the field out")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        twice = next(key for key, _ in pairs if [k for k, _ in pairs].count(key) > 1)
+        raise ValueError(f"{twice} is there twice: one of them would be lost")
+    return fields
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_once)
 
 
 def _fields(value: Any) -> Mapping[str, Any]:
@@ -243,6 +251,9 @@ def read_yaml(text: str, *_: object) -> Iterator[PromptEntry]:
             return
         for node in root.value:
             where = f"{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+            keys = [str(key.value) for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+            if twice := next((key for key in keys if keys.count(key) > 1), None):
+                raise Broken(f"{where}: {twice} is there twice: one of them would be lost")
             try:
                 value = loader.construct_document(node)
             except (ValueError, TypeError) as error:

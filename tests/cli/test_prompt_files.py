@@ -85,6 +85,8 @@ def test_standard_input_is_text_or_json_lines(monkeypatch: pytest.MonkeyPatch, t
         ("p.jsonl", '{"text": "a", "metadata": {"x": NaN}}', "p.jsonl:1: NaN is not JSON: leave the field out"),
         ("p.yaml", "- &a [*a]", "p.yaml:1:3: an alias holds itself"),
         ("p.json", '[{"text": "a"},\n {"text": }]', "p.json:2:11: Expecting value"),
+        ("p.jsonl", '{"text": "a", "text": "b"}', "p.jsonl:1: text is there twice: one of them would be lost"),
+        ("p.yaml", "- text: a\n  text: b", "p.yaml:1:3: text is there twice: one of them would be lost"),
         ("p.json", '[{"text": "a"}', "p.json:1: the list has no end: `]` is missing"),
         ("p.json", '[{"text": "a"}, 5]', "p.json:1:17: a prompt is a text or an object of fields, not a int"),
         ("p.csv", "text\na, b\n", "p.csv:2: more cells than the 1 columns; put texts with commas in quotes"),
