@@ -1,4 +1,4 @@
-"""A bell for one waiting task: it wakes at an instant, or when something changed, whichever comes first."""
+"""Wakes one waiting task at an instant, or when something has changed, whichever comes first."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from math import inf
 
 
 class Waker:
-    """Look, then `wait()`, then look again. Ringing with nobody waiting does nothing: there was no suspension in
-    between in which a change could have been missed."""
+    """Check the condition, then `wait()`, then check again. A `ring()` while nobody waits does nothing, and no change
+    is lost: between the check and the wait the task is not suspended."""
 
     __slots__ = ("_waiter",)
 
@@ -18,7 +18,7 @@ class Waker:
     async def wait(self, until: float = inf) -> None:
         """Return at the next `ring()`, or at the instant `until` of the loop's clock."""
         if self._waiter is not None:
-            raise RuntimeError("a bell wakes one task, and one is waiting already")
+            raise RuntimeError("a Waker wakes one task, and one is waiting already")
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
         timer = loop.call_at(until, self.ring) if until < inf else None

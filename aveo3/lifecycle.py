@@ -4,8 +4,8 @@
        ▲            │             │
        └────────────┴─────────────┘   refused, unavailable, or failed at Google: a new attempt
 
-A job owes money from the moment it enters `submitting`; only an answer can say that it does not. A run may end while
-a job is running or fetching: the next one finds it there, and goes on.
+A job may owe money from the moment it enters `submitting`; only an answer can prove that it does not. A run may end
+while a job is running or fetching: the next run finds it there and goes on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a job stands. The last seven are final within a run and are the clip's status."""
+    """The state of a job. The last seven are final within a run and are the clip's status."""
 
     PLANNED = "planned"
     SUBMITTING = "submitting"
@@ -32,41 +32,41 @@ class State(StrEnum):
 
 NEXT: Mapping[State, frozenset[State]] = {
     # Decided before anything is sent: a request that cannot work, a lane that is closed, a run that was stopped.
-    # Failed, too: the retries may be used up while the job waits for its next try.
+    # Also failed: the retries may be used up while the job waits for its next attempt.
     State.PLANNED: frozenset({State.SUBMITTING, State.REJECTED, State.DEFERRED, State.CANCELLED, State.FAILED}),
     # The answer decides. Back to planned only when it proves that nothing was created.
     State.SUBMITTING: frozenset({State.RUNNING, State.PLANNED, State.REJECTED, State.FILTERED, State.UNCERTAIN}),
-    # The operation's end decides; uncertain when it ends without saying how, or we stop looking.
+    # The operation's end decides. Uncertain: it ended without a result, or polling stopped.
     State.RUNNING: frozenset(
         {State.FETCHING, State.FILTERED, State.REJECTED, State.FAILED, State.PLANNED, State.UNCERTAIN}
     ),
-    # The video exists and is paid. Uncertain means: not on disk; look at its operation before you make it again.
+    # The video exists and is paid. Uncertain: it is not on disk; check its operation before you make it again.
     State.FETCHING: frozenset({State.SUCCEEDED, State.UNCERTAIN}),
     State.SUCCEEDED: frozenset(),
     State.FILTERED: frozenset(),
     State.REJECTED: frozenset(),
     State.FAILED: frozenset(),
-    # A video turned up where Google was told to put it: the answer was lost, the clip is not.
+    # The answer was lost, but the video is in the bucket where Google was to put it.
     State.UNCERTAIN: frozenset({State.FETCHING}),
     State.DEFERRED: frozenset(),
     State.CANCELLED: frozenset(),
 }
 
 REOPEN: Mapping[State, frozenset[State]] = {
-    # What nobody owes anything for may be sent by the next run.
+    # Nothing is owed for these: the next run may send them.
     State.DEFERRED: frozenset({State.PLANNED}),
     State.CANCELLED: frozenset({State.PLANNED}),
     State.FAILED: frozenset({State.PLANNED}),
-    # A person says so: the prompt will be judged otherwise, or its price may be paid a second time.
+    # A person decides: the prompt will be judged differently now, or its price may be paid a second time.
     State.FILTERED: frozenset({State.PLANNED}),
     State.REJECTED: frozenset({State.PLANNED}),
-    State.UNCERTAIN: frozenset({State.PLANNED, State.RUNNING}),  # to look again is free
-    # Its videos came inline and never reached the disk: its operation has them still.
+    State.UNCERTAIN: frozenset({State.PLANNED, State.RUNNING}),  # another poll is free
+    # Its videos came inline and never reached the disk: its operation still has them.
     State.FETCHING: frozenset({State.RUNNING}),
-    # The file is gone from the disk; what was paid for is fetched again.
+    # The file is gone from the disk: the paid video is fetched again.
     State.SUCCEEDED: frozenset({State.FETCHING, State.RUNNING}),
 }
-"""What the next run, or a person, may do with a job that the last run left."""
+"""The moves that the next run, or a person, may make with a job that the last run left."""
 
 # ---- what a state means: money ---------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ UNSENT = frozenset({State.PLANNED, State.DEFERRED, State.CANCELLED})
 """No request is out and nothing is owed. `cost_usd` of such a job is at most an estimate."""
 
 AT_STAKE = frozenset({State.SUBMITTING, State.RUNNING, State.UNCERTAIN})
-"""A request left and may be paid; there is no video yet."""
+"""A request was sent and may be paid; there is no video yet."""
 
 PAID = frozenset({State.FETCHING, State.SUCCEEDED})
 """There is a video, and it is paid."""
@@ -83,7 +83,7 @@ OWED = PAID | AT_STAKE
 """A video is paid, or may be: a new attempt needs an answer that says otherwise, or a person's consent."""
 
 BILLED = PAID | {State.FILTERED, State.REJECTED, State.FAILED}
-"""What the job cost is known. Without a video it is nothing on Veo; Omni bills the words of an answer without one."""
+"""The job's cost is known. Without a video, Veo bills nothing, and Omni bills the words of the answer."""
 
 SPENT = BILLED | AT_STAKE
 """`cost_usd` of such a job counts against a budget. More than `OWED`: money is gone even where no video is owed."""
@@ -104,14 +104,14 @@ ENDED = frozenset({State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERT
 among them: it is sent again anyway, so a new job beside it would be one too many."""
 
 WITHOUT_FILE = UNDER_WAY | {State.UNCERTAIN}
-"""Google may have the video, and it is not on disk here. With an emulator the video ends with the run."""
+"""Google may have the video, and it is not on disk here. An emulator's video ends with the run."""
 
 FOUND_AGAIN = frozenset({State.FETCHING, State.SUCCEEDED})
 """The operation's name is on disk already. If a power cut takes such a step, the next poll repeats it for free."""
 
 
 def as_found(state: State) -> State:
-    """Where the next run finds a job that a run left in `state`: nobody heard the answer to an open submit."""
+    """The state in which the next run finds a job that a run left in `state`: the answer to an open submit is lost."""
     return State.UNCERTAIN if state is State.SUBMITTING else state
 
 
@@ -125,7 +125,7 @@ def is_emulated(service: str) -> bool:
 
 
 class IllegalMove(RuntimeError):
-    """A job was about to skip a state. A bug in aveo3, never the user's doing."""
+    """A job was about to make a move that the tables do not list: a bug in aveo3, never a mistake of the user."""
 
 
 def check_move(old: State, new: State) -> State:
@@ -134,7 +134,7 @@ def check_move(old: State, new: State) -> State:
 
 
 def check_reopen(old: State, new: State) -> State:
-    """Return `new` if a job that a run left in `old` may be taken up there; raise `IllegalMove` otherwise."""
+    """Return `new` if a job that a run left in `old` may be reopened there; raise `IllegalMove` otherwise."""
     return _check(old, new, REOPEN.get(old, frozenset()))
 
 

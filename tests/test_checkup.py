@@ -333,7 +333,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "the other's model": (
         {"backend": "gemini", "api_key": KEY, "model": "veo-3.1-generate-001"},
-        "is not to be had with VEO3_BACKEND=gemini",
+        "is not available with VEO3_BACKEND=gemini",
     ),
     "a bucket on the Gemini API": (
         {"backend": "gemini", "api_key": KEY, "output_gcs_uri": "gs://b/c"},

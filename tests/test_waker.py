@@ -84,7 +84,7 @@ def test_a_second_waiter_is_a_mistake() -> None:
         waker = Waker()
         first = asyncio.create_task(waker.wait(until=5))
         await asyncio.sleep(1)
-        with pytest.raises(RuntimeError, match=r"^a bell wakes one task, and one is waiting already$"):
+        with pytest.raises(RuntimeError, match=r"^a Waker wakes one task, and one is waiting already$"):
             await waker.wait(until=2)
         await first
         assert now() == 5

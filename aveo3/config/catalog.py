@@ -96,7 +96,7 @@ class Catalog(BaseModel):
         if card is not None and card.backend != backend:
             ours = [name for name, other in self.models.items() if other.backend == backend]
             raise ValueError(
-                f"model {model} is not to be had with VEO3_BACKEND={backend}: set VEO3_BACKEND={card.backend}, or use "
+                f"model {model} is not available with VEO3_BACKEND={backend}: set VEO3_BACKEND={card.backend}, or use "
                 f"{' or '.join(ours)}"
             )
 

@@ -123,7 +123,7 @@ def refuse_unknown(fields: Fields, values: Mapping[str, Any]) -> None:
         tail = "_" + key.upper().removeprefix(PREFIX)
         close = [name for name in candidates if name.upper().endswith(tail)]
         close = close or difflib.get_close_matches(key.upper() if candidates[0].isupper() else key, candidates, n=1)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(candidates)}"
+        hint = f"did you mean {' or '.join(close)}?" if close else f"the settings are {', '.join(candidates)}"
         raise UsageError(f"{key} ({where}) is not a setting of aveo3: {hint}")
 
 

@@ -1,1 +1,1 @@
-"""When to ask whether a running operation has ended."""
+"""When to poll a running operation."""

@@ -1,17 +1,17 @@
-"""What is known of how long one kind of operation takes. Pure: ages in seconds in, hazards out.
+"""A model of how long one kind of operation takes. Pure: ages in seconds in, hazards out.
 
-It starts from the catalog's median, learns from every end, and counts what has not ended for what it is: longer than it
-has run so far. Leave that out, and a batch submitted at once seems as quick as its quickest.
+It starts from the catalog's median and learns from every end. A running operation counts too: it takes longer than its
+age so far. Without that, a batch submitted at once would seem as quick as its quickest operation.
 
 Two estimates are blended. A log-normal law is fitted to the ends, to the ages that operations have outlived (by
-expectation and maximisation), and to the prior; it is what a few ends are worth. Then each end weighs against `TRUST`
-ends' worth of that law, which is Kaplan and Meier's estimator with a Dirichlet prior (Susarla and Van Ryzin, JASA 71,
-1976, 897-902), as a hazard:
+expectation and maximisation), and to the prior. It serves while there are few ends. Then each end weighs against
+`TRUST` ends' worth of that law, which is Kaplan and Meier's estimator with a Dirichlet prior (Susarla and Van Ryzin,
+JASA 71, 1976, 897-902), as a hazard:
 
     h(t) = (TRUST·f₀(t) + d(t)) / (TRUST·S₀(t) + n(t))
 
-with d(t) the density of the ends seen, n(t) the number seen running at t, and f₀, S₀ density and survival of the fitted
-law. After a hundred ends the shape is that which was seen, whatever it is.
+with d(t) the density of the observed ends, n(t) the number observed running at t, and f₀, S₀ density and survival of
+the fitted law. After a hundred ends the shape is the observed one, whatever it is.
 """
 
 from __future__ import annotations
@@ -23,27 +23,29 @@ from math import erfc, exp, floor, log, log1p, pi, sqrt
 from typing import Any
 
 PRIOR_SIGMA = 0.45
-"""Spread of the logarithm before any is known: Veo was seen at 0.35 to 0.5."""
+"""Standard deviation of the logarithm before any end is observed: Veo's was 0.35 to 0.5."""
 
 PRIOR_ENDS = 0.15, 2.0
-"""How many ends the prior's median and its spread are worth: so few that a median wrong by three is soon forgotten."""
+"""Number of ends that the prior's median and its spread are worth: so few that a median wrong by a factor of three is
+soon forgotten."""
 
 TRUST = 20.0
-"""How many ends the smooth law weighs against those that were seen."""
+"""Weight of the smooth law against the observed ends, in ends."""
 
 LIFETIME, RECALLED = 256.0, 30.0
-"""Ends after which the older half counts half; and what an earlier run's are worth at most: the service changes."""
+"""Number of ends after which all so far count half; and the most that an earlier run's ends count: the service
+changes."""
 
-_STEP = log(2) / 8  # ages are told apart to nine hundredths
+_STEP = log(2) / 8  # bins of ages are nine hundredths wide
 _START, _BINS = log(0.01), 8 * 24  # up to two days
 _CENTRES = [_START + (n + 0.5) * _STEP for n in range(_BINS)]
 _SHORTEST_SIGMA = 0.03
 
 
 class LatencyModel:
-    """How long operations of one kind take, from a prior median in seconds and what was seen since.
+    """How long operations of one kind take, from a prior median in seconds and the ends observed since.
 
-    What is learnt counts from the next `reckon` on.
+    New evidence counts from the next `reckon` on.
     """
 
     def __init__(self, median: float) -> None:
@@ -51,23 +53,23 @@ class LatencyModel:
         self._ends: dict[int, float] = {}
         self._outlived: dict[int, float] = {}
         self.ends = 0.0
-        """Ends learnt, less what was forgotten."""
+        """Ends observed, as they count now: older ones count less."""
         self.era = 0
-        """How often what was known has come to count half."""
+        """Number of times that all evidence was halved."""
         self.reckon()
 
     def weight(self, era: int) -> float:
-        """What an operation that was submitted in `era` counts now.
+        """The present weight of an operation that was submitted in `era`.
 
-        Its end counts as much as its running did. Were only the ends forgotten, then of ten thousand submitted at once
-        the unfinished would soon outweigh them, and all seem slower than they are.
+        Its end weighs as much as its running did. If only ends faded, then of ten thousand operations submitted at once
+        the unfinished would soon outweigh them, and all would seem slower than they are.
         """
         return 0.5 ** (self.era - era)
 
     def learn(self, after: float, by: float, weight: float = 1.0) -> None:
-        """An operation ended at an age between `after` and `by` seconds: two polls, of which the second found it."""
+        """Learn from an operation that ended at an age between `after` and `by` seconds, the ages of its last polls."""
         first, last = _bin(max(after, 0.0)), _bin(max(by, 0.0))
-        # Where between them is told by what is believed so far: with polls far apart the middle would mislead.
+        # The model so far says where between them it ended: with polls far apart the middle would mislead.
         shares = [here - there for here, there in pairwise(self._survivals[first : last + 2])]
         total = sum(shares)
         for n, share in enumerate(shares, first):
@@ -79,12 +81,12 @@ class LatencyModel:
             self.era += 1
 
     def outlived(self, age: float, weight: float = 1.0) -> None:
-        """An operation was left at `age` seconds while it was running, or came to nothing then."""
+        """Learn from an operation that was abandoned at `age` seconds while it was running, or failed then."""
         self._outlived[_bin(age)] = self._outlived.get(_bin(age), 0.0) + weight
 
     def reckon(self, running: Iterable[tuple[float, float]] = ()) -> None:
-        """Draw the conclusions. `running` are the ages at which operations that have not ended were last polled, and
-        what each counts."""
+        """Fit the model to all evidence. `running` holds an (age, weight) for each operation that has not ended: its
+        age in seconds when it was last polled."""
         beyond = dict(self._outlived)
         for age, weight in running:
             if age > 0:
@@ -121,19 +123,19 @@ class LatencyModel:
         return exp(_START + (n - 1 + min(part, 1.0)) * _STEP)
 
     def remember(self) -> dict[str, Any]:
-        """All that was learnt, as JSON takes it."""
+        """All evidence, ready for JSON."""
         return {
-            name: {str(n): round(weight, 3) for n, weight in sorted(seen.items()) if weight >= 0.001}
-            for name, seen in (("ends", self._ends), ("outlived", self._outlived))
+            name: {str(n): round(weight, 3) for n, weight in sorted(bins.items()) if weight >= 0.001}
+            for name, bins in (("ends", self._ends), ("outlived", self._outlived))
         }
 
     def restore(self, memory: Mapping[str, Any]) -> None:
-        """Add what an earlier run has learnt, as `remember` gave it. What cannot be read is as good as never seen."""
-        for name, seen in (("ends", self._ends), ("outlived", self._outlived)):
-            told = memory.get(name)
-            for n, weight in told.items() if isinstance(told, Mapping) else ():
+        """Add the evidence of an earlier run, as `remember` returned it. Values that cannot be read are ignored."""
+        for name, bins in (("ends", self._ends), ("outlived", self._outlived)):
+            stored = memory.get(name)
+            for n, weight in stored.items() if isinstance(stored, Mapping) else ():
                 if str(n).isdecimal() and int(n) < _BINS and isinstance(weight, int | float) and 0 < weight < 1e9:
-                    seen[int(n)] = seen.get(int(n), 0.0) + weight
+                    bins[int(n)] = bins.get(int(n), 0.0) + weight
         self.ends = sum(self._ends.values())
         self._fade(min(1.0, RECALLED / max(self.ends, sum(self._outlived.values()), 1.0)))
         self.reckon()
@@ -144,18 +146,18 @@ class LatencyModel:
         self.ends *= share
 
     def _fit(self, beyond: Mapping[int, float]) -> tuple[float, float]:
-        """Mean and standard deviation of the logarithm of what is to be expected: the likeliest law, widened by how
-        little is known of its mean."""
+        """Mean and standard deviation of the logarithm of the next duration: the likeliest law, widened by the
+        uncertainty of its mean."""
         for_mean, for_spread = PRIOR_ENDS
-        seen = [(_CENTRES[n], weight) for n, weight in self._ends.items()]
+        ended = [(_CENTRES[n], weight) for n, weight in self._ends.items()]
         over = [(_CENTRES[n], weight) for n, weight in beyond.items()]
-        ends = sum(weight for _, weight in seen)
+        ends = sum(weight for _, weight in ended)
         count = ends + sum(weight for _, weight in over)
-        known, known_squares = sum(w * x for x, w in seen), sum(w * x * x for x, w in seen)
+        ended_sum, ended_squares = sum(w * x for x, w in ended), sum(w * x * x for x, w in ended)
         mu, sigma = self._prior_mu, PRIOR_SIGMA
         for _ in range(30):
-            total, squares = known, known_squares
-            for x, weight in over:  # what an operation that has outlived x will take, by the law so far
+            total, squares = ended_sum, ended_squares
+            for x, weight in over:  # expected duration of an operation that has outlived x, by the law so far
                 z = (x - mu) / sigma
                 beyond_x = erfc(z / sqrt(2)) / 2
                 mills = exp(-z * z / 2) / sqrt(2 * pi) / beyond_x if z < 6 else z + 1 / z

@@ -1,6 +1,6 @@
-"""All who wait for their next poll, on one heap with one timer, and within one budget of polls a second.
+"""All operations that wait for their next poll, on one heap with one timer, and within one budget of polls a second.
 
-Ten thousand operations are ten thousand entries here, not ten thousand timers. Who is due first goes first.
+Ten thousand operations are ten thousand entries here, not ten thousand timers. The one that is due first goes first.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from math import inf
 
 SLACK = 1.0
-"""Seconds of polls that may go at once after a lull: polls come in clumps, and a clump may pass."""
+"""After a lull, the polls of this many seconds may go at once: polls come in clumps, and a clump may pass."""
 
 
 @dataclass(eq=False, slots=True)
 class PollWaiter:
     """One operation that waits for its next poll.
 
-    `when` tells the instant of that poll as things stand now, and is asked again when they change for its `group`.
-    `demand` is how many polls a second it would have at its own pace. `paced`: it keeps to the budget.
+    `when` returns the instant of that poll; the schedule calls it again when estimates for its `group` change.
+    `demand` is the number of polls a second at its own pace. `paced`: it keeps to the budget.
     """
 
     when: Callable[[], float]
@@ -49,10 +49,10 @@ class PollSchedule:
 
     @property
     def stretch(self) -> float:
-        """How many times longer than they would be the intervals have to be for Σ1/Δ to be within the budget.
+        """The factor by which all intervals must grow for Σ1/Δ to be within the budget.
 
-        Δ = √(2c/h) for everybody, so that raising c to c·stretch² makes every Δ stretch times as long: there is nothing
-        to search for.
+        Δ = √(2c/h) for every operation, so c·stretch² instead of c makes every Δ stretch times as long. No search is
+        needed.
         """
         return max(1.0, self._demand / self._pace)
 
@@ -76,7 +76,7 @@ class PollSchedule:
             waiter.woken.set_result(None)
 
     def rethink(self, group: object = None) -> None:
-        """Ask all of `group`, None for everybody, again when they are due."""
+        """Compute anew when the waiters of `group` are due; None: all waiters."""
         for waiter in self._waiters:
             if group is None or waiter.group is group:
                 waiter.due = waiter.when()
@@ -96,11 +96,11 @@ class PollSchedule:
     def _leave(self, waiter: PollWaiter, loop: asyncio.AbstractEventLoop) -> None:
         del self._waiters[waiter]
         waiter.woken.cancel()
-        self._demand = self._demand - waiter.demand if self._waiters else 0.0  # roundings do not add up for ever
-        if self._tightest > 1 and self.stretch <= self._tightest / 2:  # there are fewer of us: poll more often again
+        self._demand = self._demand - waiter.demand if self._waiters else 0.0  # roundings would add up for ever
+        if self._tightest > 1 and self.stretch <= self._tightest / 2:  # far fewer operations: poll more often again
             self._tightest = self.stretch
             self.rethink()
-        elif len(self._heap) > 2 * len(self._waiters) + 16:  # the cancelled are still on it
+        elif len(self._heap) > 2 * len(self._waiters) + 16:  # cancelled waiters are still on the heap
             self._rebuild()
             self._arm(loop)
         elif not self._waiters:
@@ -108,7 +108,7 @@ class PollSchedule:
             self._arm(loop)
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Set the timer to the next instant at which anybody may go."""
+        """Set the timer to the next instant at which a waiter may go."""
         at = inf
         if self._heap:
             due, _, waiter = self._heap[0]
@@ -128,7 +128,7 @@ class PollSchedule:
             _, _, waiter = self._heap[0]
             if waiter.woken.done():
                 heapq.heappop(self._heap)
-            elif (due := waiter.when()) > now:  # what it has been told since
+            elif (due := waiter.when()) > now:  # it was put off since
                 waiter.due = due
                 heapq.heapreplace(self._heap, (due, self._heap[0][1], waiter))
             elif waiter.paced and self._free_at - SLACK > now:

@@ -1,1 +1,1 @@
-"""May a request leave now: the gate of a lane, its breaker, windows and bucket, and what it learns."""
+"""May a request leave now: the gate of a lane with its breaker, windows and token bucket, and the limits it learns."""

@@ -1,4 +1,4 @@
-"""The circuit breaker: after so many consecutive refusals no submit leaves until one probe has been accepted. Pure.
+"""The circuit breaker: after `threshold` consecutive failures no submit leaves until a probe is accepted. Pure.
 
                  threshold consecutive failures
         CLOSED ────────────────────────────────► OPEN ◄──────────────┐
@@ -8,9 +8,9 @@
 Every admission carries the breaker's *generation*; answers from an earlier one prove nothing and are ignored, so
 calls that were in flight when the state changed can neither open nor close it (as sony/gobreaker does).
 
-A service that fails every other time never fails `threshold` times in a row. What it may be asked again is a budget, as
-in gRPC's retry throttling (gRFC A6): failures draw on it, successes fill it, and while it is less than half full a
-single failure opens the breaker.
+A service that fails every other time never fails `threshold` times in a row. So retries have a budget, as in gRPC's
+retry throttling (gRFC A6): failures draw on it, successes fill it, and while it is less than half full a single failure
+opens the breaker.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from math import inf
 from typing import NamedTuple
 
 RETRIES = 10.0
-"""The budget when it is full."""
+"""The retry budget when it is full."""
 
 EARNED = 0.5
-"""What a success adds: a third of all calls may fail without using the budget up."""
+"""What a success adds to the budget: a third of all calls may fail without using it up."""
 
 
 class BreakerState(StrEnum):
@@ -41,7 +41,7 @@ class Health(StrEnum):
 
 
 class Admission(NamedTuple):
-    """Leave to make one call: settle it exactly once."""
+    """The right to make one call: settle it exactly once."""
 
     generation: int
     order: int
@@ -69,23 +69,23 @@ class CircuitBreaker:
         self.open_until = -inf
         self.retries_left = RETRIES
         self._opened = False
-        self._probe_until = -inf  # end of the lease of the probe that is out
+        self._probe_until = -inf  # end of the lease of the probe in flight
         self.admitted = 0
         self._first_after_failure = 0  # admissions of a lower order were in flight with a failure that counted
 
     @property
     def retries_owed(self) -> float:
-        """Failures that no successes have made up for since."""
+        """Failures that later successes have not made up for."""
         return RETRIES - self.retries_left
 
     def state(self, now: float) -> BreakerState:
-        """Where it stands at `now`. Open turns into half-open by time alone; no call is needed."""
+        """The state at `now`. Open turns into half-open by time alone; no call is needed."""
         if not self._opened:
             return BreakerState.CLOSED
         return BreakerState.OPEN if now < self.open_until else BreakerState.HALF_OPEN
 
     def ready_at(self, now: float) -> float:
-        """The earliest instant at which a call may be admitted, if nothing settles before: `now` if at once."""
+        """The earliest instant at which a call may be admitted, unless another settles before; `now` if at once."""
         return max(now, self.open_until, self._probe_until) if self._opened else now
 
     def admit(self, now: float) -> Admission:
@@ -93,7 +93,7 @@ class CircuitBreaker:
         if self._opened:
             if self.ready_at(now) > now:
                 raise RuntimeError(f"the breaker is {self.state(now)}: not ready before {self.ready_at(now)}")
-            self.generation += 1  # a probe whose lease ran out must not speak for this one
+            self.generation += 1  # the answer to a probe whose lease ran out must not count for this one
             self._probe_until = now + self.probe_lease
         self.admitted += 1
         return Admission(self.generation, self.admitted, probe=self._opened)
@@ -108,10 +108,10 @@ class CircuitBreaker:
         longest: float | None = None,
         draws: bool = False,
     ) -> bool:
-        """Take in what came of an admitted call; True if it counted as a failure of its own.
+        """Record the outcome of an admitted call. True if it counts as a failure of its own.
 
-        `open_for` is how long the failure asked to stay away, in seconds, if it did; failed probes double it, up to
-        `longest` if given. One that `draws` costs a retry of the budget.
+        `open_for` is the delay in seconds that the failure names, None if it names none. Failed probes double it, up to
+        `longest` if set. A failure that `draws` costs the budget one retry.
         """
         if admission.generation != self.generation:
             return False

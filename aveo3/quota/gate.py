@@ -1,5 +1,5 @@
-"""The quota gate of one lane: who may submit, and when. Circuit breaker, limits and token bucket behind one
-`acquire()`; the answer to each submit goes back in through `settle()` and `finish()`. `answers` draws the conclusions.
+"""The quota gate of one lane: which job may submit, and when. Circuit breaker, limits and token bucket are behind one
+`acquire()`; each submit's verdict comes back through `settle()` and `finish()`. `answers` decides what follows from it.
 
 First come, first served. A waiter takes nothing until the moment it goes, so one that is cancelled owes nothing; only
 the head of the queue watches the clock. A refusal pauses the whole lane, never one job alone.
@@ -42,7 +42,7 @@ class GateStats:
 
     breaker: BreakerState
     opens_in: float
-    """Seconds until a submit is possible again; 0 if the gate does not stand still."""
+    """Seconds until a submit is possible again; 0 if the gate is not paused."""
     quota_used: float
     quota_limit: float
     quota_period: float
@@ -51,17 +51,17 @@ class GateStats:
     accepted: int
     refused: int
     closed: str | None
-    """Why no submit will ever be possible again, None while one is."""
+    """Why no submit will ever be possible again; None if the gate is not closed."""
     quota_learnt: bool = False
-    """Refusals have told the limit, or an earlier run remembers it; else it is what is set, or usual."""
+    """True if the limit is from refusals, in this run or an earlier one; else it is the set or the usual one."""
 
 
 class QuotaGate:
     """Lets submits through as fast as one lane's quota allows, and no faster.
 
-    `now_utc` is asked only for Google's calendar day; every other instant is the running loop's. `rng` spreads the
-    pauses that nobody named a length for. `remembered` is what the gate of an earlier run on this lane said in
-    `remember()`: with it no burst follows a restart. It needs a running loop.
+    `now_utc` serves only Google's calendar day; every other instant is the running loop's. `rng` adds jitter to pauses
+    for which Google names no delay. `remembered` is what the gate of an earlier run on this lane returned from
+    `remember()`: with it no burst follows a restart. Needs a running loop.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class QuotaGate:
         self._bucket = TokenBucket(self.rate)
         self._cooldown = Cooldown(settings, rng or random.Random())
         self._answers = Answers(settings, self._breaker, self._limits, self._cooldown)
-        self._asking = 0  # who wait for their turn or have it
+        self._in_line = 0  # callers that wait for their turn, or have it
         self._unanswered = 0
         self._accepted = self._refused = 0
         self._closed: GateClosed | None = None
@@ -95,61 +95,61 @@ class QuotaGate:
         self._turn = asyncio.Lock()
         self._waker = Waker()
 
-    # ---- who may go --------------------------------------------------------------------------------------------------
+    # ---- admission ---------------------------------------------------------------------------------------------------
 
     async def acquire(self, cost_usd: float = 0.0, waiting: Callable[[], int | None] | None = None) -> Permit:
-        """Wait for leave to submit once; first come, first served. `cost_usd` counts against the spend window.
+        """Wait for a permit to submit once; first come, first served. `cost_usd` counts against the spend window.
 
-        `waiting` tells how many submits are still to come, this one included, or None; who does not know it leaves it
-        out. It decides whether the end of a batch may try for more than the window holds.
+        `waiting` returns the number of submits still to come, this one included, or None if it is unknown. It decides
+        whether the end of a batch may try for more than the window holds.
         Raises `GateClosed` if no submit is possible within the settings' `quota_patience`, or ever.
         """
-        if not self._asking and self._goes_at(now := self._now(), cost_usd, waiting) <= now:  # no queue to stand in
+        if not self._in_line and self._goes_at(now := self._now(), cost_usd, waiting) <= now:  # nobody is in line
             await self._bucket.take()
             return self._grant(now, cost_usd, 0.0)
-        self._asking += 1
+        self._in_line += 1
         try:
             async with self._turn:  # asyncio.Lock wakes in order of arrival
                 return await self._next_turn(cost_usd, waiting)
         finally:
-            self._asking -= 1
+            self._in_line -= 1
 
     async def _next_turn(self, cost_usd: float, waiting: Callable[[], int | None] | None) -> Permit:
         arrived = self._now()
         while True:
-            now, alone = self._now(), self._asking == 1  # others count for themselves
+            now, alone = self._now(), self._in_line == 1  # `waiting` counts no other callers
             if (goes_at := self._goes_at(now, cost_usd, waiting if alone else None)) <= now:
                 await self._bucket.take()
                 return self._grant(now, cost_usd, now - arrived)
             await self._waker.wait(min(goes_at, now + LONGEST_NAP))
 
     def _goes_at(self, now: float, cost_usd: float, waiting: Callable[[], int | None] | None) -> float:
-        """When the next in line may go; `inf` if that hangs on something to end, or a token to come: the waker rings.
+        """When the next in line may go; `inf` if that depends on an answer, an operation's end or a token.
 
-        Raises `GateClosed` if that is not worth waiting for.
+        These ring the waker. Raises `GateClosed` if the wait exceeds the patience.
         """
-        stands_still_until = self._stands_still_until(now)
-        if stands_still_until > now or self._closed is not None:
-            self._check_patience(now, stands_still_until)
-        ready_at = self._ready_at(now, stands_still_until, cost_usd, None if waiting is None else waiting())
+        paused_until = self._paused_until(now)
+        if paused_until > now or self._closed is not None:
+            self._check_patience(now, paused_until)
+        ready_at = self._ready_at(now, paused_until, cost_usd, None if waiting is None else waiting())
         self._bucket.keep_up(self._limits.requests.limit, anew=self._limits.edge.has_passed())
         if ready_at > now or self._bucket.ready:
             return ready_at
         self._bucket.call_when_ready(self._waker.ring)
         return inf
 
-    def _ready_at(self, now: float, stands_still_until: float, cost_usd: float, waiting: int | None) -> float:
-        """When everything but the bucket lets the next submit through; `inf` if that hangs on something to end."""
+    def _ready_at(self, now: float, paused_until: float, cost_usd: float, waiting: int | None) -> float:
+        """When everything but the bucket admits the next submit; `inf` if it needs an answer or an operation's end."""
         if self._unanswered + 1 > self._cooldown.at_once and self._breaker.state(now) is BreakerState.CLOSED:
-            return inf  # an open breaker does its own counting, and its probe is a lease
-        return max(stands_still_until, self._breaker.ready_at(now), self._limits.ready_at(now, cost_usd, waiting))
+            return inf  # an open breaker limits submits itself, and its probe is a lease
+        return max(paused_until, self._breaker.ready_at(now), self._limits.ready_at(now, cost_usd, waiting))
 
-    def _stands_still_until(self, now: float) -> float:
-        """When the lane may submit again after refusals; waiting one's turn, or for a probe's answer, is not that."""
+    def _paused_until(self, now: float) -> float:
+        """When the lane may submit again after refusals. Waits for one's turn or for a probe's answer do not count."""
         return max(now, self._breaker.open_until, self._cooldown.paused_until, self._limits.day.ready_at(now))
 
     def _check_patience(self, now: float, until: float) -> None:
-        """Raise `GateClosed` if the gate is closed for good, stands still too long, or has stood still too long."""
+        """Raise `GateClosed` if the gate is closed for good, or the pause until then or so far exceeds the patience."""
         if self._closed is not None:
             raise GateClosed(self._closed.kind, str(self._closed))
         if not self._cooldown.outlasts_patience(now, until):
@@ -158,7 +158,11 @@ class QuotaGate:
         raise GateClosed(
             last.error_kind if last else Refusal.DAY.value,
             f"no submit is possible before {retry_at:%Y-%m-%d %H:%M:%S} UTC, past VEO3_QUOTA_PATIENCE={patience:g} s; "
-            + (f"the last answer was: {last.message}" if last else f"{self._limits.day.limit:g} a day are used up"),
+            + (
+                f"the last answer was: {last.message}"
+                if last
+                else f"all {self._limits.day.limit:g} requests of today are used up"
+            ),
             retry_at,
         )
 
@@ -173,7 +177,7 @@ class QuotaGate:
         return self._refused
 
     def is_ill(self, besides: int) -> bool:
-        """True if more submits failed lately than `besides`: the service is ill, not what was submitted."""
+        """True if more than `besides` submits failed lately: the service is at fault, not the request."""
         return self._breaker.retries_owed > besides
 
     def is_free(self, cost_usd: float = 0.0) -> bool:
@@ -183,13 +187,13 @@ class QuotaGate:
             self._closed is None
             and not self._turn.locked()
             and self._bucket.ready
-            and self._ready_at(now, self._stands_still_until(now), cost_usd, None) <= now
+            and self._ready_at(now, self._paused_until(now), cost_usd, None) <= now
         )
 
-    # ---- what came of it ---------------------------------------------------------------------------------------------
+    # ---- verdicts ----------------------------------------------------------------------------------------------------
 
     def settle(self, permit: Permit, verdict: Verdict) -> None:
-        """Take in the answer to a permit's submit. Once per permit; frees its running slot unless it was accepted."""
+        """Record the verdict on a permit's submit, once per permit. Frees its running slot unless it was accepted."""
         if permit.settled:
             raise RuntimeError("this permit is settled already")
         permit.settled = True
@@ -215,33 +219,33 @@ class QuotaGate:
         self._waker.ring()
 
     def refuse_late(self, permit: Permit, verdict: Verdict) -> None:
-        """Take in that a submit which was accepted has been refused after all. Said more than once it counts once.
+        """Record that an accepted submit was refused after all. Further calls for the same permit do nothing.
 
-        Its running slot is freed by `finish`.
+        `finish` frees its running slot.
         """
         if permit.refused:
             return
         permit.refused = True
-        if permit.admission.order:  # not adopted: it was counted as accepted here
+        if permit.admission.order:  # not adopted, so this gate counted it as accepted
             self._accepted -= 1
             self._limits.was_not_accepted()
         self._take_refusal(permit, verdict, self._now())
         self._waker.ring()
 
     def finish(self, permit: Permit, *, succeeded: bool = False) -> None:
-        """The operation has ended, or is not polled any more: its running slot is free. More than once is fine."""
+        """Free the running slot: the operation has ended, or is not polled any more. Further calls do nothing."""
         if not permit.finished:
             permit.finished = True
             self._limits.ended(succeeded=succeeded)
             self._waker.ring()
 
     def adopt(self) -> Permit:
-        """A permit for an operation that runs already: it takes a running slot, free or not, and nothing else."""
+        """A permit for an operation that already runs. It takes a running slot, free or not, and nothing else."""
         self._limits.running += 1
         return Permit(Admission(generation=-1, order=0, probe=False), 0.0, self._now(), 0.0, settled=True)
 
     def cancel(self, permit: Permit) -> None:
-        """Give a permit back unused: nothing was sent. Proves nothing about the service."""
+        """Give a permit back unused: nothing was sent. This says nothing about the service."""
         permit.settled = True
         self._unanswered -= 1
         self._limits.give_back(permit.cost_usd)
@@ -250,7 +254,7 @@ class QuotaGate:
         self.finish(permit)
 
     def close(self, kind: str = "closed", message: str = "the client was closed") -> None:
-        """Let nobody through any more: every waiter, now and later, gets `GateClosed`."""
+        """Close the gate for good: every waiter, now and later, gets `GateClosed`."""
         if self._closed is None:
             self._closed = GateClosed(kind, message)
             self._bucket.close()
@@ -266,21 +270,21 @@ class QuotaGate:
         elif permit.over and refusal in (Refusal.MINUTE, Refusal.UNKNOWN):
             self._answers.refused_overflow(permit, verdict, now)
             limit = self._limits.requests.limit
-            log.info("one more than %g a period was tried, and refused: %.80s", limit, verdict.message)
+            log.info("tried one request more than %g a period, and it was refused: %.80s", limit, verdict.message)
         else:
             is_first = self._answers.refused(permit, verdict, now)
-            wait = self._stands_still_until(now) - now
+            wait = self._paused_until(now) - now
             level = logging.INFO if is_first else logging.DEBUG
-            log.log(level, "refused (%s), all wait for %.2g s: %.80s", refusal.value, wait, verdict.message)
+            log.log(level, "refused (%s); the lane pauses for %.2g s: %.80s", refusal.value, wait, verdict.message)
 
-    # ---- what it tells -----------------------------------------------------------------------------------------------
+    # ---- state for others --------------------------------------------------------------------------------------------
 
     def stats(self) -> GateStats:
         """A frozen snapshot."""
         now = self._now()
         return GateStats(
             breaker=self._breaker.state(now),
-            opens_in=max(0.0, self._stands_still_until(now) - now),
+            opens_in=max(0.0, self._paused_until(now) - now),
             quota_used=self._limits.requests.used(now),
             quota_limit=self._limits.requests.limit,
             quota_period=self._limits.requests.period,
@@ -293,9 +297,9 @@ class QuotaGate:
         )
 
     def remember(self) -> snapshot.Memory:
-        """What a later run on this lane should know, ready for JSON: requests and dollars of the running periods and
-        of today with their times, and the limits that were learnt with theirs. Take it whenever something was settled;
-        a request without an answer counts as answered now.
+        """State for a later run on this lane, ready for JSON: the requests and dollars of the current periods and of
+        today with their times, and the learnt limits with theirs. Call it after any `settle`. A request in flight
+        counts as answered now.
         """
         return snapshot.remember(self._limits, self._now())
 

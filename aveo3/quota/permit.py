@@ -1,4 +1,4 @@
-"""A permit: leave to submit once, given by the gate."""
+"""A permit: the right to submit once, granted by the gate."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from aveo3.quota.breaker import Admission
 
 @dataclass(eq=False, slots=True)
 class Permit:
-    """Leave to submit once. Settle it with the answer's verdict; if that was `accepted`, finish it later."""
+    """The right to submit once. Settle it with the answer's verdict; after `accepted`, finish it when the job ends."""
 
     admission: Admission
     cost_usd: float
     granted_at: float
     waited: float
-    """Seconds it waited as the next in line."""
+    """Seconds that it waited as the next in line."""
     settled: bool = False
     finished: bool = False
     refused: bool = False
-    """Its submit was accepted, and refused afterwards."""
+    """Its submit was accepted at first and refused later."""
     over: bool = False
-    """It went though the window was full, where a refusal would cost nothing: see `overflow`."""
+    """It went although the window was full, because a refusal would cost nothing: see `overflow`."""

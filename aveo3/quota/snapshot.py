@@ -1,6 +1,6 @@
-"""What the gate of one run tells the next one on its lane: what was used lately, and what was learnt. JSON in and out.
+"""A gate's state for the next run on its lane: recent use and learnt limits. JSON in and out.
 
-Without it a restart bursts into a quota that the last run has just used up, and pays for each lesson again.
+Without it, a restart bursts into a quota that the last run has just used up, and learns each limit by refusals again.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from aveo3.quota.lane_limits import COUNTED_ROUNDS, DOLLARS, NAMED_ROUNDS, REQUE
 log = logging.getLogger(__name__)
 
 Memory = dict[str, Any]
-"""What JSON can hold."""
+"""A gate's state, ready for JSON."""
 
 VERSION = 1
 
 BELIEVED_FOR = timedelta(days=1)
-"""What was learnt longer ago than this is forgotten: limits change, and finding one again costs a few refusals."""
+"""A limit learnt longer ago than this is forgotten: limits change, and finding one again costs a few refusals."""
 
 
 def remember(limits: Limits, now: float) -> Memory:
-    """What a later run should know: what was used lately, and what was learnt, with its date and its settings."""
+    """The state of `limits` for a later run: recent use, and each learnt limit with its date and its settings."""
 
     def utc(answers: list[tuple[float, float]]) -> list[list[object]]:
         return [[limits.utc_at(at).isoformat(), amount] for at, amount in answers]
@@ -51,18 +51,18 @@ def remember(limits: Limits, now: float) -> Memory:
 
 
 def restore(limits: Limits, memory: Memory, now: float) -> None:
-    """Go on from what an earlier run remembered. What was learnt long ago, or under other settings, is forgotten.
+    """Restore the state of an earlier run. Limits learnt long ago, or under other settings, are forgotten.
 
-    What cannot be read is told and left aside: it is worth a few refusals, not a run.
+    A state that cannot be read is logged and ignored: losing it costs a few refusals, not the run.
     """
     try:
         if memory["version"] == VERSION:
-            _recall(limits, memory, now)
+            _restore(limits, memory, now)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        log.warning("what an earlier run remembered of the quota cannot be read, and is forgotten: %r", error)
+        log.warning("the quota state of an earlier run cannot be read and is ignored: %r", error)
 
 
-def _recall(limits: Limits, memory: Memory, now: float) -> None:
+def _restore(limits: Limits, memory: Memory, now: float) -> None:
     now_utc = limits.utc_at(now)
 
     def instants(answers: list[list[Any]]) -> list[tuple[float, float]]:

@@ -11,10 +11,10 @@ from aveo3.config.rates import Rate
 
 
 class TokenBucket:
-    """Paces one lane. A token that has been waited for stays in the bucket's hand until it is taken.
+    """Paces one lane. The bucket itself waits for a token, and keeps it until a submit takes it.
 
-    So a waiter that is cancelled has taken nothing: the next one finds the token where it lies. At most one token is
-    waited for at a time, by the bucket itself, which makes aiolimiter serve strictly in order.
+    So a cancelled waiter has taken nothing: the next one finds the token. The bucket waits for at most one token at a
+    time, which makes aiolimiter serve strictly in order.
     """
 
     def __init__(self, rate: Rate) -> None:
@@ -40,7 +40,7 @@ class TokenBucket:
         self._in_hand += 1
 
     def call_when_ready(self, callback: Callable[[], object]) -> None:
-        """Call `callback` once a token is ready. Takes nothing from anybody."""
+        """Call `callback` once a token is ready. Takes no token."""
 
         def arrived(task: asyncio.Task[None]) -> None:
             if self._coming is task:
@@ -54,9 +54,9 @@ class TokenBucket:
             self._coming.add_done_callback(arrived)
 
     def keep_up(self, limit: float, *, anew: bool) -> None:
-        """Smooth what the windows allow: where they allow more than it was made for, or begin `anew`, it must not hold.
+        """Follow the windows: if they allow more than the bucket's rate, or begin `anew`, start full at their limit.
 
-        Who wants no bursts gets none where they begin anew either.
+        Where the settings limit bursts, windows that begin anew change nothing: a burst stays limited.
         """
         rate = self.rate
         if limit > rate.limit or (anew and rate.burst == rate.limit):
@@ -64,7 +64,7 @@ class TokenBucket:
             self.renew(Rate(limit, rate.period, limit if rate.burst == rate.limit else rate.burst))
 
     def renew(self, rate: Rate) -> None:
-        """Be full again, at this rate: the quota is whole, or larger. Whoever waits has to ask anew."""
+        """Start full at `rate`: the quota is whole again, or larger. Waiters must call `call_when_ready` again."""
         self.close()
         self._coming, self._in_hand, self.rate = None, 0, rate
         self._limiter = _limiter(rate)
@@ -76,5 +76,5 @@ class TokenBucket:
 
 
 def _limiter(rate: Rate) -> AsyncLimiter:
-    """As many tokens as the burst, flowing back in the time in which `limit / period` makes that many."""
+    """A limiter of `burst` tokens that refill at `limit / period`."""
     return AsyncLimiter(rate.burst, rate.burst * rate.period / rate.limit)

@@ -1,4 +1,4 @@
-"""Quota windows: at most so much in any period, or per Google's day. Pure: instants in, instants out.
+"""Quota windows: at most `limit` units in any period, or requests per day of Google's. Pure: instants in, instants out.
 
 A request counts from the moment it is taken. Its room comes back one period (plus a margin) after its *answer*: the
 earliest instant that is safe whether the server counts in fixed minutes, sliding minutes or a bucket, and however
@@ -33,7 +33,7 @@ class QuotaWindow:
         self._answered_sum = 0.0
 
     def used(self, now: float) -> float:
-        """What counts against the limit at `now`."""
+        """Units that count against the limit at `now`."""
         while self._answered and self._answered[0][0] <= now:
             self._answered_sum -= self._answered.popleft()[1]
         if not self._answered:
@@ -41,12 +41,12 @@ class QuotaWindow:
         return self._in_flight + self._answered_sum
 
     def ready_at(self, now: float, amount: float = 1.0) -> float:
-        """The earliest instant at which `amount` has room: `now` if at once, `inf` if that hangs on answers to come.
+        """The earliest instant at which `amount` has room: `now` if at once, `inf` if that depends on answers to come.
 
-        More than the whole limit goes when the window is empty: it could never go otherwise.
+        An amount above the whole limit goes when the window is empty: otherwise it could never go.
         """
         if self._in_flight + self._answered_sum + amount <= self.limit:
-            return now  # even with what no longer counts
+            return now  # it has room even if expired answers still count
         missing = self.used(now) + min(amount, self.limit) - self.limit
         if missing <= _ROUNDING:
             return now
@@ -66,28 +66,28 @@ class QuotaWindow:
         self.count(now, amount)
 
     def count(self, now: float, amount: float = 1.0) -> None:
-        """Count what was never taken as answered at `now`."""
-        self.used(now)  # forget what no longer counts: memory follows the last period
+        """Count `amount` as answered at `now`, without a `take` before."""
+        self.used(now)  # drops expired answers: memory follows the last period
         self._answered.append((now + self.period + self.margin, amount))
         self._answered_sum += amount
 
     def give_back(self, amount: float = 1.0) -> None:
-        """The request provably never left: it used up nothing."""
+        """Release `amount`: the request provably never left and used up nothing."""
         self._in_flight -= amount
 
     def take_back(self) -> None:
-        """The request answered last does not count after all. If none does any more, nothing happens."""
+        """Drop the latest answer: it does not count after all. Does nothing if no answer counts any more."""
         if self._answered:
             self._answered_sum -= self._answered.pop()[1]
 
     @property
     def in_flight(self) -> float:
-        """What was taken and has not been answered."""
+        """Units that were taken and are not answered yet."""
         return self._in_flight
 
     def oldest(self, now: float, within: float | None = None) -> float | None:
-        """The instant of the oldest answer that still counts, of those of the last `within` seconds; None if none
-        does.
+        """The instant of the oldest answer that still counts, among those of the last `within` seconds; None if there
+        is none.
         """
         self.used(now)
         since = -inf if within is None else now - within
@@ -107,23 +107,23 @@ class QuotaWindow:
         return later - backs[skipped + place][0]
 
     def forget(self) -> list[tuple[float, float]]:
-        """No answer counts any more: the server has begun anew. `put_back` undoes it."""
+        """Drop all answers and return them: the server has begun to count anew. `put_back` undoes it."""
         forgotten = list(self._answered)
         self._answered.clear()
         self._answered_sum = 0.0
         return forgotten
 
     def restore(self, answers: list[tuple[float, float]]) -> None:
-        """Count what an earlier run saw: (instant, amount) of answers, oldest first, as `answers` gave them."""
+        """Count the answers of an earlier run: (instant, amount), oldest first, as `answers` returned them."""
         self.put_back([(at + self.period + self.margin, amount) for at, amount in answers])
 
     def put_back(self, forgotten: list[tuple[float, float]]) -> None:
-        """Count again what was forgotten."""
+        """Count the answers again that `forget` returned."""
         self._answered.extendleft(reversed(forgotten))
         self._answered_sum += sum(amount for _, amount in forgotten)
 
     def answers(self, now: float) -> list[tuple[float, float]]:
-        """(instant, amount) of every answer that still counts, oldest first; what is in flight as answered now."""
+        """(instant, amount) of every answer that still counts, oldest first. Units in flight count as answered now."""
         self.used(now)
         answers = [(back_at - self.period - self.margin, amount) for back_at, amount in self._answered]
         return [*answers, (now, self._in_flight)] if self._in_flight else answers
@@ -133,48 +133,48 @@ _ROUNDING = 1e-9  # a billionth of a dollar or request is a sum's rounding, not 
 
 
 DAY_MARGIN = timedelta(minutes=1)
-"""Our day begins so much later than Google's: a request that comes a moment too early would cost a whole day."""
+"""Our day begins this much later than Google's: a request that comes a moment too early would cost a whole day."""
 
 JUST_BEGUN = timedelta(minutes=10)
-"""For so long into a day, a refusal is more likely a late reset than a quota that is used up already."""
+"""This early in a day, a refusal is more likely a late reset than a quota that is used up already."""
 
-ASK_AGAIN_AFTER = 1.0
-"""Seconds for which a day that has no limit, and is only counted, is taken to go on."""
+READ_AGAIN_AFTER = 1.0
+"""Seconds between two reads of the calendar for a day without a limit, which is only counted."""
 
 
 class DayWindow:
     """At most `limit` requests per calendar day in Los Angeles, where Google's daily quotas begin anew.
 
-    `utc_at` turns an instant of the caller's clock into calendar time. The calendar is asked each time that something
-    hangs on it, so that a machine that slept wakes up in the right day.
+    `utc_at` turns an instant of the caller's clock into calendar time. The window reads the calendar whenever a
+    decision depends on it, so a machine that slept wakes up in the right day.
     """
 
     def __init__(self, limit: float, utc_at: Callable[[float], datetime]) -> None:
-        self.limit = limit  # inf: none known
+        self.limit = limit  # inf: no known limit
         self._utc_at = utc_at
         self._in_flight = 0
         self._answered = 0
         self._resets_utc = datetime.min.replace(tzinfo=UTC)
         self._closed_today = False
-        self._asked_at = -inf
+        self._read_at = -inf
 
     def used(self, now: float) -> int:
-        """Requests that count against the day that `now` lies in."""
-        self._asked_at = now
+        """Requests that count against the day of `now`."""
+        self._read_at = now
         if (utc := self._utc_at(now)) >= self._resets_utc:
             begins = utc - DAY_MARGIN
             self._answered, self._closed_today, self._resets_utc = 0, False, next_pacific_midnight(begins) + DAY_MARGIN
         return self._in_flight + self._answered
 
     def close_today(self, now: float) -> None:
-        """The server said that the day's quota is used up, whatever we counted."""
+        """Close the window for today: the server says that the day's quota is used up, whatever we counted."""
         self.used(now)
         self._closed_today = True
 
     def ready_at(self, now: float) -> float:
         """The earliest instant at which a request has room: `now`, or the day's end."""
         if self.limit == inf and not self._closed_today:
-            return now  # without the calendar: it is dear
+            return now  # without the calendar, which is slow to read
         if self.used(now) < self.limit and not self._closed_today:
             return now
         if self._in_flight >= self.limit:
@@ -187,7 +187,7 @@ class DayWindow:
         return next_pacific_midnight(utc - JUST_BEGUN) <= utc
 
     def ends_at(self, now: float) -> float:
-        """The instant of the next midnight in Los Angeles, and a minute."""
+        """The instant one minute after the next midnight in Los Angeles."""
         self.used(now)
         return now + (self._resets_utc - self._utc_at(now)).total_seconds()
 
@@ -196,24 +196,24 @@ class DayWindow:
         self._in_flight += 1
 
     def answered(self, now: float) -> None:
-        """The answer has come: the request counts for the day it was answered in."""
+        """The answer has come: the request counts for the day of its answer."""
         self._in_flight -= 1
-        if self.limit < inf or now - self._asked_at >= ASK_AGAIN_AFTER:
+        if self.limit < inf or now - self._read_at >= READ_AGAIN_AFTER:
             self.used(now)
         self._answered += 1
 
     def give_back(self) -> None:
-        """The request provably never left: it used up nothing."""
+        """Release the request: it provably never left and used up nothing."""
         self._in_flight -= 1
 
     def restore(self, used: int, ends_utc: datetime, now: float) -> None:
-        """Count what an earlier run used of the day that ended, or ends, at `ends_utc`."""
+        """Count `used` requests of an earlier run, if its day (the one that ends at `ends_utc`) is still today."""
         self.used(now)
         if ends_utc == self._resets_utc:
             self._answered += used
 
     def ends_utc(self, now: float) -> datetime:
-        """When the day ends that `now` lies in."""
+        """The end of the day of `now`."""
         self.used(now)
         return self._resets_utc
 

@@ -119,7 +119,7 @@ def nowhere(name: str) -> str:
 
 def elsewhere(model: str, wrong: str, right: str, *ours: str) -> str:
     return (
-        f"model {model} is not to be had with VEO3_BACKEND={wrong}: "
+        f"model {model} is not available with VEO3_BACKEND={wrong}: "
         f"set VEO3_BACKEND={right}, or use {' or '.join(ours)}"
     )
 

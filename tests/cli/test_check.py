@@ -109,7 +109,7 @@ def test_a_refused_connection_is_exit_code_1(
         ({}, "settings     WRONG   No credentials found"),
         (
             {"GEMINI_API_KEY": "k" * 12, "VEO3_MODEL": "veo-3.1-generate-001"},
-            "settings     WRONG   model veo-3.1-generate-001 is not to be had with VEO3_BACKEND=gemini",
+            "settings     WRONG   model veo-3.1-generate-001 is not available with VEO3_BACKEND=gemini",
         ),
     ],
 )

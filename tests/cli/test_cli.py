@@ -185,7 +185,7 @@ def test_a_directory_is_no_prompt_file(tmp_path: Path) -> None:
         ),
         (
             {"VEO3_BACKEND": "gemini", "GEMINI_API_KEY": "k", "VEO3_MODEL": "veo-3.1-generate-001"},
-            "VEO3_MODEL: model veo-3.1-generate-001 is not to be had with VEO3_BACKEND=gemini: set "
+            "VEO3_MODEL: model veo-3.1-generate-001 is not available with VEO3_BACKEND=gemini: set "
             "VEO3_BACKEND=vertex, or use gemini-omni-1.1-flash or gemini-omni-1.2-flash.",
         ),
         (

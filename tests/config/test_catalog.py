@@ -323,10 +323,10 @@ def test_what_google_says_it_bills_has_its_price(model: str, tokens: dict[str, i
 def test_a_model_of_another_backend_is_told_with_both_ways_out() -> None:
     for backend, model in {"vertex": BEST, "gemini": OMNI, "elsewhere": "veo-9"}.items():
         SHIPPED.check_backend(model, backend)
-    with pytest.raises(ValueError, match=r"^model gemini-omni-1\.1-flash is not to be had") as caught:
+    with pytest.raises(ValueError, match=r"^model gemini-omni-1\.1-flash is not available") as caught:
         SHIPPED.check_backend(OMNI, "vertex")
     assert str(caught.value) == (
-        f"model {OMNI} is not to be had with VEO3_BACKEND=vertex: set VEO3_BACKEND=gemini, or use "
+        f"model {OMNI} is not available with VEO3_BACKEND=vertex: set VEO3_BACKEND=gemini, or use "
         f"{BEST} or {FAST} or {LITE}"
     )
 

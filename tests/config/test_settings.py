@@ -339,14 +339,16 @@ def test_a_misspelt_variable_is_refused_with_the_likeliest_spelling(
 def test_a_variable_like_no_other_is_refused_with_all_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_XYZZY", "3")
     known = sorted(variable for variable, _, _, _ in BY_EVERY_WAY)
-    assert refusal() == f"VEO3_XYZZY (in the environment) is not a setting of aveo3: known are {', '.join(known)}"
+    assert (
+        refusal() == f"VEO3_XYZZY (in the environment) is not a setting of aveo3: the settings are {', '.join(known)}"
+    )
 
 
 def test_a_misspelt_argument_is_refused_with_the_likeliest_spelling() -> None:
     assert refusal(rate_limits=3) == "rate_limits (as an argument) is not a setting of aveo3: did you mean rate_limit?"
     assert refusal(limit=3).endswith("did you mean daily_limit or rate_limit or spend_limit?")
     known = ", ".join(sorted(Settings.model_fields))
-    assert refusal(xyzzy=3) == f"xyzzy (as an argument) is not a setting of aveo3: known are {known}"
+    assert refusal(xyzzy=3) == f"xyzzy (as an argument) is not a setting of aveo3: the settings are {known}"
 
 
 # ---- secrets ---------------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def test_a_key_may_come_from_the_env_file_and_is_never_shown(monkeypatch: pytest
         ({"api_key_env": "KEY_B", "backend": "vertex", "project": "p"}, "express mode, which takes no project"),
         ({"credentials_file": "nowhere.json", "project": "p"}, "credentials_file=nowhere.json: there is no such file"),
         ({"project": "p", "model": "veo-2.0-generate-001"}, "was retired by Google on 2026-06-30: use veo-3.1"),
-        ({"backend": "gemini", "api_key_env": "KEY_B", "model": BEST}, "is not to be had with VEO3_BACKEND=gemini"),
+        ({"backend": "gemini", "api_key_env": "KEY_B", "model": BEST}, "is not available with VEO3_BACKEND=gemini"),
         ({"project": "p", "rate_limit": 2, "burst": 3}, "burst=3 is over the rate limit of 2: allowed are 1 to 2"),
         (
             {"project": "p", "output_gcs_uri": "s3://b"},
@@ -243,7 +243,7 @@ def test_with_a_project_and_a_key_each_model_goes_to_the_backend_that_has_it() -
     [
         ({"project": "p"}, OMNI, "is available with VEO3_BACKEND=gemini only, which needs GEMINI_API_KEY: set it"),
         ({"api_key": "k"}, BEST, "available with VEO3_BACKEND=vertex only, which needs GOOGLE_CLOUD_PROJECT: set it"),
-        ({"api_key": "k", "backend": "vertex"}, OMNI, "is not to be had with VEO3_BACKEND=vertex"),
+        ({"api_key": "k", "backend": "vertex"}, OMNI, "is not available with VEO3_BACKEND=vertex"),
     ],
 )
 def test_the_message_about_an_unreachable_model_says_what_to_set(

@@ -1063,7 +1063,7 @@ def test_the_daily_limit_defers_what_would_have_to_wait_for_tomorrow() -> None:
     async def main() -> None:
         gate = new_gate(daily_limit=3)
         await warm(gate, 3)
-        with pytest.raises(GateClosed, match="3 a day are used up") as closed:
+        with pytest.raises(GateClosed, match="all 3 requests of today are used up") as closed:
             await gate.acquire()
         assert (closed.value.kind, closed.value.retry_at_utc) == (
             "daily_quota",
