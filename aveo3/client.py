@@ -115,6 +115,7 @@ class VeoClient:
 
         `stream` and `generate_many` do the same for their own prompts. This is for all other clips.
         """
+        self._session.check_loop()
         records = self.journal.records(*WITHOUT_FILE) if self.journal is not None else ()
         return self._session.stream(resumable(records, self.service), fresh=False, resumes=True)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import random
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
     from aveo3.backends.base import Backend
 
 
+log = logging.getLogger(__name__)
+
+
 class Session:
     """Opens once and closes once. `budget` and `stats` can also be read before and after that.
 
@@ -67,6 +73,8 @@ class Session:
         self._routes: Routes | None = None
         self._batches: WeakSet[Batch] = WeakSet()  # as long as their tasks live
         self._opened = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
 
     @cached_property
     def service(self) -> str:
@@ -107,6 +115,8 @@ class Session:
         if self._opened:
             raise UsageError("this client was opened before: make a new VeoClient for another `async with`")
         self._opened = True
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._check()
         try:
             self._open_journal()
@@ -203,6 +213,7 @@ class Session:
         """The clips of one batch. Raises `UsageError` if the session is not open."""
         if self.engine is None:
             raise UsageError("open the client first: async with VeoClient() as veo: …")
+        self.check_loop()
         matcher = None
         if self.journal is not None:
             fetches = self._backend is None and not self.settings.keep_remote
@@ -219,6 +230,18 @@ class Session:
         self._batches.add(batch)
         return stream
 
+    def check_loop(self) -> None:
+        """Raise `UsageError` if the caller is not in the event loop that the client was opened in."""
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:  # between two calls of `run_until_complete`
+            here = threading.get_ident() == self._thread and self._loop is not None and not self._loop.is_closed()
+        if self._opened and not here:
+            raise UsageError(
+                "this client belongs to another event loop. Use it where it was opened: from another thread, "
+                "asyncio.run_coroutine_threadsafe(veo.generate(…), loop).result(); for each asyncio.run, open a client."
+            )
+
     # ---- closing -----------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
@@ -229,10 +252,20 @@ class Session:
             for batch in list(self._batches):  # their connections close below
                 await batch.leave()
         finally:
-            try:
+            with _logged("what this run has learnt cannot be kept"):
                 self.lane_pool.keep_lessons()
                 if self.lane_pool.prior_runs is not None:
                     self.lane_pool.prior_runs.keep_latencies(engine.pollers.remember())
-            finally:
+            with _logged("the gates cannot be closed"):
                 self.lane_pool.close_gates()
-                await self._stack.aclose()
+            with _logged("the client cannot be closed in order"):
+                await self._stack.aclose()  # closes each thing, whatever the others do
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Log an error of closing: raised, it would hide the clips that were made."""
+    try:
+        yield
+    except Exception as error:
+        log.error("%s: %s", what, error)

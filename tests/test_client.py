@@ -450,3 +450,47 @@ async def test_a_lane_that_cannot_be_opened_closes_what_is_open_already(error: B
         veo.stream(["x"])
     async with calm_client(ScriptedBackend(), journal="auto") as other:  # the journal's lock is free
         assert other.journal is not None
+
+
+# ---- other loops, and what closing does ------------------------------------------------------------------------------
+
+
+def test_another_thread_or_loop_hears_where_the_client_belongs() -> None:
+    async def main() -> None:
+        async with client(ScriptedBackend()) as veo:
+            for attempt in (lambda: asyncio.run(veo.generate("a")), lambda: veo.stream(["a"]), veo.resume):
+                with pytest.raises(UsageError, match=r"^this client belongs to another event loop"):
+                    await asyncio.to_thread(attempt)
+            assert (await veo.generate("b")).succeeded
+
+    asyncio.run(main())
+
+
+def test_a_closed_loop_is_another_loop() -> None:
+    veo = client(ScriptedBackend())
+    with asyncio.Runner() as runner:
+        runner.run(veo.__aenter__())
+        veo.stream(["a"])
+    with pytest.raises(UsageError, match=r"^this client belongs to another event loop"):
+        asyncio.run(veo.generate("a"))
+    with pytest.raises(UsageError, match=r"^this client belongs to another event loop"):
+        veo.resume()
+    asyncio.run(veo.__aexit__())
+
+
+def test_closing_never_hides_a_result_and_closes_each_thing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with client(ScriptedBackend(), journal=Path("journal.db")) as veo:
+            clip = await veo.generate("a")
+            pool, journal = veo._session.lane_pool, veo.journal
+            for thing in ("keep_lessons", "close_gates"):
+                monkeypatch.setattr(pool, thing, lambda: 1 / 0)
+            veo._session._stack.callback(lambda: 1 / 0)
+        assert clip.succeeded
+        assert journal is not None
+        assert not journal._lock.is_locked
+
+    virtual(main)
+    assert caplog.text.count("division by zero") == 3

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import suppress
+from errno import EINVAL, ELOOP
 from functools import cached_property
 from os import SEEK_END
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Self
 
 from aveo3.cli.prompt_files import clip_fields, own_fields, prompt_fields, retry_fields
@@ -38,19 +41,21 @@ class Manifest:
         self._unmade: list[dict[str, Any]] = []
         self._owed = 0
         self._broken = False
+        self._cut = False
 
     def __enter__(self) -> Self:
-        with suppress(OSError), (self._directory / MANIFEST).open("r+b") as file:
-            file.seek(-1, SEEK_END)
-            if file.read() != b"\n":
-                file.write(b"\n")  # a killed run left half a line: keep the next line apart from it
+        path = self._directory / MANIFEST
+        with suppress(OSError):
+            if path.is_file() and not path.is_symlink():
+                with path.open("rb") as file:
+                    file.seek(-1, SEEK_END)
+                    self._cut = file.read() != b"\n"  # a killed run left half a line
         return self
 
     def add(self, clip: VideoClip) -> None:
         """Record a finished clip."""
         if not (clip.cached and (clip.job, clip.status) in self._written):
-            line = json.dumps(clip_fields(clip), ensure_ascii=False) + "\n"
-            self._write(MANIFEST, line, "a")
+            self._append(_line(clip_fields(clip)))
         # Lines in `failed.jsonl` name the model, those of earlier releases only if the prompt itself did.
         for fields in (prompt_fields(clip.prompt), own_fields(clip)):
             self._seen.add(json.dumps(fields, sort_keys=True))
@@ -65,9 +70,9 @@ class Manifest:
         return {(fields.get("job"), str(fields.get("status"))) for fields in lines}
 
     def __exit__(self, *_: object) -> None:
-        lines = [*self._still_unmade(), *(json.dumps(fields, ensure_ascii=False) for fields in self._unmade)]
+        lines = [*(line + "\n" for line in self._still_unmade()), *map(_line, self._unmade)]
         if lines:
-            self._write(FAILED, "".join(line + "\n" for line in lines), "w")
+            self._replace(FAILED, "".join(lines))
         else:
             with suppress(OSError):
                 (self._directory / FAILED).unlink()
@@ -79,14 +84,44 @@ class Manifest:
             if not sent or json.dumps(sent, sort_keys=True) not in self._seen:
                 yield line
 
-    def _write(self, name: str, text: str, mode: str) -> None:
+    def _append(self, line: str) -> None:
+        """Add a line to the manifest, unless a link, a pipe or a device lies there."""
         try:
-            with (self._directory / name).open(mode, encoding="utf-8") as file:
-                file.write(text)
+            descriptor = os.open(self._directory / MANIFEST, _APPEND, 0o666)
+            try:
+                if not S_ISREG(os.fstat(descriptor).st_mode):
+                    raise OSError(EINVAL, "it is not a file")
+                data = b"\n" * self._cut + line.encode()
+                while data:
+                    written = os.write(descriptor, data)
+                    self._cut = written < len(data)  # the next line must not continue this one
+                    data = data[written:]
+            finally:
+                os.close(descriptor)
         except OSError as error:
-            if not self._broken:
-                log.error("cannot write %s: %s", self._directory / name, error.strerror)
-            self._broken = True
+            self._failed(MANIFEST, error)
+
+    def _replace(self, name: str, text: str) -> None:
+        """Write a file whole or not at all. A link that lies there is replaced, not followed."""
+        path = self._directory / name
+        new = path.with_name(f".{name}.new")
+        try:
+            new.unlink(missing_ok=True)
+            try:
+                with new.open("x", encoding="utf-8") as file:
+                    file.write(text)
+                new.replace(path)
+            except OSError:
+                new.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            self._failed(name, error)
+
+    def _failed(self, name: str, error: OSError) -> None:
+        if not self._broken:
+            why = "it is a link" if error.errno == ELOOP else error.strerror
+            log.error("cannot write %s: %s", self._directory / name, why)
+        self._broken = True
 
     @property
     def hint(self) -> str:
@@ -96,16 +131,31 @@ class Manifest:
         return unmade + owed
 
 
+def _line(fields: dict[str, Any]) -> str:
+    """`fields` as a line of JSON. Half an emoji, which UTF-8 cannot hold, makes it spell out all but ASCII."""
+    line = json.dumps(fields, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        line = json.dumps(fields)
+    return line + "\n"
+
+
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The lines of one of these files, each with its fields; no fields if the line is not a whole JSON object."""
     try:
+        if not path.is_file():  # reading a pipe would wait for its writer
+            return
         lines = path.read_text("utf-8").split("\n")
     except (OSError, ValueError):
         return
     for line in filter(None, lines):
         try:
             fields = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             fields = None
         yield line, fields if isinstance(fields, dict) else {}
 

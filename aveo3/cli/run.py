@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from aveo3.cli.exit_codes import Exit
 from aveo3.cli.journal_view import counted, typed
+from aveo3.errors import JournalError
 from aveo3.lifecycle import UNDER_WAY, is_emulated
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ async def run(
     from aveo3.cli.manifest import MANIFEST, Manifest
     from aveo3.cli.progress import summary, watch
 
+    for stream in (sys.stdout, sys.stderr):  # one that knows few characters gets the others spelled out
+        with suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     console = Console(stderr=True)
     live = console.is_terminal and not quiet
     started_at = asyncio.get_running_loop().time()
@@ -85,7 +89,9 @@ async def run(
                         if not clip.cached or at_hand <= SHOWN_CACHED:
                             _report(clip, f"[{done}/{total}]", console, live=live)
                     stats = veo.stats()
-            others = _left_by_others(veo, ours)
+            others = 0
+            with suppress(JournalError):  # what the next step is, is worth less than the summary
+                others = _left_by_others(veo, ours)
     if not quiet:
         mock = is_emulated(client.settings.backend_name())
         note = " (if it were real: mock mode bills nothing)" if mock else ""
@@ -97,7 +103,7 @@ async def run(
             out.print(where, soft_wrap=True, markup=False)
             for hint in _what_next(stats, others, too_dear, client):
                 out.print(hint, soft_wrap=True, highlight=False, markup=False)
-        except BrokenPipeError:
+        except (OSError, UnicodeError):  # a closed pipe, a full disk, a terminal that is gone
             _mute()
     return Exit.INTERRUPTED if interrupts.count else exit_code(stats)
 
@@ -172,11 +178,20 @@ def _print_json(clip: VideoClip) -> bool:
     """Print a clip as a line of JSON. Returns False if standard output is closed, for example by `| head`."""
     from aveo3.cli.prompt_files import clip_fields
 
+    fields = clip_fields(clip)
+    line = json.dumps(fields, ensure_ascii=False)
     try:
-        print(json.dumps(clip_fields(clip), ensure_ascii=False), flush=True)
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # half an emoji, or a stream that knows few characters: JSON can spell out each of them
+        line = json.dumps(fields)
+    try:
+        print(line, flush=True)
     except BrokenPipeError:
         _mute()
         return False
+    except OSError as error:  # a full disk, a terminal that is gone
+        log.error("standard output cannot be written: %s; the clips are in the manifest", error.strerror or error)
+        _mute()
     return True
 
 
@@ -189,7 +204,8 @@ def _report(clip: VideoClip, number: str, console: Console, *, live: bool) -> No
     from aveo3.cli.progress import clip_line
 
     if live:
-        console.print(clip_line(clip), overflow="ellipsis", no_wrap=True)
+        with suppress(OSError, UnicodeError):  # the terminal may be gone
+            console.print(clip_line(clip), overflow="ellipsis", no_wrap=True)
     else:
         log.log(logging.INFO if clip.succeeded else logging.WARNING, "%s %s", number, clip_line(clip).plain)
 
@@ -221,9 +237,13 @@ def _logging_to(console: Console, settings: Settings, *, quiet: bool) -> Iterato
 
 @contextmanager
 def _on_signals(callback: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """Call `callback` with each SIGINT, SIGTERM and SIGHUP while the block runs."""
+    """Call `callback` with each SIGINT, SIGTERM and SIGHUP while the block runs.
+
+    A signal that is ignored when we start stays ignored: `nohup` ignores SIGHUP, and `command &` ignores SIGINT.
+    """
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     loop, numbers = asyncio.get_running_loop(), [signal.Signals[name] for name in names if hasattr(signal, name)]
+    numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
     try:
         for number in numbers:
             loop.add_signal_handler(number, callback, number)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,3 +108,63 @@ def test_a_disk_error_costs_lines_and_is_logged_once(caplog: pytest.LogCaptureFi
     Path(FAILED).mkdir()
     write(clip("a", ClipStatus.FAILED), clip("b", ClipStatus.SUCCEEDED))
     assert caplog.text.count("cannot write") == 1
+
+
+# ---- what lies in their places, and what the disk does ---------------------------------------------------------------
+
+
+def test_nothing_is_written_through_a_link(caplog: pytest.LogCaptureFixture) -> None:
+    for name in (MANIFEST, FAILED):
+        Path(f"their {name}").write_text("kept", "utf-8")
+        Path(name).symlink_to(f"their {name}")
+    write(clip("not", ClipStatus.DEFERRED))
+    assert [Path(f"their {name}").read_text("utf-8") for name in (MANIFEST, FAILED)] == ["kept", "kept"]
+    assert "cannot write manifest.jsonl: it is a link" in caplog.text
+    assert not Path(FAILED).is_symlink()
+    assert Path(FAILED).read_text("utf-8").splitlines()[:-1] == ["kept"]
+
+
+def test_a_pipe_in_the_place_of_the_manifest_holds_nothing_up(caplog: pytest.LogCaptureFixture) -> None:
+    os.mkfifo(MANIFEST)
+    write(clip("not", ClipStatus.DEFERRED))
+    assert "cannot write manifest.jsonl" in caplog.text
+    assert failed() == ["not"]
+
+
+def test_a_line_that_a_full_disk_cut_is_closed_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = os.write
+
+    def refuse(descriptor: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with Manifest(Path()) as manifest:
+        monkeypatch.setattr(os, "write", lambda fd, data: whole(fd, data[:9]) if len(data) > 60 else refuse(fd, data))
+        manifest.add(clip("lost " * 9, ClipStatus.SUCCEEDED))
+        monkeypatch.setattr(os, "write", whole)
+        manifest.add(clip("kept", ClipStatus.SUCCEEDED))
+    cut, kept = Path(MANIFEST).read_text("utf-8").splitlines()
+    assert cut.startswith('{"')
+    assert json.loads(kept)["text"] == "kept"
+
+
+def test_a_full_disk_leaves_the_prompts_that_failed_named_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(clip("a", ClipStatus.FAILED))
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        write(clip("b", ClipStatus.FAILED))
+    assert failed() == ["a"]
+    assert sorted(path.name for path in Path().iterdir()) == [FAILED, MANIFEST]
+
+
+def test_half_an_emoji_gets_its_line() -> None:
+    odd = clip("a", ClipStatus.DEFERRED)
+    odd = odd.model_copy(
+        update={"error_message": "half \ud83d", "prompt": odd.prompt.model_copy(update={"text": "\ud83d"})}
+    )
+    write(odd, clip("b", ClipStatus.DEFERRED))
+    assert [json.loads(line)["text"] for line in Path(MANIFEST).read_text("utf-8").splitlines()] == ["\ud83d", "b"]
+    assert failed() == ["\ud83d", "b"]
