@@ -27,6 +27,7 @@ client
 testing
 simulation checkup
 cli
+__main__
 """
 """Top to bottom: a package may import the floors above its own, and on its own floor what stands before it."""
 ROOMS = FLOORS.split()

@@ -5,7 +5,7 @@ Each command has its own module, which imports heavy modules only when the comma
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -55,7 +55,27 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # a traceback's locals could show a key
     rich_markup_mode=None,  # help texts hold [brackets]
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"aveo3 {version('aveo3')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 app.command()(generate.generate)
 app.command()(status.status)
 app.command()(history.history)

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import ssl
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -104,6 +105,20 @@ def test_no_first_sentence_is_cut_in_a_list_of_commands(path: tuple[str, ...], m
 def test_help_of_generate_names_every_exit_code() -> None:
     _, stdout, _ = run("generate", "--help")
     assert [code for code in Exit if not re.search(rf"\b{code:d}\b", stdout)] == []
+
+
+def test_the_version_is_shown() -> None:
+    assert run("--version") == (0, f"aveo3 {aveo3.__version__}\n", "")
+
+
+@pytest.mark.parametrize("path", [(), ("generate",), ("config",), ("config", "show"), ("mock-server",)])
+def test_h_is_short_for_help(path: tuple[str, ...]) -> None:
+    assert run(*path, "-h") == run(*path, "--help")
+
+
+def test_python_runs_the_package_as_the_command_line() -> None:
+    process = subprocess.run([sys.executable, "-m", "aveo3", "--version"], capture_output=True, text=True, check=True)
+    assert process.stdout == f"aveo3 {aveo3.__version__}\n"
 
 
 def test_without_a_command_the_help_is_shown() -> None:
