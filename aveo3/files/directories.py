@@ -1,4 +1,4 @@
-"""Directories: made so that a power cut does not take them, and checked before anything is paid for."""
+"""Makes directories that outlive a power cut, and checks them before anything is paid for."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aveo3.errors import UsageError
 
 
 def make_directory(path: Path) -> None:
-    """Make `path` and what is missing above it, so that a power cut takes none of them with what is in it."""
+    """Make `path` and its missing parents, so that they outlive a power cut together with their contents."""
     missing = [place for place in (path, *path.parents) if not place.exists()]
     path.mkdir(parents=True, exist_ok=True)
-    if os.name != "posix":  # others open no directories
+    if os.name != "posix":  # other systems cannot open a directory
         return
     for place in missing:
-        with suppress(OSError):  # one that may be searched and not read, or a file system that knows no such sync
+        with suppress(OSError):  # it may not be readable, or its file system has no such sync
             directory = os.open(place.parent, os.O_RDONLY)
             try:
                 os.fsync(directory)

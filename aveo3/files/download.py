@@ -1,6 +1,6 @@
-"""A video from an address to disk: streamed, resumed after a break, and the API key never sent to another host.
+"""Fetches a video from an address to disk: streams it, resumes it, and never sends the API key to another host.
 
-Leaves naming and checking the file to `saving`, and retrying to its caller.
+`saving` checks and names the file. The caller retries.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CHUNK = 1 << 20
 MAX_BYTES = 2 << 30
 MAX_REDIRECTS = 5
 PLAIN = {"Accept-Encoding": "identity"}
-"""A film does not compress, and the length promised must be that of the film."""
+"""No compression: a film does not get smaller, and the promised length must be the film's."""
 
 
 async def to_file(
@@ -34,8 +34,8 @@ async def to_file(
     `headers` go to the host of `uri` alone: a redirect elsewhere is followed without them. Raises `FetchError`;
     it is `final` if trying again is pointless. `silence` is the longest that a server may send nothing, in seconds.
 
-    What had arrived when it broke off, was cancelled or killed is resumed by the next call for this `target`, if the
-    server says by ETag or date that it is still the same film. Otherwise that begins anew.
+    After a break, a cancellation or a kill, the next call for this `target` resumes, if the server's ETag or date says
+    that it is still the same film. Otherwise it starts from zero.
     """
     try:
         await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
@@ -51,7 +51,11 @@ async def to_file(
                         return await _from_zero(response, uri, target)
         async with await _get(session, uri, headers, silence) as response:
             return await _from_zero(response, uri, target)
-    except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:  # first: many of them are OSErrors, too
+    except (
+        aiohttp.ClientError,
+        TimeoutError,
+        ConnectionError,
+    ) as error:  # first, because many of these are OSErrors, too
         raise FetchError(f"{uri}: {type(error).__name__}: {error}") from error
     except OSError as error:
         raise part_files.refused(target, error) from error
@@ -63,10 +67,10 @@ async def _get(
     """GET from byte `start`, following redirects by hand: aiohttp would carry a key header to whatever host it is sent
     to. Answers 200; if `start` is not 0, also 206 and 416.
 
-    There is no If-Range: we know the validator only by its hash; and to such a request a server may leave out of its
-    206 the very date by which we tell what it continues (RFC 9110, 15.3.7).
+    It sends no If-Range: only the validator's hash is known. A server may also leave the date out of its 206 to such
+    a request (RFC 9110, 15.3.7), and that date tells which film it continues.
     """
-    url, home = uri, urlsplit(uri)[:2]  # scheme and host: a key does not go over plain http either
+    url, home = uri, urlsplit(uri)[:2]  # scheme and host: a key must not travel over plain http either
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=silence, sock_read=silence)
     extra, welcome = (PLAIN, {200}) if start == 0 else ({**PLAIN, "Range": f"bytes={start}-"}, {200, 206, 416})
     for _ in range(MAX_REDIRECTS):
@@ -94,9 +98,9 @@ def _joined(uri: str, url: str, location: str) -> str:
 
 
 def _length(response: aiohttp.ClientResponse) -> int | None:
-    """The length of the whole film, if the answer promises one: that of a part is in its Content-Range."""
+    """The length of the whole film, if the response promises one. A partial response has it in Content-Range."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        return None  # against our wish; what is promised is then not the length of what comes out
+        return None  # although it was not accepted; the promised length is then not the film's
     if response.status == 206:
         stretch = re.fullmatch(r"bytes \d+-\d+/(\d+)", response.headers.get("Content-Range", ""))
         return int(stretch[1]) if stretch else None
@@ -104,9 +108,9 @@ def _length(response: aiohttp.ClientResponse) -> int | None:
 
 
 def _identity(response: aiohttp.ClientResponse, uri: str) -> str | None:
-    """What this film has to be told from all others by: the hash of its path, its length, and its ETag or else date.
+    """What identifies this film: the hash of its path, its length, and its ETag or else its date.
 
-    None if it cannot be told: a weak ETag says that the bytes may differ under it.
+    None if it cannot be identified: under a weak ETag the bytes may differ.
     """
     length = _length(response)
     validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
@@ -116,13 +120,13 @@ def _identity(response: aiohttp.ClientResponse, uri: str) -> str | None:
 
 
 def _md5(response: aiohttp.ClientResponse) -> bytes | None:
-    """What Cloud Storage says of the whole object, whichever part of it was asked for."""
+    """The hash that Cloud Storage gives for the whole object, also with a partial response."""
     said = re.search(r"\bmd5=([\w+/]{22}==)", ", ".join(response.headers.getall("x-goog-hash", ())))
     return None if said is None or _length(response) is None else base64.b64decode(said[1])
 
 
 def _continues(response: aiohttp.ClientResponse, uri: str, left: PartFile) -> bool:
-    """Whether what the server sends is the rest of just this film, from just this byte."""
+    """Whether the server sends the rest of exactly this film, from exactly this byte."""
     if response.status != 206 or _identity(response, uri) != part_files.identity_of(left):
         return False
     return response.headers["Content-Range"].startswith(f"bytes {left.size}-")
@@ -137,7 +141,7 @@ async def _from_zero(response: aiohttp.ClientResponse, uri: str, target: Path) -
 async def _receive(
     response: aiohttp.ClientResponse, uri: str, part: PartFile, length: int | None, target: Path
 ) -> SavedFile:
-    """Append what comes to `part`; if that makes it a whole film, name it. Removes a part that will never be one."""
+    """Append the response to `part`. Name it if it is complete then; remove it if it can never be."""
     try:
         too_large = FetchError(f"{uri}: larger than {MAX_BYTES} bytes", final=True)
         if (length or 0) > MAX_BYTES:
@@ -160,7 +164,7 @@ async def _receive(
         part.discard()
         raise
     except OSError as error:
-        if error.errno in part_files.FULL:  # whoever is to make room had better get this back
+        if error.errno in part_files.FULL:  # return the space to a user who has to make room
             part.discard()
         raise
-    raise FetchError(f"{uri}: {part.size} of {length} bytes arrived")  # so far: the part stays
+    raise FetchError(f"{uri}: {part.size} of {length} bytes arrived")  # an interruption: the part stays

@@ -1,11 +1,11 @@
-"""Whether a file is a whole MP4, by its outermost boxes (ISO/IEC 14496-12, 4.2). What is in them is not read."""
+"""Tells by its outermost boxes whether a file is a complete MP4 (ISO/IEC 14496-12, 4.2)."""
 
 from __future__ import annotations
 
 from typing import BinaryIO
 
 HEAD = 12
-"""Bytes from which on a beginning can be judged."""
+"""Bytes that are needed to judge a file's beginning."""
 
 
 def begins_well(head: bytes) -> bool:
@@ -14,10 +14,10 @@ def begins_well(head: bytes) -> bool:
 
 
 def flaw(file: BinaryIO, size: int) -> str | None:
-    """What keeps the `size` bytes of `file` from being a whole MP4; None if nothing does. Reads the boxes' heads only.
+    """Why the `size` bytes of `file` are no complete MP4; None if they are one. Reads the headers of boxes only.
 
-    A film that was cut off is found out by its last box, which promises more than is there, or by the box it lacks.
-    (Not if its last box is one of those rare ones that reach as far as the file does.)
+    A truncated film has a last box that promises more bytes than there are, or it lacks a box. (A last box that
+    reaches to the end of the file, which is rare, hides this.)
     """
     at, kinds = 0, set[bytes]()
     while at < size:
@@ -26,9 +26,9 @@ def flaw(file: BinaryIO, size: int) -> str | None:
         if len(head) < 8:
             return f"{len(head)} bytes are left over at its end"
         length, kind, least = int.from_bytes(head[:4], "big"), head[4:8], 8
-        if length == 1:  # the length did not fit; it follows in 64 bits
+        if length == 1:  # the length needs 64 bits and follows
             length, least = int.from_bytes(head[8:16], "big"), 16
-        elif length == 0:  # as far as the file goes
+        elif length == 0:  # to the end of the file
             length = size - at
         if at == 0 and kind != b"ftyp":
             return f"its first box is {kind!r}, not ftyp"

@@ -1,10 +1,10 @@
-"""Temporary files beside the videos: their names, whose they are, and which of them outlive their process.
+"""Temporary files beside the videos: their names, their owners, and which of them outlive their process.
 
-A part belongs to whoever has locked it (flock). A lock falls with its holder, however that ends, and is seen by other
-processes and containers, to which a process id would say nothing. There are two kinds:
+The process that holds the lock (flock) on a part owns it. The lock is released when the process ends, however it ends.
+Other processes and containers see it; a process id would mean nothing to them. There are two kinds:
 
 - `.{stem}.{identity}.part` stays when a download breaks off, for the next try, or the next process, to resume;
-- `.inline-{pid}-{n}.part` is worth nothing to anybody else: when its process is dead, `sweep` removes it.
+- `.inline-{pid}-{n}.part` is of no use to another process: when its own is dead, `sweep` removes it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from aveo3.files import mp4
 
 try:
     import fcntl
-except ImportError:  # Windows: an open file cannot be removed there, which guards the loose ones; nothing is resumed
+except ImportError:  # Windows: an open file cannot be removed, which protects loose parts; nothing is resumed
     fcntl = None  # type: ignore[assignment]
 
 BLOCK = 1 << 20
@@ -42,10 +42,10 @@ _handed_on: dict[Path, PartFile] = {}
 
 
 class PartFile:
-    """An open temporary file that is ours, with the hashes of what is in it.
+    """An open temporary file that this process owns, with the hashes of its content.
 
-    On leaving `with` it is closed, and removed unless it is `lasting`. `write` and `read_again` block: they are for a
-    thread, one at a time; closing waits for it.
+    Leaving `with` closes it, and removes it unless it is `lasting`. `write` and `read_again` block: call them in a
+    thread, one at a time. Closing waits for that thread.
     """
 
     def __init__(self, path: Path, file: BinaryIO, *, lasting: bool, size: int = 0) -> None:
@@ -58,14 +58,14 @@ class PartFile:
         self.head = b""
 
     def write(self, data: bytes) -> None:
-        """Append. Nothing stays in a buffer: what was written is there for the next process."""
+        """Append. Nothing stays in a buffer, so the next process finds all that was written."""
         self.file.write(data)
         self.file.flush()
         self._note(data)
         self.size += len(data)
 
     def read_again(self) -> None:
-        """Hash what an earlier try has left, and stand at its end."""
+        """Hash the content that an earlier try left, and move to its end."""
         self.file.seek(0)
         while block := self.file.read(BLOCK):
             self._note(block)
@@ -77,7 +77,7 @@ class PartFile:
 
     @contextlib.contextmanager
     def pinned(self) -> Iterator[None]:
-        """Stays ours until a thread has named it, even if its download is cancelled and closes it meanwhile."""
+        """Keep the part until a thread has named it, even if its download is cancelled and closes it meanwhile."""
         if fcntl is None:
             yield
             return
@@ -88,9 +88,9 @@ class PartFile:
             os.close(lock)
 
     def settle(self) -> None:
-        """To the disk for good, and ready to be renamed."""
+        """Sync the part, and make it ready to be renamed."""
         os.fsync(self.file.fileno())
-        if fcntl is None:  # what is open cannot be renamed there
+        if fcntl is None:  # Windows cannot rename an open file
             self.close()
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class PartFile:
             self.file.close()
 
     def discard(self) -> None:
-        """Remove and close. Never raises: it may be gone, or its directory may be the trouble."""
+        """Remove and close the part. Never raises: the file may be gone, or its directory may be the problem."""
         if fcntl is None:
             self.close()
         with contextlib.suppress(OSError):
@@ -116,12 +116,12 @@ class PartFile:
 
 
 def loose(directory: Path) -> PartFile:
-    """A new part that nobody will resume."""
+    """Make a part that no later download resumes."""
     while True:
         path = directory / f".inline-{os.getpid()}-{next(_numbers)}.part"
         try:
             file = path.open("x+b")
-        except FileExistsError:  # of another process with our number: one that died, or one in another container
+        except FileExistsError:  # left by another process with the same id: a dead one, or one in another container
             continue
         if _lock(file, path) is not False:
             return PartFile(path, file, lasting=False)
@@ -129,14 +129,14 @@ def loose(directory: Path) -> PartFile:
 
 
 def lasting(target: Path, identity: str | None) -> PartFile:
-    """A new, empty part of what the server knows as `identity`, to be resumed if need be.
+    """Make an empty part for the file that the server knows as `identity`. A later download can resume it.
 
-    Without an identity, or a lock, or if another download is at it, it is a loose one.
+    It is a loose part if there is no identity, no lock, or another download that uses the same name.
     """
     if identity is not None and fcntl is not None:
         path = target.with_name(f".{target.stem}.{identity}.part")
         if (old := _take_up(path)) is not None:
-            old.discard()  # never emptied: the inode may be that of a finished video
+            old.discard()  # never truncated: the inode may be that of a finished video
         with contextlib.suppress(FileExistsError):
             file = path.open("x+b")
             ours = _lock(file, path)
@@ -149,18 +149,18 @@ def lasting(target: Path, identity: str | None) -> PartFile:
 
 
 def left_of(target: Path) -> list[Path]:
-    """What earlier tries to fetch `target` have left, the longest first."""
+    """The parts that earlier tries to fetch `target` left, longest first."""
     begin, found = f".{target.stem}.", []
     with os.scandir(target.parent) as entries:
         for entry in entries:
             if entry.name.startswith(begin) and _LASTING.fullmatch(entry.name[len(begin) :]):
-                with contextlib.suppress(FileNotFoundError):  # another process has just finished with it
+                with contextlib.suppress(FileNotFoundError):  # another process has just finished it
                     found.append((entry.stat().st_size, Path(entry.path)))
     return [path for _, path in sorted(found, reverse=True)]
 
 
 def resume(paths: Iterable[Path]) -> PartFile | None:
-    """The first of these parts that is good for anything and nobody else is at. The others of the kind are removed."""
+    """The first of these parts that is usable and not in use. Unusable ones are removed."""
     chosen = None
     for path in paths:
         if (part := _take_up(path)) is None:
@@ -177,7 +177,7 @@ def identity_of(part: PartFile) -> str:
 
 
 def _take_up(path: Path) -> PartFile | None:
-    """The part of that name, if there is one and nobody else has it."""
+    """The part of that name; None if there is none, or another process owns it."""
     try:
         file = path.open("r+b")
     except OSError:
@@ -189,10 +189,10 @@ def _take_up(path: Path) -> PartFile | None:
 
 
 def _sound(part: PartFile) -> bool:
-    """Something is in it, and what is in it is what was written.
+    """Whether the part has content that can be trusted.
 
-    Not if it has a second name: then it is a finished video. And not if it is older than the system's start: after a
-    power cut a file may be as long as ever and hold zeros.
+    False if it has a second name: then it is a finished video. False if it is older than the system's start: after a
+    power cut a file may have its full length and hold zeros.
     """
     status = os.fstat(part.file.fileno())
     if sys.platform == "linux" and status.st_mtime < time.time() - time.clock_gettime(time.CLOCK_BOOTTIME):
@@ -201,7 +201,7 @@ def _sound(part: PartFile) -> bool:
 
 
 def _lock(file: BinaryIO, path: Path) -> bool | None:
-    """Whether `file`, just opened, is ours from now on. False: another's, or gone by now. None: that cannot be told."""
+    """Whether this process owns `file` from now on. False: another does, or the file is gone. None: unknown."""
     if fcntl is None:
         return None
     try:
@@ -220,13 +220,13 @@ def _lock(file: BinaryIO, path: Path) -> bool | None:
 
 
 def hand_on(part: PartFile) -> Path:
-    """The path by which `take` or `drop` will ask for `part`. It stays open, and so ours, until then."""
+    """Return the path by which `take` or `drop` will find `part`. The part stays open, and so owned, until then."""
     _handed_on[part.path] = part
     return part.path
 
 
 def take(path: Path) -> PartFile:
-    """The part that was handed on by this path; if none was, the file is read again. Blocks."""
+    """The part that was handed on by this path. If there is none, the file is read again. Blocks."""
     if (part := _handed_on.pop(path, None)) is None:
         file = path.open("r+b")
         part = PartFile(path, file, lasting=False, size=os.fstat(file.fileno()).st_size)
@@ -235,20 +235,20 @@ def take(path: Path) -> PartFile:
 
 
 def drop(path: Path) -> None:
-    """Remove a part that was handed on and is not wanted after all. Never raises."""
+    """Remove a part that was handed on but is not needed. Never raises."""
     if (part := _handed_on.pop(path, None)) is not None:
         part.discard()
 
 
 @atexit.register
 def _close_all() -> None:
-    """What nobody has asked for is left to the next `sweep`: a fork that exits must not remove what is its parent's."""
+    """Leave unclaimed parts to the next `sweep`: a fork that exits must not remove its parent's."""
     for part in _handed_on.values():
         part.close()
 
 
 def sweep(directory: Path) -> None:
-    """Remove the loose parts that dead processes left in `directory`. What can be resumed stays, and what is in use."""
+    """Remove the loose parts that dead processes left in `directory`. Parts to resume and parts in use stay."""
     with contextlib.suppress(OSError), os.scandir(directory) as entries:
         paths = [Path(entry.path) for entry in entries if _LOOSE.fullmatch(entry.name)]
         for path in paths:
@@ -262,7 +262,7 @@ def sweep(directory: Path) -> None:
 
 
 def refused(path: Path, error: OSError) -> FetchError:
-    """The disk's refusal in our words."""
+    """The `FetchError` for an error of the disk."""
     return FetchError(
         f"cannot write {path}: {error.strerror or error}. The video is made and paid; free the disk or mend the "
         "directory before you make more.",

@@ -1,6 +1,6 @@
-"""A finished video to disk: written beside its target, checked, then named. A file is there whole or not at all.
+"""Saves a finished video: writes it beside its target, checks it, then names it. A file is complete or absent.
 
-`download` fetches videos and `part_files` says whose a temporary file is.
+`download` fetches videos, and `part_files` knows the owners of temporary files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from aveo3.files.part_files import sweep as sweep
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """A video as it was when it got its name: where, how many bytes, and their SHA-256 in hex."""
+    """A video at the moment it was named: its path, its size in bytes, and its SHA-256 in hex."""
 
     path: Path
     size: int
@@ -32,7 +32,7 @@ class SavedFile:
 
 
 async def save(data: bytes, target: Path) -> SavedFile:
-    """Write a video that came inline. If another file has the name `target`, it gets the next of -2, -3, …
+    """Save a video that arrived inline. If another file has the name `target`, it gets the next of -2, -3, …
 
     Raises `FetchError` if it is not a whole MP4 or the disk refuses. Works off the event loop.
     """
@@ -44,13 +44,13 @@ async def save(data: bytes, target: Path) -> SavedFile:
 async def keep(part: Path, target: Path) -> SavedFile:
     """Let the finished temporary file `part` become `target`, as `save` does with bytes.
 
-    Raises `FetchError` as `save` does. Whatever comes of it, `part` is gone.
+    Raises `FetchError` as `save` does. In any case `part` is gone afterwards.
     """
     return await asyncio.to_thread(_keep, part, target)
 
 
 async def is_intact(file: SavedFile) -> bool:
-    """Whether the file is there with the bytes it was saved with. Looks at its size before it reads it."""
+    """Whether the file still has the content it was saved with. Compares the size before it reads the file."""
     return await asyncio.to_thread(_holds, file.path, file.size, file.sha256)
 
 
@@ -77,13 +77,13 @@ def _keep(path: Path, target: Path) -> SavedFile:
 
 
 def finish(part: PartFile, target: Path, source: str) -> SavedFile:
-    """Check a part that is complete, sync it and give it its name. `source` is where it came from, for messages."""
+    """Check a part that is complete, sync it and give it its name. `source` names its origin in messages."""
     with part.pinned():
         if (fault := _fault(part.head, part.file, part.size, source)) is not None:
             raise fault
         part.settle()
         saved = _name(part, target)
-        if os.name == "posix":  # the new name, too, must outlive a power cut; other systems open no directories
+        if os.name == "posix":  # the new name must outlive a power cut, too; other systems cannot open directories
             directory = os.open(saved.path.parent, os.O_RDONLY)
             try:
                 os.fsync(directory)
@@ -94,9 +94,9 @@ def finish(part: PartFile, target: Path, source: str) -> SavedFile:
 
 
 def _name(part: PartFile, target: Path) -> SavedFile:
-    """Give `part` the name of `target`, or that with -2, -3, …: what is there already was paid for, and stays.
+    """Give `part` the name of `target`, or one with -2, -3, …: an existing file was paid for, and stays.
 
-    A file with the very same bytes is this video: we were killed after naming it, before that was noted down.
+    A file with the same bytes is this video: an earlier run was killed after naming it and before noting it.
     """
     sha256 = part.sha256.hexdigest()
     for n in count(1):

@@ -49,7 +49,7 @@ class AdaptiveLimit:
         return True
 
     def refused(self, proven: float, *, least: float = 1.0, rounds: int | None = None) -> None:
-        """Lower the limit to `proven`, taken before the refusal. The next try comes `rounds` rounds later."""
+        """Lower the limit to `proven`: the amount before the refusal. The next try comes `rounds` later."""
         if rounds is not None:
             self._rounds_first = rounds
         proven = max(proven, least)

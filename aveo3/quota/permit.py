@@ -9,7 +9,7 @@ from aveo3.quota.breaker import Admission
 
 @dataclass(eq=False, slots=True)
 class Permit:
-    """The right to submit once. Settle it with the answer's verdict; after `accepted`, finish it when the job ends."""
+    """The right to submit once. Settle it with the verdict; after `accepted`, finish it when the operation ends."""
 
     admission: Admission
     cost_usd: float
