@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,13 @@ from aveo3.testing import VirtualTimeLoop
 
 hypothesis.settings.register_profile("aveo3", deadline=None)  # no test hangs on how fast the machine is
 hypothesis.settings.load_profile("aveo3")
+
+
+def pytest_configure() -> None:
+    """`nohup pytest &` starts with signals ignored, and so would every program that a test starts and interrupts."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
