@@ -7,21 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from aveo3.errors import UsageError
+from aveo3.files.syncing import sync_directory
 
 
 def make_directory(path: Path) -> None:
     """Make `path` and its missing parents, so that they outlive a power cut together with their contents."""
     missing = [place for place in (path, *path.parents) if not place.exists()]
     path.mkdir(parents=True, exist_ok=True)
-    if os.name != "posix":  # other systems cannot open a directory
-        return
     for place in missing:
         with suppress(OSError):  # it may not be readable, or its file system has no such sync
-            directory = os.open(place.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            sync_directory(place.parent)
 
 
 def check_writable(directory: Path) -> None:

@@ -1,7 +1,7 @@
 """Temporary files beside the videos: their names, their owners, and which of them outlive their process.
 
-The process that holds the lock (flock) on a part owns it. The lock is released when the process ends, however it ends.
-Other processes and containers see it; a process id would mean nothing to them. There are two kinds:
+The process that holds the lock on a part owns it. The lock is released when the process ends, however it ends. Other
+processes and containers see it; a process id would mean nothing to them. There are two kinds:
 
 - `.{stem}.{identity}.part` stays when a download breaks off, for the next try, or the next process, to resume;
 - `.inline-{pid}-{n}.part` is of no use to another process: when its own is dead, `sweep` removes it.
@@ -25,17 +25,15 @@ from typing import BinaryIO
 
 from aveo3.errors import FetchError
 from aveo3.files import mp4
-
-try:
-    import fcntl
-except ImportError:  # Windows: an open file cannot be removed, which protects loose parts; nothing is resumed
-    fcntl = None  # type: ignore[assignment]
+from aveo3.files.file_lock import lock, names_stay
+from aveo3.files.syncing import sync_file
 
 BLOCK = 1 << 20
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _LOOSE = re.compile(r"\.inline-\d+-\d+\.part")
 _LASTING = re.compile(r"[0-9a-f]{16}\.part")
+_ANY = re.compile(rf"{_LOOSE.pattern}|\..+\.{_LASTING.pattern}", re.DOTALL)
 
 _numbers = count()
 _handed_on: dict[Path, PartFile] = {}
@@ -56,6 +54,7 @@ class PartFile:
         self.sha256 = hashlib.sha256()
         self.md5 = hashlib.md5(usedforsecurity=False)  # Cloud Storage names no other
         self.head = b""
+        self._pin: int | None = None
 
     def write(self, data: bytes) -> None:
         """Append. Nothing stays in a buffer, so the next process finds all that was written."""
@@ -78,29 +77,33 @@ class PartFile:
     @contextlib.contextmanager
     def pinned(self) -> Iterator[None]:
         """Keep the part until a thread has named it, even if its download is cancelled and closes it meanwhile."""
-        if fcntl is None:
-            yield
-            return
-        lock = os.dup(self.file.fileno())  # shares the lock; raises if the part is closed already: it is too late
+        self._pin = os.dup(self.file.fileno())  # shares the lock; raises if the part is closed already: it is too late
         try:
             yield
         finally:
-            os.close(lock)
+            self._unpin()
 
-    def settle(self) -> None:
-        """Sync the part, and make it ready to be renamed."""
-        os.fsync(self.file.fileno())
-        if fcntl is None:  # Windows cannot rename an open file
-            self.close()
+    def _unpin(self) -> None:
+        pin, self._pin = self._pin, None
+        if pin is not None:
+            os.close(pin)
+
+    def sync(self) -> None:
+        sync_file(self.file.fileno())
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self.file.close()
 
+    def let_go(self) -> None:
+        """Close the part where an open file can neither be renamed nor removed."""
+        if names_stay():
+            self.close()
+            self._unpin()
+
     def discard(self) -> None:
         """Remove and close the part. Never raises: the file may be gone, or its directory may be the problem."""
-        if fcntl is None:
-            self.close()
+        self.let_go()
         with contextlib.suppress(OSError):
             self.path.unlink()
         self.close()
@@ -123,7 +126,7 @@ def loose(directory: Path) -> PartFile:
             file = path.open("x+b")
         except FileExistsError:  # left by another process with the same id: a dead one, or one in another container
             continue
-        if _lock(file, path) is not False:
+        if lock(file, path) is not False:
             return PartFile(path, file, lasting=False)
         file.close()  # swept away in the moment before it was locked
 
@@ -133,18 +136,18 @@ def lasting(target: Path, identity: str | None) -> PartFile:
 
     It is a loose part if there is no identity, no lock, or another download that uses the same name.
     """
-    if identity is not None and fcntl is not None:
+    if identity is not None:
         path = target.with_name(f".{target.stem}.{identity}.part")
         if (old := _take_up(path)) is not None:
             old.discard()  # never truncated: the inode may be that of a finished video
         with contextlib.suppress(FileExistsError):
             file = path.open("x+b")
-            ours = _lock(file, path)
+            ours = lock(file, path)
             if ours:
                 return PartFile(path, file, lasting=True)
+            file.close()
             if ours is None:
                 path.unlink()
-            file.close()
     return loose(target.parent)
 
 
@@ -182,7 +185,7 @@ def _take_up(path: Path) -> PartFile | None:
         file = path.open("r+b")
     except OSError:
         return None
-    if not _lock(file, path):
+    if not lock(file, path):
         file.close()
         return None
     return PartFile(path, file, lasting=True, size=os.fstat(file.fileno()).st_size)
@@ -195,25 +198,11 @@ def _sound(part: PartFile) -> bool:
     power cut a file may have its full length and hold zeros.
     """
     status = os.fstat(part.file.fileno())
-    if sys.platform == "linux" and status.st_mtime < time.time() - time.clock_gettime(time.CLOCK_BOOTTIME):
+    # Elsewhere the clock may stop while the machine sleeps. Then an older part is fetched anew, which is safe.
+    running = time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+    if status.st_mtime < time.time() - running:
         return False
     return part.size > 0 and status.st_nlink == 1
-
-
-def _lock(file: BinaryIO, path: Path) -> bool | None:
-    """Whether this process owns `file` from now on. False: another does, or the file is gone. None: unknown."""
-    if fcntl is None:
-        return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return None
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 # ---- handed on by their path -----------------------------------------------------------------------------------------
@@ -248,16 +237,20 @@ def _close_all() -> None:
 
 
 def sweep(directory: Path) -> None:
-    """Remove the loose parts that dead processes left in `directory`. Parts to resume and parts in use stay."""
+    """Remove the loose parts that dead processes left in `directory`, and second names of finished videos.
+
+    Parts to resume and parts in use stay.
+    """
     with contextlib.suppress(OSError), os.scandir(directory) as entries:
-        paths = [Path(entry.path) for entry in entries if _LOOSE.fullmatch(entry.name)]
+        paths = [Path(entry.path) for entry in entries if _ANY.fullmatch(entry.name)]
         for path in paths:
-            with contextlib.suppress(OSError), path.open("r+b") as file:
-                ours = _lock(file, path)
-                if ours:
-                    path.unlink()
-            if fcntl is None:
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                with path.open("r+b") as file:
+                    needless = bool(_LOOSE.fullmatch(path.name)) or os.fstat(file.fileno()).st_nlink > 1
+                    ours = needless and lock(file, path)
+                    if ours and not names_stay():
+                        path.unlink()
+                if ours and names_stay():  # one that another process has taken meanwhile is open, and so it stays
                     path.unlink()
 
 

@@ -17,9 +17,11 @@ from typing import BinaryIO
 
 from aveo3.errors import FetchError
 from aveo3.files import mp4, part_files
+from aveo3.files.file_lock import lock, names_stay
 from aveo3.files.part_files import PartFile
 from aveo3.files.part_files import drop as drop
 from aveo3.files.part_files import sweep as sweep
+from aveo3.files.syncing import sync_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,9 @@ def finish(part: PartFile, target: Path, source: str) -> SavedFile:
     with part.pinned():
         if (fault := _fault(part.head, part.file, part.size, source)) is not None:
             raise fault
-        part.settle()
+        part.sync()
         saved = _name(part, target)
-        if os.name == "posix":  # the new name must outlive a power cut, too; other systems cannot open directories
-            directory = os.open(saved.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+        sync_directory(saved.path.parent)  # the new name must outlive a power cut, too
         part.discard()
     return saved
 
@@ -102,7 +99,7 @@ def _name(part: PartFile, target: Path) -> SavedFile:
     for n in count(1):
         wanted = target if n == 1 else target.with_stem(f"{target.stem}-{n}")
         try:
-            _rename(part.path, wanted)
+            _rename(part, wanted)
         except FileExistsError:
             if not _holds(wanted, part.size, sha256):
                 continue
@@ -110,17 +107,45 @@ def _name(part: PartFile, target: Path) -> SavedFile:
     return SavedFile(wanted, part.size, sha256)
 
 
-def _rename(part: Path, target: Path) -> None:
-    """Rename `part` unless `target` exists: `FileExistsError`. One atomic step where the file system has hard links
-    (the old name then stays, too)."""
+def _rename(part: PartFile, target: Path) -> None:
+    """Give `part` the name `target`, in one atomic step. Raises `FileExistsError` if a file has it.
+
+    Where the file system has hard links, the old name stays, too.
+    """
     try:
-        os.link(part, target)
+        os.link(part.path, target)
     except FileExistsError:
         raise
-    except OSError:
-        if target.exists():
+    except OSError:  # exFAT, some network drives
+        if names_stay():
+            part.let_go()
+            part.path.rename(target)  # on Windows this replaces no file
+        else:
+            _replace_nothing(part.path, target)
+
+
+def _replace_nothing(part: Path, target: Path) -> None:
+    """Rename `part` to `target` without hard links. Raises `FileExistsError` if a file has that name.
+
+    Renaming replaces what is there, so that an empty file of ours takes the name first. It is locked meanwhile: one
+    that is not was left by a process that was killed here.
+    """
+    try:
+        place, made = target.open("x+b"), True
+    except FileExistsError:
+        try:
+            place, made = target.open("r+b"), False
+        except OSError:  # a directory; a file that may not be written to
             raise FileExistsError(target) from None
-        part.rename(target)
+    with place:
+        ours = lock(place, target)
+        if ours is False or (not made and (ours is None or os.fstat(place.fileno()).st_size)):
+            raise FileExistsError(target)
+        try:
+            part.replace(target)
+        except OSError:
+            target.unlink()
+            raise
 
 
 def _holds(path: Path, size: int, sha256: str) -> bool:

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing, suppress
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import quote
 
 from aveo3.errors import JournalError
 from aveo3.journal.wal_sync import SYNCS_LATER
@@ -79,7 +80,7 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
         raise JournalError(f"the journal {path} cannot be reached: {why}. Mend the directory.") from error
     how = "mode=rwc" if writes else _to_be_read(path, logged)
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
+        db = sqlite3.connect(f"{uri_of(path)}?{how}", uri=True, isolation_level=None)
         try:
             _prepare(db, path, writes=writes)
         except BaseException:
@@ -101,7 +102,7 @@ def _check_log(path: Path) -> None:
         header = file.read(LOG_HEADER)
     if (len(header) == LOG_HEADER and header[:4] in LOG_MAGIC) or mark.exists() or not _size(path):
         return
-    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as db:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{uri_of(path)}?immutable=1", uri=True)) as db:
         if db.execute("SELECT ended_utc IS NULL FROM runs ORDER BY id DESC LIMIT 1").fetchone() == (1,):
             state = "missing" if not log_file.exists() else "no log of SQLite" if header else "empty"
             raise JournalError(
@@ -120,6 +121,14 @@ def _to_be_read(path: Path, logged: int | None) -> str:
     if logged is None and all(os.access(place, os.W_OK) for place in (path, path.parent)):
         return "mode=rw"
     return "mode=ro" if logged or os.access(path.parent, os.W_OK) else "immutable=1"  # which reads no log
+
+
+def uri_of(path: Path) -> str:
+    """The address of a file as SQLite takes it, every sign quoted.
+
+    `Path.as_uri` puts the server of `\\\\server\\share` where SQLite allows no server.
+    """
+    return f"file:{quote(os.fsencode(path.absolute()), safe='')}"
 
 
 def real(path: Path) -> Path:
@@ -195,6 +204,8 @@ def _prepare(db: sqlite3.Connection, path: Path, *, writes: bool) -> None:
     if writes:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {'NORMAL' if SYNCS_LATER else 'FULL'}")
+        db.execute("PRAGMA fullfsync = ON")  # on macOS, past the drive's cache; elsewhere it changes nothing
+        db.execute("PRAGMA checkpoint_fullfsync = ON")
         _migrate(db, version)
         return
     db.execute("PRAGMA query_only = ON")

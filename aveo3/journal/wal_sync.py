@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
 from asyncio import AbstractEventLoop, Future
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 from aveo3.errors import JournalError
+from aveo3.files.syncing import sync_data
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class WalSync:
         try:
             if self._file is None:
                 self._file = self._log_file.open("rb")
-            _sync_data(self._file.fileno())
+            sync_data(self._file.fileno())
         except OSError as error:
             why = f"the journal {self._path} cannot be synced to the disk: {error.strerror or error}"
             if self.broken is None:
@@ -127,11 +127,3 @@ class WalSync:
         for synced in waiting:
             if not synced.done() and not synced.get_loop().is_closed():
                 synced.set_result(None)
-
-
-def _sync_data(descriptor: int) -> None:
-    """Sync as SQLite does. On macOS that is without F_FULLFSYNC: the drive may still hold the data in its cache."""
-    if sys.platform == "linux":
-        os.fdatasync(descriptor)
-    else:
-        os.fsync(descriptor)

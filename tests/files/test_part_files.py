@@ -22,6 +22,7 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
+@pytest.mark.usefixtures("system")
 def test_what_dead_processes_left_is_swept_away_and_nothing_else(tmp_path: Path) -> None:
     others = [LASTING, "0001-a-boat-1a2b3c4d.mp4", ".inline-notes.part", "inline-1-0.part", ".inline-1-0.part.txt"]
     for name in (DEAD, f".inline-{os.getpid()}-99999.part", *others):
@@ -30,6 +31,15 @@ def test_what_dead_processes_left_is_swept_away_and_nothing_else(tmp_path: Path)
     assert names(tmp_path) == sorted(others)
 
 
+@pytest.mark.usefixtures("system")
+def test_a_second_name_of_a_finished_video_is_swept_away(tmp_path: Path) -> None:
+    (tmp_path / LASTING).write_bytes(b"a film")
+    os.link(tmp_path / LASTING, tmp_path / "film.mp4")
+    part_files.sweep(tmp_path)
+    assert names(tmp_path) == ["film.mp4"]
+
+
+@pytest.mark.usefixtures("system")
 def test_what_is_in_use_is_not_swept_away(tmp_path: Path) -> None:
     with part_files.loose(tmp_path) as part:
         part_files.sweep(tmp_path)

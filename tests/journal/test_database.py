@@ -10,13 +10,14 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from urllib.parse import unquote
 
 import pytest
 
 from aveo3.errors import JournalError
 from aveo3.journal import database
-from aveo3.journal.database import APPLICATION_ID, MIGRATIONS, closed_mark, connect, log_of
+from aveo3.journal.database import APPLICATION_ID, MIGRATIONS, closed_mark, connect, log_of, uri_of
 from aveo3.journal.journal import Journal
 from aveo3.journal.wal_sync import SYNCS_LATER
 from aveo3.journal.writer import Writer
@@ -476,6 +477,31 @@ def test_a_new_file_says_what_it_is() -> None:
 def test_sqlite_syncs_each_commit_only_where_nobody_else_does() -> None:
     with closing(connect(Path("new.db"), writes=True)) as db:
         assert [*db.execute("PRAGMA synchronous").fetchone()] == [1 if SYNCS_LATER else 2]
+
+
+def test_on_macos_sqlite_syncs_past_the_cache_of_the_drive() -> None:
+    with closing(connect(Path("new.db"), writes=True)) as db:
+        assert [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("fullfsync", "checkpoint_fullfsync")] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "name", ["a?mode=memory", "a#b", "a%41", "a\\b", "a b", "C:\\clips", "\\\\server\\share\\clips", "ü \N{SAILBOAT}"]
+)
+def test_whatever_its_name_holds_the_journal_is_at_its_path(name: str) -> None:
+    path = Path(name) / "journal.db"
+    path.parent.mkdir()
+    connect(path, writes=True).close()
+    connect(path, writes=False).close()
+    assert path.is_file()
+
+
+@pytest.mark.parametrize("path", ["//server/share/clips/journal.db", "C:/clips/100 %/journal.db"])
+def test_a_path_of_windows_reaches_sqlite_as_it_is(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = PureWindowsPath(path)
+    monkeypatch.setattr(PureWindowsPath, "absolute", lambda self: self, raising=False)
+    scheme, _, quoted = uri_of(windows).partition(":")  # type: ignore[arg-type]
+    assert (scheme, unquote(quoted)) == ("file", str(windows))
+    assert not set(quoted) & set("/?#")  # SQLite takes what follows two slashes for a server
 
 
 def test_an_older_journal_is_brought_up_to_date_and_keeps_its_rows(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     disk = Disk()
-    monkeypatch.setattr(wal_sync, "_sync_data", disk.sync)
+    monkeypatch.setattr(wal_sync, "sync_data", disk.sync)
     yield disk
     disk.free.set()
 
