@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aveo3.cli.exit_codes import Exit
 from aveo3.cli.journal_view import counted, typed
+from aveo3.cli.signals import on_signals
 from aveo3.errors import JournalError
 from aveo3.lifecycle import UNDER_WAY, is_emulated
 
@@ -72,7 +73,7 @@ async def run(
             bars: AbstractAsyncContextManager[Any] = nullcontext()
             if live:
                 bars = watch(console, total, veo.stats, to_send)
-            with _on_signals(interrupts), Manifest(client.settings.output_dir) as manifest:
+            with on_signals(interrupts), Manifest(client.settings.output_dir) as manifest:
                 for note in [*([NO_JOURNAL] if veo.journal is None else []), *notes]:
                     log.info("%s", note)
                 async with bars:
@@ -233,25 +234,3 @@ def _logging_to(console: Console, settings: Settings, *, quiet: bool) -> Iterato
         log.removeHandler(handler)
         clips.setLevel(logging.NOTSET)
         logging.getLogger("aveo3.engine").setLevel(logging.NOTSET)
-
-
-@contextmanager
-def _on_signals(callback: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """Call `callback` with each SIGINT, SIGTERM and SIGHUP while the block runs.
-
-    A signal that is ignored when we start stays ignored: `nohup` ignores SIGHUP, and `command &` ignores SIGINT.
-    """
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
-    loop, numbers = asyncio.get_running_loop(), [signal.Signals[name] for name in names if hasattr(signal, name)]
-    numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    try:
-        for number in numbers:
-            loop.add_signal_handler(number, callback, number)
-    except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt instead
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

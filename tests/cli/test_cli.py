@@ -514,14 +514,14 @@ class Run:
 
 @asynccontextmanager
 async def running(
-    stdin: bytes = BOATS.encode(), environment: dict[str, str] | None = None, **options: Any
+    stdin: bytes = BOATS.encode(), environment: dict[str, str] | None = None, before: str = "", **options: Any
 ) -> AsyncIterator[Run]:
     chosen = {"films": "bundled", "rpm": None, **options}
     async with MockServer(MockOptions.model_validate(chosen)) as server:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
-            "from aveo3.cli import app; app()",
+            f"{before}\nfrom aveo3.cli import app; app()",
             *("generate", "-"),
             env={
                 **os.environ,
@@ -561,9 +561,18 @@ async def test_the_first_interrupt_finishes_running_clips_and_submits_nothing_mo
     assert stderr.count(".mp4") == 2
 
 
+WINDOWS = """
+import asyncio, signal
+def missing(*_): raise NotImplementedError
+asyncio.SelectorEventLoop.add_signal_handler = missing
+del signal.SIGHUP
+"""
+
+
+@pytest.mark.parametrize("before", ["", WINDOWS], ids=["unix", "windows"])
 @pytest.mark.real_time
-async def test_the_second_signal_leaves_at_once_and_names_the_running_operations() -> None:
-    async with running(latency="1000") as command:
+async def test_the_second_signal_leaves_at_once_and_names_the_running_operations(before: str) -> None:
+    async with running(before=before, latency="1000") as command:
         await command.accepted(4)
         command.process.send_signal(signal.SIGINT)
         await command.says("stopping: ")

@@ -1,36 +1,15 @@
-"""`aveo3.cli.run`: signals that were ignored before, and streams that do not take every character."""
+"""`aveo3.cli.run`: streams that do not take every character."""
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
-import signal
 import sys
 
 import pytest
 
 from aveo3 import ClipStatus, VideoClip, VideoPrompt
 from aveo3.cli import run
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
-def test_a_signal_that_is_ignored_when_we_start_stays_ignored(number: signal.Signals) -> None:
-    async def main() -> None:
-        with run._on_signals(got.append):
-            signal.raise_signal(number)
-            signal.raise_signal(signal.SIGHUP if number is not signal.SIGHUP else signal.SIGTERM)
-            await asyncio.sleep(0.1)
-        assert signal.getsignal(number) is signal.SIG_IGN
-
-    got: list[signal.Signals] = []
-    before = signal.signal(number, signal.SIG_IGN)
-    try:
-        asyncio.run(main())
-    finally:
-        signal.signal(number, before)
-    assert got == [signal.SIGHUP if number is not signal.SIGHUP else signal.SIGTERM]
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])

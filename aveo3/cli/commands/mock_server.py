@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 import logging
 import re
-import signal
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aveo3.cli.signals import on_signals
 from aveo3.mock.config.faults import FAULTS, Point
 from aveo3.mock.config.options import MockOptions
 from aveo3.mock.config.validation import choices, complaint
@@ -244,11 +244,8 @@ def _print_the_story() -> None:
 
 async def _until_interrupted() -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels the task instead
-            loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    with on_signals(lambda _: stop.set()):
+        await stop.wait()
 
 
 def _welcome(server: "MockServer", story: "Scenario | None") -> str:
