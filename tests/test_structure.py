@@ -184,6 +184,43 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         _ = aveo3.VeoKlient
 
 
+# ---- where there is no Unix ------------------------------------------------------------------------------------------
+
+NOT_ON_WINDOWS = """
+import builtins, importlib, os, signal, sys, time
+
+hidden = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty"}
+gone = [(os, name) for name in ("fork", "fdatasync", "getuid", "geteuid", "O_NOFOLLOW", "O_NONBLOCK", "O_DIRECTORY")]
+gone += [(signal, name) for name in ("SIGHUP", "SIGUSR1", "SIGALRM", "SIGPIPE", "SIGQUIT")]
+gone += [(time, name) for name in ("clock_gettime", "CLOCK_BOOTTIME")]
+import_anything = builtins.__import__
+
+def import_as_on_windows(name, names=None, *more):
+    if name not in hidden or not (names or {}).get("__name__", "").startswith("aveo3"):
+        return import_anything(name, names, *more)
+    raise ModuleNotFoundError(f"No module named {name!r}")
+
+for module in sys.argv[1:]:  # what they bring along may need all of Unix
+    importlib.import_module(module)
+for module in [name for name in sys.modules if name.startswith("aveo3")]:
+    del sys.modules[module]
+for place, name in gone:
+    delattr(place, name)
+builtins.__import__ = import_as_on_windows
+for module in sys.argv[1:]:
+    importlib.import_module(module)
+"""
+
+
+def test_every_module_can_be_imported_without_what_only_unix_has() -> None:
+    modules = [f"aveo3.{name}" for name in MODULES if name and name != "__main__"]
+    command = [sys.executable, "-W", "ignore", "-c", NOT_ON_WINDOWS]
+    subprocess.run([*command, *modules], capture_output=True, text=True, check=True)
+    code = NOT_ON_WINDOWS + "import aveo3.files; exec('import fcntl', {'__name__': 'aveo3.some'})"
+    failed = subprocess.run([*command[:-1], code, "aveo3.files"], capture_output=True, text=True)
+    assert "No module named 'fcntl'" in failed.stderr  # it would be noticed
+
+
 # ---- the cost of importing -------------------------------------------------------------------------------------------
 
 

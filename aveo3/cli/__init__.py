@@ -23,6 +23,7 @@ from aveo3.cli.commands import (
     simulate,
     status,
 )
+from aveo3.cli.streams import prepare_streams
 
 
 class _MockServer(TyperCommand):
@@ -74,6 +75,7 @@ def _options(
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
+    prepare_streams()
 
 
 app.command()(generate.generate)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
-import shlex
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aveo3.cli.shells import quoted
+from aveo3.cli.streams import json_line
 from aveo3.lifecycle import State
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def directory_and_ids(names: list[str]) -> tuple[Path | None, list[str]]:
 
 def typed(settings: Settings) -> str:
     """The output directory, quoted for a shell."""
-    return shlex.quote(str(settings.output_dir))
+    return quoted(str(settings.output_dir))
 
 
 def plain(text: str) -> str:
@@ -142,4 +142,4 @@ def as_json(values: dict[str, Any]) -> str:
     """`values` as one line of JSON."""
     from aveo3.journal.rows import plain as instant
 
-    return json.dumps(values, ensure_ascii=False, default=instant)
+    return json_line(values, default=instant)

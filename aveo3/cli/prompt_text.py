@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from aveo3.cli.shells import quoted
 from aveo3.errors import UsageError
 from aveo3.models import VideoPrompt, field_name
 
@@ -50,8 +51,7 @@ def read_text(source: str | Path) -> str:
         way_out = "Give a text file with one prompt a line."
         if Path(source).suffix.lower() not in SUFFIXES:  # hardly meant as a file's name
             words = f"{str(source)[:60]}{'…' * (len(str(source)) > 60)}"
-            quoted = json.dumps(words, ensure_ascii=False)
-            way_out = f"If it is the text of a prompt, use --prompt: aveo3 generate --prompt {quoted}"
+            way_out = f"If it is the text of a prompt, use --prompt: aveo3 generate --prompt {quoted(words)}"
         raise UsageError(f"cannot read {source}: {error.strerror}. {way_out}") from error
     if len(data) > LARGEST:
         raise UsageError(f"{name} is larger than {LARGEST // 2**20} MiB: split it.")

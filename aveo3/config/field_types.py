@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ntpath
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -53,6 +55,20 @@ def at_home(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError:
         raise ValueError("there is no such user's home directory: write the whole path") from None
+
+
+def reachable(path: Path) -> Path:
+    """`path` as Windows opens it and what lies below it, however long it is. Elsewhere as it is."""
+    if sys.platform != "win32":
+        return path
+    absolute = ntpath.abspath(path)
+    if len(absolute) + _ROOM_BELOW < _MAX_PATH or absolute.startswith("\\\\?\\"):
+        return path
+    return Path("\\\\?\\" + (f"UNC\\{absolute[2:]}" if absolute.startswith("\\\\") else absolute))
+
+
+_MAX_PATH, _ROOM_BELOW = 260, 120
+"""Windows refuses longer paths without that prefix. Videos, their parts and the journal take up to this much of it."""
 
 
 def key_of(value: Any) -> Any:

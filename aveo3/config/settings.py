@@ -36,6 +36,7 @@ from aveo3.config.field_types import (
     Seconds,
     Word,
     at_home,
+    reachable,
     trimmed,
 )
 from aveo3.config.rates import Rate, rate_of
@@ -223,7 +224,7 @@ class Settings(BaseSettings):
     @field_validator("output_dir", "journal", "credentials_file", "catalog", "lanes")
     @classmethod
     def _home(cls, path: Path | str | None) -> Path | str | None:
-        return at_home(path) if isinstance(path, Path) else path  # no shell has read a .env
+        return reachable(at_home(path)) if isinstance(path, Path) else path  # no shell has read a .env
 
     @field_validator("catalog")
     @classmethod

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -127,12 +128,13 @@ def test_a_missing_file_and_a_binary_one_are_named() -> None:
         read_prompts("film.txt")
 
 
-@pytest.mark.parametrize("text", ["a paper boat", "boat", "A boat. At dawn", "x" * 5_000])
+@pytest.mark.parametrize("text", ["a paper boat", "boat", "A boat. At dawn", "pay $5", "x" * 5_000])
 def test_a_prompt_in_the_place_of_a_file_is_told_the_option(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_prompts(text)
-    start = f'aveo3 generate --prompt "{text[:60]}'
-    assert f"If it is the text of a prompt, use --prompt: {start}" in str(caught.value)
+    words = quote(text[:60] + "…" * (len(text) > 60))
+    command = f"aveo3 generate --prompt {words}"
+    assert str(caught.value).endswith(f"If it is the text of a prompt, use --prompt: {command}")
 
 
 def test_a_failed_prompt_can_be_read_back() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
 from aveo3 import LaneSettings, Settings, UsageError, VideoPrompt
+from aveo3.config import field_types
 from aveo3.config.environment import read_key
 from aveo3.config.rates import Rate
 from aveo3.config.settings import describe
@@ -661,3 +663,29 @@ def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(key: str, m
         with pytest.raises(UsageError, match=r"^KEY_B is refused: character") as caught:
             read_key("KEY_B")
         assert "cret" not in str(caught.value)
+
+
+DEEP = "\\".join(["directory"] * 20)
+
+
+@pytest.mark.parametrize(
+    ("path", "opened"),
+    [
+        (rf"C:\{DEEP}", rf"\\?\C:\{DEEP}"),
+        (rf"C:\{DEEP}\..\b", rf"\\?\C:\{DEEP.rpartition(chr(92))[0]}\b"),
+        (rf"\\server\share\{DEEP}", rf"\\?\UNC\server\share\{DEEP}"),
+        (rf"\\?\C:\{DEEP}", rf"\\?\C:\{DEEP}"),
+        (r"C:\clips", r"C:\clips"),
+        ("clips", "clips"),
+    ],
+)
+def test_on_windows_a_long_directory_is_named_so_that_it_can_be_opened(
+    path: str, opened: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(field_types, "sys", SimpleNamespace(platform="win32"))
+    assert str(Settings(output_dir=path).output_dir) == opened
+    assert str(Settings(journal=path).journal) == opened
+
+
+def test_elsewhere_a_long_directory_is_named_as_it_is() -> None:
+    assert Settings(output_dir="a/" * 300).output_dir == Path("a/" * 300)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import textwrap
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aveo3.cli import streams
 from aveo3.cli.exit_codes import Exit, errors_as_messages
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def check(
     if json_line:
         lanes_json = [{"lane": name, **sheet.as_dict()} for (name, _), sheet in zip(places, sheets, strict=True)]
         values = sheets[0].as_dict() if len(sheets) == 1 else {"ok": all(s.ok for s in sheets), "lanes": lanes_json}
-        print(json.dumps(values, ensure_ascii=False))
+        print(streams.json_line(values))
     for (name, _), sheet in zip(places, sheets, strict=True):
         if not json_line:
             if len(sheets) > 1:

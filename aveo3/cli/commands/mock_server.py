@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aveo3.cli.shells import with_variables
 from aveo3.cli.signals import on_signals
 from aveo3.mock.config.faults import FAULTS, Point
 from aveo3.mock.config.options import MockOptions
@@ -250,6 +251,7 @@ async def _until_interrupted() -> None:
 
 def _welcome(server: "MockServer", story: "Scenario | None") -> str:
     url = server.url
+    place = {"VEO3_BASE_URL": url, "VEO3_BACKEND": "vertex"}
     plan = ""
     if story is not None:
         steps = f"{len(story.steps)} step{'' if len(story.steps) == 1 else 's'}"
@@ -258,8 +260,8 @@ def _welcome(server: "MockServer", story: "Scenario | None") -> str:
     # variable if another variable chose Vertex AI, and then calls the real Google.
     return f"""Emulated Google at {url} (open it to watch), books at {url}/books.json. Ctrl-C stops it.
 {plan}
-aveo3, with a key:      export VEO3_BASE_URL={url} VEO3_BACKEND=vertex GOOGLE_API_KEY=anything
-aveo3, with a project:  export VEO3_BASE_URL={url} VEO3_BACKEND=vertex GOOGLE_CLOUD_PROJECT=demo
+aveo3, with a key:      {with_variables(**place, GOOGLE_API_KEY="anything")}
+aveo3, with a project:  {with_variables(**place, GOOGLE_CLOUD_PROJECT="demo")}
 google-genai (Python):  genai.Client(vertexai=True, api_key="anything", http_options={{"base_url": "{url}"}})
 @google/genai (JS):     new GoogleGenAI({{ vertexai: true, apiKey: "anything", httpOptions: {{ baseUrl: "{url}" }} }})
 other clients:          base URL {url}, any Bearer token or x-goog-api-key
