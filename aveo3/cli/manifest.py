@@ -108,7 +108,7 @@ class Manifest:
         try:
             new.unlink(missing_ok=True)
             try:
-                with new.open("x", encoding="utf-8") as file:
+                with new.open("x", encoding="utf-8", newline="\n") as file:
                     file.write(text)
                 new.replace(path)
             except OSError:
@@ -141,7 +141,9 @@ def _line(fields: dict[str, Any]) -> str:
     return line + "\n"
 
 
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # not every system has each of them
+    _APPEND |= getattr(os, _flag, 0)
 
 
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
