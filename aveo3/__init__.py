@@ -8,10 +8,11 @@ Settings come from `VEO3_*` and `GOOGLE_*` variables, `.env`, or `Settings(…)`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 if TYPE_CHECKING:
     from aveo3.client import VeoClient
+    from aveo3.config.arguments import SettingsArguments
     from aveo3.config.settings import Settings
     from aveo3.dispatch.planner import Prompts
     from aveo3.dispatch.stats import Stats
@@ -60,7 +61,7 @@ __all__ = [
 ]
 
 
-async def generate_many(prompts: Prompts, **settings: Any) -> list[VideoClip]:
+async def generate_many(prompts: Prompts, **settings: Unpack[SettingsArguments]) -> list[VideoClip]:
     """Generate one clip per prompt and return the clips in the order of `prompts`.
 
     For scripts: it opens a `VeoClient`, calls its `generate_many` and closes it. Settings come from the environment
@@ -72,6 +73,11 @@ async def generate_many(prompts: Prompts, **settings: Any) -> list[VideoClip]:
 
     async with VeoClient(Settings(**settings)) as veo:
         return await veo.generate_many(prompts)
+
+
+def __dir__() -> list[str]:
+    """Every name, those that are not imported yet included: editors and notebooks offer them."""
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

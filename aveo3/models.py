@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 
@@ -66,6 +66,17 @@ class Media(BaseModel):
     data: bytes | None = Field(default=None, repr=False)
     uri: str | None = Field(default=None, pattern=r"^(gs|https)://.+")
     mime_type: str = Field(default="", description="Default: from the file's name or the first bytes.")
+
+    if TYPE_CHECKING:  # fields take more than they hold
+
+        def __init__(
+            self,
+            *,
+            path: str | Path | None = None,
+            data: bytes | None = None,
+            uri: str | None = None,
+            mime_type: str = "",
+        ) -> None: ...
 
     @model_validator(mode="before")
     @classmethod
@@ -127,6 +138,9 @@ class Media(BaseModel):
             why = media_types.mismatch(file.read(media_types.HEAD), self.mime_type)
         return None if why is None else f"{self.path} {why}"
 
+
+MediaInput = Media | str | Path | bytes
+"""What a field of type `Media` accepts: see there."""
 
 Resolution = Literal["360p", "720p", "1080p", "4k"]
 
@@ -206,6 +220,32 @@ class VideoPrompt(BaseModel):
         max_length=200,
         description="For your use, to group prompts; never sent. (Google Cloud's project is a setting.)",
     )
+
+    if TYPE_CHECKING:  # fields take more than they hold
+
+        def __init__(
+            self,
+            *,
+            text: str = "",
+            negative_prompt: str | None = None,
+            model: str | None = None,
+            duration_seconds: int | None = None,
+            aspect_ratio: str | None = None,
+            resolution: Resolution | None = None,
+            seed: int | None = None,
+            number_of_videos: int = 1,
+            generate_audio: bool | None = None,
+            person_generation: Literal["allow_all", "allow_adult", "dont_allow"] | None = None,
+            image: MediaInput | None = None,
+            last_frame: MediaInput | None = None,
+            reference_images: Sequence[MediaInput] = (),
+            video: MediaInput | None = None,
+            previous: str | None = None,
+            task: Literal["extend", "edit"] | None = None,
+            metadata: Mapping[str, Any] = ...,
+            id: str | None = None,
+            project_id: str | None = None,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _something_to_show(self) -> VideoPrompt:

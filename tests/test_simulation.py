@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def boats(number: int) -> list[VideoPrompt]:
     return [VideoPrompt(text=f"boat {n}") for n in range(number)]
 
 
-def there(**settings: object) -> tuple[int, float, float, int]:
+def there(**settings: Any) -> tuple[int, float, float, int]:
     forecast = simulate(boats(60), Settings(**{"backend": "vertex", "project": "p", **settings}), latency=60.0)
     return len(forecast.done_at), forecast.submitted_at[-1], forecast.done_at[-1], forecast.stats.refusals
 

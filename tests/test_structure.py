@@ -5,13 +5,19 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
+from os import PathLike
 from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
+from pydantic import SecretStr
 
 import aveo3
+from aveo3.config.arguments import SettingsArguments
+from aveo3.mock import MockOptions
 
 HOUSE = Path(aveo3.__path__[0])
 
@@ -177,6 +183,58 @@ def test_type_checkers_see_what_users_get() -> None:
         alias.name: node.module for node in ast.walk(block) if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     assert {name: f"aveo3.{home}" for name, home in aveo3._HOME.items()}.items() <= seen.items()
+
+
+@pytest.mark.parametrize(
+    "kind", [aveo3.VideoPrompt, aveo3.Media, aveo3.LaneSettings, MockOptions], ids=lambda kind: kind.__name__
+)
+def test_type_checkers_see_every_field_with_its_default(kind: Any) -> None:
+    """They read an `__init__` that never runs, because a field accepts more than it holds."""
+    text = Path(sys.modules[kind.__module__].__file__ or "").read_text("utf-8")
+    [declared] = [n for n in ast.parse(text).body if isinstance(n, ast.ClassDef) and n.name == kind.__name__]
+    [block] = [n for n in declared.body if only_for_type_checkers(n)]
+    assert isinstance(block, ast.If)
+    [init] = block.body
+    assert isinstance(init, ast.FunctionDef)
+    names = [argument.arg for argument in init.args.kwonlyargs]
+    assert names == list(kind.model_fields)
+    for name, node in zip(names, init.args.kw_defaults, strict=True):
+        assert node is not None, f"{name} looks as if it had to be given"
+        default = ast.literal_eval(node)
+        assert default is ... or default == kind.model_fields[name].default, name
+
+
+def kinds(annotation: Any) -> set[Any]:
+    """The plain types and literal values that an annotation allows."""
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return kinds(arguments[0])
+    if get_origin(annotation) in (Union, UnionType, Literal):
+        return set().union(*map(kinds, arguments)) if get_origin(annotation) is not Literal else set(arguments)
+    return {get_origin(annotation) or annotation}
+
+
+def test_type_checkers_see_every_setting_with_what_it_accepts() -> None:
+    accepted = get_type_hints(SettingsArguments)
+    del accepted["_env_file"]  # an argument of pydantic-settings
+    assert list(accepted) == list(aveo3.Settings.model_fields)
+    made_of: dict[Any, set[Any]] = {
+        Path: {str, PathLike},
+        SecretStr: {str, SecretStr},
+        tuple: {str, Sequence},
+        "auto": {str, "auto"},
+    }
+    for name, field in aveo3.Settings.model_fields.items():
+        held = kinds(field.annotation)
+        wide: set[Any] = set().union(*(made_of.get(kind, {kind}) for kind in held))
+        assert kinds(accepted[name]) | {"auto"} == wide | {"auto"} or name == "backend", name
+    assert kinds(accepted["backend"]) == kinds(aveo3.Settings.model_fields["backend"].annotation)
+
+
+def test_every_public_name_is_offered_before_it_is_imported() -> None:
+    code = "import aveo3; print(sorted(set(aveo3.__all__) - set(dir(aveo3))))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

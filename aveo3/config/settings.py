@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -43,6 +43,9 @@ from aveo3.config.rates import Rate, rate_of
 from aveo3.errors import UsageError
 from aveo3.input_forms import model_id
 from aveo3.models import ModelId
+
+if TYPE_CHECKING:
+    from aveo3.config.arguments import SettingsArguments
 
 JOURNAL = Path(".aveo3", "journal.db")
 
@@ -204,7 +207,7 @@ class Settings(BaseSettings):
         description="use Vertex AI when the backend is `auto`",
     )
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, **values: Unpack[SettingsArguments]) -> None:
         environment.refuse_unknown(type(self).model_fields, values)
         try:
             super().__init__(**values)

@@ -7,7 +7,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -63,6 +63,33 @@ class LaneSettings(BaseModel):
     order: Count = Field(
         default=1, ge=1, description="2 and up: a reserve, used when every lane of a lower order is closed"
     )
+
+    if TYPE_CHECKING:  # fields take more than they hold
+
+        def __init__(
+            self,
+            *,
+            name: str | None = None,
+            backend: Literal["vertex", "gemini"] | None = None,
+            project: str | None = None,
+            location: str | None = None,
+            model: str | None = None,
+            api_key_env: str | None = None,
+            credentials_file: str | Path | None = None,
+            base_url: str | None = None,
+            api_version: str | None = None,
+            output_gcs_uri: str | None = None,
+            rate_limit: int | Literal["none"] | None = None,
+            rate_period: float | None = None,
+            burst: int | Literal["none"] | None = None,
+            daily_limit: int | Literal["none"] | None = None,
+            max_concurrency: int | Literal["none"] | None = None,
+            spend_limit: float | Literal["none"] | None = None,
+            spend_period: float | None = None,
+            quota_patience: float | Literal["none"] | None = None,
+            weight: int = 1,
+            order: int = 1,
+        ) -> None: ...
 
     @model_validator(mode="before")
     @classmethod

@@ -132,7 +132,8 @@ def test_the_defaults_are_those_of_the_design() -> None:
 def test_every_variable_can_be_set_in_every_way(
     variable: str, name: str, text: str, value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert getattr(Settings(**{name: text}), name) == value
+    argument: dict[str, Any] = {name: text}
+    assert getattr(Settings(**argument), name) == value
     write_env(f"{variable}={text}")
     assert getattr(Settings(), name) == value
     assert getattr(Settings(_env_file=None), name) == DEFAULTS[name]

@@ -22,7 +22,7 @@ REFUSED = Verdict(VerdictKind.REFUSED, "wait", refusal=Refusal.MINUTE, retry_aft
 PATH = Path("clips") / JOURNAL
 
 
-def known(given: dict[str, Any], **settings: object) -> dict[str, Any] | None:
+def known(given: dict[str, Any], **settings: Any) -> dict[str, Any] | None:
     [found] = Lanes(Settings(**settings), [given]).listed
     with Journal(PATH, writes=False) as journal:
         return PriorRuns(journal, "google", now_utc()).of_lane(found)

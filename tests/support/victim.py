@@ -235,9 +235,10 @@ async def warm_up() -> None:
     """Import, compile and read once what every child would: its life is then a tenth as long."""
     with tempfile.TemporaryDirectory() as home:
         async with MockServer(MockOptions.model_validate({"films": "bundled", "latency": "0"})) as server:
-            common = {"base_url": server.url, "storage_url": server.url, "backend": "vertex", "api_key": "key"}
+            common: dict[str, Any] = {"base_url": server.url, "storage_url": server.url, "backend": "vertex"}
+            common["api_key"] = "key"
             for where in ({}, {"output_gcs_uri": "gs://bucket"}):
-                await make(Settings(**common, **where, output_dir=home, poll_interval=0.01), [f"a boat {where}"])
+                await make(Settings(**{**common, **where}, output_dir=home, poll_interval=0.01), [f"a boat {where}"])
 
 
 def main() -> None:

@@ -95,6 +95,12 @@ def settings_and_lanes() -> VeoClient:
     )
 
 
+def everything_that_settings_accept() -> Settings:
+    settings = Settings(output_dir="clips", journal=None, api_key="AIza", fallback=["veo-3.1-fast-generate-001"])
+    assert_type(settings.output_dir, Path)
+    return Settings(quota_patience=None, fallback="a -> b", catalog=Path("mine.toml"), credentials_file="sa.json")
+
+
 def a_backend_for_each_lane() -> VeoClient:
     async def connect(name: str, settings: Settings) -> ScriptedBackend:
         assert_type(settings, Settings)
@@ -103,18 +109,34 @@ def a_backend_for_each_lane() -> VeoClient:
     return VeoClient(lanes=[LaneSettings(project="alpha")], connect=connect)
 
 
-def media() -> VideoPrompt:
-    picture = Media(path=Path("boat.png"))
-    return VideoPrompt(text="a boat", image=picture, duration_seconds=8, aspect_ratio="9:16", resolution="720p")
+def media(pictures: list[Path]) -> VideoPrompt:
+    picture = Media(path="boat.png")
+    assert_type(picture.path, Path | None)
+    VideoPrompt(text="a boat", image=picture, duration_seconds=8, aspect_ratio="9:16", resolution="720p")
+    VideoPrompt(image="boat.png", last_frame=Path("shore.png"), metadata={"scene": 1})
+    VideoPrompt(text="a boat", reference_images=["boat.png", b"\x89PNG", Path("sail.png")])
+    VideoPrompt(text="a boat", reference_images=pictures, video=None)
+    prompt = VideoPrompt(text="go on", video="gs://films/boat.mp4")
+    assert_type(prompt.video, Media | None)
+    assert_type(prompt.reference_images, tuple[Media, ...])
+    return prompt
 
 
 def wrong() -> None:
-    VideoPrompt(text="a boat", resolution="8k")  # pyright: ignore[reportArgumentType]
+    VideoPrompt(text="a boat", resolution="8k")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     VideoPrompt(txt="a boat")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    VideoPrompt(image=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Media(file="a.png")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Settings(rate_limt=10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Settings(rate_limit="many")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Settings(backend="vortex")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    LaneSettings(projct="alpha")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    _ = aveo3.generate_many(["a"], mock=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 async def emulator() -> None:
     options = MockOptions(rpm=10, speed=60.0, quotas=(Quota(key="a", rpm=2),), latency=Latency(law="fixed", a=1.0))
+    MockOptions(faults=["drop-after@1"], latency="0.1", quotas=["project=alpha,rpm=2"], rtt=0.2, retired=[])
     async with MockServer(options) as server:
         assert_type(server.url, str)
         assert_type(server.books, Books)

@@ -110,7 +110,7 @@ def generate(
         from aveo3.config.settings import Settings
 
         chosen = {name: value for name, value in options.items() if value is not None}
-        settings = Settings(**chosen, **({"quota_patience": None} if wait else {}))
+        settings = Settings(**{**chosen, **({"quota_patience": None} if wait else {})})
         fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
         notes: list[str] = []
         prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [], lines.value, notes)]

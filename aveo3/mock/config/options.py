@@ -1,7 +1,7 @@
 """The options of the emulator, validated at construction. Durations are emulator seconds."""
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -123,6 +123,41 @@ class MockOptions(BaseModel):
     retired: Annotated[tuple[str, ...], _several(str, 'retired = ["veo-3.0-generate-001"]')] = Field(
         default=RETIRED, description="model ids that get a 404 with 'no longer available'"
     )
+
+    if TYPE_CHECKING:  # fields take more than they hold
+
+        def __init__(
+            self,
+            *,
+            rpm: int | None = 10,
+            period: float = 60.0,
+            rpd: int | None = None,
+            concurrency: int | None = None,
+            spend: float | None = None,
+            spend_period: float = 600.0,
+            counting: Counting = "sliding",
+            phase: float = 0.0,
+            count_refused: bool = False,
+            quotas: Iterable[Quota | str | dict[str, Any]] = (),
+            refusal_body: RefusalBody = "detailed",
+            retry_info: bool = True,
+            quota_value: bool = True,
+            retry_after: bool = False,
+            refuse_late: bool = False,
+            latency: Latency | str | float = ...,
+            slowdown: float = 1.0,
+            rtt: Latency | str | float = ...,
+            speed: float = 1.0,
+            faults: Iterable[Fault | str] = (),
+            hang: float = 600.0,
+            redirect_to: str | None = None,
+            seed: int = 0,
+            ranges: bool = True,
+            processing: Latency | str | float = ...,
+            retention: float = 172_800.0,
+            films: Films = "auto",
+            retired: Iterable[str] = ...,
+        ) -> None: ...
 
     def rules(self) -> tuple[QuotaRule, ...]:
         """Return the quota rules of these options: the general ones first, then those of `quotas`."""
