@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aveo3.cli.shells import quoted
-from aveo3.cli.streams import json_line
 from aveo3.lifecycle import State
 
 if TYPE_CHECKING:
@@ -136,10 +135,3 @@ def fields(record: JobRecord, journal: Journal) -> dict[str, Any]:
     files = [{**file, "path": str(journal.locate(file).absolute())} for file in record.files]
     values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     return {"job": record.name, **values, "files": files}
-
-
-def as_json(values: dict[str, Any]) -> str:
-    """`values` as one line of JSON."""
-    from aveo3.journal.rows import plain as instant
-
-    return json_line(values, default=instant)

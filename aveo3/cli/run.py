@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from aveo3.cli.exit_codes import Exit
 from aveo3.cli.journal_view import counted, typed
+from aveo3.cli.json_lines import in_json
 from aveo3.cli.signals import on_signals
-from aveo3.cli.streams import json_line
 from aveo3.errors import JournalError
 from aveo3.lifecycle import UNDER_WAY, is_emulated
 
@@ -177,7 +177,7 @@ def _print_json(clip: VideoClip) -> bool:
     from aveo3.cli.prompt_files import clip_fields
 
     try:
-        print(json_line(clip_fields(clip)), flush=True)
+        print(in_json(clip_fields(clip)), flush=True)
     except BrokenPipeError:
         _mute()
         return False

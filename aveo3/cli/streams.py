@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 
 def prepare_streams() -> None:
@@ -19,13 +16,3 @@ def prepare_streams() -> None:
         with suppress(AttributeError, ValueError, OSError):  # none at all; one that is closed, or no stream of text
             utf8 = sys.platform == "win32" and not stream.isatty() and "PYTHONIOENCODING" not in os.environ
             stream.reconfigure(encoding="utf-8" if utf8 else None, errors="backslashreplace")  # type: ignore[union-attr]
-
-
-def json_line(values: Any, default: Callable[[Any], Any] | None = None) -> str:
-    """`values` as one line of JSON for standard output. `default` converts what JSON does not know."""
-    line = json.dumps(values, ensure_ascii=False, default=default)
-    try:
-        line.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:  # half an emoji, or a stream that knows few characters: JSON can spell out each of them
-        line = json.dumps(values, default=default)
-    return line

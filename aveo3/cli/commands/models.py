@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aveo3.cli.exit_codes import errors_as_messages
-from aveo3.cli.streams import json_line
+from aveo3.cli.json_lines import in_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def models(
             typer.echo(catalog.as_toml(settings.catalog), nl=False)
         elif json_lines:
             for name in chosen:
-                print(json_line(fields(name, cards)))
+                print(in_json(fields(name, cards)))
         elif names:
             _print_in_full(chosen, cards)
         else:
