@@ -55,11 +55,13 @@ class Failure:
 class LateRefusal:
     """Google accepted the submit and turned it down later. `verdict` is refused, rejected or unavailable.
 
-    There is no video. `tokens` as in `Finished`: Google bills text, too.
+    There is no video. `tokens` as in `Finished`: Google bills text, too. `by_absence`: only what the answer lacks says
+    so.
     """
 
     verdict: Verdict
     tokens: Mapping[str, int] = field(default_factory=dict)
+    by_absence: bool = False
 
 
 PollResult = Running | Finished | Failure | LateRefusal

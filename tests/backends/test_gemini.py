@@ -387,6 +387,7 @@ LOOKS: dict[str, tuple[Act, PollResult]] = {
                 "it ended without a video, a text or a charge (in the EEA, CH and UK uploaded clips cannot be edited)"
             ),
             {"input": 19, "video": 0, "output": 265},
+            by_absence=True,
         ),
     ),
     "words instead": (

@@ -16,6 +16,7 @@ from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Video
 from aveo3.dispatch.stats import Stats
 from aveo3.engine.delivery import FETCH_TRIES
+from aveo3.engine.following import EMPTY_POLLS
 from aveo3.engine.outcomes import LATE_REFUSALS
 from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.testing.scripted import FILM
@@ -580,6 +581,47 @@ def test_an_end_without_a_video_says_what_there_was_instead() -> None:
         ClipStatus.UNCERTAIN,
         "it was cancelled at Google: it may be billed",
     )
+
+
+@pytest.mark.parametrize("odd_polls", [1, EMPTY_POLLS - 1])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Finished(),
+        Finished(note="it ended completed and is billed as a video, but holds none"),
+        LateRefusal(verdicts.rejected("it ended without a video", filtered=True), by_absence=True),
+    ],
+    ids=["nothing", "billed", "filtered"],
+)
+def test_an_odd_poll_without_a_video_costs_no_clip(odd: PollResult, odd_polls: int) -> None:
+    class Odd(Watched):
+        async def poll(self, operation: str) -> PollResult:
+            poll = await super().poll(operation)
+            if len(self.polled_at) <= odd_polls:
+                self._operations[operation] = (0.0, VideoPrompt(text="a boat"))
+                return odd
+            return poll
+
+    backend = Odd(latency=0.0)
+    clip = run_one(backend)
+    assert (clip.status, clip.error_kind, clip.cost_usd) == (ClipStatus.SUCCEEDED, None, PRICE)
+    assert (len(backend.submits), len(backend.polled_at)) == (1, odd_polls + 1)
+    assert all(after - before >= 2 for before, after in pairwise(backend.polled_at)), "spaced"
+
+
+def test_an_end_without_a_video_is_believed_after_some_polls_and_a_poll_that_fails_is_none() -> None:
+    class Empty(Watched):
+        async def poll(self, operation: str) -> PollResult:
+            await super().poll(operation)
+            if len(self.polled_at) == 2:
+                raise PollError("HTTP 500")
+            self._operations[operation] = (0.0, VideoPrompt(text="a boat"))
+            return Finished()
+
+    backend = Empty(latency=0.0)
+    clip = run_one(backend)
+    assert (clip.status, clip.error_kind) == (ClipStatus.UNCERTAIN, "no_video")
+    assert len(backend.polled_at) == EMPTY_POLLS + 1
 
 
 def test_polls_that_all_fail_are_logged_once_and_again_after_a_success(caplog: pytest.LogCaptureFixture) -> None:
