@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aioresponses import aioresponses
+from aioresponses import CallbackResult, aioresponses
 
 from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Video
@@ -393,6 +393,34 @@ def test_a_video_at_an_address_is_downloaded_with_the_backends_headers(web: aior
     assert clip.uris == (URI,)
     [[call]] = web.requests.values()
     assert call.kwargs["headers"] == {"x-key": "film.mp4", "Accept-Encoding": "identity"}
+
+
+class Guarded(ScriptedBackend):
+    """Its downloads need a token, which it can renew."""
+
+    token, renewed = 1, 0
+
+    async def locate(self, uri: str) -> tuple[str, dict[str, str]]:
+        return uri, {"Authorization": f"Bearer {self.token}"}
+
+    async def renew(self, headers: dict[str, str]) -> bool:
+        self.token += 1
+        self.renewed += 1
+        return self.renewed == 1
+
+
+@pytest.mark.parametrize("heals", [True, False])
+def test_a_download_whose_token_is_refused_is_tried_again_with_a_new_one(web: aioresponses, heals: bool) -> None:
+    def answer(_: object, headers: dict[str, str], **__: object) -> CallbackResult:
+        is_good = heals and headers["Authorization"] == "Bearer 2"
+        return CallbackResult(status=200, body=FILM) if is_good else CallbackResult(status=401)
+
+    web.get("https://files.test/1", callback=answer, repeat=True)
+    backend = Guarded(ending=lambda _: Finished((Video(uri="https://files.test/1"),)))
+    clip = run_one(backend)
+    assert clip.status is (ClipStatus.SUCCEEDED if heals else ClipStatus.UNCERTAIN)
+    assert backend.renewed == 1
+    assert sum(map(len, web.requests.values())) == 2
 
 
 def test_a_download_is_tried_again_a_few_times(web: aioresponses) -> None:
