@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count, pairwise
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from aioresponses import CallbackResult, aioresponses
 
 from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
-from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Video
+from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Probe, Video
 from aveo3.dispatch.stats import Stats
 from aveo3.engine.delivery import FETCH_TRIES
 from aveo3.engine.following import EMPTY_POLLS
@@ -692,10 +694,88 @@ def test_a_proxy_that_is_mended_costs_no_clip() -> None:
 
 
 def test_a_proxy_that_is_not_mended_leaves_clips_for_the_next_run_and_is_named() -> None:
-    backend = ScriptedBackend(answer=lambda _: verdicts.from_answer(451, "<html>Blocked</html>"))
+    backend = ScriptedBackend(answer=lambda _: verdicts.from_answer(407, "<html>Blocked</html>"))
     clips, _, _ = run(backend, ["a boat"] * 5, consecutive_failure_threshold=3, quota_patience=600.0)
     assert {clip.status for clip in clips} <= {ClipStatus.DEFERRED, ClipStatus.FAILED}
     assert any("not Google" in (clip.error_message or "") for clip in clips)
+
+
+class Filtered(ScriptedBackend):
+    """Behind a filter that answers in Google's place until `mended_at`."""
+
+    def __init__(self, status: int = 403, mended_at: float = 900.0, *, reads_answers: bool = False) -> None:
+        super().__init__(answer=self.judge, round_trip=0.5)
+        self.status, self.mended_at, self.reads_answers = status, mended_at, reads_answers
+        self.checks = 0
+
+    @property
+    def blocks(self) -> bool:
+        return asyncio.get_running_loop().time() < self.mended_at
+
+    def judge(self, prompt: VideoPrompt) -> Verdict:
+        page = "<html>Blocked</html>"
+        return (
+            verdicts.from_answer(self.status, page) if self.blocks else verdicts.accepted(f"operations/{prompt.text}")
+        )
+
+    async def check(self, model: str) -> Probe:
+        self.checks += 1
+        if self.blocks and not self.reads_answers:
+            return Probe("a proxy", status=self.status, body={"message": "<html>Blocked</html>"})
+        return Probe("Google", status=404, body={"error": {"code": 404, "status": "NOT_FOUND", "message": "x"}})
+
+
+BOATS = [f"boat {n}" for n in range(30)]
+
+
+@pytest.mark.parametrize("status", [302, 400, 403, 405, 451])
+def test_a_filter_in_googles_place_leaves_one_clip_uncertain_and_the_others_go_once_it_is_mended(status: int) -> None:
+    backend = Filtered(status)
+    clips, _, took = run(backend, BOATS, consecutive_failure_threshold=3, max_retries=0)
+    assert Counter(clip.status for clip in clips) == {ClipStatus.UNCERTAIN: 1, ClipStatus.SUCCEEDED: 29}
+    assert (len(backend.submits), set(backend.accepted.values())) == (30, {1})
+    assert (2 <= backend.checks <= 10, took < 900 + 700) == (True, True)
+
+
+def test_a_filter_that_is_not_mended_costs_one_clip_and_the_others_are_left_for_the_next_run() -> None:
+    backend = Filtered(mended_at=inf)
+    clips, _, _ = run(backend, BOATS, quota_patience=3600.0)
+    assert Counter(clip.status for clip in clips) == {ClipStatus.UNCERTAIN: 1, ClipStatus.DEFERRED: 29}
+    assert {clip.error_kind for clip in clips[1:]} == {"not_google"}
+    assert all(
+        "Google still does not answer: HTTP 403: <html>Blocked</html>" in str(c.error_message) for c in clips[1:]
+    )
+    assert len(backend.submits) == 1
+
+
+def test_a_filter_that_blocks_only_what_is_paid_closes_the_lane_after_the_second_clip() -> None:
+    clips, _, _ = run(Filtered(mended_at=inf, reads_answers=True), BOATS)
+    assert Counter(clip.status for clip in clips) == {ClipStatus.UNCERTAIN: 2, ClipStatus.DEFERRED: 28}
+    assert {clip.error_kind for clip in clips if clip.status is ClipStatus.DEFERRED} == {"not_google"}
+    assert all("Google answers free requests here, but not paid ones" in str(c.error_message) for c in clips[2:])
+
+
+@pytest.mark.parametrize("error", [TimeoutError, asyncio.CancelledError])
+def test_a_free_request_that_hangs_or_is_stopped_sends_and_loses_nothing(error: type[BaseException]) -> None:
+    class Hangs(Filtered):
+        async def check(self, model: str) -> Probe:
+            self.checks += 1
+            await asyncio.sleep(3600 if self.blocks else 0)
+            return await super().check(model)
+
+    async def main() -> None:
+        backend = Hangs(mended_at=300.0)
+        async with client(backend, retry_wait_base=30.0) as veo, veo.stream(["a", "b"]) as clips:
+            await asyncio.sleep(35)
+            assert backend.checks == 1
+            if error is asyncio.CancelledError:
+                await clips.leave()
+            found = {clip.prompt.text: clip.status async for clip in clips}
+        other = ClipStatus.CANCELLED if error is asyncio.CancelledError else ClipStatus.SUCCEEDED
+        assert found == {"a": ClipStatus.UNCERTAIN, "b": other}
+        assert len(backend.submits) == (1 if error is asyncio.CancelledError else 2)
+
+    virtual(main)
 
 
 # ---- conditions that pass --------------------------------------------------------------------------------------------
