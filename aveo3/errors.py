@@ -57,11 +57,20 @@ class FetchError(AveoError):
     """A finished, paid video could not be saved to disk.
 
     `final`: a retry now is pointless. `disk`: this machine's disk is the cause. `gone`: Google does not have the
-    video, or has deleted it.
+    video, or has deleted it. `unauthorized`: its server refused the login (401).
     """
 
-    def __init__(self, message: str, *, final: bool = False, disk: bool = False, gone: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        final: bool = False,
+        disk: bool = False,
+        gone: bool = False,
+        unauthorized: bool = False,
+    ) -> None:
         super().__init__(message)
         self.final = final or gone
         self.disk = disk
         self.gone = gone
+        self.unauthorized = unauthorized

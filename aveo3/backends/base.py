@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from aveo3.errors import AveoError
 from aveo3.models import VideoPrompt
@@ -55,11 +55,13 @@ class Failure:
 class LateRefusal:
     """Google accepted the submit and turned it down later. `verdict` is refused, rejected or unavailable.
 
-    There is no video. `tokens` as in `Finished`: Google bills text, too.
+    There is no video. `tokens` as in `Finished`: Google bills text, too. `by_absence`: only what the answer lacks says
+    so.
     """
 
     verdict: Verdict
     tokens: Mapping[str, int] = field(default_factory=dict)
+    by_absence: bool = False
 
 
 PollResult = Running | Finished | Failure | LateRefusal
@@ -107,11 +109,25 @@ class OperationGone(AveoError):
     """The service does not know the operation, or no longer does. Its result cannot be found out."""
 
 
+@runtime_checkable
+class RenewsLogin(Protocol):
+    """A backend whose downloads carry a token that may have to be renewed."""
+
+    async def renew(self, headers: dict[str, str]) -> bool:
+        """Get a new token after a 401 to a download with `headers`, unless there is a newer one. True: try again.
+
+        Raises `PollError` if no token can be obtained.
+        """
+        ...
+
+
 class Backend(Protocol):
     """One Google surface with its credentials."""
 
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """Send one request, once. Return a verdict for every answer and for every missing answer; raise nothing.
+
+        Only after Google's own 401, which creates nothing, may it renew its token and send the request once more.
 
         `output_uri` is the gs:// prefix that Google writes the videos to. None: they come with the answer to a poll.
         """

@@ -6,7 +6,6 @@ retries, and `files.download` downloads.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
@@ -16,6 +15,7 @@ import aiohttp
 from pydantic import BaseModel, Field, ValidationError
 
 from aveo3.backends.base import PollError
+from aveo3.backends.login import Login
 from aveo3.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ class _Page(BaseModel):
 class Storage:
     """Reads buckets with `credentials`; None sends none. `aclose` leaves `session` open."""
 
-    def __init__(self, credentials: Credentials | None, session: aiohttp.ClientSession, root: str = ROOT) -> None:
+    def __init__(
+        self, credentials: Credentials | Login | None, session: aiohttp.ClientSession, root: str = ROOT
+    ) -> None:
         """Sends nothing. Raises `UsageError` if the extra `gcs` is not installed."""
         try:
             from gcloud.aio.storage import Storage as Client
@@ -64,7 +66,7 @@ class Storage:
                 "Videos in gs:// buckets need gcloud-aio-storage, which is not installed: pip install 'aveo3[gcs]'."
             ) from error
         self._root = root.rstrip("/")
-        self._login = _Login(credentials)
+        self._login = credentials if isinstance(credentials, Login) else Login(credentials)
         # With an `api_root` the client assumes an emulator and sends no token, so each request carries ours. The token
         # here only stops it from searching for its own credentials. Its types expect a session of requests.
         self._client = Client(token=cast("Token", object()), session=cast("Any", session), api_root=self._root)
@@ -99,8 +101,7 @@ class Storage:
     async def _page(self, bucket: str, params: dict[str, str], prefix: str) -> _Page | None:
         """One page; None if there is no such bucket."""
         try:
-            headers = await self._login.headers()
-            content = await self._client.list_objects(bucket, params=params, headers=headers, timeout=TIMEOUT)
+            content = await self._listing(bucket, params)
             return _Page.model_validate(content)
         except aiohttp.ClientResponseError as error:
             status, words = error.status, error.message
@@ -114,6 +115,30 @@ class Storage:
         if status == 404 and reason == "notFound":
             return None
         raise self._refusal(f"listing {prefix}", status, words, bucket)
+
+    async def _listing(self, bucket: str, params: dict[str, str]) -> Any:
+        """One page as Cloud Storage sends it, asked for with a new token if it refuses the one that is there."""
+        seen, headers = self._login.renewals, await self._login.headers()
+        try:
+            return await self._client.list_objects(bucket, params=params, headers=headers, timeout=TIMEOUT)
+        except aiohttp.ClientResponseError as error:
+            if error.status != 401 or not await self._login.renew(seen):
+                raise
+        headers = await self._login.headers()
+        return await self._client.list_objects(bucket, params=params, headers=headers, timeout=TIMEOUT)
+
+    async def renew(self, headers: dict[str, str]) -> bool:
+        """Get a new token after a 401 to a request with `headers`, unless there is a newer one. True: try again.
+
+        Raises `PollError` if no token can be obtained.
+        """
+        if "Authorization" not in headers:
+            return False
+        seen = self._login.renewals
+        try:
+            return not self._login.is_current(headers) or await self._login.renew(seen)
+        except Exception as error:
+            self._fail("a new token after HTTP 401", error)
 
     async def place(self, uri: str) -> tuple[str, dict[str, str]]:
         """The address to fetch `uri` from, and the headers for it. Call it again for each try: the token expires.
@@ -151,36 +176,6 @@ class Storage:
 
         advice = f" {_LOG_IN}" if isinstance(error, RefreshError) else ""
         raise PollError(self._login.without_token(f"{what}: {type(error).__name__}: {error}") + advice) from error
-
-
-class _Login:
-    """Turns google-auth's credentials into headers. A thread refreshes the token."""
-
-    def __init__(self, credentials: Credentials | None) -> None:
-        from google.auth.transport.requests import Request
-
-        self._credentials = credentials
-        self._request = Request()
-        self._refreshing = asyncio.Lock()  # one refresh serves all tasks that wait for it
-
-    async def headers(self) -> dict[str, str]:
-        """A token valid for some minutes at least, and the quota project if the credentials name one.
-
-        Empty without credentials. Raises `GoogleAuthError` if no token can be obtained.
-        """
-        if self._credentials is None:
-            return {}
-        async with self._refreshing:
-            await asyncio.to_thread(self._credentials.before_request, self._request, "GET", ROOT, {})
-        headers = {"Authorization": f"Bearer {self._credentials.token}"}
-        if project := getattr(self._credentials, "quota_project_id", None):
-            headers["x-goog-user-project"] = project
-        return headers
-
-    def without_token(self, words: str) -> str:
-        """`words` without the token: an answer may quote its request, and no log or clip may hold the token."""
-        token = self._credentials.token if self._credentials is not None else None
-        return words.replace(token, "(the token)") if token and len(token) > 8 else words
 
 
 def _parts(uri: str) -> tuple[str, str]:

@@ -145,7 +145,7 @@ def _without_video(body: Mapping[str, Any], tokens: Mapping[str, int]) -> PollRe
         return Finished()
     # It also ends like this where uploaded clips may not be edited.
     why = "it ended without a video, a text or a charge (in the EEA, CH and UK uploaded clips cannot be edited)"
-    return LateRefusal(verdicts.rejected(why, filtered=True), tokens)
+    return LateRefusal(verdicts.rejected(why, filtered=True), tokens, by_absence=True)
 
 
 def _failed(body: Mapping[str, Any]) -> PollResult:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -18,6 +19,7 @@ from aveo3.backends import credentials, http, inline, one_post, probe
 from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Probe, Running, Video
 from aveo3.backends.gcs import Storage
 from aveo3.backends.inline import InlineVideoResponse, InlineVideos
+from aveo3.backends.login import Login
 from aveo3.config.abilities import unreadable
 from aveo3.errors import FetchError, UsageError
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
@@ -42,13 +44,13 @@ class VertexBackend:
         client: genai.Client,
         session: aiohttp.ClientSession,
         settings: Settings,
-        login: Credentials | None = None,
+        login: Credentials | Login | None = None,
         storage: Storage | None = None,
     ) -> None:
         self._client = client
         self._session = session
         self._settings = settings
-        self._login = login
+        self._login = login if isinstance(login, Login) else Login(login)
         self._storage = storage
         self._readers = asyncio.Semaphore(inline.PARALLEL)
 
@@ -59,7 +61,7 @@ class VertexBackend:
         If the videos go to a bucket, it also finds the credentials for that, before the first video is paid.
         """
         who = await asyncio.to_thread(credentials.for_vertex, settings)
-        login, storage = who.get("credentials"), None
+        login, storage = Login(who.get("credentials")), None
         session = one_post.open_session(settings, InlineVideoResponse)
         try:
             client = one_post.client(settings, session, settings.base_url, vertexai=True, **who)
@@ -86,6 +88,17 @@ class VertexBackend:
                 source, config = self._request(prompt, output_uri)
         except (OSError, ValueError) as error:
             return one_post.cannot_be_sent(error)
+        seen = self._login.renewals
+        verdict = await one_post.submit(self._post(model, source, config), self._settings, unsent=_unsent)
+        if verdict.status != 401 or verdict.refusal is not Refusal.BAD_KEY:
+            return verdict
+        # Google's own 401 created nothing: the token may be revoked, or this machine's clock wrong. Another attempt is
+        # another POST, as google-auth's own sessions send it.
+        try:
+            if not await self._login.renew(seen):
+                return verdict
+        except Exception as error:
+            return _without_token(verdict, error)
         return await one_post.submit(self._post(model, source, config), self._settings, unsent=_unsent)
 
     async def _post(
@@ -137,9 +150,7 @@ class VertexBackend:
 
     async def _poll(self, operation: str, inline_videos: InlineVideos) -> PollResult:
         try:
-            result = await self._client.aio.operations.get(
-                types.GenerateVideosOperation.model_validate({"name": operation})
-            )
+            result = await self._operation(operation)
         except errors.APIError as error:
             if error.code == 404 and verdicts.is_google(error.details):  # a proxy knows of no operations
                 raise OperationGone(self._without_key(f"Google does not know {operation}: {error.message}")) from error
@@ -168,6 +179,16 @@ class VertexBackend:
             filter_reasons=tuple(response.rai_media_filtered_reasons or ()),
         )
 
+    async def _operation(self, name: str) -> types.GenerateVideosOperation:
+        """The operation, asked for with a new token if Google refuses the one that is there."""
+        operation, seen = types.GenerateVideosOperation.model_validate({"name": name}), self._login.renewals
+        try:
+            return await self._client.aio.operations.get(operation)
+        except errors.ClientError as error:
+            if error.code != 401 or not verdicts.is_google(error.details) or not await self._login.renew(seen):
+                raise
+        return await self._client.aio.operations.get(operation)
+
     async def check(self, model: str) -> Probe:
         """See `Backend.check`: one poll (`fetchPredictOperation`) of an operation of the model that does not exist.
 
@@ -176,7 +197,8 @@ class VertexBackend:
         cannot check quota or billing: only a submit can.
         """
         settings = self._settings
-        if self._login is not None and (failed := await probe.refresh(self._login, settings.request_timeout)):
+        login = self._login.credentials
+        if login is not None and (failed := await probe.refresh(login, settings.request_timeout)):
             return failed
         place = f"projects/{settings.project}/locations/{settings.location}/" if settings.project else ""
         name = f"{place}publishers/google/models/{model}/operations/{NO_OPERATION}"
@@ -200,6 +222,10 @@ class VertexBackend:
             return None
         return await (await self._bucket(uri)).place(uri)
 
+    async def renew(self, headers: dict[str, str]) -> bool:
+        """See `RenewsLogin`."""
+        return self._storage is not None and await self._storage.renew(headers)
+
     async def _bucket(self, uri: str) -> Storage:
         if self._storage is None:
             try:
@@ -219,10 +245,10 @@ class VertexBackend:
         await self._session.close()
 
 
-async def _storage(settings: Settings, login: Credentials | None, session: aiohttp.ClientSession) -> Storage:
+async def _storage(settings: Settings, login: Login, session: aiohttp.ClientSession) -> Storage:
     """The reader of buckets. Raises `UsageError` without the extra, or without a login."""
-    if login is None:
-        login = await asyncio.to_thread(credentials.for_buckets, settings)
+    if login.credentials is None:
+        login = Login(await asyncio.to_thread(credentials.for_buckets, settings))
     return await asyncio.to_thread(Storage, login, session, settings.storage_url)
 
 
@@ -244,6 +270,14 @@ def _unsent(error: Exception, words: str) -> Verdict:
     if isinstance(error, OSError | aiohttp.ClientError | GoogleAuthError):
         return verdicts.unsent(words)
     return one_post.cannot_be_sent(words)
+
+
+def _without_token(verdict: Verdict, error: Exception) -> Verdict:
+    """The verdict on a submit that Google refused with 401, when `error` kept us from getting a new token."""
+    words = f"{verdict.message} (a new token: {type(error).__name__}: {error})"
+    if _unsent(error, "").kind is VerdictKind.UNAVAILABLE:
+        return Verdict(VerdictKind.UNAVAILABLE, words, status=401)
+    return replace(verdict, message=words)
 
 
 def _made(video: types.Video, inline_videos: InlineVideos) -> Video:

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from aveo3.backends.base import Backend, PollError, Video
+from aveo3.backends.base import Backend, PollError, RenewsLogin, Video
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import Job
@@ -142,9 +142,17 @@ class Delivery:
         """Download a video with a fresh token; None if it stays where it is."""
         try:
             place = await backend.locate(uri)
+            if place is None:
+                return None
+            try:
+                return await self._fetch_from(*place, target)
+            except FetchError as error:
+                if not (error.unauthorized and isinstance(backend, RenewsLogin) and await backend.renew(place[1])):
+                    raise
+            place = await backend.locate(uri)
         except PollError as error:
             raise FetchError(str(error), final=error.final) from error
-        if place is None:
-            return None
-        url, headers = place
+        return None if place is None else await self._fetch_from(*place, target)
+
+    async def _fetch_from(self, url: str, headers: dict[str, str], target: Path) -> SavedFile:
         return await download.to_file(self._session, url, target, headers, silence=self._settings.request_timeout)

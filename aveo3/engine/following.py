@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from aveo3.backends.base import (
     Backend,
@@ -18,7 +20,7 @@ from aveo3.backends.base import (
 )
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt, now
-from aveo3.engine.retry import repeating
+from aveo3.engine.retry import repeating, wait_before
 from aveo3.errors import FetchError
 from aveo3.polling.poller import Poller, Pollers
 
@@ -26,6 +28,10 @@ log = logging.getLogger(__name__)
 
 GONE_POLLS = 4
 """Polls in a row that must find the operation unknown before a paid clip is given up."""
+
+EMPTY_POLLS = 5
+"""Polls that must find an operation ended with neither video nor reason: one odd answer proves nothing, and the video
+may be paid."""
 
 LOGGED_POLLS = 5
 """Failed polls in a row that are logged: credentials may have expired, and then no poll can succeed."""
@@ -65,7 +71,8 @@ class Follower:
         self._pollers = pollers
         self._median = median
         self._failed_polls: dict[Backend, int] = {}  # in a row
-        base = settings.poll_interval or 2.0
+        self._rng = rng
+        self._base = base = settings.poll_interval or 2.0
         answered = repeating(PollError, base=base, max_value=60.0, rng=rng)(self._poll_once)
         self._poll = repeating(OperationGone, base=base, max_value=60.0, rng=rng, max_tries=GONE_POLLS)(answered)
 
@@ -81,11 +88,13 @@ class Follower:
             # The time of the earlier run's last poll is unknown: poll at once, and learn no latency from the gap.
             polled_at = None
         poll: PollResult = Running()
-        ended_between = None
+        ended_between, empty_polls, no_video = None, 0, None
         try:
             while isinstance(poll, Running):
                 if now() >= deadline:
-                    return LeftThere("late", f"still running {now() - sent_at:.0f} s after its submit; may be billed")
+                    return no_video or LeftThere(
+                        "late", f"still running {now() - sent_at:.0f} s after its submit; may be billed"
+                    )
                 if polled_at is not None:
                     await poller.wait(operation, sent_at, polled_at, deadline)
                 poll = await self._poll(attempt, deadline, poller)
@@ -93,12 +102,15 @@ class Follower:
                 if isinstance(poll, Finished) and poll.videos and before is not None:
                     # Failed and filtered operations end early and would distort the latency.
                     ended_between = before - sent_at, polled_at - sent_at
+                elif _is_empty(poll) and (empty_polls := empty_polls + 1) < EMPTY_POLLS:
+                    no_video, poll, polled_at = poll, Running(), None
+                    await asyncio.sleep(wait_before(empty_polls, self._base, self._rng))
         except FetchError as error:  # it has ended, and the videos in the answer could not be saved
             return LeftThere("disk", str(error))
         except PollError as error:
             return LeftThere("late", f"no poll succeeded before the deadline; the last error: {error}")
         except OperationGone as error:
-            return Gone(str(error))
+            return no_video or Gone(str(error))
         finally:
             poller.ended(operation, ended_between)
         return poll
@@ -126,3 +138,9 @@ class Follower:
         lane, prompt = attempt.lane, attempt.job.prompt
         median = self._median or self._settings.model_catalog.latency(lane.lane.model, prompt.resolution)
         return self._pollers.of(lane, (lane.lane.model, prompt.resolution, prompt.duration_seconds), median)
+
+
+def _is_empty(poll: PollResult) -> TypeGuard[Finished | LateRefusal]:
+    if isinstance(poll, LateRefusal):
+        return poll.by_absence
+    return isinstance(poll, Finished) and not (poll.videos or poll.filtered or poll.filter_reasons)

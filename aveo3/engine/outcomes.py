@@ -16,6 +16,7 @@ from aveo3.engine.following import End, Gone, LeftThere
 from aveo3.engine.job import Again, Job
 from aveo3.engine.recovery import Recovery
 from aveo3.engine.retry import wait_before
+from aveo3.journal.next_step import NO_VIDEO
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip
 from aveo3.verdicts import Ending, Verdict, VerdictKind
@@ -84,7 +85,7 @@ class Outcomes:
             return await self._delivery.deliver(attempt, end.videos, held_back=held_back, cost_usd=cost)
         if not (reasons or end.filtered):
             why = f"{end.note or 'it ended with neither video nor error'}: it may be billed"
-            return await self._uncertain(attempt, "no_video", why)
+            return await self._uncertain(attempt, NO_VIDEO, why)
         if verdicts.is_audio_filter(end.filter_reasons) and not job.audio_tries and self._settings.max_retries:
             job.audio_tries += 1  # the filter is not deterministic, and the clip is not billed: try once more
             job.plan_again("audio", reasons)

@@ -64,6 +64,8 @@ class Engine:
         """
         assert job.route is not None
         candidate = job.route.at(lane.lane)
+        if permit.admission.probe and lane.gate.met_a_stranger and (ended := await self._ask_first(job, permit, lane)):
+            return ended
         if (unsent := await self._submission.intend(job, candidate)) is not None:  # 1. the intent, on disk
             lane.gate.cancel(permit)
             return unsent
@@ -74,6 +76,19 @@ class Engine:
         if verdict.kind is not VerdictKind.ACCEPTED:
             return await self._outcomes.not_accepted(attempt, verdict)
         return await self._see_through(attempt)  # 4. its end, and its videos
+
+    async def _ask_first(self, job: Job, permit: Permit, lane: OpenLane) -> VideoClip | Again | None:
+        """Before a probe: None if Google answers a free request again. Else nothing is sent, and the job goes last."""
+        try:
+            verdict = await self._submission.ask_first(lane)
+        except asyncio.CancelledError:
+            job.leaving = True
+            lane.gate.cancel(permit)
+            return job.cancel()
+        if verdict is None:
+            return None
+        lane.gate.settle(permit, verdict)
+        return Again(0.0, last=True)
 
     async def resume(self, job: Job, lane: OpenLane, backend: Backend) -> VideoClip | Again:
         """Resume a job that an earlier run left running, fetching or uncertain. `backend` reaches where it was sent.

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from aveo3 import verdicts
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import Job
+from aveo3.engine.open_lane import OpenLane
 from aveo3.errors import JournalError
 from aveo3.lanes.routing import Candidate
 from aveo3.lifecycle import State
@@ -24,12 +26,32 @@ SUBMIT_GRACE = 2.0
 """Seconds beyond the request's timeout after which a submit without an answer counts as lost."""
 
 
+ASK_TIMEOUT = 10.0
+"""Seconds for the free request that precedes a probe."""
+
+
 class Submission:
     """The steps of a submit. `Engine.run` calls them in order."""
 
     def __init__(self, settings: Settings, now_utc: Callable[[], datetime]) -> None:
         self._timeout = settings.request_timeout + SUBMIT_GRACE
         self._now_utc = now_utc
+
+    async def ask_first(self, lane: OpenLane) -> Verdict | None:
+        """Send a free request where something that is not Google answered before: what is to be paid must not meet it
+        again. None if Google answers; else a verdict that says who does."""
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT):
+                probe = await lane.backend.check(lane.lane.model)
+        except TimeoutError:
+            words = "no answer"
+        else:
+            if probe.status is not None and (probe.status == 200 or verdicts.is_google(probe.body)):
+                return None
+            status = probe.problem or f"HTTP {probe.status}"
+            words = f"{status}: {probe.said or verdicts.message_of(probe.body)}"
+        why = f"a free request shows that Google still does not answer: {words}"
+        return replace(verdicts.unsent(why), not_google=True)
 
     async def intend(self, job: Job, candidate: Candidate) -> VideoClip | None:
         """Return when the intent to send `job` to `candidate` would survive a power cut. From then on the next run

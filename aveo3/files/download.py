@@ -85,7 +85,8 @@ async def _get(
                 text = (await response.content.read(2000)).decode(errors="replace")[:500]
             final = 400 <= response.status < 500 and response.status not in (408, 429)
             gone = response.status in (404, 410)
-            raise FetchError(f"{uri}: HTTP {response.status}: {text}", final=final, gone=gone)
+            login = response.status == 401
+            raise FetchError(f"{uri}: HTTP {response.status}: {text}", final=final, gone=gone, unauthorized=login)
         return response
     raise FetchError(f"{uri}: more than {MAX_REDIRECTS} redirects", final=True)
 

@@ -17,6 +17,10 @@ ANSWER_LOST = "answer_lost"
 """The `error_kind` of a job whose submit was open when its run was killed."""
 
 
+NO_VIDEO = "no_video"
+"""The `error_kind` of a job whose operation ended with neither video nor reason."""
+
+
 class NextStep(Enum):
     """What a run does with a job that it finds in the journal."""
 
@@ -78,7 +82,10 @@ def is_to_be_fetched(job: LeftJob, *, fetches: bool) -> bool:
 
 def can_be_polled_again(job: LeftJob) -> bool:
     """Whether one more poll of the operation, which is free, may find a video that an earlier run gave up."""
-    return job.state is State.UNCERTAIN and job.error_kind in ("operation_gone", "fetch") and bool(job.operation)
+    return job.state is State.UNCERTAIN and job.error_kind in _POLLED_AGAIN and bool(job.operation)
+
+
+_POLLED_AGAIN = ("operation_gone", NO_VIDEO, "fetch")
 
 
 def record_as_found(record: JobRecord) -> JobRecord:
@@ -90,8 +97,9 @@ def record_as_found(record: JobRecord) -> JobRecord:
 def resumable(records: Iterable[JobRecord], service: str) -> list[JobRecord]:
     """Those of `records` that `resume` at `service` has something to do for, oldest submit first.
 
-    Uncertain jobs are searched for where Google was told to put their video. Operations that Google has forgotten are
-    polled again only if their prompt is given again: otherwise each resume would end with the same failures.
+    Uncertain jobs are searched for where Google was told to put their video, and polled if their operation had no
+    video. Operations that Google has forgotten are polled again only if their prompt is given again: otherwise each
+    resume would end with the same failures.
     """
     if is_emulated(service):
         return []
@@ -102,4 +110,5 @@ def resumable(records: Iterable[JobRecord], service: str) -> list[JobRecord]:
 def _can_be_resumed(record: JobRecord) -> bool:
     if record.state in UNDER_WAY:
         return bool(record.operation or record.output_uri)
-    return record.state is State.UNCERTAIN and bool(record.output_uri)
+    has_no_video = record.error_kind == NO_VIDEO and can_be_polled_again(record)
+    return record.state is State.UNCERTAIN and (bool(record.output_uri) or has_no_video)

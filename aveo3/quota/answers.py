@@ -51,8 +51,13 @@ class Answers:
         self._cooldown.begin(verdict, self._breaker.admitted, now)
         wait = verdict.retry_after or self._settings.retry_wait_base or SHORTEST_STAY
         # After UNAVAILABLE a probe creates nothing, so probes come often. One whose answer is lost may cost a clip.
-        longest = 2 * self._settings.quota_wait_time if verdict.kind is VerdictKind.UNAVAILABLE else None
-        self._breaker.settle(permit.admission, Health.UNHEALTHY, now, open_for=wait, longest=longest, draws=True)
+        uncertain = verdict.kind is not VerdictKind.UNAVAILABLE
+        longest = None if uncertain else 2 * self._settings.quota_wait_time
+        # What is not Google answers every clip alike: the next ones wait until Google answers a free request.
+        trips = uncertain and verdict.not_google
+        self._breaker.settle(
+            permit.admission, Health.UNHEALTHY, now, open_for=wait, longest=longest, draws=True, trips=trips
+        )
         self._cooldown.pause(now + (verdict.retry_after or 0.0))
 
     def refused(self, permit: Permit, verdict: Verdict, now: float) -> bool:

@@ -107,11 +107,12 @@ class CircuitBreaker:
         open_for: float | None = None,
         longest: float | None = None,
         draws: bool = False,
+        trips: bool = False,
     ) -> bool:
         """Record the outcome of an admitted call. True if it counts as a failure of its own.
 
         `open_for` is the delay in seconds that the failure names, None if it names none. Failed probes double it, up to
-        `longest` if set. A failure that `draws` costs the budget one retry.
+        `longest` if set. A failure that `draws` costs the budget one retry; one that `trips` opens the breaker alone.
         """
         if admission.generation != self.generation:
             return False
@@ -132,7 +133,7 @@ class CircuitBreaker:
         self.retries_left = max(0.0, self.retries_left - draws)
         used_up = draws and self.retries_left <= RETRIES / 2
         self.failed_probes += admission.probe
-        if admission.probe or used_up or self.failures >= self.threshold:
+        if admission.probe or trips or used_up or self.failures >= self.threshold:
             stay = (open_for if open_for is not None else self.reset_interval) * 2.0 ** min(self.failed_probes, 64)
             self._change(opened=True)
             self.open_until = now + min(stay, max(self.longest if longest is None else longest, open_for or 0.0))

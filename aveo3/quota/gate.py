@@ -180,6 +180,11 @@ class QuotaGate:
         """True if more than `besides` submits failed lately: the service is at fault, not the request."""
         return self._breaker.retries_owed > besides
 
+    @property
+    def met_a_stranger(self) -> bool:
+        """True if the last failure was an answer that is not Google's, and no submit was accepted since."""
+        return self._cooldown.last is not None and self._cooldown.last.not_google
+
     def is_free(self, cost_usd: float = 0.0) -> bool:
         """True if a submit would go at once."""
         now = self._now()
@@ -199,6 +204,8 @@ class QuotaGate:
         permit.settled = True
         self._unanswered -= 1
         now = self._now()
+        if verdict.not_google and verdict.kind is VerdictKind.UNCERTAIN and permit.admission.probe:
+            self._close_to_strangers(verdict)
         if verdict.unsent:
             self._limits.give_back(permit.cost_usd)
         else:
@@ -259,6 +266,13 @@ class QuotaGate:
             self._closed = GateClosed(kind, message)
             self._bucket.close()
             self._waker.ring()
+
+    def _close_to_strangers(self, verdict: Verdict) -> None:
+        """Close the gate if Google answered a free request, and a filter the paid one: each probe may cost a clip."""
+        if self.met_a_stranger:
+            reason = f"Google answers free requests here, but not paid ones. The last answer was: {verdict.message}"
+            log.warning("closed for good (not_google): %s", reason)
+            self.close("not_google", reason)
 
     def _take_refusal(self, permit: Permit, verdict: Verdict, now: float) -> None:
         refusal = verdict.refusal or Refusal.UNKNOWN

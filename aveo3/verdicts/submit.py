@@ -27,8 +27,19 @@ from aveo3.verdicts.verdict import Refusal, Verdict, VerdictKind, rejected, unce
 NOT_READY_WAIT = 60.0
 """Seconds to wait for what Google says will be ready "in a few minutes"."""
 
-_NOT_LET_THROUGH = {401, 402, 403, 405, 407, 411, 413, 414, 417, 421, 426, 431, 451, 511}
-"""With one of these a proxy, firewall or gateway says that it did not pass the request on (RFC 9110, 6585, 7725)."""
+_NOT_LET_THROUGH = {401, 402, 407, 411, 413, 414, 417, 421, 426, 431, 511}
+"""With one of these a proxy, firewall or gateway says that it did not pass the request on: it asks who wants to use it
+(401, 402, 407, 511), or does not take the request's form, size or address (RFC 9110, 6585). If Google's front end says
+it, nothing was created either.
+
+403, 405 and 451 are not among them. Filters that also read answers (against viruses or leaks) block with these, and may
+have put their page in the place of an answer that names a paid operation.
+"""
+
+_FRONT_END = re.compile(r"<title>Error \d{3} \([^)<]*\)!!1</title>")
+"""Google's own front end writes such a page before any API gets the request."""
+
+_NETWORK = "Check HTTPS_PROXY and VEO3_BASE_URL, or have the network let requests to Google through."
 
 _PATIENCE = {refusal: rank for rank, refusal in enumerate(Refusal)}
 
@@ -45,11 +56,17 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
     reasons = reasons_of(body)
 
     if not is_google(body):
-        if status in _NOT_LET_THROUGH and (words or status not in (401, 402, 403)):
+        if status in _NOT_LET_THROUGH and (words or status not in (401, 402)):
             return _not_google(status, message)
-        if 400 <= status < 500 and status not in (401, 402, 403, 404, 429):
-            why = f"HTTP {status}: {message} (not in Google's form: a proxy or firewall may have answered)"
+        is_filter = status not in (401, 402, 404, 429) and not (status in (403, 405) and _FRONT_END.search(words))
+        if (400 <= status < 500 and is_filter) or status in (301, 302, 303):
+            why = (
+                f"HTTP {status}: {message[:200]} (not in Google's form: a proxy or firewall may have answered after "
+                f"Google got the request. {_NETWORK})"
+            )
             return replace(uncertain(why, status), not_google=True)
+        if status == 405:
+            return _not_google(status, message)
     if status == 429 or status == 402:
         return _refused(status, error, message, retry_after)
     bad_key = "API_KEY_INVALID" in reasons or re.search(r"api key (not valid|expired|not found)", message.lower())
@@ -79,8 +96,7 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
 def _not_google(status: int, message: str) -> Verdict:
     """Nothing was created, and neither the request nor the credentials are at fault."""
     why = (
-        f"not Google: a proxy, firewall or gateway answered HTTP {status} in its place. Check HTTPS_PROXY and "
-        f"VEO3_BASE_URL, or have the network let requests to Google through. Its words: {message}"
+        f"not Google: a proxy, firewall or gateway answered HTTP {status} in its place. {_NETWORK} Its words: {message}"
     )
     return Verdict(VerdictKind.UNAVAILABLE, why, status=status, not_google=True)
 

@@ -218,6 +218,27 @@ async def test_the_token_is_refreshed_off_the_loop_once_for_all_waiters(web: aio
         assert call.kwargs["headers"] == headers
 
 
+async def test_a_token_that_cloud_storage_refuses_is_renewed_once_for_all(web: aioresponses) -> None:
+    login = Login()
+    login.token, login.expiry = "ya29.revoked", datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)
+
+    def answer(_: URL, headers: dict[str, str], **__: object) -> CallbackResult:
+        if headers["Authorization"] == f"Bearer {TOKEN}":
+            return CallbackResult(payload=listing())
+        return CallbackResult(status=401, reason="Unauthorized", payload=refusal(401, "authError", "x"))
+
+    web.get(LISTING, callback=answer, repeat=True)
+    async with looking(login) as storage:
+        _, refused = await storage.place("gs://bucket/film.mp4")
+        assert await asyncio.gather(*(storage.list(f"gs://bucket/{n}") for n in range(3))) == [[], [], []]
+        assert await storage.renew(refused), "others have renewed it already"
+        assert len(login.refreshed_in) == 1
+        _, current = await storage.place("gs://bucket/film.mp4")
+        assert not await storage.renew(current), "a new token is refused, too"
+        assert not await storage.renew({}), "there is no token to renew"
+    assert len(login.refreshed_in) == 1
+
+
 async def test_a_place_is_an_address_of_the_object_below_the_root() -> None:
     async with looking(Login(), "http://127.0.0.1:8787/") as storage:
         url, _ = await storage.place("gs://bucket/out/a boat/1.mp4")

@@ -117,8 +117,10 @@ ANSWERS: dict[str, tuple[Act, VerdictKind, str]] = {
         REFUSED,
         "permission",
     ),
-    **{f"{n} html": (answer(n, PAGE), UNAVAILABLE, "not_google") for n in (401, 402, 403, 405, 407, 413, 451, 511)},
-    **{f"{n} of a gateway": (answer(n, {"message": "no"}), UNAVAILABLE, "not_google") for n in (403, 405, 407)},
+    **{f"{n} html": (answer(n, PAGE), UNAVAILABLE, "not_google") for n in (401, 402, 407, 413, 511)},
+    **{f"{n} html": (answer(n, PAGE), UNCERTAIN, "answer_lost") for n in (403, 405, 451)},
+    "407 of a gateway": (answer(407, {"message": "no"}), UNAVAILABLE, "not_google"),
+    **{f"{n} of a gateway": (answer(n, {"message": "no"}), UNCERTAIN, "answer_lost") for n in (403, 405)},
     "400 html": (answer(400, PAGE), UNCERTAIN, "answer_lost"),
     "409 html": (answer(409, PAGE), UNCERTAIN, "answer_lost"),
     "404": (said(404, "not_found", "models/x is no longer available"), REFUSED, "model_not_found"),
@@ -387,6 +389,7 @@ LOOKS: dict[str, tuple[Act, PollResult]] = {
                 "it ended without a video, a text or a charge (in the EEA, CH and UK uploaded clips cannot be edited)"
             ),
             {"input": 19, "video": 0, "output": 265},
+            by_absence=True,
         ),
     ),
     "words instead": (

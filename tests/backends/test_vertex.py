@@ -114,8 +114,10 @@ ANSWERS: dict[str, tuple[Act, VerdictKind, str]] = {
     "401": (rpc(401, "UNAUTHENTICATED"), REFUSED, "bad_key"),
     "402": (rpc(402, "RESOURCE_EXHAUSTED"), REFUSED, "billing"),
     "403": (rpc(403, "PERMISSION_DENIED"), REFUSED, "permission"),
-    **{f"{n} html": (answer(n, PAGE), UNAVAILABLE, "not_google") for n in (401, 402, 403, 405, 407, 413, 451, 511)},
-    **{f"{n} of a gateway": (answer(n, {"message": "no"}), UNAVAILABLE, "not_google") for n in (403, 405, 407)},
+    **{f"{n} html": (answer(n, PAGE), UNAVAILABLE, "not_google") for n in (401, 402, 407, 413, 511)},
+    **{f"{n} html": (answer(n, PAGE), UNCERTAIN, "answer_lost") for n in (403, 405, 451)},
+    "407 of a gateway": (answer(407, {"message": "no"}), UNAVAILABLE, "not_google"),
+    **{f"{n} of a gateway": (answer(n, {"message": "no"}), UNCERTAIN, "answer_lost") for n in (403, 405)},
     "400 html": (answer(400, PAGE), UNCERTAIN, "answer_lost"),
     "409 html": (answer(409, PAGE), UNCERTAIN, "answer_lost"),
     "404": (rpc(404, "NOT_FOUND"), REFUSED, "model_not_found"),
@@ -692,6 +694,102 @@ async def test_a_submit_that_left_is_not_mistaken_for_one_beside_it_that_did_not
     assert (second.refusal, second.unsent) == (Refusal.BAD_KEY, True)
     assert (verdict.kind, verdict.unsent) == (UNCERTAIN, False)
     assert len(wire.requests) == 1
+
+
+class Renewable(Purse):
+    """Credentials that Google refuses until they are renewed, `good` times."""
+
+    def __init__(self, good: int = 1, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error, self.good, self.renewed = error, good, 0
+
+    def refresh(self, request: object) -> None:
+        self.renewed += 1
+        if self.error is not None:
+            raise self.error
+        self.token = f"{TOKEN}-{self.renewed}"
+
+
+STALE = rpc(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+
+
+def refusing_old_tokens(act: Act) -> tuple[Act, list[Wire]]:
+    """An act that refuses the first token; the list takes the server."""
+    wires: list[Wire] = []
+
+    async def either(writer: asyncio.StreamWriter) -> None:
+        is_old = wires[0].requests[-1].headers["authorization"] == f"Bearer {TOKEN}"
+        await (STALE if is_old else act)(writer)
+
+    return either, wires
+
+
+@pytest.mark.parametrize("submits", [1, 30])
+async def test_a_token_that_google_refuses_is_renewed_once_for_all_and_each_clip_is_paid_once(
+    submits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purse = Renewable()
+    carry(monkeypatch, purse)
+    act, wires = refusing_old_tokens(NAMED)
+    async with serving(act) as wire, opened(wire.url, project="p") as backend:
+        wires.append(wire)
+        prompts = [VideoPrompt(text=f"boat {n}") for n in range(submits)]
+        verdicts = await asyncio.gather(*(backend.submit(prompt, MODEL) for prompt in prompts))
+        refused = [request for request in wire.requests if request.headers["authorization"] == f"Bearer {TOKEN}"]
+    assert {verdict.kind for verdict in verdicts} == {VerdictKind.ACCEPTED}
+    assert purse.renewed == 1
+    assert len(wire.requests) == submits + len(refused), "one accepted POST each"
+
+
+async def test_a_new_token_that_is_refused_too_closes_the_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    purse = Renewable()
+    carry(monkeypatch, purse)
+    async with serving(STALE) as wire, opened(wire.url, project="p") as backend:
+        verdicts = [await backend.submit(VideoPrompt(text="a boat"), MODEL) for _ in range(2)]
+    assert {(verdict.kind, verdict.refusal) for verdict in verdicts} == {(REFUSED, Refusal.BAD_KEY)}
+    assert (purse.renewed, len(wire.requests)) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (transport_error("no route"), UNAVAILABLE),
+        (refresh_error("503 try later", retryable=True), UNAVAILABLE),
+        (refresh_error("invalid_grant: Token has been revoked."), REFUSED),
+        (RuntimeError("a plug-in broke"), REFUSED),
+    ],
+    ids=str,
+)
+async def test_a_refused_token_that_cannot_be_renewed_says_both(
+    error: Exception, kind: VerdictKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carry(monkeypatch, Renewable(error=error))
+    async with serving(STALE) as wire, opened(wire.url, project="p") as backend:
+        verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL)
+    assert (verdict.kind, len(wire.requests)) == (kind, 1)
+    assert verdict.message == (
+        f"Request had invalid authentication credentials. (a new token: {type(error).__name__}: {error})"
+    )
+
+
+async def test_what_a_proxy_says_in_googles_place_renews_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    purse = Renewable()
+    carry(monkeypatch, purse)
+    async with serving(answer(401, PAGE)) as wire, opened(wire.url, project="p") as backend:
+        await backend.submit(VideoPrompt(text="a boat"), MODEL)
+        with pytest.raises(PollError):
+            await backend.poll(OPERATION)
+    assert (purse.renewed, len(wire.requests)) == (0, 2)
+
+
+async def test_a_poll_with_a_refused_token_is_repeated_with_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    purse = Renewable()
+    carry(monkeypatch, purse)
+    act, wires = refusing_old_tokens(answer(200, {"name": OPERATION}))
+    async with serving(act) as wire, opened(wire.url, project="p") as backend:
+        wires.append(wire)
+        polls = await asyncio.gather(*(backend.poll(OPERATION) for _ in range(10)))
+    assert (polls, purse.renewed) == ([Running()] * 10, 1)
 
 
 async def test_a_service_account_fetches_a_token_and_pays_with_it(tmp_path: Path) -> None:

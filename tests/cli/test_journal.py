@@ -421,6 +421,26 @@ def test_on_a_terminal_retry_asks_about_jobs_that_may_be_paid_twice(
     assert ("nothing was changed" in stdout) == (code == 1)
 
 
+@pytest.mark.parametrize(
+    ("answer", "code", "state"), [("y\n", 1, "uncertain"), ("n\ny\n", 0, "planned"), ("n\nn\n", 1, "uncertain")]
+)
+def test_retry_offers_what_is_free_before_what_may_be_paid_twice(
+    answer: str, code: int, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Desk() as desk:
+        lost = desk.job(State.RUNNING)
+        desk.journal.move(lost.id, State.RUNNING, State.UNCERTAIN, error_kind="no_video")
+    offer = "The next run of the same prompts first asks Google for 1 job of these again, for free"
+    refused, _, stderr = run("retry", "--uncertain")
+    assert (refused, f"{offer}. Nothing was changed." in stderr) == (Exit.USAGE, True)
+    monkeypatch.setattr(retry, "_can_ask", lambda: True)
+    got, stdout, _ = run("retry", "--uncertain", stdin=answer)
+    assert (got, states()[lost.name]) == (code, state)
+    assert f"{offer}. Leave them for that? [Y/n]" in stdout
+    assert ("may be paid already" in stdout) == answer.startswith("n")
+    assert run("retry", "--uncertain", "--yes")[0] == Exit.ALL_MADE
+
+
 def test_retry_counts_a_submit_that_a_kill_cut_off_as_uncertain() -> None:
     desk = Desk()
     sent = desk.job(State.SUBMITTING)

@@ -238,6 +238,26 @@ async def test_operations_left_running_are_polled_on_by_name() -> None:
 
 
 @in_virtual_time
+async def test_an_operation_that_ended_without_a_video_is_polled_again_by_the_next_run_and_by_resume() -> None:
+    class Odd(ScriptedBackend):
+        odd = True
+
+        async def poll(self, operation: str) -> PollResult:
+            return Finished() if self.odd else INLINE
+
+    backend = Odd()
+    lost = await make(backend, "a", "b")
+    assert {clip.error_kind for clip in lost} == {"no_video"}
+    assert {clip.error_kind for clip in await make(backend, "a")} == {"no_video"}
+    backend.odd = False
+    [clip] = await make(backend, "a")
+    async with client(backend, journal="auto") as veo, veo.resume() as stream:
+        [other] = [clip async for clip in stream]
+    assert (clip.succeeded, clip.cost_usd, other.succeeded, other.cost_usd) == (True, 3.2, True, 3.2)
+    assert len(backend.submits) == 2
+
+
+@in_virtual_time
 async def test_what_was_left_running_counts_against_slots_and_once_against_the_budget() -> None:
     backend = ScriptedBackend(latency=100.0, ending=inline)
     await leave_running(backend, "a", "b")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count, pairwise
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aioresponses import aioresponses
+from aioresponses import CallbackResult, aioresponses
 
 from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
-from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Video
+from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Probe, Video
 from aveo3.dispatch.stats import Stats
 from aveo3.engine.delivery import FETCH_TRIES
+from aveo3.engine.following import EMPTY_POLLS
 from aveo3.engine.outcomes import LATE_REFUSALS
 from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.testing.scripted import FILM
@@ -394,6 +397,34 @@ def test_a_video_at_an_address_is_downloaded_with_the_backends_headers(web: aior
     assert call.kwargs["headers"] == {"x-key": "film.mp4", "Accept-Encoding": "identity"}
 
 
+class Guarded(ScriptedBackend):
+    """Its downloads need a token, which it can renew."""
+
+    token, renewed = 1, 0
+
+    async def locate(self, uri: str) -> tuple[str, dict[str, str]]:
+        return uri, {"Authorization": f"Bearer {self.token}"}
+
+    async def renew(self, headers: dict[str, str]) -> bool:
+        self.token += 1
+        self.renewed += 1
+        return self.renewed == 1
+
+
+@pytest.mark.parametrize("heals", [True, False])
+def test_a_download_whose_token_is_refused_is_tried_again_with_a_new_one(web: aioresponses, heals: bool) -> None:
+    def answer(_: object, headers: dict[str, str], **__: object) -> CallbackResult:
+        is_good = heals and headers["Authorization"] == "Bearer 2"
+        return CallbackResult(status=200, body=FILM) if is_good else CallbackResult(status=401)
+
+    web.get("https://files.test/1", callback=answer, repeat=True)
+    backend = Guarded(ending=lambda _: Finished((Video(uri="https://files.test/1"),)))
+    clip = run_one(backend)
+    assert clip.status is (ClipStatus.SUCCEEDED if heals else ClipStatus.UNCERTAIN)
+    assert backend.renewed == 1
+    assert sum(map(len, web.requests.values())) == 2
+
+
 def test_a_download_is_tried_again_a_few_times(web: aioresponses) -> None:
     for _ in range(FETCH_TRIES - 1):
         web.get(URI, status=500)
@@ -582,6 +613,47 @@ def test_an_end_without_a_video_says_what_there_was_instead() -> None:
     )
 
 
+@pytest.mark.parametrize("odd_polls", [1, EMPTY_POLLS - 1])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Finished(),
+        Finished(note="it ended completed and is billed as a video, but holds none"),
+        LateRefusal(verdicts.rejected("it ended without a video", filtered=True), by_absence=True),
+    ],
+    ids=["nothing", "billed", "filtered"],
+)
+def test_an_odd_poll_without_a_video_costs_no_clip(odd: PollResult, odd_polls: int) -> None:
+    class Odd(Watched):
+        async def poll(self, operation: str) -> PollResult:
+            poll = await super().poll(operation)
+            if len(self.polled_at) <= odd_polls:
+                self._operations[operation] = (0.0, VideoPrompt(text="a boat"))
+                return odd
+            return poll
+
+    backend = Odd(latency=0.0)
+    clip = run_one(backend)
+    assert (clip.status, clip.error_kind, clip.cost_usd) == (ClipStatus.SUCCEEDED, None, PRICE)
+    assert (len(backend.submits), len(backend.polled_at)) == (1, odd_polls + 1)
+    assert all(after - before >= 2 for before, after in pairwise(backend.polled_at)), "spaced"
+
+
+def test_an_end_without_a_video_is_believed_after_some_polls_and_a_poll_that_fails_is_none() -> None:
+    class Empty(Watched):
+        async def poll(self, operation: str) -> PollResult:
+            await super().poll(operation)
+            if len(self.polled_at) == 2:
+                raise PollError("HTTP 500")
+            self._operations[operation] = (0.0, VideoPrompt(text="a boat"))
+            return Finished()
+
+    backend = Empty(latency=0.0)
+    clip = run_one(backend)
+    assert (clip.status, clip.error_kind) == (ClipStatus.UNCERTAIN, "no_video")
+    assert len(backend.polled_at) == EMPTY_POLLS + 1
+
+
 def test_polls_that_all_fail_are_logged_once_and_again_after_a_success(caplog: pytest.LogCaptureFixture) -> None:
     """With expired credentials, operations seem to run for ever."""
 
@@ -622,10 +694,88 @@ def test_a_proxy_that_is_mended_costs_no_clip() -> None:
 
 
 def test_a_proxy_that_is_not_mended_leaves_clips_for_the_next_run_and_is_named() -> None:
-    backend = ScriptedBackend(answer=lambda _: verdicts.from_answer(451, "<html>Blocked</html>"))
+    backend = ScriptedBackend(answer=lambda _: verdicts.from_answer(407, "<html>Blocked</html>"))
     clips, _, _ = run(backend, ["a boat"] * 5, consecutive_failure_threshold=3, quota_patience=600.0)
     assert {clip.status for clip in clips} <= {ClipStatus.DEFERRED, ClipStatus.FAILED}
     assert any("not Google" in (clip.error_message or "") for clip in clips)
+
+
+class Filtered(ScriptedBackend):
+    """Behind a filter that answers in Google's place until `mended_at`."""
+
+    def __init__(self, status: int = 403, mended_at: float = 900.0, *, reads_answers: bool = False) -> None:
+        super().__init__(answer=self.judge, round_trip=0.5)
+        self.status, self.mended_at, self.reads_answers = status, mended_at, reads_answers
+        self.checks = 0
+
+    @property
+    def blocks(self) -> bool:
+        return asyncio.get_running_loop().time() < self.mended_at
+
+    def judge(self, prompt: VideoPrompt) -> Verdict:
+        page = "<html>Blocked</html>"
+        return (
+            verdicts.from_answer(self.status, page) if self.blocks else verdicts.accepted(f"operations/{prompt.text}")
+        )
+
+    async def check(self, model: str) -> Probe:
+        self.checks += 1
+        if self.blocks and not self.reads_answers:
+            return Probe("a proxy", status=self.status, body={"message": "<html>Blocked</html>"})
+        return Probe("Google", status=404, body={"error": {"code": 404, "status": "NOT_FOUND", "message": "x"}})
+
+
+BOATS = [f"boat {n}" for n in range(30)]
+
+
+@pytest.mark.parametrize("status", [302, 400, 403, 405, 451])
+def test_a_filter_in_googles_place_leaves_one_clip_uncertain_and_the_others_go_once_it_is_mended(status: int) -> None:
+    backend = Filtered(status)
+    clips, _, took = run(backend, BOATS, consecutive_failure_threshold=3, max_retries=0)
+    assert Counter(clip.status for clip in clips) == {ClipStatus.UNCERTAIN: 1, ClipStatus.SUCCEEDED: 29}
+    assert (len(backend.submits), set(backend.accepted.values())) == (30, {1})
+    assert (2 <= backend.checks <= 10, took < 900 + 700) == (True, True)
+
+
+def test_a_filter_that_is_not_mended_costs_one_clip_and_the_others_are_left_for_the_next_run() -> None:
+    backend = Filtered(mended_at=inf)
+    clips, _, _ = run(backend, BOATS, quota_patience=3600.0)
+    assert Counter(clip.status for clip in clips) == {ClipStatus.UNCERTAIN: 1, ClipStatus.DEFERRED: 29}
+    assert {clip.error_kind for clip in clips[1:]} == {"not_google"}
+    assert all(
+        "Google still does not answer: HTTP 403: <html>Blocked</html>" in str(c.error_message) for c in clips[1:]
+    )
+    assert len(backend.submits) == 1
+
+
+def test_a_filter_that_blocks_only_what_is_paid_closes_the_lane_after_the_second_clip() -> None:
+    clips, _, _ = run(Filtered(mended_at=inf, reads_answers=True), BOATS)
+    assert Counter(clip.status for clip in clips) == {ClipStatus.UNCERTAIN: 2, ClipStatus.DEFERRED: 28}
+    assert {clip.error_kind for clip in clips if clip.status is ClipStatus.DEFERRED} == {"not_google"}
+    assert all("Google answers free requests here, but not paid ones" in str(c.error_message) for c in clips[2:])
+
+
+@pytest.mark.parametrize("error", [TimeoutError, asyncio.CancelledError])
+def test_a_free_request_that_hangs_or_is_stopped_sends_and_loses_nothing(error: type[BaseException]) -> None:
+    class Hangs(Filtered):
+        async def check(self, model: str) -> Probe:
+            self.checks += 1
+            await asyncio.sleep(3600 if self.blocks else 0)
+            return await super().check(model)
+
+    async def main() -> None:
+        backend = Hangs(mended_at=300.0)
+        async with client(backend, retry_wait_base=30.0) as veo, veo.stream(["a", "b"]) as clips:
+            await asyncio.sleep(35)
+            assert backend.checks == 1
+            if error is asyncio.CancelledError:
+                await clips.leave()
+            found = {clip.prompt.text: clip.status async for clip in clips}
+        other = ClipStatus.CANCELLED if error is asyncio.CancelledError else ClipStatus.SUCCEEDED
+        assert found == {"a": ClipStatus.UNCERTAIN, "b": other}
+        assert len(backend.submits) == (1 if error is asyncio.CancelledError else 2)
+
+    virtual(main)
 
 
 # ---- conditions that pass --------------------------------------------------------------------------------------------

@@ -52,6 +52,8 @@ def record(state: State, **values: object) -> JobRecord:
         (record(State.UNCERTAIN, error_kind="answer_lost"), HAND_OUT, SUBMIT),
         (record(State.UNCERTAIN, error_kind="answer_lost", output_uri="gs://b/x/"), PICK_UP, SUBMIT),
         (record(State.UNCERTAIN, error_kind="operation_gone"), PICK_UP, SUBMIT),
+        (record(State.UNCERTAIN, error_kind="no_video"), PICK_UP, SUBMIT),
+        (record(State.UNCERTAIN, error_kind="no_video", operation=None), HAND_OUT, SUBMIT),
         (record(State.UNCERTAIN, error_kind="fetch"), PICK_UP, SUBMIT),
         (record(State.UNCERTAIN, error_kind="fetch", operation=None), HAND_OUT, SUBMIT),
         (record(State.SUCCEEDED, files=FILES), PICK_UP, SUBMIT),
@@ -100,8 +102,9 @@ def test_resume_takes_what_is_at_google_or_may_turn_up_oldest_first() -> None:
         record(State.UNCERTAIN, id=4, error_kind="operation_gone"),
         record(State.UNCERTAIN, id=5, operation=None, output_uri="gs://b/x/", queued_utc=START_UTC - hour),
         record(State.RUNNING, id=6, service="local"),
+        record(State.UNCERTAIN, id=8, error_kind="no_video", submitted_utc=START_UTC + 2 * hour),
         *(record(state, id=7) for state in set(State) - WITHOUT_FILE),
     ]
-    assert [job.id for job in resumable(jobs, "google")] == [5, 2, 1]
+    assert [job.id for job in resumable(jobs, "google")] == [5, 2, 1, 8]
     assert resumable([replace(job, service="mock") for job in jobs], "mock") == []
     assert all(next_step(job, "google", made=False) is PICK_UP for job in resumable(jobs, "google"))

@@ -167,8 +167,7 @@ def test_an_answer_that_does_not_disprove_a_video_is_uncertain(status: int, body
 PAGE = "<html><h1>Blocked by the company's gateway</h1></html>"
 
 
-@pytest.mark.parametrize("status", [401, 402, 403, 405, 407, 413, 414, 431, 451, 511])
-@pytest.mark.parametrize(
+BY_SOMEBODY_ELSE = pytest.mark.parametrize(
     "body",
     [
         PAGE,
@@ -180,6 +179,10 @@ PAGE = "<html><h1>Blocked by the company's gateway</h1></html>"
     ],
     ids=["a page", "a page through the SDK", "its JSON", "its error", "its error with a message", "a list"],
 )
+
+
+@pytest.mark.parametrize("status", [401, 402, 407, 411, 413, 414, 431, 511])
+@BY_SOMEBODY_ELSE
 def test_a_proxy_that_lets_nothing_through_is_no_verdict_of_googles(status: int, body: Any) -> None:
     verdict = from_answer(status, body)
     assert (verdict.kind, verdict.error_kind, verdict.refusal) == (UNAVAILABLE, "not_google", None)
@@ -187,17 +190,30 @@ def test_a_proxy_that_lets_nothing_through_is_no_verdict_of_googles(status: int,
     assert "HTTPS_PROXY" in verdict.message
 
 
-@pytest.mark.parametrize("status", [400, 406, 409, 418, 422, 425, 428])
-@pytest.mark.parametrize("body", [PAGE, {"message": PAGE, "status": "Conflict"}, {"message": "", "status": "Gone"}])
-def test_another_answer_that_is_not_googles_does_not_disprove_a_video(status: int, body: Any) -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 400, 403, 405, 406, 409, 410, 418, 422, 425, 428, 451])
+@BY_SOMEBODY_ELSE
+def test_a_filter_that_may_have_read_googles_answer_does_not_disprove_a_video(status: int, body: Any) -> None:
+    """Filters against viruses and leaks put their page in the place of an answer that names a paid operation."""
     verdict = from_answer(status, body)
-    assert (verdict.kind, verdict.error_kind) == (UNCERTAIN, "answer_lost")
+    assert (verdict.kind, verdict.error_kind, verdict.not_google) == (UNCERTAIN, "answer_lost", True)
     assert "not in Google's form" in verdict.message
+    assert "HTTPS_PROXY" in verdict.message
 
 
-def test_a_silent_405_is_not_googles_either() -> None:
-    assert from_answer(405, {"message": "", "status": "Method Not Allowed"}).error_kind == "not_google"
-    assert from_answer(405, None).error_kind == "not_google"
+@pytest.mark.parametrize("status", [403, 405, 451])
+@pytest.mark.parametrize("body", [None, "", {"message": "", "status": "Forbidden"}])
+def test_silence_is_not_googles_either(status: int, body: Any) -> None:
+    assert from_answer(status, body).kind is UNCERTAIN
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "error_kind"), [(403, "Forbidden", "permission"), (405, "Method Not Allowed", "not_google")]
+)
+def test_the_page_of_googles_own_front_end_says_that_no_video_was_made(status: int, name: str, error_kind: str) -> None:
+    page = f"<!DOCTYPE html>\n<html lang=en>\n  <title>Error {status} ({name})!!1</title>\n<p>That’s an error."
+    for body in (page, {"message": page, "status": name}):
+        verdict = from_answer(status, body)
+        assert (verdict.kind is UNCERTAIN, verdict.error_kind) == (False, error_kind)
 
 
 def test_an_overloaded_model_that_says_so_in_googles_form_took_nothing() -> None:
@@ -582,7 +598,7 @@ def test_no_body_can_raise_pass_for_accepted_or_prove_too_much(status: int, body
     assert verdict.retry_after is None or 0 < verdict.retry_after <= verdicts.LONGEST_DELAY
     assert (verdict.refusal is not None) == (verdict.kind is REFUSED)
     if verdict.kind is not UNCERTAIN:
-        assert status in (307, 308, 503) or (400 <= status < 500 and status not in (408, 499))
+        assert status in (307, 308, 503, 511) or (400 <= status < 500 and status not in (408, 499))
     if status == 503 and verdict.kind is not UNCERTAIN:
         assert '"UNAVAILABLE"' in json.dumps(body)
 

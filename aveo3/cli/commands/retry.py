@@ -50,7 +50,8 @@ def retry(
     It sends nothing itself: run the same prompts again afterwards.
 
     Uncertain jobs may be paid already, and their videos may be at Google: check first with `aveo3 history`. The command
-    asks before it marks them; where it cannot ask, it needs --yes. The same holds for a running job that you name by
+    asks before it marks them; where it cannot ask, it needs --yes. Where Google can be asked again for free, it offers
+    that first. The same holds for a running job that you name by
     ID, to give it up. Deferred and cancelled jobs need no retry. To make a finished clip again, use `aveo3 generate
     --fresh`.
 
@@ -76,9 +77,13 @@ def retry(
             if not chosen:
                 raise typer.Exit(Exit.ALL_MADE)
             owed = [e for e in chosen if e.state in OWED and not is_emulated(e.service)]
-            if owed and not yes and not _confirmed(owed):
-                typer.echo("nothing was changed")
-                raise typer.Exit(Exit.SOME_NOT)
+            if owed and not yes:
+                to_poll = _polled_first(owed)
+                owed = [record for record in owed if record not in to_poll]
+                chosen = [record for record in chosen if record not in to_poll]
+                if not chosen or (owed and not _confirmed(owed)):
+                    typer.echo("nothing was changed")
+                    raise typer.Exit(Exit.SOME_NOT)
             for record in chosen:
                 _plan_again(record, journal)
     counts = Counter(record.state for record in chosen)
@@ -134,6 +139,26 @@ def _what_could_be(journal: Journal) -> str:
     return f"name the jobs to send again, by ID or by kind: {listed(could)}. `aveo3 status` lists the IDs."
 
 
+def _polled_first(owed: list[JobRecord]) -> list[JobRecord]:
+    """Those of `owed` that the next run asks Google about, for free, if the user wants to try that before paying."""
+    free = _free_to_poll(owed)
+    if not free or not _can_ask():
+        return []
+    for record in free[:NAMED]:
+        typer.echo(f"  {record.name}  {prompt_words(record.prompt):.40}")
+    return free if typer.confirm(f"{_offer(len(free))}. Leave them for that?", default=True) else []
+
+
+def _free_to_poll(owed: list[JobRecord]) -> list[JobRecord]:
+    from aveo3.journal.next_step import NextStep, next_step
+
+    return [record for record in owed if next_step(record, record.service, made=False) is NextStep.PICK_UP]
+
+
+def _offer(number: int) -> str:
+    return f"The next run of the same prompts first asks Google for {counted(number)} of these again, for free"
+
+
 def _confirmed(owed: list[JobRecord]) -> bool:
     """Ask whether the user wants to pay for these jobs again. Raises `UsageError` without a terminal to ask on."""
     from aveo3.errors import UsageError
@@ -144,7 +169,9 @@ def _confirmed(owed: list[JobRecord]) -> bool:
         f"Making {'them' if several else 'it'} again may cost {dollars(owed)} a second time"
     )
     if not _can_ask():
-        raise UsageError(f"{question}. Use --yes if you want that. Nothing was changed.")
+        free = len(_free_to_poll(owed))
+        offer = f" {_offer(free)}." if free else ""
+        raise UsageError(f"{question}. Use --yes if you want that.{offer} Nothing was changed.")
     for record in owed[:NAMED]:
         where = f"  operation {tail(record.operation)}" if record.operation else ""
         typer.echo(f"  {record.name}  {prompt_words(record.prompt):.40}{where}")
