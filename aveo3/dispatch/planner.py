@@ -4,6 +4,7 @@ Sends nothing."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -14,9 +15,12 @@ from aveo3.dispatch.matching import JobMatcher
 from aveo3.engine.job import Job
 from aveo3.errors import JournalError
 from aveo3.journal.rows import JobRecord
+from aveo3.json_values import text_of
 from aveo3.lanes.routing import Routes
 from aveo3.lifecycle import State
-from aveo3.models import VideoClip, VideoPrompt, as_prompt, explain
+from aveo3.models import LONGEST_TEXT, VideoClip, VideoPrompt, as_prompt, explain
+
+log = logging.getLogger(__name__)
 
 HELD_NAP = 1.0
 """Seconds until the planner checks again for a job that `resume` is finishing."""
@@ -44,7 +48,14 @@ class Planner:
             assert self._matcher is not None
             self.begun = self._matcher.job_of(source, index)
             return None if self.begun is None else (self.begun, await self._matcher.resolve(self.begun))
-        job, problems = await self._judge(source, index)
+        try:
+            job, problems = await self._judge(source, index)
+        except JournalError:
+            raise
+        except Exception as error:  # the user's own object: it may raise anything, and costs its own clip at most
+            log.debug("prompt %d cannot be read", index, exc_info=True)
+            job = Job.planned(_unchecked(source), index, self._routes.lanes.settings.model, self._now_utc())
+            problems = [f"this prompt cannot be read: {type(error).__name__}: {text_of(error)}"]
         clip = None
         if self._matcher is not None and job.digest:
             while not self._matcher.match(job):  # noqa: ASYNC110 - rare: not worth a waker in the journal
@@ -70,7 +81,7 @@ class Planner:
             return None
         try:
             prompt = as_prompt(source)
-        except ValidationError:
+        except Exception:
             prompt = _unchecked(source)
         job = Job.planned(prompt, index, self._routes.model_of(prompt), self._now_utc())
         if error is not None:
@@ -96,18 +107,20 @@ class Planner:
             if prompt.media:
                 hashes = await asyncio.to_thread(prompt.media_hashes)
                 problems += await asyncio.to_thread(prompt.mismatches)
-            known_by = tuple(prompt.digest(model, hashes) for model in models)
         except OSError as error:
             problems.append(f"cannot read {error.filename}: {error.strerror}")
         except ValueError as error:  # not a path: it holds a null byte
             problems.append(f"cannot read its media: {error}")
+        else:
+            known_by = tuple(prompt.digest(model, hashes) for model in models)
         job = Job.planned(prompt, index, models[0], now_utc, route=route, known_by=known_by, media_hashes=hashes)
         return job, problems
 
 
 def _unchecked(source: Prompt) -> VideoPrompt:
     """An invalid prompt, to show in its clip: only its text, unchecked."""
-    text = source if isinstance(source, str) else str(source.get("text", "")) if isinstance(source, Mapping) else ""
-    return VideoPrompt.model_construct(
-        text=text.encode(errors="replace").decode()
-    )  # half a surrogate pair cannot be written to a file
+    try:
+        text = source.get("text", "") if isinstance(source, Mapping) else getattr(source, "text", source)
+    except Exception:
+        text = ""
+    return VideoPrompt.model_construct(text=text_of(text, LONGEST_TEXT) if isinstance(text, str) else "")
