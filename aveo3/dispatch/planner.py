@@ -12,8 +12,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from aveo3.dispatch.matching import JobMatcher
+from aveo3.dispatch.prompt_media import Hashes, MediaReading, read_media
 from aveo3.engine.job import Job
 from aveo3.errors import JournalError
+from aveo3.journal.next_step import NOT_SENDABLE
 from aveo3.journal.rows import JobRecord
 from aveo3.json_values import text_of
 from aveo3.lanes.routing import Routes
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 
 HELD_NAP = 1.0
 """Seconds until the planner checks again for a job that `resume` is finishing."""
+
+NO_MEDIA = MediaReading()
 
 Prompt = str | Mapping[str, Any] | VideoPrompt
 Prompts = Iterable[Prompt] | AsyncIterable[Prompt]
@@ -53,18 +57,26 @@ class Planner:
         except JournalError:
             raise
         except Exception as error:  # the user's own object: it may raise anything, and costs its own clip at most
+            if self.begun is not None and self.begun.index == index:
+                self.begun.release()
+                self.begun = None
             log.debug("prompt %d cannot be read", index, exc_info=True)
             job = Job.planned(_unchecked(source), index, self._routes.lanes.settings.model, self._now_utc())
             problems = [f"this prompt cannot be read: {type(error).__name__}: {text_of(error)}"]
         clip = None
         if self._matcher is not None and job.digest:
-            while not self._matcher.match(job):  # noqa: ASYNC110 - rare: not worth a waker in the journal
-                await asyncio.sleep(HELD_NAP)
-            self.begun = job
+            if self.begun is not job:
+                await self._match(self._matcher, job)
             clip = await self._matcher.resolve(job)
         if clip is None and job.state is State.PLANNED and problems:
-            clip = job.end(State.REJECTED, "bad_request", "; ".join(problems))
+            # After an attempt, `bad_request` would be Google's word, and final.
+            clip = job.end(State.REJECTED, NOT_SENDABLE if job.attempts else "bad_request", "; ".join(problems))
         return job, clip
+
+    async def _match(self, matcher: JobMatcher, job: Job, *, plans: bool = True) -> None:
+        while not matcher.match(job, plans=plans):  # noqa: ASYNC110 - rare: not worth a waker in the journal
+            await asyncio.sleep(HELD_NAP)
+        self.begun = job if job.journal is not None else None
 
     def hand_on(self) -> None:
         """Give up ownership of the job in `begun`."""
@@ -101,20 +113,31 @@ class Planner:
         home = self._matcher.home_of(prompt.previous) if self._matcher is not None and prompt.previous else None
         route, problems = self._routes.of(prompt, home)
         models = self._routes.models_of(prompt, route)
-        known_by: tuple[str, ...] = ()
-        hashes: tuple[str | None, ...] = ()
-        try:
-            if prompt.media:
-                hashes = await asyncio.to_thread(prompt.media_hashes)
-                problems += await asyncio.to_thread(prompt.mismatches)
-        except OSError as error:
-            problems.append(f"cannot read {error.filename}: {error.strerror}")
-        except ValueError as error:  # not a path: it holds a null byte
-            problems.append(f"cannot read its media: {error}")
-        else:
-            known_by = tuple(prompt.digest(model, hashes) for model in models)
-        job = Job.planned(prompt, index, models[0], now_utc, route=route, known_by=known_by, media_hashes=hashes)
-        return job, problems
+        reading = await asyncio.to_thread(read_media, prompt) if prompt.media else NO_MEDIA
+
+        def job_with(hashes: Hashes, *, known: bool = True) -> Job:
+            known_by = tuple(prompt.digest(model, hashes) for model in models) if known else ()
+            return Job.planned(prompt, index, models[0], now_utc, route=route, known_by=known_by, media_hashes=hashes)
+
+        if not reading.unusable:
+            return job_with(reading.hashes), problems
+        problems += reading.problems
+        if self._matcher is not None:
+            for hashes in self._matcher.recalled.hashes_of(prompt, reading):
+                if await self._is_sent(self._matcher, job := job_with(hashes)):
+                    return job, problems
+        return job_with((), known=False), problems
+
+    async def _is_sent(self, matcher: JobMatcher, job: Job) -> bool:
+        """Whether an earlier run sent `job`, so that its clip needs its media no more. If so, the job is matched."""
+        await self._match(matcher, job, plans=False)
+        if job.journal is None:
+            return False
+        if await matcher.needs_no_submit(job):
+            return True
+        job.release()
+        self.begun = None
+        return False
 
 
 def _unchecked(source: Prompt) -> VideoPrompt:
