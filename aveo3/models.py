@@ -12,10 +12,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
 
 from aveo3 import media_types
 from aveo3.input_forms import model_id, of_data_url, plain_fields, ratio
+from aveo3.json_values import json_value, repr_of
 from aveo3.lifecycle import State
 
 
@@ -173,6 +183,10 @@ def field_name(name: str) -> str:
     return plain if plain in VideoPrompt.model_fields else name
 
 
+LONGEST_TEXT = 20_000
+"""Characters of a prompt's text."""
+
+
 class VideoPrompt(BaseModel):
     """One video to make: text, media and parameters. None means the model's default.
 
@@ -182,8 +196,8 @@ class VideoPrompt(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: str = Field(default="", max_length=20_000, description="What to show. Veo reads up to 1,024 tokens.")
-    negative_prompt: str | None = Field(default=None, max_length=20_000, description="What not to show.")
+    text: str = Field(default="", max_length=LONGEST_TEXT, description="What to show. Veo reads up to 1,024 tokens.")
+    negative_prompt: str | None = Field(default=None, max_length=LONGEST_TEXT, description="What not to show.")
     model: ModelId | None = Field(default=None, max_length=200, description="Model id; None: the settings' model.")
     duration_seconds: int | None = Field(default=None, gt=0, description="Length of the video in seconds.")
     aspect_ratio: Annotated[str | None, BeforeValidator(ratio)] = Field(
@@ -209,7 +223,7 @@ class VideoPrompt(BaseModel):
         description="What to do with `video` or `previous`. None: extend a `video`; for `previous`, Omni decides from "
         "the text.",
     )
-    metadata: dict[str, Any] = Field(
+    metadata: Annotated[dict[str, Any], PlainSerializer(json_value, when_used="json")] = Field(
         default_factory=dict, description="For your use: returned with the clip, never sent."
     )
     id: str | None = Field(
@@ -386,6 +400,6 @@ def explain(error: ValidationError) -> list[str]:
             hint = f"did you mean {close[0]}?" if close else f"the fields are {', '.join(VideoPrompt.model_fields)}"
             sentence = f"{name} is not a field of a prompt: {hint}"
         elif name:
-            sentence = f"{name}: {reason(problem)} (it is {problem['input']!r:.60})"
+            sentence = f"{name}: {reason(problem)} (it is {repr_of(problem['input'], 60)})"
         sentences.append(sentence)
     return sentences

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +56,7 @@ def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, serv
     Reads local media if the journal has jobs to compare, but no videos: it assumes that each is where it was saved.
     Raises `JournalError` if the journal cannot be read.
     """
+    from aveo3.dispatch.prompt_media import Hashes, RecalledMedia, read_media
     from aveo3.journal.claims import DryClaims
     from aveo3.journal.next_step import NextStep, is_to_be_fetched, next_step, record_as_found
 
@@ -67,25 +67,32 @@ def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, serv
         known.to_send = list(prompts)
         return known
     claims = DryClaims(records, fresh=fresh)
+    recalled: RecalledMedia | None = None
     places = {record.operation: record.place or None for record in records if record.operation}
     for prompt in prompts:
         route, _ = routes.of(prompt, places.get(prompt.previous or ""))
+        reading = read_media(prompt)
+        contents: Iterable[Hashes] = [reading.hashes]
+        if reading.unusable:
+            recalled = recalled or RecalledMedia(record.prompt for record in records)
+            contents = recalled.hashes_of(prompt, reading)
         found: JobRecord | None = None
-        with suppress(OSError, ValueError):  # its medium cannot be read: the run will say so
-            hashes = prompt.media_hashes()
+        step, made = NextStep.SUBMIT, False
+        for hashes in contents:
             found = claims.claim([prompt.digest(model, hashes) for model in routes.models_of(prompt, route)])
-        if found is None:
-            known.to_send.append(prompt)
-            continue
-        made = found.state is State.SUCCEEDED and not is_to_be_fetched(found, fetches=not settings.keep_remote)
-        match next_step(found, service, made=made):
+            if found is not None:
+                made = found.state is State.SUCCEEDED and not is_to_be_fetched(found, fetches=not settings.keep_remote)
+                step = next_step(found, service, made=made)
+            if step is not NextStep.SUBMIT:
+                break
+        match step:
             case NextStep.SUBMIT:
                 known.to_send.append(prompt)
             case NextStep.PICK_UP:
                 known.under_way += 1
-            case NextStep.HAND_OUT if made:
+            case NextStep.HAND_OUT if found is not None and made:
                 known.made += 1
-            case NextStep.HAND_OUT:
+            case NextStep.HAND_OUT if found is not None:
                 known.settled[found.state] += 1
     return known
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
+from aveo3.dispatch.prompt_media import RecalledMedia
 from aveo3.engine.job import Job
 from aveo3.files import saving
 from aveo3.files.saving import SavedFile
@@ -30,14 +32,16 @@ class JobMatcher:
         self._claims = journal.claims
         self._stream = self._claims.begin_stream()
 
-    def match(self, job: Job) -> bool:
-        """Give `job` the journal's record for its prompt, or a new one. Raises `JournalError`.
+    def match(self, job: Job, *, plans: bool = True) -> bool:
+        """Give `job` the journal's record for its prompt, or a new one if it `plans`. Raises `JournalError`.
 
         Returns False, and changes nothing, while `resume` finishes that job in this process: call it again later.
         """
         record = self._claims.claim(self._stream, self._service, job.known_by, fresh=self._fresh)
         if record is None and self._claims.is_being_resumed(self._stream, self._service, job.known_by):
             return False
+        if record is None and not plans:
+            return True
         if record is None:
             record = self._claims.plan(
                 self._stream,
@@ -49,6 +53,16 @@ class JobMatcher:
             )
         job.take_up(record, self._journal)
         return True
+
+    @cached_property
+    def recalled(self) -> RecalledMedia:
+        """What the media of earlier jobs held. Reads all jobs with media: only for media that cannot be used now."""
+        return RecalledMedia(self._journal.prompts_with_files(self._service))
+
+    async def needs_no_submit(self, job: Job) -> bool:
+        """True if the clip of a matched job is known, or Google has it. Changes nothing."""
+        made = depends_on_files(job, self._service) and await self._is_made(job)
+        return next_step(job, self._service, made=made) is not NextStep.SUBMIT
 
     def job_of(self, source: JobRecord, index: int) -> Job | None:
         """The job of a record without a prompt in this batch; None if another batch works on it.

@@ -4,6 +4,7 @@ Sends nothing."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -11,15 +12,22 @@ from typing import Any
 from pydantic import ValidationError
 
 from aveo3.dispatch.matching import JobMatcher
+from aveo3.dispatch.prompt_media import Hashes, MediaReading, read_media
 from aveo3.engine.job import Job
 from aveo3.errors import JournalError
+from aveo3.journal.next_step import NOT_SENDABLE
 from aveo3.journal.rows import JobRecord
+from aveo3.json_values import text_of
 from aveo3.lanes.routing import Routes
 from aveo3.lifecycle import State
-from aveo3.models import VideoClip, VideoPrompt, as_prompt, explain
+from aveo3.models import LONGEST_TEXT, VideoClip, VideoPrompt, as_prompt, explain
+
+log = logging.getLogger(__name__)
 
 HELD_NAP = 1.0
 """Seconds until the planner checks again for a job that `resume` is finishing."""
+
+NO_MEDIA = MediaReading()
 
 Prompt = str | Mapping[str, Any] | VideoPrompt
 Prompts = Iterable[Prompt] | AsyncIterable[Prompt]
@@ -44,16 +52,31 @@ class Planner:
             assert self._matcher is not None
             self.begun = self._matcher.job_of(source, index)
             return None if self.begun is None else (self.begun, await self._matcher.resolve(self.begun))
-        job, problems = await self._judge(source, index)
+        try:
+            job, problems = await self._judge(source, index)
+        except JournalError:
+            raise
+        except Exception as error:  # the user's own object: it may raise anything, and costs its own clip at most
+            if self.begun is not None and self.begun.index == index:
+                self.begun.release()
+                self.begun = None
+            log.debug("prompt %d cannot be read", index, exc_info=True)
+            job = Job.planned(_unchecked(source), index, self._routes.lanes.settings.model, self._now_utc())
+            problems = [f"this prompt cannot be read: {type(error).__name__}: {text_of(error)}"]
         clip = None
         if self._matcher is not None and job.digest:
-            while not self._matcher.match(job):  # noqa: ASYNC110 - rare: not worth a waker in the journal
-                await asyncio.sleep(HELD_NAP)
-            self.begun = job
+            if self.begun is not job:
+                await self._match(self._matcher, job)
             clip = await self._matcher.resolve(job)
         if clip is None and job.state is State.PLANNED and problems:
-            clip = job.end(State.REJECTED, "bad_request", "; ".join(problems))
+            # After an attempt, `bad_request` would be Google's word, and final.
+            clip = job.end(State.REJECTED, NOT_SENDABLE if job.attempts else "bad_request", "; ".join(problems))
         return job, clip
+
+    async def _match(self, matcher: JobMatcher, job: Job, *, plans: bool = True) -> None:
+        while not matcher.match(job, plans=plans):  # noqa: ASYNC110 - rare: not worth a waker in the journal
+            await asyncio.sleep(HELD_NAP)
+        self.begun = job if job.journal is not None else None
 
     def hand_on(self) -> None:
         """Give up ownership of the job in `begun`."""
@@ -70,7 +93,7 @@ class Planner:
             return None
         try:
             prompt = as_prompt(source)
-        except ValidationError:
+        except Exception:
             prompt = _unchecked(source)
         job = Job.planned(prompt, index, self._routes.model_of(prompt), self._now_utc())
         if error is not None:
@@ -90,24 +113,37 @@ class Planner:
         home = self._matcher.home_of(prompt.previous) if self._matcher is not None and prompt.previous else None
         route, problems = self._routes.of(prompt, home)
         models = self._routes.models_of(prompt, route)
-        known_by: tuple[str, ...] = ()
-        hashes: tuple[str | None, ...] = ()
-        try:
-            if prompt.media:
-                hashes = await asyncio.to_thread(prompt.media_hashes)
-                problems += await asyncio.to_thread(prompt.mismatches)
-            known_by = tuple(prompt.digest(model, hashes) for model in models)
-        except OSError as error:
-            problems.append(f"cannot read {error.filename}: {error.strerror}")
-        except ValueError as error:  # not a path: it holds a null byte
-            problems.append(f"cannot read its media: {error}")
-        job = Job.planned(prompt, index, models[0], now_utc, route=route, known_by=known_by, media_hashes=hashes)
-        return job, problems
+        reading = await asyncio.to_thread(read_media, prompt) if prompt.media else NO_MEDIA
+
+        def job_with(hashes: Hashes, *, known: bool = True) -> Job:
+            known_by = tuple(prompt.digest(model, hashes) for model in models) if known else ()
+            return Job.planned(prompt, index, models[0], now_utc, route=route, known_by=known_by, media_hashes=hashes)
+
+        if not reading.unusable:
+            return job_with(reading.hashes), problems
+        problems += reading.problems
+        if self._matcher is not None:
+            for hashes in self._matcher.recalled.hashes_of(prompt, reading):
+                if await self._is_sent(self._matcher, job := job_with(hashes)):
+                    return job, problems
+        return job_with((), known=False), problems
+
+    async def _is_sent(self, matcher: JobMatcher, job: Job) -> bool:
+        """Whether an earlier run sent `job`, so that its clip needs its media no more. If so, the job is matched."""
+        await self._match(matcher, job, plans=False)
+        if job.journal is None:
+            return False
+        if await matcher.needs_no_submit(job):
+            return True
+        job.release()
+        self.begun = None
+        return False
 
 
 def _unchecked(source: Prompt) -> VideoPrompt:
     """An invalid prompt, to show in its clip: only its text, unchecked."""
-    text = source if isinstance(source, str) else str(source.get("text", "")) if isinstance(source, Mapping) else ""
-    return VideoPrompt.model_construct(
-        text=text.encode(errors="replace").decode()
-    )  # half a surrogate pair cannot be written to a file
+    try:
+        text = source.get("text", "") if isinstance(source, Mapping) else getattr(source, "text", source)
+    except Exception:
+        text = ""
+    return VideoPrompt.model_construct(text=text_of(text, LONGEST_TEXT) if isinstance(text, str) else "")

@@ -16,7 +16,7 @@ from aveo3.engine.following import End, Gone, LeftThere
 from aveo3.engine.job import Again, Job
 from aveo3.engine.recovery import Recovery
 from aveo3.engine.retry import wait_before
-from aveo3.journal.next_step import NO_VIDEO
+from aveo3.journal.next_step import NO_VIDEO, NOT_SENDABLE
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip
 from aveo3.verdicts import Ending, Verdict, VerdictKind
@@ -131,7 +131,8 @@ class Outcomes:
 
     def _rejected(self, job: Job, verdict: Verdict, **changes: Any) -> VideoClip:
         state = State.FILTERED if verdict.filtered else State.REJECTED
-        return job.end(state, verdict.error_kind, verdict.message, **changes)
+        kind = NOT_SENDABLE if verdict.unsent else verdict.error_kind
+        return job.end(state, kind, verdict.message, **changes)
 
     def _retry(
         self, job: Job, kind: str, message: str, at_least: float = 0.0, *, unsent: bool = False

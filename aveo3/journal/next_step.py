@@ -20,6 +20,9 @@ ANSWER_LOST = "answer_lost"
 NO_VIDEO = "no_video"
 """The `error_kind` of a job whose operation ended with neither video nor reason."""
 
+NOT_SENDABLE = "not_sendable"
+"""The `error_kind` of a job that was rejected here, before it was sent (again): its picture is missing, say."""
+
 
 class NextStep(Enum):
     """What a run does with a job that it finds in the journal."""
@@ -62,7 +65,8 @@ def next_step(job: LeftJob, service: str, *, made: bool) -> NextStep:
     if job.state is State.SUCCEEDED:  # its files are gone, or were never fetched
         return NextStep.SUBMIT if is_emulated(service) else NextStep.PICK_UP
     # A job without attempts was rejected by the catalog alone, which may know better by now.
-    if job.state in TO_SEND or (job.state is State.REJECTED and not job.attempts):
+    not_by_google = job.state is State.REJECTED and (not job.attempts or job.error_kind == NOT_SENDABLE)
+    if job.state in TO_SEND or not_by_google:
         return NextStep.SUBMIT
     if job.state in ENDED and not (can_be_polled_again(job) or (job.state is State.UNCERTAIN and job.output_uri)):
         return NextStep.HAND_OUT

@@ -42,6 +42,14 @@ class JournalReader:
             yield from page
             last = page[-1].id
 
+    def prompts_with_files(self, service: str) -> Iterator[dict[str, Any]]:
+        """The prompts of `service` whose media are, or were, local files, in the order in which they were planned."""
+        query, last = f"SELECT id, prompt FROM jobs WHERE service = ? AND id > ? AND {_WITH_FILES} LIMIT {PAGE}", 0
+        while page := self.read(query, service, last):
+            for last, prompt in page:
+                with self._reading(f"job {last}"):
+                    yield _mapping(prompt)
+
     def match(self, name: str) -> list[JobRecord]:
         """The jobs that a person may mean by `name`: the beginning of a digest, and the ordinal unless it is 1."""
         start, _, ordinal = name.lower().partition(".")
@@ -192,4 +200,5 @@ def _mapping(text: str) -> dict[str, Any]:
     return values
 
 
+_WITH_FILES = """prompt LIKE '%"path":%' ORDER BY id"""
 _CHANGED = "coalesce(fetched_utc, finished_utc, submitted_utc, queued_utc)"

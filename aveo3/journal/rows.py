@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_jsonable_python
-
 from aveo3.lifecycle import SPENT, State
 from aveo3.models import Media, VideoPrompt
 
@@ -237,9 +235,7 @@ def plain(value: Any) -> str:
 def prompt_record(prompt: VideoPrompt, media_hashes: tuple[str | None, ...]) -> dict[str, Any]:
     """A prompt as the journal keeps it: media by their hash and path, never their bytes."""
     media = {"image", "last_frame", "reference_images", "video"}
-    record = prompt.model_dump(mode="json", exclude_defaults=True, exclude={*media, "metadata"})
-    if prompt.metadata:
-        record["metadata"] = _noted(prompt.metadata)
+    record = prompt.model_dump(mode="json", exclude_defaults=True, exclude=media)
     hashes = dict(zip(map(id, prompt.media), media_hashes, strict=False))
 
     def noted(medium: Media) -> dict[str, Any]:
@@ -254,14 +250,6 @@ def prompt_record(prompt: VideoPrompt, media_hashes: tuple[str | None, ...]) -> 
     if prompt.reference_images:
         record["reference_images"] = [noted(medium) for medium in prompt.reference_images]
     return record
-
-
-def _noted(metadata: Mapping[str, Any]) -> Any:
-    """The user's own things, as far as JSON can hold them: they are never sent, and must not keep a prompt from it."""
-    try:
-        return to_jsonable_python(metadata, fallback=str, bytes_mode="base64")
-    except ValueError:
-        return {"repr": repr(metadata)}
 
 
 def recorded_prompt(record: Mapping[str, Any]) -> VideoPrompt:

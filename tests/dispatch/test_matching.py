@@ -7,7 +7,9 @@ import json
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -831,12 +833,111 @@ async def test_a_slow_download_of_an_earlier_run_holds_no_running_slot() -> None
     assert ends == ["b", "a"]
 
 
-@in_virtual_time
-async def test_odd_metadata_keeps_no_prompt_from_its_clip() -> None:
-    [clip, other] = await make(ScriptedBackend(), {"text": "a", "metadata": {"raw": b"\xff\xfe"}}, "b")
-    assert clip.succeeded
-    assert other.succeeded
-    assert clip.prompt.metadata == {"raw": b"\xff\xfe"}
+class Unspeakable:
+    """An object that raises whatever is asked of it: code of a user's own, in the middle of a change."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("half built")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("half built")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class NaT(datetime):
+    """pandas.NaT: a datetime that is none."""
+
+    def isoformat(self, *_: Any) -> str:
+        raise ValueError("NaTType does not support isoformat")
+
+    def __str__(self) -> str:
+        return "NaT"
+
+    @property
+    def year(self) -> Any:
+        raise ValueError("no year")
+
+
+class Rows(Mapping[str, Any]):
+    """A row of a table that reads a file when it is asked."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        raise OSError(5, "Input/output error")
+
+    def __len__(self) -> int:
+        return 1
+
+
+def deep(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels):
+        value = {"in": value}
+    return value
+
+
+def endless() -> list[Any]:
+    value: list[Any] = []
+    value += [value, value]
+    return value
+
+
+ODD: dict[str, Any] = {
+    "bytes": b"\xff\xfe",
+    "NaT": NaT(2026, 1, 1),
+    "no repr": Unspeakable(),
+    "deep": deep(2000),
+    "huge": 10**5000,
+    "holds itself": endless(),
+    "no end": count(),
+    "half an emoji": "\ud83d",
+    "not a number": float("nan"),
+    "odd key": {7: 1, None: 2, "\ud83d": 3},
+}
+
+
+@pytest.mark.parametrize("value", ODD.values(), ids=ODD)
+def test_odd_metadata_keeps_no_prompt_from_its_clip(value: Any) -> None:
+    async def main() -> None:
+        prompts = [{"text": "a", "metadata": {"odd": value, "scene": 3}}, "b"]
+        backend = ScriptedBackend()
+        clips = await make(backend, *prompts)
+        assert statuses(clips) == ["succeeded"] * 2
+        assert clips[0].prompt.metadata["odd"] is value
+        assert statuses(await make(backend, *prompts)) == ["succeeded"] * 2
+        assert len(backend.submits) == 2
+        with Journal(PATH, writes=False) as journal:
+            [first, _] = journal.records()
+        assert first.prompt["metadata"]["scene"] == 3
+
+    virtual(main)
+
+
+BROKEN: dict[str, Any] = {
+    "no repr": {"text": "a", "seed": Unspeakable()},
+    "huge": {"text": "a", "seed": 10**5000},
+    "deep": {"text": "a", "image": deep(2000)},
+    "unreadable": Rows(),
+    "key": {"text": "a", Unspeakable: 1},
+    "an object": Unspeakable(),
+    "unchecked": VideoPrompt.model_construct(text="a", image="a.png"),  # type: ignore[arg-type]
+    "half an emoji, unchecked": VideoPrompt.model_construct(text="\ud83d"),
+}
+
+
+@pytest.mark.parametrize("prompt", BROKEN.values(), ids=BROKEN)
+def test_a_prompt_that_cannot_even_be_read_costs_its_own_clip_only(prompt: Any) -> None:
+    async def main() -> None:
+        backend = ScriptedBackend()
+        clips = await make(backend, "a", prompt, "b")
+        assert statuses(clips) == ["succeeded", "rejected", "succeeded"]
+        assert clips[1].error_message
+        assert clips[1].model_dump_json()
+
+    virtual(main)
 
 
 @in_virtual_time

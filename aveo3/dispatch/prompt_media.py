@@ -1,0 +1,109 @@
+"""Reads the local media of a prompt, and knows the job of a prompt whose media cannot be used any more."""
+
+from __future__ import annotations
+
+import hashlib
+import os.path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aveo3 import media_types
+from aveo3.models import Media, VideoPrompt
+
+Hashes = tuple[str | None, ...]
+
+RECALLED = 16
+"""Contents of one path that are tried, the latest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaReading:
+    """The media of one prompt as they are now. `hashes`: of each medium; None for an address, and if unreadable."""
+
+    hashes: Hashes = ()
+    problems: tuple[str, ...] = ()
+    readable: bool = True
+    unusable: frozenset[int] = frozenset()
+    """The places in `prompt.media` of what cannot be read, or is not what its name says."""
+
+
+def read_media(prompt: VideoPrompt) -> MediaReading:
+    """Read all local media of `prompt`. Blocks: reads the disk."""
+    hashes: list[str | None] = []
+    problems, unusable, readable = [], set(), True
+    for place, medium in enumerate(prompt.media):
+        hashes.append(None)
+        try:
+            if medium.uri is not None:
+                continue
+            content = medium.read()
+            hashes[-1] = hashlib.sha256(content).hexdigest()
+            why = _mismatch(medium, content)
+        except OSError as error:
+            why, readable = f"cannot read {error.filename}: {error.strerror}", False
+        except ValueError as error:  # not a path: it holds a null byte
+            why, readable = f"cannot read its media: {error}", False
+        if why is not None:
+            problems.append(why)
+            unusable.add(place)
+    return MediaReading(tuple(hashes), tuple(problems), readable, frozenset(unusable))
+
+
+def _mismatch(medium: Media, content: bytes) -> str | None:
+    if medium.path is None or "mime_type" in medium.model_fields_set:
+        return None
+    why = media_types.mismatch(content[: media_types.HEAD], medium.mime_type)
+    return None if why is None else f"{medium.path} {why}"
+
+
+class RecalledMedia:
+    """What the media of earlier jobs held, by where they lay.
+
+    A picture may be deleted, or overwritten with something that is no picture, while its clip is being made. The digest
+    of its prompt then needs the content that the journal noted for its path.
+    """
+
+    def __init__(self, prompts: Iterable[Mapping[str, Any]]) -> None:
+        """`prompts` are records of jobs, oldest first; see `prompt_record`."""
+        self._hashes: dict[tuple[str, ...], dict[Hashes, None]] = {}
+        for prompt in prompts:
+            media = [*_media_of(prompt)]
+            known = self._hashes.setdefault(tuple(map(_recorded_place, media)), {})
+            hashes = tuple(medium.get("sha256") for medium in media)
+            known.pop(hashes, None)  # the latest is last
+            known[hashes] = None
+
+    def hashes_of(self, prompt: VideoPrompt, reading: MediaReading) -> Iterator[Hashes]:
+        """What the media of `prompt` may have held when its job was planned, the likeliest first.
+
+        Media that can be used count as they are now: with another picture it is another clip.
+        """
+        if reading.readable:
+            yield reading.hashes
+        found = [*self._hashes.get(tuple(map(_place, prompt.media)), {})][-RECALLED:]
+        for hashes in reversed(found):
+            if _agree(hashes, reading) and hashes != reading.hashes:
+                yield hashes
+
+
+def _agree(hashes: Hashes, reading: MediaReading) -> bool:
+    pairs = enumerate(zip(hashes, reading.hashes, strict=True))
+    return all(then == now for place, (then, now) in pairs if place not in reading.unusable)
+
+
+def _media_of(prompt: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The media in the record of a prompt, in the order of `VideoPrompt.media`."""
+    references: Sequence[Any] = prompt.get("reference_images") or ()
+    for medium in (prompt.get("image"), prompt.get("last_frame"), *references, prompt.get("video")):
+        if isinstance(medium, Mapping):
+            yield medium
+
+
+def _recorded_place(medium: Mapping[str, Any]) -> str:
+    path = medium.get("path")
+    return os.path.normpath(str(path)) if path is not None else str(medium.get("uri") or "")
+
+
+def _place(medium: Media) -> str:
+    return os.path.normpath(medium.path.absolute()) if medium.path is not None else medium.uri or ""
