@@ -76,7 +76,7 @@ def _options(
     """Take the options that stand before a command."""
 
 
-app.command()(generate.generate)
+app.command(cls=generate.FreshOrNew)(generate.generate)
 app.command()(status.status)
 app.command()(history.history)
 app.command()(resume.resume)

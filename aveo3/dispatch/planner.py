@@ -4,6 +4,7 @@ Sends nothing."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,8 @@ from aveo3.journal.rows import JobRecord
 from aveo3.lanes.routing import Routes
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt, as_prompt, explain
+
+log = logging.getLogger(__name__)
 
 HELD_NAP = 1.0
 """Seconds until the planner checks again for a job that `resume` is finishing."""
@@ -58,6 +61,14 @@ class Planner:
     def hand_on(self) -> None:
         """Give up ownership of the job in `begun`."""
         self.begun = None
+
+    def end(self, *, all_made: bool) -> None:
+        """End the batch; `all_made` says that each prompt has its video. Nothing goes wrong here that would hide it."""
+        if self._matcher is not None:
+            try:
+                self._matcher.end(all_made=all_made)
+            except JournalError as error:
+                log.error("%s", error)
 
     def unsent(
         self, source: Prompt | JobRecord, index: int, error: JournalError | None = None

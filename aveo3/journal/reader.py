@@ -123,6 +123,13 @@ class JournalReader:
         with self._reading():
             return [Left(backend, n, datetime.fromisoformat(at), int(old)) for backend, n, at, old, _ in rows]
 
+    def open_batches(self, service: str) -> dict[int, datetime]:
+        """The fresh batches of `service` that have not ended, and when each began."""
+        query = "SELECT id, begun_utc FROM batches WHERE service = ? AND ended_utc IS NULL ORDER BY id"
+        rows = self.read(query, service)
+        with self._reading("a fresh batch"):
+            return {batch: datetime.fromisoformat(begun) for batch, begun in rows}
+
     def last_run(self) -> Run | None:
         """The process that writes now or wrote last; None if none ever did."""
         with self._reading("the last run"):

@@ -30,6 +30,8 @@ class JobRecord:
     """Place in its batch, from 0."""
     prompt: Mapping[str, Any]
     queued_utc: datetime
+    fresh_batch: int | None = None
+    """The fresh batch that it was made for; see `fresh`."""
     state: State
     model: str
     """The model that it was sent to last, or will be sent to."""
@@ -204,6 +206,7 @@ _TEXTS = ("operation", "place", "sent_as", "instead_of", "translated", "output_u
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("id", "ordinal", "position", "attempts", "retries"), (int,)),
     **dict.fromkeys(("sunk_usd", "cost_usd"), (int, float, type(None))),
+    "fresh_batch": (int, type(None)),
     **dict.fromkeys(("service", "digest", "model", "prompt", "queued_utc", "state"), (str,)),
     **dict.fromkeys((*_TEXTS, "uris", "files", "submitted_utc", "finished_utc", "fetched_utc"), (str, type(None))),
 }

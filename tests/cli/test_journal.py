@@ -611,6 +611,40 @@ def test_the_same_command_again_sends_nothing_but_fresh_does() -> None:
     assert films() == 4
 
 
+def test_a_fresh_batch_that_was_interrupted_is_gone_on_with_and_pays_for_no_clip_twice() -> None:
+    prompts = "boat\nfox\nowl\nowl\n"
+    another = "--fresh goes on with this batch until each of its prompts has a video; --fresh=new begins another."
+    with house() as at:
+        assert run("generate", "-", "--quiet", stdin=prompts)[0] == 0
+        code, stdout, _ = run("generate", "-", "--fresh", "--budget", "19.2", stdin=prompts)
+        assert (code, at.accepted, another in stdout) == (Exit.DEFERRED, 6, True)
+        code, stdout, _ = run("generate", "--fresh", "-", "--dry-run", stdin=prompts)
+        assert re.search(
+            r"going on with the fresh batch of 20\d\d-.* UTC: 2 of these prompts have a clip in it, and are not sent "
+            r"again \(--fresh=new begins another\)",
+            stdout,
+        )
+        assert "2 clips, US$ 6.40" in stdout
+        code, stdout, _ = run("generate", "--fresh", "-", stdin=prompts)
+        assert (code, at.accepted, another in stdout) == (0, 8, False)
+        code, _, stderr = run("generate", "--fresh", "-", stdin=prompts)
+        assert (code, at.accepted, "going on" in stderr) == (0, 12, False)
+    assert films() == 12
+
+
+def test_fresh_new_always_begins_another_batch_and_says_how_to_go_on_with_it() -> None:
+    with house() as at:
+        code, stdout, _ = run("generate", "--fresh=new", "-", "--budget", "3.2", stdin="boat\nfox\n")
+        assert (code, at.accepted) == (Exit.DEFERRED, 1)
+        code, stdout, _ = run("generate", "--fresh=new", "-", "--budget", "6.4", stdin="boat\nfox\n")
+        assert (code, at.accepted) == (Exit.DEFERRED, 2)
+        assert "--fresh=new begins another" in stdout
+        code, stdout, _ = run("generate", "--fresh", "-", stdin="boat\nfox\n")
+        assert (code, at.accepted) == (0, 3)
+        assert run("generate", "--fresh=maybe", "-", stdin="boat\n")[0] == Exit.USAGE
+        assert run("generate", "--prompt", "boat", "--", "--fresh=new")[0] == Exit.USAGE  # a file of that name
+
+
 def test_many_cached_clips_are_counted_and_not_listed() -> None:
     prompts = "".join(f"boat {number}\n" for number in range(21))
     with house():
