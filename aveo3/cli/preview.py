@@ -76,7 +76,7 @@ def know(
     path = settings.journal_path
     records, batches = _jobs_and_batches(path, service) if path is not None else ([], {})
     records = [*map(record_as_found, records)]
-    known = Known(spent_usd=sum(record.spent_usd for record in records) if not is_emulated(service) else 0.0)
+    known = Known(spent_usd=sum(record.counted_usd for record in records) if not is_emulated(service) else 0.0)
     if not records:
         known.to_send = list(prompts)
         return known

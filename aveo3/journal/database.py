@@ -62,6 +62,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE jobs ADD COLUMN fresh_batch INTEGER",
         "CREATE INDEX jobs_by_fresh_batch ON jobs (fresh_batch) WHERE fresh_batch IS NOT NULL",
     ),
+    ("ALTER TABLE jobs ADD COLUMN sunk_unpriced INTEGER",),
 )
 """Item n makes version n+1 of the schema out of version n, in a transaction of its own. Never edit one: add one."""
 

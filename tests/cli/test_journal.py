@@ -31,6 +31,7 @@ from aveo3.lifecycle import State
 from aveo3.mock import MockOptions, MockServer
 from tests.support.desk import NOON, OPERATION, PATH, Desk
 from tests.support.emulator_clock import let_pass
+from tests.support.journals import walk
 from tests.support.ssl_context import SSL_CONTEXT
 from tests.support.terminal import run
 
@@ -441,6 +442,40 @@ def test_what_a_rejected_job_cost_stays_spent_when_it_is_planned_again() -> None
     assert run("retry", "--filtered")[0] == Exit.ALL_MADE
     with Journal(PATH, writes=False) as journal:
         assert journal.spent("google") == 0.5
+
+
+@pytest.mark.parametrize("state", [State.UNCERTAIN, State.RUNNING, State.FETCHING])
+def test_money_that_was_given_up_stays_told_and_counts_as_the_budget_counts_it(state: State) -> None:
+    with Desk() as desk:
+        desk.job(State.SUCCEEDED)
+        entry = desk.job(state)
+    for times in (1, 2):
+        assert run("retry", entry.name, "--yes")[0] == Exit.ALL_MADE
+        lost = f"{3.2 * times:.2f}"
+        stdout = run("status")[1]
+        assert f"paid: US$ 3.20; may be paid, too: US$ {lost} (list prices, US$ {lost} of it for attempts" in stdout
+        assert f"(and US$ {lost} given up: may be paid)" in stdout
+        [line] = [fields for fields in map(json.loads, run("status", "--json")[1].splitlines()) if fields["sunk_usd"]]
+        assert (line["job"], line["sunk_usd"]) == (entry.name, 3.2 * times)
+        stdout = run("history", entry.name)[1]
+        assert f"given up   US$ {lost} for earlier attempts, which may be paid all the same" in stdout
+        assert f"planned again by aveo3 retry; US$ {lost} given up so far" in stdout
+        with Journal(PATH) as journal:
+            assert journal.spent("google") == pytest.approx(3.2 + 3.2 * times)
+            walk(journal, entry.id, State.PLANNED, State.SUBMITTING, State.UNCERTAIN)
+            journal.note(entry.id, State.UNCERTAIN, cost_usd=3.2)
+
+
+def test_what_was_given_up_at_an_unknown_price_keeps_a_budget_from_starting() -> None:
+    with Desk() as desk:
+        entry = desk.job(State.UNCERTAIN)
+        desk.journal.note(entry.id, State.UNCERTAIN, cost_usd=None)
+        assert desk.journal.unpriced("google") == 1
+    assert run("retry", "--uncertain", "--yes")[0] == Exit.ALL_MADE
+    with Journal(PATH, writes=False) as journal:
+        assert journal.unpriced("google") == 1
+    assert "may be paid, too: US$ 0.00 and 1 of unknown price (list prices, US$ 0.00 and 1 of" in run("status")[1]
+    assert "given up   US$ 0.00 and 1 of unknown price for earlier attempts" in run("history", entry.name)[1]
 
 
 def test_an_emulated_uncertain_job_needs_no_yes() -> None:
