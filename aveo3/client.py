@@ -14,6 +14,7 @@ from aveo3.dispatch.stats import Stats
 from aveo3.dispatch.stream import ClipStream
 from aveo3.errors import ClipError, UsageError
 from aveo3.input_forms import rows_of
+from aveo3.journal.fresh import Fresh
 from aveo3.journal.journal import Journal
 from aveo3.journal.next_step import resumable
 from aveo3.lanes.estimate import Estimate, estimate
@@ -80,21 +81,25 @@ class VeoClient:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def generate(self, prompt: Prompt, *, fresh: bool = False) -> VideoClip:
+    async def generate(self, prompt: Prompt, *, fresh: Fresh = False) -> VideoClip:
         """Generate the video of one prompt. Raises `ClipError`, with the clip attached, if there is no video."""
         [clip] = await self.generate_many([prompt], fresh=fresh)
         if not clip.succeeded:
             raise ClipError(clip)
         return clip
 
-    async def generate_many(self, prompts: Prompts, *, fresh: bool = False) -> list[VideoClip]:
+    async def generate_many(self, prompts: Prompts, *, fresh: Fresh = False) -> list[VideoClip]:
         """Generate a clip for each prompt and return them in the order of `prompts`.
 
         A prompt that fails becomes a clip with another status and never disturbs its neighbours. Finished clips of
         earlier runs with the same journal are returned unchanged (`clip.cached`), and their running operations are
-        resumed. With `fresh`, prompts that have a clip get a new one. Cancelling stops new submits: the log and
-        `stats().may_be_paid` name the operations that still run, and the next run resumes them. Raises `UsageError`
-        if `prompts` is a single prompt, and any error that `prompts` itself raises.
+        resumed. Cancelling stops new submits: the log and `stats().may_be_paid` name the operations that still run,
+        and the next run resumes them. Raises `UsageError` if `prompts` is a single prompt, and any error that
+        `prompts` itself raises.
+
+        With `fresh`, prompts that have a clip get a new one: a fresh batch. It ends when each of its prompts has a
+        video. Until then, `fresh=True` goes on with it, so that no prompt is paid twice. `fresh="new"` always begins
+        another.
         """
         done: dict[int, VideoClip] = {}
         async with self.stream(prompts, fresh=fresh) as clips:
@@ -102,7 +107,7 @@ class VeoClient:
                 done[clip.index] = clip
         return [done[index] for index in sorted(done)]
 
-    def stream(self, prompts: Prompts, *, fresh: bool = False) -> ClipStream:
+    def stream(self, prompts: Prompts, *, fresh: Fresh = False) -> ClipStream:
         """The clips of `prompts` as they finish: `async with veo.stream(prompts) as clips: async for clip in clips`.
 
         `prompts` may be lazy, asynchronous or endless: read-ahead and memory depend on the clips in flight. A slow

@@ -100,7 +100,7 @@ UNDER_WAY = frozenset({State.RUNNING, State.FETCHING})
 """Google has accepted these: the next run polls or fetches them, and so does `aveo3 resume`."""
 
 ENDED = frozenset({State.SUCCEEDED, State.FILTERED, State.REJECTED, State.UNCERTAIN})
-"""The next run of the same prompts sends nothing for these; `fresh` has a new job made beside them. `failed` is not
+"""The next run of the same prompts sends nothing for these; a fresh batch makes a new job beside them. `failed` is not
 among them: it is sent again anyway, so a new job beside it would be one too many."""
 
 WITHOUT_FILE = UNDER_WAY | {State.UNCERTAIN}

@@ -341,6 +341,9 @@ class VideoClip(BaseModel):
     attempts: int = Field(default=0, description="Submits sent, refused ones included.")
     quota_wait: float = Field(default=0.0, description="Seconds it waited for quota as the next in line.")
     cost_usd: float | None = Field(default=None, description="Estimate in US$ from list prices; None if unknown.")
+    sunk_usd: float = Field(
+        default=0.0, description="What earlier attempts, given up with `aveo3 retry`, cost or may have cost."
+    )
     queued_utc: datetime | None = None
     submitted_utc: datetime | None = Field(default=None, description="When the submit that may be paid was sent.")
     finished_utc: datetime | None = Field(default=None, description="When aveo3 learnt that the operation had ended.")

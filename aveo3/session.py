@@ -30,6 +30,7 @@ from aveo3.engine.runner import Engine
 from aveo3.errors import UsageError
 from aveo3.files import saving
 from aveo3.files.directories import check_writable
+from aveo3.journal.fresh import Fresh, check_fresh
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
 from aveo3.lanes.lanes import Lane, Lanes, wire_of
@@ -209,8 +210,9 @@ class Session:
 
     # ---- batches -----------------------------------------------------------------------------------------------
 
-    def stream(self, prompts: Prompts | list[JobRecord], *, fresh: bool, resumes: bool = False) -> ClipStream:
+    def stream(self, prompts: Prompts | list[JobRecord], *, fresh: Fresh, resumes: bool = False) -> ClipStream:
         """The clips of one batch. Raises `UsageError` if the session is not open."""
+        check_fresh(fresh)
         if self.engine is None:
             raise UsageError("open the client first: async with VeoClient() as veo: …")
         self.check_loop()

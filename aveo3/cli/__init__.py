@@ -78,7 +78,7 @@ def _options(
     prepare_streams()
 
 
-app.command()(generate.generate)
+app.command(cls=generate.FreshOrNew)(generate.generate)
 app.command()(status.status)
 app.command()(history.history)
 app.command()(resume.resume)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from aveo3.lifecycle import WITHOUT_FILE, State, is_emulated
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
+    from aveo3.journal.fresh import Fresh
+    from aveo3.journal.journal import Journal
     from aveo3.journal.rows import JobRecord
     from aveo3.lanes.routing import Routes
     from aveo3.models import VideoPrompt
@@ -28,6 +31,8 @@ class Known:
     under_way: int = 0
     spent_usd: float = 0.0
     """What earlier runs have spent of the directory's budget."""
+    goes_on_utc: datetime | None = None
+    """When the fresh batch began that the run goes on with."""
     read_notes: list[str] = field(default_factory=list)
     """What reading the prompt files left out."""
     settled: Counter[State] = field(default_factory=Counter)
@@ -41,7 +46,14 @@ class Known:
     def notes(self) -> Iterator[str]:
         """The lines to print before the run."""
         yield from self.read_notes
-        if self.made:
+        if self.goes_on_utc is not None:
+            from aveo3.journal.fresh import in_words
+
+            yield (
+                f"going on with the fresh batch of {in_words(self.goes_on_utc)}: {self.made:,} of these prompts have a "
+                "clip in it, and are not sent again (--fresh=new begins another)"
+            )
+        elif self.made:
             yield f"{self.made:,} of these prompts already have a clip here: not sent again (--fresh makes new ones)"
         if self.under_way:
             yield f"{self.under_way:,} of these prompts were sent by an earlier run: they are resumed, not sent again"
@@ -50,7 +62,9 @@ class Known:
             yield f"{which} in an earlier run: not sent again (to change that: aveo3 retry)"
 
 
-def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, service: str, fresh: bool = False) -> Known:
+def know(
+    prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, service: str, fresh: Fresh = False
+) -> Known:
     """Compare `prompts` with the journal of `settings`, as a run would.
 
     Reads local media if the journal has jobs to compare, but no videos: it assumes that each is where it was saved.
@@ -61,12 +75,13 @@ def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, serv
     from aveo3.journal.next_step import NextStep, is_to_be_fetched, next_step, record_as_found
 
     path = settings.journal_path
-    records = [*map(record_as_found, _records_of(path, service))] if path is not None else []
-    known = Known(spent_usd=sum(record.spent_usd for record in records) if not is_emulated(service) else 0.0)
+    records, batches = _jobs_and_batches(path, service) if path is not None else ([], {})
+    records = [*map(record_as_found, records)]
+    known = Known(spent_usd=sum(record.counted_usd for record in records) if not is_emulated(service) else 0.0)
     if not records:
         known.to_send = list(prompts)
         return known
-    claims = DryClaims(records, fresh=fresh)
+    claims = DryClaims(records, fresh=fresh, batches=batches)
     recalled: RecalledMedia | None = None
     places = {record.operation: record.place or None for record in records if record.operation}
     for prompt in prompts:
@@ -85,6 +100,8 @@ def know(prompts: list[VideoPrompt], settings: Settings, routes: Routes, *, serv
                 step = next_step(found, service, made=made)
             if step is not NextStep.SUBMIT:
                 break
+        if found is not None and fresh is True and found.fresh_batch is not None:
+            known.goes_on_utc = batches.get(found.fresh_batch, known.goes_on_utc)
         match step:
             case NextStep.SUBMIT:
                 known.to_send.append(prompt)
@@ -113,7 +130,7 @@ def check_remembered(settings: Settings, *, service: str) -> None:
         raise UsageError(
             f"{settings.output_dir / MANIFEST} lists {lost:,} clips that are made or may be paid, but their journal "
             f"{path} is empty or missing: this run would make and pay them again. Restore the directory {path.parent} "
-            "(always copy it with the videos), or use --fresh if you want to pay again."
+            "(always copy it with the videos), or use --fresh=new if you want to pay again."
         )
 
 
@@ -168,16 +185,35 @@ def resumable(settings: Settings, *, service: str) -> int:
 
 
 def _records_of(path: Path, service: str | None, *states: State) -> Iterable[JobRecord]:
+    with _reading(path) as journal:
+        if journal is None:
+            return []
+        return [record for record in journal.records(*states) if service in (record.service, None)]
+
+
+def _jobs_and_batches(path: Path, service: str) -> tuple[list[JobRecord], Mapping[int, datetime]]:
+    """The jobs of `service`, and its fresh batches that have not ended."""
+    with _reading(path) as journal:
+        if journal is None:
+            return [], {}
+        records = [record for record in journal.records() if record.service == service]
+        return records, journal.open_batches(service)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Journal | None]:
+    """The journal at `path`, to be read; None if there is none."""
     from aveo3.errors import JournalError
     from aveo3.journal.database import log_of
     from aveo3.journal.journal import Journal
 
     if not path.is_file() and not log_of(path).exists():
-        return []
+        yield None
+        return
     try:
         reader = Journal(path, writes=False)
     except JournalError:  # of an older version? A run may migrate it; any other error is raised again here
         Journal(path).close()
         reader = Journal(path, writes=False)
     with reader as journal:
-        return [record for record in journal.records(*states) if service in (record.service, None)]
+        yield journal

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aveo3.config.settings import Settings
     from aveo3.dispatch.stats import Stats
     from aveo3.dispatch.stream import ClipStream
+    from aveo3.journal.fresh import Fresh
     from aveo3.models import VideoClip
 
 log = logging.getLogger("aveo3")
@@ -48,11 +49,12 @@ async def run(
     notes: list[str],
     as_json: bool,
     quiet: bool,
+    fresh: Fresh = False,
 ) -> Exit:
     """Run a stream of clips to its end, print it and write the manifest. Returns the exit code.
 
     `total` counts all clips, `to_send` those that need a request, `at_hand` those that come back at once from the
-    journal. `notes` are printed before the first clip.
+    journal. `notes` are printed before the first clip. `fresh` is what the stream makes its clips with.
     """
     from rich.console import Console
 
@@ -99,7 +101,7 @@ async def run(
             out.print(table)
             where = f"videos and {MANIFEST} are in {client.settings.output_dir}{manifest.hint}"
             out.print(where, soft_wrap=True, markup=False)
-            for hint in _what_next(stats, others, too_dear, client):
+            for hint in _what_next(stats, others, too_dear, client, fresh):
                 out.print(hint, soft_wrap=True, highlight=False, markup=False)
         except (OSError, UnicodeError):  # a closed pipe, a full disk, a terminal that is gone
             _mute()
@@ -148,7 +150,7 @@ def _left_by_others(veo: VeoClient, ours: set[str | None]) -> int:
     return sum(record.service == veo.service for record in left)
 
 
-def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient) -> Iterator[str]:
+def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient, fresh: Fresh) -> Iterator[str]:
     """One sentence for each next step after a run. Without a journal there is none."""
     from aveo3.models import ClipStatus
 
@@ -161,9 +163,14 @@ def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient) -> I
             "(--budget, VEO3_BUDGET) to continue: the same command would stop here again."
         )
     if sum(count for status, count in stats.clips.items() if status in _GO_ON) > too_dear:
-        yield "Run the same command again to continue: finished and running clips are not sent a second time."
+        instead = " with --fresh instead of --fresh=new" if fresh == "new" else ""
+        yield (
+            f"Run the same command again{instead} to continue: finished and running clips are not sent a second time."
+        )
     if owed := stats.clips[ClipStatus.UNCERTAIN]:
         yield f"{counted(owed, 'clip')} may be paid already: see aveo3 status {directory}, then aveo3 retry."
+    if fresh and sum(stats.clips.values()) > stats.clips[ClipStatus.SUCCEEDED]:
+        yield "--fresh goes on with this batch until each of its prompts has a video; --fresh=new begins another."
     if others:
         yield f"Earlier runs left {counted(others, 'clip')} unfinished: aveo3 resume {directory}"
 

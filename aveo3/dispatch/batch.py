@@ -42,6 +42,10 @@ class Batch:
         """Nothing more is submitted."""
         self.abandoned = False
         """The reader has left."""
+        self.fed = False
+        """Every prompt has been read."""
+        self.all_made = True
+        """Every clip so far is a video."""
         self.crash: BaseException | None = None
         """An error that no prompt caused. The reader gets it after the last clip."""
         self.finished: deque[VideoClip] = deque()
@@ -69,6 +73,7 @@ class Batch:
             clip = clip.model_copy(update={"error_message": words})
         self._lane_pool.keep_new_lessons()
         self._tally.count(clip)
+        self.all_made &= clip.succeeded
         self.finished.append(clip)
         self.reader.ring()
 

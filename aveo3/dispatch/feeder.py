@@ -58,6 +58,7 @@ class Feeder:
                 if (job := await self._plan(prompt, index)) is not None:
                     await self._enqueue(job)
                 index, prompt = index + 1, None
+            self._batch.fed = True
         except asyncio.CancelledError:
             if prompt is not None:
                 if index > self._handed_on:

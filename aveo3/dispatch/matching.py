@@ -10,6 +10,7 @@ from aveo3.dispatch.prompt_media import RecalledMedia
 from aveo3.engine.job import Job
 from aveo3.files import saving
 from aveo3.files.saving import SavedFile
+from aveo3.journal.fresh import Fresh
 from aveo3.journal.journal import Journal
 from aveo3.journal.next_step import NextStep, can_be_polled_again, depends_on_files, is_to_be_fetched, next_step
 from aveo3.journal.rows import JobRecord, prompt_record, recorded_prompt
@@ -20,24 +21,24 @@ from aveo3.models import ClipStatus, VideoClip
 class JobMatcher:
     """Matches each prompt of one batch to its job in the journal: one from an earlier batch, or a new one.
 
-    `service` separates the clips of an emulator from Google's. With `fresh`, prompts that have a clip get a new one.
+    `service` separates the clips of an emulator from Google's. With `fresh`, prompts that have a clip get a new one,
+    and get that once: see `aveo3.journal.fresh`.
     With `fetches`, a video that an earlier run left in its bucket is fetched.
     """
 
-    def __init__(self, journal: Journal, service: str, *, fresh: bool = False, fetches: bool = False) -> None:
+    def __init__(self, journal: Journal, service: str, *, fresh: Fresh = False, fetches: bool = False) -> None:
         self._journal = journal
         self._service = service
-        self._fresh = fresh
         self._fetches = fetches
         self._claims = journal.claims
-        self._stream = self._claims.begin_stream()
+        self._stream = self._claims.begin_stream(fresh)
 
     def match(self, job: Job, *, plans: bool = True) -> bool:
         """Give `job` the journal's record for its prompt, or a new one if it `plans`. Raises `JournalError`.
 
         Returns False, and changes nothing, while `resume` finishes that job in this process: call it again later.
         """
-        record = self._claims.claim(self._stream, self._service, job.known_by, fresh=self._fresh)
+        record = self._claims.claim(self._stream, self._service, job.known_by)
         if record is None and self._claims.is_being_resumed(self._stream, self._service, job.known_by):
             return False
         if record is None and not plans:
@@ -63,6 +64,10 @@ class JobMatcher:
         """True if the clip of a matched job is known, or Google has it. Changes nothing."""
         made = depends_on_files(job, self._service) and await self._is_made(job)
         return next_step(job, self._service, made=made) is not NextStep.SUBMIT
+
+    def end(self, *, all_made: bool) -> None:
+        """Nothing more is matched; `all_made` says that each prompt has its video. Raises `JournalError`."""
+        self._claims.end_stream(self._stream, all_made=all_made)
 
     def job_of(self, source: JobRecord, index: int) -> Job | None:
         """The job of a record without a prompt in this batch; None if another batch works on it.

@@ -24,6 +24,8 @@ from aveo3.models import LONGEST_TEXT, VideoClip, VideoPrompt, as_prompt, explai
 
 log = logging.getLogger(__name__)
 
+log = logging.getLogger(__name__)
+
 HELD_NAP = 1.0
 """Seconds until the planner checks again for a job that `resume` is finishing."""
 
@@ -81,6 +83,14 @@ class Planner:
     def hand_on(self) -> None:
         """Give up ownership of the job in `begun`."""
         self.begun = None
+
+    def end(self, *, all_made: bool) -> None:
+        """End the batch; `all_made` says that each prompt has its video. Nothing goes wrong here that would hide it."""
+        if self._matcher is not None:
+            try:
+                self._matcher.end(all_made=all_made)
+            except JournalError as error:
+                log.error("%s", error)
 
     def unsent(
         self, source: Prompt | JobRecord, index: int, error: JournalError | None = None

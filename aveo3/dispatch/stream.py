@@ -49,6 +49,7 @@ class ClipStream:
             )
         self._opened = False
         self._batch = batch
+        self._planner = planner
         backlogs = Backlogs()
         in_flight = InFlight(batch, backlogs, engine=engine, budget=budget, lane_pool=lane_pool)
         self._feeder = Feeder(prompts, batch, backlogs, in_flight, planner=planner, lane_pool=lane_pool)
@@ -62,7 +63,10 @@ class ClipStream:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self._batch.abandoned = True
-        await self.leave()
+        try:
+            await self.leave()
+        finally:
+            self._planner.end(all_made=self._batch.fed and self._batch.over and self._batch.all_made)
 
     def __aiter__(self) -> AsyncIterator[VideoClip]:
         return self

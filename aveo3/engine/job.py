@@ -269,6 +269,7 @@ class Job:
             attempts=record.attempts,
             quota_wait=round(self.quota_wait, 3),
             cost_usd=record.cost_usd,
+            sunk_usd=record.sunk_usd or 0.0,
             queued_utc=record.queued_utc,
             submitted_utc=record.submitted_utc,
             finished_utc=record.finished_utc,

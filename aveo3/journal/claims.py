@@ -9,20 +9,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
+from aveo3.journal.fresh import JOIN, Fresh, FreshBatches, Write, goes_on, marks
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import JobRecord, from_row
-from aveo3.journal.writer import Statement
 from aveo3.lifecycle import ENDED, TO_SEND, State
-
-
-class Write(Protocol):
-    """Writes one step into the journal, whole or not at all."""
-
-    def __call__(self, *step: Statement) -> None: ...
 
 
 class Claims:
@@ -32,25 +26,41 @@ class Claims:
         self._reader = reader
         self._write = write
         self._stamp = stamp
+        self._fresh = FreshBatches(reader, write, stamp)
         self._streams = 0
         self._jobs = int(reader.read("SELECT coalesce(max(id), 0) FROM jobs")[0][0])
         self._held: set[int] = set()  # the jobs that this process works on …
         self._resumed: set[int] = set()  # … and those among them that `resume` took up, without a prompt
 
-    def begin_stream(self) -> int:
-        """The number of a new batch of prompts."""
+    def begin_stream(self, fresh: Fresh = False) -> int:
+        """The number of a new batch of prompts. With `fresh`, they get new clips; see `aveo3.journal.fresh`."""
         self._streams += 1
+        self._fresh.begin(self._streams, fresh)
         return self._streams
 
-    def claim(self, stream: int, service: str, digests: Sequence[str], *, fresh: bool = False) -> JobRecord | None:
+    def end_stream(self, stream: int, *, all_made: bool) -> None:
+        """End a batch of prompts; `all_made` says that each of them has its video."""
+        self._fresh.end(stream, all_made=all_made)
+
+    def claim(self, stream: int, service: str, digests: Sequence[str]) -> JobRecord | None:
         """Claim for `stream` the job that earlier batches left for this prompt; None if there is none.
 
-        Any of `digests` identifies the prompt. `fresh` skips jobs that have ended, so that the prompt gets a new clip;
-        a job that is under way is claimed even so.
+        Any of `digests` identifies the prompt. A fresh stream goes on with the fresh batch that an earlier one left.
+        Otherwise it skips jobs that have ended, so that the prompt gets a new clip; a job that is under way is claimed
+        even so, and joins its batch.
         """
+        if batches := self._fresh.left(stream, service):
+            for column, digest in lookups(digests):
+                if (found := self._next_of(batches, stream, service, column, digest)) is not None:
+                    assert found.fresh_batch is not None
+                    self._hold(stream, found)
+                    self._fresh.go_on(stream, found.fresh_batch)
+                    return found
+        elif batches := self._fresh.superseded(stream, service):
+            self._take_out_of(batches, service, digests)
         for column, digest in lookups(digests):
-            if (found := self._next_free(stream, service, column, digest, fresh=fresh)) is not None:
-                self._hold(stream, found, f"{column} {digest}")
+            if (found := self._next_free(stream, service, column, digest)) is not None:
+                self._hold(stream, found, f"{column} {digest}", joins=True)
                 return found
         return None
 
@@ -61,10 +71,12 @@ class Claims:
         last = "SELECT coalesce(max(ordinal), 0) FROM jobs WHERE service = ? AND digest = ?"
         at, ordinal = self._stamp(), self._reader.read(last, service, digest)[0][0] + 1
         self._jobs += 1
-        values = (self._jobs, service, digest, ordinal, position, model, json.dumps(prompt), at, State.PLANNED)
+        batch, begin = self._fresh.to_join(stream, service)
+        values = (self._jobs, service, digest, ordinal, position, model, json.dumps(prompt), at, batch, State.PLANNED)
         begun = (EVENT, (self._jobs, at, State.PLANNED, json.dumps({"model": model})))
         met = (_CURSOR, (stream, f"digest {digest}", self._jobs)), (_MET, (stream, self._jobs))
-        self._write((_PLAN, values), begun, *met)
+        self._write(*begin, (_PLAN, values), begun, *met)
+        self._fresh.joined(stream, batch, begin)
         self._held.add(self._jobs)
         return JobRecord(
             id=self._jobs,
@@ -75,6 +87,7 @@ class Claims:
             model=model,
             prompt=prompt,
             queued_utc=datetime.fromisoformat(at),
+            fresh_batch=batch,
             state=State.PLANNED,
         )
 
@@ -91,8 +104,8 @@ class Claims:
         """Whether `resume` holds a job that `stream` could otherwise claim for this prompt."""
         if not self._resumed:
             return False
-        marks = ", ".join("?" * len(digests))
-        query = f"SELECT id FROM jobs WHERE service = ? AND (digest IN ({marks}) OR sent_as IN ({marks}))"
+        these = marks(digests)
+        query = f"SELECT id FROM jobs WHERE service = ? AND (digest IN ({these}) OR sent_as IN ({these}))"
         found = self._reader.read(query, service, *digests, *digests)
         return any(job in self._resumed and not self._has_met(stream, job) for [job] in found)
 
@@ -101,7 +114,30 @@ class Claims:
         self._held.discard(job)
         self._resumed.discard(job)
 
-    def _next_free(self, stream: int, service: str, column: str, digest: str, *, fresh: bool) -> JobRecord | None:
+    def _next_of(self, batches: Sequence[int], stream: int, service: str, column: str, digest: str) -> JobRecord | None:
+        """The next job for a prompt in one of the fresh `batches`, the latest batch first."""
+        query = (
+            f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND fresh_batch IN ({marks(batches)}) AND NOT "
+            "EXISTS (SELECT 1 FROM met WHERE stream = ? AND job = jobs.id) ORDER BY fresh_batch DESC, id"
+        )
+        with self._reader.rows(query, service, digest, *batches, stream) as rows:
+            for row in rows:
+                free = row["id"] not in self._held and may_be_given(State(row["state"]), column, fresh=False)
+                if free and goes_on(record := from_row(row)):
+                    return record
+        return None
+
+    def _take_out_of(self, batches: Sequence[int], service: str, digests: Sequence[str]) -> None:
+        """Take the jobs for a prompt out of the fresh `batches`, which went on with them until now."""
+        query = (
+            f"SELECT id FROM jobs WHERE service = ? AND (digest IN ({marks(digests)}) OR sent_as IN "
+            f"({marks(digests)})) AND fresh_batch IN ({marks(batches)})"
+        )
+        if jobs := self._reader.read(query, service, *digests, *digests, *batches):
+            self._write(*((JOIN, (None, job)) for [job] in jobs))
+
+    def _next_free(self, stream: int, service: str, column: str, digest: str) -> JobRecord | None:
+        fresh = self._fresh.is_fresh(stream)
         query = f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND id > ? ORDER BY id"
         known_by, found = f"{column} {digest}", None
         begun = passed = self._cursor(stream, known_by)
@@ -122,8 +158,16 @@ class Claims:
     def _is_free(self, row: sqlite3.Row, column: str, *, fresh: bool) -> bool:
         return row["id"] not in self._held and may_be_given(State(row["state"]), column, fresh=fresh)
 
-    def _hold(self, stream: int, record: JobRecord, known_by: str) -> None:
-        self._write((_CURSOR, (stream, known_by, record.id)), (_MET, (stream, record.id)))
+    def _hold(self, stream: int, record: JobRecord, known_by: str | None = None, *, joins: bool = False) -> None:
+        """Note that `stream` works on a job; with `joins`, as part of the stream's fresh batch, if it has one.
+
+        `known_by` is the key that found it; later jobs of that key are looked for behind it.
+        """
+        batch, begin = self._fresh.to_join(stream, record.service) if joins else (None, ())
+        join = [] if batch is None else [(JOIN, (batch, record.id))]
+        cursor = [] if known_by is None else [(_CURSOR, (stream, known_by, record.id))]
+        self._write(*begin, *join, *cursor, (_MET, (stream, record.id)))
+        self._fresh.joined(stream, batch, begin)
         self._held.add(record.id)
 
     def _cursor(self, stream: int, known_by: str) -> int:
@@ -137,24 +181,38 @@ class Claims:
 
 
 class DryClaims:
-    """What `Claims` would give out of `records`, in the order of their IDs, to the prompts of one batch. No writes."""
+    """What `Claims` would give out of `records`, in the order of their IDs, to the prompts of one batch. No writes.
 
-    def __init__(self, records: Iterable[JobRecord], *, fresh: bool = False) -> None:
-        self._left: defaultdict[tuple[str, str], deque[JobRecord]] = defaultdict(deque)
+    `batches` are the fresh batches that have not ended.
+    """
+
+    def __init__(self, records: Iterable[JobRecord], *, fresh: Fresh = False, batches: Collection[int] = ()) -> None:
+        kinds: tuple[defaultdict[tuple[str, str], deque[JobRecord]], ...] = (defaultdict(deque), defaultdict(deque))
+        self._of_batches, self._free = kinds
         self._met: set[int] = set()
+        goes_on_with = batches if fresh and fresh != "new" else ()
+        records = list(records)
+        for record in sorted(records, key=lambda record: (-(record.fresh_batch or 0), record.id)):
+            if record.fresh_batch in goes_on_with and goes_on(record):
+                self._sort_in(self._of_batches, record, fresh=False)
         for record in records:
-            for column, digest in (("digest", record.digest), ("sent_as", record.sent_as)):
-                if digest is not None and may_be_given(record.state, column, fresh=fresh):
-                    self._left[column, digest].append(record)
+            self._sort_in(self._free, record, fresh=bool(fresh))
+
+    @staticmethod
+    def _sort_in(left: Mapping[tuple[str, str], deque[JobRecord]], record: JobRecord, *, fresh: bool) -> None:
+        for column, digest in (("digest", record.digest), ("sent_as", record.sent_as)):
+            if digest is not None and may_be_given(record.state, column, fresh=fresh):
+                left[column, digest].append(record)
 
     def claim(self, digests: Sequence[str]) -> JobRecord | None:
         """The job that the next prompt of the batch gets, which is known by any of `digests`; see `Claims.claim`."""
-        for key in lookups(digests):
-            left = self._left.get(key, deque())
-            while left:
-                if (record := left.popleft()).id not in self._met:
-                    self._met.add(record.id)
-                    return record
+        for kind in (self._of_batches, self._free):
+            for key in lookups(digests):
+                left = kind.get(key, deque())
+                while left:
+                    if (record := left.popleft()).id not in self._met:
+                        self._met.add(record.id)
+                        return record
         return None
 
 
@@ -178,8 +236,8 @@ MET = (
 _CURSOR = "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET job = max(job, excluded.job)"
 _MET = "INSERT INTO met VALUES (?, ?) ON CONFLICT DO UPDATE SET job = job"
 _PLAN = (
-    "INSERT INTO jobs (id, service, digest, ordinal, position, model, prompt, queued_utc, state) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO jobs (id, service, digest, ordinal, position, model, prompt, queued_utc, fresh_batch, state) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 EVENT = "INSERT INTO events (job, at_utc, state, changes) VALUES (?, ?, ?, ?)"
 """Adds an event to the life of a job."""

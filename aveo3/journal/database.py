@@ -56,6 +56,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (service, kind, name)
         ) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE batches (
+            id INTEGER PRIMARY KEY, service TEXT NOT NULL, begun_utc TEXT NOT NULL, ended_utc TEXT
+        )""",
+        "ALTER TABLE jobs ADD COLUMN fresh_batch INTEGER",
+        "CREATE INDEX jobs_by_fresh_batch ON jobs (fresh_batch) WHERE fresh_batch IS NOT NULL",
+    ),
+    ("ALTER TABLE jobs ADD COLUMN sunk_unpriced INTEGER",),
 )
 """Item n makes version n+1 of the schema out of version n, in a transaction of its own. Never edit one: add one."""
 

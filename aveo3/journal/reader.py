@@ -71,10 +71,12 @@ class JournalReader:
         return float(self.read(query, *SPENT, service)[0][0])
 
     def unpriced(self, service: str) -> int:
-        """How many jobs of `service` are or may be paid at a price that was unknown: `spent` counts them as free."""
+        """How many clips of `service` are or may be paid at a price that was unknown: `spent` counts them as free."""
         marks = ", ".join("?" * len(OWED))
-        query = f"SELECT count(*) FROM jobs WHERE service = ? AND state IN ({marks}) AND cost_usd IS NULL"
-        return int(self.read(query, service, *OWED)[0][0])
+        query = (
+            f"SELECT total(state IN ({marks}) AND cost_usd IS NULL) + total(sunk_unpriced) FROM jobs WHERE service = ?"
+        )
+        return int(self.read(query, *OWED, service)[0][0])
 
     def place_of(self, service: str, operation: str) -> Mapping[str, str | None] | None:
         """Where the clip of `operation` was made; None if the journal does not know it."""
@@ -112,8 +114,8 @@ class JournalReader:
     def tallies(self) -> list[StateCount]:
         """The number of jobs and what they cost, by service and state."""
         query = (
-            "SELECT service, state, count(*), total(cost_usd), count(*) - count(cost_usd) FROM jobs "
-            "GROUP BY service, state"
+            "SELECT service, state, count(*), total(cost_usd), count(*) - count(cost_usd), total(sunk_usd), "
+            "coalesce(sum(sunk_unpriced), 0) FROM jobs GROUP BY service, state"
         )
         rows = self.read(query)
         with self._reading():
@@ -130,6 +132,13 @@ class JournalReader:
         rows = self.read(query, since.isoformat(), *states, but)  # SQLite takes `changed` from the row of the min()
         with self._reading():
             return [Left(backend, n, datetime.fromisoformat(at), int(old)) for backend, n, at, old, _ in rows]
+
+    def open_batches(self, service: str) -> dict[int, datetime]:
+        """The fresh batches of `service` that have not ended, and when each began."""
+        query = "SELECT id, begun_utc FROM batches WHERE service = ? AND ended_utc IS NULL ORDER BY id"
+        rows = self.read(query, service)
+        with self._reading("a fresh batch"):
+            return {batch: datetime.fromisoformat(begun) for batch, begun in rows}
 
     def last_run(self) -> Run | None:
         """The process that writes now or wrote last; None if none ever did."""

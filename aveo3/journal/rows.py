@@ -28,6 +28,8 @@ class JobRecord:
     """Place in its batch, from 0."""
     prompt: Mapping[str, Any]
     queued_utc: datetime
+    fresh_batch: int | None = None
+    """The fresh batch that it was made for; see `fresh`."""
     state: State
     model: str
     """The model that it was sent to last, or will be sent to."""
@@ -44,6 +46,8 @@ class JobRecord:
     """What was changed for the fallback, a note each."""
     sunk_usd: float | None = None
     """What earlier attempts cost or may have cost that a person gave up (`aveo3 retry`), in US$."""
+    sunk_unpriced: int | None = None
+    """How many of those attempts had no known price: `sunk_usd` counts them as free."""
     output_uri: str | None = None
     """The gs:// prefix that the last attempt, and no other, writes to."""
     cost_usd: float | None = None
@@ -71,8 +75,9 @@ class JobRecord:
         return _changed(self, {**changes, "state": state})
 
     @property
-    def spent_usd(self) -> float:
-        """What it cost so far or may cost, in US$, attempts that were given up included; see `JournalReader.spent`."""
+    def counted_usd(self) -> float:
+        """What counts against a budget: what it cost so far or may cost, attempts that were given up included, in US$;
+        see `JournalReader.spent`."""
         return (self.sunk_usd or 0.0) + (self.cost_usd or 0.0) * (self.state in SPENT)
 
 
@@ -131,6 +136,9 @@ class StateCount:
     cost_usd: float
     unpriced: int
     """How many of them have no known price."""
+    sunk_usd: float = 0.0
+    """What attempts that were given up cost or may have cost; see `JobRecord.sunk_usd`."""
+    sunk_unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +210,7 @@ _TEXTS = ("operation", "place", "sent_as", "instead_of", "translated", "output_u
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("id", "ordinal", "position", "attempts", "retries"), (int,)),
     **dict.fromkeys(("sunk_usd", "cost_usd"), (int, float, type(None))),
+    **dict.fromkeys(("fresh_batch", "sunk_unpriced"), (int, type(None))),
     **dict.fromkeys(("service", "digest", "model", "prompt", "queued_utc", "state"), (str,)),
     **dict.fromkeys((*_TEXTS, "uris", "files", "submitted_utc", "finished_utc", "fetched_utc"), (str, type(None))),
 }

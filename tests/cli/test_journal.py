@@ -31,6 +31,7 @@ from aveo3.lifecycle import State
 from aveo3.mock import MockOptions, MockServer
 from tests.support.desk import NOON, OPERATION, PATH, Desk
 from tests.support.emulator_clock import let_pass
+from tests.support.journals import walk
 from tests.support.ssl_context import SSL_CONTEXT
 from tests.support.terminal import run
 
@@ -463,6 +464,40 @@ def test_what_a_rejected_job_cost_stays_spent_when_it_is_planned_again() -> None
         assert journal.spent("google") == 0.5
 
 
+@pytest.mark.parametrize("state", [State.UNCERTAIN, State.RUNNING, State.FETCHING])
+def test_money_that_was_given_up_stays_told_and_counts_as_the_budget_counts_it(state: State) -> None:
+    with Desk() as desk:
+        desk.job(State.SUCCEEDED)
+        entry = desk.job(state)
+    for times in (1, 2):
+        assert run("retry", entry.name, "--yes")[0] == Exit.ALL_MADE
+        lost = f"{3.2 * times:.2f}"
+        stdout = run("status")[1]
+        assert f"paid: US$ 3.20; may be paid, too: US$ {lost} (list prices, US$ {lost} of it for attempts" in stdout
+        assert f"(and US$ {lost} given up: may be paid)" in stdout
+        [line] = [fields for fields in map(json.loads, run("status", "--json")[1].splitlines()) if fields["sunk_usd"]]
+        assert (line["job"], line["sunk_usd"]) == (entry.name, 3.2 * times)
+        stdout = run("history", entry.name)[1]
+        assert f"given up   US$ {lost} for earlier attempts, which may be paid all the same" in stdout
+        assert f"planned again by aveo3 retry; US$ {lost} given up so far" in stdout
+        with Journal(PATH) as journal:
+            assert journal.spent("google") == pytest.approx(3.2 + 3.2 * times)
+            walk(journal, entry.id, State.PLANNED, State.SUBMITTING, State.UNCERTAIN)
+            journal.note(entry.id, State.UNCERTAIN, cost_usd=3.2)
+
+
+def test_what_was_given_up_at_an_unknown_price_keeps_a_budget_from_starting() -> None:
+    with Desk() as desk:
+        entry = desk.job(State.UNCERTAIN)
+        desk.journal.note(entry.id, State.UNCERTAIN, cost_usd=None)
+        assert desk.journal.unpriced("google") == 1
+    assert run("retry", "--uncertain", "--yes")[0] == Exit.ALL_MADE
+    with Journal(PATH, writes=False) as journal:
+        assert journal.unpriced("google") == 1
+    assert "may be paid, too: US$ 0.00 and 1 of unknown price (list prices, US$ 0.00 and 1 of" in run("status")[1]
+    assert "given up   US$ 0.00 and 1 of unknown price for earlier attempts" in run("history", entry.name)[1]
+
+
 def test_an_emulated_uncertain_job_needs_no_yes() -> None:
     with Desk() as desk:
         desk.job(State.UNCERTAIN, service="mock")
@@ -629,6 +664,40 @@ def test_the_same_command_again_sends_nothing_but_fresh_does() -> None:
         code, stdout, _ = run("generate", "-", "--dry-run", "--budget", "1", stdin="boat\n")
         assert "the budget of" not in stdout, "there is nothing left to stop"
     assert films() == 4
+
+
+def test_a_fresh_batch_that_was_interrupted_is_gone_on_with_and_pays_for_no_clip_twice() -> None:
+    prompts = "boat\nfox\nowl\nowl\n"
+    another = "--fresh goes on with this batch until each of its prompts has a video; --fresh=new begins another."
+    with house() as at:
+        assert run("generate", "-", "--quiet", stdin=prompts)[0] == 0
+        code, stdout, _ = run("generate", "-", "--fresh", "--budget", "19.2", stdin=prompts)
+        assert (code, at.accepted, another in stdout) == (Exit.DEFERRED, 6, True)
+        code, stdout, _ = run("generate", "--fresh", "-", "--dry-run", stdin=prompts)
+        assert re.search(
+            r"going on with the fresh batch of 20\d\d-.* UTC: 2 of these prompts have a clip in it, and are not sent "
+            r"again \(--fresh=new begins another\)",
+            stdout,
+        )
+        assert "2 clips, US$ 6.40" in stdout
+        code, stdout, _ = run("generate", "--fresh", "-", stdin=prompts)
+        assert (code, at.accepted, another in stdout) == (0, 8, False)
+        code, _, stderr = run("generate", "--fresh", "-", stdin=prompts)
+        assert (code, at.accepted, "going on" in stderr) == (0, 12, False)
+    assert films() == 12
+
+
+def test_fresh_new_always_begins_another_batch_and_says_how_to_go_on_with_it() -> None:
+    with house() as at:
+        code, stdout, _ = run("generate", "--fresh=new", "-", "--budget", "3.2", stdin="boat\nfox\n")
+        assert (code, at.accepted) == (Exit.DEFERRED, 1)
+        code, stdout, _ = run("generate", "--fresh=new", "-", "--budget", "6.4", stdin="boat\nfox\n")
+        assert (code, at.accepted) == (Exit.DEFERRED, 2)
+        assert "--fresh=new begins another" in stdout
+        code, stdout, _ = run("generate", "--fresh", "-", stdin="boat\nfox\n")
+        assert (code, at.accepted) == (0, 3)
+        assert run("generate", "--fresh=maybe", "-", stdin="boat\n")[0] == Exit.USAGE
+        assert run("generate", "--prompt", "boat", "--", "--fresh=new")[0] == Exit.USAGE  # a file of that name
 
 
 def test_many_cached_clips_are_counted_and_not_listed() -> None:

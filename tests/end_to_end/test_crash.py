@@ -55,6 +55,7 @@ class Case:
     faults: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
     speed: float = 1.0
+    fresh: bool = False
 
     @property
     def wanted(self) -> Counter[str]:
@@ -73,6 +74,7 @@ CASES = {
     "two videos that come slowly": Case((TWO_KITES,), faults=("download-slow",), settings=BUCKET, speed=2000),
     "three at once inline": Case((BOAT, BOAT, TWO_KITES)),
     "three at once in a bucket": Case((BOAT, BOAT, TWO_KITES), settings=BUCKET),
+    "a fresh batch of three": Case((BOAT, BOAT, TWO_KITES), fresh=True),
 }
 
 
@@ -102,7 +104,7 @@ class Victims:
         self._process = process
 
     async def run(self, case: Case, server: MockServer, home: Path, *, die_at: int | str | None = None) -> Life:
-        """One run of `case` with its videos in `home`."""
+        """One run of `case` with its videos in `home`. One that goes on makes no new clips once its batch has ended."""
         settings = {
             "base_url": server.url,
             "storage_url": server.url,
@@ -114,7 +116,8 @@ class Victims:
             "retry_wait_base": 0.01,
             **case.settings,
         }
-        order = json.dumps({"prompts": case.prompts, "die_at": die_at, **settings})
+        fresh = case.fresh and not read_dead(home, "SELECT 1 FROM batches WHERE ended_utc IS NOT NULL")
+        order = json.dumps({"prompts": case.prompts, "die_at": die_at, "fresh": fresh, **settings})
         life = Life(**json.loads(await asyncio.to_thread(self._ask, order)))
         assert life.lived or life.exit == -signal.SIGKILL, life
         return life
@@ -147,18 +150,23 @@ def emulator(case: Case) -> MockServer:
 
 def in_doubt(home: Path) -> set[int]:
     """The jobs that stood between their intent and their answer when the run died, as the disk has it."""
+    return {job for [job] in read_dead(home, "SELECT id FROM jobs WHERE state = 'submitting'")}
+
+
+def read_dead(home: Path, query: str) -> list[Any]:
+    """What `query` finds in the journal of a run that died; nothing if it has not come so far."""
     journal, copy = home / ".aveo3/journal.db", home.with_name("autopsy")
     shutil.rmtree(copy, ignore_errors=True)
     if not journal.is_file():
-        return set()
+        return []
     copy.mkdir()
     for file in journal.parent.glob("journal.db*"):
         if not file.name.endswith("-shm"):  # the kernel's memory of a process that is no more
             shutil.copy(file, copy)
     with closing(sqlite3.connect(copy / journal.name)) as db:
-        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'jobs'").fetchone():
-            return set()
-        return {job for [job] in db.execute("SELECT id FROM jobs WHERE state = 'submitting'")}
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'batches'").fetchone():
+            return []
+        return db.execute(query).fetchall()
 
 
 # ---- what is there in the end ----------------------------------------------------------------------------------------
@@ -285,7 +293,11 @@ async def points_of(case: Case, victims: Victims, home: Path) -> list[str]:
 
 def begin_of(case: Case, points: list[str]) -> int:
     """Where a case begins to be itself."""
-    return 0 if case is next(iter(CASES.values())) else points.index("INSERT INTO jobs")
+    return (
+        0
+        if case is next(iter(CASES.values()))
+        else points.index("INSERT INTO batches" if case.fresh else "INSERT INTO jobs")
+    )
 
 
 async def killed_at(die_at: int | str, case: Case, victims: Victims, home: Path) -> Life:

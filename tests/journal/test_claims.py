@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aveo3.errors import JournalError
-from aveo3.journal.claims import DryClaims
+from aveo3.journal.claims import Claims, DryClaims
+from aveo3.journal.fresh import Fresh
 from aveo3.journal.journal import Journal
 from aveo3.journal.writer import BATCH
 from aveo3.lifecycle import State
@@ -101,21 +102,34 @@ def test_a_claim_that_could_not_be_written_leaves_the_job_for_the_next_batch(jou
 
 
 digests = st.sampled_from("abc")
-jobs = st.tuples(digests, st.none() | digests, st.sampled_from([*set(State) - {State.SUBMITTING}]))
+jobs = st.tuples(
+    digests,
+    st.none() | digests,
+    st.sampled_from(sorted(set(State) - {State.SUBMITTING})),
+    st.none() | st.sampled_from([1, 2, 3]),
+)
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(jobs, max_size=8), st.lists(st.lists(digests, min_size=1, max_size=3, unique=True), max_size=8))
 def test_what_is_said_before_a_run_is_what_the_run_gives_out(
-    left: list[tuple[str, str | None, State]], prompts: list[list[str]]
+    left: list[tuple[str, str | None, State, int | None]], prompts: list[list[str]]
 ) -> None:
-    for fresh in (True, False):
+    fresh: Fresh
+    for fresh in (True, False, "new"):
         with tempfile.TemporaryDirectory() as home, Journal(Path(home, "journal.db")) as journal:
-            for digest, sent_as, state in left:
+            for number in (1, 2, 3):
+                begin = "INSERT INTO batches VALUES (?, 'vertex', ?, ?)"
+                journal._write((begin, (number, journal._stamp(), None if number > 1 else journal._stamp())))
+            for digest, sent_as, state, batch in left:
                 job = plan(journal, digest=digest).id
-                journal._write(("UPDATE jobs SET state = ?, sent_as = ? WHERE id = ?", (state, sent_as, job)))
+                changed = "UPDATE jobs SET state = ?, sent_as = ?, fresh_batch = ? WHERE id = ?"
+                journal._write((changed, (state, sent_as, batch, job)))
                 journal.claims.release(job)
-            stream = journal.claims.begin_stream()
-            dry = DryClaims(journal.records(), fresh=fresh)
+            claims = Claims(journal, journal._write, journal._stamp)
+            claims._streams = 100  # behind those that planned the jobs
+            stream = claims.begin_stream(fresh)
+            dry = DryClaims(journal.records(), fresh=fresh, batches=journal.open_batches("vertex"))
             for known_by in prompts:
-                assert dry.claim(known_by) == journal.claims.claim(stream, "vertex", known_by, fresh=fresh)
+                found = claims.claim(stream, "vertex", known_by)
+                assert (found and found.id) == ((said := dry.claim(known_by)) and said.id)

@@ -177,15 +177,14 @@ class Lives(RuleBasedStateMachine):
         self.met[digest] = new.ordinal
         self.held.add(new.id)
 
-    @rule(digest=digests, fresh=st.booleans())
-    def claim(self, digest: str, fresh: bool) -> None:
+    @rule(digest=digests)
+    def claim(self, digest: str) -> None:
         free = [
             (known.ordinal, job)
             for job, known in self.live.items()
             if known.digest == digest and known.ordinal > self.met.get(digest, 0) and job not in self.held
-            if not (fresh and known.state in ENDED)
         ]
-        found = self.journal.claims.claim(self.stream, "vertex", (digest,), fresh=fresh)
+        found = self.journal.claims.claim(self.stream, "vertex", (digest,))
         assert self.journal.claims.claim(self.stream, "another service", (digest,)) is None
         assert (found and found.id) == (min(free)[1] if free else None)
         if found is not None:

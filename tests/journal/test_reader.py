@@ -76,7 +76,7 @@ def test_what_a_job_cost_stays_spent_whatever_it_came_to(journal: Journal) -> No
         journal.note(job, path[-1], cost_usd=2.0**number)
     journal.note(1, State.SUCCEEDED, sunk_usd=0.5)
     assert journal.spent("vertex") == 2.0**8 - 1 + 0.5
-    assert sum(each.spent_usd for each in journal.records()) == journal.spent("vertex")
+    assert sum(each.counted_usd for each in journal.records()) == journal.spent("vertex")
 
 
 def test_what_is_left_is_told_by_backend_with_the_oldest_whatever_time_zone_it_was_noted_in(journal: Journal) -> None:

@@ -33,6 +33,7 @@ def test_the_row_of_a_job_is_all_that_its_events_have_changed_the_last_one_first
 
 def test_what_a_job_is_never_changes_and_what_becomes_of_it_does() -> None:
     fixed = {"id", "service", "digest", "ordinal", "position", "model", "prompt", "queued_utc"}
+    fixed |= {"fresh_batch"}  # it is where a job belongs, no part of its life
     assert {field.name for field in fields(JobRecord)} == CHANGING | fixed | {"state"}
 
 

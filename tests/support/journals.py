@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from aveo3.journal.fresh import Fresh
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import State
@@ -106,16 +107,14 @@ def journal() -> Iterator[Journal]:
         yield journal
 
 
-def batch(journal: Journal, *digests: str, fresh: bool = False) -> list[int]:
-    """The jobs of some prompts, as a run ties them; it is done with them at its end."""
-    stream = journal.claims.begin_stream()
+def batch(journal: Journal, *digests: str, fresh: Fresh = False) -> list[int]:
+    """The jobs of some prompts, as a run ties them; it is done with them at its end, and has made them all."""
+    stream = journal.claims.begin_stream(fresh)
     jobs = [
-        (
-            journal.claims.claim(stream, "vertex", (digest,), fresh=fresh)
-            or plan(journal, stream=stream, digest=digest)
-        ).id
+        (journal.claims.claim(stream, "vertex", (digest,)) or plan(journal, stream=stream, digest=digest)).id
         for digest in digests
     ]
     for job in jobs:
         journal.claims.release(job)
+    journal.claims.end_stream(stream, all_made=True)
     return jobs

@@ -191,19 +191,19 @@ def patch_the_wire() -> None:
 # ---- one life --------------------------------------------------------------------------------------------------------
 
 
-async def make(settings: Settings, prompts: list[Any]) -> list[dict[str, Any]]:
+async def make(settings: Settings, prompts: list[Any], *, fresh: bool = False) -> list[dict[str, Any]]:
     async with VeoClient(settings) as veo:
-        clips = await veo.generate_many(prompts)
+        clips = await veo.generate_many(prompts, fresh=fresh)
     return [clip.model_dump(mode="json", include={"status", "cached", "error_message", "paths"}) for clip in clips]
 
 
-def live(settings: Settings, prompts: list[Any], die_at: int | str | None, report: int) -> None:
+def live(settings: Settings, prompts: list[Any], die_at: int | str | None, report: int, *, fresh: bool) -> None:
     """Run `prompts`, and if nothing kills us, once more; tell what came of both, and never return."""
     global points
     try:
         home = settings.output_dir
         points = Points(str(home), die_at, report)
-        clips = asyncio.run(make(settings, prompts))
+        clips = asyncio.run(make(settings, prompts, fresh=fresh))
         files = sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
         points.die_at = None
         points("once more")
@@ -216,14 +216,14 @@ def live(settings: Settings, prompts: list[Any], die_at: int | str | None, repor
         os._exit(1)
 
 
-def let_live(prompts: list[Any], die_at: int | str | None, **chosen: Any) -> dict[str, Any]:
+def let_live(prompts: list[Any], die_at: int | str | None, *, fresh: bool, **chosen: Any) -> dict[str, Any]:
     """Fork for one order: how the child ended, the points it came to, and what else it lived to tell."""
     settings = Settings(**chosen)
     told, report = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(told)
-        live(settings, prompts, die_at, report)
+        live(settings, prompts, die_at, report, fresh=fresh)
     os.close(report)
     with open(told, encoding="utf-8") as pipe:  # noqa: PTH123
         *labels, last = pipe.read().split("\n")

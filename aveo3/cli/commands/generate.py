@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from aveo3.cli.exit_codes import errors_as_messages
 
 if TYPE_CHECKING:
     from aveo3.cli.prompt_formats import Lines
+    from aveo3.journal.fresh import Fresh
     from aveo3.models import VideoPrompt
 
 
@@ -22,6 +24,16 @@ class LinesOption(StrEnum):
     ASK = "ask"
     STRIP = "strip"
     KEEP = "keep"
+
+
+class FreshOrNew(TyperCommand):
+    """Takes `--fresh=new`, too. An option whose value may be left out would swallow the file behind it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(
+            ctx, ["--fresh-new" if arg == "--fresh=new" else arg for arg in args[:end]] + args[end:]
+        )
 
 
 def generate(
@@ -65,8 +77,14 @@ def generate(
         bool, typer.Option("--wait", help="Wait for quota as long as it takes, even past midnight.")
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Make and pay new clips, even for prompts that have one.")
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Make and pay new clips, even for prompts that have one, or go on with that if it was interrupted; "
+            "--fresh=new always begins anew.",
+        ),
     ] = False,
+    fresh_new: Annotated[bool, typer.Option("--fresh-new", help="The same as --fresh=new.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")
     ] = False,
@@ -121,6 +139,7 @@ def generate(
         from aveo3.lanes.lanes import Lanes
         from aveo3.lanes.routing import Routes
 
+        anew: Fresh = "new" if fresh_new else fresh
         client = VeoClient(settings)
         try:
             service, routes = client.service, client.routes
@@ -129,8 +148,8 @@ def generate(
                 raise
             known, routes = Known(prompts), Routes(Lanes(settings.model_copy(update={"mock_mode": True})))
         else:
-            known = know(prompts, settings, routes, service=service, fresh=fresh)
-            if not fresh:
+            known = know(prompts, settings, routes, service=service, fresh=anew)
+            if anew != "new":
                 check_remembered(settings, service=service)
         known.read_notes = notes
         check_prices(prompts, settings, routes)
@@ -142,7 +161,7 @@ def generate(
 
         work = run.run(
             client,
-            lambda veo: veo.stream(prompts, fresh=fresh),
+            lambda veo: veo.stream(prompts, fresh=anew),
             total=len(prompts),
             to_send=len(known.to_send),
             at_hand=known.at_hand,
@@ -153,6 +172,7 @@ def generate(
             ],
             as_json=as_json,
             quiet=quiet,
+            fresh=anew,
         )
         code = asyncio.run(work)
     raise typer.Exit(code)

@@ -15,6 +15,7 @@ from aveo3.cli.journal_view import (
     fields,
     journal_path,
     plain,
+    priced,
     prompt_words,
     settings_of,
     tail,
@@ -136,6 +137,9 @@ def _print_life(record: JobRecord, journal: Journal) -> None:
     if others := {key: value for key, value in record.prompt.items() if key != "text"}:
         say("with", ", ".join(f"{key} {_short(value)}" for key, value in others.items()))
     say("model", f"{record.model} ({', '.join(filter(None, record.place.values())) or record.service})")
+    if record.sunk_usd or record.sunk_unpriced:
+        gone = priced(record.sunk_usd or 0.0, record.sunk_unpriced or 0)
+        say("given up", f"{gone} for earlier attempts, which may be paid all the same")
     if record.operation:
         say("operation", record.operation)
     for file in record.files:
@@ -179,7 +183,10 @@ def _short(value: Any) -> str:
 def _words(event: Event, before: Event | None) -> Iterator[str]:
     """What a step changed, in words. The first words give the cause, if the state does not."""
     changes = {name: value for name, value in event.changes.items() if value not in (None, [], {})}
-    if event.state is State.PLANNED and before is not None:
+    given_up = bool(changes.get("sunk_usd") or changes.get("sunk_unpriced"))
+    if event.state is State.PLANNED and given_up:
+        yield "planned again by aveo3 retry"
+    elif event.state is State.PLANNED and before is not None:
         yield _WHY_AGAIN.get(before.state, "planned again")
     elif before is None:
         yield "recorded"
@@ -197,6 +204,8 @@ def _words(event: Event, before: Event | None) -> Iterator[str]:
         yield f"at {', '.join(uris)}"
     for file in changes.get("files", ()):
         yield _file_words(file)
+    if given_up:
+        yield f"{priced(changes.get('sunk_usd', 0.0), changes.get('sunk_unpriced', 0))} given up so far: may be paid"
     if cost := changes.get("cost_usd"):
         yield f"US$ {cost:.2f}" + (" at stake" if event.state in AT_STAKE else "")
 

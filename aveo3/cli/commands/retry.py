@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -99,10 +99,13 @@ def _plan_again(record: JobRecord, journal: Journal) -> None:
     if state is State.FETCHING:
         journal.move(record.id, state, State.RUNNING)
         state = State.RUNNING
-    sunk = (record.cost_usd or 0.0) if state in SPENT and not is_emulated(record.service) else 0.0
-    journal.move(
-        record.id, state, State.PLANNED, error_kind=None, error_message=None, sunk_usd=(record.sunk_usd or 0.0) + sunk
-    )
+    changes: dict[str, Any] = {"error_kind": None, "error_message": None}
+    if not is_emulated(record.service):
+        if state in SPENT and record.cost_usd:
+            changes["sunk_usd"] = (record.sunk_usd or 0.0) + record.cost_usd
+        if state in OWED and record.cost_usd is None:
+            changes["sunk_unpriced"] = (record.sunk_unpriced or 0) + 1
+    journal.move(record.id, state, State.PLANNED, **changes)
 
 
 def _chosen(journal: Journal, ids: list[str], states: list[State]) -> list[JobRecord]:

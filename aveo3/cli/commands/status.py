@@ -146,11 +146,16 @@ class _Report:
         return f"{advice} (aveo3 retry)" if state is State.UNCERTAIN else advice
 
     def _money(self) -> None:
-        def of(states: Set[State]) -> str:
-            tallies = [t for t in self._tallies if t.state in states and not is_emulated(t.service)]
-            return priced(sum(t.cost_usd for t in tallies), sum(t.unpriced for t in tallies))
+        """What is spent, in flight, and what else may be paid: together, what counts against the budget."""
+        tallies = [tally for tally in self._tallies if not is_emulated(tally.service)]
+        given_up = sum(t.sunk_usd for t in tallies), sum(t.sunk_unpriced for t in tallies)
 
-        self._say(f"paid: {of(BILLED)}; may be paid, too: {of(AT_STAKE)} (list prices)")
+        def of(states: Set[State], more: tuple[float, int] = (0.0, 0)) -> str:
+            these = [t for t in tallies if t.state in states]
+            return priced(sum(t.cost_usd for t in these) + more[0], sum(t.unpriced for t in these) + more[1])
+
+        of_it = f", {priced(*given_up)} of it for attempts that were given up" if any(given_up) else ""
+        self._say(f"paid: {of(BILLED)}; may be paid, too: {of(AT_STAKE, given_up)} (list prices{of_it})")
 
     def _warnings(self) -> None:
         """Warn of videos that Google may soon delete, and of operations that it may soon forget."""
@@ -206,7 +211,7 @@ class _Report:
             f"{record.attempts}",
             "?" if record.cost_usd is None and record.attempts else f"{record.cost_usd:.2f}" if record.cost_usd else "",
             prompt_words(record.prompt),
-            self._what(record),
+            (self._what(record) + self._given_up(record)).strip(),
         )
 
     def _what(self, record: JobRecord) -> str:
@@ -220,6 +225,13 @@ class _Report:
             return operation or ", ".join(record.uris)
         why = plain(f"{record.error_kind}: {record.error_message}") if record.error_kind else ""
         return why + (f" ({operation})" if operation and record.state is State.UNCERTAIN else "")
+
+    @staticmethod
+    def _given_up(record: JobRecord) -> str:
+        """What a person has given up of this job, which may be paid all the same."""
+        if not (record.sunk_usd or record.sunk_unpriced):
+            return ""
+        return f" (and {priced(record.sunk_usd or 0.0, record.sunk_unpriced or 0)} given up: may be paid)"
 
     def _row(self, cells: tuple[str, ...], style: str) -> None:
         """A line of the table. Columns have fixed widths, because lines are written as they are read."""
