@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -412,12 +413,12 @@ def test_without_a_terminal_a_job_that_may_be_paid_twice_needs_yes() -> None:
 def test_on_a_terminal_retry_asks_about_jobs_that_may_be_paid_twice(
     answer: str, code: int, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "_can_ask", lambda: True)
+    monkeypatch.setattr(retry, "keyboard", lambda: nullcontext(io.StringIO(answer)))
     shelf()
     lost = name_of(State.UNCERTAIN)
-    got, stdout, _ = run("retry", "--uncertain", stdin=answer)
+    got, stdout, stderr = run("retry", "--uncertain")
     assert (got, states()[lost]) == (code, state)
-    assert stdout.startswith(f"  {lost}  uncertain boat\n1 job may be paid already")
+    assert stderr.startswith(f"  {lost}  uncertain boat\n1 job may be paid already")
     assert ("nothing was changed" in stdout) == (code == 1)
 
 

@@ -67,6 +67,9 @@ def generate(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Make and pay new clips, even for prompts that have one.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask, whatever the clips cost. See VEO3_CONFIRM_ABOVE.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")
     ] = False,
@@ -83,8 +86,10 @@ def generate(
     not made; failed.jsonl is itself a SOURCE. VEO3_* and GOOGLE_* variables, in the environment or in .env, set
     everything else: see `aveo3 config show`.
 
-    Exit codes: 0 all clips are made, now or before; 1 some are not; 2 bad usage; 3 some are deferred by quota or
-    budget, the rest is made; 130 interrupted.
+    On a terminal it asks before it sends clips for more than US$ 20 (VEO3_CONFIRM_ABOVE); --yes answers.
+
+    Exit codes: 0 all clips are made, now or before; 1 some are not, or you said no; 2 bad usage; 3 some are deferred by
+    quota or budget, the rest is made; 130 interrupted.
 
     Examples:
 
@@ -115,11 +120,13 @@ def generate(
         notes: list[str] = []
         prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [], lines.value, notes)]
         from aveo3.cli import dry_run as dry_runs
+        from aveo3.cli.confirm import confirm_cost
         from aveo3.cli.preview import Known, check_prices, check_remembered, know
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
         from aveo3.lanes.lanes import Lanes
         from aveo3.lanes.routing import Routes
+        from aveo3.lifecycle import is_emulated
 
         client = VeoClient(settings)
         try:
@@ -136,6 +143,8 @@ def generate(
         check_prices(prompts, settings, routes)
         if dry_run:
             raise typer.Exit(dry_runs.dry_run(known, settings, routes))
+        if not is_emulated(service):
+            confirm_cost(known, settings, routes, yes=yes)
         import asyncio
 
         from aveo3.cli import run

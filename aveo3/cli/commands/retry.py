@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aveo3.cli.commands.history import find
+from aveo3.cli.confirm import ask, keyboard
 from aveo3.cli.exit_codes import Exit, errors_as_messages
 from aveo3.cli.journal_view import (
     counted,
@@ -54,7 +54,8 @@ def retry(
     ID, to give it up. Deferred and cancelled jobs need no retry. To make a finished clip again, use `aveo3 generate
     --fresh`.
 
-    Exit codes: 0 done, or nothing to do; 1 you said no; 2 bad usage, or another run is active.
+    Exit codes: 0 done, or nothing to do; 1 you said no; 2 bad usage, no answer, or another run is active;
+    130 you stopped it.
 
     Examples:
 
@@ -143,18 +144,15 @@ def _confirmed(owed: list[JobRecord]) -> bool:
         f"{counted(len(owed))} may be paid already, and {'their videos' if several else 'the video'} may be at Google. "
         f"Making {'them' if several else 'it'} again may cost {dollars(owed)} a second time"
     )
-    if not _can_ask():
-        raise UsageError(f"{question}. Use --yes if you want that. Nothing was changed.")
-    for record in owed[:NAMED]:
-        where = f"  operation {tail(record.operation)}" if record.operation else ""
-        typer.echo(f"  {record.name}  {prompt_words(record.prompt):.40}{where}")
-    if len(owed) > NAMED:
-        typer.echo(f"  … and {len(owed) - NAMED:,} more")
-    return typer.confirm(f"{question}. Continue?")
-
-
-def _can_ask() -> bool:
-    return sys.stdin.isatty()
+    with keyboard() as answers:
+        if answers is None:
+            raise UsageError(f"{question}. Use --yes if you want that. Nothing was changed.")
+        for record in owed[:NAMED]:
+            where = f"  operation {tail(record.operation)}" if record.operation else ""
+            typer.echo(f"  {record.name}  {prompt_words(record.prompt):.40}{where}", err=True)
+        if len(owed) > NAMED:
+            typer.echo(f"  … and {len(owed) - NAMED:,} more", err=True)
+        return ask(f"{question}. Continue?", answers)
 
 
 _GIVEN_UP = [state for state in State if state in UNDER_WAY]
