@@ -27,10 +27,7 @@ def dry_run(known: Known, settings: Settings, routes: Routes) -> Exit:
     shares = estimate(known.to_send, routes)
     console = Console(highlight=False)
     say = partial(console.print, markup=False, soft_wrap=not console.is_terminal)  # whole lines for a pipe
-    doubts = filter(
-        None, (settings.model_catalog.doubt(model) for model in dict.fromkeys(share.model for share in shares))
-    )
-    for note in (*known.notes(), *what_is_kept(settings, routes), *doubts):
+    for note in (*known.notes(), *what_is_kept(settings, routes)):
         say(note)
     total = known.spent_usd + sum(share.cost_usd or 0.0 for share in shares)
     for share in shares:

@@ -118,9 +118,10 @@ def generate(
         settings = Settings(**chosen, **({"quota_patience": None} if wait else {}))
         fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
         notes: list[str] = []
-        prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [], lines.value, notes)]
+        prompts = [with_defaults(p, fields) for p in _prompts(sources or [], prompt or [], lines.value, notes)]
         from aveo3.cli import dry_run as dry_runs
         from aveo3.cli.confirm import confirm_cost
+        from aveo3.cli.option_checks import check_options
         from aveo3.cli.preview import Known, check_prices, check_remembered, know
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
@@ -141,6 +142,7 @@ def generate(
                 check_remembered(settings, service=service)
         known.read_notes = notes
         check_prices(prompts, settings, routes)
+        check_options(known.to_send, fields, settings, routes, model=model)
         if dry_run:
             raise typer.Exit(dry_runs.dry_run(known, settings, routes))
         if not is_emulated(service):
@@ -185,10 +187,11 @@ def _prompts(sources: list[str], texts: list[str], lines: Lines, notes: list[str
         raise UsageError(f"--prompt: {error.errors()[0]['msg']}") from None
 
 
-def _with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
+def with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
     """`prompt` with the command line's values for fields that it leaves open. Raises `UsageError` for a wrong value."""
     from pydantic import ValidationError
 
+    from aveo3.cli.option_checks import option_of
     from aveo3.errors import UsageError
     from aveo3.models import reason
 
@@ -199,8 +202,7 @@ def _with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
         return type(prompt).model_validate({**dict(prompt), **missing})
     except ValidationError as error:
         problem = error.errors()[0]
-        option = "--" + str(problem["loc"][0]).replace("_seconds", "").replace("_", "-")
-        raise UsageError(f"{option} {problem['input']}: {reason(problem)}") from None
+        raise UsageError(f"{option_of(str(problem['loc'][0]))} {problem['input']}: {reason(problem)}") from None
 
 
 def rate_fields(text: str | None) -> dict[str, Any]:

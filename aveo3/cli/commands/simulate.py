@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aveo3.cli.commands.generate import rate_fields
+from aveo3.cli.commands.generate import rate_fields, with_defaults
 from aveo3.cli.exit_codes import errors_as_messages
 from aveo3.cli.journal_view import counted
 
@@ -62,18 +62,12 @@ def simulate(
             "model": model,
         }
         settings = Settings(**{name: value for name, value in options.items() if value is not None})
-        fields = {"duration_seconds": duration, "resolution": resolution}
-        fields = {name: value for name, value in fields.items() if value is not None}
-        problems = (
-            []
-            if settings.lanes
-            else settings.model_catalog.problems(
-                VideoPrompt.model_validate({"text": "a clip", **fields}), settings.model
-            )
-        )
-        if problems:
+        prompt = with_defaults(VideoPrompt(text="a clip"), {"duration_seconds": duration, "resolution": resolution})
+        catalog = settings.model_catalog
+        doubt = None if settings.lanes else catalog.doubt(settings.model)
+        if problems := [doubt] if doubt else [] if settings.lanes else catalog.problems(prompt, settings.model):
             raise UsageError("; ".join(problems))
-        prompts = [VideoPrompt.model_validate({"text": f"clip {n}", **fields}) for n in range(clips)]
+        prompts = [prompt.model_copy(update={"text": f"clip {n}"}) for n in range(clips)]
         forecast = run(prompts, settings, latency=_seconds("--latency", latency), seed=seed)
     if as_json:
         typer.echo(json.dumps(_fields(forecast), ensure_ascii=False))
