@@ -270,6 +270,17 @@ def test_an_output_directory_that_cannot_be_written_to_is_explained(monkeypatch:
 # ---- runs ------------------------------------------------------------------------------------------------------------
 
 
+def test_the_forecast_in_mock_mode_is_that_of_the_emulator(emulate: Callable[..., None]) -> None:
+    emulate()
+    arguments = ("generate", "-", "--mock", "--rate", "2/10s")
+    _, stdout, _ = run(*arguments, "--dry-run", stdin=BOATS)
+    assert "about 12 s (limited by the quota; quota: 2 requests in 10 s)" in " ".join(stdout.split())
+    _, _, stderr = run(*arguments, stdin=BOATS)
+    assert "about 12 s (limited by the quota; quota: 2 requests in 10 s)" in stderr
+    _, _, stderr = run("generate", "-", "--mock", "--fresh", stdin=BOATS)
+    assert "about 2 s (as long as one clip takes; quota: 50 requests in 1 min)" in stderr
+
+
 def test_the_summary_is_on_stdout_and_the_progress_on_stderr(emulate: Callable[..., None], tmp_path: Path) -> None:
     emulate()
     (tmp_path / "prompts.txt").write_text("# boats\n\n  boat 1  \n\t# not this one\nboat 2 # but this\n")

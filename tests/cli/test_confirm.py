@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -12,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from aveo3 import VideoPrompt, cli
+from aveo3 import VideoPrompt
 from aveo3.cli import confirm
 from aveo3.cli.exit_codes import Exit
 from aveo3.lifecycle import State
 from tests.support.desk import Desk
-from tests.support.terminal import run
+from tests.support.terminal import on_a_pty, run
 
 
 @pytest.fixture
@@ -169,35 +168,6 @@ def test_prompts_that_will_be_rejected_cost_nothing(sent: list[int], types: Call
     assert sent == [50]
 
 
-def on_a_pty(*arguments: str, typed: bytes, piped: bytes | None = None) -> tuple[int, str]:
-    """Exit code and screen of a process on a terminal of its own; `piped` is its standard input, if that is none."""
-    import pty  # not on Windows
-
-    code = "from aveo3.cli import app; app()"
-    pid, terminal = pty.fork()
-    if pid == 0:
-        if piped is not None:
-            reader, writer = os.pipe()
-            os.write(writer, piped)
-            os.close(writer)
-            os.dup2(reader, 0)
-        os.execve(sys.executable, [sys.executable, "-c", code, *arguments], {**os.environ, "COLUMNS": "200"})
-    screen = b""
-    while True:
-        try:
-            data = os.read(terminal, 65_536)
-        except OSError:  # Linux's end of a terminal
-            break
-        if not data:
-            break
-        if b"[y/N]" in data:
-            os.write(terminal, typed)
-        screen += data
-    _, status = os.waitpid(pid, 0)
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(status), screen.decode("utf-8", "replace")
-
-
 @pytest.mark.real_time
 @pytest.mark.skipif(sys.platform == "win32", reason="no pty")
 @pytest.mark.parametrize("piped", [None, b"boat\n" * 300])
@@ -209,8 +179,7 @@ def test_a_real_terminal_asks_and_a_stop_sends_nothing(
 ) -> None:
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
     monkeypatch.setenv("VEO3_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parents[2]))
-    got, screen = on_a_pty("generate", boats(300) if piped is None else "-", typed=typed, piped=piped)
+    got, screen = on_a_pty("generate", boats(300) if piped is None else "-", typed={b"[y/N]": typed}, piped=piped)
     assert got == code, screen
     assert "This run sends 300 new clips for about US$ 960.00" in screen
     assert not Path("clips").exists()

@@ -69,3 +69,10 @@ def test_the_clips_of_fallbacks_are_counted_apart() -> None:
     batch = prompts(3) + prompts(1, resolution="4k") + prompts(1, model=FAST)
     assert stand_ins(batch, chained) == [StandIn(FAST, 4, 4.8), StandIn(lite, 4, 1.6)]
     assert stand_ins(prompts(1), routes()) == []
+
+
+def test_the_time_of_a_clip_can_be_given() -> None:
+    [share] = estimate(prompts(12), routes(rate_limit=10, rate_period=5), clip_seconds=2.0)
+    assert (share.seconds, share.bound_by) == (7.0, "rate")
+    [share] = estimate(prompts(3), routes(), clip_seconds=2.0)
+    assert (share.seconds, share.bound_by) == (2.0, "latency")
