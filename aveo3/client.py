@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from aveo3 import mock_mode
 from aveo3.config.settings import Settings
 from aveo3.dispatch import lane_pool
 from aveo3.dispatch.planner import Prompt, Prompts
@@ -156,4 +157,5 @@ class VeoClient:
 
         Raises `pydantic.ValidationError` for an invalid prompt.
         """
-        return estimate(map(as_prompt, rows_of(prompts)), self.routes)
+        seconds = mock_mode.clip_seconds(self.settings)
+        return estimate(map(as_prompt, rows_of(prompts)), self.routes, clip_seconds=seconds)

@@ -11,11 +11,17 @@ from pydantic import SecretStr
 
 from aveo3.config.settings import Settings
 from aveo3.lanes.lanes import Lane, Lanes
+from aveo3.lifecycle import is_emulated
 
 FASTEST, SLOWEST = 0.5, 2.0
 """Range of a clip's time in seconds."""
 
 MEDIAN = (FASTEST + SLOWEST) / 2
+
+
+def clip_seconds(settings: Settings) -> float | None:
+    """The time of a clip in mock mode, for estimates; None without mock mode, where the catalog knows better."""
+    return SLOWEST if settings.mock_mode or is_emulated(settings.backend) else None
 
 
 @asynccontextmanager

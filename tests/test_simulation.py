@@ -66,7 +66,7 @@ def test_people_get_a_chart_without_credentials() -> None:
     assert code == 0
     assert stdout.startswith("veo-3.1-generate-001: 20 clips, US$ 64.00 at list price\n20 of 20 clips finished after ")
     assert (
-        "limited by the rate; time to the last submit under each limit alone: rate 3 min, spend limit 0 s\n" in stdout
+        "limited by the quota; time to the last submit under each limit alone: rate 3 min, spend limit 0 s\n" in stdout
     )
     assert stdout.endswith(f"{'█' * 40} 20\nnothing was sent\n")
 

@@ -19,18 +19,17 @@ def dry_run(known: Known, settings: Settings, routes: Routes) -> Exit:
     """Print what a run would send, cost and take, and which prompts cannot work. Sends nothing."""
     from rich.console import Console
 
+    from aveo3.cli.terminal import print_folded
     from aveo3.config.settings import check_alive
     from aveo3.lanes.estimate import estimate, stand_ins
+    from aveo3.mock_mode import clip_seconds
 
     if not routes.lanes.listed:
         check_alive(settings)
-    shares = estimate(known.to_send, routes)
+    shares = estimate(known.to_send, routes, clip_seconds=clip_seconds(settings))
     console = Console(highlight=False)
-    say = partial(console.print, markup=False, soft_wrap=not console.is_terminal)  # whole lines for a pipe
-    doubts = filter(
-        None, (settings.model_catalog.doubt(model) for model in dict.fromkeys(share.model for share in shares))
-    )
-    for note in (*known.notes(), *what_is_kept(settings, routes), *doubts):
+    say = partial(print_folded, console)
+    for note in (*known.notes(), *what_is_kept(settings, routes)):
         say(note)
     total = known.spent_usd + sum(share.cost_usd or 0.0 for share in shares)
     for share in shares:
@@ -79,8 +78,9 @@ def by_lane(known: Known, settings: Settings, routes: Routes, service: str) -> I
     """The lines before a run: each lane's share, and how much of it exceeds today's quota."""
     from aveo3.cli.preview import days_of
     from aveo3.lanes.estimate import estimate
+    from aveo3.mock_mode import clip_seconds
 
-    shares = estimate(known.to_send, routes)
+    shares = estimate(known.to_send, routes, clip_seconds=clip_seconds(settings))
     yield from map(_what_it_takes, shares)
     left = days_of(settings, routes, service) if any(share.daily_limit is not None for share in shares) else {}
     for share in shares:
@@ -99,7 +99,23 @@ def _what_it_takes(share: Estimate) -> str:
 
     rate = share.rate
     cost = "at an unknown price" if share.cost_usd is None else f"US$ {share.cost_usd:.2f} at list price"
-    return (
-        f"{share.lane}: {share.clips} clip{'s' * (share.clips != 1)}, {cost}, about {duration(share.seconds)} at "
-        f"{rate.limit} requests in {duration(rate.period)} (limited by the {share.bound_by})"
-    )
+    quota = f"{rate.limit} requests in {duration(rate.period)}"
+    bound = f"limited by {limit_in_words(share.bound_by)}"
+    if share.bound_by == "latency":
+        bound = "as long as one clip takes"
+    clips = f"{share.clips} clip{'s' * (share.clips != 1)}"
+    return f"{share.lane}: {clips}, {cost}, about {duration(share.seconds)} ({bound}; quota: {quota})"
+
+
+def limit_in_words(rule: str) -> str:
+    """A rule of `Estimate.bound_by` in words, with the setting that changes it."""
+    return _LIMITS.get(rule, f"the {rule}")
+
+
+_LIMITS = {
+    "latency": "the time that one clip takes",
+    "rate": "the quota",
+    "spend limit": "the spend limit, VEO3_SPEND_LIMIT",
+    "running slots": "the clips that may run at once, VEO3_MAX_CONCURRENCY",
+    "daily limit": "the requests of a day, VEO3_DAILY_LIMIT",
+}

@@ -31,7 +31,7 @@ def errors_as_messages() -> Iterator[None]:
     try:
         yield
     except AveoError as error:
-        typer.echo(_wrapped(f"aveo3: {_as_typed(str(error))}"), err=True)
+        typer.echo(wrapped(f"aveo3: {_as_typed(str(error))}"), err=True)
         raise typer.Exit(Exit.USAGE if isinstance(error, UsageError) else Exit.SOME_NOT) from None
 
 
@@ -44,7 +44,7 @@ def _as_typed(text: str) -> str:
     )
 
 
-def _wrapped(text: str) -> str:
+def wrapped(text: str) -> str:
     """`text` wrapped between words on a terminal, unchanged elsewhere."""
     if not sys.stderr.isatty():
         return text

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 STYLES = {
     State.PLANNED: "cyan",
     State.SUBMITTING: "magenta",
-    State.RUNNING: "blue",
-    State.FETCHING: "blue",
+    State.RUNNING: "bright_blue",
+    State.FETCHING: "bright_blue",
     State.SUCCEEDED: "green",
     State.FILTERED: "yellow",
     State.REJECTED: "red",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from math import inf
@@ -14,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from aveo3.cli.terminal import is_screen
 from aveo3.dispatch.stats import Stats
 from aveo3.models import ClipStatus, VideoClip
 from aveo3.quota.breaker import BreakerState
@@ -28,23 +30,37 @@ STYLES = {
     ClipStatus.REJECTED: "red",
     ClipStatus.FAILED: "red",
     ClipStatus.UNCERTAIN: "magenta",
-    ClipStatus.UNFINISHED: "blue",
+    ClipStatus.UNFINISHED: "bright_blue",
     ClipStatus.DEFERRED: "cyan",
     ClipStatus.CANCELLED: "dim",
 }
 
 
+USUAL = 70.0
+"""Seconds that a clip takes, before the first one is finished and if nobody knows better."""
+
+
 @asynccontextmanager
 async def watch(
-    console: Console, total: int, stats: Callable[[], Stats], to_send: int | None = None
+    console: Console, total: int, stats: Callable[[], Stats], to_send: int | None = None, *, usual: float = USUAL
 ) -> AsyncIterator[None]:
-    """Show live bars below everything that is printed to `console` inside the block. See `render`."""
-    started_at = asyncio.get_running_loop().time()
+    """Show live bars below everything that is printed to `console` inside the block. See `render`.
+
+    Without a screen it shows nothing. `usual` is the time of a clip in seconds until this run has measured it.
+    """
+    if not is_screen(console):
+        yield
+        return
+    pace = _Pace(asyncio.get_running_loop().time())
 
     def picture() -> RenderableType:
-        return render(stats(), total, asyncio.get_running_loop().time() - started_at, to_send)
+        now, seen = asyncio.get_running_loop().time(), stats()
+        return render(seen, total, pace.since(seen, now), to_send, usual=usual)
 
-    with Live(picture(), console=console, auto_refresh=False, transient=True) as live:
+    # Standard output may be a file: rich would print to the console what belongs there.
+    with Live(
+        picture(), console=console, auto_refresh=False, transient=True, redirect_stdout=sys.stdout.isatty()
+    ) as live:
 
         async def refresh() -> None:
             while True:
@@ -60,14 +76,31 @@ async def watch(
                 await task
 
 
-def render(stats: Stats, total: int, elapsed: float, to_send: int | None = None) -> RenderableType:
-    """The bars of a run: clips, quota, breaker, time left and money spent.
+class _Pace:
+    """Measures the time since the last submit, from which the rest of a run is counted."""
+
+    def __init__(self, started_at: float) -> None:
+        self._submitted = 0
+        self._at = started_at
+
+    def since(self, stats: Stats, now: float) -> float:
+        """Seconds since a submit was accepted last; time in which every lane pauses does not count."""
+        pauses = [gate.opens_in for gate in stats.gates.values() if gate.closed is None]
+        if stats.submitted != self._submitted or (pauses and min(pauses) > 0):
+            self._submitted, self._at = stats.submitted, now
+        return now - self._at
+
+
+def render(
+    stats: Stats, total: int, since: float, to_send: int | None = None, *, usual: float = USUAL
+) -> RenderableType:
+    """The bars of a run: clips, quota, pauses, time left and money spent.
 
     `total` counts all clips, `to_send` those that need a request (None: all of them). The others are finished, or
-    were sent by an earlier run.
+    were sent by an earlier run. `since` is the time since the last submit; see `eta`.
     """
     to_send = total if to_send is None else to_send
-    done = sum(stats.clips.values())
+    done = sum(count for status, count in stats.clips.items() if status not in _TO_CONTINUE)
     running = sum(gate.running for gate in stats.gates.values())
     rows = Table.grid(padding=(0, 1))
     rows.add_column(style="bold", no_wrap=True, min_width=9)
@@ -79,13 +112,13 @@ def render(stats: Stats, total: int, elapsed: float, to_send: int | None = None)
     rows.add_row("finished", _bar(done, total, "green"), f"{done}/{total}{_unmade(stats)}")
     for model, gate in stats.gates.items():
         several = f" {model}" if len(stats.gates) > 1 else ""
-        used = f"{gate.quota_used:g} of {gate.quota_limit:g} in {duration(gate.quota_period)}{several}"
-        rows.add_row("quota", _bar(gate.quota_used, gate.quota_limit, "cyan"), used)
-        rows.add_row("breaker", _breaker(gate), "")
-    left = eta(stats, to_send)
+        rows.add_row("quota", _bar(gate.quota_used, gate.quota_limit, "cyan"), f"{_quota(gate)}{several}")
+        if (pause := _pause(gate)) is not None:
+            rows.add_row(*pause, several.strip())
+    left = eta(stats, to_send, since, usual=usual)
     line = Text.assemble(
         ("time left ", "bold"),
-        "about " + duration(left) if left is not None else "unknown",
+        "unknown" if left is None else "a moment" if left < 1 else f"about {duration(left)}",
         ("   spent ", "bold"),
         f"US$ {stats.cost_usd:.2f}",
         ("   refusals ", "bold"),
@@ -98,27 +131,30 @@ def render(stats: Stats, total: int, elapsed: float, to_send: int | None = None)
     return Group(rows, line)
 
 
-def eta(stats: Stats, to_send: int) -> float | None:
+def eta(stats: Stats, to_send: int, since: float = 0.0, *, usual: float = USUAL) -> float | None:
     """Estimated seconds until the last clip is finished; None without an open lane.
 
     The unsent clips wait for the current pause and for the quota; all lanes share them in proportion to their quotas.
-    Then the last clip takes as long as clips have taken so far (before the first one: 70 s).
+    Then the last clip takes as long as clips have taken so far (before the first one: `usual`). All of this counts from
+    the last submit, `since` seconds ago.
     """
     unsent = to_send - stats.submitted - sum(stats.clips[status] for status in _NEVER_SENT)
     gates = [gate for gate in stats.gates.values() if gate.closed is None]
     if not gates:
         return None
-    latency = stats.latency if stats.latency is not None else 70.0
+    latency = stats.latency if stats.latency is not None else usual
     if unsent <= 0:
-        return latency if any(gate.running for gate in gates) else 0.0
+        return max(latency - since, 0.0) if any(gate.running for gate in gates) else 0.0
     together = sum(gate.quota_limit / gate.quota_period for gate in gates)
     free = sum(max(0.0, gate.quota_limit - gate.quota_used) for gate in gates)
     pause = min(gate.opens_in for gate in gates)
-    return pause + max(0.0, unsent - free) / together + latency
+    return pause + max(max(0.0, unsent - free) / together + latency - since, latency)
 
 
 _MADE = ClipStatus.SUCCEEDED
 _NEVER_SENT = (ClipStatus.REJECTED, ClipStatus.DEFERRED, ClipStatus.CANCELLED)
+_TO_CONTINUE = (ClipStatus.UNFINISHED, ClipStatus.DEFERRED, ClipStatus.CANCELLED)
+"""Clips that the next run goes on with: they are not finished."""
 
 
 def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
@@ -138,17 +174,24 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
     table.add_row("retries", f"{stats.retries}")
     table.add_row("waited for quota", duration(stats.quota_wait))
     made = stats.clips[_MADE]
-    ours = elapsed and stats.submitted >= made  # a pace makes no sense if earlier runs made or sent some clips
-    pace = f", {made / elapsed * 60:.1f} clips a minute" if ours else ""
+    # A pace makes no sense without a clip, or if earlier runs made or sent some clips.
+    ours = elapsed and made and stats.submitted >= made
+    pace = f", {_speed(made / elapsed)}" if ours else ""
     table.add_row("took", f"{duration(elapsed)}{pace}")
     table.add_row("spent", f"about US$ {stats.cost_usd:.2f} at list price{note}")
     for model, gate in stats.gates.items():
         limit = f"{gate.quota_limit:g} in {duration(gate.quota_period)}"
         running = f", {gate.running_limit:.0f} at once" if gate.running_limit < inf else ""
         share = f", {gate.accepted} accepted" if len(stats.gates) > 1 else ""
-        closed = f"; closed: {gate.closed}" if gate.closed else ""  # Google's words may look like rich's markup
+        closed = f"; sends no more: {gate.closed}" if gate.closed else ""  # Google's words may look like rich's markup
         table.add_row("quota", Text(f"{model}: {limit}{running}{share}{closed}"))
     return table
+
+
+def _speed(clips_per_second: float) -> str:
+    """`4.0 clips a minute`, `12 clips an hour`."""
+    a_minute = clips_per_second * 60
+    return f"{a_minute:.1f} clips a minute" if a_minute >= 1 else f"{a_minute * 60:.2g} clips an hour"
 
 
 def clip_line(clip: VideoClip) -> Text:
@@ -177,20 +220,29 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h" + (f" {minutes} min" if minutes else "")
 
 
-def _bar(done: float, total: float, style: str = "blue") -> ProgressBar:
+def _bar(done: float, total: float, style: str = "bright_blue") -> ProgressBar:
     return ProgressBar(
         total=max(total, 1), completed=min(done, total), width=30, complete_style=style, finished_style=style
     )
 
 
-def _breaker(gate: GateStats) -> Text:
+def _quota(gate: GateStats) -> str:
+    """How much of the quota is used. More than all of it may be: a limit that a refusal has just taught is lower."""
+    limit, period = f"{gate.quota_limit:g}", duration(gate.quota_period)
+    if gate.quota_used >= gate.quota_limit:
+        return f"all {limit} in {period} used"
+    return f"{gate.quota_used:g} of {limit} in {period}"
+
+
+def _pause(gate: GateStats) -> tuple[str, Text] | None:
+    """Why the lane sends nothing now, and when it goes on; None if it sends."""
     if gate.closed is not None:
-        return Text("closed for good", "red")
+        return "stopped", Text("sends no more in this run", "red")
     if gate.breaker is BreakerState.OPEN:
-        return Text(f"open, a probe in {duration(gate.opens_in)}", "red")
+        return "refused", Text(f"next try in {duration(gate.opens_in)}", "red")
     if gate.breaker is BreakerState.HALF_OPEN:
-        return Text("half open, probing", "yellow")
-    return Text(f"pausing, {duration(gate.opens_in)} to go", "yellow") if gate.opens_in > 0 else Text("closed", "green")
+        return "refused", Text("trying one request", "yellow")
+    return ("paused", Text(f"goes on in {duration(gate.opens_in)}", "yellow")) if gate.opens_in > 0 else None
 
 
 def _unmade(stats: Stats) -> str:

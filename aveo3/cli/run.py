@@ -56,22 +56,28 @@ async def run(
     `total` counts all clips, `to_send` those that need a request, `at_hand` those that come back at once from the
     journal. `notes` are printed before the first clip. `fresh` is what the stream makes its clips with.
     """
-    from rich.console import Console
-
+    from aveo3.cli.clip_lines import ClipLines
     from aveo3.cli.manifest import MANIFEST, Manifest
     from aveo3.cli.progress import summary, watch
+    from aveo3.cli.terminal import console_on, is_screen, print_folded
+    from aveo3.mock_mode import clip_seconds
 
-    console = Console(stderr=True)
-    live = console.is_terminal and not quiet
+    console = console_on(sys.stderr)
+    screen = is_screen(console)
+    # JSON on the same terminal stands alone: bars would break its lines.
+    live = screen and not quiet and not (as_json and sys.stdout.isatty())
+    lines = ClipLines(console, total, live=live)
     started_at = asyncio.get_running_loop().time()
     ours: set[str | None] = set()
     too_dear = 0
-    with _logging_to(console, client.settings, quiet=quiet):
+    with _logging_to(console if screen else None, client.settings, quiet=quiet):
         async with client as veo, open_stream(veo) as clips:
             interrupts = _Interrupts(clips, keeps=veo.journal is not None)
             bars: AbstractAsyncContextManager[Any] = nullcontext()
             if live:
-                bars = watch(console, total, veo.stats, to_send)
+                settings = client.settings
+                usual = clip_seconds(settings) or settings.model_catalog.latency(settings.model, None)
+                bars = watch(console, total, veo.stats, to_send, usual=usual)
             with on_signals(interrupts), Manifest(client.settings.output_dir) as manifest:
                 for note in [*([NO_JOURNAL] if veo.journal is None else []), *notes]:
                     log.info("%s", note)
@@ -87,8 +93,9 @@ async def run(
                             log.warning("standard output is closed: running clips are finished, nothing more is sent")
                             clips.stop()
                         if not clip.cached or at_hand <= SHOWN_CACHED:
-                            _report(clip, f"[{done}/{total}]", console, live=live)
+                            lines.add(clip, done)
                     stats = veo.stats()
+                lines.add_up()
             others = 0
             with suppress(JournalError):  # what the next step is, is worth less than the summary
                 others = _left_by_others(veo, ours)
@@ -96,14 +103,12 @@ async def run(
         mock = is_emulated(client.settings.backend_name())
         note = " (if it were real: mock mode bills nothing)" if mock else ""
         table = summary(stats, asyncio.get_running_loop().time() - started_at, note=note)
-        out = console if as_json else Console()
-        try:
-            out.print(table)
-            where = f"videos and {MANIFEST} are in {client.settings.output_dir}{manifest.hint}"
-            out.print(where, soft_wrap=True, markup=False)
-            for hint in _what_next(stats, others, too_dear, client, fresh):
-                out.print(hint, soft_wrap=True, highlight=False, markup=False)
-        except (OSError, UnicodeError):  # a closed pipe, a full disk, a terminal that is gone
+        out = console if as_json else console_on(sys.stdout)
+        out.print(table)
+        where = f"videos and {MANIFEST} are in {client.settings.output_dir}{manifest.hint}"
+        for line in [where, *_what_next(stats, others, too_dear, client, fresh)]:
+            print_folded(out, line)
+        if out is not console and out.file.gone:  # type: ignore[attr-defined]
             _mute()
     return Exit.INTERRUPTED if interrupts.count else exit_code(stats)
 
@@ -199,24 +204,13 @@ def _mute() -> None:
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
-def _report(clip: VideoClip, number: str, console: Console, *, live: bool) -> None:
-    from aveo3.cli.progress import clip_line
-
-    if live:
-        with suppress(OSError, UnicodeError):  # the terminal may be gone
-            console.print(clip_line(clip), overflow="ellipsis", no_wrap=True)
-    else:
-        log.log(logging.INFO if clip.succeeded else logging.WARNING, "%s %s", number, clip_line(clip).plain)
-
-
 @contextmanager
-def _logging_to(console: Console, settings: Settings, *, quiet: bool) -> Iterator[None]:
-    """Send aveo3's log to `console`: above the bars on a terminal, as plain lines otherwise."""
-    if console.is_terminal:
-        from rich.logging import RichHandler
+def _logging_to(screen: Console | None, settings: Settings, *, quiet: bool) -> Iterator[None]:
+    """Send aveo3's log to `screen`, above the bars; without one, as plain lines to stderr."""
+    if screen is not None:
+        from aveo3.cli.terminal import ScreenHandler
 
-        handler: logging.Handler = RichHandler(console=console, show_path=False, show_level=False)
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler: logging.Handler = ScreenHandler(screen)
         if not settings.debug_mode:  # the bars count accepted submits; a line for each would hide the clips
             logging.getLogger("aveo3.engine").setLevel(logging.WARNING)
     else:

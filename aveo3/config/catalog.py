@@ -50,13 +50,13 @@ class Catalog(BaseModel):
         return next(iter([*difflib.get_close_matches(model, [*self.models, *self.retired], 1), *begins]), None)
 
     def doubt(self, model: str) -> str | None:
-        """What it means that a model is unknown here, in one sentence; None if it is known."""
+        """Why nothing is sent to a model that is unknown here, and the way out; None if it is known."""
         if self.knows(model):
             return None
-        hint = f" (did you mean {near}?)" if (near := self.nearest(model)) else ""
+        hint = f"did you mean {near}? " if (near := self.nearest(model)) else ""
         return (
-            f"model {model} is not in the catalog of {self.as_of}{hint}: its parameters are not checked and its price "
-            "is unknown, so neither budget nor spend limit can hold it"
+            f"model {model} is not in the catalog of {self.as_of}, so nothing is sent to it: {hint}`aveo3 models` "
+            "lists all models. If Google has this one, name it in a VEO3_CATALOG file (`aveo3 guide models`)"
         )
 
     def problems(self, prompt: VideoPrompt, model: str) -> list[str]:
@@ -132,7 +132,10 @@ def load(path: Path | None = None) -> Catalog:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         where = ".".join(map(str, problem["loc"]))
-        raise ValueError(f"is no catalog: {where}: {problem['msg']}; `aveo3 models --toml` prints one") from None
+        way_out = '`like = "MODEL"` takes over the rest, and ' if problem["type"] == "missing" else ""
+        raise ValueError(
+            f"is no catalog: {where}: {problem['msg']}; {way_out}`aveo3 models --toml` prints a catalog"
+        ) from None
 
 
 def as_toml(path: Path | None = None) -> str:
@@ -179,12 +182,33 @@ def _merged(known: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
             merged[table] = {**known[table], **entries}
     for name, card in _table(given, "models").items():
         if isinstance(card, dict):
-            whole = {**known["models"].get(name, {}), **card}
+            whole = {**_like(card, known["models"]), **known["models"].get(name, {}), **card}
+            whole.pop("like", None)
             if "prices" in card and "silent" not in card:
                 whole["silent"] = {}  # those that are known belong to other prices
             merged["models"][name] = whole
             merged["retired"] = {gone: to for gone, to in merged["retired"].items() if gone != name}
     return merged
+
+
+def _like(card: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of the model that `card` says it is like, without what it costs: each model has its own price."""
+    if (other := card.get("like")) is None:
+        return {}
+    if (pattern := models.get(model_id(str(other)))) is None:
+        raise ValueError(f"is no catalog: like = {other!r} is not a model in it; `aveo3 models` lists all models")
+    return {**pattern, **_WITHOUT_PRICE}
+
+
+_WITHOUT_PRICE: Mapping[str, Any] = {
+    "prices": {},
+    "silent": {},
+    "token_prices": {},
+    "state": "from VEO3_CATALOG",
+    "since": "",
+    "retires": "",
+    "source": "",
+}
 
 
 def _by_id(entries: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,10 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _off_is_none(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() in ("off", "none") else value
+
+
 def _plain_address(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -86,6 +90,9 @@ def key_of(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(_no_bool)]
 Seconds = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
 Dollars = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
+DollarsOrOff = Annotated[
+    float | None, Field(allow_inf_nan=False), BeforeValidator(_no_bool), BeforeValidator(_off_is_none)
+]
 PerMinute = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
 Address = Annotated[str, BeforeValidator(trimmed), AfterValidator(_plain_address)]
 Word = Annotated[str, BeforeValidator(trimmed)]

@@ -30,6 +30,7 @@ from aveo3.config.field_types import (
     BaseAddress,
     Count,
     Dollars,
+    DollarsOrOff,
     Key,
     PerMinute,
     Region,
@@ -103,6 +104,12 @@ class Settings(BaseSettings):
         default=None,
         ge=0,
         description="US$ that all clips of the output directory may cost together; a run stops before more",
+    )
+    confirm_above: DollarsOrOff = Field(
+        default=20,
+        ge=0,
+        description="US$ of new clips above which the command line asks before it sends, if it runs on a terminal; "
+        "0: always; `none` or `off`: never",
     )
     quota_patience: Seconds | None = Field(
         default=3600,

@@ -66,8 +66,10 @@ class LanePool:
         """
         async with self._opening:
             if lane not in self.open_lanes:
-                if (doubt := self.lanes.settings.model_catalog.doubt(lane.model)) is not None:
-                    log.warning("%s", doubt)
+                catalog = self.lanes.settings.model_catalog
+                if self.lanes.custom and not catalog.knows(lane.model):
+                    unknown = "model %s is not in the catalog of %s: its prompts are not checked, its price is unknown"
+                    log.warning(unknown, lane.model, catalog.as_of)
                 try:
                     backend = self._backend or await self._open(wire_of(lane), lane.settings)
                 except UsageError as error:

@@ -107,10 +107,11 @@ def stand_ins(prompts: Iterable[VideoPrompt], routes: Routes) -> list[StandIn]:
     ]
 
 
-def estimate(prompts: Iterable[VideoPrompt], routes: Routes) -> list[Estimate]:
+def estimate(prompts: Iterable[VideoPrompt], routes: Routes, *, clip_seconds: float | None = None) -> list[Estimate]:
     """One `Estimate` for each lane that gets a prompt or a problem; each prompt counts where it can be sent first.
 
-    Reserve lanes and fallbacks get nothing, because the estimate assumes that no lane closes.
+    Reserve lanes and fallbacks get nothing, because the estimate assumes that no lane closes. `clip_seconds` is the
+    time of a clip; None means that of the catalog for its model.
     """
     catalog = routes.lanes.settings.model_catalog
     shares: dict[str, _Share] = {}
@@ -136,5 +137,6 @@ def estimate(prompts: Iterable[VideoPrompt], routes: Routes) -> list[Estimate]:
         share.clips += 1
         share.cost_usd += cost or 0.0
         share.priced = share.priced and cost is not None
-        share.latency = max(share.latency, catalog.latency(share.lane.model, prompt.resolution))
+        usual = catalog.latency(share.lane.model, prompt.resolution) if clip_seconds is None else clip_seconds
+        share.latency = max(share.latency, usual)
     return [share.result() for share in shares.values() if share.clips or share.problems]

@@ -61,8 +61,7 @@ class Routes:
         self._model = lanes.settings.model
         self.fallback = lanes.settings.fallback
         for model in self.fallback:
-            listed = lanes.custom or any(lane.model == model for lane in lanes.listed)
-            if not listed and not self._catalog.knows(model):
+            if not lanes.custom and not self._catalog.knows(model):
                 hint = f"did you mean {near}? " if (near := self._catalog.nearest(model)) else ""
                 raise UsageError(
                     f"VEO3_FALLBACK: {model!r} is not in the catalog of {self._catalog.as_of}: {hint}`aveo3 models` "
@@ -105,7 +104,7 @@ class Routes:
         able = []
         for lane in near:
             if lane.model not in problems:
-                problems[lane.model] = self._catalog.problems(prompt, lane.model)
+                problems[lane.model] = self._problems(prompt, lane.model)
             if not problems[lane.model]:
                 able.append(lane)
         if near and not able:
@@ -117,6 +116,16 @@ class Routes:
                 return None, [f"the earlier clip was made at {_place_name(home)}, and no lane is at that place"]
         candidates = [Candidate(lane, prompt, self._catalog.cost_usd(prompt, lane.model)) for lane in able]
         return Route((*_tiers(candidates), *self._stand_ins(prompt, own_model, able, home))), []
+
+    def _problems(self, prompt: VideoPrompt, model: str) -> list[str]:
+        """Why `model` cannot make `prompt`.
+
+        A model that is not in the catalog makes none: it is likely misspelt, and nobody knows its price. Only a backend
+        object of the user's takes any model.
+        """
+        if not self.lanes.custom and (doubt := self._catalog.doubt(model)) is not None:
+            return [doubt]
+        return self._catalog.problems(prompt, model)
 
     def _stand_ins(
         self, prompt: VideoPrompt, own_model: str, first_choice: Sequence[Lane], home: Mapping[str, str | None] | None

@@ -85,7 +85,7 @@ def test_the_template_is_an_env_file_with_every_setting_at_its_default() -> None
             2,
             ["VEO3_MODEL=veo-2.0-generate-001 was retired by Google on 2026-06-30: use veo-3.1-generate-001."],
         ),
-        ({"VEO3_MOCK_MODE": "true", "VEO3_MODEL": "veo-9"}, 0, ["not in the catalog", "ready"]),
+        ({"VEO3_MOCK_MODE": "true", "VEO3_MODEL": "veo-9"}, 2, ["VEO3_MODEL: model veo-9 is not in the catalog"]),
         ({"VEO3_RATE_LIMIT": "-1"}, 2, ["VEO3_RATE_LIMIT=-1 (in the environment) is refused"]),
     ],
 )

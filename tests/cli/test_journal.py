@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
+from aveo3.cli import terminal
 from aveo3.cli.commands import retry, status
 from aveo3.cli.exit_codes import Exit
 from aveo3.journal import database
@@ -190,6 +192,7 @@ def test_many_succeeded_jobs_are_only_counted() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 132])
 def test_no_line_is_wider_than_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "is_screen", lambda _: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(width))
     with Desk() as desk:
@@ -201,6 +204,31 @@ def test_no_line_is_wider_than_the_terminal(width: int, monkeypatch: pytest.Monk
     lines = ANSI.sub("", stdout).splitlines()
     assert max(map(cell_len, lines)) <= width
     assert len([line for line in lines if "…" in line]) >= 10
+
+
+def test_a_reason_that_does_not_fit_beside_the_prompt_stands_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = "veo-3.1-generate-001 takes no negative_prompt: leave it out, or use veo-3.1-lite-generate-001 or veo-2"
+    with Desk() as desk:
+        job = desk.job(State.PLANNED, "a boat on a long river that goes on and on")
+        desk.journal.move(job.id, State.PLANNED, State.REJECTED, error_kind="bad_request", error_message=reason)
+        desk.job(State.SUCCEEDED, "another boat")
+    monkeypatch.setattr(terminal, "is_screen", lambda _: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run("status", "clips")[1].splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith(f"{job.name} rejected"))
+    assert "a boat on a long river that goes on and on" in lines[at]
+    below = [line.strip() for line in lines[at + 1 :] if line.startswith(" " * 9)]
+    assert " ".join(below) == f"bad_request: {reason}"
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("command", [["status", "clips"], ["history", "clips", "1a2b"]])
+def test_a_file_gets_whole_lines_even_with_colours(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    life()
+    plain = run(*command)[1]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    assert [line.rstrip() for line in ANSI.sub("", run(*command)[1]).splitlines()] == plain.splitlines()
 
 
 def test_json_is_one_complete_object_a_job_with_absolute_paths() -> None:
@@ -303,6 +331,7 @@ def test_history_shows_a_job_step_by_step() -> None:
 
 
 def test_history_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "is_screen", lambda _: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     life()
@@ -312,6 +341,20 @@ def test_history_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {line[:42].strip() for line in steps if not line.startswith(("2026", "UTC"))} == {
         ""
     }  # wrapped under the words
+
+
+def test_history_of_a_directory_asks_for_a_job_of_it() -> None:
+    life()
+    Path("empty").mkdir()
+    for name in ("clips", "./clips/"):
+        where = name.rstrip("/").removeprefix("./")
+        assert run("history", name) == (
+            Exit.USAGE,
+            "",
+            f"aveo3: history shows one job: aveo3 history {where} 1a2b0000. `aveo3 status {where}` lists the IDs.\n",
+        )
+    assert "there is no journal empty/.aveo3/journal.db" in run("history", "empty")[2]
+    assert "no job in clips/.aveo3/journal.db has the ID 'clisp'" in run("history", "clisp")[2]
 
 
 def test_history_as_json_is_one_object_with_every_step() -> None:
@@ -413,12 +456,12 @@ def test_without_a_terminal_a_job_that_may_be_paid_twice_needs_yes() -> None:
 def test_on_a_terminal_retry_asks_about_jobs_that_may_be_paid_twice(
     answer: str, code: int, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "_can_ask", lambda: True)
+    monkeypatch.setattr(retry, "keyboard", lambda: nullcontext(io.StringIO(answer)))
     shelf()
     lost = name_of(State.UNCERTAIN)
-    got, stdout, _ = run("retry", "--uncertain", stdin=answer)
+    got, stdout, stderr = run("retry", "--uncertain")
     assert (got, states()[lost]) == (code, state)
-    assert stdout.startswith(f"  {lost}  uncertain boat\n1 job may be paid already")
+    assert stderr.startswith(f"  {lost}  uncertain boat\n1 job may be paid already")
     assert ("nothing was changed" in stdout) == (code == 1)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
+import sys
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -12,7 +14,9 @@ import pytest
 from rich.console import Console
 
 from aveo3 import ClipStatus, Stats, VideoClip, VideoPrompt
-from aveo3.cli.progress import clip_line, duration, eta, render, summary, watch
+from aveo3.cli import journal_view, progress
+from aveo3.cli.progress import _Pace, clip_line, duration, eta, render, summary, watch
+from aveo3.cli.terminal import console_on
 from aveo3.quota.breaker import BreakerState
 from aveo3.quota.gate import GateStats
 from aveo3.testing import run_virtual
@@ -53,15 +57,14 @@ def text(thing: object, width: int = 80) -> str:
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_bars_fit_any_width(width: int) -> None:
-    lines = text(render(STATS, 40, 30.0), width).splitlines()
+    lines = text(render(STATS, 40, 0.0), width).splitlines()
     assert all(len(line) <= width for line in lines)
     words = [" ".join(line.replace("━", "").replace("╸", "").replace("╺", "").split()) for line in lines]
     assert words == [
         "submitted 10/40",
         "running 3",
         "finished 7/40 (1 filtered)",
-        "quota 10 of 10 in 1 min",
-        "breaker closed",
+        "quota all 10 in 1 min used",
         "time left about 4 min 10 s spent US$ 19.20 refusals 1 retries 2",
     ]
 
@@ -70,7 +73,7 @@ def test_clips_that_need_no_request_do_not_count_as_unsubmitted() -> None:
     stats = replace(STATS, cached=4, clips={**STATS.clips, ClipStatus.UNFINISHED: 1})
     words = " ".join(re.sub("[━╸╺]", " ", text(render(stats, 40, 30.0, to_send=20), 120)).split())
     assert "submitted 10/20" in words
-    assert "8/40 (4 cached, 1 filtered, 1 unfinished)" in words
+    assert "7/40 (4 cached, 1 filtered, 1 unfinished)" in words
     assert eta(stats, 20) == pytest.approx(10 * 6 + 70)
     assert "submitted" not in text(render(stats, 40, 30.0, to_send=0))
 
@@ -78,14 +81,23 @@ def test_clips_that_need_no_request_do_not_count_as_unsubmitted() -> None:
 @pytest.mark.parametrize(
     ("gate", "words"),
     [
-        (replace(GATE, breaker=BreakerState.OPEN, opens_in=125.0), "open, a probe in 2 min 5 s"),
-        (replace(GATE, breaker=BreakerState.HALF_OPEN), "half open, probing"),
-        (replace(GATE, opens_in=12.0), "pausing, 12 s to go"),
-        (replace(GATE, closed="billing is off"), "closed for good"),
+        (replace(GATE, breaker=BreakerState.OPEN, opens_in=125.0), "refused next try in 2 min 5 s"),
+        (replace(GATE, breaker=BreakerState.HALF_OPEN), "refused trying one request"),
+        (replace(GATE, opens_in=12.0), "paused goes on in 12 s"),
+        (replace(GATE, closed="billing is off"), "stopped sends no more in this run"),
+        (replace(GATE, quota_used=7), "quota 7 of 10 in 1 min"),
+        (replace(GATE, quota_used=16), "quota all 10 in 1 min used"),
     ],
 )
-def test_the_breaker_row_says_what_it_waits_for(gate: GateStats, words: str) -> None:
-    assert words in text(render(replace(STATS, gates={"veo": gate}), 40, 30.0))
+def test_what_holds_a_lane_up_is_said_in_plain_words(gate: GateStats, words: str) -> None:
+    for gates in ({"veo": gate}, {"one": gate, "two": GATE}):
+        shown = re.sub("[━╸╺]", " ", text(render(replace(STATS, gates=gates), 40, 30.0), 120))
+        assert words in " ".join(shown.split())
+        assert "breaker" not in shown
+
+
+def test_a_lane_that_sends_has_no_row_for_pauses() -> None:
+    assert not re.search("(?m)^(refused|paused|stopped)", text(render(STATS, 40, 30.0)))
 
 
 def test_the_time_left_follows_the_quota() -> None:
@@ -95,6 +107,47 @@ def test_the_time_left_follows_the_quota() -> None:
     assert eta(replace(STATS, gates={}), 40) is None
     done = replace(STATS, submitted=40, gates={"veo": replace(GATE, running=0)})
     assert eta(done, 40) == 0.0
+
+
+def test_the_time_left_shrinks_as_time_passes() -> None:
+    assert [eta(STATS, 40, since) for since in (0.0, 5.0, 60.0, 500.0)] == [250.0, 245.0, 190.0, 70.0]
+    sent = replace(STATS, submitted=40)
+    assert [eta(sent, 40, since) for since in (0.0, 30.0, 69.5, 500.0)] == [70.0, 40.0, 0.5, 0.0]
+    assert "time left a moment" in text(render(sent, 40, 500.0))
+    assert eta(replace(sent, latency=None), 40, usual=2.0) == 2.0
+
+
+def test_a_pause_does_not_shorten_the_time_left() -> None:
+    pace = _Pace(0.0)
+    paused = replace(STATS, gates={"veo": replace(GATE, opens_in=100.0)})
+    assert [pace.since(STATS, 1.0), pace.since(STATS, 6.0)] == [0.0, 5.0]
+    assert pace.since(paused, 60.0) == 0.0
+    assert [pace.since(STATS, 70.0), pace.since(replace(STATS, submitted=11), 80.0)] == [10.0, 0.0]
+
+
+def test_clips_that_were_not_sent_are_not_finished() -> None:
+    clips = {**STATS.clips, ClipStatus.CANCELLED: 290, ClipStatus.DEFERRED: 1, ClipStatus.UNFINISHED: 2}
+    assert "7/300 (1 filtered, " in re.sub("[━╸╺] *", "", text(render(replace(STATS, clips=clips), 300, 0.0), 120))
+
+
+def test_no_colour_is_unreadable_on_black() -> None:
+    """Of the eight plain colours, blue and black are."""
+    for style in (*progress.STYLES.values(), *journal_view.STYLES.values()):
+        assert style not in ("blue", "black")
+
+
+@pytest.mark.parametrize(
+    ("made", "elapsed", "pace"),
+    [
+        (6, 90.0, "1 min 30 s, 4.0 clips a minute"),
+        (1, 1800.0, "30 min, 2 clips an hour"),
+        (0, 90.0, "1 min 30 s"),
+        (1, 90_000.0, "25 h, 0.04 clips an hour"),
+    ],
+)
+def test_the_pace_is_never_zero(made: int, elapsed: float, pace: str) -> None:
+    table = text(summary(replace(STATS, clips={**STATS.clips, ClipStatus.SUCCEEDED: made}), elapsed))
+    assert re.search(rf"(?m)^took +{re.escape(pace)} *$", table), table
 
 
 def test_the_summary_has_every_figure() -> None:
@@ -138,9 +191,7 @@ def test_a_clip_is_one_line_with_its_file_or_the_cause() -> None:
 def test_long_lane_names_do_not_cut_the_labels() -> None:
     gates = dict.fromkeys(("project/us-central1/veo-3.1-generate-001", "another/europe-west4/veo-3.1"), GATE)
     picture = text(render(replace(STATS, gates=gates), 5, 1.0), width=80)
-    assert {"submitted", "running", "finished", "quota", "breaker"} <= {
-        line.split(" ")[0] for line in picture.split("\n")
-    }
+    assert {"submitted", "running", "finished", "quota"} <= {line.split(" ")[0] for line in picture.split("\n")}
 
 
 @pytest.mark.parametrize(
@@ -150,13 +201,63 @@ def test_durations_are_written_in_two_units_at_most(seconds: float, words: str) 
     assert duration(seconds) == words
 
 
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+async def one_line(console: Console) -> None:
+    async with watch(console, 40, lambda: STATS):
+        console.print("a clip")
+        await asyncio.sleep(2)
+
+
 def test_lines_printed_during_watch_stay() -> None:
-    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    screen = Terminal()
+    run_virtual(one_line(Console(file=screen, width=80, force_terminal=True)))
+    assert "a clip" in screen.getvalue()
+    assert "finished" in screen.getvalue()
+
+
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"])
+def test_a_file_gets_no_bars_even_where_it_gets_colours(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "1")
+    file = io.StringIO()
+    run_virtual(one_line(Console(file=file, width=80)))
+    assert file.getvalue() == "a clip\n"
+
+
+@pytest.mark.parametrize("writes", [0, 1, 5, 20])
+def test_a_terminal_that_is_gone_ends_no_run(writes: int) -> None:
+    class Lost(Terminal):
+        left = writes
+
+        def write(self, text: str) -> int:
+            self.left -= 1
+            if self.left < 0:
+                raise OSError(5, "Input/output error")
+            return super().write(text)
+
+    async def main() -> str:
+        console = console_on(Lost(), force_terminal=True, width=80)
+        async with watch(console, 40, lambda: STATS):
+            for _ in range(20):
+                console.print("a clip")
+                await asyncio.sleep(1)
+        return "the end"
+
+    assert run_virtual(main()) == "the end"
+
+
+def test_bars_on_the_terminal_leave_standard_output_to_the_file_that_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    file, screen = io.StringIO(), Terminal()
+    monkeypatch.setattr(sys, "stdout", file)
 
     async def main() -> None:
-        async with watch(console, 40, lambda: STATS):
-            console.print("a clip")
+        async with watch(Console(file=screen, width=80, force_terminal=True), 40, lambda: STATS):
+            print('{"a": 1}')
 
     run_virtual(main())
-    assert isinstance(console.file, io.StringIO)
-    assert "a clip" in console.file.getvalue()
+    assert file.getvalue() == '{"a": 1}\n'

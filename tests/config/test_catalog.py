@@ -373,6 +373,8 @@ def test_a_file_adds_to_what_ships_and_says_other_things_of_it(tmp_path: Path) -
         (None, "cannot be read: No such file"),
         ("models = ", "is no catalog: "),
         ("[models.new]\nimage = true", "is no catalog: models.new.state: Field required"),
+        ('[models.new]\nlike = "veo-9"', "is no catalog: like = 'veo-9' is not a model in it"),
+        ("[models.new]\nlike = 3", "is no catalog: like = 3 is not a model in it"),
         ("[models.new]\nimige = true", "is no catalog: models.new."),
         ("models = 3", "is no catalog: models: "),
     ],
@@ -404,3 +406,17 @@ def test_prices_of_ones_own_stand_for_silent_clips_too_unless_those_have_their_o
     path = tmp_path / "both.toml"
     path.write_text(f'[models."{BEST}"]\nprices = {{ "720p" = 0.1 }}\nsilent = {{ "720p" = 0.05 }}\n')
     assert catalog.load(path).cost_usd(quiet, BEST) == 0.2
+
+
+def test_a_new_model_is_like_another_but_for_its_price(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.toml"
+    path.write_text('[models."Veo-4"]\nlike = "publishers/google/models/Veo-3.1-generate-001"\nseed = false\n')
+    cards = catalog.load(path)
+    assert cards.models["veo-4"].durations == cards.models[BEST].durations
+    assert not cards.models["veo-4"].seed
+    assert not cards.has_price("veo-4")
+    assert cards.cost_usd(VideoPrompt(text="a"), "veo-4") is None
+    path = tmp_path / "priced.toml"
+    path.write_text('[models.veo-4]\nlike = "veo-3.1-generate-001"\nprices = { "720p" = 1.0 }\n')
+    assert catalog.load(path).cost_usd(VideoPrompt(text="a"), "veo-4") == 8.0
+    assert catalog.load(path).cost_usd(VideoPrompt(text="a", generate_audio=False), "veo-4") == 8.0

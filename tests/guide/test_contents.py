@@ -103,9 +103,11 @@ def test_the_file_of_lanes_is_one() -> None:
 
 
 def test_the_file_that_changes_the_catalog_is_one(tmp_path: Path) -> None:
-    [text] = [block.text for block in blocks(TEXTS["models"]) if block.language == "toml"]
-    (tmp_path / "catalog.toml").write_text(text, "utf-8")
-    assert catalog.load(tmp_path / "catalog.toml").requests_per_minute("veo-3.1-generate-001") == 20
+    corrected, added = [block.text for block in blocks(TEXTS["models"]) if block.language == "toml"]
+    (tmp_path / "corrected.toml").write_text(corrected, "utf-8")
+    assert catalog.load(tmp_path / "corrected.toml").requests_per_minute("veo-3.1-generate-001") == 20
+    (tmp_path / "added.toml").write_text(added, "utf-8")
+    assert catalog.load(tmp_path / "added.toml").has_price("veo-3.2-generate-001")
 
 
 def test_every_status_exit_code_and_kind_of_refusal_is_explained() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,8 +40,10 @@ def test_the_slowest_rule_sets_the_time(limits: dict[str, float], seconds: float
     assert share.seconds == seconds
 
 
-def test_each_model_gets_its_share_and_its_price() -> None:
-    shares = estimate(prompts(2) + prompts(3, model=FAST) + prompts(1, model="new-model"), routes())
+def test_each_model_gets_its_share_and_its_price(tmp_path: Path) -> None:
+    own = tmp_path / "catalog.toml"
+    own.write_text(f'[models.new-model]\nlike = "{FAST}"\n', "utf-8")
+    shares = estimate(prompts(2) + prompts(3, model=FAST) + prompts(1, model="new-model"), routes(catalog=own))
     assert [(s.model, s.clips, s.cost_usd) for s in shares] == [
         ("veo-3.1-generate-001", 2, 6.4),
         (FAST, 3, 2.4),
@@ -66,3 +69,10 @@ def test_the_clips_of_fallbacks_are_counted_apart() -> None:
     batch = prompts(3) + prompts(1, resolution="4k") + prompts(1, model=FAST)
     assert stand_ins(batch, chained) == [StandIn(FAST, 4, 4.8), StandIn(lite, 4, 1.6)]
     assert stand_ins(prompts(1), routes()) == []
+
+
+def test_the_time_of_a_clip_can_be_given() -> None:
+    [share] = estimate(prompts(12), routes(rate_limit=10, rate_period=5), clip_seconds=2.0)
+    assert (share.seconds, share.bound_by) == (7.0, "rate")
+    [share] = estimate(prompts(3), routes(), clip_seconds=2.0)
+    assert (share.seconds, share.bound_by) == (2.0, "latency")

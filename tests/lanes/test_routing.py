@@ -144,11 +144,31 @@ def test_a_chain_with_an_unusable_model_is_refused() -> None:
         routes(project="p", fallback="veo-4")
 
 
-def test_a_fallback_outside_the_catalog_is_allowed_if_it_has_a_lane() -> None:
-    route, _ = routes(A, {"name": "new", "project": "p", "model": "veo-4"}, fallback="veo-4").of(
-        VideoPrompt(text="x", model=BEST)
-    )
+def test_nothing_goes_to_a_lane_whose_model_is_not_in_the_catalog(tmp_path: Path) -> None:
+    new = {"name": "new", "project": "p", "model": "veo-4"}
+    with pytest.raises(UsageError, match="VEO3_FALLBACK: 'veo-4' is not in the catalog of"):
+        routes(A, new, fallback="veo-4")
+    _, [problem] = routes(A, new).of(VideoPrompt(text="x", model="veo-4"))
+    assert problem.startswith("model veo-4 is not in the catalog of")
+    own = tmp_path / "catalog.toml"
+    own.write_text(f'[models."veo-4"]\nlike = "{BEST}"\n', "utf-8")
+    route, _ = routes(A, new, fallback="veo-4", catalog=own).of(VideoPrompt(text="x", model=BEST))
     assert names(route) == [["a"], ["new"]]
+
+
+@pytest.mark.parametrize("name", ["veo-3.1", "veo-3.1-fast", "veo-3.1-fst-generate-001"])
+def test_a_misspelt_model_gets_no_request_and_the_nearest_name(name: str) -> None:
+    route, [problem] = routes(project="p").of(VideoPrompt(text="x", model=name))
+    assert route is None
+    assert f"model {name} is not in the catalog of" in problem
+    assert "so nothing is sent to it: did you mean veo-3.1-" in problem
+    assert "VEO3_CATALOG" in problem
+
+
+def test_a_backend_of_ones_own_takes_any_model() -> None:
+    lanes = Lanes(Settings(project="p"), custom=True)
+    route, problems = Routes(lanes).of(VideoPrompt(text="x", model="veo-9"))
+    assert (names(route), problems) == ([["veo-9"]], [])
 
 
 @pytest.mark.parametrize(

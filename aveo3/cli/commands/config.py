@@ -109,13 +109,14 @@ def _shown(value: object) -> str:
 
 
 def _about(settings: Settings) -> str:
-    """The catalog's facts about the model, in brackets. Raises `UsageError` for a retired model."""
+    """The catalog's facts about the model, in brackets. Raises `UsageError` for a retired or unknown model."""
     from aveo3.config.settings import check_alive
+    from aveo3.errors import UsageError
 
     check_alive(settings)
     catalog = settings.model_catalog
     card = catalog.models.get(settings.model)
     if card is None:
-        return f" (not in the catalog of {catalog.as_of}: its prompts are not checked, its price is unknown)"
+        raise UsageError(f"VEO3_MODEL: {catalog.doubt(settings.model)}.")
     prices = ", ".join(f"{resolution} {price:g}" for resolution, price in card.prices.items())
     return f" ({card.state}; US$ per second: {prices})"

@@ -85,6 +85,9 @@ def generate(
         ),
     ] = False,
     fresh_new: Annotated[bool, typer.Option("--fresh-new", help="The same as --fresh=new.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask, whatever the clips cost. See VEO3_CONFIRM_ABOVE.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")
     ] = False,
@@ -101,8 +104,10 @@ def generate(
     not made; failed.jsonl is itself a SOURCE. VEO3_* and GOOGLE_* variables, in the environment or in .env, set
     everything else: see `aveo3 config show`.
 
-    Exit codes: 0 all clips are made, now or before; 1 some are not; 2 bad usage; 3 some are deferred by quota or
-    budget, the rest is made; 130 interrupted.
+    On a terminal it asks before it sends clips for more than US$ 20 (VEO3_CONFIRM_ABOVE); --yes answers.
+
+    Exit codes: 0 all clips are made, now or before; 1 some are not, or you said no; 2 bad usage; 3 some are deferred by
+    quota or budget, the rest is made; 130 interrupted.
 
     Examples:
 
@@ -131,13 +136,16 @@ def generate(
         settings = Settings(**{**chosen, **({"quota_patience": None} if wait else {})})
         fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
         notes: list[str] = []
-        prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [], lines.value, notes)]
+        prompts = [with_defaults(p, fields) for p in _prompts(sources or [], prompt or [], lines.value, notes)]
         from aveo3.cli import dry_run as dry_runs
+        from aveo3.cli.confirm import confirm_cost
+        from aveo3.cli.option_checks import check_options
         from aveo3.cli.preview import Known, check_prices, check_remembered, know
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
         from aveo3.lanes.lanes import Lanes
         from aveo3.lanes.routing import Routes
+        from aveo3.lifecycle import is_emulated
 
         anew: Fresh = "new" if fresh_new else fresh
         client = VeoClient(settings)
@@ -153,8 +161,11 @@ def generate(
                 check_remembered(settings, service=service)
         known.read_notes = notes
         check_prices(prompts, settings, routes)
+        check_options(known.to_send, fields, settings, routes, model=model)
         if dry_run:
             raise typer.Exit(dry_runs.dry_run(known, settings, routes))
+        if not is_emulated(service):
+            confirm_cost(known, settings, routes, yes=yes)
         import asyncio
 
         from aveo3.cli import run
@@ -196,10 +207,11 @@ def _prompts(sources: list[str], texts: list[str], lines: Lines, notes: list[str
         raise UsageError(f"--prompt: {error.errors()[0]['msg']}") from None
 
 
-def _with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
+def with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
     """`prompt` with the command line's values for fields that it leaves open. Raises `UsageError` for a wrong value."""
     from pydantic import ValidationError
 
+    from aveo3.cli.option_checks import option_of
     from aveo3.errors import UsageError
     from aveo3.models import reason
 
@@ -210,8 +222,7 @@ def _with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
         return type(prompt).model_validate({**dict(prompt), **missing})
     except ValidationError as error:
         problem = error.errors()[0]
-        option = "--" + str(problem["loc"][0]).replace("_seconds", "").replace("_", "-")
-        raise UsageError(f"{option} {problem['input']}: {reason(problem)}") from None
+        raise UsageError(f"{option_of(str(problem['loc'][0]))} {problem['input']}: {reason(problem)}") from None
 
 
 def rate_fields(text: str | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,10 +73,23 @@ def _directory_and_id(names: list[str]) -> tuple[Path | None, str]:
     """The directory and the job's ID. Raises `UsageError` unless there is exactly one ID."""
     from aveo3.errors import UsageError
 
-    directory, ids = (None, names) if len(names) == 1 else directory_and_ids(names)
-    if len(ids) != 1:
-        raise UsageError("history shows one job: aveo3 history [DIR] ID. `aveo3 status` lists the IDs.")
-    return directory, ids[0]
+    directory, ids = directory_and_ids(names)
+    if len(names) == 1 and directory is not None and not (names[0] and directory.is_dir()):
+        directory, ids = None, names  # a misspelt ID rather than a directory that is not there
+    if len(ids) == 1:
+        return directory, ids[0]
+    where = f" {shlex.quote(str(directory))}" if directory is not None else ""
+    example = _example(directory) if directory is not None and not ids else None
+    usage = f"aveo3 history{where} {example}" if example else "aveo3 history [DIR] ID"
+    raise UsageError(f"history shows one job: {usage}. `aveo3 status{where}` lists the IDs.")
+
+
+def _example(directory: Path) -> str | None:
+    """The ID of a job in `directory`; None if it has none. Raises `JournalError` if there is no journal."""
+    from aveo3.journal.journal import Journal
+
+    with Journal(journal_path(settings_of(directory)), writes=False) as journal:
+        return next((record.name for record in journal.records()), None)
 
 
 def find(name: str, journal: Journal) -> list[JobRecord]:
@@ -125,8 +139,10 @@ def _print_life(record: JobRecord, journal: Journal) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from aveo3.cli.terminal import is_screen
+
     console = Console(highlight=False)
-    if not console.is_terminal:
+    if not (screen := is_screen(console)):
         console.width = 10_000  # whole lines for a pipe
 
     def say(name: str, value: str, style: str = "") -> None:
@@ -158,7 +174,7 @@ def _print_life(record: JobRecord, journal: Journal) -> None:
         words = "; ".join(_words(event, before))
         steps.add_row(f"{event.at_utc:%Y-%m-%d %H:%M:%S}", since, Text(event.state, STYLES[event.state]), Text(words))
         before = event
-    if console.is_terminal:
+    if screen:
         console.print(steps)
     else:
         with console.capture() as written:

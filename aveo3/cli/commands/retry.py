@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aveo3.cli.commands.history import find
+from aveo3.cli.confirm import ask, keyboard
 from aveo3.cli.exit_codes import Exit, errors_as_messages
 from aveo3.cli.journal_view import (
     counted,
@@ -55,7 +55,8 @@ def retry(
     ID, to give it up. Deferred and cancelled jobs need no retry. To make a finished clip again, use `aveo3 generate
     --fresh`.
 
-    Exit codes: 0 done, or nothing to do; 1 you said no; 2 bad usage, or another run is active.
+    Exit codes: 0 done, or nothing to do; 1 you said no; 2 bad usage, no answer, or another run is active;
+    130 you stopped it.
 
     Examples:
 
@@ -145,11 +146,12 @@ def _what_could_be(journal: Journal) -> str:
 def _polled_first(owed: list[JobRecord]) -> list[JobRecord]:
     """Those of `owed` that the next run asks Google about, for free, if the user wants to try that before paying."""
     free = _free_to_poll(owed)
-    if not free or not _can_ask():
-        return []
-    for record in free[:NAMED]:
-        typer.echo(f"  {record.name}  {prompt_words(record.prompt):.40}")
-    return free if typer.confirm(f"{_offer(len(free))}. Leave them for that?", default=True) else []
+    with keyboard() as answers:
+        if not free or answers is None:
+            return []
+        for record in free[:NAMED]:
+            typer.echo(f"  {record.name}  {prompt_words(record.prompt):.40}", err=True)
+        return free if ask(f"{_offer(len(free))}. Leave them for that?", answers, default=True) else []
 
 
 def _free_to_poll(owed: list[JobRecord]) -> list[JobRecord]:
@@ -171,20 +173,17 @@ def _confirmed(owed: list[JobRecord]) -> bool:
         f"{counted(len(owed))} may be paid already, and {'their videos' if several else 'the video'} may be at Google. "
         f"Making {'them' if several else 'it'} again may cost {dollars(owed)} a second time"
     )
-    if not _can_ask():
-        free = len(_free_to_poll(owed))
-        offer = f" {_offer(free)}." if free else ""
-        raise UsageError(f"{question}. Use --yes if you want that.{offer} Nothing was changed.")
-    for record in owed[:NAMED]:
-        where = f"  operation {tail(record.operation)}" if record.operation else ""
-        typer.echo(f"  {record.name}  {prompt_words(record.prompt):.40}{where}")
-    if len(owed) > NAMED:
-        typer.echo(f"  … and {len(owed) - NAMED:,} more")
-    return typer.confirm(f"{question}. Continue?")
-
-
-def _can_ask() -> bool:
-    return sys.stdin.isatty()
+    with keyboard() as answers:
+        if answers is None:
+            free = len(_free_to_poll(owed))
+            offer = f" {_offer(free)}." if free else ""
+            raise UsageError(f"{question}. Use --yes if you want that.{offer} Nothing was changed.")
+        for record in owed[:NAMED]:
+            where = f"  operation {tail(record.operation)}" if record.operation else ""
+            typer.echo(f"  {record.name}  {prompt_words(record.prompt):.40}{where}", err=True)
+        if len(owed) > NAMED:
+            typer.echo(f"  … and {len(owed) - NAMED:,} more", err=True)
+        return ask(f"{question}. Continue?", answers)
 
 
 _GIVEN_UP = [state for state in State if state in UNDER_WAY]

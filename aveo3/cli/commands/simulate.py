@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aveo3.cli.commands.generate import rate_fields
+from aveo3.cli.commands.generate import rate_fields, with_defaults
 from aveo3.cli.exit_codes import errors_as_messages
 from aveo3.cli.journal_view import counted
 from aveo3.cli.json_lines import in_json
@@ -62,18 +62,12 @@ def simulate(
             "model": model,
         }
         settings = Settings(**{name: value for name, value in options.items() if value is not None})
-        fields = {"duration_seconds": duration, "resolution": resolution}
-        fields = {name: value for name, value in fields.items() if value is not None}
-        problems = (
-            []
-            if settings.lanes
-            else settings.model_catalog.problems(
-                VideoPrompt.model_validate({"text": "a clip", **fields}), settings.model
-            )
-        )
-        if problems:
+        prompt = with_defaults(VideoPrompt(text="a clip"), {"duration_seconds": duration, "resolution": resolution})
+        catalog = settings.model_catalog
+        doubt = None if settings.lanes else catalog.doubt(settings.model)
+        if problems := [doubt] if doubt else [] if settings.lanes else catalog.problems(prompt, settings.model):
             raise UsageError("; ".join(problems))
-        prompts = [VideoPrompt.model_validate({"text": f"clip {n}", **fields}) for n in range(clips)]
+        prompts = [prompt.model_copy(update={"text": f"clip {n}"}) for n in range(clips)]
         forecast = run(prompts, settings, latency=_seconds("--latency", latency), seed=seed)
     if as_json:
         typer.echo(in_json(_fields(forecast)))
@@ -84,26 +78,28 @@ def simulate(
 def _print_forecast(forecast: Forecast, clips: int) -> None:
     from rich.console import Console
 
+    from aveo3.cli.dry_run import limit_in_words
     from aveo3.cli.progress import duration
+    from aveo3.cli.terminal import print_folded
 
     console = Console(highlight=False)
     took = forecast.done_at[-1] if forecast.done_at else 0.0
     for share in forecast.shares:
         price = "at an unknown price" if share.cost_usd is None else f"US$ {share.cost_usd:,.2f} at list price"
-        console.print(f"{share.lane}: {counted(share.clips, 'clip')}, {price}", soft_wrap=True, markup=False)
+        print_folded(console, f"{share.lane}: {counted(share.clips, 'clip')}, {price}")
     end = datetime.now().astimezone() + timedelta(seconds=took)
-    console.print(
+    print_folded(
+        console,
         f"{len(forecast.done_at):,} of {counted(clips, 'clip')} finished after {duration(took)}"
         f" ({end:%Y-%m-%d %H:%M}), the first after {duration(forecast.done_at[0] if forecast.done_at else 0.0)}; "
         f"{counted(forecast.stats.refusals, 'refusal')}",
-        soft_wrap=True,
     )
     slowest = max(forecast.shares, key=lambda share: share.seconds)
     by_itself = sorted(slowest.waits.items(), key=lambda item: -item[1])
-    console.print(
-        f"limited by the {slowest.bound_by}; time to the last submit under each limit alone: "
+    print_folded(
+        console,
+        f"limited by {limit_in_words(slowest.bound_by)}; time to the last submit under each limit alone: "
         + ", ".join(f"{rule} {duration(wait)}" for rule, wait in by_itself if rule != "latency"),
-        soft_wrap=True,
     )
     for line in _chart(forecast.done_at, took):
         console.print(line, soft_wrap=True)
@@ -118,7 +114,7 @@ def _chart(done_at: tuple[float, ...], took: float) -> list[str]:
         return []
     rows = []
     for row in range(1, ROWS + 1):
-        at = took * row / ROWS
+        at = took if row == ROWS else took * row / ROWS  # the product may be a little less than the last clip's time
         finished = sum(instant <= at for instant in done_at)
         bar = "█" * round(WIDTH * finished / len(done_at))
         rows.append(f"{duration(at):>14} {bar:<{WIDTH}} {finished:,}")

@@ -92,11 +92,13 @@ class _Report:
     def __init__(self, journal: Journal, directory: str, *, every: bool) -> None:
         from rich.console import Console
 
+        from aveo3.cli.terminal import is_screen
+
         self._journal = journal
         self._directory = directory
         self._every = every
         self._console: Console = Console(highlight=False)
-        self._width = self._console.width if self._console.is_terminal else None
+        self._width = self._console.width if is_screen(self._console) else None
         self._now = now_utc()
         self._tallies = journal.tallies()
         self._counts: Counter[State] = Counter()
@@ -235,6 +237,7 @@ class _Report:
 
     def _row(self, cells: tuple[str, ...], style: str) -> None:
         """A line of the table. Columns have fixed widths, because lines are written as they are read."""
+        from rich.cells import cell_len
         from rich.text import Text
 
         used = sum(_WIDTHS) + len(_GAP) * (len(_WIDTHS) + 1)
@@ -244,8 +247,14 @@ class _Report:
         end = _GAP + _GAP.join([*figures, cut(words, prompt), what])
         name, state = f"{name:<{_WIDTHS[0]}}{_GAP}", f"{state:<{_WIDTHS[1]}}"
         if self._width:
-            rest = cut(end, max(0, self._width - len(name + state)))
+            room = max(0, self._width - len(name + state))
+            # A reason or an operation that does not fit goes to the lines below; a file's name is cut.
+            whole = cell_len(end) <= room or state.strip() in (State.SUCCEEDED, _HEADER[1])
+            start = _GAP + _GAP.join([*figures, ""])
+            rest = cut(end, room) if whole else start + cut(words, max(0, room - len(start)))
             self._line(Text.assemble((name, "bold"), (state, style), (rest, "bold" if style == "bold" else "")))
+            if not whole:
+                self._say(what, head=(" " * (len(name)), ""))
         else:
             print((name + state + end).rstrip())
 
