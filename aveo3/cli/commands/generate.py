@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from aveo3.cli.exit_codes import errors_as_messages
-
-if TYPE_CHECKING:
-    from aveo3.cli.prompt_formats import Lines
-    from aveo3.models import VideoPrompt
 
 
 class LinesOption(StrEnum):
@@ -46,6 +42,22 @@ def generate(
     duration: Annotated[int | None, typer.Option(help="Seconds of a clip, for prompts without one.")] = None,
     aspect_ratio: Annotated[str | None, typer.Option(help="16:9 or 9:16, for prompts without one.")] = None,
     resolution: Annotated[str | None, typer.Option(help="720p, 1080p or 4k, for prompts without one.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="First frame: a picture's path or address, for prompts without one.")
+    ] = None,
+    last_frame: Annotated[str | None, typer.Option(help="Last frame, for prompts without one; needs --image.")] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(help="A picture of what is to appear, for prompts without reference pictures. Repeatable."),
+    ] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What not to show, for prompts that do not say.")] = None,
+    seed: Annotated[int | None, typer.Option(help="A number, for prompts without one.")] = None,
+    count: Annotated[
+        int | None, typer.Option(help="Videos for each prompt that does not say, 1 to 4; each is billed.")
+    ] = None,
+    audio: Annotated[
+        bool | None, typer.Option("--audio/--no-audio", help="Sound or none, for prompts that do not say.")
+    ] = None,
     rate: Annotated[str | None, typer.Option(help="Your quota: requests per time, such as 10/60s or 50/min.")] = None,
     max_concurrency: Annotated[int | None, typer.Option(help="Limit of operations that run at once.")] = None,
     budget: Annotated[
@@ -111,16 +123,28 @@ def generate(
 
         chosen = {name: value for name, value in options.items() if value is not None}
         settings = Settings(**chosen, **({"quota_patience": None} if wait else {}))
-        fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
-        notes: list[str] = []
-        prompts = [_with_defaults(p, fields) for p in _prompts(sources or [], prompt or [], lines.value, notes)]
         from aveo3.cli import dry_run as dry_runs
         from aveo3.cli.preview import Known, check_prices, check_remembered, know
+        from aveo3.cli.prompt_options import prompts_of
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
         from aveo3.lanes.lanes import Lanes
         from aveo3.lanes.routing import Routes
 
+        fields = {
+            "duration_seconds": duration,
+            "aspect_ratio": aspect_ratio,
+            "resolution": resolution,
+            "image": image,
+            "last_frame": last_frame,
+            "reference_images": reference,
+            "negative_prompt": negative_prompt,
+            "seed": seed,
+            "number_of_videos": count,
+            "generate_audio": audio,
+        }
+        notes: list[str] = []
+        prompts = prompts_of(sources or [], prompt or [], fields, lines=lines.value, notes=notes)
         client = VeoClient(settings)
         try:
             service, routes = client.service, client.routes
@@ -156,42 +180,6 @@ def generate(
         )
         code = asyncio.run(work)
     raise typer.Exit(code)
-
-
-def _prompts(sources: list[str], texts: list[str], lines: Lines, notes: list[str]) -> list[VideoPrompt]:
-    from pydantic import ValidationError
-
-    from aveo3.cli.prompt_files import read_prompts
-    from aveo3.errors import UsageError
-    from aveo3.models import VideoPrompt
-
-    if not sources and not texts:
-        raise UsageError('no prompts: name a file (aveo3 generate prompts.txt) or use --prompt "a paper boat"')
-    prompts = [prompt for source in sources for prompt in read_prompts(source, lines=lines, notes=notes)]
-    if any(not text.strip() for text in texts):
-        raise UsageError("--prompt is empty: describe what the video should show")
-    try:
-        return prompts + [VideoPrompt(text=text) for text in texts]
-    except ValidationError as error:  # too long, or no text at all
-        raise UsageError(f"--prompt: {error.errors()[0]['msg']}") from None
-
-
-def _with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
-    """`prompt` with the command line's values for fields that it leaves open. Raises `UsageError` for a wrong value."""
-    from pydantic import ValidationError
-
-    from aveo3.errors import UsageError
-    from aveo3.models import reason
-
-    missing = {name: value for name, value in fields.items() if value is not None and getattr(prompt, name) is None}
-    if not missing:
-        return prompt
-    try:
-        return type(prompt).model_validate({**dict(prompt), **missing})
-    except ValidationError as error:
-        problem = error.errors()[0]
-        option = "--" + str(problem["loc"][0]).replace("_seconds", "").replace("_", "-")
-        raise UsageError(f"{option} {problem['input']}: {reason(problem)}") from None
 
 
 def rate_fields(text: str | None) -> dict[str, Any]:
