@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aveo3.engine.job import Job
@@ -19,14 +19,24 @@ class JobMatcher:
     """Matches each prompt of one batch to its job in the journal: one from an earlier batch, or a new one.
 
     `service` separates the clips of an emulator from Google's. With `fresh`, prompts that have a clip get a new one.
-    With `fetches`, a video that an earlier run left in its bucket is fetched.
+    With `fetches`, a video that an earlier run left in its bucket is fetched. `numbers` are the positions of new jobs;
+    None: their indices.
     """
 
-    def __init__(self, journal: Journal, service: str, *, fresh: bool = False, fetches: bool = False) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        service: str,
+        *,
+        fresh: bool = False,
+        fetches: bool = False,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self._journal = journal
         self._service = service
         self._fresh = fresh
         self._fetches = fetches
+        self._numbers = numbers
         self._claims = journal.claims
         self._stream = self._claims.begin_stream()
 
@@ -43,11 +53,13 @@ class JobMatcher:
                 self._stream,
                 self._service,
                 job.digest,
-                position=job.index,
+                position=job.index if self._numbers is None else next(self._numbers),
                 model=job.model,
                 prompt=prompt_record(job.prompt, job.media_hashes),
             )
         job.take_up(record, self._journal)
+        if self._numbers is not None:
+            job.position = record.position
         return True
 
     def job_of(self, source: JobRecord, index: int) -> Job | None:

@@ -4,7 +4,7 @@ Sends nothing."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -26,12 +26,23 @@ Prompts = Iterable[Prompt] | AsyncIterable[Prompt]
 
 
 class Planner:
-    """Plans the jobs of one batch, in the order of its prompts."""
+    """Plans the jobs of one batch, in the order of its prompts.
 
-    def __init__(self, routes: Routes, matcher: JobMatcher | None, now_utc: Callable[[], datetime]) -> None:
+    `numbers` are the positions of jobs that no journal keeps; None: their indices.
+    """
+
+    def __init__(
+        self,
+        routes: Routes,
+        matcher: JobMatcher | None,
+        now_utc: Callable[[], datetime],
+        *,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self._routes = routes
         self._matcher = matcher
         self._now_utc = now_utc
+        self._numbers = numbers
         self.begun: Job | None = None
         """The job that was matched last, until `hand_on`."""
 
@@ -51,6 +62,8 @@ class Planner:
                 await asyncio.sleep(HELD_NAP)
             self.begun = job
             clip = await self._matcher.resolve(job)
+        elif self._numbers is not None:
+            job.position = next(self._numbers)
         if clip is None and job.state is State.PLANNED and problems:
             clip = job.end(State.REJECTED, "bad_request", "; ".join(problems))
         return job, clip

@@ -738,6 +738,7 @@ def test_with_wait_the_note_says_that_the_run_waits(monkeypatch: pytest.MonkeyPa
         ),
         (["--rate", "0/60s"], "--rate 0/60s: write requests per time, such as 10/60s, 50/min or 200/h"),
         (["--rate", "3/0s"], "--rate 3/0s: write requests per time"),
+        (["--name", "{titel}"], "--name {titel} is refused: {titel} is not a field of a name: did you mean {time}?"),
         (["--model", ""], "--model '' is refused: string should have at least 1 character"),
         (["--fallback", "->"], "--fallback -> is refused: must name a model, or several as in `a -> b`"),
         (["--aspect-ratio", "wide"], "--aspect-ratio wide: must look like 16:9 or 9:16"),

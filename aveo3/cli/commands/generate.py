@@ -38,6 +38,9 @@ def generate(
         ),
     ] = LinesOption.ASK,
     output_dir: Annotated[Path | None, typer.Option("--output-dir", "-o", help="Directory for the videos.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help='Template of file names, such as "{index:04}-{slug}"; see VEO3_NAME.')
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model id, for prompts without one.")] = None,
     duration: Annotated[int | None, typer.Option(help="Seconds of a clip, for prompts without one.")] = None,
     aspect_ratio: Annotated[str | None, typer.Option(help="16:9 or 9:16, for prompts without one.")] = None,
@@ -109,6 +112,7 @@ def generate(
     with errors_as_messages():
         options = {
             "output_dir": output_dir,
+            "name": name,
             "model": model,
             "max_concurrency": max_concurrency,
             "budget": budget,

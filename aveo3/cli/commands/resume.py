@@ -15,6 +15,9 @@ def resume(
     directory: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="Directory with the videos; default: that of the settings.")
     ] = None,
+    name: Annotated[
+        str | None, typer.Option(help='Template of file names, such as "{index:04}-{slug}"; see VEO3_NAME.')
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each clip.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")] = False,
 ) -> None:
@@ -36,7 +39,7 @@ def resume(
       aveo3 resume clips --json --quiet
     """
     with errors_as_messages():
-        settings = settings_of(directory)
+        settings = settings_of(directory, **({} if name is None else {"name": name}))
         journal_path(settings)
         import asyncio
 
