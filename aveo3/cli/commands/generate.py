@@ -82,6 +82,14 @@ def generate(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Make and pay new clips, even for prompts that have one.")
     ] = False,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--exec",
+            metavar="CMD",
+            help="Program to run for each saved clip, without a shell, with {path}, {id}, {prompt} and more filled in.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")
     ] = False,
@@ -127,6 +135,7 @@ def generate(
 
         chosen = {name: value for name, value in options.items() if value is not None}
         settings = Settings(**chosen, **({"quota_patience": None} if wait else {}))
+        from aveo3.cli import after_clip
         from aveo3.cli import dry_run as dry_runs
         from aveo3.cli.preview import Known, check_prices, check_remembered, know
         from aveo3.cli.prompt_options import prompts_of
@@ -149,6 +158,7 @@ def generate(
         }
         notes: list[str] = []
         prompts = prompts_of(sources or [], prompt or [], fields, lines=lines.value, notes=notes)
+        after = None if command is None else after_clip.AfterClip(command)
         client = VeoClient(settings)
         try:
             service, routes = client.service, client.routes
@@ -181,6 +191,7 @@ def generate(
             ],
             as_json=as_json,
             quiet=quiet,
+            after=after,
         )
         code = asyncio.run(work)
     raise typer.Exit(code)
