@@ -5,6 +5,8 @@ Each command has its own module, which imports heavy modules only when the comma
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -74,6 +76,9 @@ def _options(
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
+    for stream in (sys.stdout, sys.stderr):  # one that knows few characters gets the others spelled out
+        with suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 app.command()(generate.generate)

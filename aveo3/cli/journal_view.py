@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import shlex
 from collections.abc import Iterable
@@ -136,10 +135,3 @@ def fields(record: JobRecord, journal: Journal) -> dict[str, Any]:
     files = [{**file, "path": str(journal.locate(file).absolute())} for file in record.files]
     values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     return {"job": record.name, **values, "files": files}
-
-
-def as_json(values: dict[str, Any]) -> str:
-    """`values` as one line of JSON."""
-    from aveo3.journal.rows import plain as instant
-
-    return json.dumps(values, ensure_ascii=False, default=instant)

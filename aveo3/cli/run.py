@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aveo3.cli.exit_codes import Exit
 from aveo3.cli.journal_view import counted, typed
+from aveo3.cli.json_lines import in_json
 from aveo3.errors import JournalError
 from aveo3.lifecycle import UNDER_WAY, is_emulated
 
@@ -60,9 +60,6 @@ async def run(
     from aveo3.cli.manifest import MANIFEST, Manifest
     from aveo3.cli.progress import summary, watch
 
-    for stream in (sys.stdout, sys.stderr):  # one that knows few characters gets the others spelled out
-        with suppress(AttributeError, ValueError, OSError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     console = Console(stderr=True)
     live = console.is_terminal and not quiet
     started_at = asyncio.get_running_loop().time()
@@ -187,14 +184,8 @@ def _print_json(clip: VideoClip) -> bool:
     """Print a clip as a line of JSON. Returns False if standard output is closed, for example by `| head`."""
     from aveo3.cli.prompt_files import clip_fields
 
-    fields = clip_fields(clip)
-    line = json.dumps(fields, ensure_ascii=False)
     try:
-        line.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:  # half an emoji, or a stream that knows few characters: JSON can spell out each of them
-        line = json.dumps(fields)
-    try:
-        print(line, flush=True)
+        print(in_json(clip_fields(clip)), flush=True)
     except BrokenPipeError:
         _mute()
         return False

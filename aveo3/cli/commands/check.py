@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import textwrap
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aveo3.cli.exit_codes import Exit, errors_as_messages
+from aveo3.cli.json_lines import in_json
 
 if TYPE_CHECKING:
     from aveo3.checkup import CheckReport
@@ -51,7 +51,7 @@ def check(
     if json_line:
         lanes_json = [{"lane": name, **sheet.as_dict()} for (name, _), sheet in zip(places, sheets, strict=True)]
         values = sheets[0].as_dict() if len(sheets) == 1 else {"ok": all(s.ok for s in sheets), "lanes": lanes_json}
-        print(json.dumps(values, ensure_ascii=False))
+        print(in_json(values))
     for (name, _), sheet in zip(places, sheets, strict=True):
         if not json_line:
             if len(sheets) > 1:

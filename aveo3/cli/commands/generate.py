@@ -94,7 +94,9 @@ def generate(
         bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")
     ] = False,
     mock: Annotated[bool, typer.Option("--mock", help="Use the built-in emulator: no key, no cost.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each clip.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each clip; with --dry-run, one for all.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")] = False,
 ) -> None:
     """Generate a video for every prompt.
@@ -173,7 +175,7 @@ def generate(
         known.read_notes = notes
         check_prices(prompts, settings, routes)
         if dry_run:
-            raise typer.Exit(dry_runs.dry_run(known, settings, routes))
+            raise typer.Exit(dry_runs.dry_run(known, settings, routes, as_json=as_json))
         import asyncio
 
         from aveo3.cli import run

@@ -11,7 +11,6 @@ import typer
 from aveo3.cli.exit_codes import errors_as_messages
 from aveo3.cli.journal_view import (
     STYLES,
-    as_json,
     directory_and_ids,
     fields,
     journal_path,
@@ -20,6 +19,7 @@ from aveo3.cli.journal_view import (
     settings_of,
     tail,
 )
+from aveo3.cli.json_lines import in_json
 from aveo3.lifecycle import AT_STAKE, State
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def history(
                     steps = [
                         {"at_utc": e.at_utc, "state": e.state, "changes": e.changes} for e in _life(record, journal)
                     ]
-                    print(as_json({**fields(record, journal), "history": steps}))
+                    print(in_json({**fields(record, journal), "history": steps}))
                 else:
                     _print_life(record, journal)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aveo3.cli.exit_codes import errors_as_messages
+from aveo3.cli.json_lines import in_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def models(
             typer.echo(catalog.as_toml(settings.catalog), nl=False)
         elif json_lines:
             for name in chosen:
-                print(json.dumps(fields(name, cards), ensure_ascii=False))
+                print(in_json(fields(name, cards)))
         elif names:
             _print_in_full(chosen, cards)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from aveo3.cli.commands.generate import rate_fields
 from aveo3.cli.exit_codes import errors_as_messages
 from aveo3.cli.journal_view import counted
+from aveo3.cli.json_lines import in_json
 
 if TYPE_CHECKING:
     from aveo3.simulation import Forecast
@@ -76,7 +76,7 @@ def simulate(
         prompts = [VideoPrompt.model_validate({"text": f"clip {n}", **fields}) for n in range(clips)]
         forecast = run(prompts, settings, latency=_seconds("--latency", latency), seed=seed)
     if as_json:
-        typer.echo(json.dumps(_fields(forecast), ensure_ascii=False))
+        typer.echo(in_json(_fields(forecast)))
     else:
         _print_forecast(forecast, clips)
 

@@ -16,7 +16,6 @@ from aveo3.cli.exit_codes import errors_as_messages
 from aveo3.cli.journal_view import (
     STYLES,
     age,
-    as_json,
     counted,
     fields,
     journal_path,
@@ -28,6 +27,7 @@ from aveo3.cli.journal_view import (
     tail,
     typed,
 )
+from aveo3.cli.json_lines import in_json
 from aveo3.lifecycle import AT_STAKE, BILLED, EMULATED, UNDER_WAY, State, is_emulated
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def status(
         with Journal(journal_path(settings), writes=False) as journal:
             if json_lines:
                 for record in journal.records():
-                    print(as_json(fields(record, journal)))
+                    print(in_json(fields(record, journal)))
             else:
                 _Report(journal, typed(settings), every=every).write()
 
