@@ -19,6 +19,7 @@ from aveo3.cli.commands import (
     generate,
     guide,
     history,
+    login,
     models,
     resume,
     retry,
@@ -87,6 +88,7 @@ app.command()(history.history)
 app.command()(resume.resume)
 app.command()(retry.retry)
 app.command()(models.models)
+app.command()(login.login)
 app.command()(check.check)
 app.command()(simulate.simulate)
 app.command()(demo.demo)

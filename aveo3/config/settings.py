@@ -301,6 +301,16 @@ class Settings(BaseSettings):
         )
 
     @classmethod
+    def sources(cls, field: str) -> list[str]:
+        """Where values of `field` stand, in words without the values. The first counts when no argument is given."""
+        return environment.sources(field, cls.model_fields[field])
+
+    @staticmethod
+    def gcloud_login() -> Path:
+        """The file where `gcloud auth application-default login` leaves a login, whether or not it is there."""
+        return environment.gcloud_login()
+
+    @classmethod
     def origins(cls) -> dict[str, str]:
         """Where each field's value comes from when no argument is given: default, .env or environment."""
         return environment.origins(cls.model_fields)
