@@ -5,6 +5,7 @@ Each command has its own module, which imports heavy modules only when the comma
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from typer.core import TyperCommand
 
 from aveo3.cli.commands import (
     check,
+    completion,
     config,
     demo,
     generate,
@@ -55,7 +57,7 @@ app = typer.Typer(
     name="aveo3",
     help="Every clip your video quota allows, each paid for once.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=completion.VARIABLE in os.environ,  # a shell asks; people use `aveo3 completion`
     pretty_exceptions_enable=False,  # a traceback's locals could show a key
     rich_markup_mode=None,  # help texts hold [brackets]
     context_settings={"help_option_names": ["--help", "-h"]},
@@ -93,5 +95,6 @@ app.command()(check.check)
 app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.command()(guide.guide)
+app.command()(completion.completion)
 app.command("mock-server", cls=_MockServer)(_mock_server)
 app.add_typer(config.app, name="config")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from aveo3.cli.commands.completion import model_ids
 from aveo3.cli.exit_codes import errors_as_messages
 
 
@@ -41,7 +42,9 @@ def generate(
     name: Annotated[
         str | None, typer.Option(help='Template of file names, such as "{index:04}-{slug}"; see VEO3_NAME.')
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model id, for prompts without one.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model id, for prompts without one.", autocompletion=model_ids)
+    ] = None,
     duration: Annotated[int | None, typer.Option(help="Seconds of a clip, for prompts without one.")] = None,
     aspect_ratio: Annotated[str | None, typer.Option(help="16:9 or 9:16, for prompts without one.")] = None,
     resolution: Annotated[str | None, typer.Option(help="720p, 1080p or 4k, for prompts without one.")] = None,
