@@ -84,7 +84,8 @@ class VeoClient:
 
     async def generate(self, prompt: Prompt, *, fresh: Fresh = False) -> VideoClip:
         """Generate the video of one prompt. Raises `ClipError`, with the clip attached, if there is no video."""
-        [clip] = await self.generate_many([prompt], fresh=fresh)
+        async with self._session.stream([prompt], fresh=fresh, single=True) as clips:
+            [clip] = [clip async for clip in clips]
         if not clip.succeeded:
             raise ClipError(clip)
         return clip

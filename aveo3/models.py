@@ -384,7 +384,7 @@ def as_prompt(prompt: str | Mapping[str, Any] | VideoPrompt) -> VideoPrompt:
 
 def reason(problem: Any) -> str:
     """What is wrong with a field's value, or how it must look. `problem` is one of pydantic's errors."""
-    field = VideoPrompt.model_fields.get(str(problem["loc"][-1]))
+    field = VideoPrompt.model_fields.get(str(problem["loc"][-1])) if problem["loc"] else None
     if problem["type"] == "string_pattern_mismatch" and field is not None and field.examples:
         return f"must look like {' or '.join(field.examples)}"
     message = str(problem["msg"]).removeprefix("Value error, ")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from datetime import datetime
 from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -73,6 +74,7 @@ class Session:
         self._tally = Tally()
         self._routes: Routes | None = None
         self._batches: WeakSet[Batch] = WeakSet()  # as long as their tasks live
+        self._numbers: Iterator[int] | None = None
         self._opened = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
@@ -210,27 +212,37 @@ class Session:
 
     # ---- batches -----------------------------------------------------------------------------------------------
 
-    def stream(self, prompts: Prompts | list[JobRecord], *, fresh: Fresh, resumes: bool = False) -> ClipStream:
-        """The clips of one batch. Raises `UsageError` if the session is not open."""
+    def stream(
+        self, prompts: Prompts | list[JobRecord], *, fresh: Fresh, resumes: bool = False, single: bool = False
+    ) -> ClipStream:
+        """The clips of one batch. Raises `UsageError` if the session is not open.
+
+        The files of a `single` prompt are numbered on from those of the journal, and not from 1 as in a batch.
+        """
         check_fresh(fresh)
         if self.engine is None:
             raise UsageError("open the client first: async with VeoClient() as veo: …")
         self.check_loop()
-        matcher = None
+        matcher, numbers = None, self._singles() if single else None
         if self.journal is not None:
             fetches = self._backend is None and not self.settings.keep_remote
-            matcher = JobMatcher(self.journal, self.service, fresh=fresh, fetches=fetches)
+            matcher = JobMatcher(self.journal, self.service, fresh=fresh, fetches=fetches, numbers=numbers)
         batch = Batch(self.lane_pool, self._tally, self._now_utc, resumes=resumes)
         stream = ClipStream(
             prompts,
             batch,
-            planner=Planner(self.routes, matcher, self._now_utc),
+            planner=Planner(self.routes, matcher, self._now_utc, numbers=numbers),
             lane_pool=self.lane_pool,
             engine=self.engine,
             budget=self.budget,
         )
         self._batches.add(batch)
         return stream
+
+    def _singles(self) -> Iterator[int]:
+        if self._numbers is None:
+            self._numbers = count(0 if self.journal is None else self.journal.last_position() + 1)
+        return self._numbers
 
     def check_loop(self) -> None:
         """Raise `UsageError` if the caller is not in the event loop that the client was opened in."""

@@ -5,6 +5,7 @@ Each command has its own module, which imports heavy modules only when the comma
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -12,11 +13,13 @@ from typer.core import TyperCommand
 
 from aveo3.cli.commands import (
     check,
+    completion,
     config,
     demo,
     generate,
     guide,
     history,
+    login,
     models,
     resume,
     retry,
@@ -53,7 +56,7 @@ app = typer.Typer(
     name="aveo3",
     help="Every clip your video quota allows, each paid for once.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=completion.VARIABLE in os.environ,  # a shell asks; people use `aveo3 completion`
     pretty_exceptions_enable=False,  # a traceback's locals could show a key
     rich_markup_mode=None,  # help texts hold [brackets]
     context_settings={"help_option_names": ["--help", "-h"]},
@@ -84,9 +87,11 @@ app.command()(history.history)
 app.command()(resume.resume)
 app.command()(retry.retry)
 app.command()(models.models)
+app.command()(login.login)
 app.command()(check.check)
 app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.command()(guide.guide)
+app.command()(completion.completion)
 app.command("mock-server", cls=_MockServer)(_mock_server)
 app.add_typer(config.app, name="config")

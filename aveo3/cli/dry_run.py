@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aveo3.cli.exit_codes import Exit
+from aveo3.cli.json_lines import in_json
 
 if TYPE_CHECKING:
     from aveo3.cli.preview import Known
     from aveo3.config.settings import Settings
-    from aveo3.lanes.estimate import Estimate
+    from aveo3.lanes.estimate import Estimate, StandIn
     from aveo3.lanes.routing import Routes
 
 
-def dry_run(known: Known, settings: Settings, routes: Routes) -> Exit:
-    """Print what a run would send, cost and take, and which prompts cannot work. Sends nothing."""
+def dry_run(known: Known, settings: Settings, routes: Routes, *, as_json: bool = False) -> Exit:
+    """Print what a run would send, cost and take, and which prompts cannot work. Sends nothing.
+
+    With `as_json` it prints one JSON object.
+    """
     from rich.console import Console
 
     from aveo3.cli.terminal import print_folded
@@ -27,9 +31,13 @@ def dry_run(known: Known, settings: Settings, routes: Routes) -> Exit:
     if not routes.lanes.listed:
         check_alive(settings)
     shares = estimate(known.to_send, routes, clip_seconds=clip_seconds(settings))
+    stands_in = stand_ins(known.to_send, routes) if any(share.clips for share in shares) else []
+    if as_json:
+        print(in_json(_facts(known, settings, routes, shares, stands_in)))
+        return _code(shares)
     console = Console(highlight=False)
     say = partial(print_folded, console)
-    for note in (*known.notes(), *what_is_kept(settings, routes)):
+    for note in _notes(known, settings, routes, shares):
         say(note)
     total = known.spent_usd + sum(share.cost_usd or 0.0 for share in shares)
     for share in shares:
@@ -40,7 +48,7 @@ def dry_run(known: Known, settings: Settings, routes: Routes) -> Exit:
     if len([share for share in shares if share.clips]) > 1:
         say(_all_together(shares))
     sends = any(share.clips for share in shares)
-    for one in stand_ins(known.to_send, routes) if sends else ():
+    for one in stands_in:
         offer = "can make none of these"
         if one.clips:
             cost = "at an unknown price" if one.cost_usd is None else f"for US$ {one.cost_usd:.2f}"
@@ -53,7 +61,57 @@ def dry_run(known: Known, settings: Settings, routes: Routes) -> Exit:
             style="yellow",
         )
     say("nothing was sent")
+    return _code(shares)
+
+
+def _code(shares: list[Estimate]) -> Exit:
     return Exit.SOME_NOT if any(share.problems for share in shares) else Exit.ALL_MADE
+
+
+def _notes(known: Known, settings: Settings, routes: Routes, shares: list[Estimate]) -> list[str]:
+    """What a person should know before the run, a sentence each."""
+    doubts = (settings.model_catalog.doubt(model) for model in dict.fromkeys(share.model for share in shares))
+    return [*known.notes(), *what_is_kept(settings, routes), *filter(None, doubts)]
+
+
+def _facts(
+    known: Known, settings: Settings, routes: Routes, shares: list[Estimate], stands_in: list[StandIn]
+) -> dict[str, Any]:
+    """The dry run as JSON. Costs are None where a price is unknown."""
+    costs = [share.cost_usd for share in shares if share.clips]
+    cost = None if None in costs else round(sum(cost or 0.0 for cost in costs), 4)
+    return {
+        "dry_run": True,
+        "clips": len(known.to_send) + known.at_hand + known.under_way,
+        "to_send": sum(share.clips for share in shares),
+        "would_be_rejected": sum(len(share.problems) for share in shares),
+        "already_made": known.made,
+        "under_way": known.under_way,
+        "settled": {state.value: count for state, count in known.settled.items()},
+        "cost_usd": cost,
+        "spent_usd": known.spent_usd,
+        "budget_usd": settings.budget,
+        "over_budget": settings.budget is not None and known.spent_usd + (cost or 0.0) > settings.budget and bool(cost),
+        "seconds": max((share.seconds for share in shares), default=0.0),
+        "output_dir": str(settings.output_dir),
+        "lanes": [
+            {
+                "lane": share.lane,
+                "model": share.model,
+                "clips": share.clips,
+                "cost_usd": share.cost_usd,
+                "seconds": share.seconds,
+                "limited_by": share.bound_by,
+                "requests": share.rate.limit,
+                "period_seconds": share.rate.period,
+                "daily_limit": share.daily_limit,
+                "problems": list(share.problems),
+            }
+            for share in shares
+        ],
+        "fallbacks": [stand_in._asdict() for stand_in in stands_in],
+        "notes": _notes(known, settings, routes, shares),
+    }
 
 
 def what_is_kept(settings: Settings, routes: Routes) -> Iterator[str]:

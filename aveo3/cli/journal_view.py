@@ -32,11 +32,11 @@ STYLES = {
 }
 
 
-def settings_of(directory: Path | None) -> Settings:
+def settings_of(directory: Path | None, **more: Any) -> Settings:
     """The settings for the journal in `directory`; None means the output directory of the settings."""
     from aveo3.config.settings import Settings
 
-    return Settings() if directory is None else Settings(output_dir=directory)
+    return Settings(**more) if directory is None else Settings(output_dir=directory, **more)
 
 
 def journal_path(settings: Settings) -> Path:

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from aveo3.cli.prompt_options import option_of
 from aveo3.errors import UsageError
 from aveo3.models import VideoPrompt
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
     from aveo3.lanes.routing import Routes
-
-
-def option_of(field: str) -> str:
-    """The option that sets a field of prompts: `--duration` for `duration_seconds`."""
-    return "--" + field.replace("_seconds", "").replace("_", "-")
 
 
 def check_options(

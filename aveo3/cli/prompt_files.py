@@ -37,7 +37,7 @@ def read_prompts(source: str | Path, *, lines: Lines = "ask", notes: list[str] |
     try:
         for entry in READERS[format_of(source, text, as_it_is=lines == "keep")](text, lines, skipped):
             try:
-                prompts.append(VideoPrompt.model_validate(_resolved(_named(entry.fields), home)))
+                prompts.append(VideoPrompt.model_validate(from_home(_named(entry.fields), home)))
             except ValidationError as error:
                 problems += [f"{name}:{entry.where}: {sentence}" for sentence in explain(error)]
             except ValueError as error:
@@ -81,11 +81,13 @@ def _named(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def prompt_fields(prompt: VideoPrompt) -> dict[str, Any]:
-    """The fields of a prompt that differ from their defaults, as JSON values that `read_prompts` can read back."""
+    """The fields that a prompt says, defaults left out, as JSON values that `read_prompts` can read back."""
     fields = prompt.model_dump(mode="json", exclude_defaults=True, exclude=set(MEDIA_FIELDS))
     for name in MEDIA_FIELDS[:3]:
         if (media := getattr(prompt, name)) is not None:
             fields[name] = _media_fields(media)
+    if "number_of_videos" in prompt.model_fields_set:  # said, even if it is the default: no option changes it
+        fields["number_of_videos"] = prompt.number_of_videos
     if prompt.reference_images:
         fields["reference_images"] = [_media_fields(media) for media in prompt.reference_images]
     return fields
@@ -111,8 +113,8 @@ def retry_fields(clip: VideoClip) -> dict[str, Any]:
     return own_fields(clip) | {key: value for key, value in why.items() if value is not None}
 
 
-def _resolved(fields: Mapping[str, Any], home: Path) -> dict[str, Any]:
-    """`fields` with relative media paths joined to `home`, the directory of the file."""
+def from_home(fields: Mapping[str, Any], home: Path) -> dict[str, Any]:
+    """`fields` with relative media paths joined to `home`, the directory of the file. Raises `ValueError`."""
 
     def resolve(value: Any) -> Any:
         if isinstance(value, str) and "://" not in value and not value.startswith("data:"):

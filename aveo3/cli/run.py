@@ -21,6 +21,7 @@ from aveo3.lifecycle import UNDER_WAY, is_emulated
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from aveo3.cli.after_clip import AfterClip
     from aveo3.client import VeoClient
     from aveo3.config.settings import Settings
     from aveo3.dispatch.stats import Stats
@@ -50,11 +51,13 @@ async def run(
     as_json: bool,
     quiet: bool,
     fresh: Fresh = False,
+    after: AfterClip | None = None,
 ) -> Exit:
     """Run a stream of clips to its end, print it and write the manifest. Returns the exit code.
 
     `total` counts all clips, `to_send` those that need a request, `at_hand` those that come back at once from the
-    journal. `notes` are printed before the first clip. `fresh` is what the stream makes its clips with.
+    journal. `notes` are printed before the first clip. `fresh` is what the stream makes its clips with. `after` runs a
+    command for each clip that is saved.
     """
     from aveo3.cli.clip_lines import ClipLines
     from aveo3.cli.manifest import MANIFEST, Manifest
@@ -72,7 +75,7 @@ async def run(
     too_dear = 0
     with _logging_to(console if screen else None, client.settings, quiet=quiet):
         async with client as veo, open_stream(veo) as clips:
-            interrupts = _Interrupts(clips, keeps=veo.journal is not None)
+            interrupts = _Interrupts(clips, keeps=veo.journal is not None, after=after)
             bars: AbstractAsyncContextManager[Any] = nullcontext()
             if live:
                 settings = client.settings
@@ -81,11 +84,13 @@ async def run(
             with on_signals(interrupts), Manifest(client.settings.output_dir) as manifest:
                 for note in [*([NO_JOURNAL] if veo.journal is None else []), *notes]:
                     log.info("%s", note)
-                async with bars:
+                async with after or nullcontext(), bars:
                     done = 0
                     async for clip in clips:
                         done += 1
                         manifest.add(clip)
+                        if after is not None:
+                            after.add(clip)
                         ours.add(clip.job)
                         too_dear += clip.error_kind == "budget"
                         if as_json and not _print_json(clip):
@@ -108,6 +113,8 @@ async def run(
         where = f"videos and {MANIFEST} are in {client.settings.output_dir}{manifest.hint}"
         for line in [where, *_what_next(stats, others, too_dear, client, fresh)]:
             print_folded(out, line)
+        if after is not None and after.failed:
+            print_folded(out, f"--exec failed for {counted(after.failed, 'clip')}: the videos are saved.")
         if out is not console and out.file.gone:  # type: ignore[attr-defined]
             _mute()
     return Exit.INTERRUPTED if interrupts.count else exit_code(stats)
@@ -119,8 +126,9 @@ class _Interrupts:
     SIGTERM and SIGHUP are usually followed by a kill, so there is no time to wait.
     """
 
-    def __init__(self, clips: ClipStream, *, keeps: bool) -> None:
+    def __init__(self, clips: ClipStream, *, keeps: bool, after: AfterClip | None = None) -> None:
         self.count = 0
+        self._after = after
         self._clips = clips
         self._keeps = keeps
         self._leaving: asyncio.Task[None] | None = None
@@ -136,6 +144,8 @@ class _Interrupts:
             after = ", and the next run resumes them" if self._keeps else "; their names follow"
             log.warning("leaving within %g s: running clips go on at Google%s", GRACE, after)
             self._leaving = asyncio.ensure_future(self._clips.leave())
+            if self._after is not None:
+                self._after.stop()
 
 
 def exit_code(stats: Stats) -> Exit:

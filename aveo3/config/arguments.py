@@ -36,6 +36,7 @@ class SettingsArguments(TypedDict, total=False):
     base_url: str | None
     api_version: str
     output_dir: str | PathLike[str]
+    name: str
     journal: str | PathLike[str] | None
     output_gcs_uri: str | None
     keep_remote: bool

@@ -12,7 +12,7 @@ NO_BACKEND = (
     "(1) Vertex AI: set GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; "
     "(2) an API key: set GEMINI_API_KEY for the Gemini API, or GOOGLE_API_KEY and VEO3_BACKEND=vertex for "
     "Vertex AI express mode; "
-    "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator."
+    "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator. `aveo3 login` shows the steps."
 )
 
 

@@ -66,6 +66,22 @@ def origins(fields: Fields) -> dict[str, str]:
     }
 
 
+def sources(name: str, field: FieldInfo) -> list[str]:
+    """Where values of a field stand, in words without the values. The first counts when no argument is given."""
+    variables, env_file = variables_of(name, field), read_env_file()
+    environment = {key.upper() for key, value in os.environ.items() if value.strip()}
+    here = [f"from {variable} in the environment" for variable in variables if variable in environment]
+    return here + [f"from {variable} in {ENV_FILE}" for variable in variables if (env_file.get(variable) or "").strip()]
+
+
+def gcloud_login() -> Path:
+    """The file where `gcloud auth application-default login` leaves a login, whether or not it is there."""
+    if not (home := os.environ.get("CLOUDSDK_CONFIG", "")):
+        appdata = os.environ.get("APPDATA") if os.name == "nt" else None
+        home = os.path.join(appdata or os.path.expanduser("~/.config"), "gcloud")  # noqa: PTH111, PTH118
+    return Path(home, "application_default_credentials.json")
+
+
 def allowed(field: FieldInfo) -> str:
     """The values a field takes, in words: `at least 1`, `vertex, gemini, mock or auto`, `true or false`."""
     words = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}

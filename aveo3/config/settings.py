@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     Field,
     ValidationError,
@@ -20,7 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from aveo3.config import catalog, environment
+from aveo3.config import catalog, environment, file_names
 from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName, choose
 from aveo3.config.catalog import Catalog
 from aveo3.config.env_file import ENCODING
@@ -135,6 +136,10 @@ class Settings(BaseSettings):
         description="API version in the path of every request, such as v1 or v1beta1",
     )
     output_dir: Path = Field(default=Path("clips"), description="directory for the videos")
+    name: Annotated[str, AfterValidator(file_names.checked)] = Field(
+        default=file_names.DEFAULT,
+        description=f"template of the videos' names, of the fields {', '.join(file_names.FIELDS)}",
+    )
     journal: Path | Literal["auto"] | None = Field(
         default="auto",
         description="file that records every job; auto: .aveo3/journal.db in the output directory; `none`: no record, "
@@ -305,6 +310,16 @@ class Settings(BaseSettings):
             project=self.project,
             has_key=bool(self.api_key),  # not one that is empty
         )
+
+    @classmethod
+    def sources(cls, field: str) -> list[str]:
+        """Where values of `field` stand, in words without the values. The first counts when no argument is given."""
+        return environment.sources(field, cls.model_fields[field])
+
+    @staticmethod
+    def gcloud_login() -> Path:
+        """The file where `gcloud auth application-default login` leaves a login, whether or not it is there."""
+        return environment.gcloud_login()
 
     @classmethod
     def origins(cls) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -23,13 +23,23 @@ class JobMatcher:
 
     `service` separates the clips of an emulator from Google's. With `fresh`, prompts that have a clip get a new one,
     and get that once: see `aveo3.journal.fresh`.
-    With `fetches`, a video that an earlier run left in its bucket is fetched.
+    With `fetches`, a video that an earlier run left in its bucket is fetched. `numbers` are the positions of new jobs;
+    None: their indices.
     """
 
-    def __init__(self, journal: Journal, service: str, *, fresh: Fresh = False, fetches: bool = False) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        service: str,
+        *,
+        fresh: Fresh = False,
+        fetches: bool = False,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self._journal = journal
         self._service = service
         self._fetches = fetches
+        self._numbers = numbers
         self._claims = journal.claims
         self._stream = self._claims.begin_stream(fresh)
 
@@ -48,11 +58,13 @@ class JobMatcher:
                 self._stream,
                 self._service,
                 job.digest,
-                position=job.index,
+                position=job.index if self._numbers is None else next(self._numbers),
                 model=job.model,
                 prompt=prompt_record(job.prompt, job.media_hashes),
             )
         job.take_up(record, self._journal)
+        if self._numbers is not None:
+            job.position = record.position
         return True
 
     @cached_property

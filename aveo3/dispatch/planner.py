@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -36,12 +36,23 @@ Prompts = Iterable[Prompt] | AsyncIterable[Prompt]
 
 
 class Planner:
-    """Plans the jobs of one batch, in the order of its prompts."""
+    """Plans the jobs of one batch, in the order of its prompts.
 
-    def __init__(self, routes: Routes, matcher: JobMatcher | None, now_utc: Callable[[], datetime]) -> None:
+    `numbers` are the positions of jobs that no journal keeps; None: their indices.
+    """
+
+    def __init__(
+        self,
+        routes: Routes,
+        matcher: JobMatcher | None,
+        now_utc: Callable[[], datetime],
+        *,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self._routes = routes
         self._matcher = matcher
         self._now_utc = now_utc
+        self._numbers = numbers
         self.begun: Job | None = None
         """The job that was matched last, until `hand_on`."""
 
@@ -70,6 +81,8 @@ class Planner:
             if self.begun is not job:
                 await self._match(self._matcher, job)
             clip = await self._matcher.resolve(job)
+        elif self._numbers is not None:
+            job.position = next(self._numbers)
         if clip is None and job.state is State.PLANNED and problems:
             # After an attempt, `bad_request` would be Google's word, and final.
             clip = job.end(State.REJECTED, NOT_SENDABLE if job.attempts else "bad_request", "; ".join(problems))

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from aveo3.backends.base import Backend, PollError, RenewsLogin, Video
+from aveo3.config import file_names
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import Job
@@ -126,33 +127,43 @@ class Delivery:
 
     async def _fetch_one(self, attempt: Attempt, video: Video, number: int | None) -> None:
         job, record = attempt.job, attempt.job.record
-        position = job.index if job.position is None else job.position
-        name = saving.file_name(position, job.prompt.text, record.digest, number, ordinal=record.ordinal)
+        name = file_names.file_name(
+            self._settings.name,
+            job.prompt,
+            position=job.index if job.position is None else job.position,
+            job=record.name,
+            model=record.model,
+            lane=record.place.get("lane"),
+            sent_utc=record.submitted_utc or record.queued_utc,
+            number=number,
+        )
         target = self._settings.output_dir / name
+        ours = record.name in name  # else another clip of the same bytes may have that name
         if video.file is not None:
-            job.files += (await saving.keep(video.file, target),)
+            job.files += (await saving.keep(video.file, target, ours=ours),)
         elif video.data is not None:
-            job.files += (await saving.save(video.data, target),)
+            job.files += (await saving.save(video.data, target, ours=ours),)
         elif video.uri is not None:
             async with self._line:
-                if (saved := await self._download(video.uri, target, attempt.backend)) is not None:
+                if (saved := await self._download(video.uri, target, attempt.backend, ours)) is not None:
                     job.files += (saved,)
 
-    async def _download_once(self, uri: str, target: Path, backend: Backend) -> SavedFile | None:
+    async def _download_once(self, uri: str, target: Path, backend: Backend, ours: bool) -> SavedFile | None:
         """Download a video with a fresh token; None if it stays where it is."""
         try:
             place = await backend.locate(uri)
             if place is None:
                 return None
             try:
-                return await self._fetch_from(*place, target)
+                return await self._fetch_from(*place, target, ours=ours)
             except FetchError as error:
                 if not (error.unauthorized and isinstance(backend, RenewsLogin) and await backend.renew(place[1])):
                     raise
             place = await backend.locate(uri)
         except PollError as error:
             raise FetchError(str(error), final=error.final) from error
-        return None if place is None else await self._fetch_from(*place, target)
+        return None if place is None else await self._fetch_from(*place, target, ours=ours)
 
-    async def _fetch_from(self, url: str, headers: dict[str, str], target: Path) -> SavedFile:
-        return await download.to_file(self._session, url, target, headers, silence=self._settings.request_timeout)
+    async def _fetch_from(self, url: str, headers: dict[str, str], target: Path, *, ours: bool) -> SavedFile:
+        silence = self._settings.request_timeout
+        return await download.to_file(self._session, url, target, headers, silence=silence, ours=ours)

@@ -42,7 +42,8 @@ class Job:
     journal: Journal | None = None
     """None: the record is only in memory."""
     position: int | None = None
-    """Its index in the earlier batch that first sent it, for the name of its file; None if this batch is the first."""
+    """Its place for the name of its file: its index in the earlier batch that first sent it, or the number of a single
+    prompt. None: its index."""
     files: tuple[SavedFile, ...] = ()
     """Its videos on disk. The record has their paths relative to the journal's directory."""
     retries: int = 0

@@ -27,9 +27,16 @@ PLAIN = {"Accept-Encoding": "identity"}
 
 
 async def to_file(
-    session: aiohttp.ClientSession, uri: str, target: Path, headers: dict[str, str], *, silence: float
+    session: aiohttp.ClientSession,
+    uri: str,
+    target: Path,
+    headers: dict[str, str],
+    *,
+    silence: float,
+    ours: bool = True,
 ) -> SavedFile:
-    """Stream `uri` to disk. If another video has the name `target`, it gets the next of -2, -3, …
+    """Stream `uri` to disk. If another video has the name `target`, it gets the next of -2, -3, … For
+    `ours` see `saving.save`.
 
     `headers` go to the host of `uri` alone: a redirect elsewhere is followed without them. Raises `FetchError`;
     it is `final` if trying again is pointless. `silence` is the longest that a server may send nothing, in seconds.
@@ -45,12 +52,12 @@ async def to_file(
                 async with await _get(session, uri, headers, silence, left.size) as response:
                     if _continues(response, uri, left):
                         await asyncio.to_thread(left.read_again)
-                        return await _receive(response, uri, left, _length(response), target)
+                        return await _receive(response, uri, left, _length(response), target, ours)
                     left.discard()
                     if response.status == 200:
-                        return await _from_zero(response, uri, target)
+                        return await _from_zero(response, uri, target, ours)
         async with await _get(session, uri, headers, silence) as response:
-            return await _from_zero(response, uri, target)
+            return await _from_zero(response, uri, target, ours)
     except (
         aiohttp.ClientError,
         TimeoutError,
@@ -133,14 +140,14 @@ def _continues(response: aiohttp.ClientResponse, uri: str, left: PartFile) -> bo
     return response.headers["Content-Range"].startswith(f"bytes {left.size}-")
 
 
-async def _from_zero(response: aiohttp.ClientResponse, uri: str, target: Path) -> SavedFile:
+async def _from_zero(response: aiohttp.ClientResponse, uri: str, target: Path, ours: bool) -> SavedFile:
     # Opened here, not in a thread: one that is cancelled there would open it after its removal.
     with part_files.lasting(target, _identity(response, uri)) as part:
-        return await _receive(response, uri, part, _length(response), target)
+        return await _receive(response, uri, part, _length(response), target, ours)
 
 
 async def _receive(
-    response: aiohttp.ClientResponse, uri: str, part: PartFile, length: int | None, target: Path
+    response: aiohttp.ClientResponse, uri: str, part: PartFile, length: int | None, target: Path, ours: bool
 ) -> SavedFile:
     """Append the response to `part`. Name it if it is complete then; remove it if it can never be."""
     try:
@@ -160,7 +167,7 @@ async def _receive(
                 raise FetchError(f"{uri}: the file is empty")
             if _md5(response) not in (None, part.md5.digest()):
                 raise FetchError(f"{uri}: what arrived has not the MD5 that came with it")
-            return await asyncio.to_thread(finish, part, target, uri)
+            return await asyncio.to_thread(finish, part, target, uri, ours=ours)
     except FetchError:
         part.discard()
         raise

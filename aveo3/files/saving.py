@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import io
 import os
-import re
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -33,22 +32,23 @@ class SavedFile:
     sha256: str
 
 
-async def save(data: bytes, target: Path) -> SavedFile:
+async def save(data: bytes, target: Path, *, ours: bool = True) -> SavedFile:
     """Save a video that arrived inline. If another file has the name `target`, it gets the next of -2, -3, …
 
+    `ours` says that no other clip has a name like `target`: then a file there with the same bytes is this video.
     Raises `FetchError` if it is not a whole MP4 or the disk refuses. Works off the event loop.
     """
     if (fault := _fault(data[: mp4.HEAD], io.BytesIO(data), len(data), str(target))) is not None:
         raise fault
-    return await asyncio.to_thread(_save, data, target)
+    return await asyncio.to_thread(_save, data, target, ours)
 
 
-async def keep(part: Path, target: Path) -> SavedFile:
+async def keep(part: Path, target: Path, *, ours: bool = True) -> SavedFile:
     """Let the finished temporary file `part` become `target`, as `save` does with bytes.
 
     Raises `FetchError` as `save` does. In any case `part` is gone afterwards.
     """
-    return await asyncio.to_thread(_keep, part, target)
+    return await asyncio.to_thread(_keep, part, target, ours)
 
 
 async def is_intact(file: SavedFile) -> bool:
@@ -59,41 +59,41 @@ async def is_intact(file: SavedFile) -> bool:
 # ---- on the disk; all of it blocks -----------------------------------------------------------------------------------
 
 
-def _save(data: bytes, target: Path) -> SavedFile:
+def _save(data: bytes, target: Path, ours: bool) -> SavedFile:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with part_files.loose(target.parent) as part:
             part.write(data)
-            return finish(part, target, str(target))
+            return finish(part, target, str(target), ours=ours)
     except OSError as error:
         raise part_files.refused(target, error) from error
 
 
-def _keep(path: Path, target: Path) -> SavedFile:
+def _keep(path: Path, target: Path, ours: bool) -> SavedFile:
     try:
         with part_files.take(path) as part:
             target.parent.mkdir(parents=True, exist_ok=True)
-            return finish(part, target, str(target))
+            return finish(part, target, str(target), ours=ours)
     except OSError as error:
         raise part_files.refused(target, error) from error
 
 
-def finish(part: PartFile, target: Path, source: str) -> SavedFile:
+def finish(part: PartFile, target: Path, source: str, *, ours: bool = True) -> SavedFile:
     """Check a part that is complete, sync it and give it its name. `source` names its origin in messages."""
     with part.pinned():
         if (fault := _fault(part.head, part.file, part.size, source)) is not None:
             raise fault
         part.sync()
-        saved = _name(part, target)
+        saved = _name(part, target, ours)
         sync_directory(saved.path.parent)  # the new name must outlive a power cut, too
         part.discard()
     return saved
 
 
-def _name(part: PartFile, target: Path) -> SavedFile:
+def _name(part: PartFile, target: Path, ours: bool) -> SavedFile:
     """Give `part` the name of `target`, or one with -2, -3, …: an existing file was paid for, and stays.
 
-    A file with the same bytes is this video: an earlier run was killed after naming it and before noting it.
+    A file of `ours` with the same bytes is this video: an earlier run was killed after naming it and before noting it.
     """
     sha256 = part.sha256.hexdigest()
     for n in count(1):
@@ -101,7 +101,7 @@ def _name(part: PartFile, target: Path) -> SavedFile:
         try:
             _rename(part, wanted)
         except FileExistsError:
-            if not _holds(wanted, part.size, sha256):
+            if not (ours and _holds(wanted, part.size, sha256)):
                 continue
         break
     return SavedFile(wanted, part.size, sha256)
@@ -169,13 +169,3 @@ def _fault(head: bytes, file: BinaryIO, size: int, source: str) -> FetchError | 
 def not_an_mp4(head: bytes, source: str) -> FetchError:
     """The error for a video that begins with `head`."""
     return FetchError(f"{source}: this is not an MP4: it begins with {head!r}", final=True)
-
-
-def file_name(index: int, text: str, digest: str, number: int | None = None, *, ordinal: int = 1) -> str:
-    """`0007-a-paper-boat-1a2b3c4d.mp4`: place in the batch from 1, first words, digest; and `number`, if given.
-
-    The digest of the second of equal prompts (`ordinal` 2) reads `1a2b3c4d.2`.
-    """
-    words = re.sub(r"[\W_]+", "-", text.lower()).strip("-")[:40].rstrip("-") or "video"
-    which = digest[:8] if ordinal == 1 else f"{digest[:8]}.{ordinal}"
-    return f"{index + 1:04}-{words}-{which}{'' if number is None else f'-{number}'}.mp4"

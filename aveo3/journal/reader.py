@@ -106,6 +106,10 @@ class JournalReader:
                 yield job, event
                 last = number
 
+    def last_position(self) -> int:
+        """The highest position of any job; -1 without jobs."""
+        return int(self.read("SELECT coalesce(max(position), -1) FROM jobs")[0][0])
+
     def counts(self) -> dict[State, int]:
         """The number of jobs in each state."""
         with self._reading():

@@ -213,7 +213,7 @@ def test_a_directory_is_no_prompt_file(tmp_path: Path) -> None:
             "No credentials found, so there is nowhere to make clips. Choose one of three ways: (1) Vertex AI: set "
             "GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; (2) an API key: set "
             "GEMINI_API_KEY for the Gemini API, or GOOGLE_API_KEY and VEO3_BACKEND=vertex for Vertex AI express mode; "
-            "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator.",
+            "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator. `aveo3 login` shows the steps.",
         ),
     ],
 )
@@ -317,6 +317,45 @@ def test_a_dry_run_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "4 clips, US$ 12.80" in stdout
     assert "nothing was sent" in stdout
     assert not Path("clips").exists()
+
+
+def test_a_dry_run_as_json_is_one_object_with_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    lines = '{"text": "a"}\n{"text": "b"}\n{"text": "c", "image": "gone.png"}\n{"text": "d", "model": "odd"}\n'
+    arguments = ["generate", "-", "--dry-run", "--json"]
+    code, stdout, stderr = run(*arguments, stdin=lines)
+    [line] = stdout.splitlines()
+    facts = json.loads(line)
+    assert (code, stderr) == (Exit.SOME_NOT, "")
+    known = {name: facts[name] for name in ("clips", "to_send", "would_be_rejected", "already_made", "under_way")}
+    assert known == {"clips": 4, "to_send": 3, "would_be_rejected": 1, "already_made": 0, "under_way": 0}
+    assert (facts["dry_run"], facts["cost_usd"], facts["over_budget"]) == (True, None, False)
+    veo, odd = facts["lanes"]
+    assert (veo["model"], veo["clips"], veo["cost_usd"], veo["limited_by"]) == (
+        "veo-3.1-generate-001",
+        2,
+        6.4,
+        "latency",
+    )
+    assert veo["problems"] == ["'c': cannot read gone.png: no such file"]
+    assert (odd["model"], odd["clips"], odd["cost_usd"]) == ("odd", 1, None)
+    assert any("model odd is not in the catalog" in note for note in facts["notes"])
+    code, stdout, _ = run(*arguments, "--budget", "5", stdin="a\nb\n")
+    facts = json.loads(stdout)
+    assert (code, facts["cost_usd"], facts["budget_usd"], facts["over_budget"]) == (Exit.ALL_MADE, 6.4, 5.0, True)
+    assert not Path("clips").exists()
+
+
+def test_a_dry_run_as_json_counts_what_is_there_already(emulate: Callable[..., None]) -> None:
+    emulate()
+    assert run("generate", "-", "--mock", stdin="a\nb\n")[0] == Exit.ALL_MADE
+    code, stdout, stderr = run("generate", "-", "--mock", "--dry-run", "--json", stdin="a\nb\nc\n")
+    facts = json.loads(stdout)
+    assert (code, stderr) == (Exit.ALL_MADE, "")
+    assert (facts["clips"], facts["to_send"], facts["already_made"], facts["cost_usd"]) == (3, 1, 2, 3.2)
+    _, stdout, _ = run("generate", "-", "--mock", "--dry-run", "--json", stdin="a\n")
+    facts = json.loads(stdout)
+    assert (facts["to_send"], facts["cost_usd"], facts["seconds"], facts["lanes"]) == (0, 0, 0, [])
 
 
 def test_a_dry_run_lists_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -754,6 +793,7 @@ def test_with_wait_the_note_says_that_the_run_waits(monkeypatch: pytest.MonkeyPa
         ),
         (["--rate", "0/60s"], "--rate 0/60s: write requests per time, such as 10/60s, 50/min or 200/h"),
         (["--rate", "3/0s"], "--rate 3/0s: write requests per time"),
+        (["--name", "{titel}"], "--name {titel} is refused: {titel} is not a field of a name: did you mean {time}?"),
         (["--model", ""], "--model '' is refused: string should have at least 1 character"),
         (["--fallback", "->"], "--fallback -> is refused: must name a model, or several as in `a -> b`"),
         (["--aspect-ratio", "wide"], "--aspect-ratio wide: must look like 16:9 or 9:16"),

@@ -41,6 +41,7 @@ BY_EVERY_WAY: list[tuple[str, str, str, Any]] = [
     ("VEO3_FALLBACK", "fallback", "a -> b, c", ("a", "b", "c")),
     ("VEO3_API_VERSION", "api_version", "v1beta1", "v1beta1"),
     ("VEO3_OUTPUT_DIR", "output_dir", "/tmp/films", Path("/tmp/films")),
+    ("VEO3_NAME", "name", "{slug}-{seed}.mp4", "{slug}-{seed}"),
     ("VEO3_JOURNAL", "journal", "runs/journal.db", Path("runs/journal.db")),
     ("VEO3_KEEP_REMOTE", "keep_remote", "true", True),
     ("VEO3_STORAGE_URL", "storage_url", "http://127.0.0.1:8787", "http://127.0.0.1:8787"),
@@ -90,6 +91,7 @@ DEFAULTS = {
     "base_url": None,
     "api_version": "v1",
     "output_dir": Path("clips"),
+    "name": "{index:04}-{slug}-{job}",
     "journal": "auto",
     "output_gcs_uri": None,
     "keep_remote": False,
@@ -427,7 +429,7 @@ def test_with_nothing_to_go_by_all_three_ways_are_named() -> None:
         "(1) Vertex AI: set GOOGLE_CLOUD_PROJECT and run `gcloud auth application-default login`; "
         "(2) an API key: set GEMINI_API_KEY for the Gemini API, or GOOGLE_API_KEY and VEO3_BACKEND=vertex for "
         "Vertex AI express mode; "
-        "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator."
+        "(3) no account at all: set VEO3_MOCK_MODE=true for the built-in emulator. `aveo3 login` shows the steps."
     )
 
 

@@ -180,7 +180,7 @@ def test_a_disk_without_hard_links_gives_one_name_to_one_film(target: Path, monk
 
     def late(part: Path, name: Path) -> Path:
         if others:
-            saving._save(others.pop(), target)
+            saving._save(others.pop(), target, ours=True)
         return replace(part, name)
 
     monkeypatch.setattr(os, "link", no_links)
@@ -1176,42 +1176,13 @@ def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_a_whole_film_or_nothi
 
 # ---- names ----------------------------------------------------------------------------------------------------------
 
-DIGEST = "1a2b3c4d5e6f"
 
+def test_a_clip_of_the_same_bytes_under_a_name_that_others_may_have_gets_a_file_of_its_own(target: Path) -> None:
+    async def work() -> list[SavedFile]:
+        return [await saving.save(FILM, target, ours=False) for _ in range(3)]
 
-@pytest.mark.parametrize(
-    ("index", "text", "number", "name"),
-    [
-        (6, "A paper boat", None, "0007-a-paper-boat-1a2b3c4d.mp4"),
-        (0, "A paper boat", 2, "0001-a-paper-boat-1a2b3c4d-2.mp4"),
-        (99_999, "x", None, "100000-x-1a2b3c4d.mp4"),
-        (0, "", None, "0001-video-1a2b3c4d.mp4"),
-        (0, "  \n\t ", None, "0001-video-1a2b3c4d.mp4"),
-        (0, "!!! ???", None, "0001-video-1a2b3c4d.mp4"),
-        (0, "🚀🚀", None, "0001-video-1a2b3c4d.mp4"),
-        (0, "../../etc/passwd", None, "0001-etc-passwd-1a2b3c4d.mp4"),
-        (0, "C:\\CON.mp4\0", None, "0001-c-con-mp4-1a2b3c4d.mp4"),
-        (0, "snake_case__words", None, "0001-snake-case-words-1a2b3c4d.mp4"),
-        (0, "Über die Straße, s'il vous plaît", None, "0001-über-die-straße-s-il-vous-plaît-1a2b3c4d.mp4"),
-        (0, "紙の船が川を下る", None, "0001-紙の船が川を下る-1a2b3c4d.mp4"),
-        (0, "a" * 39 + " boat", None, f"0001-{'a' * 39}-1a2b3c4d.mp4"),
-        (0, "word " * 4000, None, f"0001-{'word-' * 7}word-1a2b3c4d.mp4"),
-    ],
-)
-def test_file_names(index: int, text: str, number: int | None, name: str) -> None:
-    assert saving.file_name(index, text, DIGEST, number) == name
-
-
-def test_the_digest_of_the_second_of_equal_prompts_says_so() -> None:
-    assert saving.file_name(0, "x", DIGEST, ordinal=1) == "0001-x-1a2b3c4d.mp4"
-    assert saving.file_name(0, "x", DIGEST, ordinal=2) == "0001-x-1a2b3c4d.2.mp4"
-    assert saving.file_name(0, "x", DIGEST, 3, ordinal=12) == "0001-x-1a2b3c4d.12-3.mp4"
-
-
-def test_the_longest_name_fits_every_file_system() -> None:
-    """255 bytes, with room for the suffix of a name that is taken, and for what a part's name has more."""
-    longest = saving.file_name(10**9, "𝔘" * 20_000, DIGEST, 4, ordinal=10_000)
-    assert len(longest.encode()) < 225
+    saved = [file.path.name for file in asyncio.run(work())]
+    assert saved == [target.name, f"{target.stem}-2.mp4", f"{target.stem}-3.mp4"]
 
 
 def test_the_parts_of_one_film_are_not_taken_for_those_of_another(target: Path) -> None:

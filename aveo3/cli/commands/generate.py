@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from aveo3.cli.commands.completion import model_ids
 from aveo3.cli.exit_codes import errors_as_messages
 
 if TYPE_CHECKING:
-    from aveo3.cli.prompt_formats import Lines
     from aveo3.journal.fresh import Fresh
-    from aveo3.models import VideoPrompt
 
 
 class LinesOption(StrEnum):
@@ -54,10 +53,31 @@ def generate(
         ),
     ] = LinesOption.ASK,
     output_dir: Annotated[Path | None, typer.Option("--output-dir", "-o", help="Directory for the videos.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model id, for prompts without one.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help='Template of file names, such as "{index:04}-{slug}"; see VEO3_NAME.')
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model id, for prompts without one.", autocompletion=model_ids)
+    ] = None,
     duration: Annotated[int | None, typer.Option(help="Seconds of a clip, for prompts without one.")] = None,
     aspect_ratio: Annotated[str | None, typer.Option(help="16:9 or 9:16, for prompts without one.")] = None,
     resolution: Annotated[str | None, typer.Option(help="720p, 1080p or 4k, for prompts without one.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="First frame: a picture's path or address, for prompts without one.")
+    ] = None,
+    last_frame: Annotated[str | None, typer.Option(help="Last frame, for prompts without one; needs --image.")] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(help="A picture of what is to appear, for prompts without reference pictures. Repeatable."),
+    ] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What not to show, for prompts that do not say.")] = None,
+    seed: Annotated[int | None, typer.Option(help="A number, for prompts without one.")] = None,
+    count: Annotated[
+        int | None, typer.Option(help="Videos for each prompt that does not say, 1 to 4; each is billed.")
+    ] = None,
+    audio: Annotated[
+        bool | None, typer.Option("--audio/--no-audio", help="Sound or none, for prompts that do not say.")
+    ] = None,
     rate: Annotated[str | None, typer.Option(help="Your quota: requests per time, such as 10/60s or 50/min.")] = None,
     max_concurrency: Annotated[int | None, typer.Option(help="Limit of operations that run at once.")] = None,
     budget: Annotated[
@@ -88,11 +108,21 @@ def generate(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask, whatever the clips cost. See VEO3_CONFIRM_ABOVE.")
     ] = False,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--exec",
+            metavar="CMD",
+            help="Program to run for each saved clip, without a shell, with {path}, {id}, {prompt} and more filled in.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")
     ] = False,
     mock: Annotated[bool, typer.Option("--mock", help="Use the built-in emulator: no key, no cost.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each clip.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each clip; with --dry-run, one for all.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")] = False,
 ) -> None:
     """Generate a video for every prompt.
@@ -120,6 +150,7 @@ def generate(
     with errors_as_messages():
         options = {
             "output_dir": output_dir,
+            "name": name,
             "model": model,
             "max_concurrency": max_concurrency,
             "budget": budget,
@@ -134,13 +165,12 @@ def generate(
 
         chosen = {name: value for name, value in options.items() if value is not None}
         settings = Settings(**{**chosen, **({"quota_patience": None} if wait else {})})
-        fields = {"duration_seconds": duration, "aspect_ratio": aspect_ratio, "resolution": resolution}
-        notes: list[str] = []
-        prompts = [with_defaults(p, fields) for p in _prompts(sources or [], prompt or [], lines.value, notes)]
+        from aveo3.cli import after_clip
         from aveo3.cli import dry_run as dry_runs
         from aveo3.cli.confirm import confirm_cost
         from aveo3.cli.option_checks import check_options
         from aveo3.cli.preview import Known, check_prices, check_remembered, know
+        from aveo3.cli.prompt_options import prompts_of
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
         from aveo3.lanes.lanes import Lanes
@@ -148,6 +178,21 @@ def generate(
         from aveo3.lifecycle import is_emulated
 
         anew: Fresh = "new" if fresh_new else fresh
+        fields = {
+            "duration_seconds": duration,
+            "aspect_ratio": aspect_ratio,
+            "resolution": resolution,
+            "image": image,
+            "last_frame": last_frame,
+            "reference_images": reference,
+            "negative_prompt": negative_prompt,
+            "seed": seed,
+            "number_of_videos": count,
+            "generate_audio": audio,
+        }
+        notes: list[str] = []
+        prompts = prompts_of(sources or [], prompt or [], fields, lines=lines.value, notes=notes)
+        after = None if command is None else after_clip.AfterClip(command)
         client = VeoClient(settings)
         try:
             service, routes = client.service, client.routes
@@ -163,7 +208,7 @@ def generate(
         check_prices(prompts, settings, routes)
         check_options(known.to_send, fields, settings, routes, model=model)
         if dry_run:
-            raise typer.Exit(dry_runs.dry_run(known, settings, routes))
+            raise typer.Exit(dry_runs.dry_run(known, settings, routes, as_json=as_json))
         if not is_emulated(service):
             confirm_cost(known, settings, routes, yes=yes)
         import asyncio
@@ -184,45 +229,10 @@ def generate(
             as_json=as_json,
             quiet=quiet,
             fresh=anew,
+            after=after,
         )
         code = asyncio.run(work)
     raise typer.Exit(code)
-
-
-def _prompts(sources: list[str], texts: list[str], lines: Lines, notes: list[str]) -> list[VideoPrompt]:
-    from pydantic import ValidationError
-
-    from aveo3.cli.prompt_files import read_prompts
-    from aveo3.errors import UsageError
-    from aveo3.models import VideoPrompt
-
-    if not sources and not texts:
-        raise UsageError('no prompts: name a file (aveo3 generate prompts.txt) or use --prompt "a paper boat"')
-    prompts = [prompt for source in sources for prompt in read_prompts(source, lines=lines, notes=notes)]
-    if any(not text.strip() for text in texts):
-        raise UsageError("--prompt is empty: describe what the video should show")
-    try:
-        return prompts + [VideoPrompt(text=text) for text in texts]
-    except ValidationError as error:  # too long, or no text at all
-        raise UsageError(f"--prompt: {error.errors()[0]['msg']}") from None
-
-
-def with_defaults(prompt: VideoPrompt, fields: dict[str, Any]) -> VideoPrompt:
-    """`prompt` with the command line's values for fields that it leaves open. Raises `UsageError` for a wrong value."""
-    from pydantic import ValidationError
-
-    from aveo3.cli.option_checks import option_of
-    from aveo3.errors import UsageError
-    from aveo3.models import reason
-
-    missing = {name: value for name, value in fields.items() if value is not None and getattr(prompt, name) is None}
-    if not missing:
-        return prompt
-    try:
-        return type(prompt).model_validate({**dict(prompt), **missing})
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise UsageError(f"{option_of(str(problem['loc'][0]))} {problem['input']}: {reason(problem)}") from None
 
 
 def rate_fields(text: str | None) -> dict[str, Any]:

@@ -15,6 +15,17 @@ def resume(
     directory: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="Directory with the videos; default: that of the settings.")
     ] = None,
+    name: Annotated[
+        str | None, typer.Option(help='Template of file names, such as "{index:04}-{slug}"; see VEO3_NAME.')
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--exec",
+            metavar="CMD",
+            help="Program to run for each saved clip, without a shell, with {path}, {id}, {prompt} and more filled in.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each clip.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")] = False,
 ) -> None:
@@ -36,13 +47,14 @@ def resume(
       aveo3 resume clips --json --quiet
     """
     with errors_as_messages():
-        settings = settings_of(directory)
+        settings = settings_of(directory, **({} if name is None else {"name": name}))
         journal_path(settings)
         import asyncio
 
-        from aveo3.cli import preview, run
+        from aveo3.cli import after_clip, preview, run
         from aveo3.client import VeoClient
 
+        after = None if command is None else after_clip.AfterClip(command)
         client = VeoClient(settings)
         left = preview.resumable(settings, service=client.service)
         if not left:
@@ -50,6 +62,8 @@ def resume(
                 typer.echo(f"nothing to finish in {settings.output_dir}: no job is running", err=as_json)
             raise typer.Exit(Exit.ALL_MADE)
         notes = [f"finishing {counted(left, 'job')} of earlier runs; nothing is sent"]
-        work = run.run(client, VeoClient.resume, total=left, to_send=0, notes=notes, as_json=as_json, quiet=quiet)
+        work = run.run(
+            client, VeoClient.resume, total=left, to_send=0, notes=notes, as_json=as_json, quiet=quiet, after=after
+        )
         code = asyncio.run(work)
     raise typer.Exit(code)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aveo3.cli.commands.generate import rate_fields, with_defaults
+from aveo3.cli.commands.generate import rate_fields
 from aveo3.cli.exit_codes import errors_as_messages
 from aveo3.cli.journal_view import counted
 from aveo3.cli.json_lines import in_json
@@ -47,9 +47,9 @@ def simulate(
       aveo3 simulate --clips 40 --rate 2/min --model veo-3.1-fast-generate-001 --json
     """
     with errors_as_messages():
+        from aveo3.cli.prompt_options import prompts_of
         from aveo3.config.settings import Settings
         from aveo3.errors import UsageError
-        from aveo3.models import VideoPrompt
         from aveo3.simulation import simulate as run
 
         if rpm is not None and rate is not None:
@@ -62,7 +62,8 @@ def simulate(
             "model": model,
         }
         settings = Settings(**{name: value for name, value in options.items() if value is not None})
-        prompt = with_defaults(VideoPrompt(text="a clip"), {"duration_seconds": duration, "resolution": resolution})
+        fields = {"duration_seconds": duration, "resolution": resolution}
+        [prompt] = prompts_of([], ["a clip"], fields, lines="keep", notes=[])
         catalog = settings.model_catalog
         doubt = None if settings.lanes else catalog.doubt(settings.model)
         if problems := [doubt] if doubt else [] if settings.lanes else catalog.problems(prompt, settings.model):
