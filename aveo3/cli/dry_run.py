@@ -37,7 +37,7 @@ def dry_run(known: Known, settings: Settings, routes: Routes, *, as_json: bool =
         return _code(shares)
     console = Console(highlight=False)
     say = partial(print_folded, console)
-    for note in _notes(known, settings, routes, shares):
+    for note in _notes(known, settings, routes):
         say(note)
     total = known.spent_usd + sum(share.cost_usd or 0.0 for share in shares)
     for share in shares:
@@ -68,10 +68,9 @@ def _code(shares: list[Estimate]) -> Exit:
     return Exit.SOME_NOT if any(share.problems for share in shares) else Exit.ALL_MADE
 
 
-def _notes(known: Known, settings: Settings, routes: Routes, shares: list[Estimate]) -> list[str]:
+def _notes(known: Known, settings: Settings, routes: Routes) -> list[str]:
     """What a person should know before the run, a sentence each."""
-    doubts = (settings.model_catalog.doubt(model) for model in dict.fromkeys(share.model for share in shares))
-    return [*known.notes(), *what_is_kept(settings, routes), *filter(None, doubts)]
+    return [*known.notes(), *what_is_kept(settings, routes)]
 
 
 def _facts(
@@ -110,7 +109,7 @@ def _facts(
             for share in shares
         ],
         "fallbacks": [stand_in._asdict() for stand_in in stands_in],
-        "notes": _notes(known, settings, routes, shares),
+        "notes": _notes(known, settings, routes),
     }
 
 

@@ -328,8 +328,8 @@ def test_a_dry_run_as_json_is_one_object_with_the_same_figures(monkeypatch: pyte
     facts = json.loads(line)
     assert (code, stderr) == (Exit.SOME_NOT, "")
     known = {name: facts[name] for name in ("clips", "to_send", "would_be_rejected", "already_made", "under_way")}
-    assert known == {"clips": 4, "to_send": 3, "would_be_rejected": 1, "already_made": 0, "under_way": 0}
-    assert (facts["dry_run"], facts["cost_usd"], facts["over_budget"]) == (True, None, False)
+    assert known == {"clips": 4, "to_send": 2, "would_be_rejected": 2, "already_made": 0, "under_way": 0}
+    assert (facts["dry_run"], facts["cost_usd"], facts["over_budget"]) == (True, 6.4, False)
     veo, odd = facts["lanes"]
     assert (veo["model"], veo["clips"], veo["cost_usd"], veo["limited_by"]) == (
         "veo-3.1-generate-001",
@@ -338,8 +338,8 @@ def test_a_dry_run_as_json_is_one_object_with_the_same_figures(monkeypatch: pyte
         "latency",
     )
     assert veo["problems"] == ["'c': cannot read gone.png: no such file"]
-    assert (odd["model"], odd["clips"], odd["cost_usd"]) == ("odd", 1, None)
-    assert any("model odd is not in the catalog" in note for note in facts["notes"])
+    assert (odd["model"], odd["clips"]) == ("odd", 0)
+    assert "model odd is not in the catalog" in odd["problems"][0]
     code, stdout, _ = run(*arguments, "--budget", "5", stdin="a\nb\n")
     facts = json.loads(stdout)
     assert (code, facts["cost_usd"], facts["budget_usd"], facts["over_budget"]) == (Exit.ALL_MADE, 6.4, 5.0, True)
