@@ -18,7 +18,7 @@ from google import genai
 from google.genai import errors, types
 from pydantic import SecretStr
 
-from aveo3 import verdicts
+from aveo3 import _timeouts, verdicts
 from aveo3.backends import credentials, http, inline, omni, one_post, probe
 from aveo3.backends.base import Finished, LateRefusal, OperationGone, PollError, PollResult, Probe, Running, Video
 from aveo3.backends.inline import InlineVideos
@@ -99,9 +99,8 @@ class GeminiBackend:
 
     async def _post(self, request: dict[str, Any]) -> Verdict:
         """The paid call."""
-        async with asyncio.timeout(self._settings.request_timeout):  # httpx's own timeout restarts at each read
-            # Raw: the SDK's parser accepts anything as an interaction, even without an id.
-            answer = await self._client.aio.interactions.with_raw_response.create(**request)
+        # Raw: the SDK's parser accepts anything as an interaction, even without an id.
+        answer = await self._client.aio.interactions.with_raw_response.create(**request)
         return _verdict_on(answer.http_response)
 
     async def poll(self, operation: str) -> PollResult:
@@ -110,7 +109,7 @@ class GeminiBackend:
             raise OperationGone(f"{operation!r} is not an interaction id")
         with InlineVideos(self._settings.output_dir, key=b"data", readers=self._readers) as inline_videos:
             try:
-                async with asyncio.timeout(self._settings.request_timeout):
+                async with _timeouts.timeout(self._settings.request_timeout):
                     answer = await self._client.aio.interactions.with_raw_response.get(operation)
                 response = answer.http_response
                 if response.status_code != 200:  # a redirect
@@ -178,7 +177,7 @@ class GeminiBackend:
         if name is None or now >= self._processing.setdefault(operation, now + PROCESSING_PATIENCE):
             return None
         try:
-            async with asyncio.timeout(self._settings.request_timeout):
+            async with _timeouts.timeout(self._settings.request_timeout):
                 return await self._client.aio.files.get(name=name)
         except Exception as error:
             if isinstance(error, errors.ClientError) and error.code not in (408, 429):
@@ -191,7 +190,9 @@ class GeminiBackend:
 
         (aiohttp sends it again if the connection is cut before an answer.)
         """
-        return await probe.ask(self._client.aio.models.get(model=model), self._settings.base_url or GOOGLE)
+        return await probe.ask(
+            self._client.aio.models.get(model=model), self._settings.base_url or GOOGLE, self._settings.request_timeout
+        )
 
     async def find(self, output_uri: str) -> Sequence[Video]:
         """See `Backend.find`. There are no buckets here."""

@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, NamedTuple
 
 import aiohttp
 from google import genai
 from google.genai import errors, types
 
-from aveo3 import verdicts
+from aveo3 import _timeouts, verdicts
 from aveo3.backends import http
 from aveo3.config.settings import Settings, on_this_machine
 from aveo3.verdicts import Verdict, VerdictKind
@@ -55,13 +56,15 @@ async def submit(
 ) -> Verdict:
     """Await `paid_call`, which sends one POST through `client`, and return its verdict.
 
-    Raises nothing but the caller's own cancellation. `unsent` judges an exception that is no answer and came before
-    anything left this machine; it gets the exception and its message. No verdict's message holds the API key.
+    It may take `request_timeout` seconds. Raises nothing but the caller's own cancellation. `unsent` judges an
+    exception that is no answer and came before anything left this machine; it gets the exception and its message. No
+    verdict's message holds the API key.
     """
     post = _Post()
     token = _current.set(post)
     try:
-        verdict = await paid_call
+        async with _timeouts.timeout(settings.request_timeout):
+            verdict = await paid_call
     except Exception as error:
         verdict = _judge(error, post, unsent)
     finally:
@@ -132,7 +135,8 @@ def client(
     """The SDK's client, which sends each request once and follows no redirect. Blocks: it reads certificates.
 
     The SDK uses `session` (aiohttp) for everything but `interactions`, and httpx with `event_hooks` for these. `who`
-    holds the credentials: arguments of `genai.Client`.
+    holds the credentials: arguments of `genai.Client`. Callers put a timeout of ours around each call: those of aiohttp
+    and httpx cancel a request whose answer has arrived, if the loop stood still.
     """
     hooks = {"request": [], "response": [], **(event_hooks or {})}
     return genai.Client(
@@ -140,7 +144,8 @@ def client(
         http_options=types.HttpOptions(
             base_url=base_url,
             api_version=settings.api_version,
-            timeout=int(settings.request_timeout * 1000),
+            timeout=int(_timeouts.NEVER * 1000),
+            headers={"X-Server-Timeout": str(ceil(settings.request_timeout))},  # the SDK would send its own timeout
             retry_options=types.HttpRetryOptions(attempts=1),
             aiohttp_client=session,
             async_client_args={

@@ -14,6 +14,7 @@ import aiohttp
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.genai import errors
 
+from aveo3 import _timeouts
 from aveo3.backends.base import Probe
 from aveo3.verdicts.problems import Problem
 
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
 
-async def ask(call: Awaitable[object], address: str) -> Probe:
-    """The result of `call`, one call through the SDK to `address`. Raises nothing but its own cancellation."""
+async def ask(call: Awaitable[object], address: str, longest: float) -> Probe:
+    """The result of `call`, one call through the SDK to `address`, which may take `longest` seconds.
+
+    Raises nothing but its own cancellation.
+    """
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
-        await call
+        async with _timeouts.timeout(longest):
+            await call
     except errors.APIError as error:
         if isinstance(error.code, int):
             return Probe(address, loop.time() - began, error.code, error.details)

@@ -14,7 +14,7 @@ from google import genai
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.genai import errors, types
 
-from aveo3 import verdicts
+from aveo3 import _timeouts, verdicts
 from aveo3.backends import credentials, http, inline, one_post, probe
 from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Probe, Running, Video
 from aveo3.backends.gcs import Storage
@@ -150,7 +150,8 @@ class VertexBackend:
 
     async def _poll(self, operation: str, inline_videos: InlineVideos) -> PollResult:
         try:
-            result = await self._operation(operation)
+            async with _timeouts.timeout(self._settings.request_timeout):
+                result = await self._operation(operation)
         except errors.APIError as error:
             if error.code == 404 and verdicts.is_google(error.details):  # a proxy knows of no operations
                 raise OperationGone(self._without_key(f"Google does not know {operation}: {error.message}")) from error
@@ -203,7 +204,7 @@ class VertexBackend:
         place = f"projects/{settings.project}/locations/{settings.location}/" if settings.project else ""
         name = f"{place}publishers/google/models/{model}/operations/{NO_OPERATION}"
         operation = types.GenerateVideosOperation.model_validate({"name": name})
-        return await probe.ask(self._client.aio.operations.get(operation), address(settings))
+        return await probe.ask(self._client.aio.operations.get(operation), address(settings), settings.request_timeout)
 
     async def check_bucket(self, output_uri: str) -> None:
         """Raise `PollError` if a gs:// prefix cannot be listed, or its bucket does not exist."""

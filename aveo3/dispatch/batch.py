@@ -7,9 +7,11 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from aveo3 import _timeouts
 from aveo3._waker import Waker
 from aveo3.dispatch.backlog import Backlog
 from aveo3.dispatch.lane_pool import LanePool
@@ -134,7 +136,9 @@ class Batch:
                 task.cancel()
         try:
             if tasks := [*self.helpers, *self.jobs]:
-                await asyncio.wait(tasks, timeout=GRACE)
+                with suppress(TimeoutError):
+                    async with _timeouts.timeout(GRACE):
+                        await asyncio.wait(tasks)
         finally:
             for task in self.jobs:
                 task.cancel()

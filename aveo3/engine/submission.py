@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from aveo3 import verdicts
+from aveo3 import _timeouts, verdicts
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import Job
@@ -100,7 +100,7 @@ class Submission:
         """Send the request, once. Without an answer, cancellation included, the verdict is uncertain."""
         job = attempt.job
         try:
-            async with asyncio.timeout(self._timeout):
+            async with _timeouts.timeout(self._timeout, ticks=2 * _timeouts.TICKS):  # after the backend's own
                 return await attempt.backend.submit(prompt, job.model, output_uri=job.output_uri)
         except asyncio.CancelledError:
             job.leaving = True

@@ -70,7 +70,7 @@ async def test_every_error_is_a_trouble(error: Exception, problem: Problem) -> N
     async def call() -> None:
         raise error
 
-    probe = await probes.ask(call(), "https://example.com")
+    probe = await probes.ask(call(), "https://example.com", 10.0)
     assert (probe.problem, probe.status) == (problem, None)
     assert probe.said.startswith(type(error).__name__)
     assert "object at 0x" not in probe.said
@@ -83,14 +83,14 @@ async def test_an_answer_is_its_status_and_body_and_takes_as_long_as_it_takes() 
         await asyncio.sleep(0)
         raise errors.ClientError(404, body)
 
-    probe = await probes.ask(call(), "https://example.com")
+    probe = await probes.ask(call(), "https://example.com", 10.0)
     assert (probe.status, probe.body, probe.problem, probe.address) == (404, body, None, "https://example.com")
     assert probe.seconds >= 0
-    assert (await probes.ask(asyncio.sleep(0), "x")).status == 200
+    assert (await probes.ask(asyncio.sleep(0), "x", 10.0)).status == 200
 
 
 async def test_to_be_cancelled_is_no_trouble() -> None:
-    task = asyncio.create_task(probes.ask(asyncio.Event().wait(), "x"))
+    task = asyncio.create_task(probes.ask(asyncio.Event().wait(), "x", 10.0))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from aveo3 import VeoClient, VideoClip
-from aveo3.testing import ScriptedBackend, run_virtual
+from aveo3.testing import ScriptedBackend, VirtualTimeLoop, run_virtual
 from tests.support.settings import settings
 
 START_UTC = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -25,6 +25,13 @@ def now() -> float:
 
 def now_utc() -> datetime:
     return START_UTC + timedelta(seconds=now())
+
+
+def stall(seconds: float) -> None:
+    """Let time pass while the loop stands still, as it does when a program blocks it or the process is stopped."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop._jumping.now += seconds
 
 
 def virtual(main: Callable[[], Awaitable[None]]) -> None:
