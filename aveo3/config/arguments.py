@@ -29,6 +29,7 @@ class SettingsArguments(TypedDict, total=False):
     spend_limit: float | None
     spend_period: float
     budget: float | None
+    confirm_above: float | None
     quota_patience: float | None
     backend: Literal["auto", "vertex", "gemini", "mock"]
     model: str

@@ -477,11 +477,12 @@ def test_retry_offers_what_is_free_before_what_may_be_paid_twice(
     offer = "The next run of the same prompts first asks Google for 1 job of these again, for free"
     refused, _, stderr = run("retry", "--uncertain")
     assert (refused, f"{offer}. Nothing was changed." in stderr) == (Exit.USAGE, True)
-    monkeypatch.setattr(retry, "_can_ask", lambda: True)
-    got, stdout, _ = run("retry", "--uncertain", stdin=answer)
+    typed = io.StringIO(answer)
+    monkeypatch.setattr(retry, "keyboard", lambda: nullcontext(typed))
+    got, _, stderr = run("retry", "--uncertain")
     assert (got, states()[lost.name]) == (code, state)
-    assert f"{offer}. Leave them for that? [Y/n]" in stdout
-    assert ("may be paid already" in stdout) == answer.startswith("n")
+    assert f"{offer}. Leave them for that? [Y/n]" in stderr
+    assert ("may be paid already" in stderr) == answer.startswith("n")
     assert run("retry", "--uncertain", "--yes")[0] == Exit.ALL_MADE
 
 
