@@ -197,7 +197,7 @@ def test_type_checkers_see_every_field_with_its_default(kind: Any) -> None:
     [init] = block.body
     assert isinstance(init, ast.FunctionDef)
     names = [argument.arg for argument in init.args.kwonlyargs]
-    assert names == list(kind.model_fields)
+    assert names == list(kind.model_fields), "bring the `__init__` for type checkers up to date"
     for name, node in zip(names, init.args.kw_defaults, strict=True):
         assert node is not None, f"{name} looks as if it had to be given"
         default = ast.literal_eval(node)
@@ -217,7 +217,7 @@ def kinds(annotation: Any) -> set[Any]:
 def test_type_checkers_see_every_setting_with_what_it_accepts() -> None:
     accepted = get_type_hints(SettingsArguments)
     del accepted["_env_file"]  # an argument of pydantic-settings
-    assert list(accepted) == list(aveo3.Settings.model_fields)
+    assert list(accepted) == list(aveo3.Settings.model_fields), "bring aveo3/config/arguments.py up to date"
     made_of: dict[Any, set[Any]] = {
         Path: {str, PathLike},
         SecretStr: {str, SecretStr},

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aveo3.cli.shells import quoted
+from aveo3.journal.wording import counted as counted
+from aveo3.journal.wording import dollars as dollars
+from aveo3.journal.wording import listed as listed
+from aveo3.journal.wording import plain as plain
+from aveo3.journal.wording import priced as priced
+from aveo3.journal.wording import prompt_words as prompt_words
 from aveo3.lifecycle import State
 
 if TYPE_CHECKING:
@@ -73,20 +78,6 @@ def typed(settings: Settings) -> str:
     return quoted(str(settings.output_dir))
 
 
-def plain(text: str) -> str:
-    """`text` in one line, without control characters."""
-    if not text.isprintable():
-        text = "".join(sign if sign.isprintable() else " " for sign in text)
-    return " ".join(text.split())
-
-
-def prompt_words(prompt: Any) -> str:
-    """A recorded prompt in one line: its text, or the names of its media."""
-    text = plain(str(prompt.get("text", "")))
-    media = [name for name in ("image", "video", "reference_images") if name in prompt]
-    return text or f"({' and '.join(media) or 'no text'})"
-
-
 def last_change(record: JobRecord) -> datetime:
     """The time of the last recorded change of a job."""
     instants = (record.fetched_utc, record.finished_utc, record.submitted_utc)
@@ -106,28 +97,6 @@ def age(seconds: float) -> str:
 def tail(name: str) -> str:
     """The last part of an operation's name or of an address, which identifies it."""
     return name.rstrip("/").rpartition("/")[2]
-
-
-def counted(number: int, thing: str = "job") -> str:
-    """`1 job`, `1,200 jobs`."""
-    return f"{number:,} {thing}{'s' * (number != 1)}"
-
-
-def listed(parts: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *most, last = parts
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def dollars(records: Iterable[JobRecord]) -> str:
-    """The cost of all `records` at list price: `US$ 6.40`, `US$ 3.20 and 1 of unknown price`."""
-    costs = [record.cost_usd for record in records]
-    return priced(sum(cost or 0.0 for cost in costs), costs.count(None))
-
-
-def priced(total: float, unknown: int) -> str:
-    """`total` dollars and the number of jobs with an `unknown` price, in words; see `dollars`."""
-    return f"US$ {total:,.2f}" + (f" and {unknown:,} of unknown price" if unknown else "")
 
 
 def fields(record: JobRecord, journal: Journal) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether a model can make a prompt, and if not, why, and which other model can. Pure."""
+"""Checks whether a model can make a prompt; if not, says why, and which other model can. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aveo3.models import VideoPrompt
 
 
 def problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) -> list[str]:
-    """Why `model` cannot make `prompt`: one sentence each, with the allowed values, or a model of `models` that can."""
+    """The reasons why `model` cannot make `prompt`, a sentence each: allowed values, or another model that can."""
     card = models[model]
     found: list[str] = []
 
@@ -56,7 +56,7 @@ def problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) -
 
 
 def _media_problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelCard]) -> Iterator[str]:
-    """Pictures of a kind, and addresses of a place, that `model` does not read."""
+    """Image types that `model` does not accept, and addresses that it cannot read."""
     card = models[model]
     types = card.image_types
     pictures = {"image": prompt.image, "last_frame": prompt.last_frame}
@@ -72,7 +72,7 @@ def _media_problems(prompt: VideoPrompt, model: str, models: Mapping[str, ModelC
 
 
 def unreadable(uri: str, backend: str) -> str | None:
-    """Why `backend` cannot read a medium at `uri`, and what to do; None if it can."""
+    """The reason why `backend` cannot read the media at `uri`, and what to do; None if it can."""
     if backend == "vertex" and not uri.startswith("gs://"):
         return f"{uri}: Vertex AI reads media from gs:// only; download it and give the file's path instead"
     if backend == "gemini" and uri.startswith("gs://"):
@@ -81,7 +81,7 @@ def unreadable(uri: str, backend: str) -> str | None:
 
 
 def _or_use(name: str, card: ModelCard, models: Mapping[str, ModelCard]) -> str:
-    """The models that have what `card` has not: those of its own backend, else those of another."""
+    """The models that have the ability `name`: those of the backend of `card`, or else of the other backend."""
     able = {m: c.backend for m, c in models.items() if getattr(c, name)}
     near = [m for m, backend in able.items() if backend == card.backend]
     far = [f"{m} (VEO3_BACKEND={backend})" for m, backend in able.items()]

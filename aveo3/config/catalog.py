@@ -1,4 +1,4 @@
-"""The catalog of models: what `catalog.toml` and a file of the user's say, and lookups in it."""
+"""The catalog of models: reads `catalog.toml` and the user's own file, and looks models up."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Retired(BaseModel):
 
 
 class Catalog(BaseModel):
-    """Every model known on the day `as_of`. Models it does not know pass its checks and have no price."""
+    """All models that were known on the day `as_of`. An unknown model passes the checks and has no price."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,7 +45,7 @@ class Catalog(BaseModel):
         return model in self.models or model in self.retired
 
     def nearest(self, model: str) -> str | None:
-        """The known model that `model` is most likely a misspelling of; None if it is like none."""
+        """The known model whose name is most similar to `model`; None if none is similar."""
         begins = [known for known in self.models if model and known.startswith(model)]
         return next(iter([*difflib.get_close_matches(model, [*self.models, *self.retired], 1), *begins]), None)
 
@@ -60,7 +60,7 @@ class Catalog(BaseModel):
         )
 
     def problems(self, prompt: VideoPrompt, model: str) -> list[str]:
-        """Why `model` cannot make `prompt`: one sentence each, with the allowed values. Empty if it can."""
+        """The reasons why `model` cannot make `prompt`, a sentence each with the allowed values; empty if it can."""
         if (gone := self.retired.get(model)) is not None:
             return [f"model {model} was retired on {gone.on}: use {gone.replacement}"]
         card = self.models.get(model)
@@ -77,21 +77,21 @@ class Catalog(BaseModel):
         resolution = prompt.resolution or card.default_resolution
         price = card.prices.get(resolution)
         if prompt.generate_audio is False:
-            price = card.silent.get(resolution, price)  # at worst it costs what a loud one does
+            price = card.silent.get(resolution, price)  # without a price of its own, assume that of a video with sound
         if price is None:
             return None
         usual = next(iter(card.only_seconds_for(prompt).values()), card.default_duration)
         return round(price * (prompt.duration_seconds or usual) * prompt.number_of_videos, 4)
 
     def cost_of_tokens(self, tokens: Mapping[str, int], model: str) -> float | None:
-        """What Google bills for `tokens` by list price, in US$. None if there are none, or no such price."""
+        """The list price of `tokens` in US$. None without tokens, or if the model has no price per token."""
         prices = card.token_prices if (card := self.models.get(model)) is not None else {}
         if not tokens or not prices:
             return None
         return round(sum(prices[kind] * number for kind, number in tokens.items()) / 1e6, 4)
 
     def check_backend(self, model: str, backend: str) -> None:
-        """Raise ValueError if it is another backend that has `model`."""
+        """Raise `ValueError` if only another backend has `model`."""
         card = self.models.get(model)
         if card is not None and card.backend != backend:
             ours = [name for name, other in self.models.items() if other.backend == backend]
@@ -101,22 +101,23 @@ class Catalog(BaseModel):
             )
 
     def requests_per_minute(self, model: str) -> int | None:
-        """The quota a project has if nobody asked for more, None if unknown."""
+        """The quota that Google gives each project by default; None if unknown."""
         card = self.models.get(model)
         return None if card is None else card.requests_per_minute
 
     def latency(self, model: str, resolution: str | None) -> float:
-        """Median seconds from submit to done: a first guess; 70 where nothing is known."""
+        """Median seconds from submit to done, as a first guess; 70 for an unknown model or resolution."""
         card = self.models.get(model)
         return 70.0 if card is None else card.latency.get(resolution or card.default_resolution, 70.0)
 
 
 @cache
 def load(path: Path | None = None) -> Catalog:
-    """The catalog that ships with this release, with what the file at `path` adds to it or says instead. Reads once.
+    """The catalog of this release, changed and completed by the file at `path`. Each file is read once.
 
-    Such a file has entries like those that ship: `[models."name"]`, whole or only what differs from the one that is
-    known by that name, `[retired]`, `[sources]`, `as_of`. Raises ValueError saying what is wrong with it and where.
+    The file has the same tables as the catalog of this release: `[models."name"]`, `[retired]`, `[sources]`, and
+    `as_of`. An entry for a known model may hold only the fields that differ. Raises `ValueError` that says what is
+    wrong, and where.
     """
     known = tomllib.loads(_shipped())
     if path is None:
@@ -139,7 +140,7 @@ def load(path: Path | None = None) -> Catalog:
 
 
 def as_toml(path: Path | None = None) -> str:
-    """The catalog of `load(path)` as a file that says the same: the one that ships as it is, comments and all."""
+    """The catalog of `load(path)` as TOML. Without `path`, the file of this release itself, with its comments."""
     if path is None:
         return _shipped()
     whole = load(path).model_dump(mode="json")
@@ -157,7 +158,7 @@ def _key(name: str) -> str:
 
 
 def _value(value: object) -> str:
-    """`value` in TOML. Its texts, numbers and booleans are written as JSON's are; a table within one line."""
+    """`value` in TOML. Strings, numbers and booleans look as in JSON; a table stands on one line."""
     if isinstance(value, dict):
         inner = ", ".join(f"{_key(name)} = {_value(one)}" for name, one in value.items())
         return f"{{ {inner} }}" if inner else "{}"
@@ -171,7 +172,7 @@ def _shipped() -> str:
 
 
 def _merged(known: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """`known` with what `given` says: tables of tables entry by entry, everything else as a whole."""
+    """`known` updated by `given`: models, retired models and sources entry by entry, everything else as a whole."""
     given = {
         **given,
         **{table: _by_id(_table(given, table)) for table in ("models", "retired") if _table(given, table)},
@@ -185,7 +186,7 @@ def _merged(known: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
             whole = {**_like(card, known["models"]), **known["models"].get(name, {}), **card}
             whole.pop("like", None)
             if "prices" in card and "silent" not in card:
-                whole["silent"] = {}  # those that are known belong to other prices
+                whole["silent"] = {}  # the known silent prices belong to the old prices
             merged["models"][name] = whole
             merged["retired"] = {gone: to for gone, to in merged["retired"].items() if gone != name}
     return merged
@@ -212,7 +213,7 @@ _WITHOUT_PRICE: Mapping[str, Any] = {
 
 
 def _by_id(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Entries under the names that `model_id` makes of those that people write."""
+    """`entries` with each name as `model_id` writes it."""
     return {model_id(name): entry for name, entry in entries.items()}
 
 

@@ -1,6 +1,6 @@
-"""Settings as people write them, in variables, a `.env` or arguments: what there is, where it is from, what is wrong.
+"""Settings as users write them, in variables, `.env` or arguments: lists them, finds their origins, explains mistakes.
 
-Knows no single setting: it is handed the fields of `Settings`.
+It knows no setting by name: the caller passes the fields of `Settings`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Fields = Mapping[str, FieldInfo]
 
 
 class Variable(NamedTuple):
-    """One setting as people see it."""
+    """One setting as users see it."""
 
     field: str
     name: str
@@ -34,7 +34,7 @@ class Variable(NamedTuple):
 
 
 def describe(fields: Fields) -> Iterator[Variable]:
-    """Every setting with its variable, default, allowed values and meaning, in the order they are declared."""
+    """All settings with variable, default, allowed values and meaning, in the order of their declaration."""
     for name, field in fields.items():
         values = allowed(field)
         yield Variable(
@@ -46,14 +46,14 @@ def describe(fields: Fields) -> Iterator[Variable]:
 
 
 def variables_of(name: str, field: FieldInfo) -> list[str]:
-    """The variables that set a field, the first of which counts."""
+    """The variables that set a field. If several are set, the first one counts."""
     if isinstance(field.validation_alias, AliasChoices):
         return [str(choice) for choice in field.validation_alias.choices]
     return [PREFIX + name.upper()]
 
 
 def origins(fields: Fields) -> dict[str, str]:
-    """Where each field's value comes from when no argument is given: default, .env or environment."""
+    """The origin of each field's value if it is no argument: default, .env or environment."""
     environment, env_file = {key.upper() for key in os.environ if os.environ[key]}, read_env_file()
     return {
         name: "environment"
@@ -83,7 +83,7 @@ def gcloud_login() -> Path:
 
 
 def allowed(field: FieldInfo) -> str:
-    """The values a field takes, in words: `at least 1`, `vertex, gemini, mock or auto`, `true or false`."""
+    """The allowed values of a field in words: `at least 1`, `vertex, gemini, mock or auto`, `true or false`."""
     words = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
     bounds = [
         phrase.format(bound)
@@ -107,9 +107,9 @@ def allowed(field: FieldInfo) -> str:
 
 
 def read_key(variable: str) -> SecretStr | None:
-    """The API key in a variable of the environment, or of `.env`; None if there is none.
+    """The API key in a variable of the environment or of `.env`; None if the variable is not set.
 
-    Raises `UsageError`, without the key, if it cannot be one.
+    Raises `UsageError`, which does not show the key, if the value cannot be a key.
     """
     value = os.environ.get(variable) or read_env_file().get(variable.upper())
     try:
@@ -120,12 +120,12 @@ def read_key(variable: str) -> SecretStr | None:
 
 
 def read_env_file(path: Any = ENV_FILE) -> dict[str, str | None]:
-    """The variables in a `.env`, if it is there. Raises `UsageError` if it cannot be read."""
+    """The variables of a `.env` file; none if it does not exist. Raises `UsageError` if it cannot be read."""
     return env_file.read(path)
 
 
 def refuse_unknown(fields: Fields, values: Mapping[str, Any]) -> None:
-    """A misspelt setting would silently leave its default in force: refuse it, with the likeliest spelling."""
+    """Raise `UsageError` for a name that is no setting, with the most similar one: its default would apply silently."""
     known, path = _known(fields), values.get("_env_file", ENV_FILE)
     seen = [(key, "in the environment") for key in os.environ if key.upper().startswith(PREFIX)]
     seen += [(key, f"in {path}") for key in read_env_file(path) if key.startswith(PREFIX)]
@@ -144,7 +144,7 @@ def refuse_unknown(fields: Fields, values: Mapping[str, Any]) -> None:
 
 
 def explain(error: ValidationError, fields: Fields, values: Mapping[str, Any]) -> str:
-    """One sentence per refused value: variable, value, origin, reason, allowed values. Secrets are never shown."""
+    """A sentence for each wrong value: variable, value, origin, reason, allowed values. It never shows secrets."""
     path = values.get("_env_file", ENV_FILE)
     known, env_file = _known(fields), read_env_file(path)
     environment = {key.upper(): value for key, value in os.environ.items()}
@@ -172,12 +172,12 @@ def explain(error: ValidationError, fields: Fields, values: Mapping[str, Any]) -
 
 
 def is_secret(name: str, value: object) -> bool:
-    """True if the value of a field is, or may hold, a key or a password."""
+    """True if the value of a field is a key, or may contain a key or password."""
     return name == "api_key" or (name.endswith(("url", "webhook")) and any(sign in str(value) for sign in "@?"))
 
 
 def why(problem: Mapping[str, Any], field: FieldInfo) -> str:
-    """What pydantic says is wrong with the value of a field, and the values that it takes."""
+    """The reason why pydantic refuses a value of a field, and the allowed values."""
     values, reason = allowed(field), problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "string_pattern_mismatch" and field.examples:
         reason = f"must look like {' or '.join(map(str, field.examples))}"

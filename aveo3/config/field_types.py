@@ -1,4 +1,4 @@
-"""Types of fields that people write: numbers, addresses, regions. What is none is refused in words."""
+"""Types of the fields that users write: numbers, addresses, names, keys. Wrong values get an error in words."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _without_version(url: str) -> str:
 
 
 def trimmed(value: Any) -> Any:
-    """A text without the blanks, line ends and quotes around it that files, clipboards and shells leave there."""
+    """`value` without the spaces, line ends and quotes that files, clipboards and shells leave around a text."""
     if not isinstance(value, str):
         return value
     text = value.translate(_UNSEEN).strip()
@@ -54,7 +54,7 @@ _UNSEEN = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
 
 
 def at_home(path: Path) -> Path:
-    """`path` with `~` resolved. Raises `ValueError` if there is no such user."""
+    """`path` with `~` expanded. Raises `ValueError` if that user has no home directory."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -76,7 +76,7 @@ _MAX_PATH, _ROOM_BELOW = 260, 120
 
 
 def key_of(value: Any) -> Any:
-    """An API key as it goes into a header. Raises `ValueError`, without the key, for what no header can hold."""
+    """An API key as it goes into a header. Raises `ValueError`, which does not show the key, for other characters."""
     hidden = isinstance(value, SecretStr)
     text = trimmed(value.get_secret_value() if hidden else value)
     if not isinstance(text, str):
@@ -96,9 +96,9 @@ DollarsOrOff = Annotated[
 PerMinute = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
 Address = Annotated[str, BeforeValidator(trimmed), AfterValidator(_plain_address)]
 Word = Annotated[str, BeforeValidator(trimmed)]
-"""A name or id. What is around it does not count."""
+"""A name or ID. Spaces, line ends and quotes around it do not count."""
 Key = Annotated[SecretStr, BeforeValidator(key_of)]
 BaseAddress = Annotated[Address, AfterValidator(_without_version)]
-"""Of an API: the version comes after it, from a setting of its own."""
+"""The address of an API, without the version: that is a setting of its own."""
 Region = Annotated[str, BeforeValidator(lambda text: text.strip().lower() if isinstance(text, str) else text)]
-"""Of Google Cloud: `us-central1`, however it was written."""
+"""A region of Google Cloud, in small letters: `us-central1`."""

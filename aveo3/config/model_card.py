@@ -1,4 +1,4 @@
-"""One model's entry in the catalog: what it makes, takes and costs."""
+"""A model's entry in the catalog: what the model accepts, makes and costs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from aveo3.models import VideoPrompt
 
 
 class ModelCard(BaseModel):
-    """One model. Prices in US$ per second and video, latency in seconds.
+    """One model. Prices are in US$ for each second of each video, latencies in seconds.
 
-    `backend` is the one that has the model. `generate_audio` is "always" for a model that makes no silent videos.
-    `only_seconds`: fields of a prompt with which there is but one length. `extends`: the resolutions in which a `video`
-    is extended, `image_types` what pictures may be; empty: whatever is asked. `previous`: earlier clips can be named as
-    material; `edit`: and changed, not only extended. `token_prices` are US$ per million tokens of `input`, `video` and
-    other `output`, of a model that is billed by them. `since` is the day from which on it is as `state` says, `retires`
-    what Google says of its end, `source` the key of the catalog's source for both; empty where nobody knows.
+    - `backend`: the backend that has the model.
+    - `generate_audio`: "always" if the model makes no silent videos. `silent`: prices of videos without sound.
+    - `only_seconds`: fields of a prompt that allow only this length.
+    - `extends`: the resolutions in which it extends a `video`. `image_types`: the types that images may have. Empty
+      means no restriction.
+    - `previous`: a prompt may name an earlier clip. `edit`: the model can also change that clip.
+    - `token_prices`: US$ per million tokens of `input`, `video` and other `output`, if the model is billed by tokens.
+    - `since`: the day since which `state` is true. `retires`: what Google says about its end. `source`: the source of
+      both, a key of the catalog's `sources`. Empty means unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,5 +57,5 @@ class ModelCard(BaseModel):
     source: str = ""
 
     def only_seconds_for(self, prompt: VideoPrompt) -> dict[str, int]:
-        """The fields of `prompt` with which there is but one length, and that length in seconds."""
+        """The fields of `prompt` that allow only one length, and that length in seconds."""
         return {name: seconds for name, seconds in self.only_seconds.items() if getattr(prompt, name)}

@@ -22,14 +22,12 @@ from aveo3.cli.journal_view import (
     tail,
 )
 from aveo3.cli.json_lines import in_json
+from aveo3.journal.retrying import find
 from aveo3.lifecycle import AT_STAKE, State
 
 if TYPE_CHECKING:
     from aveo3.journal.journal import Journal
     from aveo3.journal.rows import Event, JobRecord
-
-CANDIDATES = 10
-"""Jobs that a message lists if an ID matches several."""
 
 
 def history(
@@ -90,44 +88,6 @@ def _example(directory: Path) -> str | None:
 
     with Journal(journal_path(settings_of(directory)), writes=False) as journal:
         return next((record.name for record in journal.records()), None)
-
-
-def find(name: str, journal: Journal) -> list[JobRecord]:
-    """The job with the ID `name`, or one job of each service (emulator, Google) if both have the same request.
-
-    Raises `UsageError` if `name` matches no job, or several; then the message lists them.
-    """
-    from aveo3.errors import UsageError
-
-    matches = journal.match(name)
-    if not matches:
-        total = sum(journal.counts().values())
-        raise UsageError(
-            f"no job in {journal.path} has the ID {name!r}: use an ID that `aveo3 status` shows, or its beginning, "
-            f"such as {next((e.name for e in journal.records()), '1a2b3c4d')!r}"
-            + (f" (there are {total:,} jobs)" if total > 1 else "")
-        )
-    digests = sorted({record.digest for record in matches})
-    if len(digests) == 1:
-        return matches
-    start, dot, _ = name.partition(".")
-    lines = []
-    for digest in digests[:CANDIDATES]:
-        record = next(e for e in matches if e.digest == digest)
-        ending = f".{record.ordinal}" if dot else ""
-        lines.append(
-            f"  {_shortest(digest, digests, len(start))}{ending}  {record.state}  {prompt_words(record.prompt):.50}"
-        )
-    more = [f"  … and {len(digests) - CANDIDATES:,} more"] if len(digests) > CANDIDATES else []
-    raise UsageError("\n".join([f"{name!r} matches {len(digests):,} jobs. Use a longer ID:", *lines, *more]))
-
-
-def _shortest(digest: str, digests: list[str], at_least: int) -> str:
-    """The shortest beginning of `digest` that no other one has, at least 8 characters."""
-    length = max(8, at_least)
-    while any(other != digest and other.startswith(digest[:length]) for other in digests):
-        length += 1
-    return digest[:length]
 
 
 def _life(record: JobRecord, journal: Journal) -> list[Event]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aveo3.cli.commands.history import find
 from aveo3.cli.confirm import ask, keyboard
 from aveo3.cli.exit_codes import Exit, errors_as_messages
 from aveo3.cli.journal_view import (
     counted,
     directory_and_ids,
-    dollars,
     journal_path,
     listed,
     prompt_words,
@@ -21,13 +19,22 @@ from aveo3.cli.journal_view import (
     tail,
     typed,
 )
-from aveo3.lifecycle import OWED, SPENT, UNDER_WAY, UNSENT, State, is_emulated
+from aveo3.journal.retrying import (
+    RETRIABLE,
+    choose,
+    free_to_poll,
+    may_be_paid_twice,
+    offer,
+    plan_again,
+    refusal,
+    warning,
+)
+from aveo3.lifecycle import UNDER_WAY, State
 
 if TYPE_CHECKING:
     from aveo3.journal.journal import Journal
     from aveo3.journal.rows import JobRecord
 
-RETRIABLE = (State.UNCERTAIN, State.FAILED, State.FILTERED, State.REJECTED)
 NAMED = 10
 """Jobs that the question lists one by one before a person decides."""
 
@@ -67,6 +74,7 @@ def retry(
       aveo3 retry clips --uncertain --yes
     """
     with errors_as_messages():
+        from aveo3.errors import UsageError
         from aveo3.journal.journal import Journal
 
         home, ids = directory_and_ids([*([] if directory is None else [directory]), *(jobs or [])])
@@ -74,10 +82,15 @@ def retry(
         flags = dict(zip(RETRIABLE, (uncertain, failed, filtered, rejected), strict=True))
         path = journal_path(settings)
         with Journal(path) as journal:
-            chosen = _chosen(journal, ids, [state for state, wanted in flags.items() if wanted])
+            states = [state for state, wanted in flags.items() if wanted]
+            if not ids and not states:
+                raise UsageError(_what_could_be(journal))
+            chosen, needless = choose(journal, ids, states)
+            for sentence in needless:
+                typer.echo(sentence)
             if not chosen:
                 raise typer.Exit(Exit.ALL_MADE)
-            owed = [e for e in chosen if e.state in OWED and not is_emulated(e.service)]
+            owed = may_be_paid_twice(chosen)
             if owed and not yes:
                 to_poll = _polled_first(owed)
                 owed = [record for record in owed if record not in to_poll]
@@ -85,54 +98,13 @@ def retry(
                 if not chosen or (owed and not _confirmed(owed)):
                     typer.echo("nothing was changed")
                     raise typer.Exit(Exit.SOME_NOT)
-            for record in chosen:
-                _plan_again(record, journal)
+            plan_again(chosen, journal)
     counts = Counter(record.state for record in chosen)
     what = listed(f"{counts[state]:,} {state}" for state in (*RETRIABLE, *_GIVEN_UP) if counts[state])
     typer.echo(
         f"{counted(len(chosen))} planned again ({what}). Nothing is sent yet: run the same prompts again, such as\n"
         f"  aveo3 generate prompts.txt --output-dir {typed(settings)}"
     )
-
-
-def _plan_again(record: JobRecord, journal: Journal) -> None:
-    state = record.state
-    if state is State.FETCHING:
-        journal.move(record.id, state, State.RUNNING)
-        state = State.RUNNING
-    changes: dict[str, Any] = {"error_kind": None, "error_message": None}
-    if not is_emulated(record.service):
-        if state in SPENT and record.cost_usd:
-            changes["sunk_usd"] = (record.sunk_usd or 0.0) + record.cost_usd
-        if state in OWED and record.cost_usd is None:
-            changes["sunk_unpriced"] = (record.sunk_unpriced or 0) + 1
-    journal.move(record.id, state, State.PLANNED, **changes)
-
-
-def _chosen(journal: Journal, ids: list[str], states: list[State]) -> list[JobRecord]:
-    """The jobs to plan again, each once. Raises `UsageError` before any change if one of `ids` cannot be retried."""
-    from aveo3.errors import UsageError
-
-    chosen, problems = {}, []
-    for name in ids:
-        matches = find(name, journal)
-        record = next((e for e in matches if e.state in RETRIABLE), matches[-1])
-        if record.state in (*RETRIABLE, *UNDER_WAY):
-            chosen[record.id] = record
-        elif record.state in UNSENT:
-            typer.echo(f"{record.name} is {record.state}: nothing to do, the next run of the same prompts sends it")
-        else:
-            problems.append(f"{record.name} is {record.state}: {_REFUSED[record.state]}")
-    if problems:
-        raise UsageError("\n".join(["nothing was changed:", *problems]))
-    if not ids and not states:
-        raise UsageError(_what_could_be(journal))
-    for state in states:
-        records = list(journal.records(state))
-        if not records:
-            typer.echo(f"no job is {state}: nothing to do")
-        chosen |= {record.id: record for record in records}
-    return list(chosen.values())
 
 
 def _what_could_be(journal: Journal) -> str:
@@ -145,49 +117,27 @@ def _what_could_be(journal: Journal) -> str:
 
 def _polled_first(owed: list[JobRecord]) -> list[JobRecord]:
     """Those of `owed` that the next run asks Google about, for free, if the user wants to try that before paying."""
-    free = _free_to_poll(owed)
+    free = free_to_poll(owed)
     with keyboard() as answers:
         if not free or answers is None:
             return []
         for record in free[:NAMED]:
             typer.echo(f"  {record.name}  {prompt_words(record.prompt):.40}", err=True)
-        return free if ask(f"{_offer(len(free))}. Leave them for that?", answers, default=True) else []
-
-
-def _free_to_poll(owed: list[JobRecord]) -> list[JobRecord]:
-    from aveo3.journal.next_step import NextStep, next_step
-
-    return [record for record in owed if next_step(record, record.service, made=False) is NextStep.PICK_UP]
-
-
-def _offer(number: int) -> str:
-    return f"The next run of the same prompts first asks Google for {counted(number)} of these again, for free"
+        return free if ask(f"{offer(len(free))}. Leave them for that?", answers, default=True) else []
 
 
 def _confirmed(owed: list[JobRecord]) -> bool:
     """Ask whether the user wants to pay for these jobs again. Raises `UsageError` without a terminal to ask on."""
-    from aveo3.errors import UsageError
-
-    several = len(owed) > 1
-    question = (
-        f"{counted(len(owed))} may be paid already, and {'their videos' if several else 'the video'} may be at Google. "
-        f"Making {'them' if several else 'it'} again may cost {dollars(owed)} a second time"
-    )
     with keyboard() as answers:
         if answers is None:
-            free = len(_free_to_poll(owed))
-            offer = f" {_offer(free)}." if free else ""
-            raise UsageError(f"{question}. Use --yes if you want that.{offer} Nothing was changed.")
+            raise refusal(owed, "Use --yes if you want that.")
         for record in owed[:NAMED]:
             where = f"  operation {tail(record.operation)}" if record.operation else ""
             typer.echo(f"  {record.name}  {prompt_words(record.prompt):.40}{where}", err=True)
         if len(owed) > NAMED:
             typer.echo(f"  … and {len(owed) - NAMED:,} more", err=True)
-        return ask(f"{question}. Continue?", answers)
+        return ask(f"{warning(owed)}. Continue?", answers)
 
 
 _GIVEN_UP = [state for state in State if state in UNDER_WAY]
 """`aveo3 resume` finishes these jobs. Retry plans one again only if the user names it by ID."""
-_REFUSED = {
-    State.SUCCEEDED: "its video is ready; to make another one, run `aveo3 generate --fresh` with the same prompt"
-}
