@@ -71,6 +71,7 @@ class Engine:
             return unsent
         attempt = Attempt(job, lane, lane.backend, permit, sent_at=now())
         verdict = await self._submission.post(attempt, candidate.prompt)  # 2. one POST
+        verdict = self._submission.told_apart(attempt, verdict)
         self._submission.note(attempt, verdict)  # 3. its operation's name, in the journal
         lane.gate.settle(permit, verdict)
         if verdict.kind is not VerdictKind.ACCEPTED:

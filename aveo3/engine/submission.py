@@ -15,6 +15,7 @@ from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import Job
 from aveo3.engine.open_lane import OpenLane
 from aveo3.errors import JournalError
+from aveo3.lanes.lanes import namespace
 from aveo3.lanes.routing import Candidate
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
@@ -36,6 +37,7 @@ class Submission:
     def __init__(self, settings: Settings, now_utc: Callable[[], datetime]) -> None:
         self._timeout = settings.request_timeout + SUBMIT_GRACE
         self._now_utc = now_utc
+        self._named: set[int] = set()
 
     async def ask_first(self, lane: OpenLane) -> Verdict | None:
         """Send a free request where something that is not Google answered before: what is to be paid must not meet it
@@ -110,6 +112,35 @@ class Submission:
         except Exception as error:
             log.exception("submitting %r raised; counted as sent", job.prompt.text[:60])
             return verdicts.uncertain(f"{type(error).__name__}: {error}")
+
+    def told_apart(self, attempt: Attempt, verdict: Verdict) -> Verdict:
+        """`verdict`; but uncertain if the operation that it names belongs to another submit, whose film it would get.
+
+        Something on the way, such as a cache, then gave one answer to several requests.
+        """
+        if verdict.operation is None:
+            return verdict
+        job, place = attempt.job, namespace(attempt.job.place)
+        key = hash((place, verdict.operation))  # 8 bytes instead of the name: this set grows with the run
+        owners: list[str] = []
+        if key in self._named:
+            owners = ["another submit of this run"]
+        elif job.journal is not None and job.record.service == "google":
+            # Emulators and backends of the caller may give the same names in each run.
+            try:
+                others = job.journal.others_with(verdict.operation, job.record)
+            except JournalError as error:  # the name must be kept all the same
+                log.error("is %s new? %s", verdict.operation, error)
+                others = []
+            owners = [other.name for other in others if namespace(other.place) == place]
+        self._named.add(key)
+        if not owners:
+            return verdict
+        return verdicts.uncertain(
+            f"the answer names {verdict.operation}, the operation of {owners[0]}: something between here and Google, "
+            "such as a cache, mixes up answers, and a video may be under way and billed",
+            verdict.status,
+        )
 
     def note(self, attempt: Attempt, verdict: Verdict) -> None:
         """Write the operation's name to the journal if the request was accepted: from now on money may be owed."""

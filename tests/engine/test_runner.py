@@ -700,6 +700,27 @@ def test_a_proxy_that_is_not_mended_leaves_clips_for_the_next_run_and_is_named()
     assert any("not Google" in (clip.error_message or "") for clip in clips)
 
 
+def test_a_submit_that_is_answered_with_the_operation_of_another_is_uncertain_and_says_whose_it_is() -> None:
+    """Else several prompts would get one film, and the others would be lost without a word."""
+    backend = ScriptedBackend([verdicts.accepted("operations/one")] * 3, round_trip=0.5)
+    clips, _, _ = run(backend, ["a", "b", "c", "d"])
+    assert [clip.status for clip in clips] == [
+        ClipStatus.SUCCEEDED,
+        ClipStatus.UNCERTAIN,
+        ClipStatus.UNCERTAIN,
+        ClipStatus.SUCCEEDED,
+    ]
+    assert [clip.operation for clip in clips[:3]] == ["operations/one", None, None]
+    assert str(clips[1].error_message).startswith("the answer names operations/one, the operation of another submit of")
+    assert (clips[1].error_kind, clips[1].cost_usd, len(backend.submits)) == ("answer_lost", PRICE, 4)
+
+
+def test_a_second_attempt_that_is_answered_with_the_operation_of_the_first_is_uncertain() -> None:
+    backend = ScriptedBackend([verdicts.accepted("operations/one")] * 2, ending=lambda _: Failure(13, "internal"))
+    clip = run_one(backend, max_retries=3)
+    assert (clip.status, clip.attempts, clip.operation) == (ClipStatus.UNCERTAIN, 2, None)
+
+
 class Filtered(ScriptedBackend):
     """Behind a filter that answers in Google's place until `mended_at`."""
 
