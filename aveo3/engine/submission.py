@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
 from aveo3 import verdicts
+from aveo3.backends import http
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import Job
@@ -19,7 +21,8 @@ from aveo3.lanes.lanes import namespace
 from aveo3.lanes.routing import Candidate
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
-from aveo3.verdicts import Verdict, VerdictKind
+from aveo3.verdicts import Verdict, VerdictKind, problems
+from aveo3.verdicts.problems import Problem
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,13 @@ SUBMIT_GRACE = 2.0
 
 ASK_TIMEOUT = 10.0
 """Seconds for the free request that precedes a probe."""
+
+
+_FOR_A_PERSON = (Problem.TLS, Problem.OUT_OF_DATE, Problem.PROXY)
+"""Problems of this machine's network settings. Waiting cures the others: no name, no route, nobody who answers."""
+
+_OUT_OF_ORDER = re.compile(r"ClientHttpProxyError: 5\d\d")
+"""The proxy itself is well, and does not reach Google now."""
 
 
 class Submission:
@@ -54,6 +64,34 @@ class Submission:
             words = f"{status}: {probe.said or verdicts.message_of(probe.body)}"
         why = f"a free request shows that Google still does not answer: {words}"
         return replace(verdicts.unsent(why), not_google=True)
+
+    async def diagnose(self, lane: OpenLane) -> None:
+        """After a request that could not leave, ask for free why, and log it as `aveo3 check` does.
+
+        Where only a person can help, the gate closes: else each clip would be tried for an hour, as in an outage.
+        """
+        async with lane.diagnosing:
+            if not lane.gate.is_closed:
+                await self._diagnose(lane)
+
+    async def _diagnose(self, lane: OpenLane) -> None:
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT):
+                probe = await lane.backend.check(lane.lane.model)
+        except TimeoutError:
+            return
+        known, lane.problem = lane.problem, probe.problem
+        if probe.problem is None or probe.problem is known:
+            return
+        settings, place = lane.lane.settings, lane.lane.place
+        target = problems.CheckTarget(
+            place.get("backend") or "", lane.lane.model, probe.address, place.get("project"), place.get("location")
+        )
+        finding = problems.explain(probe.problem, target, said=probe.said)
+        words = http.without_key(f"{finding.what}. {finding.way_out} ({finding.said})", settings.api_key)
+        log.warning("%s", words)
+        if probe.problem in _FOR_A_PERSON and not _OUT_OF_ORDER.match(probe.said):
+            lane.gate.close(probe.problem.value, words)
 
     async def intend(self, job: Job, candidate: Candidate) -> VideoClip | None:
         """Return when the intent to send `job` to `candidate` would survive a power cut. From then on the next run
