@@ -25,7 +25,7 @@ from google import genai
 from google.genai import errors, types
 
 from aveo3 import _timeouts, verdicts
-from aveo3.backends import http
+from aveo3.backends import http, probe
 from aveo3.config.settings import Settings, on_this_machine
 from aveo3.verdicts import Verdict, VerdictKind
 
@@ -116,7 +116,7 @@ def answer_of(error: Exception) -> Answer | None:
 
 
 def _words_of(error: Exception) -> str:
-    words = f"{type(error).__name__}: {error}".rstrip(": ")
+    words = probe.words_of(error)
     wrapped = type(error).__module__.startswith("google.genai") and error.__cause__
     return f"{words} ({type(wrapped).__name__})" if wrapped else words
 

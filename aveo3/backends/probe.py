@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Awaitable
 from socket import gaierror
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import aiohttp
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
@@ -20,6 +21,12 @@ from aveo3.verdicts.problems import Problem
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
+
+
+TOKEN_SERVER = "https://oauth2.googleapis.com"
+"""The server that most logins get their tokens from."""
+
+_DATES = re.compile(r"not yet valid|has expired")
 
 
 async def ask(call: Awaitable[object], address: str, longest: float) -> Probe:
@@ -37,7 +44,10 @@ async def ask(call: Awaitable[object], address: str, longest: float) -> Probe:
             return Probe(address, loop.time() - began, error.code, error.details)
         return Probe(address, loop.time() - began, problem=Problem.NOT_GOOGLE, said=str(error))
     except Exception as error:
-        return Probe(address, loop.time() - began, problem=problem_of(error), said=_words(error))
+        problem = problem_of(error)
+        if problem is Problem.NO_NAME and getattr(error, "host", None) not in (None, urlsplit(address).hostname):
+            problem = Problem.PROXY  # its own name is not found
+        return Probe(address, loop.time() - began, problem=problem, said=words_of(error))
     return Probe(address, loop.time() - began, 200)
 
 
@@ -54,16 +64,22 @@ async def refresh(login: Credentials, longest: float) -> Probe | None:
     try:
         await asyncio.to_thread(login.refresh, functools.partial(Request(), timeout=longest))
     except Exception as error:
-        return Probe(problem=problem_of(error), said=_words(error))
+        problem = problem_of(error)
+        address = TOKEN_SERVER if problem in (Problem.PROXY, Problem.TLS, Problem.OUT_OF_DATE) else ""
+        return Probe(address, problem=problem, said=words_of(error))
     return None
 
 
 def problem_of(error: Exception) -> Problem:
     """The problem that left a call without an answer."""
     words = str(error).lower()
-    if isinstance(error, TransportError):
-        return Problem.TOKEN_SERVER
-    if isinstance(error, RefreshError) and isinstance(error.__cause__, TransportError):
+    if isinstance(error, TransportError) or (
+        isinstance(error, RefreshError) and isinstance(error.__cause__, TransportError)
+    ):
+        if "caused by proxyerror" in words:
+            return Problem.PROXY
+        if "certificate verify failed" in words:
+            return Problem.OUT_OF_DATE if _DATES.search(words) else Problem.TLS
         return Problem.TOKEN_SERVER
     if isinstance(error, GoogleAuthError):
         # "Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values"
@@ -72,7 +88,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return Problem.PROXY
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        return Problem.OUT_OF_DATE if re.search(r"not yet valid|has expired", words) else Problem.TLS
+        return Problem.OUT_OF_DATE if _DATES.search(words) else Problem.TLS
     if isinstance(error, TimeoutError):  # aiohttp's are, too
         return Problem.TIMEOUT
     if isinstance(error, aiohttp.ClientConnectorDNSError | gaierror):
@@ -85,7 +101,8 @@ def problem_of(error: Exception) -> Problem:
     return Problem.NOT_GOOGLE  # the answer could not be read
 
 
-def _words(error: Exception) -> str:
+def words_of(error: Exception) -> str:
+    """The kind of `error` and its message."""
     if isinstance(error, aiohttp.ClientConnectorError):  # its own text shows the repr of an ssl context
         return f"{type(error).__name__}: {error.host}:{error.port}: {error.os_error}"
     return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -165,6 +165,8 @@ class VertexBackend:
             raise
         except Exception as error:  # the SDK does not wrap transport errors, and repeating a poll is free
             raise PollError(self._without_key(f"polling {operation}: {type(error).__name__}: {error}")) from error
+        if result.name and _id_of(result.name) != _id_of(operation):  # the film would be another clip's
+            raise PollError(f"polling {operation}: the answer is about {result.name[:200]!r}")
         if not result.done:
             return Running()
         if result.error:
@@ -271,6 +273,11 @@ def _unsent(error: Exception, words: str) -> Verdict:
     if isinstance(error, OSError | aiohttp.ClientError | GoogleAuthError):
         return verdicts.unsent(words)
     return one_post.cannot_be_sent(words)
+
+
+def _id_of(operation: str) -> str:
+    """The last part of an operation's name: the parts before it may name a project by its ID or by its number."""
+    return operation.rpartition("/")[2]
 
 
 def _without_token(verdict: Verdict, error: Exception) -> Verdict:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from aveo3.backends.base import Backend
 from aveo3.lanes.lanes import Lane
 from aveo3.quota.gate import QuotaGate
+from aveo3.verdicts.problems import Problem
 
 
 @dataclass(eq=False)
@@ -20,3 +22,7 @@ class OpenLane:
     """True once a batch uses it."""
     taken: int = 0
     """Jobs submitted to it, by all batches."""
+    problem: Problem | None = None
+    """Why requests cannot leave for it, as found last."""
+    diagnosing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while that is being found out."""

@@ -71,10 +71,20 @@ class Engine:
             return unsent
         attempt = Attempt(job, lane, lane.backend, permit, sent_at=now())
         verdict = await self._submission.post(attempt, candidate.prompt)  # 2. one POST
+        verdict = self._submission.told_apart(attempt, verdict)
         self._submission.note(attempt, verdict)  # 3. its operation's name, in the journal
         lane.gate.settle(permit, verdict)
         if verdict.kind is not VerdictKind.ACCEPTED:
-            return await self._outcomes.not_accepted(attempt, verdict)
+            outcome = await self._outcomes.not_accepted(attempt, verdict)
+            if verdict.unsent and verdict.kind is VerdictKind.UNAVAILABLE and not (lane.gate.reached or job.leaving):
+                try:
+                    await self._submission.diagnose(lane)
+                except asyncio.CancelledError:
+                    job.leaving = True
+                    return outcome if isinstance(outcome, VideoClip) else job.cancel()
+                if lane.gate.is_closed and not isinstance(outcome, VideoClip):
+                    return Again(0.0)  # nothing is left to wait for
+            return outcome
         return await self._see_through(attempt)  # 4. its end, and its videos
 
     async def _ask_first(self, job: Job, permit: Permit, lane: OpenLane) -> VideoClip | Again | None:

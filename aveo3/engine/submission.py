@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
 from aveo3 import _timeouts, verdicts
+from aveo3.backends import http
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import Job
 from aveo3.engine.open_lane import OpenLane
 from aveo3.errors import JournalError
+from aveo3.lanes.lanes import namespace
 from aveo3.lanes.routing import Candidate
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
-from aveo3.verdicts import Verdict, VerdictKind
+from aveo3.verdicts import Verdict, VerdictKind, problems
+from aveo3.verdicts.problems import Problem
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +34,20 @@ ASK_TIMEOUT = 10.0
 """Seconds for the free request that precedes a probe."""
 
 
+_FOR_A_PERSON = (Problem.TLS, Problem.OUT_OF_DATE, Problem.PROXY)
+"""Problems of this machine's network settings. Waiting cures the others: no name, no route, nobody who answers."""
+
+_OUT_OF_ORDER = re.compile(r"ClientHttpProxyError: 5\d\d")
+"""The proxy itself is well, and does not reach Google now."""
+
+
 class Submission:
     """The steps of a submit. `Engine.run` calls them in order."""
 
     def __init__(self, settings: Settings, now_utc: Callable[[], datetime]) -> None:
         self._timeout = settings.request_timeout + SUBMIT_GRACE
         self._now_utc = now_utc
+        self._named: set[int] = set()
 
     async def ask_first(self, lane: OpenLane) -> Verdict | None:
         """Send a free request where something that is not Google answered before: what is to be paid must not meet it
@@ -52,6 +64,34 @@ class Submission:
             words = f"{status}: {probe.said or verdicts.message_of(probe.body)}"
         why = f"a free request shows that Google still does not answer: {words}"
         return replace(verdicts.unsent(why), not_google=True)
+
+    async def diagnose(self, lane: OpenLane) -> None:
+        """After a request that could not leave, ask for free why, and log it as `aveo3 check` does.
+
+        Where only a person can help, the gate closes: else each clip would be tried for an hour, as in an outage.
+        """
+        async with lane.diagnosing:
+            if not lane.gate.is_closed:
+                await self._diagnose(lane)
+
+    async def _diagnose(self, lane: OpenLane) -> None:
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT):
+                probe = await lane.backend.check(lane.lane.model)
+        except TimeoutError:
+            return
+        known, lane.problem = lane.problem, probe.problem
+        if probe.problem is None or probe.problem is known:
+            return
+        settings, place = lane.lane.settings, lane.lane.place
+        target = problems.CheckTarget(
+            place.get("backend") or "", lane.lane.model, probe.address, place.get("project"), place.get("location")
+        )
+        finding = problems.explain(probe.problem, target, said=probe.said)
+        words = http.without_key(f"{finding.what}. {finding.way_out} ({finding.said})", settings.api_key)
+        log.warning("%s", words)
+        if probe.problem in _FOR_A_PERSON and not _OUT_OF_ORDER.match(probe.said):
+            lane.gate.close(probe.problem.value, words)
 
     async def intend(self, job: Job, candidate: Candidate) -> VideoClip | None:
         """Return when the intent to send `job` to `candidate` would survive a power cut. From then on the next run
@@ -110,6 +150,35 @@ class Submission:
         except Exception as error:
             log.exception("submitting %r raised; counted as sent", job.prompt.text[:60])
             return verdicts.uncertain(f"{type(error).__name__}: {error}")
+
+    def told_apart(self, attempt: Attempt, verdict: Verdict) -> Verdict:
+        """`verdict`; but uncertain if the operation that it names belongs to another submit, whose film it would get.
+
+        Something on the way, such as a cache, then gave one answer to several requests.
+        """
+        if verdict.operation is None:
+            return verdict
+        job, place = attempt.job, namespace(attempt.job.place)
+        key = hash((place, verdict.operation))  # 8 bytes instead of the name: this set grows with the run
+        owners: list[str] = []
+        if key in self._named:
+            owners = ["another submit of this run"]
+        elif job.journal is not None and job.record.service == "google":
+            # Emulators and backends of the caller may give the same names in each run.
+            try:
+                others = job.journal.others_with(verdict.operation, job.record)
+            except JournalError as error:  # the name must be kept all the same
+                log.error("is %s new? %s", verdict.operation, error)
+                others = []
+            owners = [other.name for other in others if namespace(other.place) == place]
+        self._named.add(key)
+        if not owners:
+            return verdict
+        return verdicts.uncertain(
+            f"the answer names {verdict.operation}, the operation of {owners[0]}: something between here and Google, "
+            "such as a cache, mixes up answers, and a video may be under way and billed",
+            verdict.status,
+        )
 
     def note(self, attempt: Attempt, verdict: Verdict) -> None:
         """Write the operation's name to the journal if the request was accepted: from now on money may be owed."""

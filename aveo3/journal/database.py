@@ -64,6 +64,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX jobs_by_fresh_batch ON jobs (fresh_batch) WHERE fresh_batch IS NOT NULL",
     ),
     ("ALTER TABLE jobs ADD COLUMN sunk_unpriced INTEGER",),
+    ("CREATE INDEX jobs_by_operation ON jobs (operation) WHERE operation IS NOT NULL",),
 )
 """Item n makes version n+1 of the schema out of version n, in a transaction of its own. Never edit one: add one."""
 

@@ -84,6 +84,14 @@ class JournalReader:
         with self._reading(f"the place of {operation}"):
             return _mapping(found[0][0]) if found and found[0][0] else None
 
+    def others_with(self, operation: str, job: JobRecord) -> list[JobRecord]:
+        """The jobs of the same service, other than `job`, whose operation has this name, in any place."""
+        return [
+            other
+            for other in self.select("SELECT * FROM jobs WHERE operation = ? AND id != ?", operation, job.id)
+            if other.service == job.service
+        ]
+
     def kept(self, service: str, kind: str) -> dict[str, dict[str, Any]]:
         """Every value that was kept under `kind`, by name."""
         rows = self.read("SELECT name, value FROM memory WHERE service = ? AND kind = ?", service, kind)

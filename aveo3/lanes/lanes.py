@@ -285,8 +285,13 @@ def _place(backend: str, settings: Settings) -> dict[str, str | None]:
 
 def same_place(one: Mapping[str, str | None], other: Mapping[str, str | None]) -> bool:
     """True if an operation that was sent from one place can be found at the other."""
-    names = ["backend", "credentials", "base_url"] + ["project", "location"] * (one.get("backend") != "gemini")
-    return all(one.get(name) == other.get(name) for name in names)
+    return namespace(one) == namespace(other)
+
+
+def namespace(place: Mapping[str, str | None]) -> tuple[str | None, ...]:
+    """Where the names of operations that are sent from `place` are unique."""
+    names = ["backend", "credentials", "base_url"] + ["project", "location"] * (place.get("backend") != "gemini")
+    return tuple(place.get(name) for name in names)
 
 
 PLACE = ("project", "location", "api_version")

@@ -89,6 +89,8 @@ class QuotaGate:
         self._in_line = 0  # callers that wait for their turn, or have it
         self._unanswered = 0
         self._accepted = self._refused = 0
+        self.reached = False
+        """True once a request of this run has left for the lane."""
         self._closed: GateClosed | None = None
         if remembered is not None:
             snapshot.restore(self._limits, remembered, self._now())
@@ -181,6 +183,11 @@ class QuotaGate:
         return self._breaker.retries_owed > besides
 
     @property
+    def is_closed(self) -> bool:
+        """True if no submit will ever be possible again."""
+        return self._closed is not None
+
+    @property
     def met_a_stranger(self) -> bool:
         """True if the last failure was an answer that is not Google's, and no submit was accepted since."""
         return self._cooldown.last is not None and self._cooldown.last.not_google
@@ -209,6 +216,7 @@ class QuotaGate:
         if verdict.unsent:
             self._limits.give_back(permit.cost_usd)
         else:
+            self.reached = True
             self._limits.answered(now, permit.cost_usd, verdict.kind)
         if permit.over:
             self._limits.spilled(now, verdict)

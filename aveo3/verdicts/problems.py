@@ -136,8 +136,8 @@ REMEDIES: Mapping[Problem, Remedy] = {
     Problem.TLS: Remedy(
         CheckStep.ADDRESS,
         "the certificate of {address} is not trusted (TLS)",
-        "If an office proxy decrypts traffic, set SSL_CERT_FILE to a file with its certificate and the usual ones. If "
-        "the server speaks plain HTTP, use http:// in VEO3_BASE_URL.",
+        "If an office proxy decrypts traffic, set SSL_CERT_FILE, and REQUESTS_CA_BUNDLE for the login, to a file with "
+        "its certificate and the usual ones. If the server speaks plain HTTP, use http:// in VEO3_BASE_URL.",
     ),
     Problem.OUT_OF_DATE: Remedy(
         CheckStep.ADDRESS,

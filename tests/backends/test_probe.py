@@ -28,6 +28,7 @@ PLACE: Any = Mock(host="example.com", port=443, ssl=True, is_ssl=True)
 EXPIRED = ssl.SSLCertVerificationError("certificate verify failed: certificate has expired")
 EARLY = ssl.SSLCertVerificationError("certificate verify failed: certificate is not yet valid")
 SIGNED = ssl.SSLCertVerificationError("certificate verify failed: self-signed certificate in certificate chain")
+POOL = "HTTPSConnectionPool(host='oauth2.googleapis.com', port=443): Max retries exceeded with url: /token"
 JWT = "invalid_grant: Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe."
 
 
@@ -59,6 +60,20 @@ ERRORS: list[tuple[Exception, Problem]] = [
     (RefreshError(JWT), Problem.CLOCK),
     (DefaultCredentialsError("gone"), Problem.NO_TOKEN),
     (TransportError("no way to oauth2.googleapis.com"), Problem.TOKEN_SERVER),
+    (
+        TransportError(
+            f"{POOL} (Caused by ProxyError('Unable to connect to proxy', OSError('Tunnel connection failed: 407 x')))"
+        ),
+        Problem.PROXY,
+    ),
+    (
+        TransportError(f"{POOL} (Caused by SSLError(1, 'certificate verify failed: self-signed'))"),
+        Problem.TLS,
+    ),
+    (
+        TransportError(f"{POOL} (Caused by SSLError(1, 'certificate verify failed: certificate has expired'))"),
+        Problem.OUT_OF_DATE,
+    ),
     (refresh_error(TransportError("metadata")), Problem.TOKEN_SERVER),
 ]
 

@@ -782,6 +782,20 @@ async def test_what_a_proxy_says_in_googles_place_renews_no_token(monkeypatch: p
     assert (purse.renewed, len(wire.requests)) == (0, 2)
 
 
+@pytest.mark.parametrize("name", [OPERATION, OPERATION.replace("/p/", "/1234567/"), None])
+async def test_an_answer_about_this_operation_counts_however_its_project_is_named(name: str | None) -> None:
+    async with serving(answer(200, {"name": name})) as wire, opened(wire.url) as backend:
+        assert await backend.poll(OPERATION) == Running()
+
+
+async def test_an_answer_about_another_operation_is_a_failed_poll() -> None:
+    """A cache that mixes up answers would give this clip the film of another."""
+    other = OPERATION.replace("7d1f", "0000")
+    async with serving(answer(200, {"name": other, "done": True})) as wire, opened(wire.url) as backend:
+        with pytest.raises(PollError, match=f"the answer is about '{other}'"):
+            await backend.poll(OPERATION)
+
+
 async def test_a_poll_with_a_refused_token_is_repeated_with_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     purse = Renewable()
     carry(monkeypatch, purse)

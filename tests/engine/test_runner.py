@@ -16,13 +16,17 @@ from aioresponses import CallbackResult, aioresponses
 
 from aveo3 import ClipStatus, VeoClient, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Probe, Video
+from aveo3.config.settings import JOURNAL
 from aveo3.dispatch.stats import Stats
 from aveo3.engine.delivery import FETCH_TRIES
 from aveo3.engine.following import EMPTY_POLLS
 from aveo3.engine.outcomes import LATE_REFUSALS
+from aveo3.journal.journal import Journal
+from aveo3.lifecycle import State
 from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
+from aveo3.verdicts.problems import REMEDIES, Problem
 from tests.support.settings import settings
 from tests.support.virtual import START_UTC, NoJitter, client, now, now_utc, virtual
 
@@ -34,6 +38,7 @@ UNSENT = verdicts.unsent("connection refused")
 UNCERTAIN = verdicts.uncertain("HTTP 500: internal", 500)
 REFUSED = Verdict(VerdictKind.REFUSED, "quota exceeded", refusal=Refusal.MINUTE, retry_after=1.0)
 RUNS_ON = 1e9
+BOATS = [f"boat {n}" for n in range(30)]
 
 
 class Watched(ScriptedBackend):
@@ -700,6 +705,98 @@ def test_a_proxy_that_is_not_mended_leaves_clips_for_the_next_run_and_is_named()
     assert any("not Google" in (clip.error_message or "") for clip in clips)
 
 
+def test_a_submit_that_is_answered_with_the_operation_of_another_is_uncertain_and_says_whose_it_is() -> None:
+    """Else several prompts would get one film, and the others would be lost without a word."""
+    backend = ScriptedBackend([verdicts.accepted("operations/one")] * 3, round_trip=0.5)
+    clips, _, _ = run(backend, ["a", "b", "c", "d"])
+    assert [clip.status for clip in clips] == [
+        ClipStatus.SUCCEEDED,
+        ClipStatus.UNCERTAIN,
+        ClipStatus.UNCERTAIN,
+        ClipStatus.SUCCEEDED,
+    ]
+    assert [clip.operation for clip in clips[:3]] == ["operations/one", None, None]
+    assert str(clips[1].error_message).startswith("the answer names operations/one, the operation of another submit of")
+    assert (clips[1].error_kind, clips[1].cost_usd, len(backend.submits)) == ("answer_lost", PRICE, 4)
+
+
+def test_a_second_attempt_that_is_answered_with_the_operation_of_the_first_is_uncertain() -> None:
+    backend = ScriptedBackend([verdicts.accepted("operations/one")] * 2, ending=lambda _: Failure(13, "internal"))
+    clip = run_one(backend, max_retries=3)
+    assert (clip.status, clip.attempts, clip.operation) == (ClipStatus.UNCERTAIN, 2, None)
+
+
+class Unreachable(ScriptedBackend):
+    """No request leaves until `mended_at`, and a free request finds `problem`."""
+
+    def __init__(
+        self, problem: Problem | None, said: str = "no way", *, reached: int = 0, mended_at: float = inf
+    ) -> None:
+        super().__init__(answer=self.judge)
+        self.problem, self.said, self.reached, self.mended_at = problem, said, reached, mended_at
+        self.checks = 0
+
+    def judge(self, prompt: VideoPrompt) -> Verdict:
+        away = len(self.submits) > self.reached and asyncio.get_running_loop().time() < self.mended_at
+        return UNSENT if away else verdicts.accepted(f"operations/{prompt.text}")
+
+    async def check(self, model: str) -> Probe:
+        self.checks += 1
+        return Probe("https://google", problem=self.problem, said=self.said)
+
+
+@pytest.mark.parametrize("problem", [Problem.PROXY, Problem.TLS, Problem.OUT_OF_DATE])
+def test_what_only_a_person_can_mend_ends_the_run_at_once_with_the_words_of_check(problem: Problem) -> None:
+    backend = Unreachable(problem, "ClientHttpProxyError: 407, message='Proxy Authentication Required'")
+    clips, _, took = run(backend, BOATS, quota_patience=3600.0)
+    assert {(clip.status, clip.error_kind, clip.attempts) for clip in clips} == {(ClipStatus.DEFERRED, problem, 0)}
+    remedy = REMEDIES[problem]
+    assert clips[0].error_message == (
+        f"{remedy.what.format(address='https://google')}. {remedy.way_out} ({backend.said})"
+    )
+    assert (len(backend.submits) <= 2, backend.checks, took < 1) == (True, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("problem", "said", "reached"),
+    [
+        (Problem.NO_NAME, "offline", 0),
+        (Problem.REFUSED, "a restart", 0),
+        (Problem.PROXY, "ClientHttpProxyError: 502, message='Bad Gateway'", 0),
+        (Problem.PROXY, "ClientHttpProxyError: 407", 1),
+        (None, "", 0),
+    ],
+    ids=["no name", "refused", "a proxy out of order", "it worked before", "nothing"],
+)
+def test_what_passes_by_itself_is_waited_for(
+    problem: Problem | None, said: str, reached: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = Unreachable(problem, said, reached=reached, mended_at=900.0)
+    clips, _, _ = run(backend, BOATS, consecutive_failure_threshold=3)
+    assert {clip.status for clip in clips} == {ClipStatus.SUCCEEDED}
+    assert (backend.checks > 0) == (not reached)
+    if problem is not None and not reached:
+        assert caplog.text.count(REMEDIES[problem].way_out[:30]) == 1
+
+
+def test_a_run_that_is_stopped_during_the_diagnosis_loses_nothing() -> None:
+    class Slow(Unreachable):
+        async def check(self, model: str) -> Probe:
+            await asyncio.sleep(5)
+            return await super().check(model)
+
+    async def main() -> None:
+        backend = Slow(Problem.PROXY)
+        async with client(backend, journal="auto") as veo:
+            async with veo.stream(["a", "b"]):
+                await asyncio.sleep(1)
+            assert [gate.running for gate in veo.stats().gates.values()] == [0]
+        with Journal(Path("clips") / JOURNAL, writes=False) as journal:
+            assert {record.state for record in journal.records()} == {State.CANCELLED}
+
+    virtual(main)
+
+
 class Filtered(ScriptedBackend):
     """Behind a filter that answers in Google's place until `mended_at`."""
 
@@ -723,9 +820,6 @@ class Filtered(ScriptedBackend):
         if self.blocks and not self.reads_answers:
             return Probe("a proxy", status=self.status, body={"message": "<html>Blocked</html>"})
         return Probe("Google", status=404, body={"error": {"code": 404, "status": "NOT_FOUND", "message": "x"}})
-
-
-BOATS = [f"boat {n}" for n in range(30)]
 
 
 @pytest.mark.parametrize("status", [302, 400, 403, 405, 451])

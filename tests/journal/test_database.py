@@ -474,6 +474,21 @@ def test_a_new_file_says_what_it_is() -> None:
     assert version(Path("new.db")) == len(MIGRATIONS)
 
 
+@pytest.mark.parametrize("old", range(1, len(MIGRATIONS)))
+def test_a_journal_of_each_older_schema_is_brought_up_to_date(old: int) -> None:
+    with closing(sqlite3.connect("old.db")) as db:
+        for statement in [statement for step in MIGRATIONS[:old] for statement in step]:
+            db.execute(statement)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {old}")
+        db.commit()
+    connect(Path("old.db"), writes=True).close()
+    connect(Path("new.db"), writes=True).close()
+    assert columns(Path("old.db"), "jobs") == columns(Path("new.db"), "jobs")
+    with closing(sqlite3.connect("old.db")) as db:
+        assert db.execute("SELECT name FROM sqlite_master WHERE name = 'jobs_by_operation'").fetchone()
+
+
 def test_sqlite_syncs_each_commit_only_where_nobody_else_does() -> None:
     with closing(connect(Path("new.db"), writes=True)) as db:
         assert [*db.execute("PRAGMA synchronous").fetchone()] == [1 if SYNCS_LATER else 2]

@@ -1,0 +1,85 @@
+"""The operation that an answer names belongs to one submit only, in this run and in all runs before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+from unittest.mock import Mock
+
+import pytest
+
+from aveo3 import VideoPrompt, verdicts
+from aveo3.backends.base import Backend
+from aveo3.engine.attempt import Attempt
+from aveo3.engine.job import Job
+from aveo3.engine.submission import Submission
+from aveo3.errors import JournalError
+from aveo3.journal.journal import Journal
+from aveo3.lifecycle import State
+from aveo3.verdicts import VerdictKind
+from tests.support.settings import settings
+from tests.support.virtual import START_UTC, now_utc
+
+HERE = {"backend": "vertex", "project": "p", "location": "l", "lane": "first"}
+NAME = "projects/p/operations/7d1f"
+
+
+def submitting(journal: Journal, text: str, *, service: str = "google", place: Mapping[str, Any] = HERE) -> Attempt:
+    """The attempt of a job that has been sent and awaits its answer."""
+    job = Job.planned(VideoPrompt(text=text), 0, "veo", START_UTC)
+    job.take_up(journal.claims.plan(1, service, text * 64, position=0, model="veo", prompt={"text": text}), journal)
+    job.move(State.SUBMITTING, attempts=1, place=place)
+    return Attempt(job, Mock(), cast("Backend", Mock()), None, 0.0)
+
+
+def told(attempt: Attempt, name: str = NAME) -> verdicts.Verdict:
+    """The verdict of another process on an answer with this operation."""
+    submission = Submission(settings(), now_utc)
+    verdict = submission.told_apart(attempt, verdicts.accepted(name))
+    submission.note(attempt, verdict)
+    return verdict
+
+
+def test_an_answer_that_names_an_operation_of_an_earlier_run_is_uncertain_and_says_whose_it_is(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.db") as journal:
+        first = submitting(journal, "a")
+        assert told(first).kind is VerdictKind.ACCEPTED
+        second = told(submitting(journal, "b", place={**HERE, "lane": "the same by another name"}))
+    assert second.kind is VerdictKind.UNCERTAIN
+    assert second.message.startswith(f"the answer names {NAME}, the operation of {first.job.name}: something between")
+
+
+@pytest.mark.parametrize(
+    ("service", "place", "name"),
+    [
+        ("google", {**HERE, "project": "another"}, NAME),
+        ("google", HERE, NAME + "0"),
+        ("local", HERE, NAME),
+        ("custom", HERE, NAME),
+    ],
+    ids=["another project", "another name", "an emulator", "a backend of the caller"],
+)
+def test_the_same_name_elsewhere_is_another_operation(
+    service: str, place: Mapping[str, str], name: str, tmp_path: Path
+) -> None:
+    """An emulator that is started again with the same seed gives the same names."""
+    with Journal(tmp_path / "journal.db") as journal:
+        told(submitting(journal, "a", service="google" if place is HERE and name != NAME else service))
+        assert told(submitting(journal, "b", service=service, place=place), name).kind is VerdictKind.ACCEPTED
+
+
+def test_a_journal_that_cannot_be_read_does_not_lose_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Journal(tmp_path / "journal.db") as journal:
+        attempt = submitting(journal, "a")
+        monkeypatch.setattr(journal, "others_with", Mock(side_effect=JournalError("the disk is away")))
+        assert told(attempt).operation == NAME
+    assert NAME in caplog.text
+
+
+def test_the_name_is_found_by_an_index_however_many_jobs_there_are(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.db") as journal:
+        plan = journal.read("EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE operation = ? AND id != ?", NAME, 1)
+    assert "jobs_by_operation" in plan[0]["detail"]
