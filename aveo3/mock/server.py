@@ -16,6 +16,7 @@ from aveo3.mock.config.scenario import Scenario
 from aveo3.mock.dashboard import PATHS, Viewers
 from aveo3.mock.error_bodies import RequestError
 from aveo3.mock.http.fault_effects import cut, respond
+from aveo3.mock.http.guard import Guard
 from aveo3.mock.omni.routes import OmniWire
 from aveo3.mock.quota_rules import QuotaRule
 from aveo3.mock.state.clock import system_utc
@@ -28,22 +29,23 @@ from aveo3.mock.veo.routes import VeoWire
 
 BODY_LIMIT = 100 * 2**20
 EMULATOR = web.AppKey("emulator", Emulator)
+_GUARD = web.AppKey("guard", Guard)
 _SCENARIO_TASK = web.AppKey("scenario_task", asyncio.Task[None])
 _LIMITS = frozenset({"rpm", "rpd", "concurrency", "spend"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-# A new surface is one more class with `routes()`.
-_WIRES = (VeoWire, OmniWire, ModelWire, FileWire, StorageWire)
 
 
 def create_app(
     options: MockOptions | None = None,
     *,
     scenario: Scenario | None = None,
+    host: str = "127.0.0.1",
     now_utc: Callable[[], datetime] = system_utc,
     rng: random.Random | None = None,
 ) -> web.Application:
     """Build the emulator as an aiohttp application. `app[EMULATOR]` is its state. Its clock starts with the app.
+
+    `host` is the address that it will listen on.
 
     With a scenario, options that were set explicitly beat those at the top of the scenario.
     """
@@ -51,11 +53,19 @@ def create_app(
     if scenario is not None:
         options = scenario.start(**{name: getattr(options, name) for name in options.model_fields_set})
     emulator = Emulator(options, scenario=scenario, now_utc=now_utc, rng=rng)
+    guard = Guard(host, lambda: emulator.options.allow_hosts)
     viewers = Viewers(emulator)
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_as_google])
-    app[EMULATOR] = emulator
-    for wire in _WIRES:
-        app.add_routes(wire(emulator).routes())
+    app[EMULATOR], app[_GUARD] = emulator, guard
+    wires = (
+        VeoWire(emulator),
+        OmniWire(emulator, guard.check_hook),
+        ModelWire(emulator),
+        FileWire(emulator),
+        StorageWire(emulator),
+    )
+    for wire in wires:
+        app.add_routes(wire.routes())
     app.add_routes(viewers.routes())
 
     async def start(_: web.Application) -> None:
@@ -75,6 +85,10 @@ def create_app(
 @web.middleware
 async def _as_google(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Wait for the round trip, count POSTs, and answer every `Refused` in Google's words."""
+    try:
+        request.app[_GUARD].check(request)
+    except RequestError as refused:
+        return respond(refused.answer)
     if request.path in PATHS and request.method in ("GET", "HEAD"):
         return await handler(request)
     emulator = request.app[EMULATOR]
@@ -120,7 +134,7 @@ class MockServer:
     ) -> None:
         self.host = host
         self.port = port
-        self._app = create_app(options, scenario=scenario, now_utc=now_utc, rng=rng)
+        self._app = create_app(options, scenario=scenario, host=host, now_utc=now_utc, rng=rng)
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:

@@ -177,6 +177,7 @@ EVERY = {
     "fault": "503@1",
     "hang": "20",
     "redirect-to": "/elsewhere",
+    "allow-host": "mock",
     "retired": "veo-3.1-lite-generate-001",
     "seed": "7",
     "films": "bundled",

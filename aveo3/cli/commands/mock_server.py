@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aveo3.mock.config.scenario import Scenario
     from aveo3.mock.server import MockServer
 
-_NAMES = {"faults": "fault", "quotas": "quota"}  # repeatable options have a singular name
+_NAMES = {"faults": "fault", "quotas": "quota", "allow_hosts": "allow-host"}  # repeatable options have a singular name
 
 
 def _flag(field: str) -> str:
@@ -163,6 +163,7 @@ def mock_server(
     redirect_to: Annotated[_Text, _option("redirect_to", _SERVICE, "URL")] = None,
     retired: Annotated[_Texts, _option("retired", _SERVICE, "MODEL")] = None,
     seed: Annotated[_Text, _option("seed", _SERVICE, "N")] = None,
+    allow_hosts: Annotated[_Texts, _option("allow_hosts", _SERVICE, "NAME")] = None,
     films: Annotated[_Text, _option("films", _FILES)] = None,
     ranges: Annotated[_Flag, _option("ranges", _FILES)] = None,
     processing: Annotated[_Text, _option("processing", _FILES, "LAW")] = None,

@@ -107,6 +107,12 @@ class MockOptions(BaseModel):
         default=0, description="seed of all latencies, round trips and faults; equal seeds give equal draws"
     )
 
+    allow_hosts: Annotated[tuple[str, ...], _several(str, 'allow_hosts = ["mock.example"]')] = Field(
+        default=(),
+        description="other names than this machine's that the emulator answers to, takes posts from web pages of, and "
+        "delivers webhooks to, such as mock or *.example; * allows all",
+    )
+
     ranges: bool = Field(default=True, description="downloads support Range, so that a client can resume")
     processing: _Law = Field(
         default=Latency(law="fixed", a=0),
@@ -152,6 +158,7 @@ class MockOptions(BaseModel):
             hang: float = 600.0,
             redirect_to: str | None = None,
             seed: int = 0,
+            allow_hosts: Iterable[str] = (),
             ranges: bool = True,
             processing: Latency | str | float = ...,
             retention: float = 172_800.0,

@@ -1,6 +1,7 @@
 """Credential and JSON body of a request. A credential is required, but any value is accepted."""
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +49,41 @@ def shown_as(request: web.Request, masks: Masks) -> str:
 
 
 def read_json(raw: bytes) -> Any:
+    """The body as JSON. Raises RequestError where Google's parser refuses: depth, NaN, half an emoji, huge numbers."""
     try:
-        return json.loads(raw)
-    except ValueError:
+        value = json.loads(raw, parse_constant=_refuse, parse_float=_finite, parse_int=_short)
+        if raw.count(b"[") + raw.count(b"{") > DEPTH and _is_deep(value):
+            raise RecursionError
+        if b"\\ud" in raw or b"\\uD" in raw:
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         raise RequestError(error_bodies.invalid("Invalid JSON payload received. Unexpected token.")) from None
+    return value
+
+
+DEPTH = 100
+"""Levels of lists and objects, as in protobuf's parsers."""
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEPTH):
+        level = [
+            part
+            for each in level
+            if isinstance(each, dict | list)
+            for part in (each.values() if isinstance(each, dict) else each)
+        ]
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(word)
+
+
+def _finite(text: str) -> float:
+    return float(text) if math.isfinite(float(text)) else _refuse(text)
+
+
+def _short(text: str) -> int:
+    return int(text) if len(text) <= 300 else _refuse(text)  # as far as floating point goes

@@ -114,7 +114,7 @@ def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, length
         format=output or None,
         labels=_object(body.get("labels"), "labels") or None,
         previous=body.get("previous_interaction_id"),
-        hooks=tuple(str(uri) for uri in hooks.get("uris") or ()),
+        hooks=_hooks(hooks.get("uris")),
         metadata=hooks.get("user_metadata"),
     )
 
@@ -230,6 +230,15 @@ def _one_of(value: Any, at: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise RequestError(unsupported_value(value, at, allowed))
     return str(value)
+
+
+def _hooks(uris: Any) -> tuple[str, ...]:
+    if uris is not None and (not isinstance(uris, list) or len(uris) > _MOST_HOOKS):
+        raise RequestError(invalid(f"Invalid value at 'webhook_config.uris': expected up to {_MOST_HOOKS} addresses."))
+    return tuple(str(uri) for uri in uris or ())
+
+
+_MOST_HOOKS = 10
 
 
 def _object(value: Any, at: str) -> dict[str, Any]:

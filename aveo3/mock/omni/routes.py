@@ -35,8 +35,10 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class OmniWire:
     """Handlers for one emulator, and its interactions. Every caller with an id may get, cancel and delete."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Emulator, check_hook: Callable[[str], None]) -> None:
+        """`check_hook` raises RequestError for an address to which no webhook may go."""
         self.emulator = emulator
+        self._check_hook = check_hook
         self._announcer = Announcer(emulator)
         self._interactions: dict[str, Interaction] = {}
         self._rng = random.SystemRandom()  # the seed does not decide ids, for the reason in `Operations`
@@ -98,6 +100,8 @@ class OmniWire:
         if fault == "no-access":
             raise RequestError(emulator.no_access(lane, model))
         wish = read_wish(body, model, self._parent(body.get("previous_interaction_id"), surface), self._length)
+        for uri in wish.hooks:
+            self._check_hook(uri)
         interaction = Interaction(new_id(self._rng), model, wish, emulator.clock.utc())
         if fault == "late-429":
             wait = emulator.clock.client_seconds(_LATE_DELAY)
@@ -273,5 +277,5 @@ def _model_and_prompt(raw: bytes) -> tuple[str, str]:
         body = json.loads(raw) if len(raw) < 50_000 else {}
         prompt = body.get("input", "")
         return str(body.get("model", "")), prompt if isinstance(prompt, str) else ""
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return "", ""

@@ -193,5 +193,5 @@ def _prompt_of(raw: bytes) -> str:
     """Return the prompt for the log, even of an invalid request. Skips large bodies, to parse them only once."""
     try:
         return shortened(json.loads(raw)["instances"][0]["prompt"]) if len(raw) < 50_000 else ""
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return ""
