@@ -1,4 +1,4 @@
-"""Which services made the clips of a directory, and whether a run may add to them: emulated and real ones look alike."""
+"""Which services made the clips of a directory, and whether a run may add to them: emulated and real look alike."""
 
 from __future__ import annotations
 
