@@ -17,12 +17,12 @@ from aveo3.errors import ClipError, UsageError
 from aveo3.input_forms import rows_of
 from aveo3.journal.fresh import Fresh
 from aveo3.journal.journal import Journal
-from aveo3.journal.next_step import resumable
+from aveo3.journal.next_step import left_with_emulator, resumable
 from aveo3.lanes.estimate import Estimate, estimate
 from aveo3.lanes.lane_file import LaneSettings
 from aveo3.lanes.lanes import Lanes
 from aveo3.lanes.routing import Routes
-from aveo3.lifecycle import WITHOUT_FILE
+from aveo3.lifecycle import WITHOUT_FILE, is_emulated
 from aveo3.models import VideoClip, as_prompt
 from aveo3.session import Session
 
@@ -120,9 +120,13 @@ class VeoClient:
     def resume(self) -> ClipStream:
         """The clips that earlier runs left running or not fetched, oldest first; use it as `stream`. Submits nothing.
 
-        `stream` and `generate_many` do the same for their own prompts. This is for all other clips.
+        `stream` and `generate_many` do the same for their own prompts. This is for all other clips. In mock mode, whose
+        operations end with their run, the clips are made anew.
         """
         self._session.check_loop()
+        if is_emulated(self.service):
+            records = self.journal.records() if self.journal is not None else ()
+            return self._session.stream(left_with_emulator(records), fresh=False)
         records = self.journal.records(*WITHOUT_FILE) if self.journal is not None else ()
         return self._session.stream(resumable(records, self.service), fresh=False, resumes=True)
 

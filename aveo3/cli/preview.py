@@ -180,12 +180,14 @@ def resumable(settings: Settings, *, service: str) -> int:
     path = settings.journal_path
     if path is None:
         return 0
+    if is_emulated(service):
+        return len(next_step.left_with_emulator(_records_of(path, service)))
     left = _records_of(path, service, *WITHOUT_FILE, State.SUBMITTING)
     return len(next_step.resumable(map(next_step.record_as_found, left), service))
 
 
 def _records_of(path: Path, service: str | None, *states: State) -> Iterable[JobRecord]:
-    with _reading(path) as journal:
+    with reading(path) as journal:
         if journal is None:
             return []
         return [record for record in journal.records(*states) if service in (record.service, None)]
@@ -193,7 +195,7 @@ def _records_of(path: Path, service: str | None, *states: State) -> Iterable[Job
 
 def _jobs_and_batches(path: Path, service: str) -> tuple[list[JobRecord], Mapping[int, datetime]]:
     """The jobs of `service`, and its fresh batches that have not ended."""
-    with _reading(path) as journal:
+    with reading(path) as journal:
         if journal is None:
             return [], {}
         records = [record for record in journal.records() if record.service == service]
@@ -201,7 +203,7 @@ def _jobs_and_batches(path: Path, service: str) -> tuple[list[JobRecord], Mappin
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[Journal | None]:
+def reading(path: Path) -> Iterator[Journal | None]:
     """The journal at `path`, to be read; None if there is none."""
     from aveo3.errors import JournalError
     from aveo3.journal.database import log_of

@@ -10,8 +10,9 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from aveo3.journal.rows import JobRecord
+from aveo3.journal.rows import JobRecord, recorded_prompt
 from aveo3.lifecycle import ENDED, TO_SEND, UNDER_WAY, WITHOUT_FILE, State, as_found, is_emulated
+from aveo3.models import VideoPrompt
 
 ANSWER_LOST = "answer_lost"
 """The `error_kind` of a job whose submit was open when its run was killed."""
@@ -109,6 +110,21 @@ def resumable(records: Iterable[JobRecord], service: str) -> list[JobRecord]:
         return []
     left = [record for record in records if record.service == service and _can_be_resumed(record)]
     return sorted(left, key=lambda record: record.submitted_utc or record.queued_utc)
+
+
+def left_with_emulator(records: Iterable[JobRecord]) -> list[VideoPrompt]:
+    """The prompts to give an emulator again, so that `resume` ends there as it would at Google, where operations go on.
+
+    Equal prompts get their jobs in order, so those that are made come along.
+    """
+    mock = [record for record in records if is_emulated(record.service)]
+    left = {record.digest for record in mock if record.state in UNDER_WAY}
+    # With the model of the job: that of the settings may be another one now.
+    return [
+        recorded_prompt({**record.prompt, "model": record.instead_of or record.model})
+        for record in sorted(mock, key=lambda record: record.id)
+        if record.digest in left
+    ]
 
 
 def _can_be_resumed(record: JobRecord) -> bool:

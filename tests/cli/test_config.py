@@ -158,8 +158,8 @@ def test_every_example_in_a_help_text_works(example: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(demo_command, "LATENCY", "0.1")
     Path("prompts.txt").write_text("a paper boat\n")
     with Desk() as desk:
-        desk.job(State.FAILED, digest="1a2b3c4d")
-        desk.job(State.UNCERTAIN, digest="5e6f7a8b")
+        desk.job(State.FAILED, digest="1a2b3c4d", service="mock")
+        desk.job(State.UNCERTAIN, digest="5e6f7a8b", service="mock")
     Path("clips/failed.jsonl").write_text('{"text": "a paper boat"}\n')
     code, _, stderr = run(*shlex.split(example.partition(">")[0])[1:])
     assert code == 0, stderr

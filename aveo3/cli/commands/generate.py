@@ -171,6 +171,7 @@ def generate(
         from aveo3.cli.option_checks import check_options
         from aveo3.cli.preview import Known, check_prices, check_remembered, know
         from aveo3.cli.prompt_options import prompts_of
+        from aveo3.cli.services import mixture
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
         from aveo3.lanes.lanes import Lanes
@@ -197,10 +198,18 @@ def generate(
         try:
             service, routes = client.service, client.routes
         except UsageError:  # without credentials a dry run still works: it treats the batch as all new
+            why = mixture(settings, None) if settings.lanes is None else None
+            if not dry_run and why is not None:
+                raise UsageError(f"no credentials found, and {why}") from None
             if not dry_run or settings.lanes is not None:
                 raise
+            notes += [why] if why is not None else []
             known, routes = Known(prompts), Routes(Lanes(settings.model_copy(update={"mock_mode": True})))
         else:
+            if (why := mixture(settings, service)) is not None:
+                if not dry_run:
+                    raise UsageError(why)
+                notes.append(why)
             known = know(prompts, settings, routes, service=service, fresh=anew)
             if anew != "new":
                 check_remembered(settings, service=service)

@@ -9,6 +9,7 @@ import typer
 
 from aveo3.cli.exit_codes import Exit, errors_as_messages
 from aveo3.cli.journal_view import counted, journal_path, settings_of
+from aveo3.lifecycle import is_emulated
 
 
 def resume(
@@ -35,6 +36,8 @@ def resume(
     directory and the credentials of those runs, not their prompts. If an answer was lost, it searches for the video in
     the bucket of VEO3_OUTPUT_GCS_URI, if that was set.
 
+    A directory of mock runs is resumed in mock mode.
+
     Prompts that were never sent need `aveo3 generate` with the same prompts, which also resumes their running jobs.
 
     Exit codes: 0 nothing was left, or all of it is on disk; 1 some clips are not; 2 bad usage, or another run is
@@ -51,10 +54,11 @@ def resume(
         journal_path(settings)
         import asyncio
 
-        from aveo3.cli import after_clip, preview, run
+        from aveo3.cli import after_clip, preview, run, services
         from aveo3.client import VeoClient
 
         after = None if command is None else after_clip.AfterClip(command)
+        settings = services.of_directory(settings)
         client = VeoClient(settings)
         left = preview.resumable(settings, service=client.service)
         if not left:
@@ -62,6 +66,11 @@ def resume(
                 typer.echo(f"nothing to finish in {settings.output_dir}: no job is running", err=as_json)
             raise typer.Exit(Exit.ALL_MADE)
         notes = [f"finishing {counted(left, 'job')} of earlier runs; nothing is sent"]
+        if is_emulated(client.service):
+            notes = [
+                f"finishing {counted(left, 'job')} of earlier runs in the emulator: its operations ended with its run, "
+                "so they begin again, and nothing is billed"
+            ]
         work = run.run(
             client, VeoClient.resume, total=left, to_send=0, notes=notes, as_json=as_json, quiet=quiet, after=after
         )
