@@ -86,3 +86,24 @@ def rows_of(prompts: Any) -> Any:
     if hasattr(prompts, "to_dict") and hasattr(prompts, "columns"):
         return prompts.to_dict("records")
     return prompts
+
+
+def plain_reason(problem: Any) -> str:
+    """What is wrong with a value, in plain words. `problem` is one of pydantic's errors; the value is not shown."""
+    if (words := _REASONS.get(problem["type"])) is not None:
+        return words
+    message = re.sub("^(Value error, |Input should be (?=.))", _beginning, str(problem["msg"]))
+    return f"{message[:1].lower()}{message[1:]}"
+
+
+def _beginning(match: re.Match[str]) -> str:
+    return "must be " if match[0].startswith("Input") else ""
+
+
+_REASONS: Mapping[str, str] = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    "string_type": "must be text",
+    "path_type": "must be a path",
+}

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from aveo3 import media_types
-from aveo3.input_forms import model_id, of_data_url, plain_fields, ratio
+from aveo3.input_forms import model_id, of_data_url, plain_fields, plain_reason, ratio
 from aveo3.json_values import json_value, repr_of
 from aveo3.lifecycle import State
 
@@ -387,8 +387,7 @@ def reason(problem: Any) -> str:
     field = VideoPrompt.model_fields.get(str(problem["loc"][-1])) if problem["loc"] else None
     if problem["type"] == "string_pattern_mismatch" and field is not None and field.examples:
         return f"must look like {' or '.join(field.examples)}"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{message[:1].lower()}{message[1:]}"
+    return plain_reason(problem)
 
 
 def explain(error: ValidationError) -> list[str]:

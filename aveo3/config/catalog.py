@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aveo3.config import abilities
 from aveo3.config.model_card import ModelCard as ModelCard
-from aveo3.input_forms import model_id
+from aveo3.input_forms import model_id, plain_reason
 from aveo3.models import VideoPrompt
 
 
@@ -133,9 +133,10 @@ def load(path: Path | None = None) -> Catalog:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         where = ".".join(map(str, problem["loc"]))
+        value = "" if problem["type"] in ("missing", "extra_forbidden") else f"={problem['input']!r:.60}"
         way_out = '`like = "MODEL"` takes over the rest, and ' if problem["type"] == "missing" else ""
         raise ValueError(
-            f"is no catalog: {where}: {problem['msg']}; {way_out}`aveo3 models --toml` prints a catalog"
+            f"is no catalog: {where}{value}: {plain_reason(problem)}; {way_out}`aveo3 models --toml` prints a catalog"
         ) from None
 
 

@@ -18,6 +18,7 @@ from aveo3.config import env_file
 from aveo3.config.env_file import PREFIX as PREFIX
 from aveo3.config.field_types import key_of
 from aveo3.errors import UsageError
+from aveo3.input_forms import plain_reason
 
 ENV_FILE = Path(".env")
 
@@ -178,10 +179,10 @@ def is_secret(name: str, value: object) -> bool:
 
 def why(problem: Mapping[str, Any], field: FieldInfo) -> str:
     """The reason why pydantic refuses a value of a field, and the allowed values."""
-    values, reason = allowed(field), problem["msg"].removeprefix("Value error, ")
+    values, reason = allowed(field), plain_reason(problem)
     if problem["type"] == "string_pattern_mismatch" and field.examples:
         reason = f"must look like {' or '.join(map(str, field.examples))}"
-    return f"{reason[:1].lower()}{reason[1:]}{f'; allowed: {values}' if values else ''}"
+    return f"{reason}{f'; allowed: {values}' if values else ''}"
 
 
 def _known(fields: Fields) -> dict[str, str]:

@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from aveo3 import verdicts
 from aveo3.backends.base import (
     Backend,
     Failure,
@@ -124,7 +125,8 @@ class Follower:
         except PollError as error:
             self._failed_polls[backend] = failed = self._failed_polls.get(backend, 0) + 1
             if failed == LOGGED_POLLS:
-                log.warning("%d polls in a row have failed; polling goes on. The last: %.300s", failed, error)
+                words = verdicts.brief(error, 300)
+                log.warning("%d polls in a row have failed; polling goes on. The last: %s", failed, words)
             late = now() >= deadline
             if error.verdict is not None:  # the quota is used up, although a poll got the refusal
                 attempt.refuse_late(error.verdict)

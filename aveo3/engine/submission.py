@@ -191,4 +191,5 @@ class Submission:
             VerdictKind.UNAVAILABLE,
             VerdictKind.UNCERTAIN,
         ):  # the gate or the clip reports the others
-            log.warning("%s: %r: %.200s", verdict.kind, attempt.job.prompt.text[:60], verdict.message)
+            words = verdicts.brief(verdict.message)
+            log.warning("%s: %r: %s", verdict.kind, attempt.job.prompt.text[:60], words)

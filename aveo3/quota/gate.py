@@ -25,7 +25,7 @@ from aveo3.quota.cooldown import Cooldown
 from aveo3.quota.lane_limits import REQUESTS, Limits
 from aveo3.quota.permit import Permit
 from aveo3.quota.token_bucket import TokenBucket
-from aveo3.verdicts import Refusal, Verdict, VerdictKind
+from aveo3.verdicts import Refusal, Verdict, VerdictKind, brief
 
 log = logging.getLogger(__name__)
 
@@ -292,12 +292,17 @@ class QuotaGate:
         elif permit.over and refusal in (Refusal.MINUTE, Refusal.UNKNOWN):
             self._answers.refused_overflow(permit, verdict, now)
             limit = self._limits.requests.limit
-            log.info("tried one request more than %g a period, and it was refused: %.80s", limit, verdict.message)
+            log.info("tried one request more than %g a period, and it was refused: %s", limit, brief(verdict.message))
         else:
+            before = self._limits.requests.limit
             is_first = self._answers.refused(permit, verdict, now)
+            limit, period = self._limits.requests.limit, self._limits.requests.period
+            learnt = f" and sends at most {limit:g} requests in {period:g} s from now on" if limit < before else ""
             wait = self._paused_until(now) - now
             level = logging.INFO if is_first else logging.DEBUG
-            log.log(level, "refused (%s); the lane pauses for %.2g s: %.80s", refusal.value, wait, verdict.message)
+            pause = f"{wait:.2g}" if wait < 10 else f"{wait:,.0f}"
+            words = brief(verdict.message)
+            log.log(level, "refused (%s); the lane pauses for %s s%s: %s", refusal.value, pause, learnt, words)
 
     # ---- state for others --------------------------------------------------------------------------------------------
 

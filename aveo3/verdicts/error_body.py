@@ -120,3 +120,12 @@ def _int(value: Any) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value) else None
+
+
+def brief(text: object, at_most: int = 200) -> str:
+    """`text` in one line for a log, cut between words with `…` if it is longer than `at_most` characters."""
+    line = " ".join(str(text)[: 10 * at_most].split())
+    if len(line) <= at_most:
+        return line
+    start = line[: at_most - 2]
+    return f"{start.rpartition(' ')[0] or start} …"

@@ -226,7 +226,7 @@ REMEDIES: Mapping[Problem, Remedy] = {
     ),
     Problem.KEY_ELSEWHERE: Remedy(
         CheckStep.CREDENTIALS,
-        "the API key is restricted to APIs other than {service}",
+        "the API key may not use {service}: it is restricted to other APIs",
         _SURFACES + " Or allow {service} for this key at https://console.cloud.google.com/apis/credentials.",
         gemini="A key for Vertex AI (express mode) needs VEO3_BACKEND=vertex. Otherwise " + _AI_STUDIO + ", or allow "
         "{service} for this key at https://console.cloud.google.com/apis/credentials.",
@@ -361,7 +361,7 @@ def explain(problem: Problem, target: CheckTarget, body: Any = None, said: str =
         "location": target.location if target.location and target.project else keyed,
         "bucket": target.bucket or "",
         "whose": whose,
-        "service": str(detail.get("service") or _SERVICES.get(target.backend, "the API")),
+        "service": str(detail.get("service") or _SERVICES.get(target.backend, "this API")),
         "link": _link(detail, message, target, problem),
     }
     way_out = remedy.gemini if remedy.gemini and target.backend == "gemini" else remedy.way_out

@@ -17,7 +17,18 @@ from tests.support.settings import settings
 VEO, FAST, LITE = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "veo-3.1-lite-generate-001"
 OMNI, NEW_OMNI = "gemini-omni-1.1-flash", "gemini-omni-1.2-flash"
 NEW = "a-model-of-tomorrow"
-"""Not in the catalog, which therefore allows every field: the backend rejects those that the wire does not have."""
+"""A catalog of the user's allows it every field: the backend rejects those that the wire does not have."""
+
+CATALOG = f"""
+[models."{NEW}"]
+like = "{VEO}"
+backend = "BACKEND"
+generate_audio = true
+negative_prompt = true
+person_generation = true
+previous = true
+edit = true
+"""
 
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")  # the SDK subclasses a session
 
@@ -338,25 +349,25 @@ NEVER: dict[str, tuple[dict[str, Any], str]] = {
     "nothing to show": ({"text": " "}, "a prompt needs a text, an image or a video to extend"),
     "text too long": ({"text": "a" * 20_001}, "text: string should have at most 20000 characters (it is 'aaa"),
     "a misspelt field": ({"duration": 8}, "duration is not a field of a prompt: did you mean duration_seconds?"),
-    "no seconds": ({"duration_seconds": 0}, "duration_seconds: input should be greater than 0 (it is 0)"),
+    "no seconds": ({"duration_seconds": 0}, "duration_seconds: must be greater than 0 (it is 0)"),
     "half a second": (
         {"duration_seconds": 4.5},
-        "duration_seconds: input should be a valid integer, got a number with a fractional part (it is 4.5)",
+        "duration_seconds: must be a whole number (it is 4.5)",
     ),
     "aspect in words": ({"aspect_ratio": "wide"}, "aspect_ratio: must look like 16:9 or 9:16 (it is 'wide')"),
     "resolution of nobody": (
         {"resolution": "8k"},
-        "resolution: input should be '360p', '720p', '1080p' or '4k' (it is '8k')",
+        "resolution: must be '360p', '720p', '1080p' or '4k' (it is '8k')",
     ),
-    "seed below zero": ({"seed": -1}, "seed: input should be greater than or equal to 0 (it is -1)"),
-    "seed too great": ({"seed": 2**32}, "seed: input should be less than 4294967296 (it is 4294967296)"),
-    "no videos": ({"number_of_videos": 0}, "number_of_videos: input should be greater than or equal to 1 (it is 0)"),
-    "too many videos": ({"number_of_videos": 5}, "number_of_videos: input should be less than or equal to 4 (it is 5)"),
+    "seed below zero": ({"seed": -1}, "seed: must be greater than or equal to 0 (it is -1)"),
+    "seed too great": ({"seed": 2**32}, "seed: must be less than 4294967296 (it is 4294967296)"),
+    "no videos": ({"number_of_videos": 0}, "number_of_videos: must be greater than or equal to 1 (it is 0)"),
+    "too many videos": ({"number_of_videos": 5}, "number_of_videos: must be less than or equal to 4 (it is 5)"),
     "people in other words": (
         {"person_generation": "nobody"},
-        "person_generation: input should be 'allow_all', 'allow_adult' or 'dont_allow' (it is 'nobody')",
+        "person_generation: must be 'allow_all', 'allow_adult' or 'dont_allow' (it is 'nobody')",
     ),
-    "an unknown task": ({"task": "upscale"}, "task: input should be 'extend' or 'edit' (it is 'upscale')"),
+    "an unknown task": ({"task": "upscale"}, "task: must be 'extend' or 'edit' (it is 'upscale')"),
     "a task without a clip": ({"task": "edit"}, "task='edit' needs video or previous, the clip to edit"),
     "a last frame alone": ({"last_frame": PNG}, "last_frame needs image, the first frame"),
     "image and references": (
@@ -393,12 +404,16 @@ OWN = {"id": "own-id", "project_id": "own-project", "metadata": {"own-key": ["ow
 def files_to_send(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
     (tmp_path / "a.mp4").write_bytes(MP4)
+    for backend in ("vertex", "gemini"):
+        (tmp_path / f"{backend}.toml").write_text(CATALOG.replace("BACKEND", backend), "utf-8")
 
 
 async def sent(backend: str, fields: dict[str, Any]) -> tuple[VideoClip, Wire]:
     """The clip of one prompt, and the requests to the server of `backend`."""
     async with serving(rpc(400, "INVALID_ARGUMENT", "written down")) as wire:
-        chosen = settings(base_url=wire.url, backend=backend, api_key="AIzaSy-secret-key", request_timeout=20.0)
+        own = Path.cwd() / f"{backend}.toml" if fields.get("model") == NEW else None
+        address = {"base_url": wire.url, "backend": backend, "api_key": "AIzaSy-secret-key"}
+        chosen = settings(**address, catalog=own, request_timeout=20.0)
         async with VeoClient(chosen) as client:
             [clip] = await client.generate_many([{"text": "a boat", **OWN, **fields}])
     return clip, wire

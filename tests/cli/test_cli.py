@@ -190,8 +190,8 @@ def test_a_directory_is_no_prompt_file(tmp_path: Path) -> None:
         ),
         (
             {"VEO3_RATE_LIMIT": "many"},
-            "VEO3_RATE_LIMIT=many (in the environment) is refused: input should be a valid integer, unable to parse "
-            "string as an integer; allowed: a whole number, at least 1",
+            "VEO3_RATE_LIMIT=many (in the environment) is refused: must be a whole number; allowed: a whole "
+            "number, at least 1",
         ),
         (
             {"VEO3_BACKEND": "gemini"},
@@ -786,10 +786,10 @@ def test_with_wait_the_note_says_that_the_run_waits(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--budget", "nan"], "--budget nan is refused: input should be a finite number; allowed: at least 0"),
+        (["--budget", "nan"], "--budget nan is refused: must be a finite number; allowed: at least 0"),
         (
             ["--max-concurrency", "0"],
-            "--max-concurrency 0 is refused: input should be greater than or equal to 1; allowed",
+            "--max-concurrency 0 is refused: must be greater than or equal to 1; allowed",
         ),
         (["--rate", "0/60s"], "--rate 0/60s: write requests per time, such as 10/60s, 50/min or 200/h"),
         (["--rate", "3/0s"], "--rate 3/0s: write requests per time"),

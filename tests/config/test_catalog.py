@@ -372,11 +372,15 @@ def test_a_file_adds_to_what_ships_and_says_other_things_of_it(tmp_path: Path) -
     [
         (None, "cannot be read: No such file"),
         ("models = ", "is no catalog: "),
-        ("[models.new]\nimage = true", "is no catalog: models.new.state: Field required"),
+        ("[models.new]\nimage = true", "is no catalog: models.new.state: field required; `like = "),
         ('[models.new]\nlike = "veo-9"', "is no catalog: like = 'veo-9' is not a model in it"),
         ("[models.new]\nlike = 3", "is no catalog: like = 3 is not a model in it"),
         ("[models.new]\nimige = true", "is no catalog: models.new."),
-        ("models = 3", "is no catalog: models: "),
+        ("models = 3", "is no catalog: models=3: "),
+        (
+            f'[models."{BEST}"]\nrequests_per_minute = "many"',
+            f"is no catalog: models.{BEST}.requests_per_minute='many': must be a whole number",
+        ),
     ],
 )
 def test_a_catalog_that_is_none_is_told_with_the_setting_that_named_it(

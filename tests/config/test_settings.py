@@ -217,38 +217,38 @@ WHOLE = "; allowed: a whole number, at least"
 @pytest.mark.parametrize(
     ("variable", "text", "sentence"),
     [
-        ("VEO3_MAX_RETRIES", "-1", f"input should be greater than or equal to 0{WHOLE} 0"),
-        ("VEO3_RATE_LIMIT", "0", f"input should be greater than or equal to 1{WHOLE} 1"),
+        ("VEO3_MAX_RETRIES", "-1", f"must be greater than or equal to 0{WHOLE} 0"),
+        ("VEO3_RATE_LIMIT", "0", f"must be greater than or equal to 1{WHOLE} 1"),
         (
             "VEO3_RATE_LIMIT",
             "ten",
-            f"input should be a valid integer, unable to parse string as an integer{WHOLE} 1",
+            f"must be a whole number{WHOLE} 1",
         ),
         (
             "VEO3_MAX_CONCURRENCY",
             "2.5",
-            f"input should be a valid integer, unable to parse string as an integer{WHOLE} 1",
+            f"must be a whole number{WHOLE} 1",
         ),
-        ("VEO3_MAX_RETRIES", "none", f"input should be a valid integer{WHOLE} 0"),
-        ("VEO3_RATE_PERIOD", "0", "input should be greater than 0; allowed: more than 0"),
-        ("VEO3_QUOTA_WAIT_TIME", "inf", "input should be a finite number; allowed: more than 0"),
-        ("VEO3_RETRY_WAIT_BASE", "nan", "input should be a finite number; allowed: at least 0"),
-        ("VEO3_BUDGET", "-0.01", "input should be greater than or equal to 0; allowed: at least 0"),
-        ("VEO3_BUDGET", "nan", "input should be a finite number; allowed: at least 0"),
+        ("VEO3_MAX_RETRIES", "none", f"must be a whole number{WHOLE} 0"),
+        ("VEO3_RATE_PERIOD", "0", "must be greater than 0; allowed: more than 0"),
+        ("VEO3_QUOTA_WAIT_TIME", "inf", "must be a finite number; allowed: more than 0"),
+        ("VEO3_RETRY_WAIT_BASE", "nan", "must be a finite number; allowed: at least 0"),
+        ("VEO3_BUDGET", "-0.01", "must be greater than or equal to 0; allowed: at least 0"),
+        ("VEO3_BUDGET", "nan", "must be a finite number; allowed: at least 0"),
         (
             "VEO3_SPEND_LIMIT",
             "$10",
-            "input should be a valid number, unable to parse string as a number; allowed: more than 0",
+            "must be a number; allowed: more than 0",
         ),
         (
             "VEO3_MOCK_MODE",
             "perhaps",
-            "input should be a valid boolean, unable to interpret input; allowed: true or false",
+            "must be true or false; allowed: true or false",
         ),
         (
             "VEO3_BACKEND",
             "vertx",
-            "input should be 'auto', 'vertex', 'gemini' or 'mock'; allowed: auto or vertex or gemini or mock",
+            "must be 'auto', 'vertex', 'gemini' or 'mock'; allowed: auto or vertex or gemini or mock",
         ),
         ("VEO3_WEBHOOK", "hooks.example.net", "must be an address such as http://127.0.0.1:8089"),
         ("VEO3_BASE_URL", "localhost:8089", "must be an address such as http://127.0.0.1:8089"),
@@ -265,7 +265,7 @@ WHOLE = "; allowed: a whole number, at least"
         (
             "GOOGLE_GENAI_USE_VERTEXAI",
             "maybe",
-            "input should be a valid boolean, unable to interpret input; allowed: true or false",
+            "must be true or false; allowed: true or false",
         ),
     ],
 )
@@ -281,12 +281,10 @@ def test_nonsense_is_refused_naming_variable_value_origin_and_what_is_allowed(
 
 def test_a_bad_argument_is_called_by_the_name_it_was_given() -> None:
     assert refusal(max_retries=-1) == (
-        "max_retries=-1 (as an argument) is refused: input should be greater than or equal to 0; "
+        "max_retries=-1 (as an argument) is refused: must be greater than or equal to 0; "
         "allowed: a whole number, at least 0"
     )
-    assert refusal(GOOGLE_CLOUD_PROJECT=5) == (
-        "GOOGLE_CLOUD_PROJECT=5 (as an argument) is refused: input should be a valid string"
-    )
+    assert refusal(GOOGLE_CLOUD_PROJECT=5) == ("GOOGLE_CLOUD_PROJECT=5 (as an argument) is refused: must be text")
 
 
 def test_a_variable_in_small_letters_counts_and_is_shown_with_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,11 +298,11 @@ def test_several_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     write_env("VEO3_RATE_LIMIT=0")
     monkeypatch.setenv("VEO3_MAX_RETRIES", "-1")
     assert refusal(budget=-1) == (
-        "VEO3_MAX_RETRIES=-1 (in the environment) is refused: input should be greater than or equal to 0; "
+        "VEO3_MAX_RETRIES=-1 (in the environment) is refused: must be greater than or equal to 0; "
         "allowed: a whole number, at least 0; "
-        "VEO3_RATE_LIMIT=0 (in .env) is refused: input should be greater than or equal to 1; "
+        "VEO3_RATE_LIMIT=0 (in .env) is refused: must be greater than or equal to 1; "
         "allowed: a whole number, at least 1; "
-        "budget=-1 (as an argument) is refused: input should be greater than or equal to 0; allowed: at least 0"
+        "budget=-1 (as an argument) is refused: must be greater than or equal to 0; allowed: at least 0"
     )
 
 
@@ -371,7 +369,7 @@ def test_a_key_is_never_shown() -> None:
 
 def test_a_key_is_not_shown_in_errors_either(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_API_KEY", "s3cr3t")
-    assert refusal(api_key=["s3cr3t"]) == "api_key=(hidden) (as an argument) is refused: input should be a valid string"
+    assert refusal(api_key=["s3cr3t"]) == "api_key=(hidden) (as an argument) is refused: must be text"
     assert "s3cr3t" not in refusal(max_retries=-1)
     assert "s3cr3t" not in refusal(rate_limits=1)
 

@@ -78,17 +78,17 @@ def test_a_key_may_come_from_the_env_file_and_is_never_shown(monkeypatch: pytest
     [
         ({"colour": "red"}, "lanes, lane 1: colour is not a field of a lane: the fields are name, backend, project"),
         ({"projekt": "p"}, "lanes, lane 1: projekt is not a field of a lane: did you mean project?"),
-        ({"name": "a", "weight": 0}, "lanes, lane 1 (a): weight=0 is refused: input should be greater"),
+        ({"name": "a", "weight": 0}, "lanes, lane 1 (a): weight=0 is refused: must be greater"),
         (
             {"weight": 1001},
-            "weight=1001 is refused: input should be less than or equal to 1000; allowed: a whole number, ",
+            "weight=1001 is refused: must be less than or equal to 1000; allowed: a whole number, ",
         ),
         ({"rate_limit": True}, "rate_limit=true is refused: must be a number; allowed: a whole number, at least 1"),
         ({"spend_limit": True}, "spend_limit=true is refused: must be a number; allowed: more than 0"),
-        ({"rate_period": "none"}, "rate_period=none is refused: input should be a valid number"),
+        ({"rate_period": "none"}, "rate_period=none is refused: must be a number"),
         (
             {"backend": "mock"},
-            "backend=mock is refused: input should be 'vertex' or 'gemini'; allowed: vertex or gemini",
+            "backend=mock is refused: must be 'vertex' or 'gemini'; allowed: vertex or gemini",
         ),
         ({"location": "us central1"}, "location=us central1 is refused: must look like us-central1"),
         ({"base_url": "localhost:8787"}, "base_url=localhost:8787 is refused: must be an address such as http://127"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import inf
@@ -106,6 +107,25 @@ def test_a_server_that_refuses_faster_than_it_accepts_teaches_its_quota_all_the_
         assert gate.stats().quota_limit == 10
 
     virtual(main)
+
+
+def test_the_log_says_in_whole_sentences_what_a_refusal_taught(caplog: pytest.LogCaptureFixture) -> None:
+    words = "Quota exceeded for aiplatform.googleapis.com/requests with base model veo-3.1-generate-001"
+
+    async def main() -> None:
+        gate = new_gate(rate_limit=50)
+        for _ in range(3):
+            await send(gate)
+        permit = await gate.acquire()
+        gate.settle(permit, replace(refused(Refusal.MINUTE), message=f"{words}. {'More about it. ' * 30}"))
+
+    with caplog.at_level(logging.INFO, "aveo3"):
+        virtual(main)
+    [line] = [record.getMessage() for record in caplog.records if "the lane pauses" in record.getMessage()]
+    assert " and sends at most 3 requests in 60 s from now on: " in line
+    assert words in line
+    assert line.endswith((". …", "it …", "about …", "More …"))
+    assert "e+" not in line
 
 
 # ---- the queue -----------------------------------------------------------------------------------------------------
