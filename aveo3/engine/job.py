@@ -12,7 +12,7 @@ from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord, new_record
 from aveo3.lanes.routing import Candidate, Route
-from aveo3.lifecycle import OWED, UNDER_WAY, State, check_move, check_reopen
+from aveo3.lifecycle import OWED, PAID, UNDER_WAY, State, check_move, check_reopen
 from aveo3.models import ClipStatus, VideoClip, VideoPrompt
 
 
@@ -54,10 +54,14 @@ class Job:
     """Times this job has yielded; those that yielded less go first."""
     quota_wait: float = 0.0
     reserved: float = 0.0
+    stake: float | None = 0.0
+    """US$ at stake while it is in flight; None for an unknown price."""
     paid: bool = False
     """An earlier run sent it and may owe for it, and this run has not sent it again."""
     paid_usd: float = 0.0
     """Its cost in the journal at that time."""
+    billed_before: bool = False
+    """An earlier run saw its video: its cost is known, and counted there."""
     made: bool = False
     """An earlier run had its file on disk."""
     leaving: bool = False
@@ -148,6 +152,7 @@ class Job:
         if record.attempts:
             self.position = record.position
         self.paid, self.made = record.state in OWED, record.state is State.SUCCEEDED
+        self.billed_before = record.state in PAID
         if self.paid:
             self.paid_usd = record.cost_usd or 0.0
 
@@ -170,7 +175,7 @@ class Job:
     def move(self, state: State, **changes: Any) -> None:
         """Move to `state`. Raises `IllegalMove` if the table does not allow it, `JournalError` as `Journal.move`."""
         if state is State.SUBMITTING:
-            self.paid = False
+            self.paid = self.billed_before = False
         self._go(check_move(self.state, state), changes)
 
     def reopen(self, state: State, **changes: Any) -> None:

@@ -118,8 +118,5 @@ class Submission:
                 attempt.job.move(State.RUNNING, operation=verdict.operation)
             finally:  # if the journal refuses the name, the log is the last place for it
                 log.info("accepted: %s", verdict.operation)
-        elif verdict.kind in (
-            VerdictKind.UNAVAILABLE,
-            VerdictKind.UNCERTAIN,
-        ):  # the gate or the clip reports the others
+        elif verdict.kind is VerdictKind.UNAVAILABLE:  # the gate or the clip reports the others
             log.warning("%s: %r: %.200s", verdict.kind, attempt.job.prompt.text[:60], verdict.message)
