@@ -15,6 +15,10 @@ from aveo3.lanes.routing import Candidate, Route
 from aveo3.lifecycle import OWED, PAID, UNDER_WAY, State, check_move, check_reopen
 from aveo3.models import ClipStatus, VideoClip, VideoPrompt
 
+PARTLY_FILTERED, PARTLY_FOUND = "partly_filtered", "partly_found"
+PARTLY = frozenset({PARTLY_FILTERED, PARTLY_FOUND})
+"""Why there are fewer videos than requested: a filter blocked the others, or they were not in the bucket."""
+
 
 @dataclass(frozen=True, slots=True)
 class Again:
@@ -246,6 +250,9 @@ class Job:
             return self.clip(ClipStatus.UNCERTAIN, also=message)
         if self.journal is None:
             return self.end(State.UNCERTAIN, kind, message)
+        if self.error_kind in PARTLY:  # the next run must know why there are fewer videos
+            self._go(self.state, {"cost_usd": self.cost_usd})
+            return self.clip(ClipStatus.UNFINISHED, kind=kind, also=message)
         self._go(self.state, {"error_kind": kind, "error_message": message, "cost_usd": self.cost_usd})
         return self.clip(ClipStatus.UNFINISHED)
 
@@ -253,8 +260,10 @@ class Job:
         """End a job that gets no permit, and return its clip. It was never sent, or its operation had no result."""
         return self.end(State.DEFERRED, closed.kind, str(closed), operation=None)
 
-    def clip(self, status: ClipStatus, *, cached: bool = False, also: str | None = None) -> VideoClip:
-        """The clip for the user. `also` is appended to the record's message."""
+    def clip(
+        self, status: ClipStatus, *, cached: bool = False, kind: str | None = None, also: str | None = None
+    ) -> VideoClip:
+        """The clip for the user. `kind` replaces the record's error kind, `also` is appended to its message."""
         record, message = self.record, self.record.error_message
         return VideoClip(
             prompt=self.prompt,
@@ -269,7 +278,7 @@ class Job:
             paths=tuple(file.path for file in self.files),
             uris=record.uris,
             operation=record.operation,
-            error_kind=record.error_kind,
+            error_kind=kind or record.error_kind,
             error_message=message if also is None else "; ".join(filter(None, (message, also))),
             retry_count=self.retries,
             attempts=record.attempts,
