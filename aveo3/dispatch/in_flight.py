@@ -84,6 +84,7 @@ class InFlight:
         outcome = task.result() if error is None else None
         self._book(job, outcome)
         if error is not None:
+            job.abandon()
             self._batch.fail(error)
         elif isinstance(outcome, VideoClip):
             self._batch.deliver(job, outcome)

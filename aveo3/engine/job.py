@@ -295,3 +295,10 @@ class Job:
         """Let another batch claim it."""
         if self.journal is not None:
             self.journal.claims.release(self.record.id)
+
+    def abandon(self) -> None:
+        """After an error in mid-flight: another batch may claim it only if nothing can be owed for it."""
+        if self.journal is not None and self.state in OWED:
+            self.journal.claims.lose(self.record.id)
+        else:
+            self.release()

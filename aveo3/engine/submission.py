@@ -116,7 +116,9 @@ class Submission:
         if verdict.kind is VerdictKind.ACCEPTED:
             try:
                 attempt.job.move(State.RUNNING, operation=verdict.operation)
-            finally:  # if the journal refuses the name, the log is the last place for it
-                log.info("accepted: %s", verdict.operation)
+            except BaseException:  # the log is the last place for the name
+                log.error("accepted, but the journal did not take it: %s", verdict.operation)
+                raise
+            log.info("accepted: %s", verdict.operation)
         elif verdict.kind is VerdictKind.UNAVAILABLE:  # the gate or the clip reports the others
             log.warning("%s: %r: %.200s", verdict.kind, attempt.job.prompt.text[:60], verdict.message)
