@@ -76,6 +76,9 @@ UNSENT = frozenset({State.PLANNED, State.DEFERRED, State.CANCELLED})
 AT_STAKE = frozenset({State.SUBMITTING, State.RUNNING, State.UNCERTAIN})
 """A request was sent and may be paid; there is no video yet."""
 
+IN_FLIGHT = frozenset({State.SUBMITTING, State.RUNNING})
+"""While a run is active, it learns how these end. Without one, they are as uncertain as the rest of `AT_STAKE`."""
+
 PAID = frozenset({State.FETCHING, State.SUCCEEDED})
 """There is a video, and it is paid."""
 

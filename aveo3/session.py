@@ -101,7 +101,7 @@ class Session:
         """A frozen snapshot of everything so far."""
         opened = self.lane_pool.open_lanes
         gates = {lane.name: in_use.gate.stats() for lane, in_use in opened.items() if in_use.used}
-        return self._tally.stats(gates, self.budget.spent)
+        return self._tally.stats(gates, self.budget)
 
     @property
     def _lanes(self) -> Lanes:

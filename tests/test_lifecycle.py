@@ -167,6 +167,7 @@ def test_no_move_is_legal_both_within_a_run_and_between_two() -> None:
 MEANINGS = """
     UNSENT           planned deferred cancelled
     AT_STAKE         submitting running uncertain
+    IN_FLIGHT        submitting running
     PAID             fetching succeeded
     OWED             submitting running uncertain fetching succeeded
     BILLED           fetching succeeded filtered rejected failed

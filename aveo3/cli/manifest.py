@@ -39,7 +39,6 @@ class Manifest:
         self._directory = directory
         self._seen: set[str] = set()
         self._unmade: list[dict[str, Any]] = []
-        self._owed = 0
         self._broken = False
         self._cut = False
 
@@ -59,7 +58,6 @@ class Manifest:
         # Lines in `failed.jsonl` name the model, those of earlier releases only if the prompt itself did.
         for fields in (prompt_fields(clip.prompt), own_fields(clip)):
             self._seen.add(json.dumps(fields, sort_keys=True))
-        self._owed += clip.status is ClipStatus.UNCERTAIN
         if not clip.succeeded and not clip.may_be_paid:
             self._unmade.append(retry_fields(clip))
 
@@ -125,10 +123,8 @@ class Manifest:
 
     @property
     def hint(self) -> str:
-        """The end of a sentence: where to find prompts without a video, and clips that may be paid."""
-        unmade = f"; prompts without a video are in {self._directory / FAILED}" if self._unmade else ""
-        owed = f"; {self._owed} may be paid already: see {MANIFEST}" if self._owed else ""
-        return unmade + owed
+        """The end of a sentence: where to find prompts without a video."""
+        return f"; prompts without a video are in {self._directory / FAILED}" if self._unmade else ""
 
 
 def _line(fields: dict[str, Any]) -> str:

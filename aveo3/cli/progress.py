@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from aveo3.cli.journal_view import counted, priced
 from aveo3.cli.terminal import is_screen
 from aveo3.dispatch.stats import Stats
 from aveo3.models import ClipStatus, VideoClip
@@ -94,7 +95,7 @@ class _Pace:
 def render(
     stats: Stats, total: int, since: float, to_send: int | None = None, *, usual: float = USUAL
 ) -> RenderableType:
-    """The bars of a run: clips, quota, pauses, time left and money spent.
+    """The bars of a run: clips, quota, pauses, time left and money: spent, in flight, and what else may be paid.
 
     `total` counts all clips, `to_send` those that need a request (None: all of them). The others are finished, or
     were sent by an earlier run. `since` is the time since the last submit; see `eta`.
@@ -119,8 +120,6 @@ def render(
     line = Text.assemble(
         ("time left ", "bold"),
         "unknown" if left is None else "a moment" if left < 1 else f"about {duration(left)}",
-        ("   spent ", "bold"),
-        f"US$ {stats.cost_usd:.2f}",
         ("   refusals ", "bold"),
         f"{stats.refusals}",
         ("   retries ", "bold"),
@@ -128,7 +127,20 @@ def render(
         overflow="ellipsis",
         no_wrap=True,
     )
-    return Group(rows, line)
+    return Group(rows, line, _money(stats))
+
+
+def _money(stats: Stats) -> Text:
+    figures = (("spent", stats.spent_usd), ("in flight", stats.in_flight_usd), ("may be paid", stats.may_be_paid_usd))
+    line = Text(overflow="ellipsis", no_wrap=True)
+    for name, usd in figures:
+        line.append(f"{'   ' * bool(line)}{name} ", "bold").append(priced(usd, 0))
+    return line.append(_unpriced(stats))
+
+
+def _unpriced(stats: Stats) -> str:
+    """The end of a line about money: how many clips have no known price."""
+    return f" (and {counted(stats.unpriced, 'clip')} of unknown price)" if stats.unpriced else ""
 
 
 def eta(stats: Stats, to_send: int, since: float = 0.0, *, usual: float = USUAL) -> float | None:
@@ -178,7 +190,11 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
     ours = elapsed and made and stats.submitted >= made
     pace = f", {_speed(made / elapsed)}" if ours else ""
     table.add_row("took", f"{duration(elapsed)}{pace}")
-    table.add_row("spent", f"about US$ {stats.cost_usd:.2f} at list price{note}")
+    table.add_row("spent", f"about US$ {stats.spent_usd:,.2f} at list price{_unpriced(stats)}{note}")
+    if stats.in_flight_usd:
+        table.add_row("in flight", f"about US$ {stats.in_flight_usd:,.2f}")
+    given_up = f", US$ {stats.sunk_usd:,.2f} of it for attempts that were given up" if stats.sunk_usd else ""
+    table.add_row("may be paid", f"about US$ {stats.may_be_paid_usd:,.2f}{given_up}")
     for model, gate in stats.gates.items():
         limit = f"{gate.quota_limit:g} in {duration(gate.quota_period)}"
         running = f", {gate.running_limit:.0f} at once" if gate.running_limit < inf else ""

@@ -166,10 +166,14 @@ def _left_by_others(veo: VeoClient, ours: set[str | None]) -> int:
 
 
 def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient, fresh: Fresh) -> Iterator[str]:
-    """One sentence for each next step after a run. Without a journal there is none."""
+    """One sentence for each next step after a run. Without a journal there is hardly any."""
+    from aveo3.cli.manifest import MANIFEST
     from aveo3.models import ClipStatus
 
+    owed = stats.clips[ClipStatus.UNCERTAIN]
     if client.settings.journal_path is None:
+        if owed:
+            yield f"{counted(owed, 'clip')} may be paid already: see {MANIFEST}."
         return
     directory = typed(client.settings)
     if too_dear:
@@ -182,7 +186,7 @@ def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient, fres
         yield (
             f"Run the same command again{instead} to continue: finished and running clips are not sent a second time."
         )
-    if owed := stats.clips[ClipStatus.UNCERTAIN]:
+    if owed:
         yield f"{counted(owed, 'clip')} may be paid already: see aveo3 status {directory}, then aveo3 retry."
     if fresh and sum(stats.clips.values()) > stats.clips[ClipStatus.SUCCEEDED]:
         yield "--fresh goes on with this batch until each of its prompts has a video; --fresh=new begins another."

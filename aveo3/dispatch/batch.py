@@ -17,7 +17,7 @@ from aveo3.dispatch.backlog import Backlog
 from aveo3.dispatch.lane_pool import LanePool
 from aveo3.dispatch.stats import Tally
 from aveo3.engine.job import Again, Job
-from aveo3.lifecycle import State
+from aveo3.lifecycle import BILLED, State
 from aveo3.models import VideoClip
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Batch:
         if clip.error_message and (words := self._lane_pool.without_keys(clip.error_message)) != clip.error_message:
             clip = clip.model_copy(update={"error_message": words})
         self._lane_pool.keep_new_lessons()
-        self._tally.count(clip)
+        self._tally.count(clip, billed=job.state in BILLED, known=clip.cached or job.billed_before)
         self.all_made &= clip.succeeded
         self.finished.append(clip)
         self.reader.ring()

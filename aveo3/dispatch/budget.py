@@ -17,6 +17,10 @@ class Budget:
         self.spent = 0.0
         """US$ spent by this run."""
         self.reserved = 0.0
+        self.in_flight = 0.0
+        """US$ at stake for clips in flight, those that earlier runs sent and counted included."""
+        self.in_flight_unpriced = 0
+        """How many clips in flight have no known price."""
         self.waiting: set[Callable[[], object]] = set()
         """Called once, at the next booking. Batches share the budget, so one may wait for another's reservation."""
 
@@ -41,6 +45,16 @@ class Budget:
     def reserve(self, cost: float) -> None:
         """Set `cost` aside for a clip about to be submitted."""
         self.reserved += cost
+
+    def launch(self, stake: float | None) -> None:
+        """Note that a clip is in flight, with `stake` US$ at stake; None for an unknown price."""
+        self.in_flight += stake or 0.0
+        self.in_flight_unpriced += stake is None
+
+    def land(self, stake: float | None) -> None:
+        """Note that a clip is no longer in flight."""
+        self.in_flight -= stake or 0.0
+        self.in_flight_unpriced -= stake is None
 
     def correct(self, noted: float, spent: float) -> None:
         """Correct the cost of an earlier run's clip from `noted` US$ to `spent` US$."""

@@ -36,7 +36,9 @@ class InFlight:
 
     def submit(self, job: Job, permit: Permit, lane: OpenLane, backlog: Backlog, cost_usd: float) -> None:
         """Start the task that submits `job`, which came from `backlog`, and runs it to its outcome."""
-        self._launch(self._engine.run(job, permit, lane), job, backlog, cost_usd)
+        assert job.route is not None
+        stake = job.route.at(lane.lane).cost_usd  # None if unknown, which `cost_usd` counts as free
+        self._launch(self._engine.run(job, permit, lane), job, backlog, cost_usd, stake)
 
     async def room_to_resume(self) -> None:
         """Wait for one of the places for jobs of earlier runs; the next `resume` uses it."""
@@ -45,7 +47,8 @@ class InFlight:
     def resume(self, job: Job, lane: OpenLane, backlog: Backlog) -> None:
         """Start the task that resumes a job of an earlier run. If its operation has no result, `job` goes to
         `backlog`."""
-        self._launch(self._resume(job, lane), job, backlog, job.cost_usd)
+        stake = 0.0 if job.billed_before else job.cost_usd
+        self._launch(self._resume(job, lane), job, backlog, job.cost_usd, stake)
 
     async def _resume(self, job: Job, lane: OpenLane) -> VideoClip | Again:
         try:
@@ -59,10 +62,16 @@ class InFlight:
             self._resuming.release()
 
     def _launch(
-        self, work: Coroutine[Any, Any, VideoClip | Again], job: Job, backlog: Backlog, cost_usd: float | None
+        self,
+        work: Coroutine[Any, Any, VideoClip | Again],
+        job: Job,
+        backlog: Backlog,
+        cost_usd: float | None,
+        stake: float | None,
     ) -> None:
-        job.reserved = 0.0 if job.paid else cost_usd or 0.0
+        job.reserved, job.stake = 0.0 if job.paid else cost_usd or 0.0, stake
         self.budget.reserve(job.reserved)
+        self.budget.launch(stake)
         backlog.in_flight += 1
         task = asyncio.get_running_loop().create_task(work)
         self._batch.jobs[task] = job, backlog
@@ -75,6 +84,7 @@ class InFlight:
         outcome = task.result() if error is None else None
         self._book(job, outcome)
         if error is not None:
+            job.abandon()
             self._batch.fail(error)
         elif isinstance(outcome, VideoClip):
             self._batch.deliver(job, outcome)
@@ -87,6 +97,7 @@ class InFlight:
 
     def _book(self, job: Job, outcome: VideoClip | Again | None) -> None:
         spent = (outcome.cost_usd or 0.0) if isinstance(outcome, VideoClip) else 0.0
+        self.budget.land(job.stake)
         if not job.paid:
             self.budget.book(job.reserved, spent)
         else:

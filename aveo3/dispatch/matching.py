@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from aveo3.dispatch.prompt_media import RecalledMedia
-from aveo3.engine.job import Job
+from aveo3.engine.job import PARTLY, Job
 from aveo3.files import saving
 from aveo3.files.saving import SavedFile
 from aveo3.journal.fresh import Fresh
@@ -133,7 +133,8 @@ def _note_made(job: Job) -> None:
         return
     if job.state is not State.FETCHING:
         job.move(State.FETCHING)
-    job.move(State.SUCCEEDED, error_kind=None, error_message=None)
+    obsolete = {} if job.error_kind in PARTLY else {"error_kind": None, "error_message": None}
+    job.move(State.SUCCEEDED, **obsolete)
 
 
 def _reopen(job: Job) -> None:

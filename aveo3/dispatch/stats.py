@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aveo3.dispatch.budget import Budget
 from aveo3.models import ClipStatus, VideoClip
 from aveo3.quota.gate import GateStats
 
@@ -38,6 +39,16 @@ class Stats:
     """Mean seconds from submit to end, of the clips with a video; None before the first."""
     may_be_paid: tuple[str, ...]
     """Clips that may be billed but have no video: the operation's name, or the prompt's text if that is unknown."""
+    spent_usd: float = 0.0
+    """What clips cost whose outcome this client learnt, those that an earlier run sent included."""
+    in_flight_usd: float = 0.0
+    """What the clips in flight will cost."""
+    may_be_paid_usd: float = 0.0
+    """What clips without a known outcome may cost, and `sunk_usd`."""
+    sunk_usd: float = 0.0
+    """What attempts may have cost that a person gave up with `aveo3 retry`, for the clips so far."""
+    unpriced: int = 0
+    """Number of clips that these sums count as free, because their price is unknown."""
 
 
 class Tally:
@@ -52,9 +63,15 @@ class Tally:
         self._latency = 0.0  # sum over `_timed` clips
         self._timed = 0
         self._may_be_paid: list[str] = []
+        self._spent_usd = self._may_be_paid_usd = self._sunk_usd = 0.0
+        self._unpriced = 0
 
-    def count(self, clip: VideoClip) -> None:
-        """Count `clip`, which is about to go to its reader."""
+    def count(self, clip: VideoClip, *, billed: bool, known: bool = False) -> None:
+        """Count `clip`, which is about to go to its reader.
+
+        `billed` says that its cost is certain, `known` that this was so before this run.
+        """
+        self._count_money(clip, billed=billed, known=known)
         self._clips[clip.status] += 1
         self._cached += clip.cached
         if clip.succeeded and clip.instead_of is not None:
@@ -72,8 +89,16 @@ class Tally:
             else:
                 clips_log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
 
-    def stats(self, gates: Mapping[str, GateStats], cost_usd: float) -> Stats:
-        """Everything so far, with the state of the `gates` and the US$ spent."""
+    def _count_money(self, clip: VideoClip, *, billed: bool, known: bool) -> None:
+        self._sunk_usd += clip.sunk_usd
+        if billed:
+            self._spent_usd += 0.0 if known else clip.cost_usd or 0.0
+        elif clip.may_be_paid:
+            self._may_be_paid_usd += clip.cost_usd or 0.0
+        self._unpriced += clip.cost_usd is None and ((billed and not known) or clip.may_be_paid)
+
+    def stats(self, gates: Mapping[str, GateStats], budget: Budget) -> Stats:
+        """Everything so far, with the state of the `gates` and the money in the `budget`."""
         return Stats(
             gates=gates,
             clips=dict(self._clips),
@@ -83,7 +108,12 @@ class Tally:
             refusals=sum(gate.refused for gate in gates.values()),
             retries=self._retries,
             quota_wait=self._quota_wait,
-            cost_usd=round(cost_usd, 4),
+            cost_usd=round(budget.spent, 4),
             latency=self._latency / self._timed if self._timed else None,
             may_be_paid=tuple(self._may_be_paid),
+            spent_usd=round(self._spent_usd, 4),
+            in_flight_usd=round(budget.in_flight, 4) + 0.0,
+            may_be_paid_usd=round(self._may_be_paid_usd + self._sunk_usd, 4),
+            sunk_usd=round(self._sunk_usd, 4),
+            unpriced=self._unpriced + budget.in_flight_unpriced,
         )

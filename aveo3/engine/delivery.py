@@ -15,7 +15,7 @@ from aveo3.backends.base import Backend, PollError, RenewsLogin, Video
 from aveo3.config import file_names
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt
-from aveo3.engine.job import Job
+from aveo3.engine.job import PARTLY, PARTLY_FILTERED, Job
 from aveo3.engine.retry import repeating
 from aveo3.errors import FetchError
 from aveo3.files import download, saving
@@ -28,9 +28,6 @@ FETCH_TRIES = 5
 
 PARALLEL = 8
 """Downloads at the same time. More would share the same line, and more would be incomplete when it breaks."""
-
-PARTLY_FILTERED, PARTLY_FOUND = "partly_filtered", "partly_found"
-"""Why there are fewer videos than requested: a filter blocked the others, or they were not in the bucket."""
 
 STOPPED = "stopped", "made and paid, but the run stopped before it was on disk"
 """Error kind and message of a job whose download was cancelled."""
@@ -114,7 +111,7 @@ class Delivery:
                 if video.file is not None:
                     saving.drop(video.file)
         kind, message = job.error_kind, job.error_message
-        if kind not in (PARTLY_FILTERED, PARTLY_FOUND):  # the reason of a failed earlier fetch is obsolete
+        if kind not in PARTLY:  # the reason of a failed earlier fetch is obsolete
             kind = message = None
         return job.end(
             State.SUCCEEDED,

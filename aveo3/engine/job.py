@@ -12,8 +12,12 @@ from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord, new_record
 from aveo3.lanes.routing import Candidate, Route
-from aveo3.lifecycle import OWED, UNDER_WAY, State, check_move, check_reopen
+from aveo3.lifecycle import OWED, PAID, UNDER_WAY, State, check_move, check_reopen
 from aveo3.models import ClipStatus, VideoClip, VideoPrompt
+
+PARTLY_FILTERED, PARTLY_FOUND = "partly_filtered", "partly_found"
+PARTLY = frozenset({PARTLY_FILTERED, PARTLY_FOUND})
+"""Why there are fewer videos than requested: a filter blocked the others, or they were not in the bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,14 @@ class Job:
     """Times this job has yielded; those that yielded less go first."""
     quota_wait: float = 0.0
     reserved: float = 0.0
+    stake: float | None = 0.0
+    """US$ at stake while it is in flight; None for an unknown price."""
     paid: bool = False
     """An earlier run sent it and may owe for it, and this run has not sent it again."""
     paid_usd: float = 0.0
     """Its cost in the journal at that time."""
+    billed_before: bool = False
+    """An earlier run saw its video: its cost is known, and counted there."""
     made: bool = False
     """An earlier run had its file on disk."""
     leaving: bool = False
@@ -148,6 +156,7 @@ class Job:
         if record.attempts:
             self.position = record.position
         self.paid, self.made = record.state in OWED, record.state is State.SUCCEEDED
+        self.billed_before = record.state in PAID
         if self.paid:
             self.paid_usd = record.cost_usd or 0.0
 
@@ -170,7 +179,7 @@ class Job:
     def move(self, state: State, **changes: Any) -> None:
         """Move to `state`. Raises `IllegalMove` if the table does not allow it, `JournalError` as `Journal.move`."""
         if state is State.SUBMITTING:
-            self.paid = False
+            self.paid = self.billed_before = False
         self._go(check_move(self.state, state), changes)
 
     def reopen(self, state: State, **changes: Any) -> None:
@@ -241,6 +250,9 @@ class Job:
             return self.clip(ClipStatus.UNCERTAIN, also=message)
         if self.journal is None:
             return self.end(State.UNCERTAIN, kind, message)
+        if self.error_kind in PARTLY:  # the next run must know why there are fewer videos
+            self._go(self.state, {"cost_usd": self.cost_usd})
+            return self.clip(ClipStatus.UNFINISHED, kind=kind, also=message)
         self._go(self.state, {"error_kind": kind, "error_message": message, "cost_usd": self.cost_usd})
         return self.clip(ClipStatus.UNFINISHED)
 
@@ -248,8 +260,10 @@ class Job:
         """End a job that gets no permit, and return its clip. It was never sent, or its operation had no result."""
         return self.end(State.DEFERRED, closed.kind, str(closed), operation=None)
 
-    def clip(self, status: ClipStatus, *, cached: bool = False, also: str | None = None) -> VideoClip:
-        """The clip for the user. `also` is appended to the record's message."""
+    def clip(
+        self, status: ClipStatus, *, cached: bool = False, kind: str | None = None, also: str | None = None
+    ) -> VideoClip:
+        """The clip for the user. `kind` replaces the record's error kind, `also` is appended to its message."""
         record, message = self.record, self.record.error_message
         return VideoClip(
             prompt=self.prompt,
@@ -264,7 +278,7 @@ class Job:
             paths=tuple(file.path for file in self.files),
             uris=record.uris,
             operation=record.operation,
-            error_kind=record.error_kind,
+            error_kind=kind or record.error_kind,
             error_message=message if also is None else "; ".join(filter(None, (message, also))),
             retry_count=self.retries,
             attempts=record.attempts,
@@ -281,3 +295,10 @@ class Job:
         """Let another batch claim it."""
         if self.journal is not None:
             self.journal.claims.release(self.record.id)
+
+    def abandon(self) -> None:
+        """After an error in mid-flight: another batch may claim it only if nothing can be owed for it."""
+        if self.journal is not None and self.state in OWED:
+            self.journal.claims.lose(self.record.id)
+        else:
+            self.release()

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from aveo3.backends.base import Backend, PollError, Video
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt, now
-from aveo3.engine.delivery import PARTLY_FOUND, STOPPED, Delivery
+from aveo3.engine.delivery import STOPPED, Delivery
+from aveo3.engine.job import PARTLY_FOUND
 from aveo3.engine.retry import repeating
 from aveo3.lifecycle import State
 from aveo3.models import ClipStatus, VideoClip

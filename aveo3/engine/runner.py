@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from datetime import datetime
 
@@ -51,6 +51,7 @@ class Engine:
         self._rng = rng
         self._now_utc = now_utc
         self.pollers = Pollers(interval=settings.poll_interval, rate=settings.poll_rate, rng=rng)
+        self._gone: dict[Hashable, OpenLane] = {}
         self._submission = Submission(settings, now_utc)
         self._follower = Follower(settings, self.pollers, rng=rng, median=median)
         self._delivery = Delivery(settings, session, rng=rng, now_utc=now_utc)
@@ -62,6 +63,16 @@ class Engine:
 
         There is no await between an answer and its journal entry, so nothing can be cancelled there.
         """
+        try:
+            return await self._run(job, permit, lane)
+        except BaseException:  # the journal is not as this run left it, or a bug: it must not keep the running slot
+            if permit.settled:
+                lane.gate.finish(permit)
+            else:
+                lane.gate.cancel(permit)
+            raise
+
+    async def _run(self, job: Job, permit: Permit, lane: OpenLane) -> VideoClip | Again:
         assert job.route is not None
         candidate = job.route.at(lane.lane)
         if permit.admission.probe and lane.gate.met_a_stranger and (ended := await self._ask_first(job, permit, lane)):
@@ -72,8 +83,10 @@ class Engine:
         attempt = Attempt(job, lane, lane.backend, permit, sent_at=now())
         verdict = await self._submission.post(attempt, candidate.prompt)  # 2. one POST
         verdict = self._submission.told_apart(attempt, verdict)
-        self._submission.note(attempt, verdict)  # 3. its operation's name, in the journal
-        lane.gate.settle(permit, verdict)
+        try:
+            self._submission.note(attempt, verdict)  # 3. its operation's name, in the journal
+        finally:
+            lane.gate.settle(permit, verdict)
         if verdict.kind is not VerdictKind.ACCEPTED:
             outcome = await self._outcomes.not_accepted(attempt, verdict)
             if verdict.unsent and verdict.kind is VerdictKind.UNAVAILABLE and not (lane.gate.reached or job.leaving):
@@ -110,11 +123,18 @@ class Engine:
         if job.state is State.UNCERTAIN:
             return await self._recovery.recover(Attempt(job, lane, backend, None, sent_at, resumed=True))
         if not (same_place(lane.lane.place, job.place) and lane.lane.model == job.model):
-            # Its original lane is gone: neither its running slot nor its refusals count for this lane's quota.
-            gate = QuotaGate(lane.lane.settings, lane.lane.model, rng=self._rng, now_utc=self._now_utc)
-            lane = replace(lane, gate=gate)
+            lane = self._lane_that_is_gone(job, lane)
         permit = lane.gate.adopt() if job.state is State.RUNNING else None
         return await self._see_through(Attempt(job, lane, backend, permit, sent_at, resumed=True))
+
+    def _lane_that_is_gone(self, job: Job, lane: OpenLane) -> OpenLane:
+        """The lane that `job` was sent to, after the settings of `lane`: neither its running slots nor its refusals
+        count for the quota of `lane`. All jobs of a lane share it, and its polls."""
+        key = (job.model, *sorted(job.place.items()))
+        if key not in self._gone:
+            gate = QuotaGate(lane.lane.settings, lane.lane.model, rng=self._rng, now_utc=self._now_utc)
+            self._gone[key] = replace(lane, gate=gate)
+        return self._gone[key]
 
     async def _see_through(self, attempt: Attempt) -> VideoClip | Again:
         """Bring an accepted attempt to its clip. Whatever happens, a paid video is never lost."""

@@ -185,11 +185,10 @@ class Submission:
         if verdict.kind is VerdictKind.ACCEPTED:
             try:
                 attempt.job.move(State.RUNNING, operation=verdict.operation)
-            finally:  # if the journal refuses the name, the log is the last place for it
-                log.info("accepted: %s", verdict.operation)
-        elif verdict.kind in (
-            VerdictKind.UNAVAILABLE,
-            VerdictKind.UNCERTAIN,
-        ):  # the gate or the clip reports the others
+            except BaseException:  # the log is the last place for the name
+                log.error("accepted, but the journal did not take it: %s", verdict.operation)
+                raise
+            log.info("accepted: %s", verdict.operation)
+        elif verdict.kind is VerdictKind.UNAVAILABLE:  # the gate or the clip reports the others
             words = verdicts.brief(verdict.message)
             log.warning("%s: %r: %s", verdict.kind, attempt.job.prompt.text[:60], words)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from typing import Any
 
+from aveo3.errors import JournalError
 from aveo3.journal.fresh import JOIN, Fresh, FreshBatches, Write, goes_on, marks
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import JobRecord, from_row
@@ -31,6 +32,7 @@ class Claims:
         self._jobs = int(reader.read("SELECT coalesce(max(id), 0) FROM jobs")[0][0])
         self._held: set[int] = set()  # the jobs that this process works on …
         self._resumed: set[int] = set()  # … and those among them that `resume` took up, without a prompt
+        self._lost: set[int] = set()  # jobs that may be paid, and whose state here is not that of the journal
 
     def begin_stream(self, fresh: Fresh = False) -> int:
         """The number of a new batch of prompts. With `fresh`, they get new clips; see `aveo3.journal.fresh`."""
@@ -47,8 +49,13 @@ class Claims:
 
         Any of `digests` identifies the prompt. A fresh stream goes on with the fresh batch that an earlier one left.
         Otherwise it skips jobs that have ended, so that the prompt gets a new clip; a job that is under way is claimed
-        even so, and joins its batch.
+        even so, and joins its batch. Raises `JournalError` if a job of this prompt was lost (`lose`).
         """
+        if self._lost and (lost := self._lost.intersection(self._known_as(service, digests))):
+            raise JournalError(
+                f"{self._reader.path}: job {min(lost)} may be paid, and could not be noted. Its prompt is not sent "
+                "again. Close the client, then run it again."
+            )
         if batches := self._fresh.left(stream, service):
             for column, digest in lookups(digests):
                 if (found := self._next_of(batches, stream, service, column, digest)) is not None:
@@ -104,15 +111,22 @@ class Claims:
         """Whether `resume` holds a job that `stream` could otherwise claim for this prompt."""
         if not self._resumed:
             return False
+        return any(job in self._resumed and not self._has_met(stream, job) for job in self._known_as(service, digests))
+
+    def _known_as(self, service: str, digests: Sequence[str]) -> list[int]:
+        """The jobs that any of `digests` identifies."""
         these = marks(digests)
         query = f"SELECT id FROM jobs WHERE service = ? AND (digest IN ({these}) OR sent_as IN ({these}))"
-        found = self._reader.read(query, service, *digests, *digests)
-        return any(job in self._resumed and not self._has_met(stream, job) for [job] in found)
+        return [job for [job] in self._reader.read(query, service, *digests, *digests)]
 
     def release(self, job: int) -> None:
         """End the claim: another batch may have the job."""
         self._held.discard(job)
         self._resumed.discard(job)
+
+    def lose(self, job: int) -> None:
+        """Keep the claim for good: the journal could not note what became of the job, which may be paid."""
+        self._lost.add(job)
 
     def _next_of(self, batches: Sequence[int], stream: int, service: str, column: str, digest: str) -> JobRecord | None:
         """The next job for a prompt in one of the fresh `batches`, the latest batch first."""

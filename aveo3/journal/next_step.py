@@ -103,8 +103,7 @@ def resumable(records: Iterable[JobRecord], service: str) -> list[JobRecord]:
     """Those of `records` that `resume` at `service` has something to do for, oldest submit first.
 
     Uncertain jobs are searched for where Google was told to put their video, and polled if their operation had no
-    video. Operations that Google has forgotten are polled again only if their prompt is given again: otherwise each
-    resume would end with the same failures.
+    video or was unknown to Google, as the next run of their prompts does.
     """
     if is_emulated(service):
         return []
@@ -130,5 +129,4 @@ def left_with_emulator(records: Iterable[JobRecord]) -> list[VideoPrompt]:
 def _can_be_resumed(record: JobRecord) -> bool:
     if record.state in UNDER_WAY:
         return bool(record.operation or record.output_uri)
-    has_no_video = record.error_kind == NO_VIDEO and can_be_polled_again(record)
-    return record.state is State.UNCERTAIN and (bool(record.output_uri) or has_no_video)
+    return record.state is State.UNCERTAIN and (bool(record.output_uri) or can_be_polled_again(record))

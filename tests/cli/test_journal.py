@@ -97,7 +97,7 @@ def test_status_shows_the_last_run_the_money_and_each_next_move() -> None:
     assert head.splitlines() == [
         f"{PATH}: 11 jobs",
         f"no run is active; the last one (process {os.getpid()} on {HOST}) ended 2026-11-20 12:00:00 UTC",
-        "paid: US$ 6.40; may be paid, too: US$ 6.40 (list prices)",
+        "spent: US$ 6.40; in flight: US$ 0.00; may be paid, too: US$ 6.40 (list prices)",
     ]
     assert counts.splitlines() == [
         "uncertain        1  sent, outcome unknown, may be billed: check at Google before you send it again "
@@ -264,6 +264,25 @@ def test_status_warns_before_google_deletes_videos(
     stdout = run("status")[1]
     assert (sentence or "aveo3 resume") in stdout
     assert ("deleted" in stdout) == (sentence is not None)
+
+
+def test_what_runs_is_in_flight_during_a_run_and_may_be_paid_without_one() -> None:
+    def money() -> list[tuple[float | None, ...]]:
+        lines = map(json.loads, run("status", "--json")[1].splitlines())
+        return [tuple(line[name] for name in ("spent_usd", "in_flight_usd", "may_be_paid_usd")) for line in lines]
+
+    with Desk() as desk:
+        for state in (State.SUCCEEDED, State.RUNNING, State.UNCERTAIN, State.FAILED):
+            desk.job(state)
+        desk.job(State.RUNNING, service="mock")
+        desk.journal.note(4, State.FAILED, sunk_usd=0.5)
+        assert "spent: US$ 3.20; in flight: US$ 3.20; may be paid, too: US$ 3.70 " in run("status")[1]
+        assert money() == [(3.2, 0, 0), (0, 3.2, 0), (0, 0, 3.2), (0, 0, 0.5), (0, 0, 0)]
+        assert sum(usd or 0.0 for each in money() for usd in each) == pytest.approx(desk.journal.spent("google"))
+        desk.journal.note(1, State.SUCCEEDED, cost_usd=None)
+        desk.journal.note(4, State.FAILED, sunk_unpriced=1)
+    assert "may be paid, too: US$ 6.90 and 1 of unknown price (list" in run("status")[1]
+    assert money() == [(None, 0, 0), (0, 0, 3.2), (0, 0, 3.2), (0, 0, None), (0, 0, 0)]
 
 
 def test_emulated_jobs_cost_nothing_and_need_no_warning() -> None:
@@ -503,7 +522,7 @@ def test_what_a_rejected_job_cost_stays_spent_when_it_is_planned_again() -> None
         assert desk.journal.spent("google") == 0.0024
     with Desk() as desk:
         desk.journal.note(entry.id, State.FILTERED, cost_usd=0.5)
-    assert "paid: US$ 0.50; may be paid, too: US$ 0.00" in run("status")[1]
+    assert "spent: US$ 0.50; in flight: US$ 0.00; may be paid, too: US$ 0.00" in run("status")[1]
     assert run("retry", "--filtered")[0] == Exit.ALL_MADE
     with Journal(PATH, writes=False) as journal:
         assert journal.spent("google") == 0.5
@@ -518,7 +537,8 @@ def test_money_that_was_given_up_stays_told_and_counts_as_the_budget_counts_it(s
         assert run("retry", entry.name, "--yes")[0] == Exit.ALL_MADE
         lost = f"{3.2 * times:.2f}"
         stdout = run("status")[1]
-        assert f"paid: US$ 3.20; may be paid, too: US$ {lost} (list prices, US$ {lost} of it for attempts" in stdout
+        assert f"spent: US$ 3.20; in flight: US$ 0.00; may be paid, too: US$ {lost} (list " in stdout
+        assert f"prices, US$ {lost} of it for attempts that were given up)" in stdout
         assert f"(and US$ {lost} given up: may be paid)" in stdout
         [line] = [fields for fields in map(json.loads, run("status", "--json")[1].splitlines()) if fields["sunk_usd"]]
         assert (line["job"], line["sunk_usd"]) == (entry.name, 3.2 * times)
@@ -743,6 +763,29 @@ def test_fresh_new_always_begins_another_batch_and_says_how_to_go_on_with_it() -
         assert (code, at.accepted) == (0, 3)
         assert run("generate", "--fresh=maybe", "-", stdin="boat\n")[0] == Exit.USAGE
         assert run("generate", "--prompt", "boat", "--", "--fresh=new")[0] == Exit.USAGE  # a file of that name
+
+
+@pytest.mark.parametrize("flags", [["--quiet"], []])
+def test_a_clip_that_may_be_paid_is_told_once_and_so_is_what_to_do(flags: list[str]) -> None:
+    with house(faults=["500-after@1"]):
+        code, stdout, stderr = run("generate", "-", *flags, stdin="boat\nfox\n")
+        assert code == Exit.SOME_NOT
+        assert stderr.count("An internal error has occurred") == 1
+        assert stdout.count("may be paid already") == (not flags)
+        if not flags:
+            assert re.search(r"(?m)^spent +about US\$ 3.20 at list price\s*$", stdout)
+            assert re.search(r"(?m)^may be paid +about US\$ 3.20\s*$", stdout)
+        run("retry", "--uncertain", "--yes")
+        stdout = run("generate", "-", stdin="boat\nfox\n")[1]
+        assert "about US$ 3.20, US$ 3.20 of it for attempts that were given up" in " ".join(stdout.split())
+
+
+def test_without_a_journal_what_may_be_paid_is_told_once_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEO3_JOURNAL", "none")
+    with house(faults=["500-after@1"]):
+        stdout = run("generate", "-", stdin="boat\n")[1]
+    assert stdout.count("may be paid already") == 1
+    assert "1 clip may be paid already: see manifest.jsonl." in stdout
 
 
 def test_many_cached_clips_are_counted_and_not_listed() -> None:

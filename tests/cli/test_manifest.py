@@ -40,7 +40,7 @@ def test_every_clip_gets_a_line_and_one_that_may_be_paid_is_not_in_failed() -> N
         ("not", "deferred"),
     ]
     assert failed() == ["not"]
-    assert manifest.hint == "; prompts without a video are in failed.jsonl; 1 may be paid already: see manifest.jsonl"
+    assert manifest.hint == "; prompts without a video are in failed.jsonl"
 
 
 def test_failed_keeps_the_prompts_of_other_batches_until_they_are_made() -> None:

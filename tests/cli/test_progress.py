@@ -43,6 +43,8 @@ STATS = Stats(
     retries=2,
     quota_wait=75.0,
     cost_usd=19.2,
+    spent_usd=19.2,
+    in_flight_usd=9.6,
     latency=70.0,
     may_be_paid=(),
 )
@@ -65,7 +67,8 @@ def test_the_bars_fit_any_width(width: int) -> None:
         "running 3",
         "finished 7/40 (1 filtered)",
         "quota all 10 in 1 min used",
-        "time left about 4 min 10 s spent US$ 19.20 refusals 1 retries 2",
+        "time left about 4 min 10 s refusals 1 retries 2",
+        "spent US$ 19.20 in flight US$ 9.60 may be paid US$ 0.00",
     ]
 
 
@@ -157,6 +160,16 @@ def test_the_summary_has_every_figure() -> None:
     assert "about US$ 19.20 at list price" in table
     assert "rejected" not in table
     assert "cached" not in table
+
+
+def test_the_summary_tells_what_is_spent_apart_from_what_may_be_paid() -> None:
+    table = " ".join(text(summary(STATS, 90.0)).split())
+    assert "in flight about US$ 9.60 may be paid about US$ 0.00" in table
+    left = replace(STATS, spent_usd=0.0, in_flight_usd=0.0, may_be_paid_usd=1032.0, sunk_usd=3.2, unpriced=2)
+    table = " ".join(text(summary(left, 90.0, note=" (not really)"), 120).split())
+    assert "spent about US$ 0.00 at list price (and 2 clips of unknown price) (not really) may be paid" in table
+    assert "may be paid about US$ 1,032.00, US$ 3.20 of it for attempts that were given up" in table
+    assert "in flight" not in table
 
 
 def test_the_summary_counts_cached_and_unfinished_clips() -> None:

@@ -105,6 +105,6 @@ def test_resume_takes_what_is_at_google_or_may_turn_up_oldest_first() -> None:
         record(State.UNCERTAIN, id=8, error_kind="no_video", submitted_utc=START_UTC + 2 * hour),
         *(record(state, id=7) for state in set(State) - WITHOUT_FILE),
     ]
-    assert [job.id for job in resumable(jobs, "google")] == [5, 2, 1, 8]
+    assert [job.id for job in resumable(jobs, "google")] == [5, 2, 4, 1, 8]
     assert resumable([replace(job, service="mock") for job in jobs], "mock") == []
     assert all(next_step(job, "google", made=False) is PICK_UP for job in resumable(jobs, "google"))

@@ -62,7 +62,7 @@ def history(
                     steps = [
                         {"at_utc": e.at_utc, "state": e.state, "changes": e.changes} for e in _life(record, journal)
                     ]
-                    print(in_json({**fields(record, journal), "history": steps}))
+                    print(in_json({**fields(record, journal, at_work=journal.in_use()), "history": steps}))
                 else:
                     _print_life(record, journal)
 

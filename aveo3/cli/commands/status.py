@@ -28,7 +28,7 @@ from aveo3.cli.journal_view import (
     typed,
 )
 from aveo3.cli.json_lines import in_json
-from aveo3.lifecycle import AT_STAKE, BILLED, EMULATED, UNDER_WAY, State, is_emulated
+from aveo3.lifecycle import AT_STAKE, BILLED, EMULATED, IN_FLIGHT, UNDER_WAY, State, is_emulated
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,8 +80,9 @@ def status(
         settings = settings_of(directory)
         with Journal(journal_path(settings), writes=False) as journal:
             if json_lines:
+                at_work = journal.in_use()
                 for record in journal.records():
-                    print(in_json(fields(record, journal)))
+                    print(in_json(fields(record, journal, at_work=at_work)))
             else:
                 _Report(journal, typed(settings), every=every).write()
 
@@ -156,8 +157,12 @@ class _Report:
             these = [t for t in tallies if t.state in states]
             return priced(sum(t.cost_usd for t in these) + more[0], sum(t.unpriced for t in these) + more[1])
 
+        in_flight = IN_FLIGHT if self._at_work else frozenset[State]()
         of_it = f", {priced(*given_up)} of it for attempts that were given up" if any(given_up) else ""
-        self._say(f"paid: {of(BILLED)}; may be paid, too: {of(AT_STAKE, given_up)} (list prices{of_it})")
+        self._say(
+            f"spent: {of(BILLED)}; in flight: {of(in_flight)}; may be paid, too: "
+            f"{of(AT_STAKE - in_flight, given_up)} (list prices{of_it})"
+        )
 
     def _warnings(self) -> None:
         """Warn of videos that Google may soon delete, and of operations that it may soon forget."""
