@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from aveo3.dispatch.stats import Stats
     from aveo3.dispatch.stream import ClipStream
     from aveo3.errors import AveoError, ClipError, FetchError, GateClosed, JournalError, UsageError
+    from aveo3.journal.review import JobHistory, JournalStatus
+    from aveo3.journal.rows import JobRecord
+    from aveo3.lanes.estimate import Estimate
     from aveo3.lanes.lane_file import LaneSettings
     from aveo3.models import ClipStatus, Media, VideoClip, VideoPrompt
 
@@ -28,9 +31,13 @@ _HOME = {
     "ClipError": "errors",
     "ClipStatus": "models",
     "ClipStream": "dispatch.stream",
+    "Estimate": "lanes.estimate",
     "FetchError": "errors",
     "GateClosed": "errors",
+    "JobHistory": "journal.review",
+    "JobRecord": "journal.rows",
     "JournalError": "errors",
+    "JournalStatus": "journal.review",
     "LaneSettings": "lanes.lane_file",
     "Media": "models",
     "Settings": "config.settings",
@@ -46,9 +53,13 @@ __all__ = [
     "ClipError",
     "ClipStatus",
     "ClipStream",
+    "Estimate",
     "FetchError",
     "GateClosed",
+    "JobHistory",
+    "JobRecord",
     "JournalError",
+    "JournalStatus",
     "LaneSettings",
     "Media",
     "Settings",

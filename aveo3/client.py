@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +19,9 @@ from aveo3.input_forms import rows_of
 from aveo3.journal.fresh import Fresh
 from aveo3.journal.journal import Journal
 from aveo3.journal.next_step import left_with_emulator, resumable
+from aveo3.journal.retrying import RETRIABLE, choose, may_be_paid_twice, plan_again, refusal
+from aveo3.journal.review import JobHistory, JournalStatus, history_of, status_of
+from aveo3.journal.rows import JobRecord
 from aveo3.lanes.estimate import Estimate, estimate
 from aveo3.lanes.lane_file import LaneSettings
 from aveo3.lanes.lanes import Lanes
@@ -130,6 +134,59 @@ class VeoClient:
         records = self.journal.records(*WITHOUT_FILE) if self.journal is not None else ()
         return self._session.stream(resumable(records, self.service), fresh=False, resumes=True)
 
+    def status(self) -> JournalStatus:
+        """How every job of the output directory stands, and what they cost: what `aveo3 status` shows.
+
+        It reads the journal and asks Google nothing. You may call it before, while and after the client is open.
+        Raises `UsageError` if the settings keep no journal, and `JournalError`, a subclass, if there is none yet.
+        """
+        with self._session.review() as journal:
+            return status_of(journal)
+
+    def history(self, job: str | VideoClip) -> JobHistory:
+        """The life of one job, step by step: what `aveo3 history` shows. `job` is an ID as in `clip.job`, or a clip.
+
+        Raises `UsageError` as `status` does, and if the ID, or its beginning, is that of no job or of several.
+        """
+        with self._session.review() as journal:
+            service = None
+            with suppress(UsageError):  # no credentials: any service will do
+                service = self.service
+            return history_of(_id_of(job), journal, service)
+
+    def retry(
+        self,
+        *jobs: str | VideoClip,
+        uncertain: bool = False,
+        failed: bool = False,
+        filtered: bool = False,
+        rejected: bool = False,
+        may_pay_twice: bool = False,
+    ) -> tuple[JobRecord, ...]:
+        """Mark jobs so that the next run of their prompts sends them again, as `aveo3 retry` does. It sends nothing.
+
+        Name the jobs by ID or clip, or by kind: `failed=True` means all whose retries are used up. Returns them as they
+        stood before; deferred and cancelled jobs are left out, because they need no retry. Uncertain jobs, and running
+        ones that you name to give them up, may be paid already: without `may_pay_twice` they are a `UsageError`, and
+        nothing is changed. So are jobs that this client works on.
+        """
+        wanted = dict(zip(RETRIABLE, (uncertain, failed, filtered, rejected), strict=True))
+        states = [state for state, is_wanted in wanted.items() if is_wanted]
+        ids = [_id_of(job) for job in jobs]
+        if not ids and not states:
+            raise UsageError("name the jobs to send again, by ID, clip or kind, such as retry(failed=True)")
+        with self._session.review(writes=True) as journal:
+            chosen, _ = choose(journal, ids, states)
+            held = [record.name for record in chosen if journal.claims.holds(record.id)]
+            if held:
+                raise UsageError(
+                    f"this client works on {', '.join(held[:10])}: wait for the clips. Nothing was changed."
+                )
+            if not may_pay_twice and (owed := may_be_paid_twice(chosen)):
+                raise refusal(owed, "Use may_pay_twice=True if you want that.")
+            plan_again(chosen, journal)
+            return tuple(chosen)
+
     def stats(self) -> Stats:
         """A frozen snapshot of the client's totals. Cheap: call it as often as you like."""
         return self._session.stats()
@@ -164,3 +221,11 @@ class VeoClient:
         """
         seconds = mock_mode.clip_seconds(self.settings)
         return estimate(map(as_prompt, rows_of(prompts)), self.routes, clip_seconds=seconds)
+
+
+def _id_of(job: str | VideoClip) -> str:
+    """The ID of a job in the journal. Raises `UsageError` for a clip that was made without one."""
+    name = job.job if isinstance(job, VideoClip) else job
+    if name is None:
+        raise UsageError("this clip has no job: it was made without a journal")
+    return name

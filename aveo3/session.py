@@ -33,6 +33,7 @@ from aveo3.files import saving
 from aveo3.files.directories import check_writable
 from aveo3.journal.fresh import Fresh, check_fresh
 from aveo3.journal.journal import Journal
+from aveo3.journal.place import journal_path
 from aveo3.journal.rows import JobRecord
 from aveo3.lanes.lanes import Lane, Lanes, wire_of
 from aveo3.lanes.routing import Routes
@@ -243,6 +244,24 @@ class Session:
         if self._numbers is None:
             self._numbers = count(0 if self.journal is None else self.journal.last_position() + 1)
         return self._numbers
+
+    @contextmanager
+    def review(self, *, writes: bool = False) -> Iterator[Journal]:
+        """The journal of this session if it is open, else the one that the settings name, opened meanwhile.
+
+        Raises `UsageError` if the settings keep none, `JournalError` if there is none yet, or it cannot be used.
+        """
+        if self.engine is None:
+            without_keys = self.lane_pool.without_keys
+            path = journal_path(self.settings)
+            with Journal(path, writes=writes, now_utc=self._now_utc, without_secrets=without_keys) as journal:
+                yield journal
+            return
+        self.check_loop()
+        if self.journal is None:
+            journal_path(self.settings)  # raises
+        assert self.journal is not None
+        yield self.journal
 
     def check_loop(self) -> None:
         """Raise `UsageError` if the caller is not in the event loop that the client was opened in."""

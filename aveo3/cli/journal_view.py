@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aveo3.cli.shells import quoted
+from aveo3.journal.place import journal_path as journal_path
 from aveo3.journal.wording import counted as counted
 from aveo3.journal.wording import dollars as dollars
 from aveo3.journal.wording import listed as listed
@@ -42,22 +43,6 @@ def settings_of(directory: Path | None, **more: Any) -> Settings:
     from aveo3.config.settings import Settings
 
     return Settings(**more) if directory is None else Settings(output_dir=directory, **more)
-
-
-def journal_path(settings: Settings) -> Path:
-    """The path of the journal. Raises `UsageError` if the settings turn it off, `JournalError` if it does not exist."""
-    from aveo3.errors import JournalError, UsageError
-
-    path = settings.journal_path
-    if path is None:
-        raise UsageError("there is no journal to read: VEO3_JOURNAL=none. Unset it to keep a journal.")
-    if not path.is_file():
-        directory = settings.output_dir
-        if settings.journal == "auto" and not directory.is_dir():
-            what = "is a file" if directory.exists() else "does not exist"
-            raise JournalError(f"{directory} {what}, so there is no journal. Name the directory with the videos.")
-        raise JournalError(f"there is no journal {path}: no run has written to {directory} yet.")
-    return path
 
 
 def directory_and_ids(names: list[str]) -> tuple[Path | None, list[str]]:

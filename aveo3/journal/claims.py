@@ -119,6 +119,10 @@ class Claims:
         query = f"SELECT id FROM jobs WHERE service = ? AND (digest IN ({these}) OR sent_as IN ({these}))"
         return [job for [job] in self._reader.read(query, service, *digests, *digests)]
 
+    def holds(self, job: int) -> bool:
+        """Whether this process works on a job."""
+        return job in self._held
+
     def release(self, job: int) -> None:
         """End the claim: another batch may have the job."""
         self._held.discard(job)

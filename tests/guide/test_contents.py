@@ -13,11 +13,23 @@ import pytest
 import aveo3
 import aveo3.mock
 import aveo3.testing
-from aveo3 import ClipStatus, LaneSettings, Stats, VideoClip, VideoPrompt
+from aveo3 import (
+    ClipStatus,
+    Estimate,
+    JobHistory,
+    JobRecord,
+    JournalStatus,
+    LaneSettings,
+    Stats,
+    VideoClip,
+    VideoPrompt,
+)
 from aveo3.cli.exit_codes import Exit
 from aveo3.config import catalog
 from aveo3.config.catalog import ModelCard
 from aveo3.config.settings import describe
+from aveo3.journal.review import Amount, Money
+from aveo3.journal.rows import Event
 from aveo3.mock import FAULTS
 from aveo3.verdicts import Refusal
 from tests.support.guide import CAN, DRAWN, GUIDES, NOT_AN_ABILITY, PAGES, ROOT, blocks, place, written
@@ -77,9 +89,23 @@ def test_every_field_of_a_prompt_is_explained() -> None:
     assert [name for name in VideoPrompt.model_fields if f"`{name}`" not in told] == []
 
 
-@pytest.mark.parametrize(("kind", "title"), [(VideoClip, "### VideoClip"), (Stats, "### Stats")])
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [
+        (VideoClip, "### VideoClip"),
+        (Stats, "### Stats"),
+        (Estimate, "### Estimate"),
+        (JournalStatus, "### JournalStatus"),
+        (Money, "### JournalStatus"),
+        (Amount, "### JournalStatus"),
+        (JobHistory, "### JobHistory and JobRecord"),
+        (Event, "### JobHistory and JobRecord"),
+        (JobRecord, "### JobHistory and JobRecord"),
+    ],
+)
 def test_every_field_of_a_result_is_explained(kind: Any, title: str) -> None:
-    fields = [*getattr(kind, "model_fields", ())] or [field.name for field in dataclasses.fields(kind)]
+    fields = getattr(kind, "model_fields", ()) or getattr(kind, "_fields", ())
+    fields = [*fields] or [field.name for field in dataclasses.fields(kind)]
     properties = [name for name, value in vars(kind).items() if isinstance(value, property)]
     told = section("python-api", title)
     assert [name for name in (*fields, *properties) if f"`{name}`" not in told and not name.startswith("_")] == []

@@ -15,9 +15,13 @@ from aveo3 import (
     ClipError,
     ClipStatus,
     ClipStream,
+    Estimate,
     FetchError,
     GateClosed,
+    JobHistory,
+    JobRecord,
     JournalError,
+    JournalStatus,
     LaneSettings,
     Media,
     Settings,
@@ -50,6 +54,10 @@ async def every_way_in(lazy: Iterator[str], live: AsyncIterator[VideoPrompt], ro
             async for clip in left:
                 assert_type(clip.may_be_paid, bool)
         assert_type(veo.stats(), Stats)
+        assert_type(veo.estimate(lazy), list[Estimate])
+        assert_type(veo.status(), JournalStatus)
+        assert_type(veo.history("1a2b"), JobHistory)
+        assert_type(veo.retry("1a2b", failed=True, may_pay_twice=True), tuple[JobRecord, ...])
 
 
 def what_a_clip_tells(clip: VideoClip) -> str:
@@ -70,6 +78,15 @@ def what_stats_tell(stats: Stats) -> None:
     assert_type(stats.may_be_paid, tuple[str, ...])
     for gate in stats.gates.values():
         assert_type(gate.refused, int)
+
+
+def what_the_journal_tells(status: JournalStatus, history: JobHistory) -> None:
+    assert_type(status.jobs, tuple[JobRecord, ...])
+    assert_type(status.money.spent.usd, float)
+    assert_type(status.active, bool)
+    assert_type(history.job.cost_usd, float | None)
+    for event in history.events:
+        assert_type(event.at_utc, datetime)
 
 
 def what_errors_carry(error: AveoError) -> None:
