@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Set
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
@@ -28,7 +27,7 @@ from aveo3.cli.journal_view import (
     typed,
 )
 from aveo3.cli.json_lines import in_json
-from aveo3.lifecycle import AT_STAKE, BILLED, EMULATED, IN_FLIGHT, UNDER_WAY, State, is_emulated
+from aveo3.lifecycle import EMULATED, UNDER_WAY, State
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -150,18 +149,13 @@ class _Report:
 
     def _money(self) -> None:
         """What is spent, in flight, and what else may be paid: together, what counts against the budget."""
-        tallies = [tally for tally in self._tallies if not is_emulated(tally.service)]
-        given_up = sum(t.sunk_usd for t in tallies), sum(t.sunk_unpriced for t in tallies)
+        from aveo3.journal.review import money_of
 
-        def of(states: Set[State], more: tuple[float, int] = (0.0, 0)) -> str:
-            these = [t for t in tallies if t.state in states]
-            return priced(sum(t.cost_usd for t in these) + more[0], sum(t.unpriced for t in these) + more[1])
-
-        in_flight = IN_FLIGHT if self._at_work else frozenset[State]()
-        of_it = f", {priced(*given_up)} of it for attempts that were given up" if any(given_up) else ""
+        money = money_of(self._tallies, active=self._at_work)
+        of_it = f", {priced(*money.given_up)} of it for attempts that were given up" if any(money.given_up) else ""
         self._say(
-            f"spent: {of(BILLED)}; in flight: {of(in_flight)}; may be paid, too: "
-            f"{of(AT_STAKE - in_flight, given_up)} (list prices{of_it})"
+            f"spent: {priced(*money.spent)}; in flight: {priced(*money.in_flight)}; may be paid, too: "
+            f"{priced(*money.may_be_paid)} (list prices{of_it})"
         )
 
     def _warnings(self) -> None:
