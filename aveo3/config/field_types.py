@@ -61,18 +61,18 @@ def at_home(path: Path) -> Path:
         raise ValueError("there is no such user's home directory: write the whole path") from None
 
 
-def reachable(path: Path) -> Path:
-    """`path` as Windows opens it and what lies below it, however long it is. Elsewhere as it is."""
+def reachable(path: Path, room: int) -> Path:
+    """`path` as Windows opens it, and files below it with names of up to `room` characters. Elsewhere as it is."""
     if sys.platform != "win32":
         return path
     absolute = ntpath.abspath(path)
-    if len(absolute) + _ROOM_BELOW < _MAX_PATH or absolute.startswith("\\\\?\\"):
+    if len(absolute) + room < _MAX_PATH or absolute.startswith("\\\\?\\"):
         return path
     return Path("\\\\?\\" + (f"UNC\\{absolute[2:]}" if absolute.startswith("\\\\") else absolute))
 
 
-_MAX_PATH, _ROOM_BELOW = 260, 120
-"""Windows refuses longer paths without that prefix. Videos, their parts and the journal take up to this much of it."""
+_MAX_PATH = 260
+"""Windows refuses longer paths without that prefix, unless a person has changed that for the whole machine."""
 
 
 def key_of(value: Any) -> Any:

@@ -32,7 +32,7 @@ FIELDS: Mapping[str, str] = {
 """What a template may hold in braces. What a prompt leaves open is left out."""
 
 _NUMBERS = {"index", "seed", "duration_seconds"}
-_LONGEST = 200
+LONGEST = 200
 """Bytes of a name without its ending. File systems take 255, and a part's name is longer than the video's."""
 
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
@@ -118,7 +118,7 @@ def _safe(stem: str) -> str:
     stem = unicodedata.normalize("NFC", stem.encode(errors="replace").decode())
     stem = "".join(sign if sign.isprintable() else "-" for sign in _UNSAFE.sub("-", stem))
     stem = stem.lstrip(" .-")  # a dot would hide the file, a hyphen make an option of it
-    stem = stem.encode()[:_LONGEST].decode(errors="ignore").rstrip(" .-") or "video"
+    stem = stem.encode()[:LONGEST].decode(errors="ignore").rstrip(" .-") or "video"
     return f"video-{stem}" if stem.partition(".")[0].rstrip().upper() in _RESERVED else stem
 
 

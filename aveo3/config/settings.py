@@ -239,7 +239,7 @@ class Settings(BaseSettings):
     @field_validator("output_dir", "journal", "credentials_file", "catalog", "lanes")
     @classmethod
     def _home(cls, path: Path | str | None) -> Path | str | None:
-        return reachable(at_home(path)) if isinstance(path, Path) else path  # no shell has read a .env
+        return at_home(path) if isinstance(path, Path) else path  # no shell has read a .env
 
     @field_validator("catalog")
     @classmethod
@@ -265,6 +265,15 @@ class Settings(BaseSettings):
     def _model_of_the_backend(self) -> Settings:
         if "model" not in self.model_fields_set and self._choice()[0] == "gemini":
             object.__setattr__(self, "model", DEFAULT_MODELS["gemini"])
+        return self
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> Settings:
+        # A video's part has the longest name: that of the video and 24 signs more. The journal needs less.
+        room = 120 if self.name == file_names.DEFAULT else file_names.LONGEST + 40
+        object.__setattr__(self, "output_dir", reachable(self.output_dir, room))
+        if isinstance(self.journal, Path):
+            object.__setattr__(self, "journal", reachable(self.journal, room))
         return self
 
     @model_validator(mode="after")

@@ -690,5 +690,12 @@ def test_on_windows_a_long_directory_is_named_so_that_it_can_be_opened(
     assert str(Settings(journal=path).journal) == opened
 
 
+def test_on_windows_a_longer_template_of_names_leaves_a_directory_less_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(field_types, "sys", SimpleNamespace(platform="win32"))
+    directory = "C:\\" + "a" * 60
+    assert str(Settings(output_dir=directory).output_dir) == directory
+    assert str(Settings(output_dir=directory, name="{index}-{slug}-{id}").output_dir) == rf"\\?\{directory}"
+
+
 def test_elsewhere_a_long_directory_is_named_as_it_is() -> None:
     assert Settings(output_dir="a/" * 300).output_dir == Path("a/" * 300)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +21,7 @@ from aveo3.cli.journal_view import (
     tail,
 )
 from aveo3.cli.json_lines import in_json
+from aveo3.cli.shells import quoted
 from aveo3.journal.retrying import find
 from aveo3.lifecycle import AT_STAKE, State
 
@@ -76,7 +76,7 @@ def _directory_and_id(names: list[str]) -> tuple[Path | None, str]:
         directory, ids = None, names  # a misspelt ID rather than a directory that is not there
     if len(ids) == 1:
         return directory, ids[0]
-    where = f" {shlex.quote(str(directory))}" if directory is not None else ""
+    where = f" {quoted(str(directory))}" if directory is not None else ""
     example = _example(directory) if directory is not None and not ids else None
     usage = f"aveo3 history{where} {example}" if example else "aveo3 history [DIR] ID"
     raise UsageError(f"history shows one job: {usage}. `aveo3 status{where}` lists the IDs.")
