@@ -1,4 +1,4 @@
-"""Every test is on its own: no environment, no .env, no shared state."""
+"""Isolates every test: no environment variables, no .env, no shared state."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ def pytest_configure() -> None:
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """No test waits for the clock: on this loop the time jumps, with a server in it, too. What talks to a process of
-    its own, which cannot jump along, is marked `real_time`."""
+    """On this loop the time jumps, also for a server in the same loop, so no test waits for the clock.
+
+    Tests that talk to another process, whose time does not jump, are marked `real_time`.
+    """
     if item.get_closest_marker("real_time"):
         return {"real": asyncio.new_event_loop}
     return {"virtual": VirtualTimeLoop}

@@ -1,4 +1,4 @@
-"""The house as a whole: imports point upwards only, public names resolve, importing is cheap."""
+"""The package as a whole: imports point upwards only, public names resolve, importing is cheap."""
 
 from __future__ import annotations
 

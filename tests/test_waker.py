@@ -1,4 +1,4 @@
-"""A waker wakes its one waiter: in time, or when it is rung."""
+"""A waker wakes its one waiter: at the given time, or when it is rung."""
 
 from __future__ import annotations
 

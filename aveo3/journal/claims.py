@@ -21,7 +21,7 @@ from aveo3.lifecycle import ENDED, TO_SEND, State
 
 
 class Claims:
-    """Gives out the jobs of the journal that `reader` reads and `write` writes to; `stamp` is the time, as text."""
+    """Assigns the jobs of the journal that `reader` reads and `write` changes. `stamp` returns the time as text."""
 
     def __init__(self, reader: JournalReader, write: Write, stamp: Callable[[], str]) -> None:
         self._reader = reader
@@ -114,7 +114,7 @@ class Claims:
         return any(job in self._resumed and not self._has_met(stream, job) for job in self._known_as(service, digests))
 
     def _known_as(self, service: str, digests: Sequence[str]) -> list[int]:
-        """The jobs that any of `digests` identifies."""
+        """The jobs that have any of `digests`."""
         these = marks(digests)
         query = f"SELECT id FROM jobs WHERE service = ? AND (digest IN ({these}) OR sent_as IN ({these}))"
         return [job for [job] in self._reader.read(query, service, *digests, *digests)]
@@ -124,7 +124,7 @@ class Claims:
         return job in self._held
 
     def release(self, job: int) -> None:
-        """End the claim: another batch may have the job."""
+        """End the claim, so that another batch may get the job."""
         self._held.discard(job)
         self._resumed.discard(job)
 
@@ -133,7 +133,7 @@ class Claims:
         self._lost.add(job)
 
     def _next_of(self, batches: Sequence[int], stream: int, service: str, column: str, digest: str) -> JobRecord | None:
-        """The next job for a prompt in one of the fresh `batches`, the latest batch first."""
+        """The next job for a prompt in one of the fresh `batches`; the latest batch goes first."""
         query = (
             f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND fresh_batch IN ({marks(batches)}) AND NOT "
             "EXISTS (SELECT 1 FROM met WHERE stream = ? AND job = jobs.id) ORDER BY fresh_batch DESC, id"
@@ -169,7 +169,7 @@ class Claims:
                     break
                 else:
                     all_met = False
-        if found is None and passed > begun:  # else each of many equal prompts would go through all of these
+        if found is None and passed > begun:  # otherwise each of many equal prompts would read all these rows again
             self._write((_CURSOR, (stream, known_by, passed)))
         return found
 
@@ -189,12 +189,12 @@ class Claims:
         self._held.add(record.id)
 
     def _cursor(self, stream: int, known_by: str) -> int:
-        """The last job that `stream` has met under this key."""
+        """The last job that `stream` has passed under this key."""
         found = self._reader.read("SELECT job FROM cursors WHERE stream = ? AND known_by = ?", stream, known_by)
         return int(found[0][0]) if found else 0
 
     def _has_met(self, stream: int, job: int) -> bool:
-        """Whether another prompt of `stream` has had this job, by whatever digest."""
+        """Whether another prompt of `stream` already got this job, under any digest."""
         return bool(self._reader.read("SELECT 1 FROM met WHERE stream = ? AND job = ?", stream, job))
 
 
@@ -235,13 +235,13 @@ class DryClaims:
 
 
 def lookups(digests: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The columns and digests by which the job of a prompt is looked up, in order: what was asked for goes first."""
+    """The columns and digests to look up the job of a prompt, in order: the requested prompt before what was sent."""
     return ((column, digest) for column in ("digest", "sent_as") for digest in digests)
 
 
 def may_be_given(state: State, column: str, *, fresh: bool) -> bool:
     """Whether a prompt may get a job in `state` that was found by `column`."""
-    if column == "sent_as" and state in TO_SEND:  # nothing was made as that, and what will be made is asked for
+    if column == "sent_as" and state in TO_SEND:  # nothing was made with this digest yet
         return False
     return not (fresh and state in ENDED)
 
@@ -250,7 +250,7 @@ MET = (
     "CREATE TEMP TABLE cursors (stream INTEGER, known_by TEXT, job INTEGER, PRIMARY KEY (stream, known_by))",
     "CREATE TEMP TABLE met (stream INTEGER, job INTEGER, PRIMARY KEY (stream, job)) WITHOUT ROWID",
 )
-"""Temporary tables: the jobs that each batch has met."""
+"""Temporary tables of the jobs that each batch has passed."""
 _CURSOR = "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET job = max(job, excluded.job)"
 _MET = "INSERT INTO met VALUES (?, ?) ON CONFLICT DO UPDATE SET job = job"
 _PLAN = (
@@ -258,4 +258,4 @@ _PLAN = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 EVENT = "INSERT INTO events (job, at_utc, state, changes) VALUES (?, ?, ?, ?)"
-"""Adds an event to the life of a job."""
+"""Adds an event to a job's history."""

@@ -1,4 +1,4 @@
-"""Every setting by every way in; nonsense is refused in whole sentences; secrets stay secret."""
+"""Every setting from every source; wrong values are refused in whole sentences; secrets stay secret."""
 
 from __future__ import annotations
 

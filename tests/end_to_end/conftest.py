@@ -1,3 +1,3 @@
-"""What every test of this package gets."""
+"""Fixtures of every test in this package."""
 
 from tests.support.ssl_context import one_ssl_context as one_ssl_context

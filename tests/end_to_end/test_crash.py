@@ -1,4 +1,4 @@
-"""Killed before everything that it writes, sends and hears, a run is taken up by the next: paid once, nothing lost.
+"""A run that is killed before any write, request or answer is continued by the next: paid once, nothing lost.
 
 Each test lets the real client, with the real SDK, SQLite and files, be killed at its first point, at its second, and so
 on until a run comes through (`victim` says what a point is). After each death the same prompts are run again, and then
@@ -83,8 +83,8 @@ CASES = {
 
 @dataclass
 class Life:
-    """What is known of a run: how it ended and the points it came to. If it lived, its clips and the files it left, and
-    the clips of the same prompts run once more, whose points come after "once more"."""
+    """A run: how it ended, and the points that it reached. If it lived, also its clips and files, and the clips of a
+    second run of the same prompts, whose points come after "once more"."""
 
     exit: int
     points: list[str]
@@ -173,7 +173,7 @@ def read_dead(home: Path, query: str) -> list[Any]:
 
 
 class Aftermath:
-    """Everything as it is after a run that came through and one more, and what it should be.
+    """The state after a complete run and one more, and what the state should be.
 
     `doubted` are the jobs that were between intent and answer when a run before it died.
     """
@@ -269,8 +269,8 @@ def prompts(entries: Iterable[JobRecord]) -> Counter[str]:
 async def test_a_request_leaves_after_its_intent_and_its_name_is_noted_before_all_else(
     victims: Victims, tmp_path: Path
 ) -> None:
-    """What may be in doubt after a kill lies between the two commits: let it be no more than the sync that a power cut
-    makes needful, and the request itself."""
+    """A kill between the two commits leaves a doubt. Between them there may only be the sync, which a power cut makes
+    necessary, and the request itself."""
     case = CASES["one inline"]
     async with emulator(case) as server:
         life = await victims.run(case, server, tmp_path / "clips")
@@ -338,7 +338,7 @@ async def test_killed_at_every_point_it_pays_once_and_loses_nothing(
 async def test_killed_at_every_kind_of_point_it_pays_once_and_loses_nothing(
     name: str, part: int, victims: Victims, tmp_path: Path
 ) -> None:
-    """The first point of each kind. One prompt comes to the same kinds each time, but for what a thread syncs: by then
+    """The first point of each kind. A prompt reaches the same kinds in each run, except for syncs in a thread: by then
     the job may be in its next state."""
     case, kind = CASES[name], Kinds()
     points = await points_of(case, victims, tmp_path)

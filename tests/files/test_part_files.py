@@ -1,4 +1,4 @@
-"""Temporary files: everybody's own, gone with their process, and never pulled from under anybody."""
+"""Temporary files: each has one owner, goes away with that process, and is never removed while it is in use."""
 
 from __future__ import annotations
 

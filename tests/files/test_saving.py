@@ -390,10 +390,10 @@ HALF = 50_000
 
 @dataclass
 class Shelf:
-    """A server of one film that may break off, and what it was asked for.
+    """A server of one film, which may break off, and the ranges that clients asked for.
 
-    Request n is answered by `answers[n]`: the number of bytes after which it breaks off, a handler, or None for an
-    honest answer. It breaks off when the client has written what came: aiohttp may throw away what nobody has read.
+    `answers[n]` says how it answers request n: the number of bytes after which it breaks off, a handler, or None for a
+    whole answer. It breaks off only when the client has written the bytes: aiohttp may drop bytes that nobody has read.
     """
 
     directory: Path

@@ -1,4 +1,4 @@
-"""What the README and the guides show is run: Python blocks in mock mode, command lines as far as their parsing."""
+"""The examples of README and guides run: Python blocks in mock mode; of command lines, the parsing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the guides say of the program is true of it: lists and tables drawn from it, every public name, every field."""
+"""The guides describe the program as it is: generated lists and tables, every public name, every field."""
 
 from __future__ import annotations
 

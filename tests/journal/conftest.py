@@ -1,3 +1,3 @@
-"""What every test of this package may ask for."""
+"""Fixtures of the tests of this package."""
 
 from tests.support.journals import journal as journal

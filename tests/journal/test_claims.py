@@ -1,4 +1,4 @@
-"""Whose a job is: equal prompts, batches one after another and at once, and a claim that could not be written."""
+"""Which batch gets a job: equal prompts, batches one after another and at once, and a claim that cannot be written."""
 
 from __future__ import annotations
 

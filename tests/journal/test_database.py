@@ -1,4 +1,4 @@
-"""The journal's file: what is no journal, or not ours to write, is named and left as it is."""
+"""The journal's file: a file that is no journal, or that this version must not write, is named and left unchanged."""
 
 from __future__ import annotations
 

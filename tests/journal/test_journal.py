@@ -1,4 +1,4 @@
-"""The journal: what it says after a kill on any line, to two processes at once, and when the disk is full."""
+"""The journal after a kill on any line, with two processes at once, and on a full disk."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ lines = [("BEGIN", True), ("UPDATE", False), ("UPDATE", True), ("INSERT", True),
 
 
 class Lives(RuleBasedStateMachine):
-    """Jobs planned, claimed, moved, released, in a journal closed and killed, on a disk that fills up and clears.
+    """Plans, claims, moves and releases jobs; closes and kills the journal; fills and frees the disk.
 
     `live` is what the journal must say now, `durable` what it must say after a kill.
     """

@@ -1,4 +1,4 @@
-"""What a run does with what it finds: decided from the record alone, for the run itself and for what is said before."""
+"""What a run does with a job that it finds: decided from the record alone, for the run and for its announcement."""
 
 from __future__ import annotations
 

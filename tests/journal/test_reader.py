@@ -1,4 +1,4 @@
-"""What the journal says, asked by name, by state, and in sums."""
+"""Reading the journal: jobs by name and by state, and sums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the journal holds of a job, as Python has it and as SQLite does."""
+"""A job in the journal, as a Python object and as a row of SQLite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks come when operations are likely to have ended: less lag for fewer polls than any fixed interval."""
+"""Polls come when operations are likely to have ended: less lag for fewer polls than any fixed interval."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def test_after_it_the_interval_is_the_root_of_twice_a_polls_worth_over_the_hazar
 
 @pytest.mark.parametrize("factor", [0.5, 0.7, 0.85, 1.2, 1.4, 2.0])
 def test_no_other_pace_costs_less(factor: float) -> None:
-    """The first-order condition, numerically: with one poll worth c seconds of lag, looking more often or less often
-    than it says costs more."""
+    """The first-order condition, numerically: if a poll costs as much as c seconds of lag, then polling more often or
+    less often than the formula says costs more."""
     took, worth = durations(70, 0.35, 1_000), POLL_SHARE * VEO.median + POLL_COST
 
     def cost(poll: Callable[[float], float]) -> float:

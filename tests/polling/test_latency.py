@@ -1,4 +1,4 @@
-"""What is believed of how long operations take: from the prior to what was seen, the unfinished counted as such."""
+"""The model of latency: it starts from the prior, learns from ends, and counts unfinished operations as such."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def test_no_end_is_too_odd_to_be_learnt(seconds: float) -> None:
 
 
 def test_what_still_runs_counts_as_longer_than_it_has_run() -> None:
-    """Of a batch submitted at once only the quicker half has ended: its median is theirs at its slowest, not in the
-    middle."""
+    """Half of a batch has ended, the faster half. The median of the batch is then the slowest of these, not their
+    median."""
     took = durations(60, 0.5)
     quick = [seconds for seconds in took if seconds <= 60]
     naive, sound = learnt(quick), learnt(quick)
@@ -200,8 +200,8 @@ def test_a_service_that_became_slower_is_followed() -> None:
 
 
 def test_of_a_crowd_whose_ends_are_half_forgotten_the_unfinished_are_too() -> None:
-    """Regression: of ten thousand submitted at once the ends counted 256 at most and the unfinished all, so that those
-    were looked for half a minute too late."""
+    """Regression: of ten thousand operations submitted at once, at most 256 ends counted, but all unfinished ones. So
+    these were polled half a minute too late."""
     latency, took = LatencyModel(60), durations(60, 0.5, 10_000)
     for seconds in took[:9_000]:
         latency.learn(seconds, seconds, latency.weight(0))

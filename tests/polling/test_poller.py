@@ -1,4 +1,4 @@
-"""Sleeping until the next look: what one learns all know, what a lane refuses slows all its looks."""
+"""Waiting for the next poll: one end teaches all pollers, and a refused poll slows all polls of its lane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One heap, one timer: who is due first goes first, within the budget."""
+"""One heap, one timer: the poll that is due first goes first, within the budget."""
 
 from __future__ import annotations
 

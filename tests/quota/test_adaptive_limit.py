@@ -1,4 +1,4 @@
-"""A ceiling is found from above and from below, at the price of few refusals."""
+"""The search finds a limit from above and from below, and it costs few refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The breaker by the table, and against everything a machine can think of."""
+"""The breaker: its table of transitions, and random sequences of events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lane that stands still: until when, how long that is worth waiting for, and how it sets off again."""
+"""A lane that pauses: until when, how long waiting makes sense, and how it starts again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate on virtual time: against small models of a server, refusal by refusal, and against everything at random."""
+"""The gate in virtual time: against small models of a server, each kind of refusal, and random events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes over a full window goes when a bucket would take it, alone, and never where it could cost time."""
+"""A submit beyond a full window goes alone, when a bucket would accept it, and never where it could cost time."""
 
 from __future__ import annotations
 

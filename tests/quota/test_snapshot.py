@@ -1,4 +1,4 @@
-"""What one run tells the next: no burst after a restart, no lesson paid twice, and nothing believed for ever."""
+"""What one run leaves to the next: no burst after a restart, no limit learnt twice, and nothing kept for ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bucket lets a burst go at once and paces the rest; no token is lost whoever gives up."""
+"""The bucket lets a burst go at once and paces the rest. A waiter that gives up loses no token."""
 
 from __future__ import annotations
 

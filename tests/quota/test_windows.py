@@ -1,4 +1,4 @@
-"""Windows hold whichever way the server counts, and never keep anybody waiting longer than that takes."""
+"""Windows hold in every way that a server may count, and let nobody wait longer than necessary."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ def test_an_empty_window_holds_exactly_nothing_however_its_sums_drifted() -> Non
 def test_no_server_sees_more_than_the_limit_in_any_period_and_nobody_waits_for_nothing(
     limit: int, period: float, margin: float, journeys: list[tuple[int, int, int]]
 ) -> None:
-    """A driver takes whenever it may. Each journey: eighths of a second to the answer, the quarter of that at which
-    the server counts, and eighths of idleness before."""
+    """The driver takes a place whenever one is free. A journey is: eighths of a second until the answer, the quarter of
+    that time at which the server counts, and the eighths of a second that the driver pauses first."""
     window = QuotaWindow(limit, period, margin=margin)
     now, counted, out = 0.0, list[float](), list[float]()
     for trip, quarter, idle in journeys:

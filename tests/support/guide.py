@@ -1,6 +1,6 @@
-"""What of the documentation is drawn from the program: `python -m tests.support.guide` writes it into the guides.
+"""The generated parts of the documentation: `python -m tests.support.guide` writes them into the guides.
 
-It stands between `<!-- NAME -->` and `<!-- /NAME -->`. The tests of the guides hold it against the program.
+They stand between `<!-- NAME -->` and `<!-- /NAME -->`. The tests of the guides compare them with the program.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the tests of the Interactions wire share: an emulator, and a client without manners that shows what it hears."""
+"""Shared by the tests of the Interactions wire: an emulator, and a raw client that shows every answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests on several lanes share: lanes, and the service behind each."""
+"""Shared by the tests with several lanes: lanes, and the service behind each."""
 
 from __future__ import annotations
 

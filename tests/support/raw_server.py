@@ -1,4 +1,4 @@
-"""A server on a socket that sends what a test wrote down, byte by byte if it must."""
+"""A server on a socket that sends the bytes that a test has written down, one by one if necessary."""
 
 from __future__ import annotations
 

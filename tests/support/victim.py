@@ -50,8 +50,8 @@ class Kinds:
 
 
 class Points:
-    """Numbers what is about to happen, tells it to who gave the order, and dies at `die_at`: at the point of that
-    number, or at the first of that kind."""
+    """Numbers and reports the points that a run reaches, and kills the process at `die_at`: at the point of that
+    number, or at the first point of that kind."""
 
     def __init__(self, home: str, die_at: int | str | None, report: int) -> None:
         self.die_at = die_at

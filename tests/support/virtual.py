@@ -1,4 +1,4 @@
-"""What the tests on virtual time share: a calendar that goes with the loop, no jitter, and a bound on waiting."""
+"""Shared by the tests in virtual time: a calendar that follows the loop, no jitter, and a bound on waiting."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def virtual(main: Callable[[], Awaitable[None]]) -> None:
 
 
 def client(backend: ScriptedBackend, **values: object) -> VeoClient:
-    """Looks every second and no jitter, unless told otherwise."""
+    """A client that polls every second and has no jitter, unless `values` say otherwise."""
     return VeoClient(settings(**{"poll_interval": 1.0, **values}), backend=backend, rng=NoJitter(), now_utc=now_utc)
 
 
