@@ -74,10 +74,15 @@ class Batch:
         if clip.error_message and (words := self._lane_pool.without_keys(clip.error_message)) != clip.error_message:
             clip = clip.model_copy(update={"error_message": words})
         self._lane_pool.keep_new_lessons()
-        self._tally.count(clip, billed=job.state in BILLED, known=clip.cached or job.billed_before)
+        known = clip.cached or job.billed_before
+        self._tally.count(clip, job.record.id, billed=job.state in BILLED, known=known)
         self.all_made &= clip.succeeded
         self.finished.append(clip)
         self.reader.ring()
+
+    def launched(self, job: Job) -> None:
+        """Note that `job` is in flight: what it owed before is no longer told apart."""
+        self._tally.launched(job.record.id)
 
     def cancel(self, job: Job) -> None:
         """Deliver the clip of a job that was not submitted because the batch is stopping."""

@@ -72,6 +72,7 @@ class InFlight:
         job.reserved, job.stake = 0.0 if job.paid else cost_usd or 0.0, stake
         self.budget.reserve(job.reserved)
         self.budget.launch(stake)
+        self._batch.launched(job)
         backlog.in_flight += 1
         task = asyncio.get_running_loop().create_task(work)
         self._batch.jobs[task] = job, backlog

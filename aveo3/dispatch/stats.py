@@ -62,18 +62,25 @@ class Tally:
         self._quota_wait = 0.0
         self._latency = 0.0  # sum over `_timed` clips
         self._timed = 0
-        self._may_be_paid: list[str] = []
-        self._spent_usd = self._may_be_paid_usd = self._sunk_usd = 0.0
+        self._spent_usd = 0.0
         self._unpriced = 0
+        # By job: several batches may come upon the same one.
+        self._owed: dict[int, tuple[str, float | None]] = {}
+        self._sunk_usd: dict[int, float] = {}
 
-    def count(self, clip: VideoClip, *, billed: bool, known: bool = False) -> None:
-        """Count `clip`, which is about to go to its reader.
+    def count(self, clip: VideoClip, job: int, *, billed: bool, known: bool = False) -> None:
+        """Count `clip`, which is about to go to its reader. `job` is its job's number, 0 without a journal.
 
         `billed` says that its cost is certain, `known` that this was so before this run.
         """
-        self._count_money(clip, billed=billed, known=known)
         self._clips[clip.status] += 1
         self._cached += clip.cached
+        self.launched(job)
+        if clip.sunk_usd:
+            self._sunk_usd[job] = clip.sunk_usd
+        if billed and not known:
+            self._spent_usd += clip.cost_usd or 0.0
+            self._unpriced += clip.cost_usd is None
         if clip.succeeded and clip.instead_of is not None:
             self._substituted[clip.instead_of, clip.model] += 1
         self._retries += clip.retry_count
@@ -83,22 +90,20 @@ class Tally:
             self._timed += 1
         if clip.may_be_paid:
             name = clip.operation or repr(clip.prompt.text[:60])
-            self._may_be_paid.append(name)
+            # What is billed already is spent: without a video, its name is told, but no money counted.
+            self._owed[job or -1 - len(self._owed)] = name, 0.0 if billed else clip.cost_usd
             if clip.status is ClipStatus.UNFINISHED:
                 clips_log.warning("unfinished (%s), the next run resumes it: %s", clip.error_kind, name)
             else:
                 clips_log.warning("may be paid, and there is no video (%s): %s", clip.error_kind, name)
 
-    def _count_money(self, clip: VideoClip, *, billed: bool, known: bool) -> None:
-        self._sunk_usd += clip.sunk_usd
-        if billed:
-            self._spent_usd += 0.0 if known else clip.cost_usd or 0.0
-        elif clip.may_be_paid:
-            self._may_be_paid_usd += clip.cost_usd or 0.0
-        self._unpriced += clip.cost_usd is None and ((billed and not known) or clip.may_be_paid)
+    def launched(self, job: int) -> None:
+        """Forget what was counted as owed for a job: it is in flight again, or has ended."""
+        self._owed.pop(job, None)
 
     def stats(self, gates: Mapping[str, GateStats], budget: Budget) -> Stats:
         """Everything so far, with the state of the `gates` and the money in the `budget`."""
+        sunk, stakes = sum(self._sunk_usd.values()), [stake for _, stake in self._owed.values()]
         return Stats(
             gates=gates,
             clips=dict(self._clips),
@@ -110,10 +115,10 @@ class Tally:
             quota_wait=self._quota_wait,
             cost_usd=round(budget.spent, 4),
             latency=self._latency / self._timed if self._timed else None,
-            may_be_paid=tuple(self._may_be_paid),
+            may_be_paid=tuple(name for name, _ in self._owed.values()),
             spent_usd=round(self._spent_usd, 4),
             in_flight_usd=round(budget.in_flight, 4) + 0.0,
-            may_be_paid_usd=round(self._may_be_paid_usd + self._sunk_usd, 4),
-            sunk_usd=round(self._sunk_usd, 4),
-            unpriced=self._unpriced + budget.in_flight_unpriced,
+            may_be_paid_usd=round(sum(stake or 0.0 for stake in stakes) + sunk, 4),
+            sunk_usd=round(sunk, 4),
+            unpriced=self._unpriced + stakes.count(None) + budget.in_flight_unpriced,
         )

@@ -66,7 +66,10 @@ class ClipStream:
         try:
             await self.leave()
         finally:
-            self._planner.end(all_made=self._batch.fed and self._batch.over and self._batch.all_made)
+            batch = self._batch
+            # Clips that the reader has not seen, or could not use, are still to be handed out.
+            read = kind is None and not batch.finished
+            self._planner.end(all_made=read and batch.fed and batch.over and batch.all_made)
 
     def __aiter__(self) -> AsyncIterator[VideoClip]:
         return self

@@ -152,6 +152,16 @@ class JournalReader:
         with self._reading("a fresh batch"):
             return {batch: datetime.fromisoformat(begun) for batch, begun in rows}
 
+    def fresh_batches(self) -> list[tuple[datetime, int, int]]:
+        """When each fresh batch began that has not ended, with the number of its jobs, and of those that are made."""
+        query = (
+            "SELECT begun_utc, count(*), sum(state = ?) FROM batches JOIN jobs ON fresh_batch = batches.id "
+            "WHERE ended_utc IS NULL GROUP BY batches.id"
+        )
+        rows = self.read(query, State.SUCCEEDED)
+        with self._reading("a fresh batch"):
+            return [(datetime.fromisoformat(begun), jobs, made) for begun, jobs, made in rows]
+
     def last_run(self) -> Run | None:
         """The process that writes now or wrote last; None if none ever did."""
         with self._reading("the last run"):

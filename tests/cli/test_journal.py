@@ -551,6 +551,27 @@ def test_money_that_was_given_up_stays_told_and_counts_as_the_budget_counts_it(s
             journal.note(entry.id, State.UNCERTAIN, cost_usd=3.2)
 
 
+def test_status_does_not_say_that_nothing_is_owed_where_something_was_given_up() -> None:
+    with Desk() as desk:
+        desk.job(State.UNCERTAIN)
+    run("retry", "--uncertain", "--yes")
+    words = "run the same prompts again (but US$ 3.20 given up before may be paid)"
+    assert f"planned          1  not sent yet, nothing is owed: {words}" in run("status")[1]
+
+
+def test_status_names_the_fresh_batches_that_have_not_ended() -> None:
+    with Desk() as desk:
+        desk.stream = desk.journal.claims.begin_stream(True)
+        for state in (State.SUCCEEDED, State.SUCCEEDED, State.CANCELLED):
+            desk.job(state)
+        desk.journal.note(1, State.SUCCEEDED)  # commits the waiting changes
+        assert "fresh batch" not in run("status")[1]  # a run works on it
+    assert (
+        "the fresh batch of 2026-11-20 12:00:00 UTC has not ended: 2 of its 3 jobs are made (--fresh goes on with it, "
+        "--fresh=new begins another)"
+    ) in run("status")[1]
+
+
 def test_what_was_given_up_at_an_unknown_price_keeps_a_budget_from_starting() -> None:
     with Desk() as desk:
         entry = desk.job(State.UNCERTAIN)

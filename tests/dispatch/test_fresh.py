@@ -98,6 +98,29 @@ def test_reading_no_further_than_the_last_clip_ends_a_fresh_batch() -> None:
     virtual(main)
 
 
+@pytest.mark.parametrize("read", [1, 3])
+def test_a_fresh_batch_whose_reader_failed_is_handed_out_again(read: int) -> None:
+    async def fail(veo: VeoClient) -> None:
+        async with veo.stream(list("abc"), fresh=True) as clips:
+            await asyncio.sleep(100)  # all are made
+            for _ in range(read):
+                await anext(clips)
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        backend = ScriptedBackend()
+        async with opened(backend) as veo:
+            with pytest.raises(ZeroDivisionError):
+                await fail(veo)
+            async with veo.stream(list("abc"), fresh=True) as clips:
+                await asyncio.sleep(100)
+                await anext(clips)  # and leaves the others
+            assert statuses(await veo.generate_many(list("abc"), fresh=True)) == ["succeeded"] * 3
+        assert backend.accepted == Counter("abc")
+
+    virtual(main)
+
+
 def test_two_fresh_streams_at_once_are_two_batches_and_both_are_gone_on_with() -> None:
     async def main() -> None:
         backend = ScriptedBackend(latency=5.0)

@@ -85,6 +85,36 @@ def test_a_lost_answer_may_be_paid_as_long_as_nobody_has_decided() -> None:
     virtual(main)
 
 
+def test_a_clip_that_several_batches_come_upon_is_told_once() -> None:
+    async def main() -> None:
+        backend = ScriptedBackend([verdicts.uncertain("HTTP 500", 500)], latency=500.0)
+        async with opened(backend) as veo:
+            await veo.generate_many(["a"])
+            for _ in range(2):
+                async with veo.stream(["a", "b"]) as clips:
+                    await asyncio.sleep(5)
+                    assert figures(veo.stats()) == (0, 3.2, 3.2)
+                    await clips.leave()
+                assert figures(veo.stats()) == (0, 0, 6.4)
+                assert veo.stats().may_be_paid == ("'a'", "operations/2")
+            await veo.generate_many(["a", "b"])
+            assert figures(veo.stats()) == (3.2, 0, 3.2)
+            assert veo.stats().may_be_paid == ("'a'",)
+
+    virtual(main)
+
+
+def test_without_a_journal_each_clip_that_may_be_paid_counts_for_itself() -> None:
+    async def main() -> None:
+        async with opened(ScriptedBackend(answer=lambda _: verdicts.uncertain("HTTP 500", 500)), journal=None) as veo:
+            for number in (1, 2):
+                await veo.generate_many(["a", "a"])
+                assert figures(veo.stats()) == (0, 0, 6.4 * number)
+            assert len(veo.stats().may_be_paid) == 4
+
+    virtual(main)
+
+
 def test_what_comes_to_nothing_is_neither_spent_nor_in_flight() -> None:
     async def main() -> None:
         async with opened(ScriptedBackend(ending=lambda _: Failure(13, "away")), max_retries=1) as veo:

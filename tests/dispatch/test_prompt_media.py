@@ -177,7 +177,7 @@ def test_a_picture_that_goes_before_the_second_attempt_makes_a_rejection_that_is
 
 
 def test_a_value_that_no_lane_takes_today_makes_a_rejection_that_is_not_final() -> None:
-    only_long = Path("mine.toml")
+    only_long = Path("only-long.toml")  # each path is read once in a process
     only_long.write_text('[models."veo-3.1-generate-001"]\ndurations = [8]\n')
 
     async def main() -> None:

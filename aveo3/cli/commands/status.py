@@ -114,10 +114,14 @@ class _Report:
         if not total:
             return
         self._money()
+        self._fresh_batches()
         self._say("")
         for state in ORDER:
             if count := self._counts.get(state):
-                self._say(self._next_move(state), head=(f"{state:<10} {count:>7,}  ", STYLES[state]))
+                self._say(
+                    self._next_move(state) + self._given_up_in(state),
+                    head=(f"{state:<10} {count:>7,}  ", STYLES[state]),
+                )
         self._say("")
         self._warnings()
         self._jobs(total)
@@ -157,6 +161,22 @@ class _Report:
             f"spent: {priced(*money.spent)}; in flight: {priced(*money.in_flight)}; may be paid, too: "
             f"{priced(*money.may_be_paid)} (list prices{of_it})"
         )
+
+    def _given_up_in(self, state: State) -> str:
+        """What a person has given up of the jobs in `state`, which may be paid whatever the state says."""
+        tallies = [tally for tally in self._tallies if tally.state is state]
+        given_up = sum(tally.sunk_usd for tally in tallies), sum(tally.sunk_unpriced for tally in tallies)
+        return f" (but {priced(*given_up)} given up before may be paid)" if any(given_up) else ""
+
+    def _fresh_batches(self) -> None:
+        """The fresh batches that `--fresh` goes on with, while no run does."""
+        from aveo3.journal.fresh import in_words
+
+        for begun_utc, jobs, made in self._journal.fresh_batches() if not self._at_work else ():
+            self._say(
+                f"the fresh batch of {in_words(begun_utc)} has not ended: {made:,} of its {counted(jobs)} are made "
+                "(--fresh goes on with it, --fresh=new begins another)"
+            )
 
     def _warnings(self) -> None:
         """Warn of videos that Google may soon delete, and of operations that it may soon forget."""
