@@ -346,6 +346,18 @@ def test_a_dry_run_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Path("clips").exists()
 
 
+def test_prompts_that_are_too_long_get_one_warning_and_are_sent(emulate: Callable[..., None]) -> None:
+    emulate()
+    text = f"a boat\n{'a boat at sea ' * 300}\n{'a bird at sea ' * 300}\n"
+    words = "the prompt 'a boat at sea a boat at sea a boat at se' has about 1,050 tokens, and veo-3.1-"
+    _, stdout, _ = run("generate", "-", "--mock", "--dry-run", stdin=text)
+    assert words in stdout
+    assert "(1 more prompt too long)" in stdout
+    code, stdout, stderr = run("generate", "-", "--mock", stdin=text)
+    assert (code, counts(stdout)) == (Exit.ALL_MADE, {"succeeded": 3})
+    assert stderr.count("tokens") == 1
+
+
 def test_a_dry_run_as_json_is_one_object_with_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
     lines = '{"text": "a"}\n{"text": "b"}\n{"text": "c", "image": "gone.png"}\n{"text": "d", "model": "odd"}\n'
