@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aveo3 import Settings, VideoPrompt
+from aveo3.cli.commands.simulate import _chart
 from aveo3.simulation import simulate
 from tests.support.terminal import run
 
@@ -69,6 +70,11 @@ def test_people_get_a_chart_without_credentials() -> None:
         "limited by the quota; time to the last submit under each limit alone: rate 3 min, spend limit 0 s\n" in stdout
     )
     assert stdout.endswith(f"{'█' * 40} 20\nnothing was sent\n")
+
+
+@pytest.mark.parametrize("last", [31.559393050519983, 26.42041513246734, 60.0])
+def test_the_chart_ends_with_the_last_clip(last: float) -> None:
+    assert _chart((1.0, last), last)[-1].endswith(f"{'█' * 40} 2"), "although 10 tenths of the time may be less than it"
 
 
 def test_programs_get_json() -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aveo3.cli.exit_codes import Exit
+from aveo3.cli.journal_view import counted
 from aveo3.cli.json_lines import in_json
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _code(shares: list[Estimate]) -> Exit:
 
 def _notes(known: Known, settings: Settings, routes: Routes) -> list[str]:
     """What a person should know before the run, a sentence each."""
-    return [*known.notes(), *what_is_kept(settings, routes)]
+    return [*known.notes(), *what_is_kept(settings, routes), *what_is_too_long(known, settings, routes)]
 
 
 def _facts(
@@ -121,6 +122,19 @@ def what_is_kept(settings: Settings, routes: Routes) -> Iterator[str]:
             "VEO3_KEEP_REMOTE (--keep-remote) has no effect: without VEO3_OUTPUT_GCS_URI no video goes to a bucket, "
             f"and all are downloaded to {settings.output_dir}"
         )
+
+
+def what_is_too_long(known: Known, settings: Settings, routes: Routes) -> Iterator[str]:
+    """A warning about prompts that are longer than their model reads: for the first one, with the number of others."""
+    catalog = settings.model_catalog
+    excesses = [
+        f"the prompt {prompt.text[:40]!r} {why}"
+        for prompt in known.to_send
+        if (why := catalog.excess(prompt, routes.model_of(prompt))) is not None
+    ]
+    if excesses:
+        others = f" ({counted(len(excesses) - 1, 'more prompt')} too long)" if len(excesses) > 1 else ""
+        yield f"{excesses[0]}{others}"
 
 
 def _all_together(shares: list[Estimate]) -> str:

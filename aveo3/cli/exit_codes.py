@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -48,7 +47,6 @@ def wrapped(text: str) -> str:
     """`text` wrapped between words on a terminal, unchanged elsewhere."""
     if not sys.stderr.isatty():
         return text
-    width = shutil.get_terminal_size().columns
-    return "\n".join(
-        textwrap.fill(line, width, break_on_hyphens=False, break_long_words=False) for line in text.splitlines()
-    )
+    from aveo3.cli.terminal import folded
+
+    return folded(text, shutil.get_terminal_size().columns)

@@ -30,18 +30,24 @@ def check_options(
         if (doubt := settings.model_catalog.doubt(settings.model)) is not None:
             raise UsageError(f"nothing was sent: {name}: {doubt}.")
     for field, value in fields.items():
-        if value is None:
+        if value in (None, []):
             continue
-        for own_model in dict.fromkeys(prompt.model for prompt in prompts if getattr(prompt, field) == value):
-            if problems := _problems(own_model, {field: value}, routes):
-                raise UsageError(f"nothing was sent: {option_of(field)} {value}: {'; '.join(problems)}.")
+        try:
+            sent = getattr(VideoPrompt.model_validate({"text": "a clip", field: value}), field)
+        except ValidationError:  # it means something only together with other fields, such as a last frame
+            continue
+        for own_model in dict.fromkeys(prompt.model for prompt in prompts if getattr(prompt, field) == sent):
+            if problems := _problems(own_model, {field: sent}, routes):
+                option = "--no-audio" if value is False else f"{option_of(field)} {_shown(value)}"
+                raise UsageError(f"nothing was sent: {option}: {'; '.join(problems)}.")
 
 
 def _problems(model: str | None, fields: Mapping[str, Any], routes: Routes) -> list[str]:
     """What `fields` are to blame for, on the lanes of `model`."""
-    try:
-        probe = VideoPrompt.model_validate({"text": "a clip", "model": model, **fields})
-    except ValidationError:  # it means something only together with other fields, such as a last frame
-        return []
+    probe = VideoPrompt.model_validate({"text": "a clip", "model": model, **fields})
     _, problems = routes.of(probe)
     return problems if problems and not routes.of(VideoPrompt(text="a clip", model=model))[1] else []
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

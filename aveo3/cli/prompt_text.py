@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from aveo3.cli.shells import quoted
@@ -22,6 +24,9 @@ SUFFIXES = {
 }
 LARGEST = 256 * 2**20
 """Bytes of one source. More is no list of prompts, and would not fit into memory as often as it is read."""
+
+SHOWN_FILES = 5
+"""Prompt files of a directory that a message names."""
 
 _OTHER_FILES = (
     (b"PK\x03\x04", "a workbook or an office document: save it as CSV UTF-8 or as plain text"),
@@ -48,11 +53,7 @@ def read_text(source: str | Path) -> str:
             with Path(source).open("rb") as file:
                 data = file.read(LARGEST + 1)
     except OSError as error:
-        way_out = "Give a text file with one prompt a line."
-        if Path(source).suffix.lower() not in SUFFIXES:  # hardly meant as a file's name
-            words = f"{str(source)[:60]}{'…' * (len(str(source)) > 60)}"
-            way_out = f"If it is the text of a prompt, use --prompt: aveo3 generate --prompt {quoted(words)}"
-        raise UsageError(f"cannot read {source}: {error.strerror}. {way_out}") from error
+        raise UsageError(f"cannot read {source}: {error.strerror}. {_way_out(Path(source))}") from error
     if len(data) > LARGEST:
         raise UsageError(f"{name} is larger than {LARGEST // 2**20} MiB: split it.")
     start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -65,6 +66,26 @@ def read_text(source: str | Path) -> str:
         what = f"it holds the control character {odd[0]!r}"
         raise UsageError(f"{name}:{line}: this is not text: {what}. Save it as text.")
     return text
+
+
+def _way_out(path: Path) -> str:
+    """What to give instead of a source that cannot be read: the prompt files that are there, or one like it."""
+    with suppress(OSError, ValueError):
+        if path.is_dir():
+            names = sorted(file.name for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+            files = [quoted(str(path / name)) for name in names if name != "manifest.jsonl"]
+            if files:
+                more = " …" if len(files) > SHOWN_FILES else ""
+                return f"Name its prompt files: aveo3 generate {' '.join(files[:SHOWN_FILES])}{more}"
+            return "It holds no prompt files. Give a text file with one prompt a line."
+        if " " not in path.name and not path.exists():
+            names = [file.name for file in path.parent.iterdir() if file.suffix.lower() in SUFFIXES]
+            if close := difflib.get_close_matches(path.name, names, n=1):
+                return f"Did you mean {quoted(str(path.parent / close[0]))}?"
+    if path.suffix.lower() in SUFFIXES:
+        return "Give a text file with one prompt a line."
+    words = f"{str(path)[:60]}{'…' * (len(str(path)) > 60)}"  # hardly meant as a file's name
+    return f"If it is the text of a prompt, use --prompt: aveo3 generate --prompt {quoted(words)}"
 
 
 def name_of(source: str | Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -53,10 +54,15 @@ def is_screen(console: Console) -> bool:
 
 
 def folded(text: str, width: int) -> str:
-    """`text` folded between words. A word longer than a line, such as a path, stays whole."""
+    """`text` folded between words. A word longer than a line, such as a path, stays whole, and so does `10 s`."""
+    glued = _UNITS.sub(_GLUE, text)
     return "\n".join(
-        textwrap.fill(line, width, break_on_hyphens=False, break_long_words=False) for line in text.splitlines()
-    )
+        textwrap.fill(line, width, break_on_hyphens=False, break_long_words=False) for line in glued.splitlines()
+    ).replace(_GLUE, " ")
+
+
+_UNITS = re.compile(r"(?<=\d) (?=(s|min|h)\b)|(?<=US\$|min) (?=\d)|(?<=\bh) (?=\d)")
+_GLUE = "\N{NO-BREAK SPACE}"
 
 
 def print_folded(console: Console, text: str, style: str = "") -> None:

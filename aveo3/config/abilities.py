@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from unicodedata import east_asian_width
 
 from aveo3.config.model_card import ModelCard
 from aveo3.models import VideoPrompt
@@ -86,3 +87,13 @@ def _or_use(name: str, card: ModelCard, models: Mapping[str, ModelCard]) -> str:
     near = [m for m, backend in able.items() if backend == card.backend]
     far = [f"{m} (VEO3_BACKEND={backend})" for m, backend in able.items()]
     return f", or use {' or '.join(near or far)}" if able else ""
+
+
+def tokens_in(text: str) -> int:
+    """A rough estimate of how many tokens Google counts in `text`.
+
+    Four characters of English are about one token, two of other alphabets, one of Chinese, Japanese or Korean.
+    """
+    plain = sum(sign.isascii() for sign in text)
+    wide = sum(east_asian_width(sign) in "WF" for sign in text) if plain < len(text) else 0
+    return round(plain / 4 + (len(text) - plain - wide) / 2 + wide)

@@ -66,6 +66,14 @@ class Catalog(BaseModel):
         card = self.models.get(model)
         return [] if card is None else abilities.problems(prompt, model, self.models)
 
+    def excess(self, prompt: VideoPrompt, model: str) -> str | None:
+        """A warning if `prompt` seems to be longer than `model` reads; None if it is not. The length is estimated."""
+        card = self.models.get(model)
+        longest = 0 if card is None else card.prompt_tokens
+        if not longest or (tokens := abilities.tokens_in(prompt.text)) <= longest:
+            return None
+        return f"has about {tokens:,} tokens, and {model} reads {longest:,}: Google may reject it or ignore the rest"
+
     def has_price(self, model: str) -> bool:
         """True if the price of `model` is known. A retired model makes no clips, so it needs none."""
         return model in self.retired or bool((card := self.models.get(model)) and card.prices)

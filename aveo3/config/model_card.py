@@ -18,6 +18,7 @@ class ModelCard(BaseModel):
     - `only_seconds`: fields of a prompt that allow only this length.
     - `extends`: the resolutions in which it extends a `video`. `image_types`: the types that images may have. Empty
       means no restriction.
+    - `prompt_tokens`: how many tokens of a prompt's text it reads; 0 if that is unknown.
     - `previous`: a prompt may name an earlier clip. `edit`: the model can also change that clip.
     - `token_prices`: US$ per million tokens of `input`, `video` and other `output`, if the model is billed by tokens.
     - `since`: the day since which `state` is true. `retires`: what Google says about its end. `source`: the source of
@@ -45,6 +46,7 @@ class ModelCard(BaseModel):
     latency: Mapping[str, float]
     prices: Mapping[str, float]
     silent: Mapping[str, float]
+    prompt_tokens: int = 0
     extends: tuple[str, ...] = ()
     image_types: tuple[str, ...] = ()
     backend: Literal["vertex", "gemini"] = "vertex"

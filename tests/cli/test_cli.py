@@ -178,7 +178,34 @@ def test_a_directory_is_no_prompt_file(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").mkdir()
     code, _, stderr = run("generate", "prompts.txt", "--mock")
     assert code == Exit.USAGE
-    assert stderr == "aveo3: cannot read prompts.txt: Is a directory. Give a text file with one prompt a line.\n"
+    assert stderr.startswith("aveo3: cannot read prompts.txt: ")
+    assert stderr.endswith(". It holds no prompt files. Give a text file with one prompt a line.\n")
+
+
+def test_a_directory_of_prompt_files_is_told_with_the_files_in_it(tmp_path: Path) -> None:
+    for name in ("b two.csv", "a.txt", "film.mp4", "manifest.jsonl", ".env"):
+        (tmp_path / name).write_text("x", "utf-8")
+    for directory in (".", str(tmp_path)):
+        code, _, stderr = run("generate", directory, "--mock")
+        files = f"{Path(directory, 'a.txt')} '{Path(directory, 'b two.csv')}'"
+        assert code == Exit.USAGE
+        assert stderr.endswith(f". Name its prompt files: aveo3 generate {files}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [
+        ("promts.txt", "Did you mean prompts.txt?"),
+        ("prompts", "Did you mean prompts.txt?"),
+        ("others.csv", "Give a text file with one prompt a line."),
+        ("nowhere/prompts.txt", "Give a text file with one prompt a line."),
+        ("a boat", "If it is the text of a prompt, use --prompt: aveo3 generate --prompt 'a boat'"),
+    ],
+)
+def test_a_file_that_is_not_there_is_told_with_one_that_is(name: str, way_out: str) -> None:
+    Path("prompts.txt").write_text("x", "utf-8")
+    code, _, stderr = run("generate", name, "--mock")
+    assert (code, stderr) == (Exit.USAGE, f"aveo3: cannot read {name}: No such file or directory. {way_out}\n")
 
 
 @pytest.mark.parametrize(
@@ -317,6 +344,18 @@ def test_a_dry_run_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "4 clips, US$ 12.80" in stdout
     assert "nothing was sent" in stdout
     assert not Path("clips").exists()
+
+
+def test_prompts_that_are_too_long_get_one_warning_and_are_sent(emulate: Callable[..., None]) -> None:
+    emulate()
+    text = f"a boat\n{'a boat at sea ' * 300}\n{'a bird at sea ' * 300}\n"
+    words = "the prompt 'a boat at sea a boat at sea a boat at se' has about 1,050 tokens, and veo-3.1-"
+    _, stdout, _ = run("generate", "-", "--mock", "--dry-run", stdin=text)
+    assert words in stdout
+    assert "(1 more prompt too long)" in stdout
+    code, stdout, stderr = run("generate", "-", "--mock", stdin=text)
+    assert (code, counts(stdout)) == (Exit.ALL_MADE, {"succeeded": 3})
+    assert stderr.count("tokens") == 1
 
 
 def test_a_dry_run_as_json_is_one_object_with_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> None:

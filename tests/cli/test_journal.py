@@ -211,6 +211,8 @@ def test_a_reason_that_does_not_fit_beside_the_prompt_stands_below_it(monkeypatc
     with Desk() as desk:
         job = desk.job(State.PLANNED, "a boat on a long river that goes on and on")
         desk.journal.move(job.id, State.PLANNED, State.REJECTED, error_kind="bad_request", error_message=reason)
+        again = desk.job(State.PLANNED, "a second boat on a long river that goes on")
+        desk.journal.move(again.id, State.PLANNED, State.REJECTED, error_kind="bad_request", error_message=reason)
         desk.job(State.SUCCEEDED, "another boat")
     monkeypatch.setattr(terminal, "is_screen", lambda _: True)
     monkeypatch.setenv("COLUMNS", "80")
@@ -218,6 +220,7 @@ def test_a_reason_that_does_not_fit_beside_the_prompt_stands_below_it(monkeypatc
     at = next(n for n, line in enumerate(lines) if line.startswith(f"{job.name} rejected"))
     assert "a boat on a long river that goes on and on" in lines[at]
     below = [line.strip() for line in lines[at + 1 :] if line.startswith(" " * 9)]
+    assert "a second boat" in lines[at + 1 + len(below)], "an equal reason is not repeated below it"
     assert " ".join(below) == f"bad_request: {reason}"
     assert max(map(len, lines)) <= 80
 

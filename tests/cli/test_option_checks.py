@@ -13,7 +13,7 @@ from aveo3.models import VideoPrompt
 from tests.support.desk import Desk
 from tests.support.terminal import run
 
-BEST, FAST = "veo-3.1-generate-001", "veo-3.1-fast-generate-001"
+BEST, OMNI = "veo-3.1-generate-001", "gemini-omni-1.1-flash"
 
 
 @pytest.fixture
@@ -26,7 +26,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     sizes: list[int] = []
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    monkeypatch.setenv("GEMINI_API_KEY", "key")
     monkeypatch.setattr("aveo3.cli.run.run", note)
+    Path("a.gif").write_bytes(b"GIF89a")
     Path("boats.txt").write_text("boat 1\nboat 2\nboat 3\n", "utf-8")
     return sizes
 
@@ -39,6 +41,12 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         (["--resolution", "360p"], "--resolution 360p: resolution='360p' is not offered by veo-3.1-generate-001"),
         (["--duration", "5", "--mock"], "--duration 5: duration_seconds=5 is not offered"),
         (["--duration", "5", "--dry-run"], "--duration 5: duration_seconds=5 is not offered"),
+        (
+            ["--reference", "a.gif"],
+            "--reference a.gif: reference_images[0] is image/gif, and veo-3.1-generate-001 takes",
+        ),
+        (["--no-audio", "--model", OMNI], "--no-audio: gemini-omni-1.1-flash makes no silent videos"),
+        (["--seed", "3", "--model", OMNI], "--seed 3: gemini-omni-1.1-flash takes no seed"),
         (["--model", "veo-3.1"], "--model veo-3.1: model veo-3.1 is not in the catalog"),
         (["--model", "veo-3.1-fast"], "did you mean veo-3.1-fast-generate-001?"),
         (["--model", "veo-3.1-fast-generate-01", "--dry-run"], "did you mean veo-3.1-fast-generate-001?"),

@@ -16,7 +16,7 @@ from rich.console import Console
 from aveo3 import ClipStatus, Stats, VideoClip, VideoPrompt
 from aveo3.cli import journal_view, progress
 from aveo3.cli.progress import _Pace, clip_line, duration, eta, render, summary, watch
-from aveo3.cli.terminal import console_on
+from aveo3.cli.terminal import console_on, folded
 from aveo3.quota.breaker import BreakerState
 from aveo3.quota.gate import GateStats
 from aveo3.testing import run_virtual
@@ -274,3 +274,16 @@ def test_bars_on_the_terminal_leave_standard_output_to_the_file_that_it_is(monke
 
     run_virtual(main())
     assert file.getvalue() == '{"a": 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("it takes about 1 min 10 s", ["it takes about", "1 min 10 s"]),
+        ("costs you US$ 960.00", ["costs you", "US$ 960.00"]),
+        ("in a/path/that/is/longer/than/the/line", ["in", "a/path/that/is/longer/than/the/line"]),
+        ("one\ntwo", ["one", "two"]),
+    ],
+)
+def test_lines_are_folded_between_words_and_figures_keep_their_unit(text: str, lines: list[str]) -> None:
+    assert folded(text, 17).split("\n") == lines

@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from aveo3.config import catalog
+from aveo3.config.abilities import tokens_in
 from aveo3.config.catalog import Catalog, ModelCard
 from aveo3.config.settings import Settings
 from aveo3.errors import UsageError
@@ -424,3 +425,28 @@ def test_a_new_model_is_like_another_but_for_its_price(tmp_path: Path) -> None:
     path.write_text('[models.veo-4]\nlike = "veo-3.1-generate-001"\nprices = { "720p" = 1.0 }\n')
     assert catalog.load(path).cost_usd(VideoPrompt(text="a"), "veo-4") == 8.0
     assert catalog.load(path).cost_usd(VideoPrompt(text="a", generate_audio=False), "veo-4") == 8.0
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("boat", 1),
+        ("a paper boat " * 100, 325),
+        ("船" * 50, 50),
+        ("корабль " * 10, 38),
+        ("", 0),
+    ],
+)
+def test_the_tokens_of_a_text_are_estimated(text: str, tokens: int) -> None:
+    assert tokens_in(text) == tokens
+
+
+def test_a_prompt_that_is_longer_than_its_model_reads_gets_a_warning() -> None:
+    long = VideoPrompt(text="boat" * 1025)
+    assert SHIPPED.excess(VideoPrompt(text="boat" * 1024), BEST) is None
+    assert SHIPPED.excess(long, BEST) == (
+        f"has about 1,025 tokens, and {BEST} reads 1,024: Google may reject it or ignore the rest"
+    )
+    assert SHIPPED.problems(long, BEST) == [], "an estimate forbids nothing"
+    assert SHIPPED.excess(long, "gemini-omni-1.1-flash") is None
+    assert SHIPPED.excess(long, "unheard-of") is None

@@ -156,6 +156,7 @@ CAN: dict[str, tuple[str, Callable[[ModelCard], str]]] = {
     "seed": ("`seed`", lambda card: yes_or_no(card.seed)),
     "negative_prompt": ("`negative_prompt`", lambda card: yes_or_no(card.negative_prompt)),
     "person_generation": ("`person_generation`", lambda card: yes_or_no(card.person_generation)),
+    "prompt_tokens": ("tokens of `text`", lambda card: f"{card.prompt_tokens:,}" if card.prompt_tokens else "unknown"),
     "max_videos": ("`number_of_videos`", lambda card: up_to(card.max_videos)),
 }
 NOT_AN_ABILITY = {

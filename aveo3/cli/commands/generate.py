@@ -233,6 +233,7 @@ def generate(
             notes=[
                 *known.notes(),
                 *dry_runs.what_is_kept(settings, routes),
+                *dry_runs.what_is_too_long(known, settings, routes),
                 *dry_runs.by_lane(known, settings, routes, service),
             ],
             as_json=as_json,

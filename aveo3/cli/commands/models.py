@@ -212,6 +212,7 @@ def _facts(name: str, cards: Catalog) -> Iterator[tuple[str, str]]:
     yield "aspect ratios", ", ".join(card.aspect_ratios)
     if card.only_seconds:
         yield "one length only", ", ".join(f"{name} in {seconds} s" for name, seconds in card.only_seconds.items())
+    yield "prompt tokens", f"{card.prompt_tokens:,}" if card.prompt_tokens else "unknown"
     yield "videos a request", f"1 to {card.max_videos}" if card.max_videos > 1 else "1"
     sound = {True: "on, or off with generate_audio=false", "always": "always", False: "none"}
     yield "sound", sound[card.generate_audio]

@@ -97,6 +97,7 @@ class _Report:
         self._journal = journal
         self._directory = directory
         self._every = every
+        self._reason = ""
         self._console: Console = Console(highlight=False)
         self._width = self._console.width if is_screen(self._console) else None
         self._now = now_utc()
@@ -267,8 +268,9 @@ class _Report:
         name, state = f"{name:<{_WIDTHS[0]}}{_GAP}", f"{state:<{_WIDTHS[1]}}"
         if self._width:
             room = max(0, self._width - len(name + state))
-            # A reason or an operation that does not fit goes to the lines below; a file's name is cut.
-            whole = cell_len(end) <= room or state.strip() in (State.SUCCEEDED, _HEADER[1])
+            # A reason or an operation that does not fit goes to the lines below, unless the job above has it too.
+            whole = cell_len(end) <= room or what == self._reason or state.strip() in _CUT
+            self._reason = what
             start = _GAP + _GAP.join([*figures, ""])
             rest = cut(end, room) if whole else start + cut(words, max(0, room - len(start)))
             self._line(Text.assemble((name, "bold"), (state, style), (rest, "bold" if style == "bold" else "")))
@@ -288,6 +290,8 @@ def cut(text: str, width: int) -> str:
 _HEADER = ("job", "state", "age", "sent", "US$", "prompt", "file or reason")
 _WIDTHS = (8, 10, 6, 4, 5)
 _GAP = " "
+_CUT = (State.SUCCEEDED, State.CANCELLED, _HEADER[1])
+"""States whose last column is cut to the width: the name of a file, or a reason that the state gives already."""
 
 _WAITING = {
     State.PLANNED: (
