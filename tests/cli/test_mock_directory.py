@@ -81,6 +81,18 @@ def test_what_a_stopped_mock_run_left_is_resumed_without_an_account(latency: dic
     assert run("resume", "clips") == (0, "nothing to finish in clips: no job is running\n", "")
 
 
+def test_what_is_resumed_is_named_and_told_as_in_a_first_run(latency: dict[str, str]) -> None:
+    stopped("a", "b", latency=latency)
+    Path("told").mkdir()
+    code, stdout, _ = run("resume", "clips", "--json", "--name", "{slug}", "--exec", "cp {path} told")
+    assert code == Exit.ALL_MADE
+    assert sorted(Path(path).name for line in stdout.splitlines() for path in json.loads(line)["paths"]) == [
+        "a.mp4",
+        "b.mp4",
+    ]
+    assert sorted(path.name for path in Path("told").iterdir()) == ["a.mp4", "b.mp4"]
+
+
 def test_the_same_prompts_go_on_in_mock_mode_too(latency: dict[str, str]) -> None:
     stopped("a", "b", latency=latency)
     assert run("generate", "-", "--mock", "-q", stdin="a\nb\n")[0] == Exit.ALL_MADE
