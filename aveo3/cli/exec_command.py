@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,15 @@ FIELDS = (
 )
 """What the command may hold in braces, and gets as `AVEO3_…` in its environment."""
 
-SHELLS = {"sh", "bash", "zsh", "dash", "ksh", "fish", "ash", "cmd", "powershell", "pwsh"}
+WINDOWS_SHELLS = {"cmd", "powershell", "pwsh"}
+"""They make one script of all that follows."""
+INTERPRETERS = WINDOWS_SHELLS | {
+    *("sh", "bash", "zsh", "dash", "ksh", "fish", "ash", "su", "awk", "gawk"),
+    *("python", "pypy", "perl", "ruby", "node", "deno", "bun", "php", "lua", "osascript", "tclsh"),
+}
+"""They run the words that follow `-c` or `-e`."""
+REMOTE = {"ssh", "watch", "eval", "parallel"}
+"""They hand all their arguments to a shell."""
 
 
 class Command:
@@ -62,8 +71,7 @@ def _checked(command: str) -> list[str]:
     for place, argument in enumerate(arguments):
         if "paths" in held[place] and argument != "{paths}":
             raise UsageError("--exec: {paths} becomes several arguments: let it stand alone")
-    if Path(program).stem.lower() in SHELLS:
-        _check_script(program, arguments, held)
+    _check_scripts(arguments, held)
     return arguments
 
 
@@ -89,26 +97,36 @@ def _fields_of(argument: str) -> list[str]:
     return fields
 
 
-def _check_script(program: str, arguments: list[str], held: list[list[str]]) -> None:
-    """Raise `UsageError` if a field stands in a shell's script: the shell would run the words of a prompt."""
-    flags = [place for place, argument in enumerate(arguments) if _is_script_flag(argument)]
-    windows = Path(program).stem.lower() in ("cmd", "powershell", "pwsh")
-    scripts = range(flags[0] + 1, len(arguments) if windows else flags[0] + 2) if flags else range(0)
-    for place in scripts:
-        if place < len(held) and held[place]:
-            name = held[place][0]
+def _check_scripts(arguments: list[str], held: list[list[str]]) -> None:
+    """Raise `UsageError` if a field stands in a script: a shell or an interpreter would run the words of a prompt.
+
+    Looks behind programs that run others, such as `env` and `timeout`, too.
+    """
+    for place, program in enumerate(arguments):
+        name = re.sub(r"[\d.]+$", "", Path(program).name.lower().removesuffix(".exe"))
+        rest = range(place + 1, len(arguments))
+        flags = [n for n in rest if _begins_script(arguments[n])]
+        if name in REMOTE or (name in WINDOWS_SHELLS and flags):
+            scripts = {*rest}
+        elif name in INTERPRETERS:
+            scripts = {*flags, *(flag + 1 for flag in flags)} & {*rest}
+        else:
+            continue
+        if field := next((held[n][0] for n in sorted(scripts) if held[n]), None):
             raise UsageError(
-                f"--exec: {program} would run {{{name}}} as a part of its script. Use its variable there, in quotes: "
-                f'"$AVEO3_{name.upper()}".'
+                f"--exec: {program} would run {{{field}}} as a part of its script. Use its variable there, "
+                f"AVEO3_{field.upper()}, in quotes if it is a shell, or write a script that takes an argument."
             )
 
 
-def _is_script_flag(argument: str) -> bool:
-    """`-c`, `-lc`, `--command`, `/c`, `-Command`, …"""
-    flag = argument.lower()
-    return flag.startswith(("--command", "-command", "-encodedcommand", "/c", "/k")) or (
-        flag.startswith("-") and not flag.startswith("--") and flag.endswith("c")
-    )
+def _begins_script(argument: str) -> bool:
+    """`-c`, `-lc`, `-e`, `--eval`, `/c`, `-Command`, …, with the script after it or in it."""
+    return _FLAG.match(argument) is not None
+
+
+_FLAG = re.compile(
+    r"-[a-z]{0,4}[cer]|--(command|eval|execute|print)\b|-(command|encodedcommand|f)$|/[ck]", re.IGNORECASE
+)
 
 
 def _values(clip: VideoClip) -> dict[str, str]:

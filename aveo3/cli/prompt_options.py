@@ -68,7 +68,7 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
         except ValidationError as error:
             problem = error.errors()[0]
             given = value[problem["loc"][1]] if name == "reference_images" and len(problem["loc"]) > 1 else value
-            raise UsageError(f"{option_of(name)} {str(given)[:60]}: {reason(problem)}") from None
+            raise UsageError(f"{option_of(name)} {str(given)[:60]}: {_why(problem)}") from None
     media = {name: fields[name] for name in MEDIA_FIELDS if name in fields}
     if "reference_images" in media and len(media) > 1:  # they go together in no prompt
         raise UsageError(
@@ -76,6 +76,14 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
             "on others"
         )
     return fields
+
+
+def _why(problem: Any) -> str:
+    """What is wrong with the value of an option, with a way out that an option has."""
+    if problem["loc"][-1:] == ("uri",):
+        return "must be a path, or an address that begins with gs:// or https://"
+    what, _, fix = reason(problem).partition(": set mime_type")
+    return f"{what}: name a picture whose name ends in .png or .jpg" if fix else what
 
 
 def _filled(prompt: VideoPrompt, fields: Mapping[str, Any], where: str) -> VideoPrompt:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from aveo3.cli.journal_view import counted, listed
 from aveo3.cli.preview import reading
-from aveo3.lifecycle import EMULATED
+from aveo3.lifecycle import EMULATED, UNDER_WAY
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
+    from aveo3.journal.rows import StateCount
 
 _GOOGLE = "google"
 
@@ -35,9 +38,31 @@ def mixture(settings: Settings, service: str | None) -> str | None:
     return None
 
 
+def left_elsewhere(settings: Settings, service: str | None) -> str | None:
+    """A sentence on the running jobs of other services than `service`, and how to reach them."""
+    left: Counter[str] = Counter()
+    for tally in _tallies(settings):
+        if tally.state in UNDER_WAY and tally.service != service:
+            left[tally.service] += tally.jobs
+    ways = [f"{counted(jobs)} {_REACHED.get(name, f'at {name}')}" for name, jobs in left.items()]
+    return f"{settings.output_dir} has {listed(ways)}" if ways else None
+
+
+_REACHED = {
+    _GOOGLE: "at Google: for these, set its credentials (aveo3 login), and neither VEO3_BASE_URL nor VEO3_MOCK_MODE",
+    "local": "at a server on this machine: for these, set VEO3_BASE_URL to its address",
+    EMULATED: "of the emulator: for these, set VEO3_MOCK_MODE=true",
+    "custom": "at a backend of your own: for these, call veo.resume() in Python",
+}
+
+
 def _services_of(settings: Settings) -> set[str]:
     """The services that made, or were to make, the clips of the output directory."""
+    return {tally.service for tally in _tallies(settings)}
+
+
+def _tallies(settings: Settings) -> list[StateCount]:
     if settings.journal_path is None:
-        return set()
+        return []
     with reading(settings.journal_path) as journal:
-        return set() if journal is None else {tally.service for tally in journal.tallies()}
+        return [] if journal is None else journal.tallies()

@@ -221,10 +221,20 @@ def test_a_cancelled_run_ends_its_commands() -> None:
         ("echo a{paths}", "{paths} becomes several arguments: let it stand alone"),
         (
             "sh -c 'echo {prompt}'",
-            'sh would run {prompt} as a part of its script. Use its variable there, in quotes: "$A',
+            "sh would run {prompt} as a part of its script. Use its variable there, AVEO3_P",
         ),
-        ("bash -lc 'cp {path} /x'", 'in quotes: "$AVEO3_PATH".'),
+        (
+            "bash -lc 'cp {path} /x'",
+            "AVEO3_PATH, in quotes if it is a shell, or write a script that takes an a",
+        ),
         ("/bin/sh -e -c 'echo {id}' x", "/bin/sh would run {id} as a part of its script"),
+        ("sh -c{prompt}", "sh would run {prompt}"),
+        ("env A=1 sh -c 'echo {prompt}'", "sh would run {prompt}"),
+        ("timeout 5 bash -c 'echo {prompt}'", "bash would run {prompt}"),
+        (f"{sys.executable} -c 'print({{prompt}})'", "would run {prompt} as a part of its script"),
+        ("env perl -ne '{prompt}'", "perl would run {prompt}"),
+        ("env ssh host cp {path} /x", "ssh would run {path}"),
+        ("env cmd.exe /c echo x {id}", "cmd.exe would run {id}"),
     ],
 )
 def test_a_command_that_cannot_be_run_is_refused_before_anything_is_sent(command: str, why: str) -> None:
@@ -240,6 +250,19 @@ def test_a_command_that_cannot_be_run_is_refused_before_anything_is_sent(command
 def test_a_shell_gets_fields_after_its_script() -> None:
     after("""sh -c 'printf "%s|%s" "$1" "$AVEO3_PROMPT" > told' sh {prompt}""", clip("$(x); y"))
     assert Path("told").read_text() == "$(x); y|$(x); y"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "env python3 tell.py {path} --title={prompt}",
+        "env sh tell.sh -x {prompt}",
+        "env ffmpeg -c copy -i {path}",
+        "cp -r {path} /x",
+    ],
+)
+def test_arguments_of_a_script_are_no_script(command: str) -> None:
+    AfterClip(command)
 
 
 def test_windows_runs_no_fields_through_a_batch_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -654,8 +654,10 @@ def test_if_several_services_have_the_job_retry_takes_the_one_that_can_be_retrie
 
 
 def test_without_running_jobs_there_is_nothing_to_resume(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VEO3_MOCK_MODE", "true")
-    shelf()
+    monkeypatch.setenv("GEMINI_API_KEY", "a-key")
+    with Desk() as desk:
+        for state in (State.PLANNED, State.SUCCEEDED, State.FAILED, State.DEFERRED, State.UNCERTAIN):
+            desk.job(state)
     assert run("resume", "clips") == (0, "nothing to finish in clips: no job is running\n", "")
     assert run("resume", "--json") == (0, "", "nothing to finish in clips: no job is running\n")
     assert run("resume", "--quiet") == (0, "", "")

@@ -16,6 +16,7 @@ from aveo3.journal.journal import Journal
 from aveo3.lifecycle import State
 from aveo3.mock import MockOptions
 from aveo3.testing import run_virtual
+from tests.support.desk import Desk
 from tests.support.terminal import run
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
@@ -80,6 +81,18 @@ def test_what_a_stopped_mock_run_left_is_resumed_without_an_account(latency: dic
     assert run("resume", "clips") == (0, "nothing to finish in clips: no job is running\n", "")
 
 
+def test_what_is_resumed_is_named_and_told_as_in_a_first_run(latency: dict[str, str]) -> None:
+    stopped("a", "b", latency=latency)
+    Path("told").mkdir()
+    code, stdout, _ = run("resume", "clips", "--json", "--name", "{slug}", "--exec", "cp {path} told")
+    assert code == Exit.ALL_MADE
+    assert sorted(Path(path).name for line in stdout.splitlines() for path in json.loads(line)["paths"]) == [
+        "a.mp4",
+        "b.mp4",
+    ]
+    assert sorted(path.name for path in Path("told").iterdir()) == ["a.mp4", "b.mp4"]
+
+
 def test_the_same_prompts_go_on_in_mock_mode_too(latency: dict[str, str]) -> None:
     stopped("a", "b", latency=latency)
     assert run("generate", "-", "--mock", "-q", stdin="a\nb\n")[0] == Exit.ALL_MADE
@@ -96,6 +109,31 @@ def test_a_directory_of_real_clips_still_needs_credentials() -> None:
     code, _, stderr = run("resume", "clips")
     assert code == Exit.USAGE
     assert "No credentials found" in stderr
+
+
+@pytest.mark.parametrize(
+    ("service", "way"),
+    [
+        (
+            "google",
+            "clips has 1 job at Google: for these, set its credentials (aveo3 login), and neither VEO3_BASE_URL",
+        ),
+        ("local", "clips has 1 job at a server on this machine: for these, set VEO3_BASE_URL to its address"),
+        ("custom", "clips has 1 job at a backend of your own: for these, call veo.resume() in Python"),
+    ],
+)
+def test_running_jobs_of_another_service_are_told_and_how_to_reach_them(
+    service: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Desk() as desk:
+        desk.job(State.RUNNING, service=service)
+    code, stdout, stderr = run("resume", "clips")
+    assert (code, stdout) == (Exit.USAGE, "")
+    assert f"no credentials found. {way}" in stderr
+    monkeypatch.setenv("VEO3_MOCK_MODE", "true")
+    code, stdout, stderr = run("resume", "clips")
+    assert (code, stdout) == (Exit.SOME_NOT, "")
+    assert f"nothing was finished: {way}" in stderr
 
 
 def test_a_job_of_a_mock_directory_is_planned_again_without_an_account(latency: dict[str, str]) -> None:

@@ -90,14 +90,21 @@ def test_an_option_that_does_not_go_with_a_prompt_is_told(fields: Any, line: Any
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--seed", "-1"], "--seed -1: input should be greater than or equal to 0"),
-        (["--count", "5"], "--count 5: input should be less than or equal to 4"),
-        (["--count", "0"], "--count 0: input should be greater than or equal to 1"),
+        (["--seed", "-1"], "--seed -1: must be greater than or equal to 0"),
+        (["--count", "5"], "--count 5: must be less than or equal to 4"),
+        (["--count", "0"], "--count 0: must be greater than or equal to 1"),
         (["--image", ""], "--image is empty: give a value, or leave the option out"),
         (["--reference", "a.png", "--reference", ""], "--reference is empty"),
         (["--negative-prompt", ""], "--negative-prompt is empty"),
         (["--image", "a.unknown"], "--image a.unknown: cannot tell the media type of a.unknown"),
-        (["--reference", "a.png", "--reference", "b"], "--reference b: cannot tell the media type of b"),
+        (
+            ["--reference", "a.png", "--reference", "b"],
+            "--reference b: cannot tell the media type of b: name a picture whose name ends in .png or .jpg",
+        ),
+        (
+            ["--image", "http://h/a.png"],
+            "--image http://h/a.png: must be a path, or an address that begins with",
+        ),
         (["--image", "data:image/png;base64,@"], "--image data:image/png;base64,@: the base64 of this data URL is"),
         (["--image", "~nobody-here/a.png"], "~nobody-here/a.png: there is no such user's home"),
         (["--image", "a.png", "--reference", "b.png"], "--image and --reference cannot go together: a clip begins"),

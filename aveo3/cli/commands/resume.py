@@ -56,17 +56,28 @@ def resume(
 
         from aveo3.cli import after_clip, preview, run, services
         from aveo3.client import VeoClient
+        from aveo3.errors import UsageError
 
         after = None if command is None else after_clip.AfterClip(command)
         settings = services.of_directory(settings)
         client = VeoClient(settings)
-        left = preview.resumable(settings, service=client.service)
+        try:
+            service = client.service
+        except UsageError:
+            if (elsewhere := services.left_elsewhere(settings, None)) is None:
+                raise
+            raise UsageError(f"no credentials found. {elsewhere}.") from None
+        left = preview.resumable(settings, service=service)
+        elsewhere = services.left_elsewhere(settings, service)
+        if not left and elsewhere is not None:
+            typer.echo(f"nothing was finished: {elsewhere}", err=True)
+            raise typer.Exit(Exit.SOME_NOT)
         if not left:
             if not quiet:
                 typer.echo(f"nothing to finish in {settings.output_dir}: no job is running", err=as_json)
             raise typer.Exit(Exit.ALL_MADE)
         notes = [f"finishing {counted(left, 'job')} of earlier runs; nothing is sent"]
-        if is_emulated(client.service):
+        if is_emulated(service):
             notes = [
                 f"finishing {counted(left, 'job')} of earlier runs in the emulator: its operations ended with its run, "
                 "so they begin again, and nothing is billed"
