@@ -726,6 +726,36 @@ def test_a_second_attempt_that_is_answered_with_the_operation_of_the_first_is_un
     assert (clip.status, clip.attempts, clip.operation) == (ClipStatus.UNCERTAIN, 2, None)
 
 
+CLEAR, SHOWN = "\x1b[2J\x07", r"\x1b[2J\x07"
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        Failure(3, CLEAR),
+        Finished(filtered=1, filter_reasons=(CLEAR,)),
+        Finished(note=CLEAR),
+        LateRefusal(verdicts.rejected(CLEAR)),
+        Failure(3, CLEAR + "x" * 1_000_000),
+    ],
+    ids=["failure", "filter", "note", "late refusal", "a megabyte"],
+)
+def test_what_google_says_is_shown_and_never_obeyed_and_has_a_size(ending: PollResult) -> None:
+    clip = run_one(ScriptedBackend(ending=lambda _: ending), journal="auto")
+    assert clip.error_message is not None
+    assert (SHOWN in clip.error_message, "\x1b" in clip.error_message) == (True, False)
+    assert len(clip.error_message) < 5_000
+    with Journal(Path("clips") / JOURNAL, writes=False) as journal:
+        [record] = journal.records()
+        assert record.error_message == clip.error_message
+
+
+def test_what_an_exception_nobody_expected_says_is_shown_and_never_obeyed() -> None:
+    backend = Watched(problem=lambda _: RuntimeError(CLEAR))
+    clip = run_one(backend)
+    assert clip.error_message == f"RuntimeError: {SHOWN}"
+
+
 class Unreachable(ScriptedBackend):
     """No request leaves until `mended_at`, and a free request finds `problem`."""
 
