@@ -16,12 +16,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from aveo3._visible import visible
+
 if TYPE_CHECKING:
     from aveo3.models import VideoClip
 
 
 class AveoError(Exception):
-    """Base of everything aveo3 raises on purpose."""
+    """Base of everything aveo3 raises on purpose. Control characters in its message are spelled out."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(visible(each) if isinstance(each, str) else each for each in arguments))
 
 
 class UsageError(AveoError, ValueError):

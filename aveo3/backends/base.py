@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from aveo3._visible import visible
 from aveo3.errors import AveoError
 from aveo3.models import VideoPrompt
 from aveo3.verdicts import Verdict
@@ -21,6 +22,10 @@ class Video:
     data: bytes | None = None
     uri: str | None = None
     file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.uri is not None and not self.uri.isprintable():  # no address holds control characters
+            object.__setattr__(self, "uri", visible(self.uri))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from aveo3 import _timeouts, verdicts
 from aveo3.backends import credentials, http, inline, omni, one_post, probe
 from aveo3.backends.base import Finished, LateRefusal, OperationGone, PollError, PollResult, Probe, Running, Video
-from aveo3.backends.inline import InlineVideos
+from aveo3.backends.inline import InlineVideoResponse, InlineVideos
 from aveo3.config.settings import on_this_machine
 from aveo3.errors import FetchError, UsageError
 from aveo3.verdicts import Refusal, Verdict
@@ -72,7 +72,9 @@ class GeminiBackend:
                 "use Vertex AI (VEO3_BACKEND=vertex)."
             )
         # For files and models. The SDK's own session would use proxies for this machine, too.
-        session = aiohttp.ClientSession(trust_env=not on_this_machine(settings.base_url))
+        session = aiohttp.ClientSession(
+            trust_env=not on_this_machine(settings.base_url), response_class=InlineVideoResponse
+        )
         try:
             # In a thread: it reads certificates, and the first use of interactions triggers the SDK's largest import.
             client = await asyncio.to_thread(_client, settings, session)

@@ -27,6 +27,9 @@ KEY = b"bytesBase64Encoded"
 PIECE = 1 << 17
 """Bytes of an answer that are worth a thread; smaller pieces are decoded on the loop."""
 
+LONGEST_ANSWER = 16 << 20
+"""Bytes of an answer, besides the videos in it. Google's have some thousand: the rest of a longer one is not read."""
+
 PARALLEL = 4
 """Large answers that are read at the same time. More would share the same line and processor, each with its own
 buffers, and each may have to wait for the decoding thread in every round of the loop."""
@@ -104,6 +107,7 @@ async def strain(blocks: AsyncIterable[bytes], inline_videos: InlineVideos) -> b
     async with AsyncExitStack() as stack:
         async for block in blocks:
             waiting += block
+            check_length(len(sieve.text))
             if len(waiting) >= PIECE:
                 if not large:  # small answers wait for no other
                     await stack.enter_async_context(inline_videos.readers)
@@ -111,42 +115,58 @@ async def strain(blocks: AsyncIterable[bytes], inline_videos: InlineVideos) -> b
                 await asyncio.to_thread(_feed, inline_videos, sieve, bytes(waiting))
                 waiting.clear()
         inline_videos.feed(sieve, bytes(waiting))
+    check_length(len(sieve.text))
     return bytes(sieve.text)
 
 
-class InlineVideoResponse(aiohttp.ClientResponse):
-    """aiohttp's response, whose body goes through a `Sieve` if the reading task is within an `InlineVideos`.
+def check_length(length: int, longest: int | None = None) -> None:
+    """Raise ValueError for an answer that is longer than any that Google sends."""
+    longest = LONGEST_ANSWER if longest is None else longest
+    if length > longest:
+        raise ValueError(f"the answer is longer than {longest:,} bytes, and is not read to its end")
 
-    This holds for a 200 in an encoding where a quote is one byte. Everything else, errors of the wire included, is
-    aiohttp's own behaviour.
+
+async def bounded(blocks: AsyncIterable[bytes], longest: int | None = None) -> AsyncIterator[bytes]:
+    """`blocks`, up to `longest` bytes (`LONGEST_ANSWER`); then ValueError."""
+    length = 0
+    async for block in blocks:
+        length += len(block)
+        check_length(length, longest)
+        yield block
+
+
+class InlineVideoResponse(aiohttp.ClientResponse):
+    """aiohttp's response, whose body has a size, and goes through a `Sieve` if the reading task is within an
+    `InlineVideos`.
+
+    The latter holds for a 200 in an encoding where a quote is one byte. Everything else, errors of the wire included,
+    is aiohttp's own behaviour.
     """
 
     async def read(self) -> bytes:
         """See aiohttp."""
         inline_videos = current()
-        if (
-            inline_videos is None
-            or self.status != 200
-            or (self.charset or "utf-8").lower() not in ("utf-8", "us-ascii")
-        ):
-            return await super().read()
+        if self.status != 200 or (self.charset or "utf-8").lower() not in ("utf-8", "us-ascii"):
+            inline_videos = None
         content = self.content
-        self.content = _Sieved(content, inline_videos)  # type: ignore[assignment]
+        self.content = _Whole(content, inline_videos)  # type: ignore[assignment]
         try:
             return await super().read()
         finally:
             self.content = content
 
 
-class _Sieved:
-    """A response's stream that a single `read` reads to its end."""
+class _Whole:
+    """A response's stream that a single `read` reads to its end: through a sieve, or up to `LONGEST_ANSWER`."""
 
-    def __init__(self, content: aiohttp.StreamReader, inline_videos: InlineVideos) -> None:
+    def __init__(self, content: aiohttp.StreamReader, inline_videos: InlineVideos | None) -> None:
         self._content = content
         self._inline_videos = inline_videos
 
     async def read(self) -> bytes:
-        return await strain(self._blocks(), self._inline_videos)
+        if self._inline_videos is not None:
+            return await strain(self._blocks(), self._inline_videos)
+        return b"".join([block async for block in bounded(self._blocks())])
 
     async def _blocks(self) -> AsyncIterator[bytes]:
         while block := await self._content.readany():
@@ -169,26 +189,30 @@ async def _ask_for_plain_bytes(request: Any) -> None:
     request.headers["accept-encoding"] = "identity"  # a video does not compress, and the sieve reads plain text
 
 
-async def _put_videos_aside(response: Any) -> None:
-    """Pass the body through a `Sieve` while it arrives, if the reading task is within an `InlineVideos`."""
-    inline_videos = current()
-    if inline_videos is None or response.status_code != 200 or "content-encoding" in response.headers:
-        return
-    stream, into = response.stream, inline_videos
+async def _read_with_bounds(response: Any) -> None:
+    """Bound the body; pass it through a `Sieve` if the reading task is within an `InlineVideos`."""
+    inline_videos, stream = current(), response.stream
+    is_packed = "content-encoding" in response.headers  # which was not asked for
+    into = None if response.status_code != 200 or is_packed else inline_videos
+    longest = LONGEST_ANSWER // 1000 if is_packed else LONGEST_ANSWER
     library = sys.modules[type(response).__module__.partition(".")[0]]
 
-    class Sieved(library.AsyncByteStream):  # type: ignore[misc,name-defined]
+    class Bounded(library.AsyncByteStream):  # type: ignore[misc,name-defined]
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield await strain(stream, into)
+            if into is not None:
+                yield await strain(stream, into)
+                return
+            async for block in bounded(stream, longest):
+                yield block
 
         async def aclose(self) -> None:
             await stream.aclose()
 
-    response.stream = Sieved()
+    response.stream = Bounded()
 
 
 HTTPX_HOOKS: Mapping[str, list[Callable[[Any], Awaitable[None]]]] = {
     "request": [_ask_for_plain_bytes],
-    "response": [_put_videos_aside],
+    "response": [_read_with_bounds],
 }
 """Event hooks that make an httpx client put inline videos aside."""

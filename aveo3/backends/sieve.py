@@ -17,6 +17,10 @@ _HALF_ESCAPE = re.compile(rb"\\(u[0-9a-fA-F]{0,3})?\Z")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
+LONGEST = 4 << 30
+"""Bytes of base64 in one answer. A clip has some 30 million."""
+
+
 class Sieve:
     """Passes a JSON text through, piece by piece, without the videos: their bytes go to the files that `open` creates.
 
@@ -40,6 +44,7 @@ class Sieve:
         self._rest = b""  # undecoded bytes of the video: half an escape, …
         self._odd = b""  # … or less than four base64 digits
         self._padded = False
+        self._taken = 0
 
     def feed(self, data: bytes) -> None:
         """Take the next piece. Raises ValueError if a video is not base64, OSError from the disk."""
@@ -133,6 +138,9 @@ class Sieve:
         if self._padded or digits.endswith(b"===", 0, whole):
             raise binascii.Error("base64 goes on after its end")
         self._padded = digits.endswith(b"=", 0, whole)
+        self._taken += whole
+        if self._taken > LONGEST:
+            raise ValueError(f"the videos in the answer have more than {LONGEST:,} bytes of base64")
         if self._video is None:
             self._video = self._open()
         self._video[1].write(binascii.a2b_base64(memoryview(digits)[:whole], strict_mode=True))

@@ -229,7 +229,9 @@ def _logging_to(screen: Console | None, settings: Settings, *, quiet: bool) -> I
             logging.getLogger("aveo3.engine").setLevel(logging.WARNING)
     else:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        from aveo3.cli.terminal import LineFormatter
+
+        handler.setFormatter(LineFormatter())
     clips = logging.getLogger("aveo3.clips")
     clips.setLevel(logging.CRITICAL)  # this module prints a line for each clip itself
     log.addHandler(handler)

@@ -7,6 +7,8 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any, TextIO
 
+from aveo3._visible import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -71,13 +73,23 @@ def print_folded(console: Console, text: str, style: str = "") -> None:
     console.print(whole, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
+class LineFormatter(logging.Formatter):
+    """The time, then the message. A traceback may hold words of a server: control characters are spelled out."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(message)s", "%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 class ScreenHandler(logging.Handler):
     """Prints log records to a screen, above its bars: the time, then the message, folded between words."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
-        self.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        self.setFormatter(LineFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from aveo3.backends import http
 from aveo3.backends.base import Backend, PollError, RenewsLogin, Video
 from aveo3.config import file_names
 from aveo3.config.settings import Settings
@@ -23,6 +25,8 @@ from aveo3.files.saving import SavedFile
 from aveo3.lanes.routing import translate
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip
+
+log = logging.getLogger(__name__)
 
 FETCH_TRIES = 5
 
@@ -136,14 +140,23 @@ class Delivery:
         )
         target = self._settings.output_dir / name
         ours = record.name in name  # else another clip of the same bytes may have that name
-        if video.file is not None:
-            job.files += (await saving.keep(video.file, target, ours=ours),)
-        elif video.data is not None:
-            job.files += (await saving.save(video.data, target, ours=ours),)
+        if video.file is not None or video.data is not None:
+            job.files += (await self._save(video, target, ours=ours),)
         elif video.uri is not None:
             async with self._line:
                 if (saved := await self._download(video.uri, target, attempt.backend, ours)) is not None:
                     job.files += (saved,)
+
+    async def _save(self, video: Video, target: Path, *, ours: bool) -> SavedFile:
+        """Save a video that came with the answer."""
+        try:
+            if video.file is not None:
+                return await saving.keep(video.file, target, ours=ours)
+            return await saving.save(video.data or b"", target, ours=ours)
+        except FetchError:
+            raise
+        except Exception as error:
+            raise self._surprise(str(target), error) from error
 
     async def _download_once(self, uri: str, target: Path, backend: Backend, ours: bool) -> SavedFile | None:
         """Download a video with a fresh token; None if it stays where it is."""
@@ -157,9 +170,20 @@ class Delivery:
                 if not (error.unauthorized and isinstance(backend, RenewsLogin) and await backend.renew(place[1])):
                     raise
             place = await backend.locate(uri)
+            return None if place is None else await self._fetch_from(*place, target, ours=ours)
+        except FetchError:
+            raise
         except PollError as error:
             raise FetchError(str(error), final=error.final) from error
-        return None if place is None else await self._fetch_from(*place, target, ours=ours)
+        except Exception as error:  # a bug, here or in a library: the video is paid, so its download is repeated
+            raise self._surprise(uri, error) from error
+
+    def _surprise(self, what: str, error: Exception) -> FetchError:
+        """The failed download or save that an exception nobody expected counts as."""
+        words = http.without_key(f"{what}: {type(error).__name__}: {error}", self._settings.api_key)
+        log.warning("fetching %s", words)
+        log.debug("fetching %s", what, exc_info=error)
+        return FetchError(words)
 
     async def _fetch_from(self, url: str, headers: dict[str, str], target: Path, *, ours: bool) -> SavedFile:
         silence = self._settings.request_timeout

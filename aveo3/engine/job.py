@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from aveo3._visible import visible
 from aveo3.errors import GateClosed
 from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
@@ -18,6 +19,15 @@ from aveo3.models import ClipStatus, VideoClip, VideoPrompt
 PARTLY_FILTERED, PARTLY_FOUND = "partly_filtered", "partly_found"
 PARTLY = frozenset({PARTLY_FILTERED, PARTLY_FOUND})
 """Why there are fewer videos than requested: a filter blocked the others, or they were not in the bucket."""
+
+LONGEST_MESSAGE = 4_000
+"""Characters of a message that a clip and the journal keep."""
+
+
+def shown(message: str) -> str:
+    """A message that others may have written, as people may see it: without control characters, and with a size."""
+    cut = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
+    return visible(cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +197,8 @@ class Job:
         self._go(check_reopen(self.state, state), changes)
 
     def _go(self, state: State, changes: dict[str, Any]) -> None:
+        if (message := changes.get("error_message")) is not None:
+            changes = {**changes, "error_message": shown(message)}
         files: tuple[SavedFile, ...] | None = changes.get("files")
         if files is not None:
             changes = {**changes, "files": tuple(map(self._noted, files))}
@@ -265,6 +277,7 @@ class Job:
     ) -> VideoClip:
         """The clip for the user. `kind` replaces the record's error kind, `also` is appended to its message."""
         record, message = self.record, self.record.error_message
+        also = None if also is None else shown(also)
         return VideoClip(
             prompt=self.prompt,
             status=status,

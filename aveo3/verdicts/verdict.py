@@ -16,6 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from aveo3._visible import visible
+
+LONGEST_NAME = 2_000
+"""Characters of an operation's name. Google's have some 150."""
+
 
 class VerdictKind(StrEnum):
     """The result of a submit."""
@@ -86,6 +91,10 @@ class Verdict:
     status: int | None = None  # HTTP
     not_google: bool = False  # a proxy or firewall answered in place of Google
 
+    def __post_init__(self) -> None:
+        if not self.message.isprintable():  # others wrote it, and logs, terminals and files show it
+            object.__setattr__(self, "message", visible(self.message))
+
     @property
     def error_kind(self) -> str:
         """The cause in one word, as in `VideoClip.error_kind`."""
@@ -109,6 +118,11 @@ def accepted(operation: str | None) -> Verdict:
     """The verdict on a 200 answer: accepted if it names an operation, uncertain if the name is missing."""
     if not operation:
         return uncertain("the answer was 200 but named no operation: a video may be under way and billed")
+    if len(operation) > LONGEST_NAME or not operation.isprintable():
+        return uncertain(
+            f"the answer was 200, but no operation has such a name ({len(operation):,} characters): a video may be "
+            f"under way and billed. It begins with {operation[:100]!r}"
+        )
     return Verdict(VerdictKind.ACCEPTED, operation=operation)
 
 

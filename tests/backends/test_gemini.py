@@ -6,6 +6,8 @@ The server is the one of `test_vertex`: sockets, not the emulator.
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import logging
 import subprocess
 import sys
@@ -187,6 +189,27 @@ async def test_an_sdk_that_sends_again_all_the_same_is_stopped() -> None:
         verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL)
     assert (verdict.kind, len(wire.requests)) == (UNCERTAIN, 1)
     assert "about to send a paid request a second time" in verdict.message
+
+
+async def test_an_answer_of_any_length_is_read_up_to_a_bound_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aveo3.backends.inline.LONGEST_ANSWER", 1 << 20)
+    for body in ({"id": "x" * (2 << 20)}, {"error": {"code": 400, "message": "x" * (2 << 20)}}):
+        verdict, wire = await verdict_of(answer(200 if "id" in body else 400, body))
+        assert (verdict.kind, len(wire.requests)) == (UNCERTAIN, 1)
+    async with (
+        serving(answer(200, {"id": ID, "status": "queued", "x": "x" * (2 << 20)})) as wire,
+        opened(wire.url) as backend,
+    ):
+        with pytest.raises(PollError, match="is longer than"):
+            await backend.poll(ID)
+
+
+async def test_a_packed_answer_cannot_unfold_without_a_bound() -> None:
+    packed = gzip.compress(json.dumps({"id": "x" * (64 << 20)}).encode())
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n".encode()
+    verdict, wire = await verdict_of(raw(head + packed))
+    assert (verdict.kind, len(wire.requests)) == (UNCERTAIN, 1)
+    assert "is longer than" in verdict.message, verdict.message
 
 
 async def test_the_answer_hoped_for_names_the_interaction() -> None:

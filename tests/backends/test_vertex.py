@@ -782,6 +782,32 @@ async def test_what_a_proxy_says_in_googles_place_renews_no_token(monkeypatch: p
     assert (purse.renewed, len(wire.requests)) == (0, 2)
 
 
+async def test_an_answer_of_any_length_is_read_up_to_a_bound_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aveo3.backends.inline.LONGEST_ANSWER", 1 << 20)
+    for body in ({"name": "x" * (2 << 20)}, {"error": {"code": 400, "message": "x" * (2 << 20)}}):
+        verdict, wire = await verdict_of(answer(200 if "name" in body else 400, body))
+        assert (verdict.kind, len(wire.requests)) == (UNCERTAIN, 1)
+        assert "the answer is longer than 1,048,576 bytes" in verdict.message
+    async with serving(answer(200, {"name": OPERATION, "x": "x" * (2 << 20)})) as wire, opened(wire.url) as backend:
+        with pytest.raises(PollError, match="is longer than"):
+            await backend.poll(OPERATION)
+
+
+async def test_a_video_in_an_answer_has_a_bound_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aveo3.backends.inline.LONGEST_ANSWER", 1 << 10)
+    film = b64(MP4 + bytes(100_000))
+    body = {"name": OPERATION, "done": True, "response": {"videos": [{"bytesBase64Encoded": film}]}}
+    async with serving(answer(200, body)) as wire, opened(wire.url) as backend:
+        result = await backend.poll(OPERATION)
+        assert isinstance(result, Finished)
+        assert len(result.videos) == 1
+        assert result.videos[0].file is not None
+        saving.drop(result.videos[0].file)
+        monkeypatch.setattr("aveo3.backends.sieve.LONGEST", 1 << 10)
+        with pytest.raises(PollError, match="the videos in the answer have more than 1,024 bytes"):
+            await backend.poll(OPERATION)
+
+
 @pytest.mark.parametrize("name", [OPERATION, OPERATION.replace("/p/", "/1234567/"), None])
 async def test_an_answer_about_this_operation_counts_however_its_project_is_named(name: str | None) -> None:
     async with serving(answer(200, {"name": name})) as wire, opened(wire.url) as backend:

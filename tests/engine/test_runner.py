@@ -21,6 +21,7 @@ from aveo3.dispatch.stats import Stats
 from aveo3.engine.delivery import FETCH_TRIES
 from aveo3.engine.following import EMPTY_POLLS
 from aveo3.engine.outcomes import LATE_REFUSALS
+from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
 from aveo3.lifecycle import State
 from aveo3.testing import ScriptedBackend, run_virtual
@@ -484,9 +485,83 @@ def test_whatever_else_goes_wrong_while_fetching_the_clip_is_paid_and_the_run_go
     endings = iter([Finished((Video(uri=URI),))])
     backend = Broken(ending=lambda _: next(endings, Finished((Video(uri="gs://b/film.mp4"),))))
     [bad, good], _, _ = run(backend, ["bad", "good"], max_concurrency=1)
-    assert (bad.status, bad.error_kind, bad.cost_usd) == (ClipStatus.UNCERTAIN, "unexpected", PRICE)
+    assert (bad.status, bad.error_kind, bad.cost_usd) == (ClipStatus.UNCERTAIN, "fetch", PRICE)
     assert (bad.operation, good.status) == ("operations/1", ClipStatus.SUCCEEDED)
-    assert "following operations/1 raised" in caplog.text
+    assert caplog.text.count(f"fetching {URI}: RuntimeError: no credentials any more") == FETCH_TRIES
+
+
+SURPRISES = [
+    ValueError("a newline in a header"),
+    RuntimeError("the session is closed"),
+    AssertionError(),
+    KeyError("x"),
+]
+
+
+@pytest.mark.parametrize("surprise", SURPRISES, ids=repr)
+@pytest.mark.parametrize("place", ["locate", "download"])
+def test_a_surprise_in_a_download_is_a_failed_download_that_is_repeated(
+    place: str, surprise: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [surprise] * (FETCH_TRIES - 1)
+
+    def perhaps(where: str) -> None:
+        if where == place and left:
+            raise left.pop()
+
+    class Odd(ScriptedBackend):
+        async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
+            perhaps("locate")
+            return uri, {}
+
+    async def fetched(_: object, __: object, target: Path, *___: object, **____: object) -> SavedFile:
+        perhaps("download")
+        return SavedFile(target, 1, "f" * 64)
+
+    monkeypatch.setattr("aveo3.files.download.to_file", fetched)
+    clip = run_one(Odd(ending=lambda _: Finished((Video(uri=URI),))))
+    assert (clip.status, clip.error_kind, left) == (ClipStatus.SUCCEEDED, None, [])
+
+
+@pytest.mark.parametrize("video", [Video(uri=URI), Video(data=FILM)], ids=["a download", "inline"])
+def test_a_clip_whose_video_cannot_be_fetched_for_a_surprise_is_fetched_by_the_next_run(
+    video: Video, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Keeping(ScriptedBackend):
+        async def poll(self, operation: str) -> PollResult:
+            return Finished((video,))
+
+    async def saved(_: object, target: Path, **__: object) -> SavedFile:
+        return SavedFile(target, len(FILM), "f" * 64)
+
+    async def odd(*_: object, **__: object) -> Any:
+        raise ValueError("odd")
+
+    async def main() -> None:
+        backend = Keeping()
+        for module in ("download.to_file", "saving.save"):
+            monkeypatch.setattr(f"aveo3.files.{module}", odd)
+        async with client(backend, journal="auto") as veo:
+            [clip] = await veo.generate_many(["a boat"])
+        assert (clip.status, clip.error_kind, clip.cost_usd) == (ClipStatus.UNFINISHED, "fetch", PRICE)
+        monkeypatch.setattr("aveo3.files.download.to_file", lambda _, uri, target, *__, **___: saved(uri, target))
+        monkeypatch.setattr("aveo3.files.saving.save", saved)
+        async with client(backend, journal="auto") as veo:
+            [clip] = await veo.generate_many(["a boat"])
+        assert (clip.status, clip.cost_usd, len(backend.submits)) == (ClipStatus.SUCCEEDED, PRICE, 1)
+
+    virtual(main)
+
+
+def test_a_surprise_in_a_download_never_shows_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    class Telling(ScriptedBackend):
+        async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
+            raise ValueError("header x-goog-api-key: AIzaSy-secret")
+
+    caplog.set_level("INFO")
+    clip = run_one(Telling(ending=lambda _: Finished((Video(uri=URI),))), api_key="AIzaSy-secret")
+    assert "AIzaSy-secret" not in caplog.text + str(clip.error_message)
+    assert "x-goog-api-key: (the API key)" in str(clip.error_message)
 
 
 def test_a_slow_download_holds_no_running_slot() -> None:
@@ -724,6 +799,36 @@ def test_a_second_attempt_that_is_answered_with_the_operation_of_the_first_is_un
     backend = ScriptedBackend([verdicts.accepted("operations/one")] * 2, ending=lambda _: Failure(13, "internal"))
     clip = run_one(backend, max_retries=3)
     assert (clip.status, clip.attempts, clip.operation) == (ClipStatus.UNCERTAIN, 2, None)
+
+
+CLEAR, SHOWN = "\x1b[2J\x07", r"\x1b[2J\x07"
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        Failure(3, CLEAR),
+        Finished(filtered=1, filter_reasons=(CLEAR,)),
+        Finished(note=CLEAR),
+        LateRefusal(verdicts.rejected(CLEAR)),
+        Failure(3, CLEAR + "x" * 1_000_000),
+    ],
+    ids=["failure", "filter", "note", "late refusal", "a megabyte"],
+)
+def test_what_google_says_is_shown_and_never_obeyed_and_has_a_size(ending: PollResult) -> None:
+    clip = run_one(ScriptedBackend(ending=lambda _: ending), journal="auto")
+    assert clip.error_message is not None
+    assert (SHOWN in clip.error_message, "\x1b" in clip.error_message) == (True, False)
+    assert len(clip.error_message) < 5_000
+    with Journal(Path("clips") / JOURNAL, writes=False) as journal:
+        [record] = journal.records()
+        assert record.error_message == clip.error_message
+
+
+def test_what_an_exception_nobody_expected_says_is_shown_and_never_obeyed() -> None:
+    backend = Watched(problem=lambda _: RuntimeError(CLEAR))
+    clip = run_one(backend)
+    assert clip.error_message == f"RuntimeError: {SHOWN}"
 
 
 class Unreachable(ScriptedBackend):
