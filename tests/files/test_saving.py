@@ -28,6 +28,7 @@ from aveo3.engine.retry import repeating
 from aveo3.errors import FetchError
 from aveo3.files import part_files, saving
 from aveo3.files.download import MAX_BYTES, to_file
+from aveo3.files.names import nameable
 from aveo3.files.saving import SavedFile
 from aveo3.mock import MockOptions, MockServer
 from aveo3.mock.state.films import bundled
@@ -1183,6 +1184,45 @@ def test_a_clip_of_the_same_bytes_under_a_name_that_others_may_have_gets_a_file_
 
     saved = [file.path.name for file in asyncio.run(work())]
     assert saved == [target.name, f"{target.stem}-2.mp4", f"{target.stem}-3.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("0001-über-die-straße-1a2b3c4d.mp4", "0001-ber-die-strae-1a2b3c4d.mp4"),
+        ("0001-紙の船-1a2b3c4d.2.mp4", "0001-1a2b3c4d.2.mp4"),
+        ("紙.mp4", "video.mp4"),
+        ("0001-plain-1a2b3c4d.mp4", "0001-plain-1a2b3c4d.mp4"),
+    ],
+)
+def test_where_names_are_ascii_a_video_gets_the_rest_of_its_name(
+    name: str, written: str, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("ascii"))
+    assert nameable(target.with_name(name)).name == written
+
+
+@pytest.mark.parametrize("name", ["\ud83d-1a2b3c4d.mp4", "x" * 300 + "-1a2b3c4d.mp4", "紙" * 150 + "-1a2b3c4d.mp4"])
+def test_no_name_keeps_a_paid_video_from_the_disk(web: aioresponses, target: Path, name: str) -> None:
+    web.get(URI, body=FILM, headers={"ETag": '"1"'})
+    inline = save(FILM, target.with_name(name))
+    assert inline.path.read_bytes() == FILM
+    assert inline.path.name.endswith("1a2b3c4d.mp4")
+    inline.path.unlink()
+    assert download(target.with_name(name)).path == inline.path
+
+
+def test_a_file_system_with_short_names_gets_short_names(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """eCryptfs holds 143 bytes, of which the name of a part needs some more."""
+    monkeypatch.setattr(os, "pathconf", lambda *_: 143)
+    name = nameable(target.with_name("0001-" + "紙" * 40 + "-1a2b3c4d-3.mp4")).name
+    assert len(name.encode()) <= 143 - 30
+    assert name.startswith("0001-")
+    assert name.endswith("-1a2b3c4d-3.mp4")
+
+
+def test_a_name_that_this_locale_cannot_write_is_no_intact_video(target: Path) -> None:
+    assert not run_virtual(saving.is_intact(SavedFile(target.with_name("\ud83d.mp4"), 1, "")))
 
 
 def test_the_parts_of_one_film_are_not_taken_for_those_of_another(target: Path) -> None:
