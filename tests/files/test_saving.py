@@ -34,6 +34,7 @@ from aveo3.mock import MockOptions, MockServer
 from aveo3.mock.state.films import bundled
 from aveo3.testing import run_virtual
 from aveo3.testing.scripted import FILM
+from tests.support.children import until
 
 Result = TypeVar("Result")
 
@@ -642,6 +643,15 @@ def sizes_left(target: Path) -> list[int]:
 
 
 @pytest.mark.real_time
+async def test_a_child_that_dies_early_is_not_waited_for() -> None:
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "import no_such_module"), stderr=asyncio.subprocess.PIPE
+    )
+    with pytest.raises(AssertionError, match=r"(?s)^the child ended with 1: .*No module named 'no_such_module'"):
+        await until(lambda: False, child)
+
+
+@pytest.mark.real_time
 async def test_what_a_killed_process_left_is_gone_on_with(target: Path) -> None:
     """Truly killed, in the middle of the film."""
     code = """if True:
@@ -655,11 +665,12 @@ async def test_what_a_killed_process_left_is_gone_on_with(target: Path) -> None:
     """
     shelf = Shelf(target.parent, [HALF])
     async with _served(shelf.answer) as address:
-        child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, address, str(target))
-        while HALF not in sizes_left(target):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", code, address, str(target)), stderr=asyncio.subprocess.PIPE
+        )
+        await until(lambda: HALF in sizes_left(target), child)
         child.kill()
-        await child.wait()
+        await child.communicate()
         async with aiohttp.ClientSession() as session:
             file = await to_file(session, address, target, {}, silence=30)
     assert file == SavedFile(target, len(WHOLE), sha256(WHOLE))
@@ -1158,7 +1169,7 @@ def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_a_whole_film_or_nothi
             asyncio.get_running_loop().call_soon(task.cancel)
 
             def held() -> Any:
-                release.wait(10)
+                release.wait()
                 return func(*args, **values)
 
             return await to_thread(held)
@@ -1166,9 +1177,11 @@ def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_a_whole_film_or_nothi
         monkeypatch.setattr(asyncio, "to_thread", hold)
         fetched = to_file(session, URI, target, {}, silence=30) if way == "download" else saving.save(FILM, target)
         task = asyncio.ensure_future(fetched)
-        await asyncio.wait({task})
-        assert task.cancelled() is (calls >= number)
-        release.set()
+        try:
+            await asyncio.wait({task})
+            assert task.cancelled() is (calls >= number)
+        finally:
+            release.set()
         await asyncio.get_running_loop().shutdown_default_executor()
 
     fetching(work)
