@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 if TYPE_CHECKING:
     from aveo3.client import VeoClient
+    from aveo3.clips import Clips
     from aveo3.config.arguments import SettingsArguments
     from aveo3.config.settings import Settings
     from aveo3.dispatch.planner import Prompts
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from aveo3.lanes.estimate import Estimate
     from aveo3.lanes.lane_file import LaneSettings
     from aveo3.models import ClipStatus, Media, VideoClip, VideoPrompt
+    from aveo3.untrusted import UntrustedPrompt
 
 __version__ = "0.1.0"
 
@@ -31,6 +33,7 @@ _HOME = {
     "ClipError": "errors",
     "ClipStatus": "models",
     "ClipStream": "dispatch.stream",
+    "Clips": "clips",
     "Estimate": "lanes.estimate",
     "FetchError": "errors",
     "GateClosed": "errors",
@@ -42,6 +45,7 @@ _HOME = {
     "Media": "models",
     "Settings": "config.settings",
     "Stats": "dispatch.stats",
+    "UntrustedPrompt": "untrusted",
     "UsageError": "errors",
     "VeoClient": "client",
     "VideoClip": "models",
@@ -53,6 +57,7 @@ __all__ = [
     "ClipError",
     "ClipStatus",
     "ClipStream",
+    "Clips",
     "Estimate",
     "FetchError",
     "GateClosed",
@@ -64,6 +69,7 @@ __all__ = [
     "Media",
     "Settings",
     "Stats",
+    "UntrustedPrompt",
     "UsageError",
     "VeoClient",
     "VideoClip",
@@ -72,7 +78,7 @@ __all__ = [
 ]
 
 
-async def generate_many(prompts: Prompts, **settings: Unpack[SettingsArguments]) -> list[VideoClip]:
+async def generate_many(prompts: Prompts, **settings: Unpack[SettingsArguments]) -> Clips:
     """Generate one clip per prompt and return the clips in the order of `prompts`.
 
     For scripts: it opens a `VeoClient`, calls its `generate_many` and closes it. Settings come from the environment

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from aveo3 import mock_mode
+from aveo3.clips import Clips
 from aveo3.config.settings import Settings
 from aveo3.dispatch import lane_pool
 from aveo3.dispatch.planner import Prompt, Prompts
@@ -94,7 +95,7 @@ class VeoClient:
             raise ClipError(clip)
         return clip
 
-    async def generate_many(self, prompts: Prompts, *, fresh: Fresh = False) -> list[VideoClip]:
+    async def generate_many(self, prompts: Prompts, *, fresh: Fresh = False) -> Clips:
         """Generate a clip for each prompt and return them in the order of `prompts`.
 
         A prompt that fails becomes a clip with another status and never disturbs its neighbours. Finished clips of
@@ -111,7 +112,7 @@ class VeoClient:
         async with self.stream(prompts, fresh=fresh) as clips:
             async for clip in clips:
                 done[clip.index] = clip
-        return [done[index] for index in sorted(done)]
+        return Clips(done[index] for index in sorted(done))
 
     def stream(self, prompts: Prompts, *, fresh: Fresh = False) -> ClipStream:
         """The clips of `prompts` as they finish: `async with veo.stream(prompts) as clips: async for clip in clips`.

@@ -49,13 +49,33 @@ def of_data_url(url: str) -> dict[str, Any]:
     head, comma, body = url.partition(",")
     if not comma or not head.endswith(";base64"):
         raise ValueError("a data URL looks like data:image/png;base64,iVBORw0K…")
-    try:
-        data = base64.b64decode("".join(body.split()), validate=True)
-    except ValueError:
-        raise ValueError("the base64 of this data URL is broken: it was cut off or changed") from None
+    data = _decoded(body, "this data URL")
     if not data:
         raise ValueError("this data URL holds nothing")
     return {"data": data, "mime_type": head.removeprefix("data:").removesuffix(";base64").partition(";")[0]}
+
+
+def of_base64(value: Any) -> Any:
+    """The bytes that a text stands for, with or without a `data:` URL around it. What is no text stays as it is."""
+    if not isinstance(value, str):
+        return value
+    return of_data_url(value)["data"] if value.startswith("data:") else _decoded(value, "these bytes")
+
+
+def _decoded(text: str, what: str) -> bytes:
+    """The bytes of base64, in either of its alphabets."""
+    try:
+        return base64.b64decode("".join(text.split()).translate(_URL_SAFE), validate=True)
+    except ValueError:
+        raise ValueError(f"the base64 of {what} is broken: it was cut off or changed") from None
+
+
+_URL_SAFE = {ord("-"): "+", ord("_"): "/"}
+
+
+def in_base64(data: bytes | None) -> str | None:
+    """Bytes as JSON has them."""
+    return None if data is None else base64.b64encode(data).decode()
 
 
 def plain_fields(row: Any) -> Any:

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from aveo3 import media_types
-from aveo3.input_forms import model_id, of_data_url, plain_fields, plain_reason, ratio
+from aveo3.input_forms import in_base64, model_id, of_base64, of_data_url, plain_fields, plain_reason, ratio
 from aveo3.json_values import json_value, repr_of
 from aveo3.lifecycle import State
 
@@ -73,7 +73,9 @@ class Media(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path | None = None
-    data: bytes | None = Field(default=None, repr=False)
+    data: Annotated[bytes | None, BeforeValidator(of_base64), PlainSerializer(in_base64, when_used="json")] = Field(
+        default=None, repr=False, description="The bytes; in JSON as base64."
+    )
     uri: str | None = Field(default=None, pattern=r"^(gs|https)://.+")
     mime_type: str = Field(default="", description="Default: from the file's name or the first bytes.")
 

@@ -72,8 +72,9 @@ async def run(
     lines = ClipLines(console, total, live=live)
     started_at = asyncio.get_running_loop().time()
     ours: set[str | None] = set()
-    too_dear = 0
-    with _logging_to(console if screen else None, client.settings, quiet=quiet):
+    too_dear = others = 0
+    final: list[Stats] = []
+    with _logging_to(console if screen else None, client.settings, quiet=quiet), _logged_after(final):
         async with client as veo, open_stream(veo) as clips:
             interrupts = _Interrupts(clips, keeps=veo.journal is not None, after=after)
             bars: AbstractAsyncContextManager[Any] = nullcontext()
@@ -99,11 +100,11 @@ async def run(
                             clips.stop()
                         if not clip.cached or at_hand <= SHOWN_CACHED:
                             lines.add(clip, done)
-                    stats = veo.stats()
+                    final.append(veo.stats())
                 lines.add_up()
-            others = 0
             with suppress(JournalError):  # what the next step is, is worth less than the summary
                 others = _left_by_others(veo, ours)
+    [stats] = final
     if not quiet:
         mock = is_emulated(client.settings.backend_name())
         note = " (if it were real: mock mode bills nothing)" if mock else ""
@@ -118,6 +119,17 @@ async def run(
         if out is not console and out.file.gone:  # type: ignore[attr-defined]
             _mute()
     return Exit.INTERRUPTED if interrupts.count else exit_code(stats)
+
+
+@contextmanager
+def _logged_after(final: list[Stats]) -> Iterator[None]:
+    """Once the totals are in `final`, an error is logged, not raised: it must not hide the summary of paid clips."""
+    try:
+        yield
+    except Exception as error:
+        if not final:
+            raise
+        log.error("the run cannot be closed in order: %s: %s", type(error).__name__, error)
 
 
 class _Interrupts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ntpath
+import os
 import re
 import sys
 from pathlib import Path
@@ -59,6 +60,19 @@ def at_home(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError:
         raise ValueError("there is no such user's home directory: write the whole path") from None
+
+
+def writable_name(path: Path) -> Path:
+    """`path` as it is. Raises `ValueError` if no file can have that name here."""
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"file names are {error.encoding} here: set LC_ALL=C.UTF-8 or PYTHONUTF8=1, or use another name"
+        ) from None
+    if b"\0" in name:
+        raise ValueError("there is a null byte in it")
+    return path
 
 
 def reachable(path: Path, room: int) -> Path:

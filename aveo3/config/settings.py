@@ -40,6 +40,7 @@ from aveo3.config.field_types import (
     at_home,
     reachable,
     trimmed,
+    writable_name,
 )
 from aveo3.config.rates import Rate, rate_of
 from aveo3.errors import UsageError
@@ -239,7 +240,7 @@ class Settings(BaseSettings):
     @field_validator("output_dir", "journal", "credentials_file", "catalog", "lanes")
     @classmethod
     def _home(cls, path: Path | str | None) -> Path | str | None:
-        return at_home(path) if isinstance(path, Path) else path  # no shell has read a .env
+        return writable_name(at_home(path)) if isinstance(path, Path) else path  # no shell has read a .env
 
     @field_validator("catalog")
     @classmethod

@@ -17,7 +17,7 @@ import aiohttp
 from aveo3.errors import FetchError
 from aveo3.files import mp4, part_files
 from aveo3.files.part_files import PartFile
-from aveo3.files.saving import SavedFile, finish, not_an_mp4
+from aveo3.files.saving import SavedFile, finish, not_an_mp4, place_for
 
 CHUNK = 1 << 20
 MAX_BYTES = 2 << 30
@@ -45,7 +45,7 @@ async def to_file(
     that it is still the same film. Otherwise it starts from zero.
     """
     try:
-        await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
+        target = await asyncio.to_thread(place_for, target)
         left = part_files.resume(await asyncio.to_thread(part_files.left_of, target))
         if left is not None:
             with left:

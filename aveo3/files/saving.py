@@ -17,6 +17,7 @@ from typing import BinaryIO
 from aveo3.errors import FetchError
 from aveo3.files import mp4, part_files
 from aveo3.files.file_lock import lock, names_stay
+from aveo3.files.names import nameable
 from aveo3.files.part_files import PartFile
 from aveo3.files.part_files import drop as drop
 from aveo3.files.part_files import sweep as sweep
@@ -61,7 +62,7 @@ async def is_intact(file: SavedFile) -> bool:
 
 def _save(data: bytes, target: Path, ours: bool) -> SavedFile:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = place_for(target)
         with part_files.loose(target.parent) as part:
             part.write(data)
             return finish(part, target, str(target), ours=ours)
@@ -72,10 +73,15 @@ def _save(data: bytes, target: Path, ours: bool) -> SavedFile:
 def _keep(path: Path, target: Path, ours: bool) -> SavedFile:
     try:
         with part_files.take(path) as part:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            return finish(part, target, str(target), ours=ours)
+            return finish(part, place_for(target), str(target), ours=ours)
     except OSError as error:
         raise part_files.refused(target, error) from error
+
+
+def place_for(target: Path) -> Path:
+    """Make the directory of `target`. Returns `target`, under a name that the file system can hold."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return nameable(target)
 
 
 def finish(part: PartFile, target: Path, source: str, *, ours: bool = True) -> SavedFile:
@@ -154,7 +160,7 @@ def _holds(path: Path, size: int, sha256: str) -> bool:
             return False
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that this locale cannot write
         return False
 
 

@@ -366,7 +366,7 @@ async def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_nothing(
 
     async def hold(func: Callable[..., Any], *args: Any) -> Any:
         def held() -> Any:
-            release.wait(10)
+            release.wait()
             return func(*args)
 
         holding.set()
@@ -383,9 +383,11 @@ async def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_nothing(
         task = asyncio.create_task(poll(session, url))
         await holding.wait()
         task.cancel()
-        await asyncio.wait({task})
-        assert task.cancelled()
-        release.set()
+        try:
+            await asyncio.wait({task})
+            assert task.cancelled()
+        finally:
+            release.set()
         await threads[0]
     assert not left(shelf)
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -147,9 +148,8 @@ def test_a_command_that_takes_too_long_is_ended(
 
 
 def test_a_child_that_is_left_behind_keeps_nobody_waiting() -> None:
-    begun = time.monotonic()
-    assert after("sh -c 'sleep 60 & echo left'", clip()).failed == 0
-    assert time.monotonic() - begun < 30
+    assert after("sh -c 'sleep 3600 & echo $! > left'", clip()).failed == 0
+    os.kill(int(Path("left").read_text()), signal.SIGKILL)  # raises if it had ended
 
 
 def test_a_program_that_vanishes_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
@@ -179,6 +179,7 @@ def test_leaving_ends_what_runs_and_names_what_is_never_run(caplog: pytest.LogCa
             for n in range(7):
                 work.add(clip(paths=(f"{n}.mp4",)))
             while not (Path("begun").exists() and len(Path("begun").read_text().split()) == 4):  # noqa: ASYNC240
+                assert not work.failed, caplog.text
                 time.sleep(0.01)  # noqa: ASYNC251
             work.stop()
         return work
@@ -191,15 +192,13 @@ def test_leaving_ends_what_runs_and_names_what_is_never_run(caplog: pytest.LogCa
 
 def test_a_cancelled_run_ends_its_commands() -> None:
     async def work() -> None:
-        async with AfterClip("sleep 100") as after:
+        async with AfterClip("sleep 3600") as after:
             after.add(clip())
             await asyncio.sleep(0)
             raise asyncio.CancelledError
 
-    begun = time.monotonic()
     with pytest.raises(asyncio.CancelledError):
         run_virtual(work())
-    assert time.monotonic() - begun < 30
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------

@@ -23,14 +23,13 @@ from aveo3 import ClipStatus
 from aveo3.cli import app
 from aveo3.cli.exit_codes import Exit
 from aveo3.mock import MockOptions, MockServer
+from tests.support.children import until
 from tests.support.emulator_clock import let_pass
 from tests.support.ssl_context import SSL_CONTEXT
 from tests.support.terminal import run
 
 BOATS = "boat 1\nboat 2\nboat 3\nboat 4\n"
 KEY = "AIzaSy-secret-key-0123456789"
-PATIENCE = 120
-"""Seconds for a process to come so far. One that works takes a second or two, on a busy machine many."""
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings(
@@ -574,25 +573,20 @@ class Run:
         self.process = process
 
     async def accepted(self, number: int) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while self.server.books.accepted < number:
-                assert self.process.returncode is None, await self.ended()
-                await asyncio.sleep(0.01)
+        await until(lambda: self.server.books.accepted >= number, self.process)
 
     async def says(self, words: str) -> str:
         """Read progress until it contains `words`."""
         assert self.process.stderr is not None
         output = ""
-        async with asyncio.timeout(PATIENCE):
-            while words not in output:
-                line = await self.process.stderr.readline()
-                assert line, output
-                output += line.decode()
+        while words not in output:
+            line = await self.process.stderr.readline()
+            assert line, output
+            output += line.decode()
         return output
 
     async def ended(self) -> tuple[int | None, str, str]:
-        async with asyncio.timeout(PATIENCE):
-            stdout, stderr = await self.process.communicate()
+        stdout, stderr = await self.process.communicate()
         assert b"Traceback" not in stderr, stderr.decode()
         return self.process.returncode, stdout.decode(), stderr.decode()
 

@@ -709,7 +709,8 @@ def house(**options: Any) -> Iterator[House]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     try:
-        assert ready.wait(120)
+        while not ready.wait(1):
+            assert thread.is_alive(), "the emulator did not start"
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ssl, "create_default_context", lambda *_, **__: SSL_CONTEXT)  # reading it takes 25 ms
             settings = {"BASE_URL": server.url, "BACKEND": "vertex", "POLL_INTERVAL": "0.02"}

@@ -234,7 +234,7 @@ def test_it_prints_its_address_then_the_steps_and_on_ctrl_c_its_books(tmp_path: 
             assert json.load(books)["accepted"] == 0
         lines = [process.stdout.readline() for _ in range(2)]  # flushed as it happens, also into a pipe
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=120)
+        rest, errors = process.communicate()
     assert (process.returncode, errors) == (0, "")
     assert "Scenario story.toml: 1 step.\n" in welcome
     assert f"export VEO3_BASE_URL={found[1]} VEO3_BACKEND=vertex GOOGLE_API_KEY=anything" in welcome

@@ -1,7 +1,8 @@
-"""`aveo3.cli.run`: streams that do not take every character."""
+"""`aveo3.cli.run`: streams and names that do not take every character, and a close that fails."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -12,9 +13,12 @@ from pathlib import Path
 import pytest
 
 import aveo3
-from aveo3 import ClipStatus, VideoClip, VideoPrompt
+from aveo3 import ClipStatus, Settings, VeoClient, VideoClip, VideoPrompt
 from aveo3.cli import run
+from aveo3.cli.exit_codes import Exit
+from aveo3.cli.manifest import Manifest
 from aveo3.journal.journal import Journal
+from aveo3.testing import ScriptedBackend
 from tests.support.journals import plan
 
 
@@ -43,6 +47,57 @@ def test_a_recorded_prompt_is_shown_on_every_stream(command: str, encoding: str)
         assert json.loads(shown.stdout.decode(encoding))["prompt"]["text"] == "a boat \N{ROWBOAT}"
     else:
         assert "a boat" in shown.stdout.decode(encoding)
+
+
+class Jammed(VeoClient):
+    async def __aexit__(self, *error: object) -> None:
+        await super().__aexit__(*error)
+        raise RuntimeError("it is jammed")
+
+
+def jam(*_: object) -> int:
+    raise RuntimeError("it is jammed")
+
+
+@pytest.mark.parametrize("part", ["the client", "the manifest", "what others left"])
+@pytest.mark.usefixtures("time_jumps")
+def test_a_close_that_fails_hides_no_summary(
+    part: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if part == "the manifest":
+        monkeypatch.setattr(Manifest, "__exit__", jam)
+    elif part == "what others left":
+        monkeypatch.setattr(run, "_left_by_others", jam)
+
+    async def main() -> Exit:
+        kind = Jammed if part == "the client" else VeoClient
+        client = kind(Settings(backend="vertex", project="p"), backend=ScriptedBackend())
+        return await run.run(
+            client,
+            lambda veo: veo.stream(["a", "b"]),
+            total=2,
+            to_send=2,
+            notes=[],
+            as_json=False,
+            quiet=False,
+        )
+
+    assert asyncio.run(main()) is Exit.ALL_MADE
+    told = capsys.readouterr()
+    assert "succeeded" in told.out
+    assert told.err.count("the run cannot be closed in order: RuntimeError: it is jammed") == 1
+
+
+@pytest.mark.real_time
+def test_where_file_names_are_ascii_every_clip_is_made(tmp_path: Path) -> None:
+    (tmp_path / "prompts.jsonl").write_text('{"text": "B\u00e4r \U0001f43b", "metadata": {"x": "\\ud83d"}}\n', "utf-8")
+    posix = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "aveo3", "generate", "prompts.jsonl", "--mock", "--json", "-o", "clips"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **posix}, capture_output=True, check=False)
+    assert done.returncode == Exit.ALL_MADE, done.stderr
+    clip = json.loads(done.stdout)
+    assert (tmp_path / clip["paths"][0]).is_file()
+    assert clip["prompt"]["text"] == "Bär \N{BEAR FACE}"
 
 
 def test_a_full_disk_behind_standard_output_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -576,6 +576,18 @@ def test_a_model_name_that_holds_a_project_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize("field", ["output_dir", "journal"])
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("\ud83d", "file names are utf-8 here: set LC_ALL=C.UTF-8 or PYTHONUTF8=1, or use another name"),
+        ("a\0b", "there is a null byte in it"),
+    ],
+)
+def test_a_path_that_no_file_can_have_is_refused_before_anything_is_paid(field: str, name: str, why: str) -> None:
+    assert refusal(**{field: Path(name)}).endswith(why)
+
+
 def test_a_catalog_may_write_a_model_in_capitals(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[models."publishers/google/models/VEO-3.1-generate-001"]\nprices = { "720p" = 1.0 }\n')

@@ -17,6 +17,7 @@ import pytest
 import aveo3
 from aveo3 import VeoClient, VideoClip
 from aveo3.mock import MockServer
+from tests.support.children import until
 from tests.support.emulated import emulator, quick
 from tests.support.virtual import stall
 
@@ -111,7 +112,7 @@ async def test_a_process_that_was_stopped_reads_the_answers_that_came_meanwhile(
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": root},
         )
-        await waiting.complete.wait()
+        await until(waiting.complete.is_set, process)
         process.send_signal(signal.SIGSTOP)
         waiting.set()
         await asyncio.sleep(TIMEOUT + 1.5)

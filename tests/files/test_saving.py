@@ -28,11 +28,13 @@ from aveo3.engine.retry import repeating
 from aveo3.errors import FetchError
 from aveo3.files import part_files, saving
 from aveo3.files.download import MAX_BYTES, to_file
+from aveo3.files.names import nameable
 from aveo3.files.saving import SavedFile
 from aveo3.mock import MockOptions, MockServer
 from aveo3.mock.state.films import bundled
 from aveo3.testing import run_virtual
 from aveo3.testing.scripted import FILM
+from tests.support.children import until
 
 Result = TypeVar("Result")
 
@@ -641,6 +643,15 @@ def sizes_left(target: Path) -> list[int]:
 
 
 @pytest.mark.real_time
+async def test_a_child_that_dies_early_is_not_waited_for() -> None:
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "import no_such_module"), stderr=asyncio.subprocess.PIPE
+    )
+    with pytest.raises(AssertionError, match=r"(?s)^the child ended with 1: .*No module named 'no_such_module'"):
+        await until(lambda: False, child)
+
+
+@pytest.mark.real_time
 async def test_what_a_killed_process_left_is_gone_on_with(target: Path) -> None:
     """Truly killed, in the middle of the film."""
     code = """if True:
@@ -654,11 +665,12 @@ async def test_what_a_killed_process_left_is_gone_on_with(target: Path) -> None:
     """
     shelf = Shelf(target.parent, [HALF])
     async with _served(shelf.answer) as address:
-        child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, address, str(target))
-        while HALF not in sizes_left(target):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", code, address, str(target)), stderr=asyncio.subprocess.PIPE
+        )
+        await until(lambda: HALF in sizes_left(target), child)
         child.kill()
-        await child.wait()
+        await child.communicate()
         async with aiohttp.ClientSession() as session:
             file = await to_file(session, address, target, {}, silence=30)
     assert file == SavedFile(target, len(WHOLE), sha256(WHOLE))
@@ -1157,7 +1169,7 @@ def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_a_whole_film_or_nothi
             asyncio.get_running_loop().call_soon(task.cancel)
 
             def held() -> Any:
-                release.wait(10)
+                release.wait()
                 return func(*args, **values)
 
             return await to_thread(held)
@@ -1165,9 +1177,11 @@ def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_a_whole_film_or_nothi
         monkeypatch.setattr(asyncio, "to_thread", hold)
         fetched = to_file(session, URI, target, {}, silence=30) if way == "download" else saving.save(FILM, target)
         task = asyncio.ensure_future(fetched)
-        await asyncio.wait({task})
-        assert task.cancelled() is (calls >= number)
-        release.set()
+        try:
+            await asyncio.wait({task})
+            assert task.cancelled() is (calls >= number)
+        finally:
+            release.set()
         await asyncio.get_running_loop().shutdown_default_executor()
 
     fetching(work)
@@ -1183,6 +1197,45 @@ def test_a_clip_of_the_same_bytes_under_a_name_that_others_may_have_gets_a_file_
 
     saved = [file.path.name for file in asyncio.run(work())]
     assert saved == [target.name, f"{target.stem}-2.mp4", f"{target.stem}-3.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("0001-über-die-straße-1a2b3c4d.mp4", "0001-ber-die-strae-1a2b3c4d.mp4"),
+        ("0001-紙の船-1a2b3c4d.2.mp4", "0001-1a2b3c4d.2.mp4"),
+        ("紙.mp4", "video.mp4"),
+        ("0001-plain-1a2b3c4d.mp4", "0001-plain-1a2b3c4d.mp4"),
+    ],
+)
+def test_where_names_are_ascii_a_video_gets_the_rest_of_its_name(
+    name: str, written: str, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("ascii"))
+    assert nameable(target.with_name(name)).name == written
+
+
+@pytest.mark.parametrize("name", ["\ud83d-1a2b3c4d.mp4", "x" * 300 + "-1a2b3c4d.mp4", "紙" * 150 + "-1a2b3c4d.mp4"])
+def test_no_name_keeps_a_paid_video_from_the_disk(web: aioresponses, target: Path, name: str) -> None:
+    web.get(URI, body=FILM, headers={"ETag": '"1"'})
+    inline = save(FILM, target.with_name(name))
+    assert inline.path.read_bytes() == FILM
+    assert inline.path.name.endswith("1a2b3c4d.mp4")
+    inline.path.unlink()
+    assert download(target.with_name(name)).path == inline.path
+
+
+def test_a_file_system_with_short_names_gets_short_names(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """eCryptfs holds 143 bytes, of which the name of a part needs some more."""
+    monkeypatch.setattr(os, "pathconf", lambda *_: 143)
+    name = nameable(target.with_name("0001-" + "紙" * 40 + "-1a2b3c4d-3.mp4")).name
+    assert len(name.encode()) <= 143 - 30
+    assert name.startswith("0001-")
+    assert name.endswith("-1a2b3c4d-3.mp4")
+
+
+def test_a_name_that_this_locale_cannot_write_is_no_intact_video(target: Path) -> None:
+    assert not run_virtual(saving.is_intact(SavedFile(target.with_name("\ud83d.mp4"), 1, "")))
 
 
 def test_the_parts_of_one_film_are_not_taken_for_those_of_another(target: Path) -> None:

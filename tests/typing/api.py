@@ -13,6 +13,7 @@ import aveo3
 from aveo3 import (
     AveoError,
     ClipError,
+    Clips,
     ClipStatus,
     ClipStream,
     Estimate,
@@ -37,15 +38,17 @@ from aveo3.testing import ScriptedBackend, run_virtual
 
 async def one_line() -> None:
     clips = await aveo3.generate_many(["a paper boat", VideoPrompt(text="a lighthouse")], mock_mode=True)
-    assert_type(clips, list[VideoClip])
+    assert_type(clips, Clips)
+    assert_type(clips.to_dicts(), list[dict[str, Any]])
+    assert_type(clips[0], VideoClip)
 
 
 async def every_way_in(lazy: Iterator[str], live: AsyncIterator[VideoPrompt], rows: list[dict[str, Any]]) -> None:
     async with VeoClient(Settings(mock_mode=True, output_dir=Path("clips"))) as veo:
         assert_type(veo, VeoClient)
         assert_type(await veo.generate("a paper boat"), VideoClip)
-        assert_type(await veo.generate_many(lazy, fresh=True), list[VideoClip])
-        assert_type(await veo.generate_many(rows), list[VideoClip])
+        assert_type(await veo.generate_many(lazy, fresh=True), Clips)
+        assert_type(await veo.generate_many(rows), Clips)
         async with veo.stream(live) as clips:
             assert_type(clips, ClipStream)
             async for clip in clips:
