@@ -194,7 +194,9 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
     if stats.in_flight_usd:
         table.add_row("in flight", f"about US$ {stats.in_flight_usd:,.2f}")
     given_up = f", US$ {stats.sunk_usd:,.2f} of it for attempts that were given up" if stats.sunk_usd else ""
-    table.add_row("may be paid", f"about US$ {stats.may_be_paid_usd:,.2f}{given_up}")
+    table.add_row(
+        "may be paid", f"about US$ {stats.may_be_paid_usd:,.2f}{given_up}{note * bool(stats.may_be_paid_usd)}"
+    )
     for model, gate in stats.gates.items():
         limit = f"{gate.quota_limit:g} in {duration(gate.quota_period)}"
         running = f", {gate.running_limit:.0f} at once" if gate.running_limit < inf else ""

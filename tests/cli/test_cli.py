@@ -660,6 +660,8 @@ async def test_the_second_signal_leaves_at_once_and_names_the_running_operations
         names = [operation.name for operation in command.server.emulator.operations._by_id.values()]
     assert code == Exit.INTERRUPTED
     assert counts(stdout) == {"unfinished": 4}
+    assert re.search(r"(?m)^spent +about US\$ 0.00 at list price", stdout)
+    assert re.search(r"(?m)^may be paid +about US\$ 12.80", stdout)
     assert "leaving within 10 s: running clips go on at Google, and the next run resumes them" in stderr
     left = "still running at Google when this program stopped ("
     assert [name for name in names if left + name not in stderr] == []

@@ -168,7 +168,7 @@ def test_the_summary_tells_what_is_spent_apart_from_what_may_be_paid() -> None:
     left = replace(STATS, spent_usd=0.0, in_flight_usd=0.0, may_be_paid_usd=1032.0, sunk_usd=3.2, unpriced=2)
     table = " ".join(text(summary(left, 90.0, note=" (not really)"), 120).split())
     assert "spent about US$ 0.00 at list price (and 2 clips of unknown price) (not really) may be paid" in table
-    assert "may be paid about US$ 1,032.00, US$ 3.20 of it for attempts that were given up" in table
+    assert "may be paid about US$ 1,032.00, US$ 3.20 of it for attempts that were given up (not really)" in table
     assert "in flight" not in table
 
 
