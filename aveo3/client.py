@@ -138,7 +138,9 @@ class VeoClient:
     def status(self) -> JournalStatus:
         """How every job of the output directory stands, and what they cost: what `aveo3 status` shows.
 
-        It reads the journal and asks Google nothing. You may call it before, while and after the client is open.
+        It reads the journal and asks Google nothing. You may call it before, while and after the client is open. It
+        reads all jobs at once, which takes seconds for tens of thousands: then call it in a thread, by another client
+        that is not open.
         Raises `UsageError` if the settings keep no journal, and `JournalError`, a subclass, if there is none yet.
         """
         with self._session.review() as journal:

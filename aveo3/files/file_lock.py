@@ -13,13 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+fcntl: Any = None
 msvcrt: Any = None
-try:
+with suppress(ImportError):
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-    with suppress(ImportError):  # neither: no file can be locked
-        import msvcrt
+with suppress(ImportError):  # Windows; a system that has neither locks no files
+    import msvcrt
 
 LOCKED_BYTE = (1 << 31) - 2
 """The last byte that Windows' C library can lock: `msvcrt.locking` counts with 32 bits and a sign."""

@@ -198,8 +198,10 @@ def _sound(part: PartFile) -> bool:
     power cut a file may have its full length and hold zeros.
     """
     status = os.fstat(part.file.fileno())
-    # Elsewhere the clock may stop while the machine sleeps. Then an older part is fetched anew, which is safe.
-    running = time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+    if sys.platform == "linux":
+        running = time.clock_gettime(time.CLOCK_BOOTTIME)
+    else:  # this clock may stop while the machine sleeps: then an older part is fetched anew, which is safe
+        running = time.monotonic()
     if status.st_mtime < time.time() - running:
         return False
     return part.size > 0 and status.st_nlink == 1
