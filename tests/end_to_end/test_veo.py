@@ -341,7 +341,7 @@ async def test_a_video_that_was_made_but_not_written_when_the_run_ended_counts_a
 ) -> None:
     writing = asyncio.Event()
 
-    async def write_for_ever(*_: object) -> SavedFile:
+    async def write_for_ever(*_: object, **__: object) -> SavedFile:
         writing.set()
         await asyncio.Event().wait()
         raise AssertionError
