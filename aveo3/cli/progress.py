@@ -174,9 +174,12 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
     table = Table(title="aveo3", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
+    all_refused = any(gate.closed is not None for gate in stats.gates.values())
     for status, count in stats.clips.items():
         if count or status is _MADE:
             advice = "" if status is _MADE else f"  {status.advice}"
+            if status is ClipStatus.DEFERRED and all_refused:
+                advice = "  never sent, not billed: see below why Google refuses all, then run it again"
             table.add_row(Text(status.value, STYLES[status]), f"{count}{advice}")
     if stats.cached:
         table.add_row("cached", f"{stats.cached}  of these are from earlier runs: nothing was sent for them")

@@ -195,8 +195,11 @@ def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient, fres
         )
     if sum(count for status, count in stats.clips.items() if status in _GO_ON) > too_dear:
         instead = " with --fresh instead of --fresh=new" if fresh == "new" else ""
+        closed = any(gate.closed is not None for gate in stats.gates.values())
+        again = "Do what the line `quota` says, then run" if closed else "Run"
         yield (
-            f"Run the same command again{instead} to continue: finished and running clips are not sent a second time."
+            f"{again} the same command again{instead} to continue: finished and running clips are not sent a second "
+            "time."
         )
     if owed:
         yield f"{counted(owed, 'clip')} may be paid already: see aveo3 status {directory}, then aveo3 retry."

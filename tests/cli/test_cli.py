@@ -520,7 +520,11 @@ def test_a_billing_problem_defers_all_clips_and_says_why(emulate: Callable[..., 
     emulate(faults=["billing"])
     code, stdout, stderr = run("generate", "-", "--mock", stdin=BOATS)
     assert (code, counts(stdout)) == (Exit.SOME_NOT, {"deferred": 4})  # running it again is not enough
-    assert stderr.count(": Your prepayment credits are depleted.") == 5  # once when the lane closes, once for each clip
+    assert stderr.count(": Your prepayment credits are depleted.") == 5  # the lane, three clips, and "1 more"
+    assert "1 more: Your prepayment credits are depleted." in stderr
+    words = " ".join(stdout.split())
+    assert "see below why Google refuses all, then run it again" in words
+    assert "Do what the line `quota` says, then run the same command again to continue" in words
 
 
 def test_deferred_and_uncertain_clips_together_are_exit_code_1(emulate: Callable[..., None]) -> None:

@@ -172,6 +172,15 @@ def test_the_summary_tells_what_is_spent_apart_from_what_may_be_paid() -> None:
     assert "in flight" not in table
 
 
+def test_a_lane_that_is_closed_for_good_is_not_told_to_wait_for_quota() -> None:
+    clips = {**STATS.clips, ClipStatus.DEFERRED: 2}
+    words = "never sent, not billed: see below why Google refuses all, then run it again"
+    closed = replace(STATS, clips=clips, gates={"veo": replace(GATE, closed="The model is not there.")})
+    assert words in text(summary(closed, 90.0), 120)
+    assert "sends no more: The model is not there." in text(summary(closed, 90.0), 120)
+    assert words not in text(summary(replace(STATS, clips=clips), 90.0), 120)
+
+
 def test_the_summary_counts_cached_and_unfinished_clips() -> None:
     clips = {**STATS.clips, ClipStatus.UNFINISHED: 2}
     table = " ".join(text(summary(replace(STATS, cached=4, submitted=2, clips=clips), 90.0)).split())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aveo3.config.settings import Settings
     from aveo3.mock import MockServer
 
-CLIPS, LIMIT, PERIOD, LATENCY = 12, 2, 4.0, "1-3"
+CLIPS, LIMIT, PERIOD, LATENCY, USUAL = 12, 2, 4.0, "1-3", 2.0
 MODEL = "veo-3.1-fast-generate-001"
 
 PROMPTS = [
@@ -81,7 +81,7 @@ async def _show(directory: Path) -> Exit:
     async with MockServer(options) as server:
         async with (
             VeoClient(settings(server.url, directory)) as veo,
-            watch(console, CLIPS, veo.stats),
+            watch(console, CLIPS, veo.stats, usual=USUAL),
             veo.stream(PROMPTS) as clips,
         ):
             async for clip in clips:
