@@ -6,11 +6,11 @@ It checks one place (backend, project, region, model); call it once per lane. `B
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from aveo3 import _threads
 from aveo3.backends import http
 from aveo3.backends.base import Backend, PollError, Probe
 from aveo3.config.network import check_network
@@ -103,7 +103,7 @@ async def check(settings: Settings) -> CheckReport:
         check_alive(settings)
         check_network(asks_proxies=not on_this_machine(settings.base_url))
         settings.model_catalog.check_backend(settings.model, name)
-        report = replace(report, credentials=await asyncio.to_thread(login_of, settings, name))
+        report = replace(report, credentials=await _threads.reading.run(login_of, settings, name))
         backend = await _open(settings, name)
     except ValueError as error:  # includes UsageError
         return replace(report, settings_wrong=str(error))

@@ -16,7 +16,8 @@ from weakref import WeakSet
 
 import aiohttp
 
-from aveo3 import mock_mode
+from aveo3 import _threads, mock_mode
+from aveo3.backends.http import connector
 from aveo3.config.network import check_network
 from aveo3.config.settings import Settings, check_alive, on_this_machine
 from aveo3.dispatch.batch import Batch
@@ -123,12 +124,13 @@ class Session:
         self._thread = threading.get_ident()
         self._check()
         try:
+            self._stack.enter_context(_threads.held())
             self._open_journal()
             if is_emulated(self.service):
                 self._use(await self._stack.enter_async_context(mock_mode.emulator(self.settings, self._lanes.listed)))
             for lane in self._first_lanes():
                 await self.lane_pool.open_lane(lane, for_use=bool(self._lanes.listed))
-            http = await self._stack.enter_async_context(aiohttp.ClientSession(trust_env=True))
+            http = await self._stack.enter_async_context(aiohttp.ClientSession(connector=connector(), trust_env=True))
             median = mock_mode.MEDIAN if is_emulated(self.service) else None
             engine = Engine(self.settings, http, rng=self._rng, now_utc=self._now_utc, median=median)
             if self.lane_pool.prior_runs is not None:

@@ -18,7 +18,7 @@ from google import genai
 from google.genai import errors, types
 from pydantic import SecretStr
 
-from aveo3 import _timeouts, verdicts
+from aveo3 import _threads, _timeouts, verdicts
 from aveo3.backends import credentials, http, inline, omni, one_post, probe
 from aveo3.backends.base import Finished, LateRefusal, OperationGone, PollError, PollResult, Probe, Running, Video
 from aveo3.backends.inline import InlineVideoResponse, InlineVideos
@@ -73,11 +73,13 @@ class GeminiBackend:
             )
         # For files and models. The SDK's own session would use proxies for this machine, too.
         session = aiohttp.ClientSession(
-            trust_env=not on_this_machine(settings.base_url), response_class=InlineVideoResponse
+            connector=http.connector(),
+            trust_env=not on_this_machine(settings.base_url),
+            response_class=InlineVideoResponse,
         )
         try:
             # In a thread: it reads certificates, and the first use of interactions triggers the SDK's largest import.
-            client = await asyncio.to_thread(_client, settings, session)
+            client = await _threads.reading.run(_client, settings, session)
         except BaseException:
             await session.close()
             raise
@@ -90,7 +92,7 @@ class GeminiBackend:
             if output_uri is not None:
                 raise ValueError("the Gemini API cannot write to buckets")
             if prompt.media:  # read from disk
-                request = await asyncio.to_thread(omni.request, prompt, model)
+                request = await _threads.reading.run(omni.request, prompt, model)
             else:
                 request = omni.request(prompt, model)
         except (OSError, ValueError) as error:
@@ -226,6 +228,8 @@ def _client(settings: Settings, session: aiohttp.ClientSession) -> genai.Client:
         api_key=credentials.gemini_key(settings),
     )
     one_post.without_retries(client.aio.interactions)
+    one_post.without_threads(client.aio.interactions)
+    http.look_up_in_own_threads(client.aio.interactions.sdk_configuration.async_client)
     return client
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
+import socket
+import sys
+from asyncio.staggered import staggered_race
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
+import aiohttp
+
+from aveo3 import _threads
+
 if TYPE_CHECKING:
+    import asyncio
+
     from pydantic import SecretStr
 
 
@@ -55,3 +65,62 @@ def seconds(retry_after: str | None) -> float | None:
         return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return None
+
+
+def connector(**values: Any) -> aiohttp.TCPConnector:
+    """aiohttp's connector, which looks up addresses in threads of our own. `values` are its arguments."""
+    if aiohttp.DefaultResolver is not aiohttp.ThreadedResolver:  # aiodns is installed, and needs no threads
+        return aiohttp.TCPConnector(**values)
+    names = cast("asyncio.AbstractEventLoop", _Names())
+    return aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver(names), **values)
+
+
+class _Names:
+    """The part of an event loop that aiohttp's resolver uses. The loop itself would use its own threads."""
+
+    async def getaddrinfo(self, host: str, port: int, **values: Any) -> Any:
+        return await _threads.network.run(socket.getaddrinfo, host, port, **values)
+
+    async def getnameinfo(self, address: Any, flags: int = 0) -> Any:
+        return await _threads.network.run(socket.getnameinfo, address, flags)
+
+
+def look_up_in_own_threads(client: Any) -> None:
+    """The same for an httpx (or httpx2) client, whose transports have no such parameter.
+
+    Without the attributes of today's releases it changes nothing: lookups then use the loop's threads.
+    """
+    if hasattr(client, "_per_loop"):  # google-genai would use another client for each loop; ours has one loop
+        client._per_loop = False
+    for transport in (getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()):
+        pool = getattr(transport, "_pool", None)
+        if (network := getattr(pool, "_network_backend", None)) is not None:
+            pool._network_backend = _Network(network)  # type: ignore[union-attr]
+
+
+NEXT_ADDRESS = 0.25
+"""Seconds after which the next address of a host is tried, too (RFC 8305)."""
+
+
+class _Network:
+    """httpcore's network backend, which gets addresses instead of names."""
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+
+    async def connect_tcp(self, host: str, port: int, **values: Any) -> Any:
+        library = sys.modules[type(self._network).__module__.partition(".")[0]]
+        try:
+            found = await _threads.network.run(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise library.ConnectError(f"{host}: {error}") from error
+        addresses = dict.fromkeys(str(address[0]) for *_, address in found)
+        stream, _, failures = await staggered_race(
+            [partial(self._network.connect_tcp, address, port, **values) for address in addresses], NEXT_ADDRESS
+        )
+        if stream is None:
+            raise next(failure for failure in failures if failure is not None)
+        return stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)

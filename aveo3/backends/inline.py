@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 
+from aveo3 import _threads
 from aveo3.backends.sieve import Sieve
 from aveo3.files import part_files
 from aveo3.files.part_files import PartFile
@@ -112,7 +113,7 @@ async def strain(blocks: AsyncIterable[bytes], inline_videos: InlineVideos) -> b
                 if not large:  # small answers wait for no other
                     await stack.enter_async_context(inline_videos.readers)
                     large = True
-                await asyncio.to_thread(_feed, inline_videos, sieve, bytes(waiting))
+                await _threads.saving.run(_feed, inline_videos, sieve, bytes(waiting))
                 waiting.clear()
         inline_videos.feed(sieve, bytes(waiting))
     check_length(len(sieve.text))

@@ -11,6 +11,8 @@ import functools
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from aveo3 import _threads
+
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
@@ -43,11 +45,22 @@ class Login:
         if self.credentials is None:
             return {}
         async with self._refreshing:
-            await asyncio.to_thread(self.credentials.before_request, _transport(), "GET", ROOT, {})
+            await _threads.network.run(self.credentials.before_request, _transport(), "GET", ROOT, {})
         headers = {"Authorization": f"Bearer {self.credentials.token}"}
         if project := getattr(self.credentials, "quota_project_id", None):
             headers["x-goog-user-project"] = project
         return headers
+
+    async def refresh(self) -> None:
+        """Get a new token if there is none, or it has expired. google-genai would do it in a thread of the loop's."""
+        if self.credentials is None or self._is_fresh():
+            return
+        async with self._refreshing:
+            if not self._is_fresh():
+                await _threads.network.run(self.credentials.refresh, _transport())
+
+    def _is_fresh(self) -> bool:
+        return bool(self.credentials is None or (self.credentials.token and not self.credentials.expired))
 
     async def renew(self, seen: int) -> bool:
         """Get a new token after a 401, unless that happened since `renewals` was `seen`. True: try again.
@@ -64,7 +77,7 @@ class Login:
                 self._failure = None
                 try:
                     request = functools.partial(_transport(), timeout=LONGEST)
-                    await asyncio.to_thread(self.credentials.refresh, request)
+                    await _threads.network.run(self.credentials.refresh, request)
                 except Exception as error:
                     self._failure = error
                 self.renewals, self._renewed_at = seen + 1, asyncio.get_running_loop().time()

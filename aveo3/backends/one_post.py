@@ -169,13 +169,39 @@ def without_retries(interactions: Any) -> None:
     interactions.sdk_configuration.retry_config = None
 
 
+def without_threads(interactions: Any) -> None:
+    """Run the hooks of `client.aio.interactions` on the loop: with a key they only set headers and wrap errors.
+
+    google-genai runs each in a thread of the loop's, two or three a request. A program may keep these all busy.
+    """
+    hooks = vars(interactions.sdk_configuration).get("_async_hooks")
+    for name in ("before_request", "after_success", "after_error", "after_parse_error"):
+        registered = getattr(hooks, f"{name}_hooks", [])
+        registered[:] = [_OnLoop(hook._sync_hook) if hasattr(hook, "_sync_hook") else hook for hook in registered]
+
+
+class _OnLoop:
+    """A hook of the SDK as a coroutine."""
+
+    def __init__(self, hook: Any) -> None:
+        self._hook = hook
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._hook, name)
+
+        async def on_loop(*args: Any) -> Any:
+            return call(*args)
+
+        return on_loop
+
+
 def open_session(settings: Settings, response_class: type[aiohttp.ClientResponse]) -> aiohttp.ClientSession:
     """The aiohttp session for paid requests: it reports to `submit` when headers leave, and stops a second POST."""
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(_before_aiohttp_sends)
     trace.on_request_headers_sent.append(_as_aiohttp_sends_headers)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
+        connector=http.connector(limit=0, keepalive_timeout=KEEP_ALIVE),
         trust_env=_asks_proxies(settings),
         trace_configs=[trace],
         response_class=response_class,

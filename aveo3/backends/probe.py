@@ -15,7 +15,7 @@ import aiohttp
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.genai import errors
 
-from aveo3 import _timeouts
+from aveo3 import _threads, _timeouts
 from aveo3.backends.base import Probe
 from aveo3.verdicts.problems import Problem
 
@@ -62,7 +62,7 @@ async def refresh(login: Credentials, longest: float) -> Probe | None:
     if login.valid:
         return None
     try:
-        await asyncio.to_thread(login.refresh, functools.partial(Request(), timeout=longest))
+        await _threads.network.run(login.refresh, functools.partial(Request(), timeout=longest))
     except Exception as error:
         problem = problem_of(error)
         address = TOKEN_SERVER if problem in (Problem.PROXY, Problem.TLS, Problem.OUT_OF_DATE) else ""

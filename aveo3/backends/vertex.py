@@ -14,7 +14,7 @@ from google import genai
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.genai import errors, types
 
-from aveo3 import _timeouts, verdicts
+from aveo3 import _threads, _timeouts, verdicts
 from aveo3.backends import credentials, http, inline, one_post, probe
 from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Probe, Running, Video
 from aveo3.backends.gcs import Storage
@@ -60,7 +60,7 @@ class VertexBackend:
 
         If the videos go to a bucket, it also finds the credentials for that, before the first video is paid.
         """
-        who = await asyncio.to_thread(credentials.for_vertex, settings)
+        who = await _threads.reading.run(credentials.for_vertex, settings)
         login, storage = Login(who.get("credentials")), None
         session = one_post.open_session(settings, InlineVideoResponse)
         try:
@@ -83,7 +83,7 @@ class VertexBackend:
         try:
             self._settings.model_catalog.check_backend(model, "vertex")
             if prompt.media:  # read from disk
-                source, config = await asyncio.to_thread(self._request, prompt, output_uri)
+                source, config = await _threads.reading.run(self._request, prompt, output_uri)
             else:
                 source, config = self._request(prompt, output_uri)
         except (OSError, ValueError) as error:
@@ -105,6 +105,7 @@ class VertexBackend:
         self, model: str, source: types.GenerateVideosSource, config: types.GenerateVideosConfig
     ) -> Verdict:
         """The paid call."""
+        await self._login.refresh()
         operation = await self._client.aio.models.generate_videos(model=model, source=source, config=config)
         return verdicts.accepted(operation.name)
 
@@ -185,6 +186,7 @@ class VertexBackend:
     async def _operation(self, name: str) -> types.GenerateVideosOperation:
         """The operation, asked for with a new token if Google refuses the one that is there."""
         operation, seen = types.GenerateVideosOperation.model_validate({"name": name}), self._login.renewals
+        await self._login.refresh()
         try:
             return await self._client.aio.operations.get(operation)
         except errors.ClientError as error:
@@ -251,8 +253,8 @@ class VertexBackend:
 async def _storage(settings: Settings, login: Login, session: aiohttp.ClientSession) -> Storage:
     """The reader of buckets. Raises `UsageError` without the extra, or without a login."""
     if login.credentials is None:
-        login = Login(await asyncio.to_thread(credentials.for_buckets, settings))
-    return await asyncio.to_thread(Storage, login, session, settings.storage_url)
+        login = Login(await _threads.reading.run(credentials.for_buckets, settings))
+    return await _threads.reading.run(Storage, login, session, settings.storage_url)
 
 
 def address(settings: Settings) -> str:

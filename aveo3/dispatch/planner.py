@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from aveo3 import _threads
 from aveo3.dispatch.matching import JobMatcher
 from aveo3.dispatch.prompt_media import Hashes, MediaReading, read_media
 from aveo3.engine.job import Job
@@ -136,7 +137,7 @@ class Planner:
         home = self._matcher.home_of(prompt.previous) if self._matcher is not None and prompt.previous else None
         route, problems = self._routes.of(prompt, home)
         models = self._routes.models_of(prompt, route)
-        reading = await asyncio.to_thread(read_media, prompt) if prompt.media else NO_MEDIA
+        reading = await _threads.reading.run(read_media, prompt) if prompt.media else NO_MEDIA
 
         def job_with(hashes: Hashes, *, known: bool = True) -> Job:
             known_by = tuple(prompt.digest(model, hashes) for model in models) if known else ()

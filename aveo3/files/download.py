@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import re
@@ -14,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
+from aveo3 import _threads
 from aveo3.errors import FetchError
 from aveo3.files import mp4, part_files
 from aveo3.files.part_files import PartFile
@@ -45,13 +45,13 @@ async def to_file(
     that it is still the same film. Otherwise it starts from zero.
     """
     try:
-        target = await asyncio.to_thread(place_for, target)
-        left = part_files.resume(await asyncio.to_thread(part_files.left_of, target))
+        target = await _threads.saving.run(place_for, target)
+        left = part_files.resume(await _threads.saving.run(part_files.left_of, target))
         if left is not None:
             with left:
                 async with await _get(session, uri, headers, silence, left.size) as response:
                     if _continues(response, uri, left):
-                        await asyncio.to_thread(left.read_again)
+                        await _threads.saving.run(left.read_again)
                         return await _receive(response, uri, left, _length(response), target, ours)
                     left.discard()
                     if response.status == 200:
@@ -157,7 +157,7 @@ async def _receive(
         async for chunk in response.content.iter_chunked(CHUNK):
             if part.size + len(chunk) > MAX_BYTES:
                 raise too_large
-            await asyncio.to_thread(part.write, chunk)
+            await _threads.saving.run(part.write, chunk)
             if len(part.head) == mp4.HEAD and not mp4.begins_well(part.head):
                 raise not_an_mp4(part.head, uri)
         if length is not None and part.size > length:
@@ -167,7 +167,7 @@ async def _receive(
                 raise FetchError(f"{uri}: the file is empty")
             if _md5(response) not in (None, part.md5.digest()):
                 raise FetchError(f"{uri}: what arrived has not the MD5 that came with it")
-            return await asyncio.to_thread(finish, part, target, uri, ours=ours)
+            return await _threads.saving.run(finish, part, target, uri, ours=ours)
     except FetchError:
         part.discard()
         raise

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import os
@@ -14,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
+from aveo3 import _threads
 from aveo3.errors import FetchError
 from aveo3.files import mp4, part_files
 from aveo3.files.file_lock import lock, names_stay
@@ -41,7 +41,7 @@ async def save(data: bytes, target: Path, *, ours: bool = True) -> SavedFile:
     """
     if (fault := _fault(data[: mp4.HEAD], io.BytesIO(data), len(data), str(target))) is not None:
         raise fault
-    return await asyncio.to_thread(_save, data, target, ours)
+    return await _threads.saving.run(_save, data, target, ours)
 
 
 async def keep(part: Path, target: Path, *, ours: bool = True) -> SavedFile:
@@ -49,12 +49,12 @@ async def keep(part: Path, target: Path, *, ours: bool = True) -> SavedFile:
 
     Raises `FetchError` as `save` does. In any case `part` is gone afterwards.
     """
-    return await asyncio.to_thread(_keep, part, target, ours)
+    return await _threads.saving.run(_keep, part, target, ours)
 
 
 async def is_intact(file: SavedFile) -> bool:
     """Whether the file still has the content it was saved with. Compares the size before it reads the file."""
-    return await asyncio.to_thread(_holds, file.path, file.size, file.sha256)
+    return await _threads.saving.run(_holds, file.path, file.size, file.sha256)
 
 
 # ---- on the disk; all of it blocks -----------------------------------------------------------------------------------

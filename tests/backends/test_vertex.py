@@ -29,6 +29,7 @@ from aveo3 import (
     UsageError,
     VeoClient,
     VideoPrompt,
+    _threads,
 )
 from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Running, Video
 from aveo3.backends.vertex import VertexBackend
@@ -247,13 +248,13 @@ async def test_a_host_that_has_no_address_was_sent_nothing(monkeypatch: pytest.M
 
 
 async def test_a_timeout_before_there_is_a_connection_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    released, find = asyncio.Event(), asyncio.get_running_loop().getaddrinfo
+    released, find = asyncio.Event(), _threads.network.run
 
     async def slow(*arguments: Any, **more: Any) -> Any:
         await released.wait()
         return await find(*arguments, **more)
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", slow)
+    monkeypatch.setattr(_threads.network, "run", slow)
     async with serving(NAMED) as wire, opened(f"http://localhost:{wire.port}", request_timeout=0.03) as backend:
         verdict = await backend.submit(VideoPrompt(text="a boat"), MODEL)
         released.set()

@@ -437,8 +437,8 @@ def test_with_nothing_to_go_by_all_three_ways_are_named() -> None:
         ({}, "veo-3.1-generate-001"),
         ({"project": "p", "api_key": "k"}, "veo-3.1-generate-001"),
         ({"mock_mode": True, "backend": "gemini"}, "veo-3.1-generate-001"),
-        ({"api_key": "k"}, "gemini-omni-1.1-flash"),
-        ({"backend": "gemini"}, "gemini-omni-1.1-flash"),
+        ({"api_key": "k"}, "gemini-omni-1.2-flash"),
+        ({"backend": "gemini"}, "gemini-omni-1.2-flash"),
         ({"backend": "gemini", "model": "gemini-omni-1.2-flash"}, "gemini-omni-1.2-flash"),
         ({"backend": "gemini", "model": "veo-3.1-generate-001"}, "veo-3.1-generate-001"),  # said is said
     ],

@@ -11,7 +11,7 @@ import pytest
 from aveo3 import LaneSettings, Settings, UsageError
 from aveo3.lanes.lanes import Lane, Lanes, same_place, wire_of
 
-BEST, FAST, OMNI = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "gemini-omni-1.1-flash"
+BEST, FAST, OMNI = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "gemini-omni-1.2-flash"
 
 FILE = """
 [[lane]]
@@ -52,7 +52,7 @@ def test_paths_in_a_file_of_lanes_are_relative_to_the_file(tmp_path: Path) -> No
     assert [(lane.name, lane.model, lane.weight, lane.order) for lane in (alpha, beta, key)] == [
         ("alpha", BEST, 3, 1),
         ("beta/europe-west4/veo-3.1-fast-generate-001", FAST, 1, 1),
-        ("gemini/KEY_B/gemini-omni-1.1-flash", OMNI, 1, 2),
+        ("gemini/KEY_B/gemini-omni-1.2-flash", OMNI, 1, 2),
     ]
     assert [wire_of(lane) for lane in (alpha, beta, key)] == ["vertex", "vertex", "gemini"]
     assert alpha.settings.credentials_file == tmp_path / "alpha.json"

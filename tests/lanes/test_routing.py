@@ -21,7 +21,7 @@ A, B, F, K = (
     {"name": "a", "project": "a", "model": BEST},
     {"name": "b", "project": "b", "model": BEST, "order": 2},
     {"name": "f", "project": "a", "model": FAST},
-    {"name": "o", "api_key_env": "KEY"},
+    {"name": "o", "api_key_env": "KEY", "model": OMNI},
 )
 
 

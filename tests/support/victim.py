@@ -248,6 +248,8 @@ def main() -> None:
     ssl.create_default_context = lambda *_, **__: context
     patch()
     asyncio.run(warm_up())
+    for thread in threading.enumerate()[1:]:  # aveo3's own end once they are told to
+        thread.join(60)
     assert threading.active_count() == 1
     gc.collect()
     gc.freeze()  # or each fork copies every page that a collection touches

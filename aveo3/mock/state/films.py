@@ -10,6 +10,7 @@ import io
 import textwrap
 import zlib
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,13 +47,14 @@ class Films:
         self._draws = mode == "drawn" or (mode == "auto" and can_draw())
         self._recent: OrderedDict[FilmSpec, bytes] = OrderedDict()
         self._drawing = asyncio.Semaphore(2)
+        self._threads = ThreadPoolExecutor(2, "aveo3-films")  # a program may keep the loop's own threads busy
 
     async def film(self, spec: FilmSpec) -> bytes:
         if not self._draws:
             return bundled()
         async with self._drawing:
             if spec not in self._recent:
-                self._recent[spec] = await asyncio.to_thread(draw, spec)
+                self._recent[spec] = await asyncio.get_running_loop().run_in_executor(self._threads, draw, spec)
                 while len(self._recent) > _KEPT:
                     self._recent.popitem(last=False)
             self._recent.move_to_end(spec)
