@@ -228,6 +228,7 @@ def _client(settings: Settings, session: aiohttp.ClientSession) -> genai.Client:
         api_key=credentials.gemini_key(settings),
     )
     one_post.without_retries(client.aio.interactions)
+    one_post.reuse_models(client.aio.interactions)
     one_post.without_threads(client.aio.interactions)
     http.look_up_in_own_threads(client.aio.interactions.sdk_configuration.async_client)
     return client

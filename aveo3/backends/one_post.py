@@ -14,6 +14,7 @@ that left may be sent again only if Google's answer says that nothing was create
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -178,6 +179,41 @@ def without_threads(interactions: Any) -> None:
     for name in ("before_request", "after_success", "after_error", "after_parse_error"):
         registered = getattr(hooks, f"{name}_hooks", [])
         registered[:] = [_OnLoop(hook._sync_hook) if hasattr(hook, "_sync_hook") else hook for hook in registered]
+
+
+def reuse_models(interactions: Any) -> None:
+    """Let the SDK keep the pydantic models with which `interactions` reads and writes requests.
+
+    google-genai makes two for each create, alike each time, which blocks the loop for milliseconds. Without the
+    function of today's releases this changes nothing.
+    """
+    package = type(interactions.sdk_configuration).__module__.rpartition(".")[0]
+    serializers = sys.modules.get(f"{package}.utils.serializers")
+    make = getattr(serializers, "create_model", None)
+    if serializers is not None and make is not None and not isinstance(make, _Models):
+        serializers.create_model = _Models(make)  # type: ignore[attr-defined]
+
+
+class _Models:
+    """pydantic's `create_model`, which remembers the models of one field, by the type of that field."""
+
+    def __init__(self, make: Any) -> None:
+        self._make = make
+        self._made: dict[Any, Any] = {}
+
+    def __call__(self, name: str, /, **fields: Any) -> Any:
+        kind = fields.get("body", (None,))[0]
+        # The text, too: unions of the same types in another order are equal, but read otherwise.
+        key = (name, kind, str(kind), str(fields.get("__config__")))
+        try:
+            known = self._made.get(key) if fields.keys() == {"body", "__config__"} else None
+        except TypeError:  # a type that cannot be hashed
+            return self._make(name, **fields)
+        if known is None:
+            known = self._make(name, **fields)
+            if fields.keys() == {"body", "__config__"}:
+                self._made[key] = known
+        return known
 
 
 class _OnLoop:

@@ -25,7 +25,7 @@ from aveo3 import (
     VeoClient,
     VideoPrompt,
 )
-from aveo3.backends import gemini
+from aveo3.backends import gemini, one_post
 from aveo3.backends.base import Failure, Finished, LateRefusal, OperationGone, PollError, PollResult, Running, Video
 from aveo3.backends.gemini import GeminiBackend
 from aveo3.files import saving
@@ -833,3 +833,34 @@ def test_the_sdk_is_not_imported_before_a_backend_is_built() -> None:
     code = "import sys, aveo3.client, aveo3.backends.omni; print('google.genai' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
+
+
+async def test_the_sdk_makes_its_models_for_the_first_submit_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes milliseconds in which the loop stands still; a batch of 2,000 stood still for seconds."""
+
+    def make(*_: object, **__: object) -> None:
+        raise AssertionError("a model was made again")
+
+    async with serving(NAMED) as wire, opened(wire.url) as backend:
+        first = await backend.submit(VideoPrompt(text="a boat"), MODEL)
+        models: Any = sys.modules["google.genai._gaos.utils.serializers"]
+        monkeypatch.setattr(models.create_model, "_make", make)
+        second = await backend.submit(VideoPrompt(text="a kite"), MODEL)
+    assert (first.kind, second.kind) == (VerdictKind.ACCEPTED, VerdictKind.ACCEPTED), second.message
+
+
+def test_only_models_of_one_field_are_kept() -> None:
+    made: list[str] = []
+
+    def make(name: str, **_: object) -> object:
+        made.append(name)
+        return object()
+
+    models = one_post._Models(make)
+    config: dict[str, object] = {}
+    kept = models("A", body=(int | str, ...), __config__=config)
+    assert models("A", body=(int | str, ...), __config__=config) is kept
+    assert models("A", body=(str | int, ...), __config__=config) is not kept
+    assert models("A", body=(int | str, ...), __config__={"strict": True}) is not kept
+    assert models("A", body=(int | str, ...)) is not models("A", body=(int | str, ...))
+    assert len(made) == 5
