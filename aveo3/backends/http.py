@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from aveo3 import _threads
+from aveo3.files.open_files import most_connections
 
 if TYPE_CHECKING:
     import asyncio
@@ -68,7 +69,11 @@ def seconds(retry_after: str | None) -> float | None:
 
 
 def connector(**values: Any) -> aiohttp.TCPConnector:
-    """aiohttp's connector, which looks up addresses in threads of our own. `values` are its arguments."""
+    """aiohttp's connector, which looks up addresses in threads of our own. `values` are its arguments.
+
+    It has at most as many connections as the system's limit of open files allows.
+    """
+    values = {"limit": most_connections(), **values}
     if aiohttp.DefaultResolver is not aiohttp.ThreadedResolver:  # aiodns is installed, and needs no threads
         return aiohttp.TCPConnector(**values)
     names = cast("asyncio.AbstractEventLoop", _Names())

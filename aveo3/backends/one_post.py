@@ -28,6 +28,7 @@ from google.genai import errors, types
 from aveo3 import _timeouts, verdicts
 from aveo3.backends import http, probe
 from aveo3.config.settings import Settings, on_this_machine
+from aveo3.files.open_files import most_connections
 from aveo3.verdicts import Verdict, VerdictKind
 
 KEEP_ALIVE = 2.0
@@ -155,7 +156,7 @@ def client(
                 "follow_redirects": False,
                 # httpx only; for aiohttp the session has them
                 "trust_env": _asks_proxies(settings),
-                "limits": _HttpxLimits(None, None, KEEP_ALIVE),
+                "limits": _HttpxLimits(most_connections(), None, KEEP_ALIVE),
                 "event_hooks": {**hooks, "request": [_before_httpx_sends, *hooks["request"]]},
             },
         ),
@@ -237,7 +238,7 @@ def open_session(settings: Settings, response_class: type[aiohttp.ClientResponse
     trace.on_request_start.append(_before_aiohttp_sends)
     trace.on_request_headers_sent.append(_as_aiohttp_sends_headers)
     return aiohttp.ClientSession(
-        connector=http.connector(limit=0, keepalive_timeout=KEEP_ALIVE),
+        connector=http.connector(keepalive_timeout=KEEP_ALIVE),
         trust_env=_asks_proxies(settings),
         trace_configs=[trace],
         response_class=response_class,

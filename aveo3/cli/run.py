@@ -63,8 +63,10 @@ async def run(
     from aveo3.cli.manifest import MANIFEST, Manifest
     from aveo3.cli.progress import summary, watch
     from aveo3.cli.terminal import console_on, is_screen, print_folded
+    from aveo3.files.open_files import raise_limit
     from aveo3.mock_mode import clip_seconds
 
+    raise_limit()
     console = console_on(sys.stderr)
     screen = is_screen(console)
     # JSON on the same terminal stands alone: bars would break its lines.

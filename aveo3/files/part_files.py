@@ -26,6 +26,7 @@ from typing import BinaryIO
 from aveo3.errors import FetchError
 from aveo3.files import mp4
 from aveo3.files.file_lock import lock, names_stay
+from aveo3.files.open_files import TOO_MANY, WAY_OUT
 from aveo3.files.syncing import sync_file
 
 BLOCK = 1 << 20
@@ -257,7 +258,9 @@ def sweep(directory: Path) -> None:
 
 
 def refused(path: Path, error: OSError) -> FetchError:
-    """The `FetchError` for an error of the disk."""
+    """The `FetchError` for an error of the disk. Too many open files are none: it passes, so try again."""
+    if error.errno in TOO_MANY:
+        return FetchError(f"cannot write {path}: {error.strerror or error}. The video is made and paid. {WAY_OUT}")
     return FetchError(
         f"cannot write {path}: {error.strerror or error}. The video is made and paid; free the disk or mend the "
         "directory before you make more.",

@@ -16,6 +16,7 @@ import typer
 
 from aveo3.cli.shells import with_variables
 from aveo3.cli.signals import on_signals
+from aveo3.files.open_files import raise_limit
 from aveo3.mock.config.faults import FAULTS, Point
 from aveo3.mock.config.options import MockOptions
 from aveo3.mock.config.validation import choices, complaint
@@ -176,6 +177,7 @@ def mock_server(
     _check(options_set)
     options = MockOptions.model_validate({**(story.options if story else {}), **options_set})
     _check_films(options, "--films" if "films" in options_set or scenario is None else f"{scenario}: films")
+    raise_limit()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(options, story, host, port))
 
