@@ -4,7 +4,9 @@ checked here."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,6 +16,7 @@ from aveo3.mock import FAULTS
 from aveo3.mock.config.faults import OF_INTERACTIONS, Point
 from tests.support.emulated import emulator, quick
 from tests.support.guide import GUIDES, place
+from tests.support.settings import settings
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
@@ -99,6 +102,16 @@ def test_the_table_names_every_fault_once_and_none_where_it_cannot_strike() -> N
     assert {fault for fault in FAULTS if TABLE[fault].inline != NEVER} == set(VEOS)
     assert {fault for fault in FAULTS if TABLE[fault].bucket != NEVER} == set(VEOS)
     assert {fault for fault in FAULTS if TABLE[fault].omni != NEVER} == set(OMNIS)
+
+
+async def test_the_time_of_day_goes_with_the_loop_and_not_with_the_machine() -> None:
+    """Between two runs a slow machine takes longer than aveo3 searches for a lost clip here."""
+    veo = VeoClient(settings(backend="vertex", project="p"))
+    now_utc = veo._session._now_utc
+    began = now_utc()
+    assert now_utc() == began
+    await asyncio.sleep(3600)
+    assert now_utc() == began + timedelta(hours=1)
 
 
 def test_nothing_is_paid_twice_unless_google_denied_it() -> None:
