@@ -22,6 +22,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aveo3 import _threads
 from aveo3.backends import inline
 from aveo3.backends.inline import InlineVideoResponse, InlineVideos
 from aveo3.errors import FetchError
@@ -361,7 +362,7 @@ async def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_nothing(
     shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The thread gets its turn after the exit, and does nothing."""
-    to_thread, holding, release = asyncio.to_thread, asyncio.Event(), threading.Event()
+    run, holding, release = _threads.saving.run, asyncio.Event(), threading.Event()
     threads: list[asyncio.Task[Any]] = []
 
     async def hold(func: Callable[..., Any], *args: Any) -> Any:
@@ -370,7 +371,7 @@ async def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_nothing(
             return func(*args)
 
         holding.set()
-        threads.append(asyncio.create_task(to_thread(held)))
+        threads.append(asyncio.create_task(run(held)))
         return await asyncio.shield(threads[0])
 
     async def poll(session: aiohttp.ClientSession, url: str) -> None:
@@ -378,7 +379,7 @@ async def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_nothing(
             async with session.post(url) as response:
                 await response.text()
 
-    monkeypatch.setattr(asyncio, "to_thread", hold)
+    monkeypatch.setattr(_threads.saving, "run", hold)
     async with serving(says(POLL)) as (session, url):
         task = asyncio.create_task(poll(session, url))
         await holding.wait()
@@ -413,7 +414,7 @@ async def test_large_answers_are_read_a_few_at_once_and_short_ones_do_not_wait(
     async def at_once(func: Callable[..., Any], *args: Any) -> Any:
         return func(*args)
 
-    monkeypatch.setattr(asyncio, "to_thread", at_once)  # so that a few rounds of the loop are enough for anything
+    monkeypatch.setattr(_threads.saving, "run", at_once)  # so that a few rounds of the loop are enough for anything
     readers, go_on, begun = asyncio.Semaphore(2), asyncio.Event(), 0
     text = json.dumps(answer(bytes(inline.PIECE))).encode()
 
@@ -441,7 +442,7 @@ async def test_large_answers_are_read_a_few_at_once_and_short_ones_do_not_wait(
 
 
 async def test_a_small_answer_needs_no_thread(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asyncio, "to_thread", None)
+    monkeypatch.setattr(_threads.saving, "run", None)
     async with serving(says('{"name": "op"}')) as (session, url):
         with InlineVideos(shelf):
             async with session.post(url) as response:

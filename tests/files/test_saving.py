@@ -24,6 +24,7 @@ from aiohttp import web as aiohttp_web
 from aioresponses import aioresponses
 from yarl import URL
 
+from aveo3 import _threads
 from aveo3.engine.retry import repeating
 from aveo3.errors import FetchError
 from aveo3.files import part_files, saving
@@ -1158,23 +1159,23 @@ def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_a_whole_film_or_nothi
 ) -> None:
     """The thread cannot be cancelled: it does its work after everybody has gone."""
     web.get(URI, body=LONG_FILM)
-    to_thread, release, calls = asyncio.to_thread, threading.Event(), 0
+    run, release, calls = _threads.saving.run, threading.Event(), 0
 
     async def work(session: aiohttp.ClientSession) -> None:
         async def hold(func: Callable[..., Any], *args: Any, **values: Any) -> Any:
             nonlocal calls
             calls += 1
             if calls != number:
-                return await to_thread(func, *args, **values)
+                return await run(func, *args, **values)
             asyncio.get_running_loop().call_soon(task.cancel)
 
             def held() -> Any:
                 release.wait()
                 return func(*args, **values)
 
-            return await to_thread(held)
+            return await run(held)
 
-        monkeypatch.setattr(asyncio, "to_thread", hold)
+        monkeypatch.setattr(_threads.saving, "run", hold)
         fetched = to_file(session, URI, target, {}, silence=30) if way == "download" else saving.save(FILM, target)
         task = asyncio.ensure_future(fetched)
         try:
@@ -1182,9 +1183,13 @@ def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_a_whole_film_or_nothi
             assert task.cancelled() is (calls >= number)
         finally:
             release.set()
-        await asyncio.get_running_loop().shutdown_default_executor()
+        pool = _threads.saving._pool
+        if pool is not None:
+            await asyncio.to_thread(pool.shutdown)  # what is held comes to its end
+            _threads.saving._pool = None
 
     fetching(work)
+    assert calls
     assert not target.exists() or target.read_bytes() in (FILM, LONG_FILM)
 
 
