@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aveo3.journal.rows import JobRecord
     from aveo3.lanes.estimate import Estimate
     from aveo3.lanes.lane_file import LaneSettings
-    from aveo3.models import ClipStatus, Media, VideoClip, VideoPrompt
+    from aveo3.models import ClipStatus, Media, ReferenceImage, VideoClip, VideoPrompt
     from aveo3.untrusted import UntrustedPrompt
 
 __version__ = "0.1.0"
@@ -43,6 +43,7 @@ _HOME = {
     "JournalStatus": "journal.review",
     "LaneSettings": "lanes.lane_file",
     "Media": "models",
+    "ReferenceImage": "models",
     "Settings": "config.settings",
     "Stats": "dispatch.stats",
     "UntrustedPrompt": "untrusted",
@@ -67,6 +68,7 @@ __all__ = [
     "JournalStatus",
     "LaneSettings",
     "Media",
+    "ReferenceImage",
     "Settings",
     "Stats",
     "UntrustedPrompt",

@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from datetime import time
 from typing import Any
 
+ONE_MEDIUM = ("image", "last_frame", "video")
+SEVERAL_MEDIA = ("reference_images", "reference_videos")
+MEDIA_FIELDS = (*ONE_MEDIUM, *SEVERAL_MEDIA)
+"""The fields of a prompt that hold pictures and videos."""
+
 
 def model_id(name: Any) -> Any:
     """`name` as the catalog writes it: no blanks around it, no `publishers/google/models/` before it, Google's names in

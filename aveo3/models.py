@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 import mimetypes
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +24,17 @@ from pydantic import (
     model_validator,
 )
 
-from aveo3 import media_types
-from aveo3.input_forms import in_base64, model_id, of_base64, of_data_url, plain_fields, plain_reason, ratio
+from aveo3 import labels, media_types
+from aveo3.input_forms import (
+    MEDIA_FIELDS,
+    in_base64,
+    model_id,
+    of_base64,
+    of_data_url,
+    plain_fields,
+    plain_reason,
+    ratio,
+)
 from aveo3.json_values import json_value, repr_of
 from aveo3.lifecycle import State
 
@@ -97,6 +107,8 @@ class Media(BaseModel):
             return {"data": value}
         if isinstance(value, str) and value.startswith("data:"):
             return of_data_url(value)
+        if isinstance(value, Mapping) and str(value.get("uri")).startswith("data:"):
+            return {**of_data_url(value["uri"]), **{name: each for name, each in value.items() if name != "uri"}}
         if isinstance(value, Path):
             return {"path": value}
         if isinstance(value, str):
@@ -161,6 +173,21 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+def _seconds(value: Any) -> Any:
+    """A length as it is written into requests and digests: 8.0 is 8."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number of seconds")
+    try:
+        number = float(value) if isinstance(value, str | int | float) else value
+    except (ValueError, OverflowError):
+        raise ValueError("must be a number of seconds") from None
+    if isinstance(number, float):
+        if not math.isfinite(number):
+            raise ValueError("must be a number of seconds")
+        return int(number) if number.is_integer() else number
+    return value
+
+
 ModelId = Annotated[str, BeforeValidator(model_id)]
 
 
@@ -178,6 +205,14 @@ ALIASES = {
 """What spreadsheets and other programs call the fields of a prompt. In files these count, in Python they are hints."""
 
 
+NOT_OFFERED = {
+    "fps": "Veo 3.1 and Omni make 24 frames a second; only Veo 2, which is shut down, took another number",
+    "enhance_prompt": "Veo 3 and later always rewrite prompts, and Omni has no such field; leave it out",
+    "mask": "only Veo 2, which is shut down, edited a part of a video; Omni edits by text: task edit with video",
+}
+"""Fields of google-genai that no model of today takes, and why."""
+
+
 def field_name(name: str) -> str:
     """The field that a column or key means: `Aspect Ratio` is `aspect_ratio`, `Prompt` is `text`; else `name`."""
     plain = re.sub(r"[\s-]+", "_", name.strip().lower())
@@ -187,6 +222,33 @@ def field_name(name: str) -> str:
 
 LONGEST_TEXT = 20_000
 """Characters of a prompt's text."""
+
+
+class ReferenceImage(Media):
+    """An image of what should appear (`asset`), or one whose style the video takes (`style`)."""
+
+    type: Literal["asset", "style"] = "asset"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_media(cls, value: Any) -> Any:
+        return value.model_dump(exclude_unset=True) if type(value) is Media else value
+
+
+HarmCategory = Literal[
+    "hate_speech",
+    "dangerous_content",
+    "harassment",
+    "sexually_explicit",
+    "civic_integrity",
+    "image_hate",
+    "image_dangerous_content",
+    "image_harassment",
+    "image_sexually_explicit",
+    "jailbreak",
+]
+BlockThreshold = Literal["block_low_and_above", "block_medium_and_above", "block_only_high", "block_none", "off"]
+Labels = Annotated[dict[str, str], BeforeValidator(labels.read)]
 
 
 class VideoPrompt(BaseModel):
@@ -201,7 +263,12 @@ class VideoPrompt(BaseModel):
     text: str = Field(default="", max_length=LONGEST_TEXT, description="What to show. Veo reads up to 1,024 tokens.")
     negative_prompt: str | None = Field(default=None, max_length=LONGEST_TEXT, description="What not to show.")
     model: ModelId | None = Field(default=None, max_length=200, description="Model id; None: the settings' model.")
-    duration_seconds: int | None = Field(default=None, gt=0, description="Length of the video in seconds.")
+    duration_seconds: Annotated[int | float | None, BeforeValidator(_seconds)] = Field(
+        default=None,
+        gt=0,
+        description="Length of the video in seconds; Omni takes fractions. For an upscale: the length of its source, "
+        "for its cost.",
+    )
     aspect_ratio: Annotated[str | None, BeforeValidator(ratio)] = Field(
         default=None, pattern=r"^\d+:\d+$", examples=["16:9", "9:16"], description="'16:9' or '9:16'."
     )
@@ -209,10 +276,18 @@ class VideoPrompt(BaseModel):
     seed: int | None = Field(default=None, ge=0, lt=2**32, description="Not a promise of the same video (Google).")
     number_of_videos: int = Field(default=1, ge=1, le=4, description="Videos per request; each one is billed.")
     generate_audio: bool | None = None
-    person_generation: Literal["allow_all", "allow_adult", "dont_allow"] | None = None
+    person_generation: Literal["allow_all", "allow_adult", "dont_allow", "disallow"] | None = None
+    compression_quality: Annotated[Literal["optimized", "lossless"] | None, BeforeValidator(_lower)] = Field(
+        default=None, description="lossless: a larger file."
+    )
+    resize_mode: Annotated[Literal["pad", "crop"] | None, BeforeValidator(_lower)] = Field(
+        default=None, description="How an `image` of another shape is fitted; needs `image`."
+    )
     image: Media | None = Field(default=None, description="First frame.")
     last_frame: Media | None = Field(default=None, description="Last frame; needs `image`.")
-    reference_images: tuple[Media, ...] = Field(default=(), description="Images of what should appear.")
+    reference_images: tuple[ReferenceImage, ...] = Field(
+        default=(), description="Images of what should appear, or with type style, of how it should look."
+    )
     video: Media | None = Field(default=None, description='A video to extend; with task="edit", to edit.')
     previous: str | None = Field(
         default=None,
@@ -220,10 +295,25 @@ class VideoPrompt(BaseModel):
         examples=["v1_ChYtOV9IaWQ"],
         description="The `operation` of an earlier Omni clip, to edit or extend that clip.",
     )
-    task: Literal["extend", "edit"] | None = Field(
+    task: Literal["extend", "edit", "upscale"] | None = Field(
         default=None,
         description="What to do with `video` or `previous`. None: extend a `video`; for `previous`, Omni decides from "
         "the text.",
+    )
+    reference_videos: tuple[Media, ...] = Field(default=(), description="Videos of what should appear; Omni only.")
+    safety_settings: dict[HarmCategory, BlockThreshold] = Field(
+        default_factory=dict, description="What is blocked from which probability on; Omni only."
+    )
+    service_tier: Literal["flex", "standard", "priority", "deferred"] | None = Field(
+        default=None, description="How soon Google makes it; no part of what the clip is. Omni only."
+    )
+    webhook_metadata: dict[str, Any] = Field(
+        default_factory=dict, description="Sent to Google for your webhook, with `VEO3_WEBHOOK` only."
+    )
+    labels: Labels = Field(
+        default_factory=dict,
+        description="For Google's bill: sent, but no part of what the clip is. The same prompt with other labels is "
+        "the same clip.",
     )
     metadata: Annotated[dict[str, Any], PlainSerializer(json_value, when_used="json")] = Field(
         default_factory=dict, description="For your use: returned with the clip, never sent."
@@ -245,19 +335,26 @@ class VideoPrompt(BaseModel):
             text: str = "",
             negative_prompt: str | None = None,
             model: str | None = None,
-            duration_seconds: int | None = None,
+            duration_seconds: float | None = None,
             aspect_ratio: str | None = None,
             resolution: Resolution | None = None,
             seed: int | None = None,
             number_of_videos: int = 1,
             generate_audio: bool | None = None,
-            person_generation: Literal["allow_all", "allow_adult", "dont_allow"] | None = None,
+            person_generation: Literal["allow_all", "allow_adult", "dont_allow", "disallow"] | None = None,
+            compression_quality: Literal["optimized", "lossless"] | None = None,
+            resize_mode: Literal["pad", "crop"] | None = None,
             image: MediaInput | None = None,
             last_frame: MediaInput | None = None,
             reference_images: Sequence[MediaInput] = (),
             video: MediaInput | None = None,
             previous: str | None = None,
-            task: Literal["extend", "edit"] | None = None,
+            task: Literal["extend", "edit", "upscale"] | None = None,
+            reference_videos: Sequence[MediaInput] = (),
+            safety_settings: Mapping[HarmCategory, BlockThreshold] = ...,
+            service_tier: Literal["flex", "standard", "priority", "deferred"] | None = None,
+            webhook_metadata: Mapping[str, Any] = ...,
+            labels: str | Mapping[str, str] = ...,
             metadata: Mapping[str, Any] = ...,
             id: str | None = None,
             project_id: str | None = None,
@@ -265,26 +362,40 @@ class VideoPrompt(BaseModel):
 
     @model_validator(mode="after")
     def _something_to_show(self) -> VideoPrompt:
-        if not self.text.strip() and self.image is None and self.video is None:
+        upscales = self.task == "upscale" and self.previous is not None
+        if not self.text.strip() and self.image is None and self.video is None and not upscales:
             raise ValueError("a prompt needs a text, an image or a video to extend")
         if self.last_frame is not None and self.image is None:
             raise ValueError("last_frame needs image, the first frame")
         if self.reference_images and (self.image or self.video or self.last_frame):
             raise ValueError("reference_images cannot go with image, last_frame or video: give one or the other")
+        if self.resize_mode is not None and self.image is None:
+            raise ValueError("resize_mode needs image, the picture to fit")
         if self.image is not None and self.video is not None:
             raise ValueError("image and video cannot go together: give one or the other")
         if self.previous is not None and self.media:
             raise ValueError("previous cannot go with image, last_frame, reference_images or video: it names the clip")
-        if self.previous is not None and not self.text.strip():
+        if self.reference_videos and (self.image or self.video or self.last_frame):
+            raise ValueError("reference_videos cannot go with image, last_frame or video: give one or the other")
+        if self.task == "upscale":
+            self._check_upscale()
+        elif self.previous is not None and not self.text.strip():
             raise ValueError("previous needs text that says what to do with the clip")
         if self.task is not None and self.video is None and self.previous is None:
             raise ValueError(f"task={self.task!r} needs video or previous, the clip to {self.task}")
         return self
 
+    def _check_upscale(self) -> None:
+        if self.resolution is None:
+            raise ValueError("task='upscale' needs resolution, the size to reach")
+        if self.text.strip() or self.aspect_ratio is not None or self.seed is not None:
+            raise ValueError("task='upscale' changes nothing but the size: leave text, aspect_ratio and seed out")
+
     @property
     def media(self) -> tuple[Media, ...]:
-        """All media of the prompt, in a fixed order: image, last frame, reference images, video."""
-        return tuple(m for m in (self.image, self.last_frame, *self.reference_images, self.video) if m is not None)
+        """All media of the prompt, in a fixed order: image, last frame, reference images, video, reference videos."""
+        one_or_none = (self.image, self.last_frame, *self.reference_images, self.video, *self.reference_videos)
+        return tuple(medium for medium in one_or_none if medium is not None)
 
     def media_hashes(self) -> tuple[str | None, ...]:
         """Hex SHA-256 of each of `media`, None for a `uri`. Reads local files: raises `OSError`."""
@@ -297,22 +408,31 @@ class VideoPrompt(BaseModel):
     def digest(self, model: str, media_hashes: Sequence[str | None] | None = None) -> str:
         """Hex SHA-256 of everything that is sent to `model` for this prompt, the bytes of local media included.
 
-        `id`, `project_id` and `metadata` do not count: they are never sent. Pass `media_hashes` if you have them;
-        else it reads the local media and raises `OSError` if it cannot.
+        `id`, `project_id` and `metadata` do not count: they are never sent. Nor do `labels`, `service_tier` and
+        `webhook_metadata`: they change the bill, the wait or your webhook, but not the clip.
+        Pass `media_hashes` if you have them; else it reads the local media and raises `OSError` if it cannot.
         """
         sent = self.model_copy(update={"model": model})
         # A field that a later release added counts only where it is set, so that jobs paid before it still match.
-        later = {name for name in ("previous", "task") if getattr(self, name) is None}
+        later = {name for name in _LATER if getattr(self, name) in (None, {})}
+        if self.task == "upscale":
+            later.add("duration_seconds")  # it is that of the source, and not sent
         digest = hashlib.sha256(sent.model_dump_json(exclude=_NOT_HASHED_AS_TEXT | later).encode())
         roles = ["image"] * (self.image is not None) + ["last"] * (self.last_frame is not None)
-        roles += ["reference"] * len(self.reference_images) + ["video"] * (self.video is not None)
+        roles += ["reference" if image.type == "asset" else image.type for image in self.reference_images]
+        roles += ["video"] * (self.video is not None) + ["reference"] * len(self.reference_videos)
         hashes = self.media_hashes() if media_hashes is None else media_hashes
         for role, media, content in zip(roles, self.media, hashes, strict=True):
             digest.update(f"\n{role} {media.mime_type} {content or media.uri}".encode())
         return digest.hexdigest()
 
 
-_NOT_HASHED_AS_TEXT = {"image", "last_frame", "reference_images", "video", "id", "project_id", "metadata"}
+_NOT_HASHED_AS_TEXT = {
+    *MEDIA_FIELDS,
+    *("id", "project_id", "metadata"),
+    *("labels", "service_tier", "webhook_metadata"),
+}
+_LATER = ("previous", "task", "compression_quality", "resize_mode", "safety_settings")
 
 
 def _untouched(prompt: Any, validate: Callable[[Any], VideoPrompt]) -> VideoPrompt:
@@ -398,7 +518,9 @@ def explain(error: ValidationError) -> list[str]:
     for problem in error.errors(include_url=False, include_context=False):
         name = ".".join(str(part) for part in problem["loc"])
         sentence = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
+        if name in NOT_OFFERED:
+            sentence = f"{name}: {NOT_OFFERED[name]}"
+        elif problem["type"] == "extra_forbidden":
             meant = field_name(name)
             close = [meant] if meant != name else difflib.get_close_matches(name, VideoPrompt.model_fields, n=1)
             hint = f"did you mean {close[0]}?" if close else f"the fields are {', '.join(VideoPrompt.model_fields)}"

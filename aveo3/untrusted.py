@@ -17,7 +17,7 @@ class UntrustedPrompt(VideoPrompt):
     refused. Everything else that costs money (`model`, `resolution`, `number_of_videos`) is for you to limit.
     """
 
-    @field_validator("image", "last_frame", "video", "reference_images", mode="after")
+    @field_validator("image", "last_frame", "video", "reference_images", "reference_videos", mode="after")
     @classmethod
     def _only_bytes(cls, value: Any) -> Any:
         for medium in value if isinstance(value, tuple) else (value,):

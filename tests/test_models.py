@@ -133,7 +133,20 @@ def test_a_repr_leaves_out_the_bytes_of_media() -> None:
         ({"text": "x", "seed": 2**32}, "Input should be less than 4294967296"),
         ({"text": "x", "number_of_videos": 0}, "Input should be greater than or equal to 1"),
         ({"text": "x", "number_of_videos": 5}, "Input should be less than or equal to 4"),
-        ({"text": "x", "person_generation": "all"}, "Input should be 'allow_all', 'allow_adult' or 'dont_allow'"),
+        (
+            {"text": "x", "person_generation": "all"},
+            "Input should be 'allow_all', 'allow_adult', 'dont_allow' or 'disallow'",
+        ),
+        ({"text": "x", "video": MP4, "task": "upscale"}, "task='upscale' needs resolution, the size to reach"),
+        (
+            {"text": "x", "video": MP4, "task": "upscale", "resolution": "4k"},
+            "task='upscale' changes nothing but the size: leave text, aspect_ratio and seed out",
+        ),
+        ({"task": "upscale", "resolution": "4k"}, "a prompt needs a text, an image or a video to extend"),
+        (
+            {"text": "x", "reference_videos": [MP4], "image": PNG},
+            "reference_videos cannot go with image, last_frame or video: give one or the other",
+        ),
         ({"text": "x", "lenght": 8}, "Extra inputs are not permitted"),
         ({"text": "x" * 20_001}, "String should have at most 20000 characters"),
     ],
@@ -200,8 +213,17 @@ SENT: dict[str, dict[str, Any]] = {
     "video": {"video": MP4},
     "previous": {"previous": "v1_a"},
     "task": {"video": MP4, "task": "edit"},
+    "compression_quality": {"compression_quality": "lossless"},
+    "resize_mode": {"resize_mode": "crop", "image": PNG},
+    "reference_videos": {"reference_videos": (MP4,)},
+    "safety_settings": {"safety_settings": {"jailbreak": "off"}},
 }
 NEVER_SENT = {"id": {"id": "7"}, "project_id": {"project_id": "spring"}, "metadata": {"metadata": {"scene": 3}}}
+NOT_THE_CLIP = {
+    "labels": {"labels": {"customer": "acme"}},
+    "service_tier": {"service_tier": "flex"},
+    "webhook_metadata": {"webhook_metadata": {"row": 7}},
+}
 
 
 def digest(model: str = "m", **fields: Any) -> str:
@@ -209,7 +231,7 @@ def digest(model: str = "m", **fields: Any) -> str:
 
 
 def test_the_lists_of_sent_and_unsent_fields_are_complete() -> None:
-    assert {*SENT, *NEVER_SENT, "model"} == set(VideoPrompt.model_fields)
+    assert {*SENT, *NEVER_SENT, *NOT_THE_CLIP, "model"} == set(VideoPrompt.model_fields)
 
 
 def test_a_digest_survives_a_new_release() -> None:
@@ -224,9 +246,32 @@ def test_every_field_that_is_sent_changes_the_digest() -> None:
     assert len(digests) == 2 + len(SENT)
 
 
-@pytest.mark.parametrize("fields", NEVER_SENT.values(), ids=list(NEVER_SENT))
-def test_a_field_that_is_never_sent_does_not_change_the_digest(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fields", [*NEVER_SENT.values(), *NOT_THE_CLIP.values()], ids=[*NEVER_SENT, *NOT_THE_CLIP])
+def test_a_field_that_is_no_part_of_the_clip_does_not_change_the_digest(fields: dict[str, Any]) -> None:
     assert digest(**fields) == digest()
+
+
+def test_a_length_is_the_same_however_it_is_written() -> None:
+    assert {digest(duration_seconds=seconds) for seconds in (8, 8.0, "8", "8.0")} == {digest(duration_seconds=8)}
+    assert digest(duration_seconds=8.5) != digest(duration_seconds=8)
+
+
+@pytest.mark.parametrize("seconds", [True, "eight", float("nan"), float("inf"), "", [8], 10**400])
+def test_what_is_no_length_is_refused(seconds: Any) -> None:
+    with pytest.raises(ValidationError, match="duration_seconds"):
+        VideoPrompt(text="x", duration_seconds=seconds)
+
+
+def test_the_length_of_an_upscales_source_is_for_its_cost_only() -> None:
+    film: dict[str, Any] = {"text": "", "video": MP4, "task": "upscale", "resolution": "4k"}
+    assert digest(**film, duration_seconds=8) == digest(**film)
+    assert digest(**{**film, "resolution": "1080p"}) != digest(**film)
+
+
+def test_a_reference_for_its_style_is_another_clip_than_one_for_what_it_shows() -> None:
+    style, asset = ({"data": PNG, "type": kind} for kind in ("style", "asset"))
+    assert digest(reference_images=[style]) != digest(reference_images=[asset]) == digest(reference_images=[PNG])
+    assert digest(reference_images=[Media(data=PNG)]) == digest(reference_images=[PNG])
 
 
 def test_the_digest_counts_the_model_that_the_prompt_is_sent_to() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from os import PathLike
 from pathlib import Path
@@ -22,7 +22,7 @@ from aveo3.mock import MockOptions
 HOUSE = Path(aveo3.__path__[0])
 
 FLOORS = """
-lifecycle media_types input_forms json_values models clips untrusted _visible errors _waker _timeouts _threads
+lifecycle media_types input_forms json_values labels models clips untrusted _visible errors _waker _timeouts _threads
 config files
 verdicts polling
 lanes quota backends journal
@@ -222,6 +222,7 @@ def test_type_checkers_see_every_setting_with_what_it_accepts() -> None:
         Path: {str, PathLike},
         SecretStr: {str, SecretStr},
         tuple: {str, Sequence},
+        dict: {str, Mapping},
         "auto": {str, "auto"},
     }
     for name, field in aveo3.Settings.model_fields.items():

@@ -52,7 +52,10 @@ class Login:
         return headers
 
     async def refresh(self) -> None:
-        """Get a new token if there is none, or it has expired. google-genai would do it in a thread of the loop's."""
+        """Get a new token if there is none, or it has expired. Raises `GoogleAuthError`.
+
+        google-genai would do it in a thread of the loop's, and for `interactions` on the loop itself.
+        """
         if self.credentials is None or self._is_fresh():
             return
         async with self._refreshing:

@@ -21,45 +21,63 @@ from aveo3.verdicts import Refusal
 # ---- requests -------------------------------------------------------------------------------------------------------
 
 
-def request(prompt: VideoPrompt, model: str) -> dict[str, Any]:
+def request(
+    prompt: VideoPrompt,
+    model: str,
+    delivery: Mapping[str, str],
+    labels: Mapping[str, str] | None = None,
+    backend: str = "gemini",
+) -> dict[str, Any]:
     """Arguments for `interactions.create`. Reads media from disk. Parameters that are None are not sent.
 
+    `delivery` says how the video comes back: its part of the response format. `backend` decides which addresses of
+    media can be read.
     Raises `OSError`, or ValueError for a field that the API does not have: no field is dropped silently.
     """
     for name, is_set in _UNSUPPORTED.items():
         if is_set(prompt):
             raise ValueError(f"the Interactions API has no {name}: leave it out")
+    seconds = None if prompt.task == "upscale" else prompt.duration_seconds  # there it is known from the source
     video_format = {
         "type": "video",
-        "delivery": "uri",  # inline videos are large, and last only as long as the interaction
+        **delivery,
         "aspect_ratio": prompt.aspect_ratio,
-        "duration": None if prompt.duration_seconds is None else f"{prompt.duration_seconds}s",  # a number is a 400
+        "duration": None if seconds is None else f"{seconds}s",  # a number is a 400
         "resolution": prompt.resolution,
     }
     pictures = [m for m in (prompt.image, prompt.last_frame, *prompt.reference_images) if m is not None]
-    content = [_medium("image", media) for media in pictures]
-    if prompt.video is not None:
-        content.append(_medium("video", prompt.video))
+    videos = [m for m in (prompt.video, *prompt.reference_videos) if m is not None]
+    content = [_medium("image", media, backend) for media in pictures]
+    content += [_medium("video", media, backend) for media in videos]
     if prompt.text:
         content.append({"type": "text", "text": prompt.text})
     task = _task(prompt)
+    config: dict[str, Any] = {"video_config": {"task": task}} if task else {}
+    if prompt.seed is not None:
+        config["seed"] = prompt.seed
+    safety = [{"type": harm, "threshold": threshold} for harm, threshold in prompt.safety_settings.items()]
     return {
         "model": model,
-        "input": content if len(content) != 1 or not prompt.text else prompt.text,
+        **({"input": content if len(content) != 1 or not prompt.text else prompt.text} if content else {}),
         # In the foreground a dropped connection would leave no id. In the background the SDK sends no continuations
         # automatically, and rejects automatic_continuation=False, which means the same.
         "background": True,
         "store": True,  # without this it can be neither polled nor continued
         "response_format": {name: value for name, value in video_format.items() if value is not None},
-        **({"generation_config": {"video_config": {"task": task}}} if task else {}),
+        **({"generation_config": config} if config else {}),
+        **({"safety_settings": safety} if safety else {}),
+        **({"service_tier": prompt.service_tier} if prompt.service_tier else {}),
+        **({"labels": dict(labels)} if labels else {}),
         **({"previous_interaction_id": prompt.previous} if prompt.previous else {}),
     }
 
 
 _UNSUPPORTED: Mapping[str, Callable[[VideoPrompt], bool]] = {
     "negative_prompt": lambda p: p.negative_prompt is not None,
-    "seed": lambda p: p.seed is not None,
     "person_generation": lambda p: p.person_generation is not None,
+    "compression_quality": lambda p: p.compression_quality is not None,
+    "resize_mode": lambda p: p.resize_mode is not None,
+    "reference_images of type style": lambda p: any(image.type == "style" for image in p.reference_images),
     "generate_audio=False": lambda p: p.generate_audio is False,
     "number_of_videos": lambda p: p.number_of_videos > 1,
 }
@@ -71,17 +89,17 @@ def _task(prompt: VideoPrompt) -> str | None:
         return prompt.task
     if prompt.video is not None:
         return prompt.task or "extend"
-    if prompt.reference_images:
+    if prompt.reference_images or prompt.reference_videos:
         return "reference_to_video"
     return "image_to_video" if prompt.image is not None else "text_to_video"
 
 
-def _medium(kind: str, media: Media) -> dict[str, str]:
+def _medium(kind: str, media: Media, backend: str) -> dict[str, str]:
     """A picture or video for the wire. Encodes bytes here, because the SDK sends them as if they were text."""
     if media.uri is None:
         content = media.read()
         return {"type": kind, "mime_type": media.sent_type(content), "data": base64.b64encode(content).decode()}
-    if (why := unreadable(media.uri, "gemini")) is not None:
+    if (why := unreadable(media.uri, backend)) is not None:
         raise ValueError(why)
     return {"type": kind, "mime_type": media.mime_type, "uri": media.uri}
 

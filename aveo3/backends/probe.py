@@ -44,6 +44,9 @@ async def ask(call: Awaitable[object], address: str, longest: float) -> Probe:
             return Probe(address, loop.time() - began, error.code, error.details)
         return Probe(address, loop.time() - began, problem=Problem.NOT_GOOGLE, said=str(error))
     except Exception as error:
+        status = getattr(error, "status_code", None)  # of `interactions`, whose errors are private classes
+        if isinstance(status, int):
+            return Probe(address, loop.time() - began, status, getattr(error, "body", None))
         problem = problem_of(error)
         if problem is Problem.NO_NAME and getattr(error, "host", None) not in (None, urlsplit(address).hostname):
             problem = Problem.PROXY  # its own name is not found

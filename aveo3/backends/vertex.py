@@ -1,4 +1,5 @@
-"""Veo on Vertex AI (Agent Platform), through google-genai's `models.generate_videos` and `operations.get`.
+"""Vertex AI (Agent Platform) through google-genai: Veo by `models.generate_videos` and `operations.get`, Omni by
+`interactions`.
 
 `one_post` makes sure that each submit is exactly one POST. `credentials` finds the credentials.
 """
@@ -19,25 +20,37 @@ from aveo3.backends import credentials, http, inline, one_post, probe
 from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Probe, Running, Video
 from aveo3.backends.gcs import Storage
 from aveo3.backends.inline import InlineVideoResponse, InlineVideos
+from aveo3.backends.interactions import Interactions
 from aveo3.backends.login import Login
 from aveo3.config.abilities import unreadable
 from aveo3.errors import FetchError, UsageError
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from google.auth.credentials import Credentials
 
     from aveo3.config.settings import Settings
     from aveo3.models import Media, VideoPrompt
 
+_OMNIS: Mapping[str, Callable[[VideoPrompt], bool]] = {
+    "task upscale": lambda p: p.task == "upscale",
+    "reference_videos": lambda p: bool(p.reference_videos),
+    "safety_settings": lambda p: bool(p.safety_settings),
+    "service_tier": lambda p: p.service_tier is not None,
+    "fractions of a second": lambda p: isinstance(p.duration_seconds, float),
+}
+
 NO_OPERATION = "00000000-0000-4000-8000-000000000000"
 """An operation that does not exist: Veo's are named by random UUIDs."""
 
 
+NO_INTERACTION = "v1_none"
+
+
 class VertexBackend:
-    """`Backend` for Veo on Vertex AI. Make it with `open()`."""
+    """`Backend` for Veo and Omni on Vertex AI. Make it with `open()`."""
 
     def __init__(
         self,
@@ -53,6 +66,7 @@ class VertexBackend:
         self._login = login if isinstance(login, Login) else Login(login)
         self._storage = storage
         self._readers = asyncio.Semaphore(inline.PARALLEL)
+        self._interactions: Interactions | None = None
 
     @classmethod
     async def open(cls, settings: Settings) -> VertexBackend:
@@ -64,7 +78,9 @@ class VertexBackend:
         login, storage = Login(who.get("credentials")), None
         session = one_post.open_session(settings, InlineVideoResponse)
         try:
-            client = one_post.client(settings, session, settings.base_url, vertexai=True, **who)
+            client = one_post.client(
+                settings, session, settings.base_url, event_hooks=inline.HTTPX_HOOKS, vertexai=True, **who
+            )
             if settings.output_gcs_uri is not None and not settings.keep_remote:
                 storage = await _storage(settings, login, session)
         except UsageError as error:
@@ -81,15 +97,11 @@ class VertexBackend:
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Verdict:
         """See `Backend.submit`."""
         try:
-            self._settings.model_catalog.check_backend(model, "vertex")
-            if prompt.media:  # read from disk
-                source, config = await _threads.reading.run(self._request, prompt, output_uri)
-            else:
-                source, config = self._request(prompt, output_uri)
+            send = await self._prepared(prompt, model, output_uri)
         except (OSError, ValueError) as error:
             return one_post.cannot_be_sent(error)
         seen = self._login.renewals
-        verdict = await one_post.submit(self._post(model, source, config), self._settings, unsent=_unsent)
+        verdict = await send()
         if verdict.status != 401 or verdict.refusal is not Refusal.BAD_KEY:
             return verdict
         # Google's own 401 created nothing: the token may be revoked, or this machine's clock wrong. Another attempt is
@@ -99,7 +111,37 @@ class VertexBackend:
                 return verdict
         except Exception as error:
             return _without_token(verdict, error)
-        return await one_post.submit(self._post(model, source, config), self._settings, unsent=_unsent)
+        return await send()
+
+    async def _prepared(
+        self, prompt: VideoPrompt, model: str, output_uri: str | None
+    ) -> Callable[[], Awaitable[Verdict]]:
+        """A call that sends the request for `prompt`, once each time. Reads media from disk: raises `OSError`.
+
+        Raises ValueError for what the model's API does not have.
+        """
+        self._settings.model_catalog.check_backend(model, "vertex")
+        if self._settings.model_catalog.is_omni(model):
+            omnis = await self._omnis()
+            delivery = {"delivery": "uri", "gcs_uri": output_uri} if output_uri else {"delivery": "inline"}
+            request = await omnis.request(prompt, model, delivery)
+            return lambda: omnis.submit(request)
+        if prompt.media:  # read from disk
+            source, config = await _threads.reading.run(self._request, prompt, output_uri)
+        else:
+            source, config = self._request(prompt, output_uri)
+        return lambda: one_post.submit(self._post(model, source, config), self._settings, unsent=_unsent)
+
+    async def _omnis(self) -> Interactions:
+        """The interactions of this client. The first call takes longer: it imports them."""
+        if self._interactions is None:
+
+            def imported() -> Interactions:
+                return Interactions(self._client, self._settings, "vertex", unsent=_unsent, prepare=self._login.refresh)
+
+            interactions = await _threads.reading.run(imported)
+            self._interactions = self._interactions or interactions
+        return self._interactions
 
     async def _post(
         self, model: str, source: types.GenerateVideosSource, config: types.GenerateVideosConfig
@@ -118,14 +160,19 @@ class VertexBackend:
         """
         if prompt.previous is not None or prompt.task == "edit":
             raise ValueError("Veo can neither continue nor edit an earlier clip: leave previous and task out")
+        for name, is_set in _OMNIS.items():
+            if is_set(prompt):
+                raise ValueError(f"Veo has no {name}: leave it out")
         source = types.GenerateVideosSource(
             prompt=prompt.text or None,
             image=_image(prompt.image) if prompt.image else None,
             video=_video(prompt.video) if prompt.video else None,
         )
+        quality = prompt.compression_quality and prompt.compression_quality.upper()
+        resize_mode = prompt.resize_mode and prompt.resize_mode.upper()
         config = types.GenerateVideosConfig(
             number_of_videos=prompt.number_of_videos,
-            duration_seconds=prompt.duration_seconds,
+            duration_seconds=prompt.duration_seconds and int(prompt.duration_seconds),
             aspect_ratio=prompt.aspect_ratio,
             resolution=prompt.resolution,
             negative_prompt=prompt.negative_prompt,
@@ -135,19 +182,43 @@ class VertexBackend:
             last_frame=_image(prompt.last_frame) if prompt.last_frame else None,
             reference_images=[
                 types.VideoGenerationReferenceImage(
-                    image=_image(media), reference_type=types.VideoGenerationReferenceType.ASSET
+                    image=_image(media), reference_type=types.VideoGenerationReferenceType(media.type.upper())
                 )
                 for media in prompt.reference_images
             ]
             or None,
+            compression_quality=quality and types.VideoCompressionQuality(quality),
+            resize_mode=resize_mode and types.ImageResizeMode(resize_mode),
+            labels=self._settings.labels_of(prompt) or None,
             output_gcs_uri=output_uri,
         )
         return source, config
 
     async def poll(self, operation: str) -> PollResult:
         """See `Backend.poll`. Writes inline videos to the output directory: `FetchError` if the disk refuses them."""
+        if "/" not in operation:  # Veo's are resource names
+            return await self._poll_omni(operation)
         with InlineVideos(self._settings.output_dir, readers=self._readers) as inline_videos:
             return await self._poll(operation, inline_videos)
+
+    async def _poll_omni(self, operation: str) -> PollResult:
+        omnis = await self._omnis()
+        seen = self._login.renewals
+        try:
+            return await omnis.poll(operation)
+        except PollError as error:
+            answer = one_post.answer_of(error.__cause__) if isinstance(error.__cause__, Exception) else None
+            refused = answer is not None and answer.status == 401 and verdicts.is_google(answer.body)
+            if not refused or not await self._renewed(seen):
+                raise
+        return await omnis.poll(operation)
+
+    async def _renewed(self, seen: int) -> bool:
+        """True if there is a new token since `renewals` was `seen`. Raises `PollError` if none could be obtained."""
+        try:
+            return await self._login.renew(seen)
+        except Exception as error:
+            raise PollError(self._without_key(f"no new token: {type(error).__name__}: {error}")) from error
 
     async def _poll(self, operation: str, inline_videos: InlineVideos) -> PollResult:
         try:
@@ -195,7 +266,8 @@ class VertexBackend:
         return await self._client.aio.operations.get(operation)
 
     async def check(self, model: str) -> Probe:
-        """See `Backend.check`: one poll (`fetchPredictOperation`) of an operation of the model that does not exist.
+        """See `Backend.check`: one poll (`fetchPredictOperation`) of an operation of the model that does not exist; for
+        Omni, one of such an interaction.
 
         No other free call names project, region and model as a submit does, and needs the same permissions.
         (`models.get` leaves project and region out of its path: google-genai 3.4, `_api_client._build_request`.) It
@@ -205,6 +277,9 @@ class VertexBackend:
         login = self._login.credentials
         if login is not None and (failed := await probe.refresh(login, settings.request_timeout)):
             return failed
+        if self._settings.model_catalog.is_omni(model):
+            omnis = await self._omnis()
+            return await probe.ask(omnis.get(NO_INTERACTION), address(settings), settings.request_timeout)
         place = f"projects/{settings.project}/locations/{settings.location}/" if settings.project else ""
         name = f"{place}publishers/google/models/{model}/operations/{NO_OPERATION}"
         operation = types.GenerateVideosOperation.model_validate({"name": name})

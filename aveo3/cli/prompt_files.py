@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from aveo3.cli.prompt_formats import READERS, Broken, Doubtful, Lines, Skipped
 from aveo3.cli.prompt_text import format_of, name_of, read_text, without_fences
 from aveo3.errors import UsageError
-from aveo3.models import Media, VideoClip, VideoPrompt, explain, field_name
+from aveo3.input_forms import MEDIA_FIELDS, ONE_MEDIUM, SEVERAL_MEDIA
+from aveo3.models import Media, ReferenceImage, VideoClip, VideoPrompt, explain, field_name
 
-MEDIA_FIELDS = ("image", "last_frame", "video", "reference_images")
 SHOWN_PROBLEMS = 10
 
 
@@ -83,13 +83,14 @@ def _named(fields: Mapping[str, Any]) -> dict[str, Any]:
 def prompt_fields(prompt: VideoPrompt) -> dict[str, Any]:
     """The fields that a prompt says, defaults left out, as JSON values that `read_prompts` can read back."""
     fields = prompt.model_dump(mode="json", exclude_defaults=True, exclude=set(MEDIA_FIELDS))
-    for name in MEDIA_FIELDS[:3]:
+    for name in ONE_MEDIUM:
         if (media := getattr(prompt, name)) is not None:
             fields[name] = _media_fields(media)
     if "number_of_videos" in prompt.model_fields_set:  # said, even if it is the default: no option changes it
         fields["number_of_videos"] = prompt.number_of_videos
-    if prompt.reference_images:
-        fields["reference_images"] = [_media_fields(media) for media in prompt.reference_images]
+    for name in SEVERAL_MEDIA:
+        if several := getattr(prompt, name):
+            fields[name] = [_media_fields(media) for media in several]
     return fields
 
 
@@ -130,6 +131,11 @@ def from_home(fields: Mapping[str, Any], home: Path) -> dict[str, Any]:
 
 
 def _media_fields(media: Media) -> Any:
+    if isinstance(media, ReferenceImage) and media.type != "asset":
+        plain = _media_fields(Media(**media.model_dump(exclude={"type"})))
+        if isinstance(plain, str):
+            plain = {"uri" if "://" in plain or plain.startswith("data:") else "path": plain}
+        return {**plain, "type": media.type}
     if media.data is not None:
         return f"data:{media.mime_type};base64,{base64.b64encode(media.data).decode()}"
     place = media.uri or str((media.path or Path()).absolute())

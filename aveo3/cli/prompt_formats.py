@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from aveo3.input_forms import SEVERAL_MEDIA
 from aveo3.models import VideoPrompt, field_name
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def _cells(row: Mapping[str, str]) -> dict[str, Any]:
             continue
         if column.startswith("metadata."):
             fields.setdefault("metadata", {})[column.removeprefix("metadata.")] = cell
-        elif column == "reference_images" and not cell.lstrip().startswith("data:"):
+        elif column in SEVERAL_MEDIA and not cell.lstrip().startswith("data:"):
             fields[column] = [part.strip() for part in cell.split(";")]
         else:
             fields[column] = cell

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aveo3.cli.prompt_files import MEDIA_FIELDS, from_home, read_prompts
+from aveo3.cli.prompt_files import from_home, read_prompts
 from aveo3.cli.prompt_formats import Lines
 from aveo3.errors import UsageError
+from aveo3.input_forms import MEDIA_FIELDS
 from aveo3.models import VideoPrompt, reason
 
 OPTIONS = {

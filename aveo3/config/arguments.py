@@ -5,7 +5,7 @@ Fields hold less than they accept: `output_dir` accepts a text and holds a `Path
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Literal, TypedDict
@@ -53,6 +53,8 @@ class SettingsArguments(TypedDict, total=False):
     debug_mode: bool
     lanes: str | PathLike[str] | None
     fallback: str | Sequence[str]
+    labels: str | Mapping[str, str]
+    project_label: str | None
     project: str | None
     location: str
     api_key: str | SecretStr | None

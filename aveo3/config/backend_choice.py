@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 BackendName = Literal["vertex", "gemini", "mock"]
-DEFAULT_MODELS = {"vertex": "veo-3.1-generate-001", "gemini": "gemini-omni-1.1-flash"}
+DEFAULT_MODELS = {"vertex": "veo-3.1-generate-001", "gemini": "gemini-omni-1.2-flash"}
 
 NO_BACKEND = (
     "No credentials found, so there is nowhere to make clips. Choose one of three ways: "

@@ -19,6 +19,9 @@ from aveo3.config.model_card import ModelCard as ModelCard
 from aveo3.input_forms import model_id, plain_reason
 from aveo3.models import VideoPrompt
 
+LONGEST_SOURCE = 40
+"""Seconds of the longest video there is, by extensions: what an upscale of unknown length may cost at most."""
+
 
 class Retired(BaseModel):
     """A model that Google has shut down."""
@@ -59,12 +62,15 @@ class Catalog(BaseModel):
             "lists all models. If Google has this one, name it in a VEO3_CATALOG file (`aveo3 guide models`)"
         )
 
-    def problems(self, prompt: VideoPrompt, model: str) -> list[str]:
-        """The reasons why `model` cannot make `prompt`, a sentence each with the allowed values; empty if it can."""
+    def problems(self, prompt: VideoPrompt, model: str, backend: str | None = None) -> list[str]:
+        """The reasons why `model` cannot make `prompt`, a sentence each with the allowed values; empty if it can.
+
+        Without a `backend`, the model's usual one counts.
+        """
         if (gone := self.retired.get(model)) is not None:
             return [f"model {model} was retired on {gone.on}: use {gone.replacement}"]
         card = self.models.get(model)
-        return [] if card is None else abilities.problems(prompt, model, self.models)
+        return [] if card is None else abilities.problems(prompt, model, self.models, backend)
 
     def excess(self, prompt: VideoPrompt, model: str) -> str | None:
         """A warning if `prompt` seems to be longer than `model` reads; None if it is not. The length is estimated."""
@@ -82,7 +88,12 @@ class Catalog(BaseModel):
         """List price of `prompt` if every video of it is made, in US$. None if `model` has no known price."""
         if (card := self.models.get(model)) is None:
             return None
+        if prompt.service_tier == "priority":
+            return None  # dearer than the list, by an unknown factor
         resolution = prompt.resolution or card.default_resolution
+        if prompt.task == "upscale":
+            price = card.upscales(resolution)
+            return None if price is None else round(price * (prompt.duration_seconds or LONGEST_SOURCE), 4)
         price = card.prices.get(resolution)
         if prompt.generate_audio is False:
             price = card.silent.get(resolution, price)  # without a price of its own, assume that of a video with sound
@@ -98,11 +109,16 @@ class Catalog(BaseModel):
             return None
         return round(sum(prices[kind] * number for kind, number in tokens.items()) / 1e6, 4)
 
+    def is_omni(self, model: str) -> bool:
+        """True if the Interactions API makes the clips of `model`: the Gemini API has no other way to make any."""
+        card = self.models.get(model)
+        return model.startswith("gemini-") or (card is not None and "gemini" in card.backends)
+
     def check_backend(self, model: str, backend: str) -> None:
         """Raise `ValueError` if only another backend has `model`."""
         card = self.models.get(model)
-        if card is not None and card.backend != backend:
-            ours = [name for name, other in self.models.items() if other.backend == backend]
+        if card is not None and backend not in card.backends:
+            ours = [name for name, other in self.models.items() if backend in other.backends]
             raise ValueError(
                 f"model {model} is not available with VEO3_BACKEND={backend}: set VEO3_BACKEND={card.backend}, or use "
                 f"{' or '.join(ours)}"

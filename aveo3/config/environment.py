@@ -41,7 +41,7 @@ def describe(fields: Fields) -> Iterator[Variable]:
         yield Variable(
             name,
             " or ".join(variables_of(name, field)),
-            "unset" if field.default in (None, ()) else str(field.default).lower(),
+            "unset" if field.default in (None, (), {}) else str(field.default).lower(),
             f"{field.description}{f' ({values})' if values else ''}",
         )
 

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from aveo3 import labels
 from aveo3.config import catalog, environment, file_names
 from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName, choose
 from aveo3.config.catalog import Catalog
@@ -45,7 +46,7 @@ from aveo3.config.field_types import (
 from aveo3.config.rates import Rate, rate_of
 from aveo3.errors import UsageError
 from aveo3.input_forms import model_id
-from aveo3.models import ModelId
+from aveo3.models import Labels, ModelId, VideoPrompt
 
 if TYPE_CHECKING:
     from aveo3.config.arguments import SettingsArguments
@@ -192,6 +193,15 @@ class Settings(BaseSettings):
         default=(),
         description="models, as in `a -> b`, that make a clip when every lane of its own model is closed; unset: none",
     )
+    labels: Annotated[Labels, NoDecode] = Field(
+        default={},
+        description="labels of every request for Google's bill, as in team=film,customer=acme; a prompt's own win",
+    )
+    project_label: Word | None = Field(
+        default=None,
+        description="name of a label that carries the `project_id` of each prompt, such as customer; unset: it is not "
+        "sent",
+    )
     project: Word | None = Field(
         default=None,
         validation_alias=AliasChoices("VEO3_PROJECT", "GOOGLE_CLOUD_PROJECT"),
@@ -257,6 +267,13 @@ class Settings(BaseSettings):
             raise ValueError("must name a model, or several as in `a -> b`")
         return [model_id(name) for name in names]
 
+    @field_validator("project_label")
+    @classmethod
+    def _label_name(cls, name: str | None) -> str | None:
+        if name is not None and (why := labels.mistake(name, "")) is not None:
+            raise ValueError(why)
+        return name
+
     @field_validator("storage_url", mode="before")
     @classmethod
     def _with_scheme(cls, url: Any) -> Any:
@@ -290,6 +307,12 @@ class Settings(BaseSettings):
         """The token bucket and window of `model`: as set, else its usual quota, else 10 a minute."""
         per_minute = self.model_catalog.requests_per_minute(model)
         return rate_of(self.rate_limit, self.rate_period, self.burst, usual_per_minute=per_minute)
+
+    def labels_of(self, prompt: VideoPrompt) -> dict[str, str]:
+        """The labels that go out with `prompt`. Raises ValueError if Google would not take them."""
+        return labels.of_request(
+            self.labels, prompt.labels, project_label=self.project_label, project_id=prompt.project_id
+        )
 
     @property
     def model_catalog(self) -> Catalog:

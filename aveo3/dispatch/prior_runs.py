@@ -83,12 +83,12 @@ class PriorRuns:
             self._limits[name] = kept
             self._journal.keep(self._service, LIMITS, name, kept)
 
-    def latencies(self) -> dict[tuple[str, str | None, int | None], dict[str, Any]]:
+    def latencies(self) -> dict[tuple[str, str | None, float | None], dict[str, Any]]:
         """The learnt latencies, by model, resolution and duration."""
         kept = self._journal.kept(self._service, LATENCIES)
         return {tuple(json.loads(name)): value for name, value in kept.items()}
 
-    def keep_latencies(self, learnt: Mapping[tuple[str, str | None, int | None], Mapping[str, Any]]) -> None:
+    def keep_latencies(self, learnt: Mapping[tuple[str, str | None, float | None], Mapping[str, Any]]) -> None:
         """Store the learnt latencies."""
         for kind, value in learnt.items():
             self._journal.keep(self._service, LATENCIES, json.dumps(kind), value)

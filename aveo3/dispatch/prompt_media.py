@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os.path
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aveo3 import media_types
+from aveo3.input_forms import SEVERAL_MEDIA
 from aveo3.models import Media, VideoPrompt
 
 Hashes = tuple[str | None, ...]
@@ -94,8 +95,8 @@ def _agree(hashes: Hashes, reading: MediaReading) -> bool:
 
 def _media_of(prompt: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The media in the record of a prompt, in the order of `VideoPrompt.media`."""
-    references: Sequence[Any] = prompt.get("reference_images") or ()
-    for medium in (prompt.get("image"), prompt.get("last_frame"), *references, prompt.get("video")):
+    images, videos = (prompt.get(name) or () for name in SEVERAL_MEDIA)
+    for medium in (prompt.get("image"), prompt.get("last_frame"), *images, prompt.get("video"), *videos):
         if isinstance(medium, Mapping):
             yield medium
 

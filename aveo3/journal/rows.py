@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from aveo3.input_forms import MEDIA_FIELDS, ONE_MEDIUM, SEVERAL_MEDIA
 from aveo3.lifecycle import SPENT, State
-from aveo3.models import Media, VideoPrompt
+from aveo3.models import Media, ReferenceImage, VideoPrompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,34 +244,37 @@ def plain(value: Any) -> str:
 
 def prompt_record(prompt: VideoPrompt, media_hashes: tuple[str | None, ...]) -> dict[str, Any]:
     """A prompt as the journal keeps it: media by their hash and path, never their bytes."""
-    media = {"image", "last_frame", "reference_images", "video"}
-    record = prompt.model_dump(mode="json", exclude_defaults=True, exclude=media)
+    record = prompt.model_dump(mode="json", exclude_defaults=True, exclude=set(MEDIA_FIELDS))
     hashes = dict(zip(map(id, prompt.media), media_hashes, strict=False))
 
     def noted(medium: Media) -> dict[str, Any]:
+        kind = {"type": medium.type} if isinstance(medium, ReferenceImage) and medium.type != "asset" else {}
         if medium.uri is not None:
-            return {"uri": medium.uri, "mime_type": medium.mime_type}
+            return {"uri": medium.uri, "mime_type": medium.mime_type, **kind}
         path = {} if medium.path is None else {"path": str(medium.path.absolute())}
-        return {**path, "sha256": hashes.get(id(medium)), "mime_type": medium.mime_type}
+        return {**path, "sha256": hashes.get(id(medium)), "mime_type": medium.mime_type, **kind}
 
-    for name in ("image", "last_frame", "video"):
+    for name in ONE_MEDIUM:
         if (medium := getattr(prompt, name)) is not None:
             record[name] = noted(medium)
-    if prompt.reference_images:
-        record["reference_images"] = [noted(medium) for medium in prompt.reference_images]
+    for name in SEVERAL_MEDIA:
+        if several := getattr(prompt, name):
+            record[name] = [noted(medium) for medium in several]
     return record
 
 
 def recorded_prompt(record: Mapping[str, Any]) -> VideoPrompt:
     """The prompt that the journal keeps, to go on with: it is not checked, and cannot be sent, again."""
 
-    def medium(noted: Mapping[str, Any]) -> Media:
+    def medium(noted: Mapping[str, Any], kind: type[Media] = Media) -> Media:
         path = Path(noted["path"]) if "path" in noted else None
-        return Media.model_construct(path=path, uri=noted.get("uri"), mime_type=noted["mime_type"])
+        more = {"type": noted.get("type", "asset")} if kind is ReferenceImage else {}
+        return kind.model_construct(path=path, uri=noted.get("uri"), mime_type=noted["mime_type"], **more)
 
     values = dict(record)
-    for name in ("image", "last_frame", "video"):
+    for name in ONE_MEDIUM:
         if name in record:
             values[name] = medium(record[name])
-    values["reference_images"] = tuple(map(medium, record.get("reference_images", ())))
+    values["reference_images"] = tuple(medium(one, ReferenceImage) for one in record.get("reference_images", ()))
+    values["reference_videos"] = tuple(medium(one) for one in record.get("reference_videos", ()))
     return VideoPrompt.model_construct(**values)

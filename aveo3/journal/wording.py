@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from aveo3.input_forms import SEVERAL_MEDIA
+
 if TYPE_CHECKING:
     from aveo3.journal.rows import JobRecord
 
@@ -19,7 +21,7 @@ def plain(text: str) -> str:
 def prompt_words(prompt: Any) -> str:
     """A recorded prompt in one line: its text, or the names of its media."""
     text = plain(str(prompt.get("text", "")))
-    media = [name for name in ("image", "video", "reference_images") if name in prompt]
+    media = [name for name in ("image", "video", "previous", *SEVERAL_MEDIA) if name in prompt]
     return text or f"({' and '.join(media) or 'no text'})"
 
 

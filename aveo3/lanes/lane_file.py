@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from aveo3.config.environment import is_secret, why
 from aveo3.config.field_types import BaseAddress, Count, Dollars, Region, Seconds, Word, at_home
 from aveo3.errors import UsageError
-from aveo3.models import ModelId
+from aveo3.models import Labels, ModelId
 
 OF_A_PLACE = ("backend", "project", "location", "credentials_file", "base_url", "api_version", "output_gcs_uri")
 OF_A_QUOTA = (
@@ -59,6 +59,7 @@ class LaneSettings(BaseModel):
     spend_limit: Dollars | None = Field(default=None, gt=0)
     spend_period: Seconds | None = Field(default=None, gt=0)
     quota_patience: Seconds | None = Field(default=None, ge=0)
+    labels: Labels = Field(default={}, description="labels of this lane's requests, besides the common ones")
     weight: Count = Field(default=1, ge=1, le=1000, description="share of the clips that several lanes could take")
     order: Count = Field(
         default=1, ge=1, description="2 and up: a reserve, used when every lane of a lower order is closed"
@@ -87,6 +88,7 @@ class LaneSettings(BaseModel):
             spend_limit: float | Literal["none"] | None = None,
             spend_period: float | None = None,
             quota_patience: float | Literal["none"] | None = None,
+            labels: str | Mapping[str, str] = ...,
             weight: int = 1,
             order: int = 1,
         ) -> None: ...

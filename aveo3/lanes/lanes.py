@@ -172,8 +172,16 @@ def _lane(entry: LaneSettings, common: Settings, where: str) -> Lane:
         own["api_key"] = None
         # Absolute, so that a later run finds the file from any directory.
         credentials = {"credentials": str(entry.credentials_file.absolute())}
+    if entry.labels:
+        own["labels"] = {**common.labels, **entry.labels}
     model = entry.model or (common.model if "model" in common.model_fields_set else DEFAULT_MODELS[backend])
     settings = common.model_copy(update={**own, "model": model})
+    elsewhere = _only_location(model, backend, settings)
+    if elsewhere and entry.location is not None:
+        raise UsageError(
+            f"{where}: location={entry.location}: {model} is in {elsewhere['location']} only: leave location out."
+        )
+    settings = settings.model_copy(update=elsewhere)
     _check(model, backend, settings, where)
     _check_use(entry, backend, settings, where)
     address = {} if entry.base_url is None else {"base_url": entry.base_url}
@@ -224,11 +232,12 @@ def _backend_of(entry: LaneSettings, common: Settings) -> str:
     """The entry's backend: named, else by its model, else by its credentials, else that of the common settings."""
     if entry.backend is not None:
         return entry.backend
-    if entry.model is not None and (card := common.model_catalog.models.get(entry.model)) is not None:
+    card = common.model_catalog.models.get(entry.model or "")
+    if card is not None and (len(card.backends) == 1 or entry.api_key_env is not None):
         return card.backend
     if entry.project is not None or entry.credentials_file is not None:
         return "vertex"
-    return "gemini" if entry.api_key_env is not None else _wire(common.model, common)
+    return "gemini" if entry.api_key_env is not None else _wire(entry.model or common.model, common)
 
 
 def _check(model: str, backend: str, settings: Settings, where: str) -> None:
@@ -249,7 +258,7 @@ def _implied(model: str, settings: Settings) -> Lane:
     """The lane of a model if no lanes are configured: at the backend that has the model."""
     name = settings.backend_name()
     card = settings.model_catalog.models.get(model)
-    if card is not None and name != card.backend and not is_emulated(name) and settings.backend == "auto":
+    if card is not None and name not in card.backends and not is_emulated(name) and settings.backend == "auto":
         name = card.backend
         missing = settings.api_key is None if name == "gemini" else settings.project is None
         if missing and not on_this_machine(settings.base_url):
@@ -262,7 +271,15 @@ def _implied(model: str, settings: Settings) -> Lane:
         settings.model_catalog.check_backend(model, _wire(model, settings))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return Lane(model, model, settings.model_copy(update={"model": model}), _place(name, settings))
+    settings = settings.model_copy(update={"model": model, **_only_location(model, _wire(model, settings), settings)})
+    return Lane(model, model, settings, _place(name, settings))
+
+
+def _only_location(model: str, backend: str, settings: Settings) -> dict[str, str]:
+    """The location of a model that is in one only, where the settings name another: that is for other models."""
+    card = settings.model_catalog.models.get(model)
+    locations = card.at(backend).locations if card is not None else ()
+    return {} if not locations or settings.location in locations else {"location": locations[0]}
 
 
 def _wire(model: str, settings: Settings) -> str:
@@ -271,7 +288,9 @@ def _wire(model: str, settings: Settings) -> str:
     if not is_emulated(name):
         return name
     card = settings.model_catalog.models.get(model)
-    return card.backend if card is not None else "vertex"
+    if card is None:
+        return "vertex"
+    return settings.backend if settings.backend in card.backends else card.backend
 
 
 def wire_of(lane: Lane) -> str:

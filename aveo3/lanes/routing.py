@@ -9,7 +9,7 @@ from typing import Any
 
 from aveo3.config.catalog import Catalog
 from aveo3.errors import UsageError
-from aveo3.lanes.lanes import Lane, Lanes, same_place
+from aveo3.lanes.lanes import Lane, Lanes, same_place, wire_of
 from aveo3.models import VideoPrompt
 
 
@@ -100,16 +100,12 @@ class Routes:
         if not near and not self.fallback:
             have = ", ".join(dict.fromkeys(lane.model for lane in self.lanes.listed))
             return None, [f"no lane has model {own_model}: the lanes have {have}"]
-        problems: dict[str, list[str]] = {}
-        able = []
-        for lane in near:
-            if lane.model not in problems:
-                problems[lane.model] = self._problems(prompt, lane.model)
-            if not problems[lane.model]:
-                able.append(lane)
+        problems = {lane: self._problems(prompt, lane) for lane in near}
+        able = [lane for lane in near if not problems[lane]]
         if near and not able:
-            several = len(problems) > 1
-            return None, [f"{model}: {why}" if several else why for model, all_ in problems.items() for why in all_]
+            several = len({lane.model for lane in near}) > 1
+            told = (f"{lane.model}: {why}" if several else why for lane in near for why in problems[lane])
+            return None, list(dict.fromkeys(told))
         if home is not None and self.lanes.listed:
             able = [lane for lane in able if same_place(lane.place, home)]
             if not able:
@@ -117,15 +113,20 @@ class Routes:
         candidates = [Candidate(lane, prompt, self._catalog.cost_usd(prompt, lane.model)) for lane in able]
         return Route((*_tiers(candidates), *self._stand_ins(prompt, own_model, able, home))), []
 
-    def _problems(self, prompt: VideoPrompt, model: str) -> list[str]:
-        """Why `model` cannot make `prompt`.
+    def _problems(self, prompt: VideoPrompt, lane: Lane) -> list[str]:
+        """Why `lane` cannot take `prompt`: one sentence each.
 
         A model that is not in the catalog makes none: it is likely misspelt, and nobody knows its price. Only a backend
         object of the user's takes any model.
         """
-        if not self.lanes.custom and (doubt := self._catalog.doubt(model)) is not None:
+        if not self.lanes.custom and (doubt := self._catalog.doubt(lane.model)) is not None:
             return [doubt]
-        return self._catalog.problems(prompt, model)
+        problems = self._catalog.problems(prompt, lane.model, None if self.lanes.custom else wire_of(lane))
+        try:
+            lane.settings.labels_of(prompt)
+        except ValueError as error:
+            problems.append(str(error))
+        return problems
 
     def _stand_ins(
         self, prompt: VideoPrompt, own_model: str, first_choice: Sequence[Lane], home: Mapping[str, str | None] | None
@@ -137,7 +138,11 @@ class Routes:
             if problems or model == own_model:
                 continue
             cost = self._catalog.cost_usd(translation, model)
-            lanes = [lane for lane in self.lanes.of(model) if lane not in first_choice]
+            lanes = [
+                lane
+                for lane in self.lanes.of(model)
+                if lane not in first_choice and not self._problems(translation, lane)
+            ]
             if home is not None and self.lanes.listed:
                 lanes = [lane for lane in lanes if same_place(lane.place, home)]
             yield from _tiers([Candidate(lane, translation, cost, own_model, tuple(notes)) for lane in lanes])

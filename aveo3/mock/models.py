@@ -2,9 +2,12 @@
 
 Source: Google's model and pricing pages. The previews of the Developer API were shut down on 2026-10-22. They stay
 available here, because otherwise nothing could be tried on that wire (`MockOptions.retired` shuts down any model).
-Omni's figures are measurements of users: 17,376 video tokens for three seconds, and no more per second at 1080p.
+Omni's tokens: 17,376 for three seconds of 720p (measured), a third of that at 360p, three times that at 4K (reported).
+For 1080p one measurement says as many as for 720p, resellers say half as many again: the dearer one counts here. What
+upscaling takes is on Google's page, but for the pairs marked as guessed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -45,16 +48,35 @@ class Model:
         return (self.usd if audio or not self.usd_silent else self.usd_silent)[resolution]
 
 
+_TOKENS = {"360p": 1931, "720p": 5792, "1080p": 8688, "4k": 17_376}
+_UPSCALE = {
+    ("360p", "720p"): 2896,
+    ("720p", "1080p"): 2896,
+    ("360p", "1080p"): 5792,
+    ("720p", "4k"): 11_584,
+    ("360p", "4k"): 14_480,  # guessed: the steps to 720p and from there
+    ("1080p", "4k"): 11_584,  # guessed: not dearer than from 720p
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Omni:
-    """One model of the Interactions API on one surface. It bills video tokens, per second, whatever the resolution."""
+    """One model of the Interactions API on one surface. It bills video tokens, for each second of a resolution.
+
+    `upscale` holds the tokens for each second by source and target; it is empty if the model has no such task.
+    """
 
     id: str
     surface: Surface
     usd_per_million: float = 17.50
-    tokens_per_second: int = 5792
+    tokens: Mapping[str, int] = field(default_factory=lambda: _TOKENS)
+    upscale: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    seed: bool = False
     shortest: float = 3
+    usual: float = 10
     longest: float = 10
+    longest_with_last_frame: float = 10
+    longest_extension: float = 10
     longest_extended: float = 40
     aspects: tuple[str, ...] = ("16:9", "9:16")
     resolutions: tuple[str, ...] = ("360p", "720p", "1080p", "4k")
@@ -65,10 +87,6 @@ class Omni:
     def base(self) -> str:
         """The name of the model in Google's quota messages."""
         return self.id.removesuffix("-preview")
-
-    @property
-    def usd_per_second(self) -> float:
-        return self.tokens_per_second * self.usd_per_million / 1e6
 
 
 _FULL = {"720p": 0.40, "1080p": 0.40, "4k": 0.60}
@@ -98,8 +116,9 @@ OMNI = {
     (model.surface, model.id): model
     for model in (
         Omni("gemini-omni-1.1-flash", "developer"),
-        # Google published no price; this one is derived from a reseller's discount.
-        Omni("gemini-omni-1.2-flash", "developer", usd_per_million=12.00),
+        # Google published no price; this one is derived from a reseller's discounts.
+        Omni("gemini-omni-1.2-flash", "developer", usd_per_million=12.00, longest=15, upscale=_UPSCALE, seed=True),
+        Omni("gemini-omni-1.2-flash", "vertex", usd_per_million=12.00, longest=15, upscale=_UPSCALE, seed=True),
         Omni("gemini-omni-1.1-flash-preview", "vertex"),
     )
 }

@@ -34,7 +34,7 @@ AFTER_NOTICE = 5.0
 SAFETY_NET = 4.0
 """Intervals are this many times longer in a lane whose ends are reported: polls only find ends without a notice."""
 
-Kind = tuple[str, str | None, int | None]
+Kind = tuple[str, str | None, float | None]
 """Model, resolution and duration, the last two as the prompt has them."""
 
 

@@ -96,7 +96,7 @@ def _is_about_the_operation(status: int, message: str) -> bool:
     words = re.sub(r"\S*/\S*", "", message.lower())  # without resource names, which contain these words
     if status == 404:
         return not re.search(r"\b(model|project|location|region)\b", words)
-    return status == 400 and "operation" in words
+    return status == 400 and ("operation" in words or "interaction" in words)
 
 
 def _by_status(status: int, body: Any, message: str) -> Problem:

@@ -26,6 +26,13 @@ backend = "BACKEND"
 generate_audio = true
 negative_prompt = true
 person_generation = true
+style_references = 1
+reference_videos = 3
+safety_settings = true
+service_tier = true
+compression_quality = true
+resize_mode = true
+seed = true
 previous = true
 edit = true
 """
@@ -55,12 +62,29 @@ def omni(
         "model": model,
         "background": True,
         "store": True,
-        "input": content if isinstance(content, str) else [{"type": "user_input", "content": content}],
+        **_input(content),
         "response_format": {"type": "video", "delivery": "uri", **chosen},
         **({"generation_config": {"video_config": {"task": task}}} if task else {}),
         **({"previous_interaction_id": previous} if previous else {}),
     }
     return Sent("/v1/interactions", body)
+
+
+def _input(content: Any) -> dict[str, Any]:
+    if content is None:
+        return {}
+    return {"input": content if isinstance(content, str) else [{"type": "user_input", "content": content}]}
+
+
+def omni_on_vertex(content: Any = "a boat", task: str | None = "text_to_video", **chosen: str) -> Sent:
+    """The request for Omni to Vertex AI, without a bucket: the video comes with the answer."""
+    sent = omni(content, task, model=NEW_OMNI, **chosen)
+    video = {name: value for name, value in sent.body["response_format"].items() if name != "delivery"}
+    return Sent("/v1/interactions", {**sent.body, "response_format": {**video, "delivery": "inline"}})
+
+
+def seeded(sent: Sent, seed: int) -> Sent:
+    return Sent(sent.path, {**sent.body, "generation_config": {**sent.body["generation_config"], "seed": seed}})
 
 
 # ---- media as each wire has them -------------------------------------------------------------------------------------
@@ -88,8 +112,8 @@ GCS_PNG, GCS_MP4 = on_veo("gs://b/a.png", "image/png"), on_veo("gs://b/a.mp4", "
 FILE_PNG, FILE_MP4 = on_omni(f"{FILES}a", "image/png"), on_omni(f"{FILES}b", "video/mp4")
 
 
-def asset(image: dict[str, str]) -> dict[str, Any]:
-    return {"image": image, "referenceType": "ASSET"}
+def asset(image: dict[str, str], kind: str = "ASSET") -> dict[str, Any]:
+    return {"image": image, "referenceType": kind}
 
 
 def unreadable(uri: str, why: str) -> str:
@@ -107,7 +131,7 @@ def bucket_only(uri: str) -> str:
 # ---- the table -------------------------------------------------------------------------------------------------------
 
 ANY_VEO = " or ".join(f"{model} (VEO3_BACKEND=vertex)" for model in (VEO, FAST, LITE))
-ANY_OMNI = " or ".join(f"{model} (VEO3_BACKEND=gemini)" for model in (OMNI, NEW_OMNI))
+OTHER_OMNI = "gemini-omni-1.2-flash"
 WORDS = 'Löwenzahn 🌼 \u2028 "q" \\ </p>\n'
 ID = "v1_ChYtOV9IaWQ"
 
@@ -121,7 +145,29 @@ def one_at_a_time(number: int) -> str:
 
 
 def not_a_picture(kind: str) -> str:
-    return f"image is {kind}, and {VEO} takes image/png or image/jpeg: convert it, or use {ANY_OMNI}"
+    return f"image is {kind}, and {VEO} takes image/png or image/jpeg: convert it, or use {OTHER_OMNI}"
+
+
+NO_SEED = f"{OMNI} takes no seed: leave it out, or use {NEW_OMNI}"
+
+
+def no_style(model: str) -> str:
+    return (
+        f"{model} takes no reference_images of type style, which Google offers for veo-2.0-generate-exp only: use type "
+        "asset, or describe the style in the text"
+    )
+
+
+def labelled(sent: Sent, **more: str) -> Sent:
+    return Sent(sent.path, {**sent.body, "labels": {"team": "film", **more}})
+
+
+def with_more(sent: Sent, **more: Any) -> Sent:
+    return Sent(sent.path, {**sent.body, **more})
+
+
+def no_veo(name: str) -> str:
+    return f"the prompt cannot be sent: Veo has no {name}: leave it out"
 
 
 def nowhere(name: str) -> str:
@@ -139,7 +185,7 @@ def not_offered(name: str, value: object, allowed: str, model: str) -> str:
     return f"{name}={value!r} is not offered by {model}: choose {allowed}"
 
 
-ONE_TO_TEN = "3 or 4 or 5 or 6 or 7 or 8 or 9 or 10"
+ONE_TO_TEN = "3 to 10"
 NO_EDITING = "the prompt cannot be sent: Veo can neither continue nor edit an earlier clip: leave previous and task out"
 RETIRED = "model veo-3.0-generate-001 was retired on 2026-06-30: use veo-3.1-generate-001"
 
@@ -161,7 +207,7 @@ TABLE: dict[str, tuple[dict[str, Any], Sent | str, Sent | str]] = {
     ),
     "model of the Gemini API": (
         {"model": NEW_OMNI},
-        elsewhere(NEW_OMNI, "vertex", "gemini", VEO, FAST, LITE),
+        omni_on_vertex(),
         omni(model=NEW_OMNI),
     ),
     "model that is new": ({"model": NEW}, veo(model=NEW), omni(model=NEW)),
@@ -192,9 +238,14 @@ TABLE: dict[str, tuple[dict[str, Any], Sent | str, Sent | str]] = {
     "resolution": ({"resolution": "720p"}, veo(resolution="720p"), omni(resolution="720p")),
     "resolution, high": ({"resolution": "1080P"}, veo(resolution="1080p"), omni(resolution="1080p")),
     "resolution, highest": ({"resolution": "4K"}, veo(resolution="4k"), omni(resolution="4k")),
-    "seed, least": ({"seed": 0}, veo(seed=0), only_veo("seed")),
-    "seed, greatest": ({"seed": 2**32 - 1}, veo(seed=2**32 - 1), only_veo("seed")),
-    "seed, to a new model": ({"seed": 7, "model": NEW}, veo(model=NEW, seed=7), nowhere("seed")),
+    "seed, least": ({"seed": 0}, veo(seed=0), NO_SEED),
+    "seed, greatest": ({"seed": 2**32 - 1}, veo(seed=2**32 - 1), NO_SEED),
+    "seed, to a new model": ({"seed": 7, "model": NEW}, veo(model=NEW, seed=7), seeded(omni(model=NEW), 7)),
+    "seed, to the new Omni": (
+        {"seed": 7, "model": NEW_OMNI},
+        seeded(omni_on_vertex(), 7),
+        seeded(omni(model=NEW_OMNI), 7),
+    ),
     "number_of_videos, one": ({"number_of_videos": 1}, veo(), omni()),
     "number_of_videos, two": ({"number_of_videos": 2}, veo(sampleCount=2), one_at_a_time(2)),
     "number_of_videos, most": ({"number_of_videos": 4}, veo(sampleCount=4), one_at_a_time(4)),
@@ -225,8 +276,134 @@ TABLE: dict[str, tuple[dict[str, Any], Sent | str, Sent | str]] = {
             veo(personGeneration=people),
             only_veo("person_generation"),
         )
-        for people in ("allow_all", "allow_adult", "dont_allow")
+        for people in ("allow_all", "allow_adult", "dont_allow", "disallow")
     },
+    **{
+        f"compression_quality, {quality}": (
+            {"compression_quality": quality},
+            veo(compressionQuality=quality.upper()),
+            only_veo("compression_quality"),
+        )
+        for quality in ("optimized", "lossless")
+    },
+    **{
+        f"resize_mode, {mode}": (
+            {"resize_mode": mode, "image": PNG},
+            veo({"image": VEO_PNG}, resizeMode=mode.upper()),
+            only_veo("resize_mode"),
+        )
+        for mode in ("pad", "crop")
+    },
+    "compression_quality, to a new model": (
+        {"compression_quality": "lossless", "model": NEW},
+        veo(model=NEW, compressionQuality="LOSSLESS"),
+        nowhere("compression_quality"),
+    ),
+    "resize_mode, to a new model": (
+        {"resize_mode": "crop", "image": PNG, "model": NEW},
+        veo({"image": VEO_PNG}, model=NEW, resizeMode="CROP"),
+        nowhere("resize_mode"),
+    ),
+    "reference_images of a style": (
+        {"reference_images": [{"data": PNG, "type": "style"}]},
+        no_style(VEO),
+        no_style(OMNI),
+    ),
+    "reference_images of a style, to a new model": (
+        {"reference_images": [{"data": PNG, "type": "style"}], "model": NEW},
+        veo({"referenceImages": [asset(VEO_PNG, "STYLE")]}, model=NEW),
+        nowhere("reference_images of type style"),
+    ),
+    "reference_videos": (
+        {"reference_videos": [MP4], "reference_images": [PNG]},
+        f"{VEO} takes no reference_videos: leave it out, or use {OTHER_OMNI}",
+        omni([OMNI_PNG, OMNI_MP4, TEXT], "reference_to_video"),
+    ),
+    "reference_videos, to a new model": (
+        {"reference_videos": [MP4], "model": NEW},
+        no_veo("reference_videos"),
+        omni([OMNI_MP4, TEXT], "reference_to_video", model=NEW),
+    ),
+    "safety_settings": (
+        {"safety_settings": {"jailbreak": "off"}},
+        f"{VEO} takes no safety_settings: leave it out, or use {OTHER_OMNI}",
+        with_more(omni(), safety_settings=[{"type": "jailbreak", "threshold": "off"}]),
+    ),
+    "safety_settings, to a new model": (
+        {"safety_settings": {"jailbreak": "off"}, "model": NEW},
+        no_veo("safety_settings"),
+        with_more(omni(model=NEW), safety_settings=[{"type": "jailbreak", "threshold": "off"}]),
+    ),
+    **{
+        f"service_tier, {tier}": (
+            {"service_tier": tier},
+            f"{VEO} takes no service_tier: leave it out, or use {OTHER_OMNI}",
+            with_more(omni(), service_tier=tier),
+        )
+        for tier in ("flex", "standard", "priority", "deferred")
+    },
+    "service_tier, to a new model": (
+        {"service_tier": "flex", "model": NEW},
+        no_veo("service_tier"),
+        with_more(omni(model=NEW), service_tier="flex"),
+    ),
+    "webhook_metadata without a webhook": ({"webhook_metadata": {"row": 7}}, veo(), omni()),
+    "task, upscale": (
+        {"text": "", "video": MP4, "task": "upscale", "resolution": "4k", "duration_seconds": 8, "model": NEW_OMNI},
+        omni_on_vertex([OMNI_MP4], "upscale", resolution="4k"),
+        omni([OMNI_MP4], "upscale", model=NEW_OMNI, resolution="4k"),
+    ),
+    "task, upscale of an earlier clip": (
+        {"text": "", "previous": ID, "task": "upscale", "resolution": "1080p", "model": NEW_OMNI},
+        f"{NEW_OMNI} takes no previous on Vertex AI: give the clip's file or address as video",
+        omni(None, "upscale", previous=ID, model=NEW_OMNI, resolution="1080p"),
+    ),
+    "task, upscale, of a model that does not": (
+        {"text": "", "video": MP4, "task": "upscale", "resolution": "1080p"},
+        f"{VEO} upscales no videos, or use {NEW_OMNI}",
+        f"{OMNI} upscales no videos, or use {NEW_OMNI}",
+    ),
+    "task, upscale, to less": (
+        {"text": "", "video": MP4, "task": "upscale", "resolution": "360p", "model": NEW_OMNI},
+        f"{NEW_OMNI} upscales to 720p or 1080p or 4k, not to 360p",
+        f"{NEW_OMNI} upscales to 720p or 1080p or 4k, not to 360p",
+    ),
+    "duration_seconds in fractions": (
+        {"duration_seconds": 4.5, "model": NEW_OMNI},
+        omni_on_vertex(duration="4.5s"),
+        omni(model=NEW_OMNI, duration="4.5s"),
+    ),
+    "duration_seconds in fractions, of a model that takes none": (
+        {"duration_seconds": 4.5},
+        not_offered("duration_seconds", 4.5, "4 or 6 or 8", VEO),
+        omni(duration="4.5s"),
+    ),
+    "duration_seconds of the new Omni": (
+        {"duration_seconds": 15, "model": NEW_OMNI},
+        omni_on_vertex(duration="15s"),
+        omni(model=NEW_OMNI, duration="15s"),
+    ),
+    "duration_seconds between two frames": (
+        {"duration_seconds": 11, "image": PNG, "last_frame": PNG, "model": NEW_OMNI},
+        f"duration_seconds=11 is not offered by {NEW_OMNI} with last_frame: at most 10",
+        f"duration_seconds=11 is not offered by {NEW_OMNI} with last_frame: at most 10",
+    ),
+    "a task that takes no length on Vertex AI": (
+        {"video": MP4, "task": "edit", "duration_seconds": 5, "model": NEW_OMNI},
+        f"{NEW_OMNI} takes no duration_seconds with task edit there: leave it out",
+        omni([OMNI_MP4, TEXT], "edit", model=NEW_OMNI, duration="5s"),
+    ),
+    "media in a bucket, for Omni": (
+        {"image": "gs://b/a.png", "model": NEW_OMNI},
+        omni_on_vertex([on_omni("gs://b/a.png", "image/png"), TEXT], "image_to_video"),
+        no_bucket("gs://b/a.png"),
+    ),
+    "labels": ({"labels": {"team": "film"}}, labelled(veo()), labelled(omni())),
+    "labels as a text": (
+        {"labels": "team=film, customer="},
+        labelled(veo(), customer=""),
+        labelled(omni(), customer=""),
+    ),
     "person_generation, to a new model": (
         {"person_generation": "allow_adult", "model": NEW},
         veo(model=NEW, personGeneration="allow_adult"),
@@ -312,7 +489,7 @@ TABLE: dict[str, tuple[dict[str, Any], Sent | str, Sent | str]] = {
     ),
     "task, edit": (
         {"video": MP4, "task": "edit"},
-        f"{VEO} edits no videos: leave task out to extend, or use {ANY_OMNI}",
+        f"{VEO} edits no videos: leave task out to extend, or use {OTHER_OMNI}",
         omni([OMNI_MP4, TEXT], "edit"),
     ),
     "task, edit, to a new model": (
@@ -322,19 +499,19 @@ TABLE: dict[str, tuple[dict[str, Any], Sent | str, Sent | str]] = {
     ),
     "previous": (
         {"previous": ID},
-        f"{VEO} takes no previous: leave it out, or use {ANY_OMNI}",
+        f"{VEO} takes no previous: leave it out, or use {OTHER_OMNI}",
         omni(task=None, previous=ID),
     ),
     "previous, to a new model": ({"previous": ID, "model": NEW}, NO_EDITING, omni(task=None, previous=ID, model=NEW)),
     "previous, extended": (
         {"previous": ID, "task": "extend", "duration_seconds": 4},
-        f"{VEO} takes no previous: leave it out, or use {ANY_OMNI}",
+        f"{VEO} takes no previous: leave it out, or use {OTHER_OMNI}",
         omni(task="extend", previous=ID, duration="4s"),
     ),
     "previous, edited": (
         {"previous": ID, "task": "edit"},
-        f"{VEO} takes no previous: leave it out, or use {ANY_OMNI}; "
-        f"{VEO} edits no videos: leave task out to extend, or use {ANY_OMNI}",
+        f"{VEO} takes no previous: leave it out, or use {OTHER_OMNI}; "
+        f"{VEO} edits no videos: leave task out to extend, or use {OTHER_OMNI}",
         omni(task="edit", previous=ID),
     ),
     "much at once": (
@@ -350,9 +527,9 @@ NEVER: dict[str, tuple[dict[str, Any], str]] = {
     "text too long": ({"text": "a" * 20_001}, "text: string should have at most 20000 characters (it is 'aaa"),
     "a misspelt field": ({"duration": 8}, "duration is not a field of a prompt: did you mean duration_seconds?"),
     "no seconds": ({"duration_seconds": 0}, "duration_seconds: must be greater than 0 (it is 0)"),
-    "half a second": (
-        {"duration_seconds": 4.5},
-        "duration_seconds: must be a whole number (it is 4.5)",
+    "seconds in words": (
+        {"duration_seconds": "eight"},
+        "duration_seconds: must be a number of seconds (it is 'eight')",
     ),
     "aspect in words": ({"aspect_ratio": "wide"}, "aspect_ratio: must look like 16:9 or 9:16 (it is 'wide')"),
     "resolution of nobody": (
@@ -365,9 +542,18 @@ NEVER: dict[str, tuple[dict[str, Any], str]] = {
     "too many videos": ({"number_of_videos": 5}, "number_of_videos: must be less than or equal to 4 (it is 5)"),
     "people in other words": (
         {"person_generation": "nobody"},
-        "person_generation: must be 'allow_all', 'allow_adult' or 'dont_allow' (it is 'nobody')",
+        "person_generation: must be 'allow_all', 'allow_adult', 'dont_allow' or 'disallow' (it is 'nobody')",
     ),
-    "an unknown task": ({"task": "upscale"}, "task: must be 'extend' or 'edit' (it is 'upscale')"),
+    "a label in capitals": (
+        {"labels": {"team": "Film"}},
+        "labels: label team='Film': a value holds only small letters",
+    ),
+    "a label that begins with a digit": ({"labels": {"7": "film"}}, "labels: label name '7' must begin with a small"),
+    "a field of Veo 2, fps": ({"fps": 30}, "fps: Veo 3.1 and Omni make 24 frames a second"),
+    "a field of Veo 2, enhance_prompt": ({"enhance_prompt": False}, "enhance_prompt: Veo 3 and later always rewrite"),
+    "a field of Veo 2, mask": ({"mask": "a.png"}, "mask: only Veo 2, which is shut down, edited a part of a video"),
+    "a resize mode without an image": ({"resize_mode": "pad"}, "resize_mode needs image, the picture to fit"),
+    "an unknown task": ({"task": "dream"}, "task: must be 'extend', 'edit' or 'upscale' (it is 'dream')"),
     "a task without a clip": ({"task": "edit"}, "task='edit' needs video or previous, the clip to edit"),
     "a last frame alone": ({"last_frame": PNG}, "last_frame needs image, the first frame"),
     "image and references": (
@@ -413,7 +599,7 @@ async def sent(backend: str, fields: dict[str, Any]) -> tuple[VideoClip, Wire]:
     async with serving(rpc(400, "INVALID_ARGUMENT", "written down")) as wire:
         own = Path.cwd() / f"{backend}.toml" if fields.get("model") == NEW else None
         address = {"base_url": wire.url, "backend": backend, "api_key": "AIzaSy-secret-key"}
-        chosen = settings(**address, catalog=own, request_timeout=20.0)
+        chosen = settings(**address, catalog=own, request_timeout=20.0, model=OMNI if backend == "gemini" else VEO)
         async with VeoClient(chosen) as client:
             [clip] = await client.generate_many([{"text": "a boat", **OWN, **fields}])
     return clip, wire
@@ -460,6 +646,8 @@ def choices(kind: Any) -> set[Any]:
     """The allowed values of a field of this type; empty if it has no fixed choice."""
     if kind is bool:
         return {True, False}
+    if get_origin(kind) is dict:
+        return set()
     return set(get_args(kind)) if get_origin(kind) is Literal else {c for part in get_args(kind) for c in choices(part)}
 
 

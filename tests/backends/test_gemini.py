@@ -606,7 +606,7 @@ async def test_a_429_to_every_poll_beyond_its_delay_is_the_submits(
         # Only one that names a quota concerns submits; the other may mean too many polls.
         named = [refusal] * 4 if refusal is Refusal.MINUTE else []
         assert [error.verdict.refusal for error in polls if error.verdict] == named
-        backend._doubts[ID].until -= proof
+        backend._interactions._doubts[ID].until -= proof
         seen = await backend.poll(ID)
     assert isinstance(seen, LateRefusal)
     assert (seen.verdict.kind, seen.verdict.refusal, seen.verdict.message) == (REFUSED, refusal, message)
@@ -616,7 +616,7 @@ async def test_a_429_to_every_poll_beyond_its_delay_is_the_submits(
 async def test_long_ago_is_not_often() -> None:
     async with serving(LATE) as wire, opened(wire.url) as backend:
         assert (await late(backend)).verdict
-        backend._doubts[ID].until -= 1e6
+        backend._interactions._doubts[ID].until -= 1e6
         assert (await late(backend)).verdict
         assert isinstance(await backend.poll(ID), LateRefusal)
 
@@ -627,7 +627,7 @@ async def test_a_poll_that_succeeds_removes_the_doubt() -> None:
         await late(backend)
         assert await backend.poll(ID) == Running()
         await late(backend)
-        assert backend._doubts[ID].polls == 1
+        assert backend._interactions._doubts[ID].polls == 1
 
 
 # ---- the file --------------------------------------------------------------------------------------------------------
@@ -811,7 +811,7 @@ async def test_the_client_makes_a_clip_and_pays_what_google_bills(tmp_path: Path
 
     body = {"id": ID, "status": "completed", "usage": USAGE, "steps": [put_out(film(data=b64(FILM)))]}
     async with serving(NAMED, answer(200, body)) as wire:
-        chosen = settings(base_url=wire.url, api_key=KEY, output_dir=tmp_path, poll_interval=0.001)
+        chosen = settings(base_url=wire.url, api_key=KEY, model=MODEL, output_dir=tmp_path, poll_interval=0.001)
         async with VeoClient(chosen) as veo:
             clip = await veo.generate({"text": "a boat", "duration_seconds": 3})
     assert (clip.status, clip.model, clip.operation) == (ClipStatus.SUCCEEDED, MODEL, ID)

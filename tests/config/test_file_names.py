@@ -111,7 +111,8 @@ def test_what_templates_make(template: str, name: str) -> None:
 def test_a_template_that_makes_no_names_is_refused_with_the_way_out(template: str, why: str) -> None:
     with pytest.raises(UsageError) as caught:
         Settings(name=template)
-    assert f"name={template.strip()} (as an argument) is refused" in str(caught.value)
+    shown = template.strip().replace("\u202e", "\\u202e")
+    assert f"name={shown} (as an argument) is refused" in str(caught.value)
     assert why in str(caught.value)
 
 

@@ -56,6 +56,8 @@ BY_EVERY_WAY: list[tuple[str, str, str, Any]] = [
     ("VEO3_WEBHOOK_LISTEN", "webhook_listen", "0.0.0.0:9000", "0.0.0.0:9000"),
     ("VEO3_MOCK_MODE", "mock_mode", "true", True),
     ("VEO3_DEBUG_MODE", "debug_mode", "1", True),
+    ("VEO3_LABELS", "labels", "team=film, customer=acme", {"team": "film", "customer": "acme"}),
+    ("VEO3_PROJECT_LABEL", "project_label", "customer", "customer"),
     ("VEO3_PROJECT", "project", "mine", "mine"),
     ("GOOGLE_CLOUD_PROJECT", "project", "mine", "mine"),
     ("VEO3_LOCATION", "location", "europe-west4", "europe-west4"),
@@ -67,7 +69,7 @@ BY_EVERY_WAY: list[tuple[str, str, str, Any]] = [
     ("GOOGLE_GENAI_USE_ENTERPRISE", "use_vertex", "true", True),
 ]
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "max_retries": 3,
     "retry_wait_base": 30,
     "quota_wait_time": 300,
@@ -105,6 +107,8 @@ DEFAULTS = {
     "webhook_listen": "127.0.0.1:8788",
     "mock_mode": False,
     "debug_mode": False,
+    "labels": {},
+    "project_label": None,
     "project": None,
     "location": "us-central1",
     "api_key": None,

@@ -56,7 +56,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "aveo3.engine.recovery.RECOVER_MEDIANS", 0.002
     )  # the wait for a lost clip is a seventh of a second
-    monkeypatch.setattr("aveo3.backends.gemini.UNNAMED_DOUBT", 0.05)
+    monkeypatch.setattr("aveo3.backends.interactions.UNNAMED_DOUBT", 0.05)
 
 
 async def story(fault: str, **values: Any) -> str:

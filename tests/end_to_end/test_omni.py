@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from aveo3 import ClipStatus, Settings, VeoClient, VideoClip, VideoPrompt
-from aveo3.backends import gemini
+from aveo3.backends import interactions
 from aveo3.mock import MockServer
 from tests.support.emulated import BOATS, assert_on_disk, emulator, make
 from tests.support.emulated import quick as on_vertex
@@ -79,7 +79,10 @@ async def test_what_was_sent_to_the_gemini_api_is_found_again_from_vertex(tmp_pa
     """The next run may have other settings: the journal knows where it was sent."""
     async with emulator(latency="1") as server:
         await leave(server, ["a boat"], quick(server, tmp_path))
-        async with VeoClient(quick(server, tmp_path, backend="vertex")) as veo, veo.resume() as stream:
+        async with (
+            VeoClient(quick(server, tmp_path, backend="vertex", model="veo-3.1-generate-001")) as veo,
+            veo.resume() as stream,
+        ):
             [clip] = [clip async for clip in stream]
     assert (clip.status, clip.model) == (ClipStatus.SUCCEEDED, MODEL)
 
@@ -141,7 +144,7 @@ async def test_trouble_at_google_is_worth_another_try(fault: str, tmp_path: Path
 async def test_a_refusal_that_comes_with_the_poll_delays_the_clips_and_all_are_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gemini, "UNNAMED_DOUBT", 0.05)
+    monkeypatch.setattr(interactions, "UNNAMED_DOUBT", 0.05)
     async with emulator(rpm=2, period=0.5, refuse_late=True) as server:
         chosen = quick(server, tmp_path, rate_limit=4, rate_period=0.5)
         async with VeoClient(chosen) as veo:

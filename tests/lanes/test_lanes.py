@@ -12,6 +12,7 @@ from aveo3 import LaneSettings, Settings, UsageError
 from aveo3.lanes.lanes import Lane, Lanes, same_place, wire_of
 
 BEST, FAST, OMNI = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "gemini-omni-1.2-flash"
+OLD_OMNI = "gemini-omni-1.1-flash"  # on the Gemini API only
 
 FILE = """
 [[lane]]
@@ -232,18 +233,48 @@ def test_the_common_burst_does_not_apply_to_a_lane_with_its_own_rate_limit() -> 
 
 def test_with_a_project_and_a_key_each_model_goes_to_the_backend_that_has_it() -> None:
     implied = Lanes(Settings(project="p", api_key="k", output_gcs_uri="gs://b/o"))
-    [veo], [omni] = implied.of(BEST), implied.of(OMNI)
+    [veo], [omni] = implied.of(BEST), implied.of(OLD_OMNI)
     assert (wire_of(veo), wire_of(omni)) == ("vertex", "gemini")
     assert (veo.settings.output_gcs_uri, omni.settings.output_gcs_uri) == ("gs://b/o", None)
     assert implied.of(BEST) == [veo], "one lane for one model"
 
 
 @pytest.mark.parametrize(
+    ("settings", "wire", "location"),
+    [
+        ({"project": "p"}, "vertex", "global"),
+        ({"project": "p", "api_key": "k", "location": "europe-west4"}, "vertex", "global"),
+        ({"api_key": "k"}, "gemini", "us-central1"),
+        ({"project": "p", "api_key": "k", "backend": "gemini"}, "gemini", "us-central1"),
+        ({"mock_mode": True}, "gemini", "us-central1"),
+        ({"mock_mode": True, "backend": "vertex", "project": "p"}, "vertex", "global"),
+    ],
+    ids=str,
+)
+def test_a_model_of_two_backends_is_where_the_settings_are(settings: dict[str, Any], wire: str, location: str) -> None:
+    [lane] = Lanes(Settings(**settings)).of(OMNI)
+    assert (wire_of(lane), lane.settings.location, lane.place["location"]) == (wire, location, location)
+
+
+def test_a_lane_of_a_model_of_two_backends_is_where_its_credentials_are(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    login = {"model": OMNI, "project": "p", "credentials_file": tmp_path / "a.json"}
+    on_vertex, on_gemini = lanes(login, {"model": OMNI, "api_key_env": "KEY_B"})
+    assert (wire_of(on_vertex), wire_of(on_gemini)) == ("vertex", "gemini")
+    assert (on_vertex.name, on_vertex.settings.location) == (f"p/global/{OMNI}", "global")
+
+
+def test_a_lane_in_a_region_that_lacks_its_model_is_refused() -> None:
+    with pytest.raises(UsageError, match=f"location=us-central1: {OMNI} is in global only: leave location out"):
+        lanes({"model": OMNI, "project": "p", "location": "us-central1"})
+
+
+@pytest.mark.parametrize(
     ("settings", "model", "words"),
     [
-        ({"project": "p"}, OMNI, "is available with VEO3_BACKEND=gemini only, which needs GEMINI_API_KEY: set it"),
+        ({"project": "p"}, OLD_OMNI, "is available with VEO3_BACKEND=gemini only, which needs GEMINI_API_KEY: set it"),
         ({"api_key": "k"}, BEST, "available with VEO3_BACKEND=vertex only, which needs GOOGLE_CLOUD_PROJECT: set it"),
-        ({"api_key": "k", "backend": "vertex"}, OMNI, "is not available with VEO3_BACKEND=vertex"),
+        ({"api_key": "k", "backend": "vertex"}, OLD_OMNI, "is not available with VEO3_BACKEND=vertex"),
     ],
 )
 def test_the_message_about_an_unreachable_model_says_what_to_set(

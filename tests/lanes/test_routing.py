@@ -73,9 +73,19 @@ def test_a_prompt_that_no_lane_can_make_has_a_problem_for_each_model() -> None:
     assert route is None
     assert problems == [
         f"{BEST}: duration_seconds=5 is not offered by {BEST}: choose 4 or 6 or 8",
-        f"{OMNI}: {OMNI} takes no seed: leave it out, or use {BEST} (VEO3_BACKEND=vertex) or {FAST} "
-        f"(VEO3_BACKEND=vertex) or {LITE} (VEO3_BACKEND=vertex)",
+        f"{OMNI}: {OMNI} takes no seed: leave it out, or use gemini-omni-1.2-flash",
     ]
+
+
+def test_what_one_backend_lacks_goes_to_the_other() -> None:
+    new = "gemini-omni-1.2-flash"
+    there, here = {"name": "v", "project": "p", "model": new}, {"name": "g", "api_key_env": "KEY", "model": new}
+    assert names(routes(there, here).of(VideoPrompt(text="x"))[0]) == [["v", "g"]]
+    assert names(routes(there, here).of(VideoPrompt(text="x", previous="v1_a"))[0]) == [["g"]]
+    assert routes(there).of(VideoPrompt(previous="v1_a", task="upscale", resolution="4k")) == (
+        None,
+        [f"{new} takes no previous on Vertex AI: give the clip's file or address as video"],
+    )
 
 
 def test_a_model_without_a_lane_is_named_with_the_models_of_the_lanes() -> None:

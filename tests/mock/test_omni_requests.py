@@ -17,7 +17,12 @@ IMAGE = {"type": "image", "mime_type": "image/png", "data": "aVZCT1J3"}
 CLIP = {"type": "video", "mime_type": "video/mp4", "uri": "https://x/v1/files/ab12:download?alt=media"}
 IDS = {"developer": "gemini-omni-1.1-flash", "vertex": "gemini-omni-1.1-flash-preview"}
 PARENT = Order("a boat", 8, 8, 1, "9:16", "720p", 0.1)
-SHELF = {"ab12": 5.0, "long": 35.0}
+SHELF = {
+    "ab12": Order("a boat", 5, 5, 1, "16:9", "360p", 0.03),
+    "long": Order("a boat", 10, 35, 1, "16:9", "720p", 0.1),
+}
+SECOND = {"360p": 0.0338, "720p": 0.10136, "1080p": 0.15204, "4k": 0.30408}
+"""US$ for a second of Omni 1.1."""
 
 
 def wish(surface: Surface = "developer", parent: Order | None = None, model: str = "", **body: Any) -> Wish:
@@ -52,7 +57,7 @@ def refusal_of(refused: pytest.ExceptionInfo[RequestError]) -> tuple[int, str, s
         ("developer", {"input": [CLIP, TEXT]}, 5, 5),
         ("developer", {"input": [CLIP, TEXT], **task("extend"), **video(duration="4s")}, 4, 9),
         ("developer", {"input": [{**CLIP, "uri": "https://x/files/nope"}, TEXT], **task("edit")}, 8, 8),
-        ("developer", {"generation_config": {"seed": 7}, "labels": {"a": "b"}, "service_tier": "flex"}, 10, 10),
+        ("developer", {"labels": {"a": "b"}, "service_tier": "flex"}, 10, 10),
         ("developer", {"background": True, "webhook_config": {"uris": ["http://x"]}}, 10, 10),
         ("vertex", video(delivery="uri", gcs_uri="gs://bucket/out", duration="4s"), 4, 4),
         ("vertex", {"input": [CLIP, TEXT], **task("edit"), **video(resolution="720p")}, 5, 5),
@@ -61,11 +66,48 @@ def refusal_of(refused: pytest.ExceptionInfo[RequestError]) -> tuple[int, str, s
 def test_accepted_requests(surface: Surface, body: dict[str, Any], seconds: float, film_seconds: float) -> None:
     order = wish(surface, **body).order
     assert (order.seconds, order.film_seconds) == (seconds, film_seconds)
-    assert order.usd == pytest.approx(seconds * 0.10136)
+    assert order.usd == pytest.approx(seconds * SECOND[order.resolution], rel=1e-3)
 
 
 def test_a_second_of_1_2_is_cheaper() -> None:
     assert wish(model="gemini-omni-1.2-flash").order.usd == pytest.approx(10 * 0.0695, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds", "tokens"),
+    [
+        ({"input": [CLIP], **video(resolution="720p")}, 5, 2896),
+        ({"input": [CLIP], **video(resolution="1080p")}, 5, 5792),
+        ({"input": [{**CLIP, "uri": "https://x/files/nope"}], **video(resolution="4k")}, 8, 11_584),
+        ({"input": None, "previous_interaction_id": "v1_x", **video(resolution="1080p")}, 8, 2896),
+    ],
+)
+@pytest.mark.parametrize("surface", ["developer", "vertex"])
+def test_upscaling_costs_by_source_and_target(
+    surface: Surface, body: dict[str, Any], seconds: float, tokens: int
+) -> None:
+    parent = PARENT if "previous_interaction_id" in body else None
+    order = wish(surface, parent, "gemini-omni-1.2-flash", **task("upscale"), **body).order
+    assert (order.seconds, order.film_seconds, order.tokens_per_second) == (seconds, seconds, tokens)
+    assert order.usd == pytest.approx(seconds * tokens * 12e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "message"),
+    [
+        ("1.1", {"input": [CLIP], **task("upscale")}, "Task 'upscale' is not supported by gemini-omni-1.1-flash."),
+        ("1.1", {"generation_config": {"seed": 7}}, "'generation_config.seed'"),
+        ("1.2", {"input": "a boat", **task("upscale")}, "Task 'upscale' needs one video"),
+        ("1.2", {"input": [CLIP], **task("upscale"), **video(resolution="360p")}, "A video of 360p cannot be upscaled"),
+        ("1.2", {**video(duration="16s")}, "'16s' is out of range for 'response_format.duration': 3s to 15s."),
+        ("1.2", {"input": [IMAGE, IMAGE], **video(duration="11s")}, "3s to 10s."),
+        ("1.2", {"input": [CLIP], **task("extend"), **video(duration="11s")}, "3s to 10s."),
+    ],
+)
+def test_what_the_new_model_rejects(model: str, body: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        wish(model=f"gemini-omni-{model}-flash", **body)
+    assert message in refusal_of(refused)[2]
 
 
 def test_a_continuation_has_the_shape_of_its_source() -> None:
@@ -141,6 +183,7 @@ def test_rejected_requests(surface: Surface, body: dict[str, Any], code: str, me
     [
         ("developer", "models/gemini-omni-1.2-flash", 200, ""),
         ("vertex", "gemini-omni-1.1-flash-preview", 200, ""),
+        ("vertex", "gemini-omni-1.2-flash", 200, ""),
         ("developer", None, 400, "The parameter 'model' is required."),
         ("developer", "gemini-omni-1.1-flash-preview", 404, "models/gemini-omni-1.1-flash-preview is not found for"),
         ("vertex", "gemini-omni-1.1-flash", 404, "is not found for API version v1, or is not supported for inter"),

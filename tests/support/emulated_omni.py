@@ -11,7 +11,7 @@ from tests.support.emulated import quick as on_vertex
 
 
 def on_gemini(**values: object) -> dict[str, Any]:
-    return {"backend": "gemini", **values}
+    return {"backend": "gemini", "model": "gemini-omni-1.1-flash", **values}
 
 
 def quick(server: MockServer, tmp_path: Path, **values: object) -> Settings:

@@ -98,6 +98,7 @@ _ABOUT: dict[str, tuple[str, ...]] = {
     "Quota and money": (
         *("VEO3_RATE_LIMIT", "VEO3_RATE_PERIOD", "VEO3_BURST", "VEO3_DAILY_LIMIT", "VEO3_MAX_CONCURRENCY"),
         *("VEO3_SPEND_LIMIT", "VEO3_SPEND_PERIOD", "VEO3_BUDGET", "VEO3_CONFIRM_ABOVE", "VEO3_QUOTA_PATIENCE"),
+        *("VEO3_LABELS", "VEO3_PROJECT_LABEL"),
     ),
     "Refusals and retries": (
         *("VEO3_MAX_RETRIES", "VEO3_RETRY_WAIT_BASE", "VEO3_QUOTA_WAIT_TIME", "VEO3_CONSECUTIVE_FAILURE_THRESHOLD"),
@@ -134,8 +135,13 @@ def listed(names: Iterable[str]) -> str:
 
 CAN: dict[str, tuple[str, Callable[[ModelCard], str]]] = {
     # a card's field: what the table calls it, and how it tells of it
-    "backend": ("`VEO3_BACKEND`", lambda card: card.backend),
+    "backend": ("`VEO3_BACKEND`", lambda card: " or ".join(card.backends)),
     "durations": ("`duration_seconds`", seconds),
+    "fractional": ("… in fractions", lambda card: yes_or_no(card.fractional)),
+    "most_seconds": (
+        "… to a last frame, extended",
+        lambda card: listed(dict.fromkeys(f"up to {seconds}" for seconds in card.most_seconds.values())),
+    ),
     "default_duration": ("… unless given", lambda card: str(card.default_duration)),
     "resolutions": ("`resolution`", lambda card: listed(card.resolutions)),
     "default_resolution": ("… unless given", lambda card: card.default_resolution),
@@ -144,6 +150,7 @@ CAN: dict[str, tuple[str, Callable[[ModelCard], str]]] = {
     "image_types": ("… of these types", lambda card: listed(t.partition("/")[2] for t in card.image_types)),
     "last_frame": ("`last_frame`", lambda card: yes_or_no(card.last_frame)),
     "reference_images": ("`reference_images`", lambda card: up_to(card.reference_images)),
+    "style_references": ("… of type `style`", lambda card: up_to(card.style_references)),
     "video": ("`video` to extend", lambda card: yes_or_no(card.video)),
     "extends": ("… of these sizes", lambda card: listed(card.extends or card.resolutions)),
     "previous": ("`previous`, own clip", lambda card: yes_or_no(card.previous)),
@@ -155,10 +162,21 @@ CAN: dict[str, tuple[str, Callable[[ModelCard], str]]] = {
     "generate_audio": ("silent clips", lambda card: yes_or_no(card.generate_audio is True)),
     "seed": ("`seed`", lambda card: yes_or_no(card.seed)),
     "negative_prompt": ("`negative_prompt`", lambda card: yes_or_no(card.negative_prompt)),
+    "reference_videos": ("`reference_videos`", lambda card: up_to(card.reference_videos)),
+    "safety_settings": ("`safety_settings`", lambda card: yes_or_no(card.safety_settings)),
+    "service_tier": ("`service_tier`", lambda card: yes_or_no(card.service_tier)),
+    "upscale_prices": (
+        '`task="upscale"` to',
+        lambda card: listed(dict.fromkeys(to for prices in card.upscale_prices.values() for to in prices)),
+    ),
     "person_generation": ("`person_generation`", lambda card: yes_or_no(card.person_generation)),
     "prompt_tokens": ("tokens of `text`", lambda card: f"{card.prompt_tokens:,}" if card.prompt_tokens else "unknown"),
+    "compression_quality": ("`compression_quality`", lambda card: yes_or_no(card.compression_quality)),
+    "resize_mode": ("`resize_mode`", lambda card: yes_or_no(card.resize_mode)),
     "max_videos": ("`number_of_videos`", lambda card: up_to(card.max_videos)),
 }
+IN_WORDS = {"also_on", "locations", "task_fields"}
+"""What the guide tells in words, beside the table: how a model differs on its other backend."""
 NOT_AN_ABILITY = {
     *("state", "since", "retires", "source"),
     *("requests_per_minute", "latency", "prices", "silent", "token_prices"),
@@ -166,23 +184,30 @@ NOT_AN_ABILITY = {
 _SHORT = {
     "veo-3.1-generate-001": "Veo 3.1",
     "veo-3.1-lite-generate-001": "Veo 3.1 Lite",
-    "gemini-omni-1.1-flash": "Omni",
+    "gemini-omni-1.1-flash": "Omni 1.1",
+    "gemini-omni-1.2-flash": "Omni 1.2",
 }
 """What a column is called, by the first of its models."""
 
 
 def abilities(_: str = "", cards: Catalog | None = None) -> str:
-    """The table of what the models can do. Models that can do the same share a column."""
+    """The tables of what the models can do: Veo's and Omni's. Models that can do the same share a column."""
     cards = cards if cards is not None else catalog.load()
+    omni = [model for model in cards.models if cards.is_omni(model)]
+    veo = [model for model in cards.models if model not in omni]
+    return "\n" + "\n".join(_table_of(models, cards) for models in (veo, omni) if models) + "\n"
+
+
+def _table_of(models: list[str], cards: Catalog) -> str:
     alike: dict[tuple[str, ...], list[str]] = {}
-    for model, card in cards.models.items():
-        alike.setdefault(tuple(tell(card) for _, tell in CAN.values()), []).append(model)
-    columns = {_SHORT.get(models[0], models[0]): models for models in alike.values()}
-    legend = [f"- {name}: {listed(f'`{model}`' for model in models)}" for name, models in columns.items()]
+    for model in models:
+        alike.setdefault(tuple(tell(cards.models[model]) for _, tell in CAN.values()), []).append(model)
+    columns = {_SHORT.get(same[0], same[0]): same for same in alike.values()}
+    legend = [f"- {name}: {listed(f'`{model}`' for model in same)}" for name, same in columns.items()]
     names = (name for name, _ in CAN.values())
     rows = [" | ".join(row) for row in ((f"{cards.as_of}", *columns), *zip(names, *alike, strict=True))]
     table = [f"| {row} |" for row in rows]
-    return "\n" + "\n".join([*legend, "", table[0], "|---" * (len(columns) + 1) + "|", *table[1:]]) + "\n\n"
+    return "\n".join([*legend, "", table[0], "|---" * (len(columns) + 1) + "|", *table[1:]]) + "\n"
 
 
 def mock_options(_: str = "") -> str:

@@ -25,6 +25,7 @@ from aveo3 import (
     JournalStatus,
     LaneSettings,
     Media,
+    ReferenceImage,
     Settings,
     Stats,
     UsageError,
@@ -138,7 +139,7 @@ def media(pictures: list[Path]) -> VideoPrompt:
     VideoPrompt(text="a boat", reference_images=pictures, video=None)
     prompt = VideoPrompt(text="go on", video="gs://films/boat.mp4")
     assert_type(prompt.video, Media | None)
-    assert_type(prompt.reference_images, tuple[Media, ...])
+    assert_type(prompt.reference_images, tuple[ReferenceImage, ...])
     return prompt
 
 

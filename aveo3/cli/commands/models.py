@@ -163,6 +163,8 @@ def _takes(card: ModelCard) -> Iterator[str]:
         "seed": card.seed,
         "negative prompt": card.negative_prompt,
         "people": card.person_generation,
+        "compression": card.compression_quality,
+        "resize": card.resize_mode,
     }
     return (name for name, able in offers.items() if able)
 
@@ -227,6 +229,9 @@ def _facts(name: str, cards: Catalog) -> Iterator[tuple[str, str]]:
         ("seed", card.seed),
         ("negative prompt", card.negative_prompt),
         ("person generation", card.person_generation),
+        ("compression", card.compression_quality),
+        ("resize mode", card.resize_mode),
+        ("style references", card.style_references),
     ):
         yield what, able if isinstance(able, str) else "no" if not able else "yes" if able is True else f"up to {able}"
     yield "usual quota", f"{card.requests_per_minute} requests a minute"

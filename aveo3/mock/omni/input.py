@@ -33,10 +33,12 @@ class Input:
         return [block for block in self.blocks if block["type"] == kind]
 
 
-def read_input(value: Any, model: Omni) -> Input:
+def read_input(value: Any, model: Omni, *, required: bool = True) -> Input:
     """Parse and check an `input`. Raises RequestError with Google's 400."""
     blocks = tuple(_checked(block, at) for block, at in _blocks(value, "input"))
     parsed = Input(blocks)
+    if not blocks and not required:
+        return parsed
     if not blocks or not (parsed.prompt.strip() or len(parsed.of("text")) < len(blocks)):
         raise RequestError(invalid("The parameter 'input' is required: it has neither text nor media."))
     for kind, most in (("image", model.images), ("video", model.videos)):

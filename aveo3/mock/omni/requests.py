@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aveo3.mock.error_bodies import RequestError, invalid
+from aveo3.mock.labels import check_labels
 from aveo3.mock.models import OMNI, Omni, Surface
 from aveo3.mock.omni.errors import no_model, unknown_parameter, unsupported, unsupported_value
 from aveo3.mock.omni.input import Input, read_input
@@ -37,9 +38,10 @@ _ANY = {"resolution", "aspect_ratio", "duration"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
 _BUCKET = re.compile("gs://[a-z0-9][a-z0-9._-]*(/|$)")
 _UPLOADED = 8.0  # seconds: the assumed length of a clip from another source
+_UPLOADED_SIZE = "720p"  # its assumed resolution
 
-Length = Callable[[str], float | None]
-"""Takes the id of a file of this server. Returns its length in seconds, or None if there is no such file."""
+Stored = Callable[[str], Order | None]
+"""Takes the id of a file of this server. Returns the order that made it, or None if there is no such file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def find_omni(name: Any, surface: Surface, version: str, retired: tuple[str, ...
     return model
 
 
-def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, length: Length) -> Wish:
+def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, stored: Stored) -> Wish:
     """Return what `body` asks of `model`. `parent` is the order of the previous interaction; None if there is none.
 
     Raises RequestError with Google's 400.
@@ -94,10 +96,11 @@ def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, length
         raise RequestError(invalid("'background' needs 'store': an interaction that is not stored cannot be polled."))
     if _flag(body, "stream", False):
         raise RequestError(invalid("The mock server does not stream; leave 'stream' out, and poll."))
-    content = read_input(body.get("input"), model)
+    wanted = _task(body.get("generation_config"), model)
+    content = read_input(body.get("input"), model, required=wanted != "upscale" or parent is None)
     output = _format(body.get("response_format"), model)
-    task = _task(body.get("generation_config"), model) or _default_task(content, parent)
-    _check_task(task, content, parent)
+    task = wanted or _default_task(content, parent)
+    _check_task(task, content, parent, model)
     if model.surface == "vertex":
         for name in sorted(output.keys() & _ANY - _USED.get(task, _ANY)):
             raise RequestError(invalid(f"'response_format.{name}' is not supported for task '{task}'."))
@@ -105,14 +108,14 @@ def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, length
     if hooks and not background:
         raise RequestError(invalid("'webhook_config' needs 'background'."))
     return Wish(
-        order=_order(task, content, output, model, parent, length),
+        order=_order(task, content, output, model, parent, stored),
         input=content,
         delivery=output.get("delivery", "inline"),
         background=background,
         store=store,
         tier=_one_of(body.get("service_tier", "standard"), "service_tier", _TIERS),
         format=output or None,
-        labels=_object(body.get("labels"), "labels") or None,
+        labels=check_labels(body.get("labels")),
         previous=body.get("previous_interaction_id"),
         hooks=_hooks(hooks.get("uris")),
         metadata=hooks.get("user_metadata"),
@@ -120,15 +123,22 @@ def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, length
 
 
 def _order(
-    task: str, content: Input, output: Mapping[str, Any], model: Omni, parent: Order | None, length: Length
+    task: str, content: Input, output: Mapping[str, Any], model: Omni, parent: Order | None, stored: Stored
 ) -> Order:
-    seconds = film_seconds = _seconds(output.get("duration", f"{model.longest:g}s"), model)
-    aspect = output.get("aspect_ratio", "16:9")
+    most = model.longest_extension if task == "extend" else model.longest
+    if task == "image_to_video" and len(content.of("image")) == 2:
+        most = model.longest_with_last_frame
+    seconds = film_seconds = _seconds(output.get("duration", f"{model.usual:g}s"), model.shortest, most)
+    aspect, resolution = output.get("aspect_ratio", "16:9"), output.get("resolution", "720p")
+    tokens = model.tokens[resolution]
     if task in _USED:
-        source = parent.film_seconds if parent is not None else _uploaded(content.of("video")[0], length)
-        aspect = parent.aspect if parent is not None else aspect
-        film_seconds = source + seconds if task == "extend" else source
-        seconds = seconds if task == "extend" else source
+        source = parent if parent is not None else _uploaded(content.of("video")[0], stored)
+        aspect = aspect if parent is None else parent.aspect
+        length = _UPLOADED if source is None else source.film_seconds
+        film_seconds = length + seconds if task == "extend" else length
+        seconds = seconds if task == "extend" else length
+        if task == "upscale":
+            tokens = _upscaling(_UPLOADED_SIZE if source is None else source.resolution, resolution, model)
         if film_seconds > model.longest_extended:
             raise RequestError(
                 invalid(
@@ -142,15 +152,24 @@ def _order(
         film_seconds=film_seconds,
         samples=1,
         aspect=aspect,
-        resolution=output.get("resolution", "720p"),
-        usd_per_second=model.usd_per_second,
+        resolution=resolution,
+        usd_per_second=tokens * model.usd_per_million / 1e6,
         storage_uri=output.get("gcs_uri"),
+        tokens_per_second=tokens,
     )
 
 
-def _uploaded(block: Mapping[str, Any], length: Length) -> float:
-    """Return the length of an input video in seconds: exact for files of this server, otherwise assumed."""
-    return length(str(block.get("uri", "")).partition("files/")[2].partition(":")[0]) or _UPLOADED
+def _uploaded(block: Mapping[str, Any], stored: Stored) -> Order | None:
+    """Return the order of an input video that this server made, None for any other."""
+    return stored(str(block.get("uri", "")).partition("files/")[2].partition(":")[0])
+
+
+def _upscaling(source: str, target: str, model: Omni) -> int:
+    """Return the tokens for a second. Raises RequestError where there is nothing to gain; the message is guessed."""
+    tokens = model.upscale.get((source, target))
+    if tokens is None:
+        raise RequestError(invalid(f"A video of {source} cannot be upscaled to {target}."))
+    return tokens
 
 
 def _format(value: Any, model: Omni) -> dict[str, Any]:
@@ -179,14 +198,14 @@ def _format(value: Any, model: Omni) -> dict[str, Any]:
     return output
 
 
-def _seconds(value: Any, model: Omni) -> float:
+def _seconds(value: Any, shortest: float, longest: float) -> float:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise RequestError(
             invalid(f"Invalid value at 'response_format.duration': {value}. A duration is a string such as '8s'.")
         )
-    if not model.shortest <= float(match[1]) <= model.longest:
-        allowed = (f"{model.shortest:g}s", f"{model.longest:g}s")
+    if not shortest <= float(match[1]) <= longest:
+        allowed = (f"{shortest:g}s", f"{longest:g}s")
         message = f"'{value}' is out of range for 'response_format.duration': {' to '.join(allowed)}."
         raise RequestError(invalid(message))
     seconds = float(match[1])
@@ -195,7 +214,7 @@ def _seconds(value: Any, model: Omni) -> float:
 
 def _task(value: Any, model: Omni) -> str | None:
     config = _object(value, "generation_config")
-    for name in sorted(config.keys() - set(_CONFIG)):
+    for name in sorted(config.keys() - ({*_CONFIG} if model.seed else {"video_config"})):
         raise RequestError(unsupported(f"generation_config.{name}", model.id))
     task = _object(config.get("video_config"), "generation_config.video_config").get("task")
     return None if task is None else _one_of(task, "generation_config.video_config.task", _TASKS)
@@ -208,7 +227,9 @@ def _default_task(content: Input, parent: Order | None) -> str:
     return "text_to_video" if not images else "image_to_video" if images <= 2 else "reference_to_video"
 
 
-def _check_task(task: str, content: Input, parent: Order | None) -> None:
+def _check_task(task: str, content: Input, parent: Order | None, model: Omni) -> None:
+    if task == "upscale" and not model.upscale:
+        raise RequestError(invalid(f"Task 'upscale' is not supported by {model.id}."))  # guessed
     if task in _USED and parent is None and len(content.of("video")) != 1:
         raise RequestError(invalid(f"Task '{task}' needs one video, or a 'previous_interaction_id'."))
     if task == "image_to_video" and not 1 <= len(content.of("image")) <= 2:

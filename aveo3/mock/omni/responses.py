@@ -148,7 +148,7 @@ def _output(block: dict[str, Any]) -> dict[str, Any]:
 def _usage(interaction: Interaction, *, silent: bool) -> dict[str, Any]:
     """Return the token counts. Only the video tokens cost more than a cent, so the books bill only those."""
     operation, content = interaction.operation, interaction.wish.input
-    video = round(operation.billed_seconds * interaction.model.tokens_per_second) if operation else 0
+    video = round(operation.billed_seconds * operation.order.tokens_per_second) if operation else 0
     text = max(1, len(content.prompt) // 4)
     images = _IMAGE_TOKENS * len(content.of("image"))
     thought, other = (0, 0) if silent else (_THOUGHT_TOKENS, _OTHER_TOKENS if video else _OTHER_TOKENS // 10)

@@ -99,7 +99,7 @@ class OmniWire:
         lane = QuotaLane(part.get("project", caller.secret), "global", model.id, "project" not in part)
         if fault == "no-access":
             raise RequestError(emulator.no_access(lane, model))
-        wish = read_wish(body, model, self._parent(body.get("previous_interaction_id"), surface), self._length)
+        wish = read_wish(body, model, self._parent(body.get("previous_interaction_id"), surface), self._stored)
         for uri in wish.hooks:
             self._check_hook(uri)
         interaction = Interaction(new_id(self._rng), model, wish, emulator.clock.utc())
@@ -163,9 +163,9 @@ class OmniWire:
             raise RequestError(error_bodies.invalid(f"Interaction {previous} has no video to go on with."))
         return operation.order
 
-    def _length(self, file_id: str) -> float | None:
+    def _stored(self, file_id: str) -> Order | None:
         file = self.emulator.file(file_id)
-        return None if file is None else file.operation.order.film_seconds
+        return None if file is None else file.operation.order
 
     # -- get, cancel, delete ---------------------------------------------------------------------------------------
 

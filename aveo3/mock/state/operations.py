@@ -34,6 +34,7 @@ class Order:
     resolution: str
     usd_per_second: float
     storage_uri: str | None = None
+    tokens_per_second: int = 0
 
     @property
     def usd(self) -> float:

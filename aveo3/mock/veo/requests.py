@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aveo3.mock.error_bodies import RequestError, invalid, not_found, unknown_field
+from aveo3.mock.labels import check_labels
 from aveo3.mock.models import MODELS, Model, Surface
 from aveo3.mock.state.operations import Order
 
@@ -94,6 +95,9 @@ def read_order(body: Any, model: Model, extend: Extend) -> Order:
     seconds = _seconds(parameters, model, instance)
     resolution = _one_of(parameters, "resolution", "720p", tuple(model.usd))
     aspect = _one_of(parameters, "aspectRatio", "16:9", model.aspects)
+    _one_of(parameters, "compressionQuality", "optimized", ("optimized", "lossless"))
+    _one_of(parameters, "resizeMode", "pad", ("pad", "crop"))
+    check_labels(body.get("labels"))
     _whole(parameters, "seed", 0, 0, 2**32 - 1)
     _check_people(parameters, surface, from_text=not instance.keys() & {"image", "lastFrame", "referenceImages"})
     audio = parameters.get("generateAudio", True)
