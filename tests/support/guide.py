@@ -20,6 +20,7 @@ from aveo3.config.settings import describe
 from aveo3.mock import FAULTS
 from aveo3.mock.config.faults import Point
 from aveo3.verdicts.problems import REMEDIES
+from tests.support import sdk_fields
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -271,6 +272,8 @@ DRAWN: dict[str, tuple[str, Callable[[str], str]]] = {
     "mock options": ("mock-server", mock_options),
     "faults": ("mock-server", faults),
     "problems": ("troubleshooting", problems),
+    "veo fields": ("sdk-fields", lambda _: sdk_fields.drawn(sdk_fields.VEO)),
+    "omni fields": ("sdk-fields", lambda _: sdk_fields.drawn(sdk_fields.OMNI)),
     "names aveo3": ("python-api", names("aveo3")),
     "names aveo3.mock": ("python-api", names("aveo3.mock")),
     "names aveo3.testing": ("python-api", names("aveo3.testing")),
