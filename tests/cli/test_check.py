@@ -152,7 +152,7 @@ def test_every_lane_is_checked_and_named(emulate: Callable[..., MockServer], mon
     assert code == 1
     assert closed.startswith("closed\n")
     assert "FAILED" in closed
-    assert "gemini-omni-1.1-flash" in other
+    assert "gemini-omni-1.2-flash" in other
     assert other.endswith("ready\n")
     code, stdout, _ = run("check", "--lanes", "lanes.toml", "--json")
     reports = json.loads(stdout)

@@ -72,7 +72,7 @@ def test_the_template_is_an_env_file_with_every_setting_at_its_default() -> None
             0,
             [
                 "backend: gemini (there is an API key",
-                "model: gemini-omni-1.1-flash (alive",
+                "model: gemini-omni-1.2-flash (alive",
                 "API key, Gemini API",
                 "ready",
             ],
@@ -107,7 +107,7 @@ def test_check_shows_the_choice_and_what_is_missing(
             '[[lane]]\nname = "k"\napi_key_env = "KEY"\nrate_limit = 7\n'
             '[[lane]]\nname = "v"\nbackend = "vertex"\napi_key_env = "KEY"',
             0,
-            ["lane k: gemini-omni-1.1-flash (alive", "7 requests in 60 s", "API key, Vertex AI express mode", "ready"],
+            ["lane k: gemini-omni-1.2-flash (alive", "7 requests in 60 s", "API key, Vertex AI express mode", "ready"],
         ),
         ('[[lane]]\napi_key_env = "NONE"', 2, ["lane 1: api_key_env names NONE, which is set neither"]),
     ],

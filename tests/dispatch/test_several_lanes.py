@@ -32,7 +32,7 @@ from tests.support.lanes import BEST, LATENCY, Places, lane, made
 from tests.support.settings import settings
 from tests.support.virtual import now, now_utc, statuses, virtual
 
-FAST, OMNI = "veo-3.1-fast-generate-001", "gemini-omni-1.1-flash"
+FAST, OMNI = "veo-3.1-fast-generate-001", "gemini-omni-1.2-flash"
 UNAVAILABLE = Verdict(VerdictKind.UNAVAILABLE, "the service is away", status=503)
 CLOSED = Verdict(VerdictKind.REFUSED, "billing is off", refusal=Refusal.BILLING)
 NO_DAY = Verdict(VerdictKind.REFUSED, "the day is used up", refusal=Refusal.DAY)
@@ -417,7 +417,7 @@ def test_a_clip_that_was_put_otherwise_costs_what_was_sent(places: Places) -> No
         async with places.client(lane("a"), key, model=BEST, fallback=OMNI) as veo:
             [clip] = await veo.generate_many(["x"])
         assert (clip.model, clip.translated) == (OMNI, ("duration_seconds=8",))
-        assert clip.cost_usd == pytest.approx(8 * 0.1014), "not the ten seconds that Omni makes unless it is told"
+        assert clip.cost_usd == pytest.approx(8 * 0.0695), "not the ten seconds that Omni makes unless it is told"
 
     virtual(main)
 

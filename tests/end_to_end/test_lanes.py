@@ -15,7 +15,7 @@ from aveo3.cli.prompt_files import read_prompts
 from aveo3.mock import Books, MockServer
 from tests.support.emulated import assert_on_disk, emulator
 
-BEST, OMNI = "veo-3.1-generate-001", "gemini-omni-1.1-flash"
+BEST, OMNI = "veo-3.1-generate-001", "gemini-omni-1.2-flash"
 PROMPTS: list[dict[str, Any]] = [
     {"text": "a boat", "aspect_ratio": "9:16"},
     {"text": "another boat", "duration_seconds": 6, "id": "two"},
