@@ -228,7 +228,7 @@ def test_a_fallback_makes_clips_when_all_else_is_closed_and_says_so(places: Plac
         async with places.client(lane("a"), KEY, fallback=f"{BEST} -> {OMNI}", journal="auto") as veo:
             prompts: list[Any] = [
                 {"text": "x", "model": BEST, "negative_prompt": "rain"},
-                {"text": "y", "model": BEST, "seed": 1},
+                {"text": "y", "model": BEST, "number_of_videos": 2},
             ]
             made_, not_ = await veo.generate_many(prompts)
             assert veo.stats().substituted == {(BEST, OMNI): 1}
