@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from aveo3.journal.rows import JobRecord
     from aveo3.lanes.estimate import Estimate
     from aveo3.lanes.lane_file import LaneSettings
-    from aveo3.models import ClipStatus, Media, ReferenceImage, VideoClip, VideoPrompt
+    from aveo3.media import Media, ReferenceImage
+    from aveo3.models import ClipStatus, VideoClip, VideoPrompt
     from aveo3.untrusted import UntrustedPrompt
 
 __version__ = "0.1.0"
@@ -42,8 +43,8 @@ _HOME = {
     "JournalError": "errors",
     "JournalStatus": "journal.review",
     "LaneSettings": "lanes.lane_file",
-    "Media": "models",
-    "ReferenceImage": "models",
+    "Media": "media",
+    "ReferenceImage": "media",
     "Settings": "config.settings",
     "Stats": "dispatch.stats",
     "UntrustedPrompt": "untrusted",

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import field_validator
 
-from aveo3.models import Media, VideoPrompt
+from aveo3.media import Media
+from aveo3.models import VideoPrompt
 
 
 class UntrustedPrompt(VideoPrompt):

@@ -15,7 +15,8 @@ from typing import Any
 from aveo3 import verdicts
 from aveo3.backends.base import Failure, Finished, LateRefusal, PollError, PollResult, Running, Video
 from aveo3.config.abilities import unreadable
-from aveo3.models import Media, VideoPrompt
+from aveo3.media import Media
+from aveo3.models import VideoPrompt
 from aveo3.verdicts import Refusal
 
 # ---- requests -------------------------------------------------------------------------------------------------------

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
     from aveo3.config.settings import Settings
-    from aveo3.models import Media, VideoPrompt
+    from aveo3.media import Media
+    from aveo3.models import VideoPrompt
 
 _OMNIS: Mapping[str, Callable[[VideoPrompt], bool]] = {
     "task upscale": lambda p: p.task == "upscale",

@@ -17,7 +17,8 @@ from aveo3.cli.prompt_formats import READERS, Broken, Doubtful, Lines, Skipped
 from aveo3.cli.prompt_text import format_of, name_of, read_text, without_fences
 from aveo3.errors import UsageError
 from aveo3.input_forms import MEDIA_FIELDS, ONE_MEDIUM, SEVERAL_MEDIA
-from aveo3.models import Media, ReferenceImage, VideoClip, VideoPrompt, explain, field_name
+from aveo3.media import Media, ReferenceImage
+from aveo3.models import VideoClip, VideoPrompt, explain, field_name
 
 SHOWN_PROBLEMS = 10
 

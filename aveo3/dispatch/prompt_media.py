@@ -10,7 +10,8 @@ from typing import Any
 
 from aveo3 import media_types
 from aveo3.input_forms import SEVERAL_MEDIA
-from aveo3.models import Media, VideoPrompt
+from aveo3.media import Media
+from aveo3.models import VideoPrompt
 
 Hashes = tuple[str | None, ...]
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from aveo3.input_forms import MEDIA_FIELDS, ONE_MEDIUM, SEVERAL_MEDIA
 from aveo3.lifecycle import SPENT, State
-from aveo3.models import Media, ReferenceImage, VideoPrompt
+from aveo3.media import Media, ReferenceImage
+from aveo3.models import VideoPrompt
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ from aveo3.config.abilities import tokens_in
 from aveo3.config.catalog import Catalog, ModelCard
 from aveo3.config.settings import Settings
 from aveo3.errors import UsageError
-from aveo3.models import Media, VideoPrompt
+from aveo3.media import Media
+from aveo3.models import VideoPrompt
 
 SHIPPED = catalog.load()
 MODELS = sorted(SHIPPED.models)

@@ -11,7 +11,7 @@ from aveo3 import Settings, UsageError, VideoPrompt
 from aveo3.config import catalog
 from aveo3.lanes.lanes import Lanes
 from aveo3.lanes.routing import Route, Routes, translate
-from aveo3.models import Media
+from aveo3.media import Media
 
 BEST, FAST, LITE = "veo-3.1-generate-001", "veo-3.1-fast-generate-001", "veo-3.1-lite-generate-001"
 OMNI = "gemini-omni-1.1-flash"
