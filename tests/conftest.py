@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -17,6 +18,8 @@ import hypothesis
 import pytest
 from aiohttp import ClientResponse
 
+from aveo3.cli import catalog_age
+from aveo3.config import catalog
 from aveo3.testing import VirtualTimeLoop
 
 hypothesis.settings.register_profile("aveo3", deadline=None)  # no test hangs on how fast the machine is
@@ -53,6 +56,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def young_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The release's catalog is a day old, however long after the release the tests run."""
+    day = date.fromisoformat(catalog.load().as_of) + timedelta(days=1)
+    monkeypatch.setattr(catalog_age, "today_utc", lambda: day)
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from aveo3.cli.catalog_age import what_is_old
 from aveo3.cli.exit_codes import Exit
 from aveo3.cli.journal_view import counted
 from aveo3.cli.json_lines import in_json
@@ -38,7 +39,7 @@ def dry_run(known: Known, settings: Settings, routes: Routes, *, as_json: bool =
         return _code(shares)
     console = Console(highlight=False)
     say = partial(print_folded, console)
-    for note in _notes(known, settings, routes):
+    for note in notes(known, settings, routes):
         say(note)
     total = known.spent_usd + sum(share.cost_usd or 0.0 for share in shares)
     for share in shares:
@@ -69,9 +70,14 @@ def _code(shares: list[Estimate]) -> Exit:
     return Exit.SOME_NOT if any(share.problems for share in shares) else Exit.ALL_MADE
 
 
-def _notes(known: Known, settings: Settings, routes: Routes) -> list[str]:
+def notes(known: Known, settings: Settings, routes: Routes) -> list[str]:
     """What a person should know before the run, a sentence each."""
-    return [*known.notes(), *what_is_kept(settings, routes), *what_is_too_long(known, settings, routes)]
+    return [
+        *known.notes(),
+        *(what_is_old(settings) if known.to_send else ()),
+        *what_is_kept(settings, routes),
+        *what_is_too_long(known, settings, routes),
+    ]
 
 
 def _facts(
@@ -110,7 +116,7 @@ def _facts(
             for share in shares
         ],
         "fallbacks": [stand_in._asdict() for stand_in in stands_in],
-        "notes": _notes(known, settings, routes),
+        "notes": notes(known, settings, routes),
     }
 
 

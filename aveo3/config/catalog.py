@@ -7,12 +7,13 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from aveo3.config import abilities
 from aveo3.config.model_card import ModelCard as ModelCard
@@ -21,6 +22,9 @@ from aveo3.models import VideoPrompt
 
 LONGEST_SOURCE = 40
 """Seconds of the longest video there is, by extensions: what an upscale of unknown length may cost at most."""
+
+FRESH_DAYS = 90
+"""A catalog that is older than this may miss models and new prices."""
 
 
 class Retired(BaseModel):
@@ -42,6 +46,12 @@ class Catalog(BaseModel):
     sources: Mapping[str, str]
     models: Mapping[str, ModelCard]
     retired: Mapping[str, Retired]
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _date_of_toml(cls, value: object) -> object:
+        """TOML has dates of its own, without quotes."""
+        return f"{value:%Y-%m-%d}" if isinstance(value, date) else value
 
     def knows(self, model: str) -> bool:
         """True if the catalog has anything to say about `model`."""
@@ -133,6 +143,33 @@ class Catalog(BaseModel):
         """Median seconds from submit to done, as a first guess; 70 for an unknown model or resolution."""
         card = self.models.get(model)
         return 70.0 if card is None else card.latency.get(resolution or card.default_resolution, 70.0)
+
+
+def doubts_of_age(cards: Catalog, today: date, path: Path | None = None) -> str | None:
+    """Why the prices and models in `cards` may be out of date, and the way out; None if nothing speaks for it.
+
+    `path` is the VEO3_CATALOG file in it. A date of its own hides that of the release, so then the file is what is old.
+    A date that cannot be read or is yet to come is told, and refuses nothing: it changes no price.
+    """
+    own = path is not None and cards.as_of != load().as_of
+    where = f"as_of = {cards.as_of[:40]!r} in {path} (VEO3_CATALOG)" if own else f"the catalog of {cards.as_of[:40]}"
+    try:
+        days = (today - date.fromisoformat(cards.as_of)).days
+    except ValueError:
+        return f"{where} is no date, so nobody can say how old its prices are: write it as YYYY-MM-DD"
+    if days < -1:  # a day ahead is another time zone
+        way_out = "mend it, or the clock of this machine" if own else "is the clock of this machine right?"
+        return f"{where} is of a day to come, for today is {today}, so nobody can say how old its prices are: {way_out}"
+    if days <= FRESH_DAYS:
+        return None
+    newer = "`pip install -U aveo3` brings a newer one"
+    if own:
+        newer = (
+            "compare the file with Google's prices and with a newer aveo3 (`pip install -U aveo3`), and set its as_of"
+        )
+    return f"{where} is {days} days old, so models and prices may have changed: {newer}" + (
+        "" if own else ", or name what changed in a VEO3_CATALOG file (`aveo3 models --toml` prints a whole one)"
+    )
 
 
 @cache

@@ -451,3 +451,65 @@ def test_a_prompt_that_is_longer_than_its_model_reads_gets_a_warning() -> None:
     assert SHIPPED.problems(long, BEST) == [], "an estimate forbids nothing"
     assert SHIPPED.excess(long, "gemini-omni-1.1-flash") is None
     assert SHIPPED.excess(long, "unheard-of") is None
+
+
+# ---- its age ---------------------------------------------------------------------------------------------------------
+
+TODAY = date(2027, 3, 1)
+
+
+def of(as_of: str) -> Catalog:
+    return SHIPPED.model_copy(update={"as_of": as_of})
+
+
+@pytest.mark.parametrize("as_of", ["2027-03-01", "2027-03-02", "2026-12-01"])  # today, another time zone, 90 days
+def test_nothing_is_said_of_a_catalog_that_is_young(as_of: str) -> None:
+    assert catalog.doubts_of_age(of(as_of), TODAY) is None
+    assert catalog.doubts_of_age(of(as_of), TODAY, Path("own.toml")) is None
+
+
+def test_a_catalog_that_is_older_than_90_days_says_so_and_how_to_bring_a_newer_one() -> None:
+    assert catalog.doubts_of_age(of("2026-11-30"), TODAY) == (
+        "the catalog of 2026-11-30 is 91 days old, so models and prices may have changed: `pip install -U aveo3` "
+        "brings a newer one, or name what changed in a VEO3_CATALOG file (`aveo3 models --toml` prints a whole one)"
+    )
+
+
+def test_a_date_in_the_users_file_is_what_is_old_not_the_release(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text('as_of = "2026-11-01"\n')
+    said = catalog.doubts_of_age(catalog.load(path), TODAY, path)
+    assert said is not None
+    assert said.startswith(f"as_of = '2026-11-01' in {path} (VEO3_CATALOG) is 120 days old")
+    assert said.endswith("and set its as_of"), "a newer release would stay hidden behind the date of the file"
+    (tmp_path / "few.toml").write_text('[models.veo-4]\nlike = "veo-3.1-generate-001"\n')
+    few = catalog.load(tmp_path / "few.toml")
+    said = catalog.doubts_of_age(few, date(2099, 1, 1), tmp_path / "few.toml")
+    assert said is not None
+    assert said.startswith(f"the catalog of {SHIPPED.as_of} is ")
+
+
+@pytest.mark.parametrize("as_of", ["", "soon", "2026-13-01", "01.11.2026", "2026-11", "x" * 5000])
+def test_a_date_that_cannot_be_read_is_told_in_few_words(as_of: str) -> None:
+    said = catalog.doubts_of_age(of(as_of), TODAY, Path("own.toml"))
+    assert said is not None
+    assert said.startswith(f"as_of = {as_of[:40]!r} in own.toml (VEO3_CATALOG) is no date")
+    assert said.endswith("write it as YYYY-MM-DD")
+
+
+def test_a_date_to_come_is_told_because_it_would_hide_the_age_for_ever() -> None:
+    said = catalog.doubts_of_age(of("2072-03-01"), TODAY, Path("own.toml"))
+    assert said is not None
+    assert said.startswith(
+        "as_of = '2072-03-01' in own.toml (VEO3_CATALOG) is of a day to come, for today is 2027-03-01"
+    )
+    said = catalog.doubts_of_age(of("2027-03-03"), TODAY)
+    assert said is not None
+    assert said.endswith("is the clock of this machine right?")
+
+
+@pytest.mark.parametrize("written", ["2026-11-01", "2026-11-01T10:00:00Z", '"2026-11-01"'])
+def test_a_date_may_stand_in_toml_without_quotes(tmp_path: Path, written: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(f"as_of = {written}\n")
+    assert catalog.load(path).as_of == "2026-11-01"

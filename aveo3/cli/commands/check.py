@@ -43,15 +43,20 @@ def check(
     """
     import asyncio
 
+    from aveo3.cli.catalog_age import what_is_old
     from aveo3.config.settings import Settings
 
     with errors_as_messages():
-        places = _places(Settings() if lanes is None else Settings(lanes=lanes))
+        settings = Settings() if lanes is None else Settings(lanes=lanes)
+        places = _places(settings)
+    old = list(what_is_old(settings))
     sheets = asyncio.run(_ask(places))
     if json_line:
         lanes_json = [{"lane": name, **sheet.as_dict()} for (name, _), sheet in zip(places, sheets, strict=True)]
         values = sheets[0].as_dict() if len(sheets) == 1 else {"ok": all(s.ok for s in sheets), "lanes": lanes_json}
-        print(in_json(values))
+        print(in_json({**values, "notes": old}))
+    for words in old if not json_line else ():
+        _line("catalog", "NOTE", words, "yellow")
     for (name, _), sheet in zip(places, sheets, strict=True):
         if not json_line:
             if len(sheets) > 1:

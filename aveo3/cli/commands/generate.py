@@ -231,9 +231,7 @@ def generate(
             to_send=len(known.to_send),
             at_hand=known.at_hand,
             notes=[
-                *known.notes(),
-                *dry_runs.what_is_kept(settings, routes),
-                *dry_runs.what_is_too_long(known, settings, routes),
+                *dry_runs.notes(known, settings, routes),
                 *dry_runs.by_lane(known, settings, routes, service),
             ],
             as_json=as_json,
