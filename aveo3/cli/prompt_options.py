@@ -48,6 +48,11 @@ def prompts_of(
     return prompts + [_filled(prompt, fields, "--prompt") for prompt in own]
 
 
+def plain_seconds(seconds: float | None) -> float | None:
+    """`seconds` as a person writes them: 8.0 is 8."""
+    return int(seconds) if seconds is not None and seconds.is_integer() else seconds
+
+
 def option_of(name: str) -> str:
     """The option that sets a field of prompts: `--duration` for `duration_seconds`."""
     return OPTIONS.get(name, "--" + name.replace("_", "-"))

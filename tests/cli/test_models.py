@@ -105,8 +105,9 @@ def test_one_model_is_shown_in_full() -> None:
         "one length only video in 7 s",
         "videos a request 1 to 4",
         "sound on, or off with generate_audio=false",
-        "image yes last frame yes reference images no pictures image/png, image/jpeg video to extend yes",
-        "earlier clip no edit no seed yes",
+        "image yes last frame yes reference images no pictures image/png, image/jpeg reference videos no "
+        "video to extend yes",
+        "earlier clip no edit no upscale no seed yes",
         "negative prompt yes person generation yes",
         "usual quota 10 requests a minute",
         "US$ per second 720p 0.05, 1080p 0.08",

@@ -59,7 +59,7 @@ def generate(
     model: Annotated[
         str | None, typer.Option(help="Model id, for prompts without one.", autocompletion=model_ids)
     ] = None,
-    duration: Annotated[int | None, typer.Option(help="Seconds of a clip, for prompts without one.")] = None,
+    duration: Annotated[float | None, typer.Option(help="Seconds of a clip, for prompts without one.")] = None,
     aspect_ratio: Annotated[str | None, typer.Option(help="16:9 or 9:16, for prompts without one.")] = None,
     resolution: Annotated[str | None, typer.Option(help="720p, 1080p or 4k, for prompts without one.")] = None,
     image: Annotated[
@@ -170,7 +170,7 @@ def generate(
         from aveo3.cli.confirm import confirm_cost
         from aveo3.cli.option_checks import check_options
         from aveo3.cli.preview import Known, check_prices, check_remembered, know
-        from aveo3.cli.prompt_options import prompts_of
+        from aveo3.cli.prompt_options import plain_seconds, prompts_of
         from aveo3.cli.services import mixture
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
@@ -180,7 +180,7 @@ def generate(
 
         anew: Fresh = "new" if fresh_new else fresh
         fields = {
-            "duration_seconds": duration,
+            "duration_seconds": plain_seconds(duration),
             "aspect_ratio": aspect_ratio,
             "resolution": resolution,
             "image": image,

@@ -97,7 +97,8 @@ def _list(cards: Catalog) -> None:
     table = _table("model", "makes", "takes", "US$ per second")
     for name, card in cards.models.items():
         about = Text.assemble((name, "bold"), (f"\n{_state(card)}", _STYLES.get(card.state, "")))
-        about.append(f"\nVEO3_BACKEND={card.backend}\n{card.requests_per_minute} requests a minute", "dim")
+        homes = "\nor ".join(card.backends)
+        about.append(f"\nVEO3_BACKEND={homes}\n{card.requests_per_minute} requests a minute", "dim")
         table.add_row(about, _makes(card), ", ".join(_takes(card)), "\n".join(_prices(card)))
         table.add_section()
     console.print(table)
@@ -150,6 +151,11 @@ def _seconds(card: ModelCard) -> str:
     return f"{', '.join(map(str, card.durations))} s"
 
 
+def _upscaled(card: ModelCard) -> list[str]:
+    """The resolutions that the model upscales to."""
+    return list(dict.fromkeys(target for prices in card.upscale_prices.values() for target in prices))
+
+
 def _takes(card: ModelCard) -> Iterator[str]:
     """The names of everything that a prompt for this model may hold besides text."""
     offers = {
@@ -159,6 +165,7 @@ def _takes(card: ModelCard) -> Iterator[str]:
         "video": card.video,
         "earlier clip": card.previous,
         "edit": card.edit,
+        "upscale": bool(card.upscale_prices),
         "silent": card.generate_audio is True,
         "seed": card.seed,
         "negative prompt": card.negative_prompt,
@@ -208,8 +215,9 @@ def _facts(name: str, cards: Catalog) -> Iterator[tuple[str, str]]:
         return
     card = cards.models[name]
     yield "state", _state(card) + (f", retires {card.retires}" if card.retires else "")
-    yield "backend", f"{card.backend} (VEO3_BACKEND={card.backend})"
-    yield "seconds", f"{', '.join(map(str, card.durations))}; {card.default_duration} by default"
+    yield "backend", " or ".join(f"{backend} (VEO3_BACKEND={backend})" for backend in card.backends)
+    fractions = ", fractions too" if card.fractional else ""
+    yield "seconds", f"{_seconds(card).removesuffix(' s')}{fractions}; {card.default_duration} by default"
     yield "resolutions", f"{', '.join(card.resolutions)}; {card.default_resolution} by default"
     yield "aspect ratios", ", ".join(card.aspect_ratios)
     if card.only_seconds:
@@ -223,9 +231,11 @@ def _facts(name: str, cards: Catalog) -> Iterator[tuple[str, str]]:
         ("last frame", card.last_frame),
         ("reference images", card.reference_images),
         ("pictures", ", ".join(card.image_types) or "of any type"),
+        ("reference videos", card.reference_videos),
         ("video to extend", f"yes, in {' or '.join(card.extends)}" if card.video and card.extends else card.video),
         ("earlier clip", card.previous),
         ("edit", card.edit),
+        ("upscale", f"to {', '.join(_upscaled(card))}" if card.upscale_prices else False),
         ("seed", card.seed),
         ("negative prompt", card.negative_prompt),
         ("person generation", card.person_generation),
@@ -237,6 +247,8 @@ def _facts(name: str, cards: Catalog) -> Iterator[tuple[str, str]]:
     yield "usual quota", f"{card.requests_per_minute} requests a minute"
     yield "latency", ", ".join(f"{resolution} {seconds:g} s" for resolution, seconds in card.latency.items())
     yield "US$ per second", ", ".join(f"{resolution} {_dollars(price)}" for resolution, price in card.prices.items())
+    for source, prices in card.upscale_prices.items():
+        yield f"  upscaled {source}", ", ".join(f"{target} {_dollars(price)}" for target, price in prices.items())
     if card.silent:
         yield "  without sound", ", ".join(f"{name} {_dollars(price)}" for name, price in card.silent.items())
     if card.token_prices:

@@ -29,7 +29,7 @@ def simulate(
     cost_limit: Annotated[str | None, typer.Option(help="Quota: US$ per time, such as 10/600s.")] = None,
     max_concurrency: Annotated[int | None, typer.Option(min=1, help="Quota: operations that run at once.")] = None,
     model: Annotated[str | None, typer.Option(help="Model id.")] = None,
-    duration: Annotated[int | None, typer.Option(help="Length of each clip in seconds.")] = None,
+    duration: Annotated[float | None, typer.Option(help="Length of each clip in seconds.")] = None,
     resolution: Annotated[str | None, typer.Option(help="720p, 1080p or 4k.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random times that clips take.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -47,7 +47,7 @@ def simulate(
       aveo3 simulate --clips 40 --rate 2/min --model veo-3.1-fast-generate-001 --json
     """
     with errors_as_messages():
-        from aveo3.cli.prompt_options import prompts_of
+        from aveo3.cli.prompt_options import plain_seconds, prompts_of
         from aveo3.config.settings import Settings
         from aveo3.errors import UsageError
         from aveo3.simulation import simulate as run
@@ -62,7 +62,7 @@ def simulate(
             "model": model,
         }
         settings = Settings(**{name: value for name, value in options.items() if value is not None})
-        fields = {"duration_seconds": duration, "resolution": resolution}
+        fields = {"duration_seconds": plain_seconds(duration), "resolution": resolution}
         [prompt] = prompts_of([], ["a clip"], fields, lines="keep", notes=[])
         catalog = settings.model_catalog
         doubt = None if settings.lanes else catalog.doubt(settings.model)
