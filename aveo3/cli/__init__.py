@@ -25,6 +25,7 @@ from aveo3.cli.commands import (
     retry,
     simulate,
     status,
+    upscale,
 )
 from aveo3.cli.streams import prepare_streams
 
@@ -82,6 +83,7 @@ def _options(
 
 
 app.command(cls=generate.FreshOrNew)(generate.generate)
+app.command(cls=generate.FreshOrNew)(upscale.upscale)
 app.command()(status.status)
 app.command()(history.history)
 app.command()(resume.resume)

@@ -166,17 +166,8 @@ def generate(
         chosen = {name: value for name, value in options.items() if value is not None}
         settings = Settings(**{**chosen, **({"quota_patience": None} if wait else {})})
         from aveo3.cli import after_clip
-        from aveo3.cli import dry_run as dry_runs
-        from aveo3.cli.confirm import confirm_cost
-        from aveo3.cli.option_checks import check_options
-        from aveo3.cli.preview import Known, check_prices, check_remembered, know
+        from aveo3.cli.batch import run_batch
         from aveo3.cli.prompt_options import plain_seconds, prompts_of
-        from aveo3.cli.services import mixture
-        from aveo3.client import VeoClient
-        from aveo3.errors import UsageError
-        from aveo3.lanes.lanes import Lanes
-        from aveo3.lanes.routing import Routes
-        from aveo3.lifecycle import is_emulated
 
         anew: Fresh = "new" if fresh_new else fresh
         fields = {
@@ -194,52 +185,19 @@ def generate(
         notes: list[str] = []
         prompts = prompts_of(sources or [], prompt or [], fields, lines=lines.value, notes=notes)
         after = None if command is None else after_clip.AfterClip(command)
-        client = VeoClient(settings)
-        try:
-            service, routes = client.service, client.routes
-        except UsageError:  # without credentials a dry run still works: it treats the batch as all new
-            why = mixture(settings, None) if settings.lanes is None else None
-            if not dry_run and why is not None:
-                raise UsageError(f"no credentials found, and {why}") from None
-            if not dry_run or settings.lanes is not None:
-                raise
-            notes += [why] if why is not None else []
-            known, routes = Known(prompts), Routes(Lanes(settings.model_copy(update={"mock_mode": True})))
-        else:
-            if (why := mixture(settings, service)) is not None:
-                if not dry_run:
-                    raise UsageError(why)
-                notes.append(why)
-            known = know(prompts, settings, routes, service=service, fresh=anew)
-            if anew != "new":
-                check_remembered(settings, service=service)
-        known.read_notes = notes
-        check_prices(prompts, settings, routes)
-        check_options(known.to_send, fields, settings, routes, model=model)
-        if dry_run:
-            raise typer.Exit(dry_runs.dry_run(known, settings, routes, as_json=as_json))
-        if not is_emulated(service):
-            confirm_cost(known, settings, routes, yes=yes)
-        import asyncio
-
-        from aveo3.cli import run
-
-        work = run.run(
-            client,
-            lambda veo: veo.stream(prompts, fresh=anew),
-            total=len(prompts),
-            to_send=len(known.to_send),
-            at_hand=known.at_hand,
-            notes=[
-                *dry_runs.notes(known, settings, routes),
-                *dry_runs.by_lane(known, settings, routes, service),
-            ],
-            as_json=as_json,
-            quiet=quiet,
+        code = run_batch(
+            prompts,
+            settings,
+            fields=fields,
+            model=model,
+            notes=notes,
             fresh=anew,
             after=after,
+            yes=yes,
+            dry_run=dry_run,
+            as_json=as_json,
+            quiet=quiet,
         )
-        code = asyncio.run(work)
     raise typer.Exit(code)
 
 

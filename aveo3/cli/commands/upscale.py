@@ -1,0 +1,150 @@
+"""`aveo3 upscale`: makes larger copies of clips. Finds the clips; the rest is what `aveo3 generate` does."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aveo3.cli.commands.completion import model_ids
+from aveo3.cli.commands.generate import rate_fields
+from aveo3.cli.exit_codes import errors_as_messages
+
+if TYPE_CHECKING:
+    from aveo3.journal.fresh import Fresh
+
+MODEL = "gemini-omni-1.2-flash"
+NAME = "{id}-{resolution}-{job}"
+"""The name of a copy begins with that of its source, unless the user chose names."""
+
+
+class Target(StrEnum):
+    """The values of `--resolution`."""
+
+    HD = "720p"
+    FULL_HD = "1080p"
+    UHD = "4k"
+
+
+def upscale(
+    clips: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CLIP",
+            help="Video files, IDs of jobs from `aveo3 status`, or output directories: all their clips that are "
+            "smaller.",
+        ),
+    ],
+    resolution: Annotated[Target, typer.Option(help="The size to reach.", case_sensitive=False)],
+    output_dir: Annotated[
+        Path | None,
+        typer.Option("--output-dir", "-o", help="Directory for the larger copies; default: that of the clips."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help=f'Template of file names; default: "{NAME}", or VEO3_NAME.')] = None,
+    model: Annotated[str, typer.Option(help="Model id.", autocompletion=model_ids)] = MODEL,
+    rate: Annotated[str | None, typer.Option(help="Your quota: requests per time, such as 10/60s or 50/min.")] = None,
+    max_concurrency: Annotated[int | None, typer.Option(help="Limit of operations that run at once.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="US$ that all clips of the output directory may cost together.")
+    ] = None,
+    lanes: Annotated[Path | None, typer.Option(help="TOML file of lanes, each with a quota of its own.")] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for quota as long as it takes, even past midnight.")
+    ] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Make and pay new copies, even of clips that have one, or go on with that if it was interrupted; "
+            "--fresh=new always begins anew.",
+        ),
+    ] = False,
+    fresh_new: Annotated[bool, typer.Option("--fresh-new", help="The same as --fresh=new.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask, whatever the clips cost. See VEO3_CONFIRM_ABOVE.")
+    ] = False,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--exec",
+            metavar="CMD",
+            help="Program to run for each saved clip, without a shell, with {path}, {id}, {prompt} and more filled in.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")
+    ] = False,
+    mock: Annotated[bool, typer.Option("--mock", help="Use the built-in emulator: no key, no cost.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each clip; with --dry-run, one for all.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")] = False,
+) -> None:
+    """Make larger copies of clips.
+
+    Draft in 360p or 720p, pick, and upscale what you picked. A copy changes nothing but the size, and costs less than a
+    new clip of that size. It is in the journal of the output directory and paid once, like every clip: run the same
+    command again after a stop or a crash.
+
+    A directory stands for all its clips that are smaller, without the copies of earlier upscales. A directory and IDs
+    stand for those jobs of it. Without a directory, IDs are those of VEO3_OUTPUT_DIR (clips).
+
+    On a terminal it asks before it sends clips for more than US$ 20 (VEO3_CONFIRM_ABOVE); --yes answers.
+
+    Exit codes: 0 all copies are made, now or before; 1 some are not, or you said no; 2 bad usage; 3 some are deferred
+    by quota or budget, the rest is made; 130 interrupted.
+
+    Examples:
+
+      aveo3 upscale clips/0001-boat.mp4 --resolution 4k
+
+      aveo3 upscale clips 1a2b3c4d 5e6f7a8b --resolution 1080p
+
+      aveo3 upscale clips --resolution 4k --dry-run
+    """
+    with errors_as_messages():
+        from aveo3.cli import after_clip
+        from aveo3.cli.batch import run_batch
+        from aveo3.cli.upscale_sources import sources_of
+        from aveo3.config.file_names import DEFAULT
+        from aveo3.config.settings import Settings
+        from aveo3.errors import UsageError
+
+        sources = sources_of(clips, resolution.value)
+        if output_dir is None and len(sources.homes) > 1:
+            raise UsageError(
+                "nothing was sent: the clips are in several directories. Name the one for the copies (--output-dir)."
+            )
+        options = {
+            "output_dir": output_dir or sources.homes[0],
+            "name": name,
+            "model": model,
+            "max_concurrency": max_concurrency,
+            "budget": budget,
+            "lanes": lanes,
+            "mock_mode": mock or None,
+            **rate_fields(rate),
+        }
+        chosen = {name: value for name, value in options.items() if value is not None}
+        settings = Settings(**{**chosen, **({"quota_patience": None} if wait else {})})
+        if sources.emulated and not settings.mock_mode and settings.base_url is None:
+            raise UsageError("nothing was sent: these are clips of the emulator, not worth money. Add --mock.")
+        if name is None and settings.name == DEFAULT:
+            settings = settings.model_copy(update={"name": NAME})
+        anew: Fresh = "new" if fresh_new else fresh
+        code = run_batch(
+            sources.prompts,
+            settings,
+            fields={},
+            model=model,
+            notes=sources.notes,
+            fresh=anew,
+            after=None if command is None else after_clip.AfterClip(command),
+            yes=yes,
+            dry_run=dry_run,
+            as_json=as_json,
+            quiet=quiet,
+        )
+    raise typer.Exit(code)
