@@ -77,6 +77,8 @@ class LanePool:
                         raise
                     raise UsageError(f"lane {lane.name}: {error}") from error
                 remembered = self.prior_runs.of_lane(lane) if self.prior_runs is not None else None
+                if self.prior_runs is not None and (said := self.prior_runs.gone(lane.model)) is not None:
+                    log.warning("%s", said)
                 gate = QuotaGate(lane.settings, lane.model, rng=self._rng, now_utc=self._now_utc, remembered=remembered)
                 self.open_lanes[lane] = OpenLane(lane, gate, backend)
             self.open_lanes[lane].used |= for_use
@@ -107,6 +109,9 @@ class LanePool:
         if self.prior_runs is not None:
             for lane, opened in self.open_lanes.items():
                 self.prior_runs.keep_lane(lane, opened.gate.remember())
+                stats = opened.gate.stats()
+                closed = stats.closed and self.without_keys(stats.closed)
+                self.prior_runs.keep_answer(lane.model, closed=closed, accepted=stats.accepted)
 
     def keep_new_lessons(self) -> None:
         """Call `keep_lessons` if a submit was refused since the last call."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from aveo3.journal.journal import Journal
+from aveo3.journal.reader import JournalReader
 from aveo3.lanes.lanes import Lane, same_place
 from aveo3.lifecycle import NOTHING_CREATED, State
 from aveo3.quota import snapshot
 from aveo3.quota.windows import next_pacific_midnight
 
-LIMITS, LATENCIES = "limits", "latencies"
+LIMITS, LATENCIES, GONE = "limits", "latencies", "gone"
+
+_IS_GONE = re.compile(r"no longer available|\bretire[sd]? on\b", re.IGNORECASE)
+"""Google's words for a model that it has shut down, or will: the catalog of this release may not know it yet."""
 
 
 class Submit(NamedTuple):
@@ -41,6 +46,7 @@ class PriorRuns:
         self._service = service
         self._now_utc = now_utc
         self._limits = journal.kept(service, LIMITS)
+        self._gone = journal.kept(service, GONE)
         self._submits: list[Submit] = []
         self._since = now_utc
 
@@ -83,6 +89,24 @@ class PriorRuns:
             self._limits[name] = kept
             self._journal.keep(self._service, LIMITS, name, kept)
 
+    def gone(self, model: str) -> str | None:
+        """What an earlier run heard of `model`, if Google has shut it down."""
+        return gone_models(self._journal, self._service).get(model)
+
+    def keep_answer(self, model: str, *, closed: str | None, accepted: int) -> None:
+        """Store that Google has shut `model` down, if a gate was `closed` with these words; forget it if it answers."""
+        known = self._gone.get(model)
+        if closed is not None and _IS_GONE.search(closed):
+            said = " ".join(closed.partition(" What to do: ")[0].split())[:300]
+            if not known or known.get("said") != said:
+                self._keep_gone(model, {"said": said, "on": self._now_utc.date().isoformat()})
+        elif accepted and known:
+            self._keep_gone(model, {})
+
+    def _keep_gone(self, model: str, answer: dict[str, Any]) -> None:
+        self._gone[model] = answer
+        self._journal.keep(self._service, GONE, model, answer)
+
     def latencies(self) -> dict[tuple[str, str | None, float | None], dict[str, Any]]:
         """The learnt latencies, by model, resolution and duration."""
         kept = self._journal.kept(self._service, LATENCIES)
@@ -92,6 +116,18 @@ class PriorRuns:
         """Store the learnt latencies."""
         for kind, value in learnt.items():
             self._journal.keep(self._service, LATENCIES, json.dumps(kind), value)
+
+
+def gone_models(journal: JournalReader, service: str = "google") -> dict[str, str]:
+    """What Google's answers taught about models that are shut down, a sentence for each."""
+    return {
+        model: (
+            f"on {answer.get('on')} Google said of model {model}: {answer['said']} (`aveo3 models` lists all models; "
+            "`pip install -U aveo3` brings a newer list)"
+        )
+        for model, answer in journal.kept(service, GONE).items()
+        if answer.get("said")
+    }
 
 
 def _submits(journal: Journal, service: str, since: datetime) -> Iterator[Submit]:

@@ -167,3 +167,10 @@ def test_the_models_of_a_fallback_are_checked_too(
     code, stdout, _ = run("check")
     assert (code, stdout.count("ready")) == (0, 2)
     assert "\nveo-3.1-fast-generate-001\n" in stdout
+
+
+def test_a_run_says_what_an_earlier_run_heard_of_a_model_that_is_shut_down(emulate: Callable[..., MockServer]) -> None:
+    emulate(retired=["veo-3.1-generate-001"])
+    said = "Google said of model veo-3.1-generate-001: This model publishers/google/models/veo-3.1-generate-001 is no"
+    first, again = (run("generate", "--prompt", "a boat", "--yes")[2] for _ in range(2))
+    assert (first.count(said), again.count(said)) == (0, 1)

@@ -26,6 +26,7 @@ from rich.cells import cell_len
 from aveo3.cli import terminal
 from aveo3.cli.commands import retry, status
 from aveo3.cli.exit_codes import Exit
+from aveo3.dispatch.prior_runs import PriorRuns
 from aveo3.journal import database
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
@@ -116,6 +117,14 @@ def test_status_shows_the_last_run_the_money_and_each_next_move() -> None:
         "2 jobs left at Vertex AI, the oldest sent 3 min ago: Google does not document how long an operation can be "
         "polled. Finish soon: aveo3 resume clips"
     )
+
+
+def test_status_tells_which_models_google_has_shut_down() -> None:
+    with Desk() as desk:
+        desk.job(State.REJECTED)
+        PriorRuns(desk.journal, "google", NOON).keep_answer("m", closed="It is no longer available.", accepted=0)
+    _, stdout, _ = run("status")
+    assert f"on {NOON:%Y-%m-%d} Google said of model m: It is no longer available. (`aveo3 models`" in stdout
 
 
 def test_status_names_the_active_run_and_shows_its_jobs_in_progress() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from aveo3 import Settings, verdicts
 from aveo3.config.settings import JOURNAL
-from aveo3.dispatch.prior_runs import PriorRuns
+from aveo3.dispatch.prior_runs import PriorRuns, gone_models
 from aveo3.journal.journal import Journal
 from aveo3.lanes.lanes import Lane, Lanes
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
@@ -127,3 +127,44 @@ def test_default_lanes_are_remembered_too() -> None:
         memory = PriorRuns(journal, "google", START_UTC).of_lane(again)
         assert memory is not None
         assert memory["learnt"] == {"running": {"limit": 4}}
+
+
+SHUT = "Model m is no longer available. Use a newer one. What to do: check VEO3_MODEL."
+
+
+@pytest.mark.parametrize(
+    ("closed", "told"),
+    [
+        (SHUT, True),
+        ("The model retires on 2027-01-01. What to do: x.", True),
+        ("Publisher model m was not found. What to do: x.", False),
+        ("Billing is off. What to do: x.", False),
+        (None, False),
+    ],
+)
+def test_a_model_that_google_has_shut_down_is_remembered_in_its_own_words(closed: str | None, told: bool) -> None:
+    with Journal(PATH, now_utc=now_utc_at_start) as journal:
+        PriorRuns(journal, "google", START_UTC).keep_answer("m", closed=closed, accepted=0)
+        said = gone_models(journal)
+    assert list(said) == ["m"] * told
+    if closed == SHUT:
+        assert said["m"].startswith(
+            f"on {START_UTC:%Y-%m-%d} Google said of model m: Model m is no longer available. Use a newer one. (`aveo3"
+        )
+
+
+def test_a_model_that_answers_again_is_no_longer_told_as_shut_down() -> None:
+    with Journal(PATH, now_utc=now_utc_at_start) as journal:
+        PriorRuns(journal, "google", START_UTC).keep_answer("m", closed=SHUT, accepted=0)
+        later = PriorRuns(journal, "google", START_UTC + timedelta(days=1))
+        assert later.gone("m") is not None
+        assert later.gone("other") is None
+        later.keep_answer("m", closed=None, accepted=0)
+        assert later.gone("m") is not None, "nothing was heard"
+        later.keep_answer("m", closed=None, accepted=1)
+        assert later.gone("m") is None
+        assert gone_models(journal) == {}
+
+
+def now_utc_at_start() -> Any:
+    return START_UTC

@@ -125,6 +125,7 @@ class _Report:
                 )
         self._say("")
         self._warnings()
+        self._gone_models()
         self._jobs(total)
 
     def _say(self, text: str, style: str = "", head: tuple[str, str] = ("", "")) -> None:
@@ -208,6 +209,13 @@ class _Report:
             )
         if old or (not self._at_work and vertex is not None):
             self._say("")
+
+    def _gone_models(self) -> None:
+        """Models that Google has shut down, as runs here were told."""
+        from aveo3.dispatch.prior_runs import gone_models
+
+        for said in gone_models(self._journal).values():
+            self._say(plain(said), "yellow")
 
     # ---- the jobs ----------------------------------------------------------------------------------------------
 
