@@ -172,7 +172,6 @@ def doubts_of_age(cards: Catalog, today: date, path: Path | None = None) -> str 
     )
 
 
-@cache
 def load(path: Path | None = None) -> Catalog:
     """The catalog of this release, changed and completed by the file at `path`. Each file is read once.
 
@@ -180,6 +179,11 @@ def load(path: Path | None = None) -> Catalog:
     `as_of`. An entry for a known model may hold only the fields that differ. Raises `ValueError` that says what is
     wrong, and where.
     """
+    return _read(None if path is None else path.absolute())  # the same name elsewhere is another file
+
+
+@cache
+def _read(path: Path | None) -> Catalog:
     known = tomllib.loads(_shipped())
     if path is None:
         return Catalog.model_validate(known)
