@@ -28,6 +28,10 @@ BELIEVED_POLLS = 3
 """Number of 429 answers in a row, beyond the delay in the first of them, after which the 429 counts as an answer to the
 submit instead of the poll. Such an interaction never answers anything else (observed 2026-09-03)."""
 
+POLLS_AT_ONCE = 50
+"""Polls under way at the same time. httpx goes through all its connections for each request: with a thousand of them
+the loop stood still for seconds."""
+
 UNNAMED_DOUBT = 600.0
 """The same in seconds, if the 429 names no quota: it may then mean too many polls."""
 
@@ -73,6 +77,7 @@ class Interactions:
         self._prepare = prepare
         self._doubts: dict[str, _Doubt] = {}
         self._readers = asyncio.Semaphore(inline.PARALLEL)
+        self._polls = asyncio.Semaphore(POLLS_AT_ONCE)
 
     async def request(self, prompt: VideoPrompt, model: str, delivery: Mapping[str, str]) -> dict[str, Any]:
         """Arguments of `submit` for `prompt`. Reads its media in a thread. `delivery`: how the video comes back.
@@ -112,7 +117,7 @@ class Interactions:
             raise OperationGone(f"{operation!r} is not an interaction id")
         with InlineVideos(self._settings.output_dir, key=b"data", readers=self._readers) as inline_videos:
             try:
-                async with _timeouts.timeout(self._settings.request_timeout):
+                async with self._polls, _timeouts.timeout(self._settings.request_timeout):
                     response = await self.get(operation)
                 if response.status_code != 200:  # a redirect
                     raise PollError(f"polling {operation}: HTTP {response.status_code}")
