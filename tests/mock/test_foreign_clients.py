@@ -23,11 +23,12 @@ from google.oauth2.credentials import Credentials
 
 from aveo3.cli.commands.mock_server import _welcome
 from aveo3.mock import Latency, MockOptions, MockServer
-from tests.support.interactions import PRICE
 
 JS = Path(__file__).parents[1] / "data" / "js"
 MODEL = "veo-3.1-generate-001"
-OMNI = "gemini-omni-1.1-flash"
+OMNI = "gemini-omni-1.2-flash"
+PRICE = 5792 * 12e-6
+"""US$ for a second of it."""
 
 # google-genai subclasses aiohttp's session, which aiohttp discourages.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
@@ -185,7 +186,7 @@ async def test_google_genai_gets_omnis_film_inline_on_vertex() -> None:
     how = {**PROJECT, "location": "global", "credentials": Credentials("token")}  # type: ignore[no-untyped-call]
     async with google() as server, omni_client(server, "httpx2", **how) as client:
         interactions: Any = client.aio.interactions
-        interaction = await interactions.create(model=f"{OMNI}-preview", input="a paper boat", background=True)
+        interaction = await interactions.create(model=OMNI, input="a paper boat", background=True)
         await asyncio.sleep(0.025)
         interaction = await interactions.get(interaction.id)
         assert_plays(base64.b64decode(interaction.output_video.data), seconds=10, size=(320, 180))

@@ -9,7 +9,7 @@ const ai = new GoogleGenAI({ apiKey: "anything", httpOptions: { baseUrl } });
 const once = { retries: { strategy: "none" } };
 try {
   let interaction = await ai.interactions.create({
-    model: "gemini-omni-1.1-flash",
+    model: "gemini-omni-1.2-flash",
     input: [{ type: "text", text: "a paper boat" }],
     background: true,
     response_format: { type: "video", delivery: "uri", duration: "4s", aspect_ratio: "9:16" },
