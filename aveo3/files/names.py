@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 ROOM = 30
@@ -33,7 +34,9 @@ def nameable(target: Path) -> Path:
 
 
 def _longest_in(directory: Path) -> int:
+    if sys.platform == "win32":
+        return 255
     try:
         return os.pathconf(directory, "PC_NAME_MAX")
-    except (AttributeError, OSError, ValueError):  # Windows; a file system that does not say
+    except (AttributeError, OSError, ValueError):  # no Unix; a file system that does not say
         return 255

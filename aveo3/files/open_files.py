@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
+from typing import Any
 
-try:
+resource: Any = None
+with suppress(ImportError):  # Windows, which has no such limit
     import resource
-except ImportError:  # Windows, which has no such limit
-    resource = None  # type: ignore[assignment]
 
 ENOUGH = 8192
 """Open files that suffice for any batch. macOS refuses more than 10,240."""
