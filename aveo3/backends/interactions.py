@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from aveo3.config.settings import Settings
     from aveo3.models import VideoPrompt
 
-BELIEVED_POLLS = 3
-"""Number of 429 answers in a row, beyond the delay in the first of them, after which the 429 counts as an answer to the
-submit instead of the poll. Such an interaction never answers anything else (observed 2026-09-03)."""
-
 POLLS_AT_ONCE = 50
 """Polls under way at the same time. httpx goes through all its connections for each request: with a thousand of them
 the loop stood still for seconds."""
+
+BELIEVED_POLLS = 3
+"""Number of 429 answers in a row, beyond the delay in the first of them, after which the 429 counts as an answer to the
+submit instead of the poll. Such an interaction never answers anything else (observed 2026-09-03)."""
 
 UNNAMED_DOUBT = 600.0
 """The same in seconds, if the 429 names no quota: it may then mean too many polls."""
@@ -145,7 +145,8 @@ class Interactions:
             raise PollError(what) from error
         verdict = verdicts.from_answer(429, body, answer.retry_after)
         verdict = replace(verdict, message=self._without_key(verdict.message))
-        if self._is_believed(operation, verdict):
+        # Seen on the Gemini API only. Believed where it is not true, it would have a paid clip sent again.
+        if self._backend == "gemini" and self._is_believed(operation, verdict):
             return LateRefusal(verdict)
         concerns_lane = verdict.refusal is not Refusal.UNKNOWN  # a delay alone may mean too many polls
         raise PollError(

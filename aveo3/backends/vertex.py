@@ -16,32 +16,22 @@ from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.genai import errors, types
 
 from aveo3 import _threads, _timeouts, verdicts
-from aveo3.backends import credentials, http, inline, one_post, probe
+from aveo3.backends import credentials, http, inline, one_post, probe, veo
 from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Probe, Running, Video
 from aveo3.backends.gcs import Storage
 from aveo3.backends.inline import InlineVideoResponse, InlineVideos
 from aveo3.backends.interactions import Interactions
 from aveo3.backends.login import Login
-from aveo3.config.abilities import unreadable
 from aveo3.errors import FetchError, UsageError
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from google.auth.credentials import Credentials
 
     from aveo3.config.settings import Settings
-    from aveo3.media import Media
     from aveo3.models import VideoPrompt
-
-_OMNIS: Mapping[str, Callable[[VideoPrompt], bool]] = {
-    "task upscale": lambda p: p.task == "upscale",
-    "reference_videos": lambda p: bool(p.reference_videos),
-    "safety_settings": lambda p: bool(p.safety_settings),
-    "service_tier": lambda p: p.service_tier is not None,
-    "fractions of a second": lambda p: isinstance(p.duration_seconds, float),
-}
 
 NO_OPERATION = "00000000-0000-4000-8000-000000000000"
 """An operation that does not exist: Veo's are named by random UUIDs."""
@@ -127,10 +117,11 @@ class VertexBackend:
             delivery = {"delivery": "uri", "gcs_uri": output_uri} if output_uri else {"delivery": "inline"}
             request = await omnis.request(prompt, model, delivery)
             return lambda: omnis.submit(request)
+        arguments = prompt, self._settings.labels_of(prompt), output_uri
         if prompt.media:  # read from disk
-            source, config = await _threads.reading.run(self._request, prompt, output_uri)
+            source, config = await _threads.reading.run(veo.request, *arguments)
         else:
-            source, config = self._request(prompt, output_uri)
+            source, config = veo.request(*arguments)
         return lambda: one_post.submit(self._post(model, source, config), self._settings, unsent=_unsent)
 
     async def _omnis(self) -> Interactions:
@@ -151,49 +142,6 @@ class VertexBackend:
         await self._login.refresh()
         operation = await self._client.aio.models.generate_videos(model=model, source=source, config=config)
         return verdicts.accepted(operation.name)
-
-    def _request(
-        self, prompt: VideoPrompt, output_uri: str | None
-    ) -> tuple[types.GenerateVideosSource, types.GenerateVideosConfig]:
-        """The SDK's arguments for `prompt`. Reads its media from disk. Parameters that are None are not sent.
-
-        Raises ValueError for a field that Vertex AI does not have.
-        """
-        if prompt.previous is not None or prompt.task == "edit":
-            raise ValueError("Veo can neither continue nor edit an earlier clip: leave previous and task out")
-        for name, is_set in _OMNIS.items():
-            if is_set(prompt):
-                raise ValueError(f"Veo has no {name}: leave it out")
-        source = types.GenerateVideosSource(
-            prompt=prompt.text or None,
-            image=_image(prompt.image) if prompt.image else None,
-            video=_video(prompt.video) if prompt.video else None,
-        )
-        quality = prompt.compression_quality and prompt.compression_quality.upper()
-        resize_mode = prompt.resize_mode and prompt.resize_mode.upper()
-        config = types.GenerateVideosConfig(
-            number_of_videos=prompt.number_of_videos,
-            duration_seconds=prompt.duration_seconds and int(prompt.duration_seconds),
-            aspect_ratio=prompt.aspect_ratio,
-            resolution=prompt.resolution,
-            negative_prompt=prompt.negative_prompt,
-            seed=prompt.seed,
-            generate_audio=prompt.generate_audio,
-            person_generation=prompt.person_generation,
-            last_frame=_image(prompt.last_frame) if prompt.last_frame else None,
-            reference_images=[
-                types.VideoGenerationReferenceImage(
-                    image=_image(media), reference_type=types.VideoGenerationReferenceType(media.type.upper())
-                )
-                for media in prompt.reference_images
-            ]
-            or None,
-            compression_quality=quality and types.VideoCompressionQuality(quality),
-            resize_mode=resize_mode and types.ImageResizeMode(resize_mode),
-            labels=self._settings.labels_of(prompt) or None,
-            output_gcs_uri=output_uri,
-        )
-        return source, config
 
     async def poll(self, operation: str) -> PollResult:
         """See `Backend.poll`. Writes inline videos to the output directory: `FetchError` if the disk refuses them."""
@@ -369,23 +317,3 @@ def _without_token(verdict: Verdict, error: Exception) -> Verdict:
 def _made(video: types.Video, inline_videos: InlineVideos) -> Video:
     file = inline_videos.take(video.video_bytes)
     return Video(None if file else video.video_bytes, video.uri, file)
-
-
-def _image(media: Media) -> types.Image:
-    if media.uri is not None:
-        return types.Image(gcs_uri=_gcs(media.uri), mime_type=media.mime_type)
-    content = media.read()
-    return types.Image(image_bytes=content, mime_type=media.sent_type(content))
-
-
-def _video(media: Media) -> types.Video:
-    if media.uri is not None:
-        return types.Video(uri=_gcs(media.uri), mime_type=media.mime_type)
-    content = media.read()
-    return types.Video(video_bytes=content, mime_type=media.sent_type(content))
-
-
-def _gcs(uri: str) -> str:
-    if (why := unreadable(uri, "vertex")) is not None:
-        raise ValueError(why)
-    return uri

@@ -271,6 +271,7 @@ _WITHOUT_PRICE: Mapping[str, Any] = {
     "prices": {},
     "silent": {},
     "token_prices": {},
+    "upscale_prices": {},
     "state": "from VEO3_CATALOG",
     "since": "",
     "retires": "",

@@ -32,6 +32,7 @@ from aveo3 import (
     _threads,
 )
 from aveo3.backends.base import Failure, Finished, OperationGone, PollError, PollResult, Running, Video
+from aveo3.backends.login import SHORTEST_GAP
 from aveo3.backends.vertex import VertexBackend
 from aveo3.files import saving
 from aveo3.models import ClipStatus
@@ -740,6 +741,21 @@ async def test_a_token_that_google_refuses_is_renewed_once_for_all_and_each_clip
     assert {verdict.kind for verdict in verdicts} == {VerdictKind.ACCEPTED}
     assert purse.renewed == 1
     assert len(wire.requests) == submits + len(refused), "one accepted POST each"
+
+
+async def test_omnis_token_is_renewed_too_for_submits_and_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    purse = Renewable()
+    carry(monkeypatch, purse)
+    act, wires = refusing_old_tokens(answer(200, {"id": "v1_a", "status": "in_progress"}))
+    async with serving(act) as wire, opened(wire.url, project="p", location="global") as backend:
+        wires.append(wire)
+        verdict = await backend.submit(VideoPrompt(text="a boat"), "gemini-omni-1.2-flash")
+        purse.token = TOKEN  # as if it were revoked again
+        await asyncio.sleep(SHORTEST_GAP)
+        state = await backend.poll("v1_a")
+    assert (verdict.kind, verdict.operation, state) == (VerdictKind.ACCEPTED, "v1_a", Running())
+    assert [request.method for request in wire.requests] == ["POST", "POST", "GET", "GET"]
+    assert purse.renewed == 2
 
 
 async def test_a_new_token_that_is_refused_too_closes_the_lane(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aveo3 import ClipStatus, Settings, VeoClient
+from aveo3.backends import interactions
 from aveo3.mock import MockServer
 from tests.support.emulated import BOATS, assert_on_disk, emulator
 from tests.support.emulated import quick as on_vertex
@@ -81,6 +82,19 @@ async def test_trouble_on_the_way_back_costs_nothing(fault: str, way: dict[str, 
         [clip] = await veo.generate_many(["a boat"])
     assert_on_disk([clip])
     assert (server.books.submits, clip.attempts) == (1, 1)
+
+
+async def test_a_429_of_every_poll_is_never_taken_for_a_clip_that_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has seen that on Vertex AI, and sending it again might pay it twice."""
+    monkeypatch.setattr(interactions, "UNNAMED_DOUBT", 0.05)
+    async with (
+        emulator(faults=["late-429"]) as server,
+        VeoClient(quick(server, tmp_path, operation_timeout=2000.0)) as veo,
+    ):
+        [clip] = await veo.generate_many(["a boat"])
+    assert (clip.status, server.books.submits) == (ClipStatus.UNFINISHED, 1)
 
 
 async def test_a_clip_is_drafted_picked_and_upscaled(tmp_path: Path) -> None:
