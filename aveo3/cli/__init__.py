@@ -27,6 +27,7 @@ from aveo3.cli.commands import (
     status,
     upscale,
 )
+from aveo3.cli.options import FreshOrNew
 from aveo3.cli.streams import prepare_streams
 
 
@@ -82,8 +83,8 @@ def _options(
     prepare_streams()
 
 
-app.command(cls=generate.FreshOrNew)(generate.generate)
-app.command(cls=generate.FreshOrNew)(upscale.upscale)
+app.command(cls=FreshOrNew)(generate.generate)
+app.command(cls=FreshOrNew)(upscale.upscale)
 app.command()(status.status)
 app.command()(history.history)
 app.command()(resume.resume)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
+from aveo3.cli import options
 from aveo3.cli.commands.completion import model_ids
 from aveo3.cli.exit_codes import errors_as_messages
 
@@ -23,16 +22,6 @@ class LinesOption(StrEnum):
     ASK = "ask"
     STRIP = "strip"
     KEEP = "keep"
-
-
-class FreshOrNew(TyperCommand):
-    """Takes `--fresh=new`, too. An option whose value may be left out would swallow the file behind it."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        end = args.index("--") if "--" in args else len(args)
-        return super().parse_args(
-            ctx, ["--fresh-new" if arg == "--fresh=new" else arg for arg in args[:end]] + args[end:]
-        )
 
 
 def generate(
@@ -53,9 +42,7 @@ def generate(
         ),
     ] = LinesOption.ASK,
     output_dir: Annotated[Path | None, typer.Option("--output-dir", "-o", help="Directory for the videos.")] = None,
-    name: Annotated[
-        str | None, typer.Option(help='Template of file names, such as "{index:04}-{slug}"; see VEO3_NAME.')
-    ] = None,
+    name: options.Name = None,
     model: Annotated[
         str | None, typer.Option(help="Model id, for prompts without one.", autocompletion=model_ids)
     ] = None,
@@ -78,12 +65,10 @@ def generate(
     audio: Annotated[
         bool | None, typer.Option("--audio/--no-audio", help="Sound or none, for prompts that do not say.")
     ] = None,
-    rate: Annotated[str | None, typer.Option(help="Your quota: requests per time, such as 10/60s or 50/min.")] = None,
-    max_concurrency: Annotated[int | None, typer.Option(help="Limit of operations that run at once.")] = None,
-    budget: Annotated[
-        float | None, typer.Option(help="US$ that all clips of the output directory may cost together.")
-    ] = None,
-    lanes: Annotated[Path | None, typer.Option(help="TOML file of lanes, each with a quota of its own.")] = None,
+    rate: options.Rate = None,
+    max_concurrency: options.MaxConcurrency = None,
+    budget: options.Budget = None,
+    lanes: options.Lanes = None,
     fallback: Annotated[
         str | None, typer.Option(help="Models to use when all other lanes are closed, such as 'a -> b'.")
     ] = None,
@@ -93,37 +78,15 @@ def generate(
     webhook: Annotated[
         str | None, typer.Option(help="Public address where the Gemini API reports ended operations to this program.")
     ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for quota as long as it takes, even past midnight.")
-    ] = False,
-    fresh: Annotated[
-        bool,
-        typer.Option(
-            "--fresh",
-            help="Make and pay new clips, even for prompts that have one, or go on with that if it was interrupted; "
-            "--fresh=new always begins anew.",
-        ),
-    ] = False,
-    fresh_new: Annotated[bool, typer.Option("--fresh-new", help="The same as --fresh=new.")] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask, whatever the clips cost. See VEO3_CONFIRM_ABOVE.")
-    ] = False,
-    command: Annotated[
-        str | None,
-        typer.Option(
-            "--exec",
-            metavar="CMD",
-            help="Program to run for each saved clip, without a shell, with {path}, {id}, {prompt} and more filled in.",
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")
-    ] = False,
-    mock: Annotated[bool, typer.Option("--mock", help="Use the built-in emulator: no key, no cost.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object for each clip; with --dry-run, one for all.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")] = False,
+    wait: options.Wait = False,
+    fresh: options.Fresh = False,
+    fresh_new: options.FreshNew = False,
+    yes: options.Yes = False,
+    command: options.Exec = None,
+    dry_run: options.DryRun = False,
+    mock: options.Mock = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Generate a video for every prompt.
 
@@ -148,7 +111,7 @@ def generate(
       aveo3 generate clips/failed.jsonl --output-dir clips
     """
     with errors_as_messages():
-        options = {
+        given = {
             "output_dir": output_dir,
             "name": name,
             "model": model,
@@ -159,11 +122,11 @@ def generate(
             "keep_remote": keep_remote,
             "webhook": webhook,
             "mock_mode": mock or None,
-            **rate_fields(rate),
+            **options.rate_fields(rate),
         }
         from aveo3.config.settings import Settings
 
-        chosen = {name: value for name, value in options.items() if value is not None}
+        chosen = {name: value for name, value in given.items() if value is not None}
         settings = Settings(**{**chosen, **({"quota_patience": None} if wait else {})})
         from aveo3.cli import after_clip
         from aveo3.cli.batch import run_batch
@@ -199,16 +162,3 @@ def generate(
             quiet=quiet,
         )
     raise typer.Exit(code)
-
-
-def rate_fields(text: str | None) -> dict[str, Any]:
-    """Parse `10/60s`, `50/min` or `2/1.5m` into settings. Raises `UsageError`."""
-    from aveo3.errors import UsageError
-
-    if text is None:
-        return {}
-    match = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)?(s|m|min|h)?", text.strip())
-    if match is None or not (match[2] or match[3]) or not int(match[1]) or not float(match[2] or 1):
-        raise UsageError(f"--rate {text}: write requests per time, such as 10/60s, 50/min or 200/h")
-    unit = {"s": 1, None: 1, "m": 60, "min": 60, "h": 3600}[match[3]]
-    return {"rate_limit": int(match[1]), "rate_period": float(match[2] or 1) * unit}

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from aveo3.cli import options
 from aveo3.cli.exit_codes import Exit, errors_as_messages
 from aveo3.cli.journal_view import counted, journal_path, settings_of
 from aveo3.lifecycle import is_emulated
@@ -16,19 +17,10 @@ def resume(
     directory: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="Directory with the videos; default: that of the settings.")
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help='Template of file names, such as "{index:04}-{slug}"; see VEO3_NAME.')
-    ] = None,
-    command: Annotated[
-        str | None,
-        typer.Option(
-            "--exec",
-            metavar="CMD",
-            help="Program to run for each saved clip, without a shell, with {path}, {id}, {prompt} and more filled in.",
-        ),
-    ] = None,
+    name: options.Name = None,
+    command: options.Exec = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each clip.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Finish the jobs that earlier runs left at Google.
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aveo3.cli.commands.generate import rate_fields
 from aveo3.cli.exit_codes import errors_as_messages
 from aveo3.cli.journal_view import counted
 from aveo3.cli.json_lines import in_json
+from aveo3.cli.options import rate_fields
 
 if TYPE_CHECKING:
     from aveo3.simulation import Forecast

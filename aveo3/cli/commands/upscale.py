@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aveo3.cli import options
 from aveo3.cli.commands.completion import model_ids
-from aveo3.cli.commands.generate import rate_fields
 from aveo3.cli.exit_codes import errors_as_messages
 
 if TYPE_CHECKING:
@@ -44,43 +44,19 @@ def upscale(
     ] = None,
     name: Annotated[str | None, typer.Option(help=f'Template of file names; default: "{NAME}", or VEO3_NAME.')] = None,
     model: Annotated[str, typer.Option(help="Model id.", autocompletion=model_ids)] = MODEL,
-    rate: Annotated[str | None, typer.Option(help="Your quota: requests per time, such as 10/60s or 50/min.")] = None,
-    max_concurrency: Annotated[int | None, typer.Option(help="Limit of operations that run at once.")] = None,
-    budget: Annotated[
-        float | None, typer.Option(help="US$ that all clips of the output directory may cost together.")
-    ] = None,
-    lanes: Annotated[Path | None, typer.Option(help="TOML file of lanes, each with a quota of its own.")] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for quota as long as it takes, even past midnight.")
-    ] = False,
-    fresh: Annotated[
-        bool,
-        typer.Option(
-            "--fresh",
-            help="Make and pay new copies, even of clips that have one, or go on with that if it was interrupted; "
-            "--fresh=new always begins anew.",
-        ),
-    ] = False,
-    fresh_new: Annotated[bool, typer.Option("--fresh-new", help="The same as --fresh=new.")] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask, whatever the clips cost. See VEO3_CONFIRM_ABOVE.")
-    ] = False,
-    command: Annotated[
-        str | None,
-        typer.Option(
-            "--exec",
-            metavar="CMD",
-            help="Program to run for each saved clip, without a shell, with {path}, {id}, {prompt} and more filled in.",
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")
-    ] = False,
-    mock: Annotated[bool, typer.Option("--mock", help="Use the built-in emulator: no key, no cost.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object for each clip; with --dry-run, one for all.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")] = False,
+    rate: options.Rate = None,
+    max_concurrency: options.MaxConcurrency = None,
+    budget: options.Budget = None,
+    lanes: options.Lanes = None,
+    wait: options.Wait = False,
+    fresh: options.Fresh = False,
+    fresh_new: options.FreshNew = False,
+    yes: options.Yes = False,
+    command: options.Exec = None,
+    dry_run: options.DryRun = False,
+    mock: options.Mock = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Make larger copies of clips.
 
@@ -117,7 +93,7 @@ def upscale(
             raise UsageError(
                 "nothing was sent: the clips are in several directories. Name the one for the copies (--output-dir)."
             )
-        options = {
+        given = {
             "output_dir": output_dir or sources.homes[0],
             "name": name,
             "model": model,
@@ -125,9 +101,9 @@ def upscale(
             "budget": budget,
             "lanes": lanes,
             "mock_mode": mock or None,
-            **rate_fields(rate),
+            **options.rate_fields(rate),
         }
-        chosen = {name: value for name, value in options.items() if value is not None}
+        chosen = {name: value for name, value in given.items() if value is not None}
         settings = Settings(**{**chosen, **({"quota_patience": None} if wait else {})})
         if sources.emulated and not settings.mock_mode and settings.base_url is None:
             raise UsageError("nothing was sent: these are clips of the emulator, not worth money. Add --mock.")

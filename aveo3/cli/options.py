@@ -1,0 +1,62 @@
+"""Options that several commands have: each with one wording, and what their values mean."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+Name = Annotated[str | None, typer.Option(help='Template of file names, such as "{index:04}-{slug}"; see VEO3_NAME.')]
+Rate = Annotated[str | None, typer.Option(help="Your quota: requests per time, such as 10/60s or 50/min.")]
+MaxConcurrency = Annotated[int | None, typer.Option(help="Limit of operations that run at once.")]
+Budget = Annotated[float | None, typer.Option(help="US$ that all clips of the output directory may cost together.")]
+Lanes = Annotated[Path | None, typer.Option(help="TOML file of lanes, each with a quota of its own.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for quota as long as it takes, even past midnight.")]
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Make and pay new clips, even for prompts that have one, or go on with that if it was interrupted; "
+        "--fresh=new always begins anew.",
+    ),
+]
+FreshNew = Annotated[bool, typer.Option("--fresh-new", help="The same as --fresh=new.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, whatever the clips cost. See VEO3_CONFIRM_ABOVE.")]
+Exec = Annotated[
+    str | None,
+    typer.Option(
+        "--exec",
+        metavar="CMD",
+        help="Program to run for each saved clip, without a shell, with {path}, {id}, {prompt} and more filled in.",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")]
+Mock = Annotated[bool, typer.Option("--mock", help="Use the built-in emulator: no key, no cost.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for each clip; with --dry-run, one for all.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")]
+
+
+class FreshOrNew(TyperCommand):
+    """Takes `--fresh=new`, too. An option whose value may be left out would swallow the file behind it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(
+            ctx, ["--fresh-new" if arg == "--fresh=new" else arg for arg in args[:end]] + args[end:]
+        )
+
+
+def rate_fields(text: str | None) -> dict[str, Any]:
+    """Parse `10/60s`, `50/min` or `2/1.5m` into settings. Raises `UsageError`."""
+    from aveo3.errors import UsageError
+
+    if text is None:
+        return {}
+    match = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)?(s|m|min|h)?", text.strip())
+    if match is None or not (match[2] or match[3]) or not int(match[1]) or not float(match[2] or 1):
+        raise UsageError(f"--rate {text}: write requests per time, such as 10/60s, 50/min or 200/h")
+    unit = {"s": 1, None: 1, "m": 60, "min": 60, "h": 3600}[match[3]]
+    return {"rate_limit": int(match[1]), "rate_period": float(match[2] or 1) * unit}
