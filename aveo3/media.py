@@ -94,12 +94,17 @@ class Media(BaseModel):
             return self.mime_type
         return media_types.type_of(content[: media_types.HEAD]) or self.mime_type
 
-    def mismatch(self) -> str | None:
-        """A sentence if the local file is not what its name says, and cannot be sent. Reads the disk: `OSError`."""
+    def mismatch(self, content: bytes | None = None) -> str | None:
+        """A sentence if the local file is not what its name says, and cannot be sent.
+
+        Without its `content` it reads the disk: raises `OSError`.
+        """
         if self.path is None or "mime_type" in self.model_fields_set:
             return None
-        with self.path.open("rb") as file:
-            why = media_types.mismatch(file.read(media_types.HEAD), self.mime_type)
+        if content is None:
+            with self.path.open("rb") as file:
+                content = file.read(media_types.HEAD)
+        why = media_types.mismatch(content[: media_types.HEAD], self.mime_type)
         return None if why is None else f"{self.path} {why}"
 
 

@@ -17,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     ValidationError,
     WrapValidator,
@@ -200,8 +201,8 @@ class VideoPrompt(BaseModel):
     service_tier: Literal["flex", "standard", "priority", "deferred"] | None = Field(
         default=None, description="How soon Google makes it; no part of what the clip is. Omni only."
     )
-    webhook_metadata: dict[str, Any] = Field(
-        default_factory=dict, description="Sent to Google for your webhook, with `VEO3_WEBHOOK` only."
+    webhook_metadata: dict[str, JsonValue] = Field(
+        default_factory=dict, description="JSON that is sent to Google for your webhook, with `VEO3_WEBHOOK` only."
     )
     labels: Labels = Field(
         default_factory=dict,
@@ -246,7 +247,7 @@ class VideoPrompt(BaseModel):
             reference_videos: Sequence[MediaInput] = (),
             safety_settings: Mapping[HarmCategory, BlockThreshold] = ...,
             service_tier: Literal["flex", "standard", "priority", "deferred"] | None = None,
-            webhook_metadata: Mapping[str, Any] = ...,
+            webhook_metadata: Mapping[str, JsonValue] = ...,
             labels: str | Mapping[str, str] = ...,
             metadata: Mapping[str, Any] = ...,
             id: str | None = None,

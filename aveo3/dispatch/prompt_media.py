@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aveo3 import media_types
 from aveo3.input_forms import SEVERAL_MEDIA
 from aveo3.media import Media
 from aveo3.models import VideoPrompt
@@ -41,7 +40,7 @@ def read_media(prompt: VideoPrompt) -> MediaReading:
                 continue
             content = medium.read()
             hashes[-1] = hashlib.sha256(content).hexdigest()
-            why = _mismatch(medium, content)
+            why = medium.mismatch(content)
         except OSError as error:
             why, readable = f"cannot read {error.filename}: {error.strerror}", False
         except ValueError as error:  # not a path: it holds a null byte
@@ -50,13 +49,6 @@ def read_media(prompt: VideoPrompt) -> MediaReading:
             problems.append(why)
             unusable.add(place)
     return MediaReading(tuple(hashes), tuple(problems), readable, frozenset(unusable))
-
-
-def _mismatch(medium: Media, content: bytes) -> str | None:
-    if medium.path is None or "mime_type" in medium.model_fields_set:
-        return None
-    why = media_types.mismatch(content[: media_types.HEAD], medium.mime_type)
-    return None if why is None else f"{medium.path} {why}"
 
 
 class RecalledMedia:

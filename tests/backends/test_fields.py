@@ -544,6 +544,10 @@ NEVER: dict[str, tuple[dict[str, Any], str]] = {
         {"person_generation": "nobody"},
         "person_generation: must be 'allow_all', 'allow_adult', 'dont_allow' or 'disallow' (it is 'nobody')",
     ),
+    "webhook_metadata that is no JSON": (
+        {"webhook_metadata": {"at": object()}},
+        "webhook_metadata.at: input was not a valid JSON value",
+    ),
     "a label in capitals": (
         {"labels": {"team": "Film"}},
         "labels: label team='Film': a value holds only small letters",
