@@ -1,0 +1,1 @@
+"""What happens in a run, as typed events: `kinds` lists them, `bus` hands them to whoever listens."""

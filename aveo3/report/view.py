@@ -1,0 +1,152 @@
+"""The data that report and live page show: plain JSON, one form for both. The page's script draws it.
+
+Instants are ISO 8601 in UTC, money is US$ at list price, durations are seconds. None: unknown, or there is none.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+VERSION = 1
+
+
+class VideoRow(TypedDict):
+    """One video file of a clip."""
+
+    src: str
+    """URL of the file, relative to the page."""
+    poster: str | None
+    """URL of a still picture, or a `data:` URL; None if it cannot be cut."""
+    bytes: int
+    seconds: float | None
+    width: int | None
+    height: int | None
+    missing: bool
+    """The file is not where the journal has it."""
+
+
+class ClipRow(TypedDict):
+    """One job and its clip."""
+
+    key: str
+    """Unique on the page: the job's name; without a journal its batch and index."""
+    index: int
+    prompt_id: str | None
+    project_id: str | None
+    text: str
+    parameters: dict[str, Any]
+    """What the prompt sets besides its text, e.g. `{"resolution": "720p"}`; media by their names."""
+    labels: dict[str, str]
+    status: str
+    """A `ClipStatus` once it has ended; before that `planned`, `waiting`, `submitting`, `running`, `fetching`."""
+    model: str
+    lane: str | None
+    instead_of: str | None
+    cost_usd: float | None
+    """What it costs, or may cost; None if unknown."""
+    attempts: int
+    retries: int
+    queued_utc: str
+    submitted_utc: str | None
+    finished_utc: str | None
+    fetched_utc: str | None
+    videos: list[VideoRow]
+    error_kind: str | None
+    error_message: str | None
+    next_move: str | None
+    """One sentence: what to do about it. None if nothing is to be done."""
+    command: str | None
+    """The command for that, ready to paste; None if there is none."""
+    operation: str | None
+
+
+class LaneRow(TypedDict):
+    """One lane, now or at the end of its last run."""
+
+    name: str
+    model: str | None
+    limit: float | None
+    """Requests in any `period` seconds."""
+    period: float | None
+    learnt: bool
+    used: float | None
+    running: int | None
+    breaker: str | None
+    """`closed`, `open` or `half_open`; None if no run is active."""
+    opens_utc: str | None
+    """When the lane sends again; None if it is not paused."""
+    closed: str | None
+    """Why it sends nothing more in this run."""
+    reason: str | None
+    """What Google said last, if it is paused."""
+
+
+class MoneyRow(TypedDict):
+    """The money of the output directory."""
+
+    spent_usd: float
+    in_flight_usd: float
+    may_be_paid_usd: float
+    unpriced: int
+    """Clips of unknown price, which the sums count as free."""
+    budget_usd: float | None
+
+
+class RunRow(TypedDict):
+    """The run that is active or was last."""
+
+    active: bool
+    begun_utc: str | None
+    ended_utc: str | None
+    total: int | None
+    """Prompts of this run; None if unknown."""
+    next_submit_utc: str | None
+    done_utc: str | None
+    """When its last clip is expected."""
+    stopping: str | None
+    """`stop` (running clips are finished) or `leave`; None if it is not stopping."""
+    paused: bool
+    """A person has paused its submits."""
+
+
+class Step(TypedDict):
+    """One step of a job, for the timeline."""
+
+    at_utc: str
+    key: str
+    kind: str
+    """`submitted`, `accepted`, `refused`, `retrying`, `finished` (its operation has ended), `saved` or `ended`."""
+    lane: str | None
+
+
+class LaneStep(TypedDict):
+    """One change of a lane, for the timeline."""
+
+    at_utc: str
+    lane: str
+    kind: str
+    """`lane_paused`, `lane_opened`, `lane_closed` or `limit_learnt`."""
+    until_utc: str | None
+    limit: float | None
+    period: float | None
+    reason: str | None
+
+
+class View(TypedDict):
+    """Everything. A patch of the live page has the same keys; what it leaves out has not changed, and its `clips` and
+    `lanes` replace those of the same key or name, its `steps` and `lane_steps` are added."""
+
+    v: int
+    title: str
+    directory: str
+    service: str
+    """`google`, `local`, `mock` or `custom`."""
+    made_utc: str
+    live: bool
+    """False: a report, or a run of another process that is read from its journal only."""
+    run: RunRow | None
+    clips: list[ClipRow]
+    lanes: list[LaneRow]
+    money: MoneyRow
+    steps: list[Step]
+    lane_steps: list[LaneStep]
