@@ -39,7 +39,7 @@ def dry_run(known: Known, settings: Settings, routes: Routes, *, as_json: bool =
         return _code(shares)
     console = Console(highlight=False)
     say = partial(print_folded, console)
-    for note in notes(known, settings, routes):
+    for note in [*notes(known, settings, routes), *known.gone]:
         say(note)
     total = known.spent_usd + sum(share.cost_usd or 0.0 for share in shares)
     for share in shares:
@@ -116,7 +116,7 @@ def _facts(
             for share in shares
         ],
         "fallbacks": [stand_in._asdict() for stand_in in stands_in],
-        "notes": notes(known, settings, routes),
+        "notes": [*notes(known, settings, routes), *known.gone],
     }
 
 

@@ -37,6 +37,8 @@ class Known:
     """What reading the prompt files left out."""
     settled: Counter[State] = field(default_factory=Counter)
     """Prompts that ended without a clip. They are sent again only after `aveo3 retry`."""
+    gone: list[str] = field(default_factory=list)
+    """What earlier runs heard of the models of `to_send` that Google has shut down, a sentence each."""
 
     @property
     def at_hand(self) -> int:
@@ -111,7 +113,19 @@ def know(
                 known.made += 1
             case NextStep.HAND_OUT if found is not None:
                 known.settled[found.state] += 1
+    known.gone = gone_here(path, service, (routes.model_of(prompt) for prompt in known.to_send))
     return known
+
+
+def gone_here(path: Path | None, service: str, models: Iterable[str]) -> list[str]:
+    """What earlier runs with the journal at `path` heard of `models` that are shut down, a sentence each."""
+    from aveo3.dispatch.prior_runs import gone_models
+
+    if path is None:
+        return []
+    with reading(path) as journal:
+        told = gone_models(journal, service) if journal is not None else {}
+    return [told[model] for model in dict.fromkeys(models) if model in told] if told else []
 
 
 def check_remembered(settings: Settings, *, service: str) -> None:

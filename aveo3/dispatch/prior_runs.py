@@ -17,7 +17,9 @@ from aveo3.quota.windows import next_pacific_midnight
 
 LIMITS, LATENCIES, GONE = "limits", "latencies", "gone"
 
-_IS_GONE = re.compile(r"no longer available|\bretire[sd]? on\b", re.IGNORECASE)
+_IS_GONE = re.compile(
+    r"no longer available|\bretire[sd]? on\b|\b(been|was|is) (shut down|retired|discontinued)\b", re.IGNORECASE
+)
 """Google's words for a model that it has shut down, or will: the catalog of this release may not know it yet."""
 
 

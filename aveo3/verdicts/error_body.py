@@ -45,6 +45,11 @@ def is_safety(message: str) -> bool:
     return _SAFETY.search(message) is not None
 
 
+def is_of_model(message: str) -> bool:
+    """True if Google's message is about a model, not a file or an interaction that the request names."""
+    return re.search(r"\bmodels?\b", message, re.IGNORECASE) is not None
+
+
 def passes(message: str) -> bool:
     """True if Google's words say that the same request will do in a few minutes: something is still being set up."""
     return _PASSES.search(message) is not None

@@ -15,6 +15,7 @@ from aveo3.verdicts.error_body import (
     delay_of,
     error_of,
     is_google,
+    is_of_model,
     is_safety,
     message_of,
     names_of,
@@ -80,7 +81,7 @@ def from_answer(status: int, body: Any, retry_after: float | None = None) -> Ver
             wait = delay_of(error, message, retry_after) or NOT_READY_WAIT
             return Verdict(VerdictKind.REFUSED, message, refusal=Refusal.UNKNOWN, retry_after=wait, status=status)
         return _closed(Refusal.BILLING if "billing" in message.lower() else Refusal.NO_ACCESS, status, message)
-    if status == 404:
+    if status == 404 or (status == 410 and is_of_model(message)):
         return _closed(Refusal.NO_MODEL, status, message)
     if status == 503 and names_of(error) & {"UNAVAILABLE", "SERVICE_UNAVAILABLE"}:
         delay = delay_of(error, message, retry_after)

@@ -174,3 +174,19 @@ def test_a_run_says_what_an_earlier_run_heard_of_a_model_that_is_shut_down(emula
     said = "Google said of model veo-3.1-generate-001: This model publishers/google/models/veo-3.1-generate-001 is no"
     first, again = (run("generate", "--prompt", "a boat", "--yes")[2] for _ in range(2))
     assert (first.count(said), again.count(said)) == (0, 1)
+
+
+def test_check_and_a_dry_run_tell_what_a_run_heard_of_a_model_that_is_shut_down(
+    emulate: Callable[..., MockServer],
+) -> None:
+    emulate(retired=["veo-3.1-generate-001"])
+    said = "Google said of model veo-3.1-generate-001: This model publishers/google/models/veo-3.1-generate-001 is no"
+    dry = ("generate", "--prompt", "a boat", "--dry-run")
+    assert said not in run(*dry)[1] + run("check")[1], "no run has heard of it yet"
+    run("generate", "--prompt", "a boat", "--yes")
+    assert said in run(*dry)[1]
+    assert said not in run(*dry, "--model", "veo-3.1-fast-generate-001")[1], "of another model nothing was said"
+    assert "catalog      NOTE    on " in run("check")[1]
+    for command in (dry, ("check",)):
+        [note] = json.loads(run(*command, "--json")[1])["notes"]
+        assert said in note

@@ -123,8 +123,13 @@ def test_status_tells_which_models_google_has_shut_down() -> None:
     with Desk() as desk:
         desk.job(State.REJECTED)
         PriorRuns(desk.journal, "google", NOON).keep_answer("m", closed="It is no longer available.", accepted=0)
+        PriorRuns(desk.journal, "google", NOON).keep_answer("veo", closed="It was retired.", accepted=0)
+        desk.job(State.REJECTED, service="local")
     _, stdout, _ = run("status")
     assert f"on {NOON:%Y-%m-%d} Google said of model m: It is no longer available. (`aveo3 models`" in stdout
+    of_google, of_another = map(json.loads, run("status", "--json")[1].splitlines())
+    assert of_google["model_gone"].startswith(f"on {NOON:%Y-%m-%d} Google said of model veo: It was retired.")
+    assert of_another["model_gone"] is None
 
 
 def test_status_names_the_active_run_and_shows_its_jobs_in_progress() -> None:

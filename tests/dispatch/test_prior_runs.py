@@ -137,6 +137,7 @@ SHUT = "Model m is no longer available. Use a newer one. What to do: check VEO3_
     [
         (SHUT, True),
         ("The model retires on 2027-01-01. What to do: x.", True),
+        ("Model m has been shut down. What to do: x.", True),
         ("Publisher model m was not found. What to do: x.", False),
         ("Billing is off. What to do: x.", False),
         (None, False),

@@ -126,6 +126,7 @@ NO_ACCESS = "Publisher Model `projects/p/…/veo-9` was not found or your projec
         (404, error(404, "NOT_FOUND", NOT_FOUND), Refusal.NO_MODEL),
         (404, error(404, "NOT_FOUND", NO_ACCESS), Refusal.NO_MODEL),
         (404, error(404, "NOT_FOUND", "This model models/veo-3.0 is no longer available."), Refusal.NO_MODEL),
+        (410, error(410, "GONE", "Model models/veo-3.0 has been shut down."), Refusal.NO_MODEL),
     ],
 )
 def test_keys_permissions_billing_and_unknown_models_close_the_lane_for_good(
@@ -204,6 +205,10 @@ def test_a_filter_that_may_have_read_googles_answer_does_not_disprove_a_video(st
 @pytest.mark.parametrize("body", [None, "", {"message": "", "status": "Forbidden"}])
 def test_silence_is_not_googles_either(status: int, body: Any) -> None:
     assert from_answer(status, body).kind is UNCERTAIN
+
+
+def test_a_file_that_is_gone_closes_no_lane() -> None:
+    assert from_answer(410, error(410, "GONE", "The file files/abc has expired.")).kind is VerdictKind.REJECTED
 
 
 @pytest.mark.parametrize(

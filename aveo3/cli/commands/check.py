@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aveo3.cli.exit_codes import Exit, errors_as_messages
+from aveo3.cli.journal_view import plain
 from aveo3.cli.json_lines import in_json
 
 if TYPE_CHECKING:
@@ -49,14 +50,14 @@ def check(
     with errors_as_messages():
         settings = Settings() if lanes is None else Settings(lanes=lanes)
         places = _places(settings)
-    old = list(what_is_old(settings))
+    notes = [*what_is_old(settings), *_gone(settings, places)]
     sheets = asyncio.run(_ask(places))
     if json_line:
         lanes_json = [{"lane": name, **sheet.as_dict()} for (name, _), sheet in zip(places, sheets, strict=True)]
         values = sheets[0].as_dict() if len(sheets) == 1 else {"ok": all(s.ok for s in sheets), "lanes": lanes_json}
-        print(in_json({**values, "notes": old}))
-    for words in old if not json_line else ():
-        _line("catalog", "NOTE", words, "yellow")
+        print(in_json({**values, "notes": notes}))
+    for words in notes if not json_line else ():
+        _line("catalog", "NOTE", plain(words), "yellow")
     for (name, _), sheet in zip(places, sheets, strict=True):
         if not json_line:
             if len(sheets) > 1:
@@ -75,6 +76,20 @@ def _places(settings: Settings) -> list[tuple[str, Settings]]:
     for model in settings.fallback:
         places += [(lane.name, lane.settings) for lane in lanes.of(model) if lane not in lanes.listed]
     return places
+
+
+def _gone(settings: Settings, places: list[tuple[str, Settings]]) -> list[str]:
+    """What earlier runs in the output directory heard of these models, if Google has shut them down."""
+    from aveo3.cli.preview import gone_here
+    from aveo3.client import VeoClient
+    from aveo3.errors import JournalError, UsageError
+
+    try:
+        return gone_here(settings.journal_path, VeoClient(settings).service, (place.model for _, place in places))
+    except UsageError:  # no credentials: the report says so
+        return []
+    except JournalError as error:
+        return [f"what earlier runs heard of these models cannot be read: {error}"]
 
 
 async def _ask(places: list[tuple[str, Settings]]) -> list[CheckReport]:

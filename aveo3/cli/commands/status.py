@@ -79,9 +79,12 @@ def status(
         settings = settings_of(directory)
         with Journal(journal_path(settings), writes=False) as journal:
             if json_lines:
-                at_work = journal.in_use()
+                from aveo3.dispatch.prior_runs import gone_models
+
+                at_work, gone = journal.in_use(), gone_models(journal)
                 for record in journal.records():
-                    print(in_json(fields(record, journal, at_work=at_work)))
+                    said = gone.get(record.model) if record.service == "google" else None
+                    print(in_json({**fields(record, journal, at_work=at_work), "model_gone": said}))
             else:
                 _Report(journal, typed(settings), every=every).write()
 
