@@ -135,6 +135,18 @@ class VeoClient:
         records = self.journal.records(*WITHOUT_FILE) if self.journal is not None else ()
         return self._session.stream(resumable(records, self.service), fresh=False, resumes=True)
 
+    def pause(self) -> None:
+        """Submit nothing more until `go_on`, in no batch. Clips that were submitted go on to their end.
+
+        The time does not count against `quota_patience`. A job whose permit was granted a moment before is still sent.
+        You may call it at any time, also before the client is open, and again: a second call does nothing.
+        """
+        self._session.pause()
+
+    def go_on(self) -> None:
+        """Submit again after `pause`, in the same order and within the same quota. Without a pause it does nothing."""
+        self._session.go_on()
+
     def status(self) -> JournalStatus:
         """How every job of the output directory stands, and what they cost: what `aveo3 status` shows.
 

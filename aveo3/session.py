@@ -103,7 +103,7 @@ class Session:
         """A frozen snapshot of everything so far."""
         opened = self.lane_pool.open_lanes
         gates = {lane.name: in_use.gate.stats() for lane, in_use in opened.items() if in_use.used}
-        return self._tally.stats(gates, self.budget)
+        return self._tally.stats(gates, self.budget, paused=self.lane_pool.held)
 
     @property
     def _lanes(self) -> Lanes:
@@ -212,6 +212,18 @@ class Session:
             f"VEO3_WEBHOOK={self.settings.webhook}: only the Gemini API sends webhooks, and this is Vertex AI. Unset "
             "it, or use VEO3_BACKEND=gemini."
         )
+
+    # ---- paused by a person ------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Submit nothing until `go_on`."""
+        self.check_loop()
+        self.lane_pool.hold()
+
+    def go_on(self) -> None:
+        """Submit again."""
+        self.check_loop()
+        self.lane_pool.go_on()
 
     # ---- batches -----------------------------------------------------------------------------------------------
 

@@ -116,6 +116,8 @@ def render(
         rows.add_row("quota", _bar(gate.quota_used, gate.quota_limit, "cyan"), f"{_quota(gate)}{several}")
         if (pause := _pause(gate)) is not None:
             rows.add_row(*pause, several.strip())
+    if stats.paused:
+        rows.add_row("paused", Text("by you: nothing is submitted", "yellow"), "")
     left = eta(stats, to_send, since, usual=usual)
     line = Text.assemble(
         ("time left ", "bold"),
@@ -144,7 +146,7 @@ def _unpriced(stats: Stats) -> str:
 
 
 def eta(stats: Stats, to_send: int, since: float = 0.0, *, usual: float = USUAL) -> float | None:
-    """Estimated seconds until the last clip is finished; None without an open lane.
+    """Estimated seconds until the last clip is finished; None without an open lane, and while a person pauses submits.
 
     The unsent clips wait for the current pause and for the quota; all lanes share them in proportion to their quotas.
     Then the last clip takes as long as clips have taken so far (before the first one: `usual`). All of this counts from
@@ -157,6 +159,8 @@ def eta(stats: Stats, to_send: int, since: float = 0.0, *, usual: float = USUAL)
     latency = stats.latency if stats.latency is not None else usual
     if unsent <= 0:
         return max(latency - since, 0.0) if any(gate.running for gate in gates) else 0.0
+    if stats.paused:
+        return None
     together = sum(gate.quota_limit / gate.quota_period for gate in gates)
     free = sum(max(0.0, gate.quota_limit - gate.quota_used) for gate in gates)
     pause = min(gate.opens_in for gate in gates)

@@ -49,6 +49,8 @@ class LanePool:
         self.open_lanes: dict[Lane, OpenLane] = {}
         self.prior_runs: PriorRuns | None = None
         """Limits learnt by earlier runs, and the store for those of this run; None if nothing is kept."""
+        self.held = False
+        """A person has paused all submits: see `QuotaGate.hold`."""
         self._stack = stack
         self._backend = backend
         self._connect = connect
@@ -80,6 +82,8 @@ class LanePool:
                 if self.prior_runs is not None and (said := self.prior_runs.gone(lane.model)) is not None:
                     log.warning("%s", said)
                 gate = QuotaGate(lane.settings, lane.model, rng=self._rng, now_utc=self._now_utc, remembered=remembered)
+                if self.held:
+                    gate.hold()
                 self.open_lanes[lane] = OpenLane(lane, gate, backend)
             self.open_lanes[lane].used |= for_use
             return self.open_lanes[lane]
@@ -103,6 +107,18 @@ class LanePool:
         backend = await self._connect(name, settings)
         self._stack.push_async_callback(backend.aclose)
         return backend
+
+    def hold(self) -> None:
+        """Let no lane submit until `go_on`, those that open later included."""
+        self.held = True
+        for opened in self.open_lanes.values():
+            opened.gate.hold()
+
+    def go_on(self) -> None:
+        """Let the lanes submit again."""
+        self.held = False
+        for opened in self.open_lanes.values():
+            opened.gate.go_on()
 
     def keep_lessons(self) -> None:
         """Keep the limits learnt from refusals for later runs."""

@@ -49,6 +49,8 @@ class Stats:
     """What attempts may have cost that a person gave up with `aveo3 retry`, for the clips so far."""
     unpriced: int = 0
     """Number of clips that these sums count as free, because their price is unknown."""
+    paused: bool = False
+    """`VeoClient.pause` was called: nothing is submitted until `go_on`."""
 
 
 class Tally:
@@ -101,7 +103,7 @@ class Tally:
         """Forget what was counted as owed for a job: it is in flight again, or has ended."""
         self._owed.pop(job, None)
 
-    def stats(self, gates: Mapping[str, GateStats], budget: Budget) -> Stats:
+    def stats(self, gates: Mapping[str, GateStats], budget: Budget, *, paused: bool = False) -> Stats:
         """Everything so far, with the state of the `gates` and the money in the `budget`."""
         sunk, stakes = sum(self._sunk_usd.values()), [stake for _, stake in self._owed.values()]
         return Stats(
@@ -121,4 +123,5 @@ class Tally:
             may_be_paid_usd=round(sum(stake or 0.0 for stake in stakes) + sunk, 4),
             sunk_usd=round(sunk, 4),
             unpriced=self._unpriced + stakes.count(None) + budget.in_flight_unpriced,
+            paused=paused,
         )

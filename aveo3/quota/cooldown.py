@@ -55,6 +55,11 @@ class Cooldown:
             self._since = self.last = None
             self.at_once += GROWTH
 
+    def skip(self, start: float, end: float) -> None:
+        """Leave the time between two instants out of the patience: a person held the lane."""
+        if self._since is not None:
+            self._since += max(0.0, end - max(start, self._since))
+
     def growing_wait(self, in_a_row: int) -> float:
         """Seconds to pause after a refusal that names neither rule nor delay; doubles with each one in a row."""
         shortest, longest = self._settings.quota_wait_time, self._settings.quota_reset_interval

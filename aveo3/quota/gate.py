@@ -96,6 +96,8 @@ class QuotaGate:
             snapshot.restore(self._limits, remembered, self._now())
         self._turn = asyncio.Lock()
         self._waker = Waker()
+        self._held_at: float | None = None
+        self._held_before = 0.0  # seconds
 
     # ---- admission ---------------------------------------------------------------------------------------------------
 
@@ -117,19 +119,21 @@ class QuotaGate:
             self._in_line -= 1
 
     async def _next_turn(self, cost_usd: float, waiting: Callable[[], int | None] | None) -> Permit:
-        arrived = self._now()
+        arrived = self._now() - self._held_for()
         while True:
             now, alone = self._now(), self._in_line == 1  # `waiting` counts no other callers
             if (goes_at := self._goes_at(now, cost_usd, waiting if alone else None)) <= now:
                 await self._bucket.take()
-                return self._grant(now, cost_usd, now - arrived)
+                return self._grant(now, cost_usd, now - arrived - self._held_before)
             await self._waker.wait(min(goes_at, now + LONGEST_NAP))
 
     def _goes_at(self, now: float, cost_usd: float, waiting: Callable[[], int | None] | None) -> float:
         """When the next in line may go; `inf` if that depends on an answer, an operation's end or a token.
 
-        These ring the waker. Raises `GateClosed` if the wait exceeds the patience.
+        These ring the waker, and so does `go_on`. Raises `GateClosed` if the wait exceeds the patience.
         """
+        if self._held_at is not None and self._closed is None:
+            return inf
         paused_until = self._paused_until(now)
         if paused_until > now or self._closed is not None:
             self._check_patience(now, paused_until)
@@ -197,10 +201,33 @@ class QuotaGate:
         now = self._now()
         return (
             self._closed is None
+            and self._held_at is None
             and not self._turn.locked()
             and self._bucket.ready
             and self._ready_at(now, self._paused_until(now), cost_usd, None) <= now
         )
+
+    # ---- held by a person --------------------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Grant no permit until `go_on`. What runs goes on, and so do the limits. A second call does nothing.
+
+        The time does not count against the patience, nor as time that a clip waited for quota.
+        """
+        if self._held_at is None:
+            self._held_at = self._now()
+
+    def go_on(self) -> None:
+        """Grant permits again, in the same order. Without a `hold` it does nothing."""
+        if self._held_at is not None:
+            now = self._now()
+            self._cooldown.skip(self._held_at, now)
+            self._held_before, self._held_at = self._held_for(), None
+            self._waker.ring()
+
+    def _held_for(self) -> float:
+        """Seconds that the gate has been held so far."""
+        return self._held_before + (0.0 if self._held_at is None else self._now() - self._held_at)
 
     # ---- verdicts ----------------------------------------------------------------------------------------------------
 

@@ -128,6 +128,13 @@ def test_a_pause_does_not_shorten_the_time_left() -> None:
     assert [pace.since(STATS, 70.0), pace.since(replace(STATS, submitted=11), 80.0)] == [10.0, 0.0]
 
 
+def test_a_run_that_a_person_has_paused_says_so_and_promises_no_end() -> None:
+    shown = text(render(replace(STATS, paused=True), 20, 0.0))
+    assert "paused    by you: nothing is submitted" in shown
+    assert "time left unknown" in shown
+    assert "paused" not in text(render(STATS, 20, 0.0))
+
+
 def test_clips_that_were_not_sent_are_not_finished() -> None:
     clips = {**STATS.clips, ClipStatus.CANCELLED: 290, ClipStatus.DEFERRED: 1, ClipStatus.UNFINISHED: 2}
     assert "7/300 (1 filtered, " in re.sub("[━╸╺] *", "", text(render(replace(STATS, clips=clips), 300, 0.0), 120))
