@@ -77,13 +77,13 @@ def know(
     from aveo3.journal.next_step import NextStep, is_to_be_fetched, next_step, record_as_found
 
     path = settings.journal_path
-    records, batches = _jobs_and_batches(path, service) if path is not None else ([], {})
+    records, batches, requested = _jobs_and_batches(path, service) if path is not None else ([], {}, set())
     records = [*map(record_as_found, records)]
     known = Known(spent_usd=sum(record.counted_usd for record in records) if not is_emulated(service) else 0.0)
     if not records:
         known.to_send = list(prompts)
         return known
-    claims = DryClaims(records, fresh=fresh, batches=batches)
+    claims = DryClaims((r for r in records if r.id not in requested), fresh=fresh, batches=batches)
     recalled: RecalledMedia | None = None
     places = {record.operation: record.place or None for record in records if record.operation}
     for prompt in prompts:
@@ -207,13 +207,13 @@ def _records_of(path: Path, service: str | None, *states: State) -> Iterable[Job
         return [record for record in journal.records(*states) if service in (record.service, None)]
 
 
-def _jobs_and_batches(path: Path, service: str) -> tuple[list[JobRecord], Mapping[int, datetime]]:
-    """The jobs of `service`, and its fresh batches that have not ended."""
+def _jobs_and_batches(path: Path, service: str) -> tuple[list[JobRecord], Mapping[int, datetime], set[int]]:
+    """The jobs of `service`, its fresh batches that have not ended, and which jobs came as requests."""
     with reading(path) as journal:
         if journal is None:
-            return [], {}
+            return [], {}, set()
         records = [record for record in journal.records() if record.service == service]
-        return records, journal.open_batches(service)
+        return records, journal.open_batches(service), journal.requested()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from aveo3.errors import JournalError
 from aveo3.journal.fresh import JOIN, Fresh, FreshBatches, Write, goes_on, marks
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import JobRecord, from_row
+from aveo3.journal.writer import Step
 from aveo3.lifecycle import ENDED, TO_SEND, State
 
 
@@ -75,17 +76,31 @@ class Claims:
         self, stream: int, service: str, digest: str, *, position: int, model: str, prompt: Mapping[str, Any]
     ) -> JobRecord:
         """A new job for a prompt, claimed for `stream`."""
+        batch, begin = self._fresh.to_join(stream, service)
+        record, steps = self.new(service, digest, position=position, model=model, prompt=prompt, batch=batch)
+        met = (_CURSOR, (stream, f"digest {digest}", record.id)), (_MET, (stream, record.id))
+        self._write(*begin, *steps, *met)
+        self._fresh.joined(stream, batch, begin)
+        self._held.add(record.id)
+        return record
+
+    def new(
+        self,
+        service: str,
+        digest: str,
+        *,
+        position: int,
+        model: str,
+        prompt: Mapping[str, Any],
+        batch: int | None = None,
+    ) -> tuple[JobRecord, Step]:
+        """A new job, and the statements that write it."""
         last = "SELECT coalesce(max(ordinal), 0) FROM jobs WHERE service = ? AND digest = ?"
         at, ordinal = self._stamp(), self._reader.read(last, service, digest)[0][0] + 1
         self._jobs += 1
-        batch, begin = self._fresh.to_join(stream, service)
         values = (self._jobs, service, digest, ordinal, position, model, json.dumps(prompt), at, batch, State.PLANNED)
         begun = (EVENT, (self._jobs, at, State.PLANNED, json.dumps({"model": model})))
-        met = (_CURSOR, (stream, f"digest {digest}", self._jobs)), (_MET, (stream, self._jobs))
-        self._write(*begin, (_PLAN, values), begun, *met)
-        self._fresh.joined(stream, batch, begin)
-        self._held.add(self._jobs)
-        return JobRecord(
+        record = JobRecord(
             id=self._jobs,
             service=service,
             digest=digest,
@@ -97,6 +112,18 @@ class Claims:
             fresh_batch=batch,
             state=State.PLANNED,
         )
+        return record, ((_PLAN, values), begun)
+
+    def hold(self, job: int) -> JobRecord | None:
+        """Hold a job that came as a request, as it stands now; None if this process works on it already.
+
+        No batch claims such a job by its prompt, so nothing else is noted.
+        """
+        if job in self._held:
+            return None
+        [record] = self._reader.select("SELECT * FROM jobs WHERE id = ?", job)
+        self._held.add(job)
+        return record
 
     def take(self, stream: int, job: int) -> JobRecord | None:
         """Claim a job by its number, as it stands now; None, and no claim, if this process works on it."""
@@ -116,7 +143,7 @@ class Claims:
     def _known_as(self, service: str, digests: Sequence[str]) -> list[int]:
         """The jobs that have any of `digests`."""
         these = marks(digests)
-        query = f"SELECT id FROM jobs WHERE service = ? AND (digest IN ({these}) OR sent_as IN ({these}))"
+        query = f"SELECT id FROM jobs WHERE service = ? AND (digest IN ({these}) OR sent_as IN ({these})) AND {OURS}"
         return [job for [job] in self._reader.read(query, service, *digests, *digests)]
 
     def holds(self, job: int) -> bool:
@@ -156,7 +183,7 @@ class Claims:
 
     def _next_free(self, stream: int, service: str, column: str, digest: str) -> JobRecord | None:
         fresh = self._fresh.is_fresh(stream)
-        query = f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND id > ? ORDER BY id"
+        query = f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND id > ? AND {OURS} ORDER BY id"
         known_by, found = f"{column} {digest}", None
         begun = passed = self._cursor(stream, known_by)
         all_met = True
@@ -257,5 +284,7 @@ _PLAN = (
     "INSERT INTO jobs (id, service, digest, ordinal, position, model, prompt, queued_utc, fresh_batch, state) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+OURS = "NOT EXISTS (SELECT 1 FROM requests WHERE job = jobs.id)"
+"""True for the jobs that runs of prompts claim. One that came as a request belongs to its caller."""
 EVENT = "INSERT INTO events (job, at_utc, state, changes) VALUES (?, ?, ?, ?)"
 """Adds an event to a job's history."""

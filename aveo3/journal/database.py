@@ -65,6 +65,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     ("ALTER TABLE jobs ADD COLUMN sunk_unpriced INTEGER",),
     ("CREATE INDEX jobs_by_operation ON jobs (operation) WHERE operation IS NOT NULL",),
+    (
+        """CREATE TABLE requests (
+            job INTEGER PRIMARY KEY REFERENCES jobs (id),
+            caller TEXT NOT NULL, request_key TEXT, body TEXT NOT NULL, priority INTEGER NOT NULL,
+            door_name TEXT NOT NULL UNIQUE, resource TEXT NOT NULL, storage_uri TEXT,
+            UNIQUE (caller, request_key)
+        )""",
+    ),
 )
 """Item n makes version n+1 of the schema out of version n, in a transaction of its own. Never edit one: add one."""
 

@@ -31,7 +31,7 @@ clips_log = logging.getLogger("aveo3.clips")
 class Write(Protocol):
     """Writes one step into the journal, whole or not at all."""
 
-    def __call__(self, *step: Statement, commit: bool = False, keep: bool = False) -> None: ...
+    def __call__(self, *step: Statement, commit: bool = False, sync: bool = False, keep: bool = False) -> None: ...
 
 
 def check_fresh(fresh: Fresh) -> None:

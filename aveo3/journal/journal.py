@@ -32,6 +32,7 @@ from aveo3.journal.claims import EVENT, MET, Claims
 from aveo3.journal.database import closed_mark, connect, log_of, real, refused
 from aveo3.journal.next_step import ANSWER_LOST
 from aveo3.journal.reader import JournalReader
+from aveo3.journal.requests import Requests
 from aveo3.journal.rows import CHANGING, plain, storable, to_column
 from aveo3.journal.writer import Statement, Writer, ballast_of, load_ballast
 from aveo3.lifecycle import FOUND_AGAIN, NEXT, REOPEN, UNSENT, IllegalMove, State, as_found
@@ -78,6 +79,7 @@ class Journal(JournalReader):
                 super().__init__(path, db, Writer(db, path, log_file))
                 undo.callback(self._writer.wal_sync.close)
                 self.claims = Claims(self, self._write, self._stamp)
+                self.requests = Requests(self, self._write, self.claims)
                 if writes:
                     for table in MET:
                         db.execute(table)
@@ -213,6 +215,10 @@ class Journal(JournalReader):
             sync=new not in FOUND_AGAIN,
             keep=not intent,
         )
+
+    def commit(self) -> None:
+        """Commit all steps by now, and have them synced soon. Raises `JournalError` if the disk refuses."""
+        self._write(commit=True, sync=True)
 
     def note(self, job: int, state: State, **changes: Any) -> None:
         """Note changes of a job that stays in its state."""

@@ -42,6 +42,10 @@ class JournalReader:
             yield from page
             last = page[-1].id
 
+    def requested(self) -> set[int]:
+        """The jobs that came as requests: runs of prompts leave them alone."""
+        return {job for [job] in self.read("SELECT job FROM requests")}
+
     def prompts_with_files(self, service: str) -> Iterator[dict[str, Any]]:
         """The prompts of `service` whose media are, or were, local files, in the order in which they were planned."""
         query, last = f"SELECT id, prompt FROM jobs WHERE service = ? AND id > ? AND {_WITH_FILES} LIMIT {PAGE}", 0

@@ -1,0 +1,109 @@
+"""Requests: jobs that came through the server, one for each request that it accepted, and who may see them.
+
+A request and its job are written in one step. Equal requests are different jobs, unless they have the same key: a key
+names one request of its caller for as long as its row lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from aveo3.journal.claims import Claims
+from aveo3.journal.fresh import Write, marks
+from aveo3.journal.reader import PAGE, JournalReader
+from aveo3.journal.rows import JobRecord
+from aveo3.lifecycle import State
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One accepted request, in the order of its columns."""
+
+    job: int
+    caller: str
+    key: str | None
+    """The caller's idempotency key."""
+    body: str
+    """Hex SHA-256 of what was requested: the same key with another body is another request."""
+    priority: int
+    """Within the requests of its caller; higher goes first."""
+    door_name: str
+    """The public name of its operation. Nobody can guess it."""
+    resource: str
+    """The path that stands before the name: the surface, project and model that the caller used."""
+    storage_uri: str | None
+    """The gs:// prefix that the caller named for the videos."""
+
+
+class Requests:
+    """Accepts and finds the requests in the journal that `reader` reads and `write` changes."""
+
+    def __init__(self, reader: JournalReader, write: Write, claims: Claims) -> None:
+        self._reader = reader
+        self._write = write
+        self._claims = claims
+
+    def accept(
+        self,
+        service: str,
+        digest: str,
+        *,
+        model: str,
+        prompt: Mapping[str, Any],
+        position: int,
+        caller: str,
+        key: str | None,
+        body: str,
+        priority: int,
+        door_name: str,
+        resource: str,
+        storage_uri: str | None,
+    ) -> tuple[Request, JobRecord]:
+        """A new request with a new job, committed in one step. It outlives a power cut after `Journal.on_disk`.
+
+        Raises `JournalError` if the disk refuses, or the caller has used `key` before.
+        """
+        record, steps = self._claims.new(service, digest, position=position, model=model, prompt=prompt)
+        request = Request(record.id, caller, key, body, priority, door_name, resource, storage_uri)
+        self._write(*steps, (_ACCEPT, astuple(request)), commit=True, sync=True)
+        return request, record
+
+    def with_key(self, caller: str, key: str) -> Request | None:
+        """The request of `caller` that has this idempotency key; None if there is none."""
+        found = self._reader.read("SELECT * FROM requests WHERE caller = ? AND request_key = ?", caller, key)
+        return Request(*found[0]) if found else None
+
+    def named(self, door_name: str) -> tuple[Request, JobRecord] | None:
+        """The request whose operation has this name, and its job as it stands now; None if there is none."""
+        found = self._reader.read("SELECT * FROM requests WHERE door_name = ?", door_name)
+        if not found:
+            return None
+        request = Request(*found[0])
+        [record] = self._reader.select("SELECT * FROM jobs WHERE id = ?", request.job)
+        return request, record
+
+    def of_job(self, job: int) -> Request | None:
+        """The request that `job` came as; None if it came otherwise."""
+        found = self._reader.read("SELECT * FROM requests WHERE job = ?", job)
+        return Request(*found[0]) if found else None
+
+    def in_states(self, service: str, *states: State) -> Iterator[tuple[Request, JobRecord]]:
+        """The requests to `service` whose jobs are in `states`, with these jobs, in the order of their acceptance.
+
+        Holds one page in memory.
+        """
+        query = (
+            f"SELECT jobs.* FROM requests JOIN jobs ON jobs.id = job WHERE service = ? AND state IN ({marks(states)}) "
+            f"AND jobs.id > ? ORDER BY jobs.id LIMIT {PAGE}"
+        )
+        last = 0
+        while page := self._reader.select(query, service, *states, last):
+            of_page = f"SELECT * FROM requests WHERE job IN ({marks(page)})"
+            found = {row[0]: Request(*row) for row in self._reader.read(of_page, *(record.id for record in page))}
+            yield from ((found[record.id], record) for record in page)
+            last = page[-1].id
+
+
+_ACCEPT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
