@@ -223,7 +223,7 @@ class OmniWire:
         assert operation is not None
         if not operation.done:
             return running(interaction)
-        video = await self._video(request, interaction, inline=inline) if operation.delivered else None
+        video = await self._video(request, interaction, inline=inline) if operation.shows_films else None
         return ended(interaction, video)
 
     async def _video(self, request: web.Request, interaction: Interaction, *, inline: bool) -> dict[str, Any]:
