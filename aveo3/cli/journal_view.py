@@ -16,7 +16,7 @@ from aveo3.journal.wording import listed as listed
 from aveo3.journal.wording import plain as plain
 from aveo3.journal.wording import priced as priced
 from aveo3.journal.wording import prompt_words as prompt_words
-from aveo3.lifecycle import AT_STAKE, BILLED, IN_FLIGHT, State, is_emulated
+from aveo3.lifecycle import State
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
@@ -84,25 +84,10 @@ def tail(name: str) -> str:
     return name.rstrip("/").rpartition("/")[2]
 
 
-def money(record: JobRecord, *, at_work: bool) -> dict[str, float | None]:
-    """What a job costs, in US$, null for an unknown price: `spent_usd`, `in_flight_usd`, `may_be_paid_usd`.
-
-    `at_work` says that a run is active. Together they are what counts against a budget.
-    """
-    if is_emulated(record.service):
-        return dict.fromkeys(("spent_usd", "in_flight_usd", "may_be_paid_usd"), 0.0)
-    in_flight = at_work and record.state in IN_FLIGHT
-    sunk = None if record.sunk_unpriced else record.sunk_usd or 0.0
-    at_stake = record.cost_usd if record.state in AT_STAKE and not in_flight else 0.0
-    return {
-        "spent_usd": record.cost_usd if record.state in BILLED else 0.0,
-        "in_flight_usd": record.cost_usd if in_flight else 0.0,
-        "may_be_paid_usd": None if sunk is None or at_stake is None else at_stake + sunk,
-    }
-
-
 def fields(record: JobRecord, journal: Journal, *, at_work: bool) -> dict[str, Any]:
     """All fields of a job as `--json` prints them, with absolute paths."""
+    from aveo3.journal.review import money_of_job
+
     files = [{**file, "path": str(journal.locate(file).absolute())} for file in record.files]
     values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-    return {"job": record.name, **values, "files": files, **money(record, at_work=at_work)}
+    return {"job": record.name, **values, "files": files, **money_of_job(record, active=at_work)._asdict()}

@@ -105,6 +105,28 @@ def money_of(tallies: Iterable[StateCount], *, active: bool) -> Money:
     )
 
 
+class JobMoney(NamedTuple):
+    """What one job costs, in US$, None for an unknown price. Together they are what counts against a budget."""
+
+    spent_usd: float | None
+    in_flight_usd: float | None
+    may_be_paid_usd: float | None
+
+
+def money_of_job(record: JobRecord, *, active: bool) -> JobMoney:
+    """What `record` adds to `money_of`. `active` says that a run is writing: what it has sent is in flight."""
+    if is_emulated(record.service):
+        return JobMoney(0.0, 0.0, 0.0)
+    in_flight = active and record.state in IN_FLIGHT
+    sunk = None if record.sunk_unpriced else record.sunk_usd or 0.0
+    at_stake = record.cost_usd if record.state in AT_STAKE and not in_flight else 0.0
+    return JobMoney(
+        spent_usd=record.cost_usd if record.state in BILLED else 0.0,
+        in_flight_usd=record.cost_usd if in_flight else 0.0,
+        may_be_paid_usd=None if sunk is None or at_stake is None else at_stake + sunk,
+    )
+
+
 def _located(record: JobRecord, journal: Journal) -> JobRecord:
     if not record.files:
         return record

@@ -5,7 +5,7 @@ Instants are ISO 8601 in UTC, money is US$ at list price, durations are seconds.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 VERSION = 1
 
@@ -44,6 +44,11 @@ class ClipRow(TypedDict):
     instead_of: str | None
     cost_usd: float | None
     """What it costs, or may cost; None if unknown."""
+    spent_usd: NotRequired[float | None]
+    """What it adds to the sums of `MoneyRow`, in this field and the next two; None if its price is unknown. Clips of
+    the emulator add nothing."""
+    in_flight_usd: NotRequired[float | None]
+    may_be_paid_usd: NotRequired[float | None]
     attempts: int
     retries: int
     queued_utc: str
@@ -51,6 +56,8 @@ class ClipRow(TypedDict):
     finished_utc: str | None
     fetched_utc: str | None
     videos: list[VideoRow]
+    uris: NotRequired[list[str]]
+    """Addresses at Google, without what signs them."""
     error_kind: str | None
     error_message: str | None
     next_move: str | None

@@ -111,6 +111,8 @@ class _Report:
         self._at_work = journal.in_use()
 
     def write(self) -> None:
+        from aveo3.journal.next_move import advice
+
         total = sum(self._counts.values())
         self._say(f"{self._journal.path}: {counted(total)}", "bold")
         if (run := self._journal.last_run()) is not None:
@@ -123,7 +125,7 @@ class _Report:
         for state in ORDER:
             if count := self._counts.get(state):
                 self._say(
-                    self._next_move(state) + self._given_up_in(state),
+                    advice(state, active=self._at_work, directory=self._directory) + self._given_up_in(state),
                     head=(f"{state:<10} {count:>7,}  ", STYLES[state]),
                 )
         self._say("")
@@ -146,15 +148,6 @@ class _Report:
             self._console.print(line, soft_wrap=True)
         else:
             print(line.plain.rstrip())
-
-    def _next_move(self, state: State) -> str:
-        from aveo3.models import ClipStatus
-
-        if state in _WAITING:
-            left, in_hand = _WAITING[state]
-            return (in_hand if self._at_work else left).format(directory=self._directory)
-        advice = ClipStatus(state).advice
-        return f"{advice} (aveo3 retry)" if state is State.UNCERTAIN else advice
 
     def _money(self) -> None:
         """What is spent, in flight, and what else may be paid: together, what counts against the budget."""
@@ -303,26 +296,6 @@ _WIDTHS = (8, 10, 6, 4, 5)
 _GAP = " "
 _CUT = (State.SUCCEEDED, State.CANCELLED, _HEADER[1])
 """States whose last column is cut to the width: the name of a file, or a reason that the state gives already."""
-
-_WAITING = {
-    State.PLANNED: (
-        "not sent yet, nothing is owed: run the same prompts again",
-        "waits for its turn",
-    ),
-    State.SUBMITTING: (
-        "sent by a run that was killed before the answer came; may be billed; the next run marks it uncertain",
-        "sent, waiting for the answer",
-    ),
-    State.RUNNING: (
-        "Google is making it or has made it: aveo3 resume {directory}",
-        "Google is making it",
-    ),
-    State.FETCHING: (
-        "made and paid, not on disk yet: aveo3 resume {directory}",
-        "made and paid, being downloaded",
-    ),
-}
-"""The next move of an unfinished job: without an active run, and with one."""
 
 
 def who(run: Run, *, at_work: bool) -> str:
