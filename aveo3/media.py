@@ -5,11 +5,20 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
-from aveo3 import media_types
+from aveo3 import media_types, near_names
 from aveo3.input_forms import in_base64, of_base64, of_data_url
 
 
@@ -39,6 +48,14 @@ class Media(BaseModel):
             uri: str | None = None,
             mime_type: str = "",
         ) -> None: ...
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _near_names(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise near_names.with_hints(error, cls.model_fields) from None
 
     @model_validator(mode="before")
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import math
 import re
@@ -10,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -18,13 +17,14 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    ModelWrapValidatorHandler,
     PlainSerializer,
     ValidationError,
     WrapValidator,
     model_validator,
 )
 
-from aveo3 import labels
+from aveo3 import labels, near_names
 from aveo3.input_forms import (
     MEDIA_FIELDS,
     model_id,
@@ -254,6 +254,14 @@ class VideoPrompt(BaseModel):
             project_id: str | None = None,
         ) -> None: ...
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _near_names(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise near_names.with_hints(error, cls.model_fields, meant=field_name) from None
+
     @model_validator(mode="after")
     def _something_to_show(self) -> VideoPrompt:
         upscales = self.task == "upscale" and self.previous is not None
@@ -414,11 +422,12 @@ def explain(error: ValidationError) -> list[str]:
         sentence = problem["msg"].removeprefix("Value error, ")
         if name in NOT_OFFERED:
             sentence = f"{name}: {NOT_OFFERED[name]}"
-        elif problem["type"] == "extra_forbidden":
+        elif problem["type"] == near_names.UNKNOWN and len(problem["loc"]) == 1:
             meant = field_name(name)
-            close = [meant] if meant != name else difflib.get_close_matches(name, VideoPrompt.model_fields, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"the fields are {', '.join(VideoPrompt.model_fields)}"
+            hint = f"did you mean {meant}?" if meant != name else near_names.hint(name, VideoPrompt.model_fields)
             sentence = f"{name} is not a field of a prompt: {hint}"
+        elif problem["type"] == near_names.UNKNOWN:
+            sentence = f"{name}: {sentence}"
         elif name:
             sentence = f"{name}: {reason(problem)} (it is {repr_of(problem['input'], 60)})"
         sentences.append(sentence)

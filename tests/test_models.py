@@ -85,7 +85,7 @@ def test_a_media_type_that_is_set_wins() -> None:
         ("frame", "cannot tell the media type of frame: set mime_type, such as 'image/png'"),
         ("gs://bucket/frame", "cannot tell the media type of gs://bucket/frame: set mime_type, such as 'image/png'"),
         ("ftp://host/a.png", "String should match pattern '^(gs|https)://.+'"),
-        ({"path": "a.png", "colour": "red"}, "Extra inputs are not permitted"),
+        ({"path": "a.png", "colour": "red"}, "there is no such field: the fields are path, data, uri, mime_type"),
     ],
 )
 def test_an_invalid_medium_is_refused(value: Any, sentence: str) -> None:
@@ -147,7 +147,7 @@ def test_a_repr_leaves_out_the_bytes_of_media() -> None:
             {"text": "x", "reference_videos": [MP4], "image": PNG},
             "reference_videos cannot go with image, last_frame or video: give one or the other",
         ),
-        ({"text": "x", "lenght": 8}, "Extra inputs are not permitted"),
+        ({"text": "x", "lables": {}}, "there is no such field: did you mean labels?"),
         ({"text": "x" * 20_001}, "String should have at most 20000 characters"),
     ],
 )

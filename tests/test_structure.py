@@ -22,7 +22,7 @@ from aveo3.mock import MockOptions
 HOUSE = Path(aveo3.__path__[0])
 
 FLOORS = """
-lifecycle events media_types input_forms json_values labels media models
+lifecycle events media_types near_names input_forms json_values labels media models
 clips untrusted _visible errors _waker _timeouts _threads
 config files
 verdicts polling

@@ -85,7 +85,7 @@ def _question(known: Known, settings: Settings, routes: Routes) -> str | None:
     """What to ask before the run; None if it costs no more than `VEO3_CONFIRM_ABOVE`."""
     clips, usual, at_most, unpriced = 0, 0.0, 0.0, dict[str, None]()
     for prompt in known.to_send:
-        route, _ = routes.of(prompt)
+        route, _ = routes.for_estimate(prompt)
         if route is None:
             continue  # it is rejected, and costs nothing
         clips += 1

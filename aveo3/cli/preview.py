@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -86,6 +86,7 @@ def know(
     claims = DryClaims((r for r in records if r.id not in requested), fresh=fresh, batches=batches)
     recalled: RecalledMedia | None = None
     places = {record.operation: record.place or None for record in records if record.operation}
+    _read_earlier_clips(path, records, {prompt.previous for prompt in prompts}, routes)
     for prompt in prompts:
         route, _ = routes.of(prompt, places.get(prompt.previous or ""))
         reading = read_media(prompt)
@@ -115,6 +116,23 @@ def know(
                 known.settled[found.state] += 1
     known.gone = gone_here(path, service, (routes.model_of(prompt) for prompt in known.to_send))
     return known
+
+
+def _read_earlier_clips(
+    path: Path | None, records: Iterable[JobRecord], named: Set[str | None], routes: Routes
+) -> None:
+    """Tell `routes` how long the clips are whose operations are `named`, for the cost of editing or upscaling them."""
+    from aveo3.dispatch.earlier_clips import earlier_clip
+
+    found = [(record.operation, record) for record in records if record.operation in named]
+    if path is None or not found:
+        return
+    with reading(path) as journal:
+        for operation, record in found:
+            if operation is not None and journal is not None:
+                clip = earlier_clip(record, journal, routes.lanes.settings.model_catalog)
+                if clip is not None:
+                    routes.earlier_clips[operation] = clip
 
 
 def gone_here(path: Path | None, service: str, models: Iterable[str]) -> list[str]:

@@ -17,11 +17,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from aveo3.config import abilities
 from aveo3.config.model_card import ModelCard as ModelCard
+from aveo3.config.source_clip import SourceClip, costs_by_source
 from aveo3.input_forms import model_id, plain_reason
 from aveo3.models import VideoPrompt
 
 LONGEST_SOURCE = 40
-"""Seconds of the longest video there is, by extensions: what an upscale of unknown length may cost at most."""
+"""Seconds of the longest video there is, by extensions: a clip of unknown length that is edited or upscaled counts so.
+"""
 
 FRESH_DAYS = 90
 """A catalog that is older than this may miss models and new prices."""
@@ -94,23 +96,30 @@ class Catalog(BaseModel):
         """True if the price of `model` is known. A retired model makes no clips, so it needs none."""
         return model in self.retired or bool((card := self.models.get(model)) and card.prices)
 
-    def cost_usd(self, prompt: VideoPrompt, model: str) -> float | None:
-        """List price of `prompt` if every video of it is made, in US$. None if `model` has no known price."""
+    def cost_usd(self, prompt: VideoPrompt, model: str, source: SourceClip | None = None) -> float | None:
+        """List price of `prompt` if every video of it is made, in US$. None if `model` has no known price.
+
+        `source` is the clip that the prompt edits or upscales. What is unknown of it counts as the dearest.
+        """
         if (card := self.models.get(model)) is None:
             return None
         if prompt.service_tier == "priority":
             return None  # dearer than the list, by an unknown factor
         resolution = prompt.resolution or card.default_resolution
         if prompt.task == "upscale":
-            price = card.upscales(resolution)
-            return None if price is None else round(price * (prompt.duration_seconds or LONGEST_SOURCE), 4)
+            price = card.upscales(resolution, source and source.resolution)
+            seconds = (source and source.seconds) or prompt.duration_seconds or LONGEST_SOURCE
+            return None if price is None else round(price * seconds, 4)
         price = card.prices.get(resolution)
         if prompt.generate_audio is False:
             price = card.silent.get(resolution, price)  # without a price of its own, assume that of a video with sound
         if price is None:
             return None
-        usual = next(iter(card.only_seconds_for(prompt).values()), card.default_duration)
-        return round(price * (prompt.duration_seconds or usual) * prompt.number_of_videos, 4)
+        seconds = prompt.duration_seconds or next(iter(card.only_seconds_for(prompt).values()), card.default_duration)
+        if costs_by_source(prompt):
+            # A length that is asked for counts if it is longer, or if the source's is unknown.
+            seconds = max(seconds if prompt.task is None else prompt.duration_seconds or 0, _length(prompt, source))
+        return round(price * seconds * prompt.number_of_videos, 4)
 
     def cost_of_tokens(self, tokens: Mapping[str, int], model: str) -> float | None:
         """The list price of `tokens` in US$. None without tokens, or if the model has no price per token."""
@@ -143,6 +152,12 @@ class Catalog(BaseModel):
         """Median seconds from submit to done, as a first guess; 70 for an unknown model or resolution."""
         card = self.models.get(model)
         return 70.0 if card is None else card.latency.get(resolution or card.default_resolution, 70.0)
+
+
+def _length(prompt: VideoPrompt, source: SourceClip | None) -> float:
+    """The seconds of the clip that `prompt` changes, at most."""
+    known = source.seconds if source is not None else None
+    return known or prompt.duration_seconds or LONGEST_SOURCE
 
 
 def doubts_of_age(cards: Catalog, today: date, path: Path | None = None) -> str | None:

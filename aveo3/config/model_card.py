@@ -95,11 +95,12 @@ class ModelCard(BaseModel):
         """The card of this model at `backend`; the card itself if nothing is said of that backend."""
         return self._elsewhere.get(backend or "", self)
 
-    def upscales(self, resolution: str) -> float | None:
-        """US$ per second to upscale to `resolution` from the dearest source; None if it cannot."""
-        return max(
-            (prices[resolution] for prices in self.upscale_prices.values() if resolution in prices), default=None
-        )
+    def upscales(self, resolution: str, source: str | None = None) -> float | None:
+        """US$ per second to upscale from `source` to `resolution`, from the dearest if that is unknown; None if it
+        cannot."""
+        known = self.upscale_prices.get(source or "", {}).get(resolution)
+        dearest = (prices[resolution] for prices in self.upscale_prices.values() if resolution in prices)
+        return max(dearest, default=None) if known is None else known
 
     def only_seconds_for(self, prompt: VideoPrompt) -> dict[str, int]:
         """The fields of `prompt` that allow only one length, and that length in seconds."""

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from aveo3 import _threads
+from aveo3.config.catalog import Catalog
+from aveo3.config.source_clip import SourceClip
+from aveo3.dispatch.earlier_clips import earlier_clip
 from aveo3.dispatch.prompt_media import RecalledMedia
 from aveo3.engine.job import PARTLY, Job
 from aveo3.files import saving
@@ -96,6 +100,11 @@ class JobMatcher:
     def home_of(self, operation: str) -> Mapping[str, str | None] | None:
         """The place where `operation` ran; None if the journal does not have it."""
         return self._journal.place_of(self._service, operation)
+
+    async def earlier_clip(self, operation: str, catalog: Catalog) -> SourceClip | None:
+        """What the clip of `operation` is, for the cost of changing it; None if the journal does not know."""
+        found = self._journal.of_operation(self._service, operation)
+        return await _threads.reading.run(earlier_clip, found[0], self._journal, catalog) if found else None
 
     async def resolve(self, job: Job) -> VideoClip | None:
         """The clip of `job` if nothing is left to do for it; else None, and `job.state` names the next step.

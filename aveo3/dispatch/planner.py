@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from aveo3 import _threads
+from aveo3.config.source_clip import costs_by_source
 from aveo3.dispatch.matching import JobMatcher
 from aveo3.dispatch.prompt_media import Hashes, MediaReading, read_media
 from aveo3.engine.job import Job
@@ -135,9 +136,12 @@ class Planner:
         except ValidationError as error:
             return Job.planned(_unchecked(source), index, self._routes.lanes.settings.model, now_utc), explain(error)
         home = self._matcher.home_of(prompt.previous) if self._matcher is not None and prompt.previous else None
-        route, problems = self._routes.of(prompt, home)
-        models = self._routes.models_of(prompt, route)
         reading = await _threads.reading.run(read_media, prompt) if prompt.media else NO_MEDIA
+        clip = reading.source
+        if self._matcher is not None and prompt.previous and costs_by_source(prompt):
+            clip = await self._matcher.earlier_clip(prompt.previous, self._routes.lanes.settings.model_catalog)
+        route, problems = self._routes.of(prompt, home, clip)
+        models = self._routes.models_of(prompt, route)
 
         def job_with(hashes: Hashes, *, known: bool = True) -> Job:
             known_by = tuple(prompt.digest(model, hashes) for model in models) if known else ()

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aveo3.config.source_clip import SourceClip, costs_by_source
 from aveo3.input_forms import SEVERAL_MEDIA
+from aveo3.lanes.source_clips import source_in
 from aveo3.media import Media
 from aveo3.models import VideoPrompt
 
@@ -27,12 +29,15 @@ class MediaReading:
     readable: bool = True
     unusable: frozenset[int] = frozenset()
     """The places in `prompt.media` of what cannot be read, or is not what its name says."""
+    source: SourceClip | None = None
+    """What the clip is that the prompt edits or upscales; None without one, or if it does not say."""
 
 
 def read_media(prompt: VideoPrompt) -> MediaReading:
     """Read all local media of `prompt`. Blocks: reads the disk."""
     hashes: list[str | None] = []
     problems, unusable, readable = [], set(), True
+    source = None
     for place, medium in enumerate(prompt.media):
         hashes.append(None)
         try:
@@ -41,6 +46,8 @@ def read_media(prompt: VideoPrompt) -> MediaReading:
             content = medium.read()
             hashes[-1] = hashlib.sha256(content).hexdigest()
             why = medium.mismatch(content)
+            if medium is prompt.video and costs_by_source(prompt):
+                source = source_in(content)
         except OSError as error:
             why, readable = f"cannot read {error.filename}: {error.strerror}", False
         except ValueError as error:  # not a path: it holds a null byte
@@ -48,7 +55,7 @@ def read_media(prompt: VideoPrompt) -> MediaReading:
         if why is not None:
             problems.append(why)
             unusable.add(place)
-    return MediaReading(tuple(hashes), tuple(problems), readable, frozenset(unusable))
+    return MediaReading(tuple(hashes), tuple(problems), readable, frozenset(unusable), source)
 
 
 class RecalledMedia:

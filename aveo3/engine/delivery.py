@@ -16,6 +16,7 @@ from aveo3.backends import http
 from aveo3.backends.base import Backend, PollError, RenewsLogin, Video
 from aveo3.config import file_names
 from aveo3.config.settings import Settings
+from aveo3.config.source_clip import costs_by_source
 from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import PARTLY, PARTLY_FILTERED, Job
 from aveo3.engine.retry import repeating
@@ -79,6 +80,8 @@ class Delivery:
     def _price(self, job: Job) -> float | None:
         """The list price in US$ of all videos of the prompt, in the form sent to the job's model; None if unknown."""
         catalog, prompt = self._settings.model_catalog, job.prompt
+        if costs_by_source(prompt) and job.cost_usd is not None:
+            return job.cost_usd  # it went by the clip that it was made from
         if (original := job.record.instead_of) is not None:
             prompt, _, _ = translate(job.prompt, original, job.model, catalog)
         return catalog.cost_usd(prompt, job.model)

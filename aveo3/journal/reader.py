@@ -88,6 +88,10 @@ class JournalReader:
         with self._reading(f"the place of {operation}"):
             return _mapping(found[0][0]) if found and found[0][0] else None
 
+    def of_operation(self, service: str, operation: str) -> list[JobRecord]:
+        """The jobs of `service` whose operation has this name, in any place."""
+        return self.select("SELECT * FROM jobs WHERE service = ? AND operation = ?", service, operation)
+
     def others_with(self, operation: str, job: JobRecord) -> list[JobRecord]:
         """The jobs of the same service, other than `job`, whose operation has this name, in any place."""
         return [

@@ -97,7 +97,7 @@ def stand_ins(prompts: Iterable[VideoPrompt], routes: Routes) -> list[StandIn]:
     """One `StandIn` for each model of the chain of fallbacks, in its order."""
     costs: dict[str, list[float | None]] = {model: [] for model in routes.fallback}
     for prompt in prompts:
-        route, _ = routes.of(prompt)
+        route, _ = routes.for_estimate(prompt)
         candidates = [candidate for candidate in route or () if candidate.instead_of is not None]
         for model, candidate in {candidate.lane.model: candidate for candidate in candidates}.items():
             costs[model].append(candidate.cost_usd)
@@ -116,7 +116,7 @@ def estimate(prompts: Iterable[VideoPrompt], routes: Routes, *, clip_seconds: fl
     catalog = routes.lanes.settings.model_catalog
     shares: dict[str, _Share] = {}
     for prompt in prompts:
-        route, problems = routes.of(prompt)
+        route, problems = routes.for_estimate(prompt)
         problems += [f"cannot read {m.path}: no such file" for m in prompt.media if m.path and not m.path.is_file()]
         with suppress(OSError):  # said already
             problems += prompt.mismatches()

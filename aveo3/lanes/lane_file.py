@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from aveo3 import near_names
 from aveo3.config.environment import is_secret, why
 from aveo3.config.field_types import BaseAddress, Count, Dollars, Region, Seconds, Word, at_home
 from aveo3.errors import UsageError
@@ -26,7 +26,10 @@ MAY_BE_NONE = frozenset(("base_url", "output_gcs_uri", *OF_A_QUOTA)) - {"rate_pe
 
 
 class LaneSettings(BaseModel):
-    """The settings of one lane. A field that is not set takes its value from the common settings."""
+    """The settings of one lane. A field that is not set takes its value from the common settings.
+
+    Raises `UsageError` that names the field and the mistake.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -92,6 +95,14 @@ class LaneSettings(BaseModel):
             weight: int = 1,
             order: int = 1,
         ) -> None: ...
+
+    else:
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise UsageError("; ".join(map(_sentence, error.errors(include_url=False)))) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -160,7 +171,8 @@ def _checked(lane: LaneSettings | Mapping[str, Any], number: int, where: str) ->
     except ValidationError as error:
         name = lane.get("name") if isinstance(lane, Mapping) else None
         which = f"lane {number}" + (f" ({name})" if isinstance(name, str) else "")
-        raise UsageError(f"{where}, {which}: {'; '.join(map(_sentence, error.errors(include_url=False)))}.") from None
+        sentences = "; ".join(map(_sentence, error.errors(include_url=False)))
+        raise UsageError(f"{where}, {which}: {sentences}{'' if sentences.endswith('?') else '.'}") from None
 
 
 def _sentence(problem: Any) -> str:
@@ -168,9 +180,7 @@ def _sentence(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         if field == "api_key":
             return "api_key: keys do not belong here; put the key in a variable or .env, and name it with api_key_env"
-        close = difflib.get_close_matches(field, LaneSettings.model_fields, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"the fields are {', '.join(LaneSettings.model_fields)}"
-        return f"{field} is not a field of a lane: {hint}"
+        return f"{field} is not a field of a lane: {near_names.hint(field, LaneSettings.model_fields)}"
     if field not in LaneSettings.model_fields:
         return str(problem["msg"]).removeprefix("Value error, ")
     return f"{field}={_shown(field, problem['input'])} is refused: {why(problem, LaneSettings.model_fields[field])}"

@@ -8,8 +8,10 @@ from itertools import groupby
 from typing import Any
 
 from aveo3.config.catalog import Catalog
+from aveo3.config.source_clip import SourceClip
 from aveo3.errors import UsageError
 from aveo3.lanes.lanes import Lane, Lanes, same_place, wire_of
+from aveo3.lanes.source_clips import source_of
 from aveo3.models import VideoPrompt
 
 
@@ -57,6 +59,8 @@ class Routes:
 
     def __init__(self, lanes: Lanes) -> None:
         self.lanes = lanes
+        self.earlier_clips: dict[str, SourceClip] = {}
+        """What is known of earlier clips, by their operations, for estimates."""
         self._catalog: Catalog = lanes.settings.model_catalog
         self._model = lanes.settings.model
         self.fallback = lanes.settings.fallback
@@ -77,6 +81,10 @@ class Routes:
             if (gone := self._catalog.retired.get(model)) is not None:
                 raise UsageError(f"VEO3_FALLBACK: {model} was retired by Google on {gone.on}: use {gone.replacement}.")
 
+    def for_estimate(self, prompt: VideoPrompt) -> tuple[Route | None, list[str]]:
+        """`of`, with costs by the clip that `prompt` edits or upscales, if it is a local one. Reads the disk."""
+        return self.of(prompt, source=source_of(prompt) or self.earlier_clips.get(prompt.previous or ""))
+
     def model_of(self, prompt: VideoPrompt) -> str:
         """The model of `prompt`: its own, else that of the settings, else that of the lane with the lowest order."""
         if prompt.model is None and self.lanes.any_model:
@@ -87,10 +95,16 @@ class Routes:
         """The models that may make `prompt`, whose route is `route`: its job is known by a digest for each."""
         return (route.models if route is not None else []) or [self.model_of(prompt)]
 
-    def of(self, prompt: VideoPrompt, home: Mapping[str, str | None] | None = None) -> tuple[Route | None, list[str]]:
+    def of(
+        self,
+        prompt: VideoPrompt,
+        home: Mapping[str, str | None] | None = None,
+        source: SourceClip | None = None,
+    ) -> tuple[Route | None, list[str]]:
         """The route of `prompt` and no problems; or None and one sentence for each reason why no lane can take it.
 
         `home` is the place of the earlier clip that the prompt continues, if known. Only that place has the clip.
+        `source` is what is known of the clip that the prompt edits or upscales, for its cost.
         """
         own_model = self.model_of(prompt)
         try:
@@ -110,8 +124,8 @@ class Routes:
             able = [lane for lane in able if same_place(lane.place, home)]
             if not able:
                 return None, [f"the earlier clip was made at {_place_name(home)}, and no lane is at that place"]
-        candidates = [Candidate(lane, prompt, self._catalog.cost_usd(prompt, lane.model)) for lane in able]
-        return Route((*_tiers(candidates), *self._stand_ins(prompt, own_model, able, home))), []
+        candidates = [Candidate(lane, prompt, self._catalog.cost_usd(prompt, lane.model, source)) for lane in able]
+        return Route((*_tiers(candidates), *self._stand_ins(prompt, own_model, able, home, source))), []
 
     def _problems(self, prompt: VideoPrompt, lane: Lane) -> list[str]:
         """Why `lane` cannot take `prompt`: one sentence each.
@@ -129,7 +143,12 @@ class Routes:
         return problems
 
     def _stand_ins(
-        self, prompt: VideoPrompt, own_model: str, first_choice: Sequence[Lane], home: Mapping[str, str | None] | None
+        self,
+        prompt: VideoPrompt,
+        own_model: str,
+        first_choice: Sequence[Lane],
+        home: Mapping[str, str | None] | None,
+        source: SourceClip | None,
     ) -> Iterator[tuple[Candidate, ...]]:
         """The tiers of the fallbacks: models that come after `own_model` in the chain and can make the clip."""
         chain = self.fallback[self.fallback.index(own_model) + 1 :] if own_model in self.fallback else self.fallback
@@ -137,7 +156,7 @@ class Routes:
             translation, notes, problems = translate(prompt, own_model, model, self._catalog)
             if problems or model == own_model:
                 continue
-            cost = self._catalog.cost_usd(translation, model)
+            cost = self._catalog.cost_usd(translation, model, source)
             lanes = [
                 lane
                 for lane in self.lanes.of(model)

@@ -5,13 +5,15 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from aveo3.mock.config.validation import Strict
 
 Counting = Literal["fixed", "sliding", "bucket"]
 Kind = Literal["minute", "day", "spend", "concurrent"]
 
 
-class QuotaRule(BaseModel):
+class QuotaRule(Strict):
     """One limit. `limit=0` means no access; None, like the absence of a rule, means no limit.
 
     `project`, `key` and `model` select lanes; * matches anything, and None matches all. Every selected lane has its own

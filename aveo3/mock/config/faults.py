@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from aveo3.mock.config.validation import unknown
+from aveo3.mock.config.validation import Strict, unknown
 
 
 class Point(StrEnum):
@@ -141,7 +141,7 @@ FAULTS = {name: (point, effect) for point, names in _TABLE.items() for name, eff
 _SHAPE = "Write NAME[:RATE][@HITS], for example drop-after, 503:0.05 or poll-500@1,4-6."
 
 
-class Fault(BaseModel):
+class Fault(Strict):
     """One fault, with the probability and the request numbers at which it strikes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

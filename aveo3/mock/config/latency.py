@@ -4,12 +4,14 @@ import math
 import random
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from aveo3.mock.config.validation import Strict
 
 _WAY_OUT = "Write seconds (2), a range (30-90), or lognormal:MEDIAN,SIGMA (lognormal:70,0.35)."
 
 
-class Latency(BaseModel):
+class Latency(Strict):
     """A distribution of durations in emulator seconds. Equal seeds give equal draws."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from aveo3.mock.config.faults import Fault
 from aveo3.mock.config.latency import Latency
 from aveo3.mock.config.quota import LIMITS, Quota
-from aveo3.mock.config.validation import unlimited
+from aveo3.mock.config.validation import Strict, unlimited
 from aveo3.mock.models import RETIRED
 from aveo3.mock.quota_rules import Counting, QuotaRule
 
@@ -37,7 +37,7 @@ FIXED = frozenset({"speed", "seed", "films"})
 """Options that cannot change while the emulator runs."""
 
 
-class MockOptions(BaseModel):
+class MockOptions(Strict):
     """How the emulated Google behaves. A limit of `None` means unlimited, `0` means no access."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

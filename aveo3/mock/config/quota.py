@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from aveo3.mock.config.validation import complaint, unlimited
+from aveo3.mock.config.validation import Strict, complaint, unlimited
 from aveo3.mock.models import MODELS, OMNI
 
 LIMITS = ("rpm", "rpd", "spend", "concurrency")
@@ -18,7 +18,7 @@ SHAPE = (
 _Unlimited = BeforeValidator(unlimited)
 
 
-class Quota(BaseModel):
+class Quota(Strict):
     """Limits for some projects, keys or models. Each matching pair of project (or key) and model has its own counters.
 
     Limits that this quota does not name stay as they are for everybody. If several quotas match, the last one that

@@ -3,10 +3,39 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+
+class Strict(BaseModel):
+    """A model that names the field that was meant, where it gets one that it does not have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _near_names(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            problems = error.errors(include_url=False)
+            if not any(problem["type"] == "extra_forbidden" for problem in problems):
+                raise
+            details = [_hinted(problem, cls.model_fields) for problem in problems]
+            raise ValidationError.from_exception_data(error.title, details) from None
+
+
+def _hinted(problem: Any, fields: Iterable[str]) -> InitErrorDetails:
+    """The same error; that of an unknown field with the names that are known. One further within has them already."""
+    kind, place, said = problem["type"], problem["loc"], problem["msg"]
+    if kind == "extra_forbidden":
+        said = unknown(str(place[0]), fields) if len(place) == 1 else said
+        kind = PydanticCustomError("extra_forbidden", "{said}", {"said": said})
+    return {"type": kind, "loc": place, "input": problem["input"], "ctx": problem.get("ctx", {})}
+
 
 UNLIMITED = "none"
 """How scenario files and command lines write None."""
