@@ -102,8 +102,10 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use (PEP 562), so that `import aveo3` stays cheap."""
-    if name in _HOME:
+    if name in _HOME or name == "events":
         from importlib import import_module
 
+        if name == "events":
+            return import_module("aveo3.events")
         return getattr(import_module(f"aveo3.{_HOME[name]}"), name)
     raise AttributeError(f"module 'aveo3' has no attribute {name!r}")

@@ -16,6 +16,8 @@ from aveo3.dispatch.planner import Prompt, Prompts
 from aveo3.dispatch.stats import Stats
 from aveo3.dispatch.stream import ClipStream
 from aveo3.errors import ClipError, UsageError
+from aveo3.events.bus import BUFFER, EventReader
+from aveo3.events.kinds import Event
 from aveo3.input_forms import rows_of
 from aveo3.journal.fresh import Fresh
 from aveo3.journal.journal import Journal
@@ -48,6 +50,9 @@ class VeoClient:
     - `connect` creates the backend of each lane when the lane opens: an async callable of a name, `"vertex"` or
       `"gemini"`, and the lane's `Settings`. It may wrap the backends of `aveo3.backends`. Its clips count as those of
       the service in the settings, so give a test its own output directory.
+
+    `on_event` is called with each event of `aveo3.events`, in the event loop, while the run waits for it: be quick. It
+    may stop a stream. If it raises, that is logged once, and the run goes on. `events()` needs no such care.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class VeoClient:
         connect: Callable[[str, Settings], Awaitable[Backend]] | None = None,
         rng: random.Random | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_event: Callable[[Event], object] | None = None,
     ) -> None:
         if lanes is not None and not lanes:
             raise UsageError("lanes: give at least one, or leave them out for the place that the settings name")
@@ -72,6 +78,7 @@ class VeoClient:
             connect=connect or lane_pool.connect,
             rng=rng or random.Random(),
             now_utc=now_utc,
+            on_event=on_event,
         )
 
     async def __aenter__(self) -> Self:
@@ -205,6 +212,14 @@ class VeoClient:
     def stats(self) -> Stats:
         """A frozen snapshot of the client's totals. Cheap: call it as often as you like."""
         return self._session.stats()
+
+    def events(self, *, buffer: int = BUFFER) -> EventReader:
+        """The events from now on: `async for event in veo.events()`. It ends when the client closes.
+
+        Call it before or after you open the client, as often as you like: each reader gets every event. A run never
+        waits for a reader. If more than `buffer` events wait, the oldest are dropped, and a `Missed` says how many.
+        """
+        return self._session.bus.reader(buffer)
 
     @property
     def settings(self) -> Settings:

@@ -30,6 +30,7 @@ from aveo3.dispatch.stats import Stats, Tally
 from aveo3.dispatch.stream import ClipStream
 from aveo3.engine.runner import Engine
 from aveo3.errors import UsageError
+from aveo3.events.bus import EventBus, Listener
 from aveo3.files import saving
 from aveo3.files.directories import check_writable
 from aveo3.journal.fresh import Fresh, check_fresh
@@ -62,8 +63,10 @@ class Session:
         connect: Connect,
         rng: random.Random,
         now_utc: Callable[[], datetime],
+        on_event: Listener | None = None,
     ) -> None:
         self.settings = settings
+        self.bus = EventBus(on_event, now_utc)
         self.journal: Journal | None = None
         self.engine: Engine | None = None
         """None unless the session is open."""
@@ -72,7 +75,9 @@ class Session:
         self._rng = rng
         self._now_utc = now_utc
         self._stack = AsyncExitStack()
-        self.lane_pool = LanePool(lanes, self._stack, backend=backend, connect=connect, rng=rng, now_utc=now_utc)
+        self.lane_pool = LanePool(
+            lanes, self._stack, backend=backend, connect=connect, rng=rng, now_utc=now_utc, bus=self.bus
+        )
         self._tally = Tally()
         self._routes: Routes | None = None
         self._batches: WeakSet[Batch] = WeakSet()  # as long as their tasks live
@@ -122,8 +127,8 @@ class Session:
         self._opened = True
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._check()
         try:
+            self._check()
             self._stack.enter_context(_threads.held())
             self._open_journal()
             if is_emulated(self.service):
@@ -139,6 +144,7 @@ class Session:
                 await self._listen(self.settings.webhook, engine, http)
         except BaseException:
             await self._stack.aclose()
+            self.bus.close()
             raise
         self.engine = engine
 
@@ -174,6 +180,7 @@ class Session:
         self.journal = self._stack.enter_context(
             Journal(path, now_utc=self._now_utc, without_secrets=self.lane_pool.without_keys)
         )
+        self.lane_pool.news.keep_in(self.journal, self.service)
         saving.sweep(self.settings.output_dir)
         if not is_emulated(self.service):
             self.budget.before = self.journal.spent(self.service)
@@ -307,6 +314,7 @@ class Session:
                 self.lane_pool.close_gates()
             with _logged("the client cannot be closed in order"):
                 await self._stack.aclose()  # closes each thing, whatever the others do
+            self.bus.close()
 
 
 @contextmanager

@@ -14,9 +14,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from aveo3.config.settings import Settings
+from aveo3.dispatch.lane_news import LaneNews
 from aveo3.dispatch.prior_runs import PriorRuns
 from aveo3.engine.open_lane import OpenLane
 from aveo3.errors import UsageError
+from aveo3.events.bus import EventBus
 from aveo3.lanes.lanes import PLACE, Lane, Lanes, same_place, wire_of
 from aveo3.quota.gate import QuotaGate
 
@@ -44,8 +46,11 @@ class LanePool:
         connect: Connect,
         rng: random.Random,
         now_utc: Callable[[], datetime],
+        bus: EventBus,
     ) -> None:
         self.lanes = lanes
+        self.news = LaneNews(bus, self.without_keys)
+        """Gets the events of the lanes."""
         self.open_lanes: dict[Lane, OpenLane] = {}
         self.prior_runs: PriorRuns | None = None
         """Limits learnt by earlier runs, and the store for those of this run; None if nothing is kept."""
@@ -81,7 +86,15 @@ class LanePool:
                 remembered = self.prior_runs.of_lane(lane) if self.prior_runs is not None else None
                 if self.prior_runs is not None and (said := self.prior_runs.gone(lane.model)) is not None:
                     log.warning("%s", said)
-                gate = QuotaGate(lane.settings, lane.model, rng=self._rng, now_utc=self._now_utc, remembered=remembered)
+                gate = QuotaGate(
+                    lane.settings,
+                    lane.model,
+                    rng=self._rng,
+                    now_utc=self._now_utc,
+                    remembered=remembered,
+                    lane=lane.name,
+                    tell=self.news.tell,
+                )
                 if self.held:
                     gate.hold()
                 self.open_lanes[lane] = OpenLane(lane, gate, backend)
@@ -148,7 +161,7 @@ class LanePool:
     def close_gates(self) -> None:
         """Grant no more permits."""
         for opened in self.open_lanes.values():
-            opened.gate.close()
+            opened.gate.close(tells=opened.used)
 
 
 async def connect(name: str, settings: Settings) -> Backend:

@@ -136,6 +136,16 @@ class Retrying(JobEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fetching(JobEvent):
+    """Its videos are made and paid at Google, and are being saved."""
+
+    kind = "fetching"
+    operation: str | None
+    """None if its name was never learnt: the answer was lost, and the videos were found in the bucket."""
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Saved(JobEvent):
     """Its videos are on disk."""
 
@@ -178,7 +188,10 @@ class LaneEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanePaused(LaneEvent):
-    """Refusals or failures keep the lane from sending. Published again if the pause grows."""
+    """Refusals, failures or a used-up day keep the lane from sending.
+
+    Published again if the pause grows by a second, or the breaker opens.
+    """
 
     kind = "lane_paused"
     until_utc: datetime
@@ -191,10 +204,11 @@ class LanePaused(LaneEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneOpened(LaneEvent):
-    """The lane sends again after a pause."""
+    """The lane sends again after a pause. Twice after an open breaker: for its probe, and when that is accepted."""
 
     kind = "lane_opened"
     breaker: str
+    """`closed`, or `half_open` for a probe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +282,7 @@ class Missed(Event):
 KINDS: Mapping[str, type[Event]] = {
     each.kind: each
     for each in (
-        Planned, Waiting, Submitted, Accepted, Refused, Running, Retrying, Saved, Ended,
+        Planned, Waiting, Submitted, Accepted, Refused, Running, Retrying, Fetching, Saved, Ended,
         LanePaused, LaneOpened, LaneClosed, LimitLearnt,
         BudgetChanged, RunBegun, RunEnded, Missed,
     )

@@ -73,6 +73,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             UNIQUE (caller, request_key)
         )""",
     ),
+    (
+        """CREATE TABLE lane_events (
+            id INTEGER PRIMARY KEY, service TEXT NOT NULL, lane TEXT NOT NULL, at_utc TEXT NOT NULL, kind TEXT NOT NULL,
+            breaker TEXT, until_utc TEXT, quota_limit REAL, quota_period REAL, quota_before REAL,
+            reason TEXT, message TEXT
+        )""",
+        """CREATE TRIGGER lane_events_kept AFTER INSERT ON lane_events BEGIN
+            DELETE FROM lane_events WHERE id <= NEW.id - 10000;
+        END""",
+    ),
 )
 """Item n makes version n+1 of the schema out of version n, in a transaction of its own. Never edit one: add one."""
 

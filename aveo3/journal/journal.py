@@ -27,9 +27,11 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from aveo3.errors import JournalError
+from aveo3.events.kinds import LaneClosed, LaneEvent, LanePaused
 from aveo3.files.directories import make_directory
 from aveo3.journal.claims import EVENT, MET, Claims
 from aveo3.journal.database import closed_mark, connect, log_of, real, refused
+from aveo3.journal.lane_steps import to_insert
 from aveo3.journal.next_step import ANSWER_LOST
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.requests import Requests
@@ -227,6 +229,14 @@ class Journal(JournalReader):
     def keep(self, service: str, kind: str, name: str, value: Mapping[str, Any]) -> None:
         """Keep a value that belongs to no job for later runs; it replaces the one of the same name."""
         self._write((_KEEP, (service, kind, name, json.dumps(value))), keep=True)
+
+    def keep_lane_event(self, service: str, event: LaneEvent) -> None:
+        """Keep a change of a lane; the newest 10,000 are kept.
+
+        Other processes see a pause or an end at once, everything else with the next step that is committed.
+        """
+        commits = isinstance(event, LanePaused | LaneClosed)
+        self._write(to_insert(service, event), commit=commits, keep=True)
 
     async def on_disk(self) -> None:
         """Return when all that was committed by now outlives a power cut. Raises `JournalError` if it may not.

@@ -13,6 +13,8 @@ from typing import Any
 from aveo3.config.settings import JOURNAL
 from aveo3.errors import JournalError
 from aveo3.journal.database import refused, unreadable
+from aveo3.journal.lane_steps import LaneStep
+from aveo3.journal.lane_steps import from_row as to_lane_step
 from aveo3.journal.rows import Event, JobRecord, Left, Run, StateCount, from_row, to_time
 from aveo3.journal.writer import Writer
 from aveo3.lifecycle import OWED, SPENT, State
@@ -121,6 +123,17 @@ class JournalReader:
                     return
                 yield job, event
                 last = number
+
+    def lane_steps(self, service: str | None = None) -> Iterator[LaneStep]:
+        """The changes of the lanes of one service, or of all, oldest first. Reads page by page."""
+        query = f"SELECT * FROM lane_events WHERE id > ? AND service = coalesce(?, service) ORDER BY id LIMIT {PAGE}"
+        last = 0
+        while page := self.read(query, last, service):
+            for row in page:
+                last = row["id"]
+                with self._reading(f"change {last} of a lane"):
+                    step = to_lane_step(row)
+                yield step
 
     def last_position(self) -> int:
         """The highest position of any job; -1 without jobs."""

@@ -18,10 +18,12 @@ from math import inf
 from aveo3._waker import Waker
 from aveo3.config.settings import Settings
 from aveo3.errors import GateClosed
+from aveo3.events.kinds import LaneEvent
 from aveo3.quota import snapshot
 from aveo3.quota.answers import Answers
 from aveo3.quota.breaker import Admission, BreakerState, CircuitBreaker
 from aveo3.quota.cooldown import Cooldown
+from aveo3.quota.lane_changes import LaneChanges
 from aveo3.quota.lane_limits import REQUESTS, Limits
 from aveo3.quota.permit import Permit
 from aveo3.quota.token_bucket import TokenBucket
@@ -61,7 +63,8 @@ class QuotaGate:
 
     `now_utc` serves only Google's calendar day; every other instant is the running loop's. `rng` adds jitter to pauses
     for which Google names no delay. `remembered` is what the gate of an earlier run on this lane returned from
-    `remember()`: with it no burst follows a restart. Needs a running loop.
+    `remember()`: with it no burst follows a restart. `tell` gets the events of the lane, which is named `lane` in them;
+    it must neither raise nor wait. Needs a running loop.
     """
 
     def __init__(
@@ -72,6 +75,8 @@ class QuotaGate:
         rng: random.Random | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
         remembered: snapshot.Memory | None = None,
+        lane: str = "",
+        tell: Callable[[LaneEvent], object] = lambda _: None,
     ) -> None:
         self.rate = settings.rate(model or settings.model)
         self._settings = settings
@@ -94,6 +99,7 @@ class QuotaGate:
         self._closed: GateClosed | None = None
         if remembered is not None:
             snapshot.restore(self._limits, remembered, self._now())
+        self._changes = LaneChanges(lane, self._limits.requests.limit, tell, self._utc_at)
         self._turn = asyncio.Lock()
         self._waker = Waker()
         self._held_at: float | None = None
@@ -136,6 +142,7 @@ class QuotaGate:
             return inf
         paused_until = self._paused_until(now)
         if paused_until > now or self._closed is not None:
+            self._tell_pause(now, paused_until)
             self._check_patience(now, paused_until)
         ready_at = self._ready_at(now, paused_until, cost_usd, None if waiting is None else waiting())
         self._bucket.keep_up(self._limits.requests.limit, anew=self._limits.edge.has_passed())
@@ -161,21 +168,31 @@ class QuotaGate:
         if not self._cooldown.outlasts_patience(now, until):
             return
         patience, retry_at, last = self._settings.quota_patience, self._utc_at(until), self._cooldown.last
+        kind, message = self._why_paused()
         raise GateClosed(
-            last.error_kind if last else Refusal.DAY.value,
+            kind,
             f"no submit is possible before {retry_at:%Y-%m-%d %H:%M:%S} UTC, past VEO3_QUOTA_PATIENCE={patience:g} s; "
-            + (
-                f"the last answer was: {last.message}"
-                if last
-                else f"all {self._limits.day.limit:g} requests of today are used up"
-            ),
+            + (f"the last answer was: {message}" if last else message),
             retry_at,
         )
+
+    def _why_paused(self) -> tuple[str, str]:
+        """Kind and message of what paused the lane."""
+        if (last := self._cooldown.last) is not None:
+            return last.error_kind, last.message
+        return Refusal.DAY.value, f"all {self._limits.day.limit:g} requests of today are used up"
+
+    def _tell_pause(self, now: float, until: float) -> None:
+        if until > now and self._closed is None:
+            self._changes.paused(now, until, self._breaker.state(now), *self._why_paused())
 
     def _grant(self, now: float, cost_usd: float, waited: float) -> Permit:
         over = self._limits.take(now, cost_usd)
         self._unanswered += 1
-        return Permit(self._breaker.admit(now), cost_usd, now, waited, over=over)
+        admission = self._breaker.admit(now)
+        if self._changes.pausing:
+            self._changes.opened(now, self._breaker.state(now))
+        return Permit(admission, cost_usd, now, waited, over=over)
 
     @property
     def refused(self) -> int:
@@ -258,6 +275,7 @@ class QuotaGate:
                 self._answers.prove_nothing(permit, now)
             else:
                 self._answers.failed(permit, verdict, now)
+        self._tell_changes(now)
         self._waker.ring()
 
     def refuse_late(self, permit: Permit, verdict: Verdict) -> None:
@@ -271,8 +289,19 @@ class QuotaGate:
         if permit.admission.order:  # not adopted, so this gate counted it as accepted
             self._accepted -= 1
             self._limits.was_not_accepted()
-        self._take_refusal(permit, verdict, self._now())
+        now = self._now()
+        self._take_refusal(permit, verdict, now)
+        self._tell_changes(now)
         self._waker.ring()
+
+    def _tell_changes(self, now: float) -> None:
+        """Tell what the last answer has changed."""
+        changes, requests = self._changes, self._limits.requests
+        changes.limited(now, requests.limit, requests.period)
+        if self._cooldown.last is not None:
+            self._tell_pause(now, self._paused_until(now))
+        elif changes.probing and self._breaker.state(now) is BreakerState.CLOSED:
+            changes.opened(now, BreakerState.CLOSED)
 
     def finish(self, permit: Permit, *, succeeded: bool = False) -> None:
         """Free the running slot: the operation has ended, or is not polled any more. Further calls do nothing."""
@@ -295,10 +324,12 @@ class QuotaGate:
         self._answers.prove_nothing(permit, self._now())
         self.finish(permit)
 
-    def close(self, kind: str = "closed", message: str = "the client was closed") -> None:
-        """Close the gate for good: every waiter, now and later, gets `GateClosed`."""
+    def close(self, kind: str = "closed", message: str = "the client was closed", *, tells: bool = True) -> None:
+        """Close the gate for good: every waiter, now and later, gets `GateClosed`. `tells`: publish it."""
         if self._closed is None:
             self._closed = GateClosed(kind, message)
+            if tells:
+                self._changes.closed(self._now(), kind, message)
             self._bucket.close()
             self._waker.ring()
 
