@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -24,7 +24,7 @@ from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.budget import Budget
 from aveo3.dispatch.lane_pool import Connect, LanePool
 from aveo3.dispatch.matching import JobMatcher
-from aveo3.dispatch.planner import Planner, Prompts
+from aveo3.dispatch.planner import Planner, Prompts, Source
 from aveo3.dispatch.prior_runs import PriorRuns
 from aveo3.dispatch.stats import Stats, Tally
 from aveo3.dispatch.stream import ClipStream
@@ -242,26 +242,51 @@ class Session:
         The files of a `single` prompt are numbered on from those of the journal, and not from 1 as in a batch.
         """
         check_fresh(fresh)
-        if self.engine is None:
-            raise UsageError("open the client first: async with VeoClient() as veo: …")
-        self.check_loop()
-        matcher, numbers = None, self._singles() if single else None
+        engine = self._open_engine()
+        matcher, numbers = None, self.singles() if single else None
         if self.journal is not None:
             fetches = self._backend is None and not self.settings.keep_remote
             matcher = JobMatcher(self.journal, self.service, fresh=fresh, fetches=fetches, numbers=numbers)
+        planner = Planner(self.routes, matcher, self._now_utc, numbers=numbers)
+        return self._stream(prompts, engine, planner, resumes=resumes)
+
+    def stream_requests(self, jobs: list[JobRecord] | AsyncIterable[JobRecord]) -> ClipStream:
+        """The clips of jobs that came as requests: those that wait are submitted, those under way are resumed.
+
+        `jobs` is read one ahead, so the order of an asynchronous iterable may change until a job's turn comes. It
+        must yield each record as it stands in the journal. Raises `UsageError` if the session is not open, or keeps no
+        journal.
+        """
+        engine = self._open_engine()
+        if self.journal is None:
+            raise UsageError("requests are kept in the journal, and VEO3_JOURNAL=none: unset it")
+        planner = Planner(self.routes, JobMatcher(self.journal, self.service), self._now_utc, requests=True)
+        return self._stream(jobs, engine, planner, lookahead=None if isinstance(jobs, list) else 1)
+
+    def _open_engine(self) -> Engine:
+        if self.engine is None:
+            raise UsageError("open the client first: async with VeoClient() as veo: …")
+        self.check_loop()
+        return self.engine
+
+    def _stream(
+        self, source: Source, engine: Engine, planner: Planner, *, resumes: bool = False, lookahead: int | None = None
+    ) -> ClipStream:
         batch = Batch(self.lane_pool, self._tally, self._now_utc, resumes=resumes)
         stream = ClipStream(
-            prompts,
+            source,
             batch,
-            planner=Planner(self.routes, matcher, self._now_utc, numbers=numbers),
+            planner=planner,
             lane_pool=self.lane_pool,
-            engine=self.engine,
+            engine=engine,
             budget=self.budget,
+            lookahead=lookahead,
         )
         self._batches.add(batch)
         return stream
 
-    def _singles(self) -> Iterator[int]:
+    def singles(self) -> Iterator[int]:
+        """The positions of jobs that come one by one: on from those of the journal."""
         if self._numbers is None:
             self._numbers = count(0 if self.journal is None else self.journal.last_position() + 1)
         return self._numbers

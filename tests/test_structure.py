@@ -34,6 +34,7 @@ client
 testing
 simulation checkup
 report
+server
 cli
 __main__
 """

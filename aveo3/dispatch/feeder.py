@@ -10,7 +10,7 @@ from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.in_flight import InFlight, not_resumed
 from aveo3.dispatch.lane_pool import LanePool
 from aveo3.dispatch.lane_worker import LaneWorker
-from aveo3.dispatch.planner import Planner, Prompt, Prompts
+from aveo3.dispatch.planner import Planner, Prompt, Source
 from aveo3.engine.job import Job
 from aveo3.engine.open_lane import OpenLane
 from aveo3.errors import AveoError, JournalError
@@ -29,16 +29,17 @@ class Feeder:
 
     def __init__(
         self,
-        prompts: Prompts | list[JobRecord],
+        prompts: Source,
         batch: Batch,
         backlogs: Backlogs,
         in_flight: InFlight,
         *,
         planner: Planner,
         lane_pool: LanePool,
+        lookahead: int | None = None,
     ) -> None:
         self._prompts = prompts
-        self._lookahead = LOOKAHEAD_IN_LIST if isinstance(prompts, Sized) else LOOKAHEAD
+        self._lookahead = lookahead or (LOOKAHEAD_IN_LIST if isinstance(prompts, Sized) else LOOKAHEAD)
         self._batch = batch
         self._backlogs = backlogs
         self._in_flight = in_flight
@@ -148,7 +149,7 @@ class Feeder:
         return self._backlogs.queues[lane.lane]
 
 
-async def _each(prompts: Prompts | list[JobRecord]) -> AsyncIterator[Prompt | JobRecord]:
+async def _each(prompts: Source) -> AsyncIterator[Prompt | JobRecord]:
     if isinstance(prompts, AsyncIterable):
         async for prompt in prompts:
             yield prompt

@@ -97,6 +97,17 @@ class JobMatcher:
         job.take_up(record, self._journal)
         return job
 
+    def request_of(self, record: JobRecord, index: int) -> Job | None:
+        """The job of a request, whose `record` was just read; None if this process works on it. It may be submitted."""
+        if not self._claims.hold(record.id):
+            return None
+        job = Job(recorded_prompt(record.prompt), index, record)
+        job.take_up(record, self._journal)
+        job.position = record.position
+        if (request := self._journal.requests.of_job(record.id)) is not None:
+            job.storage_uri = request.storage_uri
+        return job
+
     def home_of(self, operation: str) -> Mapping[str, str | None] | None:
         """The place where `operation` ran; None if the journal does not have it."""
         return self._journal.place_of(self._service, operation)

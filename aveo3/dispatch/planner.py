@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from aveo3 import _threads
 from aveo3.config.source_clip import costs_by_source
 from aveo3.dispatch.matching import JobMatcher
-from aveo3.dispatch.prompt_media import Hashes, MediaReading, read_media
+from aveo3.dispatch.prompt_media import Hashes, MediaReading, read_media, recorded_hashes
 from aveo3.engine.job import Job
 from aveo3.errors import JournalError
 from aveo3.journal.next_step import NOT_SENDABLE
@@ -26,8 +26,6 @@ from aveo3.models import LONGEST_TEXT, VideoClip, VideoPrompt, as_prompt, explai
 
 log = logging.getLogger(__name__)
 
-log = logging.getLogger(__name__)
-
 HELD_NAP = 1.0
 """Seconds until the planner checks again for a job that `resume` is finishing."""
 
@@ -35,12 +33,15 @@ NO_MEDIA = MediaReading()
 
 Prompt = str | Mapping[str, Any] | VideoPrompt
 Prompts = Iterable[Prompt] | AsyncIterable[Prompt]
+Source = Prompts | list[JobRecord] | AsyncIterable[JobRecord]
+"""What a stream takes: prompts, or jobs of the journal."""
 
 
 class Planner:
     """Plans the jobs of one batch, in the order of its prompts.
 
-    `numbers` are the positions of jobs that no journal keeps; None: their indices.
+    `numbers` are the positions of jobs that no journal keeps; None: their indices. With `requests`, the jobs of the
+    journal that it plans came as requests, and may be submitted.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Planner:
         now_utc: Callable[[], datetime],
         *,
         numbers: Iterator[int] | None = None,
+        requests: bool = False,
     ) -> None:
+        self._requests = requests
         self._routes = routes
         self._matcher = matcher
         self._now_utc = now_utc
@@ -65,6 +68,8 @@ class Planner:
         """
         if isinstance(source, JobRecord):
             assert self._matcher is not None
+            if self._requests:
+                return await self._plan_request(source, index, self._matcher)
             self.begun = self._matcher.job_of(source, index)
             return None if self.begun is None else (self.begun, await self._matcher.resolve(self.begun))
         try:
@@ -87,6 +92,22 @@ class Planner:
             job.position = next(self._numbers)
         if clip is None and job.state is State.PLANNED and problems:
             # After an attempt, `bad_request` would be Google's word, and final.
+            clip = job.end(State.REJECTED, NOT_SENDABLE if job.attempts else "bad_request", "; ".join(problems))
+        return job, clip
+
+    async def _plan_request(
+        self, record: JobRecord, index: int, matcher: JobMatcher
+    ) -> tuple[Job, VideoClip | None] | None:
+        self.begun = job = matcher.request_of(record, index)
+        if job is None:
+            return None
+        prompt = job.prompt
+        job.route, problems = self._routes.of(prompt, matcher.home_of(prompt.previous) if prompt.previous else None)
+        job.media_hashes = recorded_hashes(record.prompt)
+        models = self._routes.models_of(prompt, job.route)
+        job.known_by = tuple(prompt.digest(model, job.media_hashes) for model in models)
+        clip = await matcher.resolve(job)
+        if clip is None and job.state is State.PLANNED and problems:
             clip = job.end(State.REJECTED, NOT_SENDABLE if job.attempts else "bad_request", "; ".join(problems))
         return job, clip
 

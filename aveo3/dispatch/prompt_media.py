@@ -71,7 +71,7 @@ class RecalledMedia:
         for prompt in prompts:
             media = [*_media_of(prompt)]
             known = self._hashes.setdefault(tuple(map(_recorded_place, media)), {})
-            hashes = tuple(medium.get("sha256") for medium in media)
+            hashes = recorded_hashes(prompt)
             known.pop(hashes, None)  # the latest is last
             known[hashes] = None
 
@@ -86,6 +86,11 @@ class RecalledMedia:
         for hashes in reversed(found):
             if _agree(hashes, reading) and hashes != reading.hashes:
                 yield hashes
+
+
+def recorded_hashes(prompt: Mapping[str, Any]) -> Hashes:
+    """What the media in the record of a prompt held; see `VideoPrompt.media`."""
+    return tuple(medium.get("sha256") for medium in _media_of(prompt))
 
 
 def _agree(hashes: Hashes, reading: MediaReading) -> bool:

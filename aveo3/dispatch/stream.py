@@ -16,11 +16,10 @@ from aveo3.dispatch.budget import Budget
 from aveo3.dispatch.feeder import Feeder
 from aveo3.dispatch.in_flight import InFlight
 from aveo3.dispatch.lane_pool import LanePool
-from aveo3.dispatch.planner import Planner, Prompts
+from aveo3.dispatch.planner import Planner, Source
 from aveo3.engine.runner import Engine
 from aveo3.errors import UsageError
 from aveo3.input_forms import rows_of
-from aveo3.journal.rows import JobRecord
 from aveo3.models import VideoClip, VideoPrompt
 
 
@@ -33,13 +32,14 @@ class ClipStream:
 
     def __init__(
         self,
-        prompts: Prompts | list[JobRecord],
+        prompts: Source,
         batch: Batch,
         *,
         planner: Planner,
         lane_pool: LanePool,
         engine: Engine,
         budget: Budget,
+        lookahead: int | None = None,
     ) -> None:
         prompts = rows_of(prompts)
         if isinstance(prompts, str | bytes | Mapping | VideoPrompt):
@@ -52,7 +52,9 @@ class ClipStream:
         self._planner = planner
         backlogs = Backlogs()
         in_flight = InFlight(batch, backlogs, engine=engine, budget=budget, lane_pool=lane_pool)
-        self._feeder = Feeder(prompts, batch, backlogs, in_flight, planner=planner, lane_pool=lane_pool)
+        self._feeder = Feeder(
+            prompts, batch, backlogs, in_flight, planner=planner, lane_pool=lane_pool, lookahead=lookahead
+        )
 
     # ---- reading -----------------------------------------------------------------------------------------------
 

@@ -145,7 +145,7 @@ class Delivery:
         ours = record.name in name  # else another clip of the same bytes may have that name
         if video.file is not None or video.data is not None:
             job.files += (await self._save(video, target, ours=ours),)
-        elif video.uri is not None:
+        elif video.uri is not None and job.storage_uri is None:
             async with self._line:
                 if (saved := await self._download(video.uri, target, attempt.backend, ours)) is not None:
                     job.files += (saved,)

@@ -55,6 +55,8 @@ class Job:
     media_hashes: tuple[str | None, ...] = ()
     journal: Journal | None = None
     """None: the record is only in memory."""
+    storage_uri: str | None = None
+    """The gs:// prefix that its caller named: its videos go there and stay there. None: as the lane's settings say."""
     position: int | None = None
     """Its place for the name of its file: its index in the earlier batch that first sent it, or the number of a single
     prompt. None: its index."""

@@ -118,7 +118,7 @@ class Submission:
         return None
 
     def _note_intent(self, job: Job, candidate: Candidate) -> None:
-        where = candidate.lane.settings.output_gcs_uri
+        where = job.storage_uri or candidate.lane.settings.output_gcs_uri
         number = job.attempts + 1
         job.move(
             State.SUBMITTING,

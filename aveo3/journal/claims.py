@@ -114,16 +114,15 @@ class Claims:
         )
         return record, ((_PLAN, values), begun)
 
-    def hold(self, job: int) -> JobRecord | None:
-        """Hold a job that came as a request, as it stands now; None if this process works on it already.
+    def hold(self, job: int) -> bool:
+        """Hold a job that came as a request; False if this process works on it already.
 
         No batch claims such a job by its prompt, so nothing else is noted.
         """
         if job in self._held:
-            return None
-        [record] = self._reader.select("SELECT * FROM jobs WHERE id = ?", job)
+            return False
         self._held.add(job)
-        return record
+        return True
 
     def take(self, stream: int, job: int) -> JobRecord | None:
         """Claim a job by its number, as it stands now; None, and no claim, if this process works on it."""

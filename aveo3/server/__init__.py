@@ -1,0 +1,1 @@
+"""What a server shows and takes: the door for requests, and the live page."""
