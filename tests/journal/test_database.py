@@ -519,7 +519,9 @@ def test_a_path_of_windows_reaches_sqlite_as_it_is(path: str, monkeypatch: pytes
     assert not set(quoted) & set("/?#")  # SQLite takes what follows two slashes for a server
 
 
-def test_an_older_journal_can_be_read_and_the_next_run_brings_it_up_to_date(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_journal_can_be_read_and_the_next_run_brings_it_up_to_date(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, SECOND))
     before = contents(file.parent)
     with closing(connect(file, writes=False)) as copy:
