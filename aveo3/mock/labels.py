@@ -14,12 +14,12 @@ def check_labels(labels: Any) -> dict[str, str] | None:
     if labels is None:
         return None
     if not isinstance(labels, dict):
-        raise RequestError(invalid("Invalid value at 'labels': expected an object."))
+        raise RequestError(invalid("Invalid value at 'labels': expected an object."))  # guessed
     if len(labels) > 64:
-        raise RequestError(invalid("The number of labels must not exceed 64."))
+        raise RequestError(invalid("The number of labels must not exceed 64."))  # guessed
     for name, value in labels.items():
         if not _NAME.fullmatch(name) or name != name.lower():
-            raise RequestError(invalid(f"Invalid label key: '{name}'."))
+            raise RequestError(invalid(f"Invalid label key: '{name}'."))  # guessed
         if not isinstance(value, str) or not _VALUE.fullmatch(value) or value != value.lower():
-            raise RequestError(invalid(f"Invalid value '{value}' of label '{name}'."))
+            raise RequestError(invalid(f"Invalid value '{value}' of label '{name}'."))  # guessed
     return labels or None

@@ -29,7 +29,7 @@ OMNIS = [name for name, (point, _) in FAULTS.items() if point is not Point.STORA
 NEVER = "–"
 """The table's entry for a fault that cannot occur there."""
 
-BILLED = ("success", "slow", "stuck", "unread", "file-failed")
+BILLED = ("success", "slow", "stuck", "unread", "unshown", "file-failed")
 
 
 class Stories(NamedTuple):

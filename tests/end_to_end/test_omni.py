@@ -101,6 +101,7 @@ async def clip_of(tmp_path: Path, *faults: str, **values: object) -> tuple[Video
         ("empty", ClipStatus.FILTERED, "safety"),
         ("empty-done", ClipStatus.UNCERTAIN, "no_video"),
         ("unread", ClipStatus.UNCERTAIN, "no_video"),
+        ("unshown", ClipStatus.UNCERTAIN, "no_video"),
         ("incomplete", ClipStatus.FAILED, "operation_failed"),
         ("over-budget", ClipStatus.FAILED, "operation_failed"),
         ("failed-mute", ClipStatus.FAILED, "operation_failed"),

@@ -58,13 +58,21 @@ async def test_a_run_that_is_left_is_gone_on_with(way: dict[str, str], tmp_path:
     assert server.books.accepted_by_prompt == Counter(BOATS)
 
 
-@pytest.mark.parametrize("fault", ["drop-after", "500-after", "nameless-after", "garbage-after", "empty-done"])
+@pytest.mark.parametrize("fault", ["drop-after", "500-after", "nameless-after", "garbage-after", "unread", "unshown"])
 async def test_what_the_answer_does_not_show_is_found_in_the_bucket(fault: str, tmp_path: Path) -> None:
     """A lost answer, and one that says `completed` and shows nothing, while the video lies in the bucket."""
-    outcome = {"faults": [fault]} if fault != "empty-done" else {"faults": ["unread"]}
-    async with emulator(hang=0.1, **outcome) as server, VeoClient(quick(server, tmp_path, **BUCKET)) as veo:
+    async with emulator(hang=0.1, faults=[fault]) as server, VeoClient(quick(server, tmp_path, **BUCKET)) as veo:
         [clip] = await veo.generate_many(["a boat"])
     assert_on_disk([clip])
+    assert (server.books.submits, server.books.billed_seconds) == (1, 10)
+
+
+async def test_without_a_bucket_an_answer_that_shows_nothing_is_uncertain_and_not_sent_again(tmp_path: Path) -> None:
+    async with emulator(faults=["unshown"]) as server:
+        for _ in range(2):
+            async with VeoClient(quick(server, tmp_path)) as veo:
+                [clip] = await veo.generate_many(["a boat"])
+            assert clip.status is ClipStatus.UNCERTAIN
     assert server.books.submits == 1
 
 

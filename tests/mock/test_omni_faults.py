@@ -147,6 +147,17 @@ async def test_a_billed_but_unreadable_video_has_video_tokens() -> None:
         assert (talk.server.books.videos, talk.server.books.billed_seconds) == (1, 8)
 
 
+async def test_a_billed_video_can_be_in_the_bucket_and_not_in_the_answer() -> None:
+    ask = {"delivery": "uri", "gcs_uri": "gs://bucket/out"}
+    async with talking("unshown@1") as talk:
+        created = await talk.create(VERTEX, TOKEN, model=VERTEX_MODEL, response_format={"type": "video", **ask})
+        done = (await talk.get(created.body["id"], VERTEX, TOKEN)).body
+        assert (done["status"], {"steps", "usage"} & set(done)) == ("completed", set())
+        listed = (await talk.ask("GET", "/storage/v1/b/bucket/o?prefix=out/", headers=TOKEN)).body
+        assert len(listed["items"]) == 1
+        assert (talk.server.books.videos, talk.server.books.billed_seconds) == (1, 10)
+
+
 async def test_a_file_can_fail_after_its_interaction_has_completed() -> None:
     async with talking("file-failed@1") as talk:
         path = film_path(await talk.done())
@@ -220,6 +231,6 @@ async def test_on_vertex_faults_have_googles_numbers(name: str, code: int) -> No
 
 def test_every_fault_that_can_strike_an_interaction_has_a_test() -> None:
     tested = {*BEFORE, *AFTER, *REFUSED, *FAILED, *STATUSES, *POLLS}
-    tested |= {"empty", "empty-done", "unread", "file-failed", "slow", "stuck"}
+    tested |= {"empty", "empty-done", "unread", "unshown", "file-failed", "slow", "stuck"}
     elsewhere = (Point.DOWNLOAD, Point.STORAGE)
     assert tested == {name for name, (point, _) in FAULTS.items() if point not in elsewhere}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aveo3 import mock
 from aveo3.mock.error_bodies import RequestError
 from aveo3.mock.models import OMNI, RETIRED, Surface
 from aveo3.mock.omni.errors import worded
@@ -199,3 +203,31 @@ def test_unknown_models_are_rejected(surface: Surface, name: Any, status: int, m
     heard, code, sentence = refusal_of(refused)
     word = "model_not_found" if status == 404 else "invalid_request"
     assert (heard, code, message in sentence) == (status, word, True)
+
+
+MARKS = ("# live", "# guessed", "# our own")
+WRITERS = {"invalid", "error", "no_model"}
+"""The functions that take the words of an error."""
+
+
+def unmarked(source: str) -> Iterator[str]:
+    """The statements that write words of an error, and have no mark of where these come from."""
+    lines = source.splitlines()
+    for part in ast.walk(ast.parse(source)):
+        if not isinstance(part, ast.Raise | ast.Return | ast.Assign | ast.Expr):
+            continue
+        calls = [each.func for each in ast.walk(part) if isinstance(each, ast.Call)]
+        names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
+        before, *itself = lines[max(0, part.lineno - 2) : part.end_lineno]
+        alone = before.strip() if before.strip().startswith("#") else ""
+        if names & WRITERS and not any(mark in line for mark in MARKS for line in (alone, *itself)):
+            yield ast.unparse(part)
+
+
+def test_the_words_of_each_error_are_googles_or_marked_as_guessed() -> None:
+    home = Path(mock.__file__).parent
+    sources = [path.read_text("utf-8") for path in (home / "labels.py", *(home / "omni").glob("*.py"))]
+    assert [words for source in sources for words in unmarked(source)] == []
+    assert sum(source.count("# live") for source in sources) >= 8
+    code = "def f():\n    x = 1  # live\n    raise E(invalid('a'))\n    # guessed\n    return invalid('b')\n"
+    assert list(unmarked(code)) == ["raise E(invalid('a'))"]

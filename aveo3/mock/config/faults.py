@@ -117,6 +117,7 @@ _TABLE = {
         "over-budget": "status budget_exceeded, without a video; not billed",
         "odd-status": "an undocumented status, without a video; not billed",
         "unread": "completed and billed, but the video is in a block of an unknown type",
+        "unshown": "completed and billed, but the answer has neither video nor usage; a bucket has the video",
         "file-failed": "completed and billed, but the file ends as FAILED",
     },
     Point.INTERACTION_POLL: {

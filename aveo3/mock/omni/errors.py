@@ -46,13 +46,14 @@ def no_model(message: str) -> Answer:
 def unsupported_value(value: object, at: str, allowed: tuple[str, ...]) -> Answer:
     """The 400 for a value that is not allowed, as recorded for an aspect ratio."""
     listed = ", ".join(f"'{one}'" for one in allowed)
+    # live, for an aspect ratio
     return invalid(f"The value '{value}' is not supported for '{at}'. Supported values: {listed}.")
 
 
 def unsupported(name: str, model: str) -> Answer:
-    return invalid(f"The parameter '{name}' is not supported by model '{model}'.")
+    return invalid(f"The parameter '{name}' is not supported by model '{model}'.")  # guessed
 
 
 def no_interaction(name: str) -> Answer:
     """The error for an unknown interaction: 400, not 404, as recorded."""
-    return invalid(f"Invalid interaction name: interactions/{name}")
+    return invalid(f"Invalid interaction name: interactions/{name}")  # live

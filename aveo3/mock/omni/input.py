@@ -40,9 +40,10 @@ def read_input(value: Any, model: Omni, *, required: bool = True) -> Input:
     if not blocks and not required:
         return parsed
     if not blocks or not (parsed.prompt.strip() or len(parsed.of("text")) < len(blocks)):
-        raise RequestError(invalid("The parameter 'input' is required: it has neither text nor media."))
+        raise RequestError(invalid("The parameter 'input' is required: it has neither text nor media."))  # guessed
     for kind, most in (("image", model.images), ("video", model.videos)):
         if (count := len(parsed.of(kind))) > most:
+            # guessed
             raise RequestError(invalid(f"'input' takes at most {most} blocks of type '{kind}'; it has {count}."))
     return parsed
 
@@ -60,7 +61,7 @@ def _blocks(value: Any, at: str) -> Iterator[tuple[dict[str, Any], str]]:
         elif value.get("type") not in ("model_output", "thought"):
             yield value, at
     elif value is not None:
-        raise RequestError(invalid(f"Invalid value at '{at}': expected a string, an object or a list."))
+        raise RequestError(invalid(f"Invalid value at '{at}': expected a string, an object or a list."))  # guessed
 
 
 def _checked(block: dict[str, Any], at: str) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def _checked(block: dict[str, Any], at: str) -> dict[str, Any]:
         raise RequestError(unsupported_value(kind, f"{at}.type", _KINDS))
     if kind == "text":
         if not isinstance(block.get("text"), str):
-            raise RequestError(invalid(f"Invalid value at '{at}.text': expected a string."))
+            raise RequestError(invalid(f"Invalid value at '{at}.text': expected a string."))  # guessed
         return {"text": block["text"], "type": "text"}
     if kind == "image" and block.get("mime_type") not in _IMAGES:
         raise RequestError(unsupported_value(block.get("mime_type"), f"{at}.mime_type", _IMAGES))
@@ -80,8 +81,10 @@ def _checked(block: dict[str, Any], at: str) -> dict[str, Any]:
 
 def _check_data(data: Any, at: str) -> None:
     if not isinstance(data, str) or not data or len(data) > _LIMIT:
+        # guessed
         raise RequestError(invalid(f"Invalid value at '{at}': 'data' (base64, at most 100 MB) or 'uri' is required."))
     try:
         base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
+        # guessed
         raise RequestError(invalid(f"Invalid value at '{at}.data' (TYPE_BYTES), Base64 decoding failed.")) from None

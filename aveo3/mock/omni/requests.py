@@ -1,7 +1,8 @@
 """Validates a request for an interaction as Google does. Pure: JSON in, `Wish` or `RequestError` out.
 
-Two messages of the API were recorded: for an unsupported value and for an unknown interaction. The others imitate their
-style.
+Each message in this package says where its words come from. `# live`: Google has answered with them, if only for
+another model or field. `# guessed`: nobody has published any, so they imitate Google's style. Google documents no words
+for the errors of Omni 1.2, upscaling and labels (read 2026-11-26).
 """
 
 import re
@@ -64,10 +65,10 @@ class Wish:
 def find_omni(name: Any, surface: Surface, version: str, retired: tuple[str, ...], where: str) -> Omni:
     """The model. Raises RequestError with the API's 400 or 404. `where` is the resource name before the model id."""
     if not isinstance(name, str) or not name:
-        raise RequestError(invalid("The parameter 'model' is required."))
+        raise RequestError(invalid("The parameter 'model' is required."))  # guessed
     name = name.removeprefix("models/")
     if name in retired:
-        raise RequestError(
+        raise RequestError(  # live, for Veo
             no_model(
                 f"This model {where}/{name} is no longer available. Please update your code to use a newer model for "
                 "the latest features and improvements."
@@ -75,7 +76,7 @@ def find_omni(name: Any, surface: Surface, version: str, retired: tuple[str, ...
         )
     model = OMNI.get((surface, name))
     if model is None:
-        raise RequestError(
+        raise RequestError(  # live, for Veo
             no_model(
                 f"{where}/{name} is not found for API version {version}, or is not supported for interactions. "
                 "Call ListModels to see the list of available models and their supported methods."
@@ -93,9 +94,10 @@ def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, stored
         raise RequestError(unsupported(name, model.id) if name in _NOT_OMNIS else unknown_parameter(name))
     background, store = _flag(body, "background", False), _flag(body, "store", True)
     if background and not store:
+        # guessed
         raise RequestError(invalid("'background' needs 'store': an interaction that is not stored cannot be polled."))
     if _flag(body, "stream", False):
-        raise RequestError(invalid("The mock server does not stream; leave 'stream' out, and poll."))
+        raise RequestError(invalid("The mock server does not stream; leave 'stream' out, and poll."))  # our own
     wanted = _task(body.get("generation_config"), model)
     content = read_input(body.get("input"), model, required=wanted != "upscale" or parent is None)
     output = _format(body.get("response_format"), model)
@@ -103,10 +105,10 @@ def read_wish(body: Mapping[str, Any], model: Omni, parent: Order | None, stored
     _check_task(task, content, parent, model)
     if model.surface == "vertex":
         for name in sorted(output.keys() & _ANY - _USED.get(task, _ANY)):
-            raise RequestError(invalid(f"'response_format.{name}' is not supported for task '{task}'."))
+            raise RequestError(invalid(f"'response_format.{name}' is not supported for task '{task}'."))  # guessed
     hooks = _object(body.get("webhook_config"), "webhook_config")
     if hooks and not background:
-        raise RequestError(invalid("'webhook_config' needs 'background'."))
+        raise RequestError(invalid("'webhook_config' needs 'background'."))  # guessed
     return Wish(
         order=_order(task, content, output, model, parent, stored),
         input=content,
@@ -140,7 +142,7 @@ def _order(
         if task == "upscale":
             tokens = _upscaling(_UPLOADED_SIZE if source is None else source.resolution, resolution, model)
         if film_seconds > model.longest_extended:
-            raise RequestError(
+            raise RequestError(  # guessed
                 invalid(
                     f"The extended video would last {film_seconds:g} seconds; at most {model.longest_extended:g} are "
                     "supported."
@@ -168,7 +170,7 @@ def _upscaling(source: str, target: str, model: Omni) -> int:
     """Return the tokens for a second. Raises RequestError where there is nothing to gain; the message is guessed."""
     tokens = model.upscale.get((source, target))
     if tokens is None:
-        raise RequestError(invalid(f"A video of {source} cannot be upscaled to {target}."))
+        raise RequestError(invalid(f"A video of {source} cannot be upscaled to {target}."))  # guessed
     return tokens
 
 
@@ -192,8 +194,10 @@ def _format(value: Any, model: Omni) -> dict[str, Any]:
     if model.surface == "developer" and storage is not None:
         raise RequestError(unsupported("response_format.gcs_uri", model.id))
     if model.surface == "vertex" and by_uri and not (isinstance(storage, str) and _BUCKET.match(storage)):
+        # guessed
         raise RequestError(invalid("'response_format.gcs_uri' is required if 'response_format.delivery' is 'uri'."))
     if storage is not None and not by_uri:
+        # guessed
         raise RequestError(invalid("'response_format.gcs_uri' needs 'response_format.delivery' to be 'uri'."))
     return output
 
@@ -201,13 +205,13 @@ def _format(value: Any, model: Omni) -> dict[str, Any]:
 def _seconds(value: Any, shortest: float, longest: float) -> float:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise RequestError(
+        raise RequestError(  # guessed
             invalid(f"Invalid value at 'response_format.duration': {value}. A duration is a string such as '8s'.")
         )
     if not shortest <= float(match[1]) <= longest:
         allowed = (f"{shortest:g}s", f"{longest:g}s")
         message = f"'{value}' is out of range for 'response_format.duration': {' to '.join(allowed)}."
-        raise RequestError(invalid(message))
+        raise RequestError(invalid(message))  # guessed
     seconds = float(match[1])
     return int(seconds) if seconds.is_integer() else seconds
 
@@ -231,19 +235,20 @@ def _check_task(task: str, content: Input, parent: Order | None, model: Omni) ->
     if task == "upscale" and not model.upscale:
         raise RequestError(invalid(f"Task 'upscale' is not supported by {model.id}."))  # guessed
     if task in _USED and parent is None and len(content.of("video")) != 1:
-        raise RequestError(invalid(f"Task '{task}' needs one video, or a 'previous_interaction_id'."))
+        raise RequestError(invalid(f"Task '{task}' needs one video, or a 'previous_interaction_id'."))  # guessed
     if task == "image_to_video" and not 1 <= len(content.of("image")) <= 2:
+        # guessed
         raise RequestError(invalid("Task 'image_to_video' needs one image, or the first and the last frame."))
     if task == "reference_to_video" and not (content.of("image") or content.of("video")):
-        raise RequestError(invalid("Task 'reference_to_video' needs an image or a video."))
+        raise RequestError(invalid("Task 'reference_to_video' needs an image or a video."))  # guessed
     if task == "text_to_video" and (len(content.of("text")) < len(content.blocks) or parent is not None):
-        raise RequestError(invalid("Task 'text_to_video' takes text and nothing else."))
+        raise RequestError(invalid("Task 'text_to_video' takes text and nothing else."))  # guessed
 
 
 def _flag(body: Mapping[str, Any], name: str, default: bool) -> bool:
     value = body.get(name)
     if value is not None and not isinstance(value, bool):
-        raise RequestError(invalid(f"Invalid value at '{name}' (TYPE_BOOL), {value!r}"))
+        raise RequestError(invalid(f"Invalid value at '{name}' (TYPE_BOOL), {value!r}"))  # guessed
     return default if value is None else value
 
 
@@ -255,6 +260,7 @@ def _one_of(value: Any, at: str, allowed: tuple[str, ...]) -> str:
 
 def _hooks(uris: Any) -> tuple[str, ...]:
     if uris is not None and (not isinstance(uris, list) or len(uris) > _MOST_HOOKS):
+        # guessed
         raise RequestError(invalid(f"Invalid value at 'webhook_config.uris': expected up to {_MOST_HOOKS} addresses."))
     return tuple(str(uri) for uri in uris or ())
 
@@ -264,5 +270,5 @@ _MOST_HOOKS = 10
 
 def _object(value: Any, at: str) -> dict[str, Any]:
     if value is not None and not isinstance(value, dict):
-        raise RequestError(invalid(f"Invalid value at '{at}': expected an object."))
+        raise RequestError(invalid(f"Invalid value at '{at}': expected an object."))  # guessed
     return value or {}

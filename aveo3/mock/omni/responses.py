@@ -95,7 +95,7 @@ def ended(interaction: Interaction, video: dict[str, Any] | None) -> dict[str, A
     # In Google's body of a completed interaction, `created` too is the time of completion.
     created = operation.ended if status == "completed" else interaction.created
     head = _head(interaction, status, created, operation.ended)
-    if outcome == "empty-done":
+    if outcome in ("empty-done", "unshown"):  # reported of Vertex AI (discuss.ai.google.dev 183928)
         return head
     body = {**head, **_echo(interaction), "steps": [_user_input(interaction), *_steps(interaction, video)]}
     number, code, message = interaction.error

@@ -90,12 +90,12 @@ class OmniWire:
         caller = _authorized(request)
         body = read_json(raw)
         if not isinstance(body, dict):
-            raise RequestError(error_bodies.invalid("Invalid JSON payload received. Expected an object."))
+            raise RequestError(error_bodies.invalid("Invalid JSON payload received. Expected an object."))  # guessed
         where = _models(request)
         model = find_omni(body.get("model"), surface, part["version"], emulator.options.retired, where)
         if part.get("location", "global") != "global":
             place = f"`{where}/{model.id}` was not found or your project does not have access to it."
-            raise RequestError(no_model(f"Publisher Model {place}"))
+            raise RequestError(no_model(f"Publisher Model {place}"))  # live, for Veo
         lane = QuotaLane(part.get("project", caller.secret), "global", model.id, "project" not in part)
         if fault == "no-access":
             raise RequestError(emulator.no_access(lane, model))
@@ -105,7 +105,7 @@ class OmniWire:
         interaction = Interaction(new_id(self._rng), model, wish, emulator.clock.utc())
         if fault == "late-429":
             wait = emulator.clock.client_seconds(_LATE_DELAY)
-            interaction.refusal = error_bodies.error(
+            interaction.refusal = error_bodies.error(  # live, once
                 429, "RESOURCE_EXHAUSTED", f"{refusals.BARE} Please retry in {wait:g}s."
             )
         else:
@@ -153,14 +153,14 @@ class OmniWire:
             return None
         if surface == "vertex":  # reports differ on whether it works there; no client relies on it
             message = "'previous_interaction_id' is not supported. Send the video as input."
-            raise RequestError(error_bodies.invalid(message))
+            raise RequestError(error_bodies.invalid(message))  # guessed
         interaction = self._interactions.get(previous) if isinstance(previous, str) else None
         if interaction is None:
             raise RequestError(no_interaction(str(previous)))
         self.emulator.settle()
         operation = interaction.operation
         if operation is None or not operation.done or not operation.delivered:
-            raise RequestError(error_bodies.invalid(f"Interaction {previous} has no video to go on with."))
+            raise RequestError(error_bodies.invalid(f"Interaction {previous} has no video to go on with."))  # guessed
         return operation.order
 
     def _stored(self, file_id: str) -> Order | None:
@@ -175,6 +175,7 @@ class OmniWire:
         emulator.books.polls += 1
         interaction = self._find(request)
         if request.query.get("stream", "").lower() == "true":
+            # our own
             raise RequestError(error_bodies.invalid("The mock server does not stream; poll with stream=false."))
         if interaction.operation is None:
             assert interaction.refusal is not None
@@ -198,6 +199,7 @@ class OmniWire:
         operation = interaction.operation
         if operation is None or operation.done or not interaction.wish.background:
             reason = "Only background interactions that are still in progress can be cancelled."
+            # guessed
             raise RequestError(error_bodies.invalid(f"{reason} interactions/{interaction.id} is {interaction.status}."))
         self.emulator.cancel(operation)
         return respond(Answer(200, await self._body(request, interaction)))
@@ -209,7 +211,7 @@ class OmniWire:
         return respond(Answer(200, {}))
 
     async def reject_generate(self, request: web.Request) -> web.StreamResponse:
-        raise RequestError(error_bodies.invalid("This model only supports Interactions API."))
+        raise RequestError(error_bodies.invalid("This model only supports Interactions API."))  # live
 
     def _find(self, request: web.Request) -> Interaction:
         self.emulator.settle()
@@ -223,7 +225,7 @@ class OmniWire:
         assert operation is not None
         if not operation.done:
             return running(interaction)
-        video = await self._video(request, interaction, inline=inline) if operation.delivered else None
+        video = await self._video(request, interaction, inline=inline) if operation.shows_films else None
         return ended(interaction, video)
 
     async def _video(self, request: web.Request, interaction: Interaction, *, inline: bool) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from aveo3.mock.quota_rules import QuotaLane
 
 SUCCESS = "success"
 CANCELLED = "cancelled"
-_DELIVERED = frozenset({SUCCESS, "unread", "file-failed"})
-"""Outcomes in which all films are made and billed. In the last two, the client cannot read or download them."""
+_DELIVERED = frozenset({SUCCESS, "unread", "unshown", "file-failed"})
+"""Outcomes in which all films are made and billed. But for the first, the answer or its file does not give them."""
 _ALPHABET = string.ascii_lowercase + string.digits
 
 
@@ -69,6 +69,11 @@ class Operation:
         if self.outcome in _DELIVERED:
             return self.order.samples
         return self.order.samples // 2 if self.outcome == "partial" else 0
+
+    @property
+    def shows_films(self) -> bool:
+        """True if the answer gives what was delivered."""
+        return self.delivered > 0 and self.outcome != "unshown"
 
     @property
     def billed_seconds(self) -> float:
