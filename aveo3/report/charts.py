@@ -4,8 +4,9 @@ Why Bokeh: its wheel ships its JavaScript (1.3 MB), which needs neither network 
 strict content security policy; and a page changes a chart by new columns for a named source. Altair would need
 vl-convert, a binary that does not fit a slim image, to get at Vega's JavaScript, which compiles its expressions.
 
-`columns` is pure and needs no Bokeh: a live page computes it again and again. `documents` makes the charts once, empty;
-the page puts the columns in. Colours of axes, grid and text come from the page, which knows its theme.
+`columns` is pure and needs no Bokeh: a live page computes it again and again. `documents` makes the charts once, with
+the columns of then; later ones replace them by the names of the sources. Colours of axes, grid and text come from the
+page, which knows its theme.
 """
 
 from __future__ import annotations
@@ -40,8 +41,11 @@ def texts(view: View) -> dict[str, str]:
 
 
 def charts(view: View) -> dict[str, Any]:
-    """What the page has under `charts-data`: `docs` and `columns`, and the charts in words as `texts`. Needs Bokeh."""
-    return {"docs": documents(view), "columns": columns(view), "texts": texts(view)}
+    """What the page has under `charts-data`. Needs Bokeh.
+
+    `docs`: the charts, with their columns. `columns`: later ones, by source; none yet. `texts`: the charts in words.
+    """
+    return {"docs": documents(view), "columns": {}, "texts": texts(view)}
 
 
 def script() -> str:
@@ -52,18 +56,26 @@ def script() -> str:
 
 
 def documents(view: View) -> dict[str, Any]:
-    """Bokeh's JSON of each chart, for `Bokeh.embed.embed_item`, by its name. Its sources are empty.
+    """Bokeh's JSON of each chart, for `Bokeh.embed.embed_item`, by its name.
 
-    A report of an ended run shows the last run first; earlier ones are there to zoom out to.
+    A report has no chart that shows nothing; on a live page it may yet fill. A report of an ended run begins with the
+    last run; earlier ones are there to zoom out to.
     """
     from bokeh.core.types import ID
     from bokeh.embed import json_item
 
-    drawn: dict[str, Model] = {"timeline": _timeline(_begin(view))}
-    for name in ("model", "label", "project"):
-        drawn[f"money-{name}"] = _bars(f"money-{name}")
-    drawn["money-day"] = _days()
-    return {name: json_item(drawn[name], ID(f"chart-{name}")) for name in NAMES}
+    data = columns(view)
+    found = {}
+    for name in NAMES:
+        if view["live"] or any(
+            column for source in data if source.startswith(name) for column in data[source].values()
+        ):
+            if name == "timeline":
+                drawn: Model = _timeline(data, _begin(view))
+            else:
+                drawn = _days(data) if name == "money-day" else _bars(data, name)
+            found[name] = json_item(drawn, ID(f"chart-{name}"))
+    return found
 
 
 def _begin(view: View) -> tuple[float, float] | None:
@@ -78,10 +90,10 @@ def _begin(view: View) -> tuple[float, float] | None:
     return begin - margin, end + margin
 
 
-def _source(name: str, *names: str) -> ColumnDataSource:
+def _source(data: Columns, name: str) -> ColumnDataSource:
     from bokeh.models import ColumnDataSource
 
-    return ColumnDataSource({column: [] for column in names}, name=name)
+    return ColumnDataSource(data[name], name=name)
 
 
 def _figure(height: int, *, tools: str, **more: Any) -> figure:
@@ -109,31 +121,31 @@ def _figure(height: int, *, tools: str, **more: Any) -> figure:
 # ---- the timeline ----------------------------------------------------------------------------------------------------
 
 
-def _timeline(window: tuple[float, float] | None) -> Model:
+def _timeline(data: Columns, window: tuple[float, float] | None) -> Model:
     from bokeh.layouts import column
     from bokeh.models import Range1d
 
-    quota = _quota()
+    quota = _quota(data)
     if window is not None:
         quota.x_range = Range1d(start=window[0], end=window[1])
-    clips = _clips(quota.x_range)
+    clips = _clips(data, quota.x_range)
     return column(quota, clips, sizing_mode="stretch_width")
 
 
-def _quota() -> figure:
+def _quota(data: Columns) -> figure:
     """Requests of each lane in its period, against its limit; refusals, and the pauses that they brought."""
     from bokeh.models import HoverTool, VStrip
 
     drawn = _figure(250, tools="xpan,xbox_zoom", x_axis_type="datetime")
     drawn.yaxis.axis_label = "Requests in a period"
-    pauses = _source("timeline-pauses", "left", "right", "lane", "reason", "color")
+    pauses = _source(data, "timeline-pauses")
     strip = VStrip(x0="left", x1="right", fill_color="color", fill_alpha=0.18, line_color=None)
     bands = drawn.add_glyph(pauses, strip)
-    lines = _source("timeline-used", "xs", "ys", "lane", "color")
+    lines = _source(data, "timeline-used")
     used = drawn.multi_line("xs", "ys", source=lines, line_color="color", line_width=2, legend_field="lane")
-    limits = _source("timeline-limit", "xs", "ys", "lane", "color")
+    limits = _source(data, "timeline-limit")
     limit = drawn.multi_line("xs", "ys", source=limits, line_color="color", line_width=2, line_dash="dashed")
-    refusals = _source("timeline-refused", "x", "y", "lane", "color")
+    refusals = _source(data, "timeline-refused")
     refused = drawn.scatter(
         "x", "y", source=refusals, marker="x", size=10, line_color="color", line_width=2, legend_label="refused"
     )
@@ -154,35 +166,35 @@ def _quota() -> figure:
             formatters={"@right": "datetime"},
         ),
     )
-    drawn.y_range.start = 0  # type: ignore[attr-defined]
+    drawn.y_range.update(start=0, range_padding=0.2)
     _legend(drawn)
     return drawn
 
 
-def _clips(x_range: Any) -> figure:
+def _clips(data: Columns, x_range: Any) -> figure:
     """Clips at Google, and clips that are made."""
     from bokeh.models import DataRange1d, HoverTool, LinearAxis
 
     drawn = _figure(230, tools="xpan,xbox_zoom", x_axis_type="datetime", x_range=x_range)
     drawn.yaxis.axis_label = "Clips at Google"
     drawn.xaxis.axis_label = "Time (UTC)"
-    drawn.y_range.start = 0  # type: ignore[attr-defined]
+    drawn.y_range.update(start=0, range_padding=0.2)
     running = drawn.line(
         "x",
         "y",
-        source=_source("timeline-running", "x", "y"),
+        source=_source(data, "timeline-running"),
         line_color=FLYING,
         line_width=2,
         legend_label="at Google",
     )
     drawn.y_range.renderers = [running]  # type: ignore[attr-defined]
-    made_range = DataRange1d(start=0)
+    made_range = DataRange1d(start=0, range_padding=0.2)
     drawn.extra_y_ranges = {"made": made_range}
     drawn.add_layout(LinearAxis(y_range_name="made", axis_label="Clips made"), "right")
     made = drawn.line(
         "x",
         "y",
-        source=_source("timeline-made", "x", "y"),
+        source=_source(data, "timeline-made"),
         y_range_name="made",
         line_color="#0d9488",
         line_width=2,
@@ -197,10 +209,10 @@ def _clips(x_range: Any) -> figure:
 
 
 def _legend(drawn: figure) -> None:
-    drawn.legend.orientation = "horizontal"
-    drawn.legend.location = "top_left"
-    drawn.legend.click_policy = "hide"
-    drawn.legend.label_text_font_size = "11px"
+    """The legend above the chart, where it covers nothing."""
+    [legend] = drawn.legend
+    legend.update(orientation="horizontal", click_policy="hide", label_text_font_size="11px", padding=0, margin=4)
+    drawn.add_layout(legend, "above")
 
 
 # ---- the money -------------------------------------------------------------------------------------------------------
@@ -208,12 +220,12 @@ def _legend(drawn: figure) -> None:
 _PARTS = (("t0", "t1", SPENT, "spent"), ("t1", "t2", FLYING, "in flight"), ("t2", "t3", MAYBE, "may be paid"))
 
 
-def _bars(name: str) -> figure:
+def _bars(data: Columns, name: str) -> figure:
     """A bar for each key, its name above it: names are long, and axes cut them."""
     from bokeh.models import HoverTool, NumeralTickFormatter
 
     drawn = _figure(300, tools="pan,box_zoom")
-    source = _source(name, "name", "y", "label_y", "t0", "t1", "t2", "t3", "words")
+    source = _source(data, name)
     parts: list[Any] = [
         drawn.hbar(y="y", left=left, right=right, height=0.36, color=colour, source=source, legend_label=words)
         for left, right, colour, words in _PARTS
@@ -227,19 +239,17 @@ def _bars(name: str) -> figure:
     drawn.add_tools(HoverTool(renderers=parts, tooltips=_tooltips("@name")))
     drawn.yaxis.visible = False
     drawn.ygrid.visible = False
-    drawn.x_range.start = 0  # type: ignore[attr-defined]
-    drawn.x_range.range_padding = 0.25  # type: ignore[attr-defined]  # room for the sum behind a bar
+    drawn.x_range.update(start=0, range_padding=0.4)  # room for the sum behind a bar
     drawn.xaxis.formatter = NumeralTickFormatter(format="$0,0.[00]")
     _legend(drawn)
-    drawn.legend.location = "bottom_right"
     return drawn
 
 
-def _days() -> figure:
+def _days(data: Columns) -> figure:
     from bokeh.models import HoverTool, NumeralTickFormatter
 
     drawn = _figure(300, tools="xpan,xbox_zoom", x_axis_type="datetime")
-    source = _source("money-day", "x", "t0", "t1", "t2", "t3", "words")
+    source = _source(data, "money-day")
     parts: list[Any] = [
         drawn.vbar(
             x="x", bottom=low, top=high, width=spending.DAY * 0.7, color=colour, source=source, legend_label=words
@@ -248,7 +258,7 @@ def _days() -> figure:
     ]
     drawn.add_tools(HoverTool(renderers=parts, tooltips=_tooltips("@x{%F} UTC"), formatters={"@x": "datetime"}))
     drawn.xaxis.axis_label = "Day (UTC)"
-    drawn.y_range.start = 0  # type: ignore[attr-defined]
+    drawn.y_range.update(start=0, range_padding=0.2)
     drawn.yaxis.formatter = NumeralTickFormatter(format="$0,0.[00]")
     _legend(drawn)
     return drawn
