@@ -21,6 +21,7 @@ from aveo3.cli.commands import (
     history,
     login,
     models,
+    report,
     resume,
     retry,
     simulate,
@@ -87,6 +88,7 @@ app.command(cls=FreshOrNew)(generate.generate)
 app.command(cls=FreshOrNew)(upscale.upscale)
 app.command()(status.status)
 app.command()(history.history)
+app.command()(report.report)
 app.command()(resume.resume)
 app.command()(retry.retry)
 app.command()(models.models)

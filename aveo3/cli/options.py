@@ -35,6 +35,9 @@ Exec = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")]
 Mock = Annotated[bool, typer.Option("--mock", help="Use the built-in emulator: no key, no cost.")]
+Report = Annotated[
+    bool, typer.Option("--report", help="After the run, write report.html with all clips into the output directory.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for each clip; with --dry-run, one for all.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")]
 

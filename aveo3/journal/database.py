@@ -88,7 +88,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 
 def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
-    """Open the journal at `path`, making or migrating it if `writes`.
+    """Open the journal at `path`, making or migrating it if `writes`. To read one of an older version, a copy of it in
+    memory is migrated: it stays as it was then, and so does the file.
 
     Raises `JournalError` naming the file if it is not a journal, damaged, or of a newer version.
     """
@@ -109,7 +110,9 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     try:
         db = sqlite3.connect(f"{uri_of(path)}?{how}", uri=True, isolation_level=None)
         try:
-            _prepare(db, path, writes=writes)
+            version = _prepare(db, path, writes=writes)
+            if version < len(MIGRATIONS):
+                db = _newer_copy(db, version)
         except BaseException:
             db.close()
             raise
@@ -212,7 +215,8 @@ def unreadable(path: Path, why: object) -> JournalError:
     )
 
 
-def _prepare(db: sqlite3.Connection, path: Path, *, writes: bool) -> None:
+def _prepare(db: sqlite3.Connection, path: Path, *, writes: bool) -> int:
+    """Check the database, and migrate it if `writes`. Returns the version of its schema."""
     db.row_factory = sqlite3.Row
     db.execute(f"PRAGMA busy_timeout = {BUSY_PATIENCE * 1000:.0f}")
     [tables] = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -234,10 +238,26 @@ def _prepare(db: sqlite3.Connection, path: Path, *, writes: bool) -> None:
         db.execute("PRAGMA fullfsync = ON")  # on macOS, past the drive's cache; elsewhere it changes nothing
         db.execute("PRAGMA checkpoint_fullfsync = ON")
         _migrate(db, version)
-        return
+        return len(MIGRATIONS)
     db.execute("PRAGMA query_only = ON")
-    if version < len(MIGRATIONS):
-        raise JournalError(f"{path} was written by an older aveo3, and must be opened by a run once.")
+    if not version:
+        raise JournalError(f"{path} is empty, and must be opened by a run once.")
+    return int(version)
+
+
+def _newer_copy(db: sqlite3.Connection, version: int) -> sqlite3.Connection:
+    """A copy of an older journal in memory, brought up to date. Closes `db`."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        with closing(db):
+            db.backup(copy)
+        copy.row_factory = sqlite3.Row
+        _migrate(copy, version)
+        copy.execute("PRAGMA query_only = ON")
+    except BaseException:
+        copy.close()
+        raise
+    return copy
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:

@@ -519,12 +519,17 @@ def test_a_path_of_windows_reaches_sqlite_as_it_is(path: str, monkeypatch: pytes
     assert not set(quoted) & set("/?#")  # SQLite takes what follows two slashes for a server
 
 
-def test_an_older_journal_is_brought_up_to_date_and_keeps_its_rows(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_journal_can_be_read_and_the_next_run_brings_it_up_to_date(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, SECOND))
     before = contents(file.parent)
-    with pytest.raises(JournalError, match="was written by an older aveo3, and must be opened by a run once"):
-        connect(file, writes=False)
+    with closing(connect(file, writes=False)) as copy:
+        assert copy.execute("SELECT count(*), min(mood) FROM jobs").fetchone()[:] == (300, "good")
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            copy.execute("DELETE FROM jobs")
     assert contents(file.parent).items() >= before.items()
+    assert version(file) == len(MIGRATIONS)
     for _ in range(2):
         with closing(connect(file, writes=True)) as db:
             assert db.execute("SELECT count(*), min(mood) FROM jobs").fetchone()[:] == (300, "good")

@@ -2,14 +2,10 @@
 
 import asyncio
 import base64
-import hashlib
 import importlib
 import io
 import json
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +19,7 @@ from google.oauth2.credentials import Credentials
 
 from aveo3.cli.commands.mock_server import _welcome
 from aveo3.mock import Latency, MockOptions, MockServer
+from tests.support import npm
 
 JS = Path(__file__).parents[1] / "data" / "js"
 MODEL = "veo-3.1-generate-001"
@@ -220,26 +217,7 @@ Clip = Callable[..., Any]
 @pytest.fixture(scope="session")
 def js() -> Path:
     """A directory outside the repository with the script and its packages, kept between sessions."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not on this machine; the JavaScript SDK cannot run")
-    content = b"".join(file.read_bytes() for file in sorted(JS.iterdir()))
-    home = Path(tempfile.gettempdir()) / f"aveo3-js-{hashlib.sha256(content).hexdigest()[:16]}"
-    if not home.exists():
-        making = Path(tempfile.mkdtemp(prefix="aveo3-js-making-"))
-        shutil.copytree(JS, making, dirs_exist_ok=True)
-        quietly = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
-        command = [shutil.which("npm") or "npm", "install", *quietly]
-        npm = subprocess.run(command, cwd=making, capture_output=True, text=True)
-        assert npm.returncode == 0, f"{' '.join(command)} failed:\n{npm.stdout}{npm.stderr}"
-        try:
-            making.rename(home)
-        except OSError:
-            if not home.exists():  # another worker was faster; use its copy
-                raise
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
-    return home
+    return npm.installed(JS, "js")
 
 
 @pytest.fixture

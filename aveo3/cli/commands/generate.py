@@ -83,6 +83,7 @@ def generate(
     fresh_new: options.FreshNew = False,
     yes: options.Yes = False,
     command: options.Exec = None,
+    report: options.Report = False,
     dry_run: options.DryRun = False,
     mock: options.Mock = False,
     as_json: options.Json = False,
@@ -145,6 +146,11 @@ def generate(
             "number_of_videos": count,
             "generate_audio": audio,
         }
+        if report:
+            from aveo3.cli import report_file
+            from aveo3.report.html import check_extra
+
+            check_extra()
         notes: list[str] = []
         prompts = prompts_of(sources or [], prompt or [], fields, lines=lines.value, notes=notes)
         after = None if command is None else after_clip.AfterClip(command)
@@ -161,4 +167,6 @@ def generate(
             as_json=as_json,
             quiet=quiet,
         )
+        if report and not dry_run:
+            report_file.after_run(settings, quiet=quiet)
     raise typer.Exit(code)

@@ -1,0 +1,113 @@
+"""Makes the report of an output directory, for `aveo3 report` and `aveo3 generate --report`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from aveo3.cli.journal_view import counted, journal_path
+from aveo3.cli.shells import quoted
+
+if TYPE_CHECKING:
+    from aveo3.config.settings import Settings
+    from aveo3.journal.journal import Journal
+    from aveo3.report.posters import Posters
+    from aveo3.report.view import View
+
+log = logging.getLogger("aveo3")
+
+REPORT = "report.html"
+
+
+class Report(NamedTuple):
+    """A report that is made, and what a person should know about it."""
+
+    html: str
+    view: View
+    notes: list[str]
+    sheets: list[Path]
+
+
+def make(settings: Settings, base: Path | None, *, sheet: Path | None = None) -> Report:
+    """The report of the settings' output directory, as it is now: a run may be at work there.
+
+    The page is to lie in the directory `base`; None: anywhere, and its films have absolute addresses. `sheet` is where
+    contact sheets go. Raises `UsageError`, or `JournalError` if there is no journal or it cannot be read.
+    """
+    from aveo3.journal.journal import Journal
+    from aveo3.report import html
+    from aveo3.report.from_journal import Film, frame_of, url_from, view_of
+    from aveo3.report.posters import Posters, can_cut
+
+    html.check_extra()
+    path = journal_path(settings)
+    posters = Posters(settings.output_dir)
+    url = _address if base is None else url_from(base)
+
+    def stills(films: list[Film]) -> Mapping[Path, str]:
+        return posters.urls(films, None if base is None else url)
+
+    with Journal(path, writes=False) as journal:
+        active = journal.in_use()
+        frame = frame_of(journal, settings.output_dir, url=url, quoted=quoted, active=active)
+        view = view_of(journal, settings, frame, posters=stills)
+        sheets = [] if sheet is None else _sheets(journal, frame.home, view, posters, sheet)
+    notes = []
+    if not can_cut():
+        notes.append(f"clips have no stills: they need PyAV and Pillow ({html.INSTALL})")
+    if posters.left_out:
+        notes.append(f"{counted(posters.left_out, 'clip')} have no still yet: the next report goes on with them")
+    return Report(html.report_of(view), view, notes, sheets)
+
+
+def _sheets(journal: Journal, home: Path, view: View, posters: Posters, sheet: Path) -> list[Path]:
+    from aveo3.report import sheet as contact
+    from aveo3.report.from_journal import films_of
+    from aveo3.report.view import ClipRow
+
+    films = {record.name: films_of(record, home) for record in journal.records()}
+
+    def still(row: ClipRow) -> bytes | None:
+        return next((data for film in films.get(row["key"], ()) if (data := posters.of(film)) is not None), None)
+
+    return contact.write(view, sheet, still)
+
+
+def _address(path: Path) -> str:
+    return path.absolute().as_uri()
+
+
+def after_run(settings: Settings, *, quiet: bool) -> None:
+    """Write the report of a run that has ended. Whatever goes wrong is logged: the clips are made, and it says so."""
+    try:
+        path = settings.output_dir / REPORT
+        made = write(settings, path)
+    except KeyboardInterrupt:
+        log.warning("the report was not made: you stopped it; `aveo3 report` makes it")
+    except Exception as error:
+        log.warning("the report was not made: %s: %s", type(error).__name__, error)
+    else:
+        if not quiet:
+            for line in [*made.notes, f"report: {path}"]:
+                log.info("%s", line)
+
+
+def write(settings: Settings, path: Path, *, sheet: Path | None = None) -> Report:
+    """Make the report and write it to `path`. Raises as `make`."""
+    from aveo3.report import html
+
+    made = make(settings, path.absolute().parent, sheet=sheet)
+    html.write(made.html, path)
+    return made
+
+
+def show(path: Path) -> bool:
+    """Open a report in the browser. Returns False if there is none."""
+    import webbrowser
+
+    with suppress(Exception):
+        return webbrowser.open(_address(path))
+    return False

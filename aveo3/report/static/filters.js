@@ -1,0 +1,199 @@
+"use strict";
+// Which clips are shown, and in which order. The state lives in the address after the #.
+(() => {
+  const aveo3 = globalThis.aveo3;
+  const { STATUSES, count, dayKey, dayName, el, icon, number, problem, seconds, status, store } = aveo3;
+
+  const began = (clip) => clip.submitted_utc ?? clip.queued_utc;
+  const FACETS = [
+    { name: "model", label: "Model", of: (clip) => [clip.model] },
+    { name: "lane", label: "Lane", of: (clip) => [clip.lane] },
+    { name: "project", label: "Project", of: (clip) => [clip.project_id] },
+    { name: "label", label: "Label", of: (clip) => Object.entries(clip.labels ?? {}).map(([key, value]) => `${key}=${value}`) },
+    { name: "day", label: "Day", of: (clip) => [dayKey(began(clip))], show: dayName, newestFirst: true },
+    { name: "error", label: "Error", of: (clip) => [problem(clip)] },
+  ];
+  const last = (clip) => clip.fetched_utc ?? clip.finished_utc ?? began(clip) ?? "";
+  const took = (clip) => seconds(clip.submitted_utc, clip.finished_utc) ?? -1;
+  const SORTS = {
+    order: { label: "Order of the prompts", compare: null },
+    newest: { label: "Newest first", compare: (a, b) => (last(a) < last(b) ? 1 : last(a) > last(b) ? -1 : 0) },
+    cost: { label: "Most expensive first", compare: (a, b) => (b.cost_usd ?? -1) - (a.cost_usd ?? -1) },
+    slowest: { label: "Slowest first", compare: (a, b) => took(b) - took(a) },
+  };
+
+  const listeners = [];
+  let state = parse("");
+  let written = null; // the hash that this page wrote last
+
+  function parse(hash) {
+    const given = new URLSearchParams(hash.replace(/^#/, ""));
+    const read = { q: given.get("q") ?? "", status: new Set((given.get("status") ?? "").split(",").filter(Boolean)) };
+    for (const { name } of FACETS) read[name] = given.get(name) ?? "";
+    read.sort = given.get("sort") in SORTS ? given.get("sort") : "order";
+    read.tab = given.get("tab") === "charts" ? "charts" : "clips";
+    return read;
+  }
+
+  function asHash() {
+    const given = new URLSearchParams();
+    if (state.q) given.set("q", state.q);
+    if (state.status.size) given.set("status", [...state.status].join(","));
+    for (const { name } of FACETS) if (state[name]) given.set(name, state[name]);
+    if (state.sort !== "order") given.set("sort", state.sort);
+    if (state.tab !== "clips") given.set("tab", state.tab);
+    return given.toString();
+  }
+
+  /** Changes the state, the address and what is shown. */
+  function change(changes) {
+    Object.assign(state, changes);
+    written = asHash();
+    history.replaceState(null, "", written ? `#${written}` : location.pathname + location.search);
+    show();
+  }
+
+  const clear = () => change({ ...parse(""), sort: state.sort, tab: state.tab });
+  const isOn = () => Boolean(state.q || state.status.size || FACETS.some(({ name }) => state[name]));
+
+  const texts = new WeakMap(); // what the search looks at, by clip
+
+  function text(clip) {
+    let found = texts.get(clip);
+    if (found === undefined) {
+      const parts = [clip.text, clip.prompt_id, clip.key, clip.project_id, clip.model, clip.lane, clip.operation, clip.error_kind];
+      parts.push(clip.error_message, ...Object.entries(clip.labels ?? {}).map(([key, value]) => `${key}=${value}`));
+      found = parts.filter(Boolean).join("\n").toLowerCase();
+      texts.set(clip, found);
+    }
+    return found;
+  }
+
+  /** A test for clips; `except` leaves out one part of the state, so that its own choices can be counted. */
+  function test(except) {
+    const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
+    const facets = FACETS.filter(({ name }) => state[name] && name !== except);
+    return (clip) =>
+      (except === "status" || !state.status.size || state.status.has(clip.status)) &&
+      facets.every((facet) => facet.of(clip).includes(state[facet.name])) &&
+      words.every((word) => text(clip).includes(word));
+  }
+
+  /** The clips to show, in order. */
+  function selected() {
+    const found = store.view.clips.filter(test());
+    const { compare } = SORTS[state.sort];
+    return compare ? found.sort(compare) : found;
+  }
+
+  // ---- the controls ---------------------------------------------------------------------------------------------------
+
+  const parts = {};
+
+  function build(place) {
+    parts.search = el("input", {
+      id: "search", type: "search", placeholder: "Text or ID", autocomplete: "off", spellcheck: "false",
+      on: { input: () => change({ q: parts.search.value }) },
+    });
+    const fields = [el("label", { class: "field wide" }, el("span", { text: "Search" }), parts.search)];
+    for (const facet of FACETS) {
+      const select = el("select", { id: `filter-${facet.name}`, on: { change: () => change({ [facet.name]: select.value }) } });
+      parts[facet.name] = { select, field: el("label", { class: "field" }, el("span", { text: facet.label }), select) };
+      fields.push(parts[facet.name].field);
+    }
+    parts.sort = el("select", { id: "sort", on: { change: () => change({ sort: parts.sort.value }) } });
+    for (const [value, sort] of Object.entries(SORTS)) parts.sort.append(el("option", { value, text: sort.label }));
+    fields.push(el("label", { class: "field" }, el("span", { text: "Sort" }), parts.sort));
+    parts.statuses = el("div", { class: "chips", role: "group", "aria-label": "Filter by status" });
+    parts.shown = el("p", { class: "shown", role: "status" });
+    parts.clear = el("button", { type: "button", class: "quiet", text: "Clear filters", hidden: true, on: { click: clear } });
+    place.append(parts.statuses, el("div", { class: "fields" }, fields), el("div", { class: "row" }, parts.shown, parts.clear));
+  }
+
+  function tally(values) {
+    const counts = new Map();
+    for (const value of values) if (value) counts.set(value, (counts.get(value) ?? 0) + 1);
+    return counts;
+  }
+
+  function showFacet(facet) {
+    const { select, field } = parts[facet.name];
+    const counts = tally(store.view.clips.filter(test(facet.name)).flatMap(facet.of));
+    for (const value of tally(store.view.clips.flatMap(facet.of)).keys()) if (!counts.has(value)) counts.set(value, 0);
+    if (state[facet.name] && !counts.has(state[facet.name])) counts.set(state[facet.name], 0); // from an old address
+    const values = [...counts.keys()].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
+    if (facet.newestFirst) values.reverse();
+    field.hidden = values.length < 2 && !state[facet.name];
+    const options = values.map((value) => [value, `${(facet.show ?? String)(value)} (${number(counts.get(value))})`]);
+    const signature = JSON.stringify(options);
+    if (select.dataset.options !== signature) {
+      select.dataset.options = signature;
+      select.replaceChildren(el("option", { value: "", text: "All" }), ...options.map(([value, text]) => el("option", { value, text })));
+    }
+    select.value = state[facet.name];
+  }
+
+  function showStatuses() {
+    const counts = tally(store.view.clips.filter(test("status")).map((clip) => clip.status));
+    const names = new Set([...Object.keys(STATUSES), ...tally(store.view.clips.map((clip) => clip.status)).keys()]);
+    const all = tally(store.view.clips.map((clip) => clip.status));
+    const shown = [...names].filter((name) => all.has(name) || state.status.has(name));
+    parts.statuses.hidden = shown.length < 2 && !state.status.size;
+    const old = new Map([...parts.statuses.children].map((chip) => [chip.dataset.status, chip]));
+    for (const [place, name] of shown.entries()) {
+      const chip = old.get(name) ?? statusChip(name);
+      old.delete(name);
+      chip.setAttribute("aria-pressed", String(state.status.has(name)));
+      chip.lastChild.textContent = number(counts.get(name) ?? 0);
+      if (parts.statuses.children[place] !== chip) parts.statuses.insertBefore(chip, parts.statuses.children[place] ?? null);
+    }
+    for (const chip of old.values()) chip.remove();
+  }
+
+  function statusChip(name) {
+    const { word, icon: drawing, tone } = status(name);
+    const chip = el(
+      "button", { type: "button", class: `chip tone-${tone}`, "data-status": name },
+      icon(drawing), el("span", { text: word }), el("span", { class: "number" }),
+    );
+    chip.addEventListener("click", () => {
+      const chosen = new Set(state.status);
+      if (!chosen.delete(name)) chosen.add(name);
+      change({ status: chosen });
+    });
+    return chip;
+  }
+
+  function show() {
+    const clips = selected();
+    if (parts.search.value !== state.q) parts.search.value = state.q;
+    parts.sort.value = state.sort;
+    FACETS.forEach(showFacet);
+    showStatuses();
+    const all = store.view.clips.length;
+    const said = isOn() ? `Showing ${number(clips.length)} of ${count(all, "clip")}` : count(all, "clip");
+    if (parts.shown.textContent !== said) parts.shown.textContent = said;
+    parts.clear.hidden = !isOn();
+    for (const call of listeners) call(clips, state);
+  }
+
+  function start() {
+    build(document.getElementById("filters"));
+    state = parse(location.hash);
+    addEventListener("hashchange", () => {
+      if (location.hash.replace(/^#/, "") === written) return;
+      state = parse(location.hash);
+      show();
+    });
+    document.addEventListener("keydown", (event) => {
+      const typing = event.target.closest("input, select, textarea, video, dialog");
+      if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+        event.preventDefault();
+        parts.search.focus();
+      }
+    });
+    store.on(show);
+  }
+
+  aveo3.filters = { change, clear, isOn, on: (call) => listeners.push(call), start };
+})();

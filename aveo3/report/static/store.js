@@ -1,0 +1,70 @@
+"use strict";
+// Holds the view. A whole one replaces it, a patch changes it, and what is shown listens.
+(() => {
+  const aveo3 = globalThis.aveo3;
+  const listeners = [];
+  const EMPTY = {
+    v: 1, title: "", directory: "", service: "", made_utc: null, live: false, run: null,
+    clips: [], lanes: [], money: { spent_usd: 0, in_flight_usd: 0, may_be_paid_usd: 0, unpriced: 0, budget_usd: null },
+    steps: [], lane_steps: [],
+  };
+  const store = { view: EMPTY, on, set, renew, patch, clip: (key) => store.view.clips[places.get(key)] ?? null };
+  let places = new Map(); // of the clips, by their keys
+  let asked = false;
+
+  function on(call) {
+    listeners.push(call);
+  }
+
+  /** Listeners run once for all changes before the next frame. */
+  function changed() {
+    if (asked) return;
+    asked = true;
+    const tell = () => {
+      if (!asked) return;
+      asked = false;
+      for (const call of listeners) call(store.view);
+    };
+    // A page in the background gets no frames.
+    if (document.visibilityState === "visible") requestAnimationFrame(tell);
+    setTimeout(tell, 100);
+  }
+
+  function index() {
+    places = new Map(store.view.clips.map((clip, place) => [clip.key, place]));
+  }
+
+  function set(view) {
+    store.view = { ...EMPTY, ...view };
+    index();
+    changed();
+  }
+
+  /** The view of a page that lost its connection: it comes in pieces, so clips that it lacks are kept until then. */
+  function renew(view) {
+    const had = store.view.clips;
+    set({ ...view, clips: merged(had, view.clips ?? [], "key") });
+  }
+
+  function merged(rows, news, name) {
+    const all = [...rows];
+    const found = new Map(all.map((row, place) => [row[name], place]));
+    for (const row of news) {
+      if (found.has(row[name])) all[found.get(row[name])] = row;
+      else found.set(row[name], all.push(row) - 1);
+    }
+    return all;
+  }
+
+  function patch(part) {
+    const view = store.view;
+    store.view = { ...view, ...part };
+    if (part.clips) store.view.clips = merged(view.clips, part.clips, "key");
+    if (part.lanes) store.view.lanes = merged(view.lanes, part.lanes, "name");
+    for (const name of ["steps", "lane_steps"]) if (part[name]) store.view[name] = [...view[name], ...part[name]];
+    if (part.clips) index();
+    changed();
+  }
+
+  aveo3.store = store;
+})();

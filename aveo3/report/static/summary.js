@@ -1,0 +1,190 @@
+"use strict";
+// The head: what happens, what it costs, and how the lanes are.
+(() => {
+  const aveo3 = globalThis.aveo3;
+  const { ENDED, announce, count, date, duration, el, icon, instant, money, number, seconds, status, store, ticker, time, until } = aveo3;
+
+  const IN_FLIGHT = new Set(["submitting", "running", "fetching"]);
+
+  function progress(view) {
+    const ended = view.clips.filter((clip) => ENDED.has(clip.status)).length;
+    const open = view.clips.length - ended;
+    const total = view.run?.active && view.run.total !== null ? view.run.total : view.clips.length;
+    const here = view.clips.filter((clip) => clip.status === "succeeded").length;
+    const flying = view.clips.filter((clip) => IN_FLIGHT.has(clip.status)).length;
+    // The directory may hold clips of earlier runs; this run's are those that it still has to end, and the rest of its total.
+    return { total, done: open <= total ? total - open : Math.min(ended, total), here, flying };
+  }
+
+  function state(run) {
+    if (!run) return null;
+    if (!run.active) return { word: "Ended", icon: "check", tone: "wait" };
+    if (run.stopping === "leave") return { word: "Stopping now", icon: "stop", tone: "warn" };
+    if (run.stopping) return { word: "Stopping after what runs", icon: "stop", tone: "warn" };
+    if (run.paused) return { word: "Paused", icon: "pause", tone: "warn" };
+    return { word: "Running", icon: "play", tone: "run" };
+  }
+
+  const separated = (parts) => parts.filter(Boolean).flatMap((part, place) => (place ? [el("span", { class: "dot", text: " · " }), part] : [part]));
+
+  function headline(view) {
+    const { total, done, here, flying } = progress(view);
+    const run = view.run;
+    if (!run?.active) {
+      return [el("strong", { text: `${number(here)} of ${number(total)}` }), ` ${total === 1 ? "clip is" : "clips are"} here`];
+    }
+    const next = date(run.next_submit_utc);
+    return separated([
+      el("strong", { text: `${number(done)} of ${number(total)}` }),
+      flying ? `${number(flying)} in flight` : null,
+      next && !run.paused && !run.stopping ? nextSubmit(run.next_submit_utc) : null,
+      run.done_utc ? el("span", {}, "done about ", time(run.done_utc)) : null,
+    ]);
+  }
+
+  function nextSubmit(utc) {
+    if (!aveo3.live) return el("span", {}, "next submit at ", time(utc));
+    return ticker(() => (until(utc) < 1 ? "next submit now" : `next submit in ${duration(Math.ceil(until(utc)))}`));
+  }
+
+  function bar(view) {
+    const counts = new Map();
+    for (const clip of view.clips) counts.set(clip.status, (counts.get(clip.status) ?? 0) + 1);
+    const order = ["succeeded", "fetching", "running", "submitting", "filtered", "rejected", "failed", "uncertain", "deferred", "cancelled", "waiting", "planned"];
+    const names = [...counts.keys()].sort((a, b) => order.indexOf(a) - order.indexOf(b));
+    const words = names.map((name) => `${number(counts.get(name))} ${status(name).word.toLowerCase()}`).join(", ");
+    const made = el("div", { class: "bar", role: "img", "aria-label": `Clips: ${words}` });
+    for (const name of names) {
+      const part = el("span", { class: `tone-${status(name).tone}`, title: `${counts.get(name)} ${status(name).word.toLowerCase()}` });
+      part.style.flexGrow = counts.get(name);
+      made.append(part);
+    }
+    return view.clips.length ? made : null;
+  }
+
+  function when(run) {
+    if (!run?.begun_utc) return null;
+    if (run.active) return el("span", {}, "began ", time(run.begun_utc));
+    const took = seconds(run.begun_utc, run.ended_utc);
+    return el("span", {}, "last run ", time(run.begun_utc), took === null ? "" : `, ${duration(took)} long`);
+  }
+
+  function figure(name, value, note, tone) {
+    return el("div", { class: `figure ${tone ? `tone-${tone}` : ""}` }, el("dt", { text: name }), el("dd", {}, value), note ? el("dd", { class: "note" }, note) : null);
+  }
+
+  function moneyFigures(view) {
+    const sum = view.money;
+    const owed = sum.spent_usd + sum.in_flight_usd + sum.may_be_paid_usd;
+    const made = [
+      figure("Spent", money(sum.spent_usd), sum.unpriced ? `and ${count(sum.unpriced, "clip")} of unknown price` : null),
+      figure("In flight", money(sum.in_flight_usd), sum.in_flight_usd ? "is paid when it succeeds" : null),
+      figure("May be paid", money(sum.may_be_paid_usd), sum.may_be_paid_usd ? "their answers were lost" : null, sum.may_be_paid_usd ? "odd" : null),
+    ];
+    if (sum.budget_usd === null) return [...made, figure("Budget", "none", null)];
+    const left = sum.budget_usd - owed;
+    const note = [meter(owed, sum.budget_usd), left >= 0 ? `${money(left)} left` : `${money(-left)} over`];
+    return [...made, figure("Budget", money(sum.budget_usd), note, left <= 0 ? "warn" : null)];
+  }
+
+  /** A thin bar; the words beside it say the same. */
+  function meter(used, limit) {
+    const full = limit > 0 ? Math.min(1, used / limit) : 1;
+    const inner = el("span", { class: full >= 1 ? "full" : "" });
+    inner.style.inlineSize = `${full * 100}%`;
+    return el("span", { class: "meter", "aria-hidden": "true" }, inner);
+  }
+
+  const BREAKERS = {
+    closed: { word: "Sends", icon: "check", tone: "good" },
+    open: { word: "Breaker open", icon: "pause", tone: "bad" },
+    half_open: { word: "Trying one", icon: "question", tone: "warn" },
+  };
+
+  function laneState(lane, active) {
+    if (lane.closed) return { word: "Closed for this run", icon: "cross", tone: "bad" };
+    if (!active || lane.breaker === null) return null;
+    if (lane.breaker === "closed" && lane.opens_utc && until(lane.opens_utc) > 0) return { word: "Paused", icon: "pause", tone: "warn" };
+    return BREAKERS[lane.breaker] ?? { word: lane.breaker, icon: "dots", tone: "wait" };
+  }
+
+  function laneOpens(utc) {
+    if (!aveo3.live) return el("span", {}, "sends again at ", time(utc));
+    return el("span", {}, ticker(() => (until(utc) < 1 ? "sends again now" : `sends again in ${duration(Math.ceil(until(utc)))}`)), " (", time(utc), ")");
+  }
+
+  const atMost = (lane) => `${number(lane.limit)} in ${lane.period === 60 ? "a minute" : duration(lane.period)}`;
+
+  function lane(row, active) {
+    const now = laneState(row, active);
+    const used = active ? row.used : null; // of a run that has ended nobody asks it
+    const quota = row.limit === null || row.period === null ? [] : [
+      used === null ? null : meter(used, row.limit),
+      el("span", { text: used === null ? `at most ${atMost(row)}` : `${number(used)} of ${atMost(row)}` }),
+      row.learnt ? el("span", { class: "muted", text: " (learnt)" }) : null,
+    ];
+    return el(
+      "li", { class: "lane" },
+      el("div", { class: "row" }, el("span", { class: "name", text: row.name }), now ? el("span", { class: `status tone-${now.tone}` }, icon(now.icon), now.word) : null),
+      row.model && row.model !== row.name ? el("p", { class: "muted", text: row.model }) : null,
+      quota.length ? el("p", { class: "quota" }, quota) : null,
+      row.running ? el("p", { class: "muted", text: `${number(row.running)} running` }) : null,
+      row.closed ? el("p", { class: "reason", text: row.closed }) : null,
+      !row.closed && active && row.opens_utc && until(row.opens_utc) > 0 ? el("p", {}, laneOpens(row.opens_utc)) : null,
+      !row.closed && row.reason ? el("p", { class: "reason", text: row.reason }) : null,
+    );
+  }
+
+  // Only what a person waits for is read out; never a countdown.
+  let told = null;
+
+  function tell(view) {
+    const active = Boolean(view.run?.active);
+    const lanes = new Map(view.lanes.map((row) => [row.name, row.closed ? "closed" : row.breaker]));
+    if (told && told.active && !active) announce(`The run has ended. ${headline(view).map((part) => part.textContent ?? part).join("")}.`);
+    else if (told && active) {
+      for (const [name, now] of lanes) {
+        const before = told.lanes.get(name);
+        if (now === before) continue;
+        if (now === "open") announce(`The breaker of lane ${name} is open.`);
+        else if (now === "closed" && view.lanes.find((row) => row.name === name).closed) announce(`Lane ${name} sends nothing more in this run.`);
+        else if (before === "open" && now === "closed") announce(`Lane ${name} sends again.`);
+      }
+    }
+    told = { active, lanes };
+  }
+
+  function fill(id, value, parts) {
+    const place = document.getElementById(id);
+    const signature = JSON.stringify(value);
+    if (place.signature === signature) return;
+    place.signature = signature;
+    place.replaceChildren(...parts().filter(Boolean));
+  }
+
+  function show(view) {
+    const run = view.run;
+    const now = state(run);
+    const counted = progress(view);
+    fill("headline", [counted, run], () => [
+      now ? el("span", { class: `status tone-${now.tone}` }, icon(now.icon), now.word) : null,
+      el("span", { class: "words" }, headline(view)),
+    ]);
+    fill("progress", [view.clips.map((clip) => clip.status).sort()], () => [bar(view)]);
+    const made = aveo3.live ? null : el("span", {}, "made ", time(view.made_utc));
+    const service = { mock: "emulator: nothing is paid", local: "a local server", custom: "a custom service" }[view.service];
+    fill("about", [view.directory, view.service, run?.begun_utc, run?.ended_utc, run?.active, view.made_utc], () =>
+      separated([el("code", { text: view.directory }), service ? el("span", { text: service }) : null, when(run), made]));
+    fill("money", view.money, () => moneyFigures(view));
+    fill("lanes", [view.lanes, run?.active], () => view.lanes.map((row) => lane(row, Boolean(run?.active))));
+    document.getElementById("lanes-section").hidden = view.lanes.length === 0;
+    if (aveo3.live && run) document.title = run.active ? `${counted.done} of ${counted.total} · ${view.title}` : view.title;
+    tell(view);
+  }
+
+  function start() {
+    store.on(show);
+  }
+
+  aveo3.summary = { start, instant };
+})();
