@@ -17,6 +17,7 @@ from aveo3.config.network import check_network
 from aveo3.config.settings import Settings, check_alive, on_this_machine
 from aveo3.errors import UsageError
 from aveo3.lifecycle import is_emulated
+from aveo3.quota_checkup import QuotaReport, check_quota
 from aveo3.verdicts import problems
 from aveo3.verdicts.diagnosis import diagnose
 from aveo3.verdicts.problems import CheckStep, CheckTarget, Finding, Problem
@@ -30,6 +31,7 @@ LONGEST_CALL = 20.0
 SHOWN_CHARACTERS = 600
 """How much of Google's words a report shows."""
 
+NO_QUOTA_HERE = "mock mode has no quota at Google"
 NOTHING_TO_CHECK = "the emulator needs no credentials, no network and no money: there is nothing to check"
 
 
@@ -51,6 +53,8 @@ class CheckReport:
     wrong: tuple[Finding, ...] = ()
     settings_wrong: str = ""
     """What is wrong with the settings. If set, Google was asked nothing."""
+    quota: QuotaReport | None = None
+    """The project's own quota; None if it was not asked for, or a step before it failed."""
 
     @property
     def ok(self) -> bool:
@@ -72,6 +76,7 @@ class CheckReport:
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "steps": {step.value: self._state(step, failed) for step in CheckStep},
             "settings_wrong": self.settings_wrong or None,
+            "quota": None if self.quota is None else self.quota.as_dict(),
             "problems": [
                 {"problem": f.problem, "step": f.step, "what": f.what, "way_out": f.way_out, "said": f.said}
                 for f in self.wrong
@@ -84,8 +89,11 @@ class CheckReport:
         return "ok" if step in self.well else "not asked"
 
 
-async def check(settings: Settings) -> CheckReport:
+async def check(settings: Settings, *, quota: bool = False, lane: str | None = None) -> CheckReport:
     """Check credentials, project and model of `settings` with one free request, and the bucket with a second one.
+
+    With `quota`, also read the project's quota, and compare it with the settings. `lane` says where to set its limits,
+    such as `lane "a"`; None: in the VEO3_ variables.
 
     A problem is part of the report, never an exception. Nothing is sent that could create or bill a video.
     """
@@ -95,7 +103,8 @@ async def check(settings: Settings) -> CheckReport:
         return CheckReport("", "", settings.model, settings_wrong=str(error))
     report = CheckReport(name, why, settings.model)
     if is_emulated(name):
-        return replace(report, well={CheckStep.SETTINGS: f"{_choice(report)}; {NOTHING_TO_CHECK}"})
+        nothing = QuotaReport(note=NO_QUOTA_HERE) if quota else None
+        return replace(report, well={CheckStep.SETTINGS: f"{_choice(report)}; {NOTHING_TO_CHECK}"}, quota=nothing)
     settings = settings.model_copy(update={"request_timeout": min(settings.request_timeout, LONGEST_CALL)})
     if name == "vertex" and settings.project is not None:
         report = replace(report, project=settings.project, location=settings.location)
@@ -108,9 +117,26 @@ async def check(settings: Settings) -> CheckReport:
     except ValueError as error:  # includes UsageError
         return replace(report, settings_wrong=str(error))
     try:
-        return await _probed(report, settings, backend)
+        report = await _probed(report, settings, backend)
     finally:
         await backend.aclose()
+    if quota and not {finding.step for finding in report.wrong} & _BEFORE_THE_PROJECT:
+        report = _with_quota(report, await check_quota(settings, name, longest=LONGEST_CALL, lane=lane))
+    return report
+
+
+_BEFORE_THE_PROJECT = frozenset({CheckStep.ADDRESS, CheckStep.CREDENTIALS})
+"""If one of these fails, reading the quota would fail for the same reason."""
+
+
+def _with_quota(report: CheckReport, quota: QuotaReport) -> CheckReport:
+    if quota.wrong is not None:
+        finding = replace(quota.wrong, said=_one_line(quota.wrong.said))
+        return replace(report, quota=quota, wrong=(*report.wrong, finding))
+    if not quota.limits:
+        return replace(report, quota=quota)
+    words = "; ".join(limit.words for limit in quota.limits)
+    return replace(report, quota=quota, well={**report.well, CheckStep.QUOTA: words})
 
 
 async def _probed(report: CheckReport, settings: Settings, backend: Backend) -> CheckReport:

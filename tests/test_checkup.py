@@ -372,7 +372,7 @@ def test_a_report_turns_into_plain_values() -> None:
     assert (values["ok"], values["seconds"], values["problems"]) == (True, 0.123, [])
     assert values["steps"] == {
         **{"settings": "ok", "address": "ok"},
-        **dict.fromkeys(("credentials", "project", "model", "bucket"), "not asked"),
+        **dict.fromkeys(("credentials", "project", "model", "bucket", "quota"), "not asked"),
     }
 
 

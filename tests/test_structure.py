@@ -32,7 +32,7 @@ dispatch
 mock_mode session
 client
 testing
-simulation checkup
+simulation quota_checkup checkup
 report
 server
 cli

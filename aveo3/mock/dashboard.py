@@ -53,7 +53,8 @@ def _rule(rule: QuotaRule, emulator: Emulator) -> dict[str, Any]:
         "kind": rule.kind,
         "limit": rule.limit,
         "period": rule.period if rule.kind in ("minute", "spend") else None,
-        "whom": " ".join(filter(None, (rule.project and f"project {rule.project}", key, rule.model))) or "everybody",
+        "whom": " ".join(filter(None, (rule.project and f"project {rule.project}", key, rule.location, rule.model)))
+        or "everybody",
     }
 
 

@@ -151,7 +151,11 @@ def key_blocked(surface: Surface) -> Answer:
 
 def api_disabled(surface: Surface) -> Answer:
     title = {"developer": "Generative Language API", "vertex": "Vertex AI API"}[surface]
-    link = f"https://console.developers.google.com/apis/api/{SERVICE[surface]}/overview?project={_NUMBER}"
+    return service_disabled(title, SERVICE[surface])
+
+
+def service_disabled(title: str, service: str) -> Answer:
+    link = f"https://console.developers.google.com/apis/api/{service}/overview?project={_NUMBER}"
     return error(
         403,
         "PERMISSION_DENIED",
@@ -159,7 +163,12 @@ def api_disabled(surface: Surface) -> Answer:
         "retry. If you enabled this API recently, wait a few minutes for the action to propagate to our systems and "
         "retry.",
         {"@type": RPC + "Help", "links": [{"description": "Google developers console API activation", "url": link}]},
-        error_info("SERVICE_DISABLED", surface, consumer=f"projects/{_NUMBER}", activationUrl=link),
+        {
+            "@type": RPC + "ErrorInfo",
+            "reason": "SERVICE_DISABLED",
+            "domain": "googleapis.com",
+            "metadata": {"service": service, "consumer": f"projects/{_NUMBER}", "activationUrl": link},
+        },
     )
 
 

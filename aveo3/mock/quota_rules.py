@@ -16,8 +16,8 @@ Kind = Literal["minute", "day", "spend", "concurrent"]
 class QuotaRule(Strict):
     """One limit. `limit=0` means no access; None, like the absence of a rule, means no limit.
 
-    `project`, `key` and `model` select lanes; * matches anything, and None matches all. Every selected lane has its own
-    counters.
+    `project`, `key`, `location` and `model` select lanes; * matches anything, and None matches all. Every selected lane
+    has its own counters.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -35,6 +35,7 @@ class QuotaRule(Strict):
     key: str | None = Field(
         default=None, repr=False, description="only callers with this key or token; * matches anything"
     )
+    location: str | None = Field(default=None, description="only requests to this location; * matches anything")
     model: str | None = Field(default=None, description="only models with this id; * matches anything")
 
     @property
@@ -51,6 +52,8 @@ class QuotaRule(Strict):
         if self.project is not None and (lane.secret or not fnmatchcase(lane.owner, self.project)):
             return False
         if self.key is not None and not (lane.secret and fnmatchcase(lane.owner, self.key)):
+            return False
+        if self.location is not None and not fnmatchcase(lane.location, self.location):
             return False
         return self.model is None or fnmatchcase(lane.model, self.model)
 

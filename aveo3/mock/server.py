@@ -18,6 +18,7 @@ from aveo3.mock.error_bodies import RequestError
 from aveo3.mock.http.fault_effects import cut, respond
 from aveo3.mock.http.guard import Guard
 from aveo3.mock.omni.routes import OmniWire
+from aveo3.mock.quota_lists.routes import QuotaListWire
 from aveo3.mock.quota_rules import QuotaRule
 from aveo3.mock.state.clock import system_utc
 from aveo3.mock.state.emulator import Emulator
@@ -63,6 +64,7 @@ def create_app(
         ModelWire(emulator),
         FileWire(emulator),
         StorageWire(emulator),
+        QuotaListWire(emulator),
     )
     for wire in wires:
         app.add_routes(wire.routes())

@@ -23,6 +23,7 @@ class CheckStep(StrEnum):
     PROJECT = "project"
     MODEL = "model"
     BUCKET = "bucket"
+    QUOTA = "quota"
 
 
 class Problem(StrEnum):

@@ -190,3 +190,93 @@ def test_check_and_a_dry_run_tell_what_a_run_heard_of_a_model_that_is_shut_down(
     for command in (dry, ("check",)):
         [note] = json.loads(run(*command, "--json")[1])["notes"]
         assert said in note
+
+
+# ---- --quota ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alpha(emulate: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch) -> Callable[..., MockServer]:
+    """As `emulate`, with a login for a project instead of a key."""
+
+    def start(**options: Any) -> MockServer:
+        server = emulate(**options)
+        monkeypatch.delenv("GOOGLE_API_KEY")
+        monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "alpha")
+        return server
+
+    return start
+
+
+def test_the_quota_is_a_line_with_what_to_set(
+    alpha: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = alpha(rpm=50)
+    monkeypatch.setenv("VEO3_RATE_LIMIT", "10")
+    code, stdout, stderr = run("check", "--quota")
+    assert (code, stderr) == (0, "")
+    assert stdout.splitlines()[-3:] == [
+        "quota        NOTE    50 requests a minute for veo-3.1-generate-001 in us-central1; set now: 10 requests a "
+        "minute, so a part of the quota stays unused",
+        "                     what to do: set VEO3_RATE_LIMIT=50",
+        "ready",
+    ]
+    monkeypatch.setenv("VEO3_RATE_LIMIT", "50")
+    assert "quota        ok      50 requests a minute" in run("check", "--quota")[1]
+    assert "quota" not in run("check")[1]
+    assert (server.books.submits, server.books.billed_usd) == (0, 0)
+
+
+def test_a_quota_that_cannot_be_read_is_exit_code_1_and_says_that_the_rest_is_ready(
+    alpha: Callable[..., MockServer],
+) -> None:
+    alpha(faults=["quota-403"])
+    code, stdout, _ = run("check", "--quota")
+    assert code == 1
+    assert "quota        FAILED  the account may not read the quotas of project alpha\n" in stdout
+    assert "--role=roles/cloudquotas.viewer`" in stdout
+    assert stdout.endswith("ready, but the quota could not be read\n")
+
+
+def test_a_quota_of_0_is_not_ready(alpha: Callable[..., MockServer]) -> None:
+    alpha(rpm=0)
+    code, stdout, _ = run("check", "--quota")
+    assert (code, "is 0: Google refuses every submit" in stdout, "ready" in stdout) == (1, True, False)
+
+
+def test_every_lane_is_told_its_own_quota(alpha: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha(rpm=50, quotas=["location=europe-west4,rpm=20"])
+    monkeypatch.setenv("KEY_B", "b")
+    places = "".join(
+        f'[[lane]]\nname = "{place}"\nbackend = "vertex"\nlocation = "{place}"\nrate_limit = 30\n'
+        for place in ("us-central1", "europe-west4")
+    )
+    Path("lanes.toml").write_text(f'{places}[[lane]]\nname = "key"\nbackend = "gemini"\napi_key_env = "KEY_B"\n')
+    code, stdout, _ = run("check", "--quota", "--lanes", "lanes.toml")
+    assert code == 0
+    assert "what to do: set rate_limit = 50 in lane us-central1\n" in stdout
+    assert "what to do: set rate_limit = 20 in lane europe-west4\n" in stdout
+    assert "the Gemini API does not tell a key its quota" in stdout
+    code, stdout, _ = run("check", "--quota", "--lanes", "lanes.toml", "--json")
+    quotas = [lane["quota"] for lane in json.loads(stdout)["lanes"]]
+    assert [limit["compared"] for quota in quotas for limit in quota["limits"]] == ["higher", "lower"]
+    assert (quotas[2]["limits"], quotas[2]["source"], bool(quotas[2]["note"])) == ([], None, True)
+
+
+def test_a_model_of_one_location_is_checked_there(
+    alpha: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alpha(rpm=9)
+    monkeypatch.setenv("VEO3_MODEL", "gemini-omni-1.2-flash")
+    stdout = run("check", "--quota")[1]
+    assert "project alpha in global" in stdout
+    assert "9 requests a minute for gemini-omni-1.2-flash in global (aveo3 guesses" in stdout
+
+
+def test_a_fallback_model_is_told_that_one_variable_holds_for_all(
+    alpha: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alpha(rpm=50, quotas=["model=veo-3.1-fast-generate-001,rpm=20"])
+    monkeypatch.setenv("VEO3_FALLBACK", "veo-3.1-fast-generate-001")
+    stdout = run("check", "--quota")[1]
+    assert "set rate_limit = 20 in a lane for veo-3.1-fast-generate-001 (VEO3_RATE_LIMIT holds for all" in stdout

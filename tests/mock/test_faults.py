@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from aveo3.mock import FAULTS, Fault, Latency, MockOptions, MockServer
-from aveo3.mock.config.faults import OF_INTERACTIONS, Faults, Point
+from aveo3.mock.config.faults import OF_INTERACTIONS, OF_NO_CLIP, Faults, Point
 
 MODEL = "/v1beta/models/veo-3.1-generate-preview"
 BUCKET = "/storage/v1/b/bucket/o"
@@ -289,7 +289,7 @@ async def test_a_failed_storage_request_loses_nothing(
 
 def test_every_fault_that_can_strike_veo_has_a_test() -> None:
     tested = {*BEFORE, *AFTER, *OUTCOMES, *POLLS, *DOWNLOADS, *STORAGE, "redirect", "slow", "stuck"}
-    assert tested == {name for name, (point, _) in FAULTS.items() if point not in OF_INTERACTIONS}
+    assert tested == {name for name, (point, _) in FAULTS.items() if point not in OF_INTERACTIONS | OF_NO_CLIP}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aveo3.mock import FAULTS
-from aveo3.mock.config.faults import Point
+from aveo3.mock.config.faults import OF_NO_CLIP, Point
 from tests.support.interactions import KEY, PATH, PRICE, TOKEN, URI, VERTEX, VERTEX_MODEL, film_path, talking, video
 
 GONE = "ServerDisconnectedError"
@@ -232,5 +232,5 @@ async def test_on_vertex_faults_have_googles_numbers(name: str, code: int) -> No
 def test_every_fault_that_can_strike_an_interaction_has_a_test() -> None:
     tested = {*BEFORE, *AFTER, *REFUSED, *FAILED, *STATUSES, *POLLS}
     tested |= {"empty", "empty-done", "unread", "unshown", "file-failed", "slow", "stuck"}
-    elsewhere = (Point.DOWNLOAD, Point.STORAGE)
+    elsewhere = (Point.DOWNLOAD, Point.STORAGE, *OF_NO_CLIP)
     assert tested == {name for name, (point, _) in FAULTS.items() if point not in elsewhere}

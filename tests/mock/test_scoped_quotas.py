@@ -31,6 +31,7 @@ def limits(lane: QuotaLane, *quotas: str, **general: object) -> dict[str, float 
         (["project=*a,rpm=2", "project=alpha,rpm=3"], (3, 2, 3, 10)),
         (["project=alpha,rpm=3", "project=*,rpm=2"], (2, 2, 2, 10)),
         (["project=alpha,rpm=none", "model=veo-3.1-fast-*,rpm=0"], (None, 10, 0, 10)),
+        (["location=us-*,rpm=2", "location=europe-*,rpm=3"], (2, 2, 2, 10)),
     ],
 )
 def test_the_last_matching_quota_applies(quotas: list[str], expected: tuple[float | None, ...]) -> None:
@@ -53,7 +54,9 @@ def test_a_quota_does_not_show_its_key() -> None:
     assert "geheim" not in repr(MockOptions.model_validate({"quotas": ["key=geheim,rpm=1"]}).rules())
 
 
-SHAPE = "Write it as project=alpha,model=veo-3.1-fast-*,rpm=2: any of project, key and model (* matches anything)"
+SHAPE = (
+    "Write it as project=alpha,model=veo-3.1-fast-*,rpm=2: any of project, key, location and model (* matches anything)"
+)
 
 
 @pytest.mark.parametrize(

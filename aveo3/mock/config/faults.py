@@ -32,10 +32,14 @@ class Point(StrEnum):
     ENDING = "each accepted interaction: how it ends"
     INTERACTION_POLL = "each poll of an interaction"
     STORAGE = "each request to Cloud Storage, except for a film's bytes"
+    QUOTA_LIST = "each list of a project's quotas"
 
 
 OF_INTERACTIONS = frozenset({Point.CREATE, Point.ENDING, Point.INTERACTION_POLL})
 """Points of interactions only. The faults of SUBMIT, ACCEPTED, OUTCOME and POLL strike interactions too."""
+
+OF_NO_CLIP = frozenset({Point.QUOTA_LIST})
+"""Points of requests that are about no clip."""
 
 _TABLE = {
     Point.SUBMIT: {
@@ -132,6 +136,18 @@ _TABLE = {
         "storage-403": "403 forbidden: the caller lacks the role",
         "storage-404": "404, as if the object did not exist; the next request can succeed",
         "storage-drop": "the connection is cut without an answer",
+    },
+    Point.QUOTA_LIST: {
+        "quota-403": "403 PERMISSION_DENIED: the caller may not read quotas",
+        "quota-disabled": "403 SERVICE_DISABLED, with the link that enables the API",
+        "quota-404": "404 NOT_FOUND, as for an unknown project",
+        "quota-429": "429: too many requests for quotas",
+        "quota-503": "503 UNAVAILABLE",
+        "quota-drop": "the connection is cut without an answer",
+        "quota-hang": "no answer for `hang` seconds",
+        "quota-garbage": "200 that is not JSON",
+        "quota-odd": "200 with JSON that is no list of quotas in any part",
+        "quota-endless": "200 whose page is always followed by the same page",
     },
 }
 

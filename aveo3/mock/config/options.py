@@ -67,8 +67,8 @@ class MockOptions(Strict):
     )
     quotas: Annotated[tuple[Quota, ...], _several(Quota.parse, 'quotas = ["project=alpha,rpm=2"]', reads=dict)] = Field(
         default=(),
-        description="limits for some projects, keys or models, such as project=alpha,model=veo-3.1-fast-*,rpm=2; "
-        "the last match decides each limit",
+        description="limits for some projects, keys, locations or models, such as "
+        "project=alpha,model=veo-3.1-fast-*,rpm=2; the last match decides each limit",
     )
 
     refusal_body: RefusalBody = Field(

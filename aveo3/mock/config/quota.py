@@ -1,4 +1,4 @@
-"""A quota as a user writes it: project, key or model, and limits. `aveo3.mock.quotas` does the counting."""
+"""A quota as a user writes it: project, key, location or model, and limits. `aveo3.mock.quotas` does the counting."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -10,16 +10,17 @@ from aveo3.mock.config.validation import Strict, complaint, unlimited
 from aveo3.mock.models import MODELS, OMNI
 
 LIMITS = ("rpm", "rpd", "spend", "concurrency")
-WHOM = ("project", "key", "model")
+WHOM = ("project", "key", "location", "model")
 SHAPE = (
-    "Write it as project=alpha,model=veo-3.1-fast-*,rpm=2: any of project, key and model (* matches anything), then "
-    "at least one of rpm, rpd, concurrency and spend (0: no access, none: no limit)."
+    "Write it as project=alpha,model=veo-3.1-fast-*,rpm=2: any of project, key, location and model (* matches "
+    "anything), then at least one of rpm, rpd, concurrency and spend (0: no access, none: no limit)."
 )
 _Unlimited = BeforeValidator(unlimited)
 
 
 class Quota(Strict):
-    """Limits for some projects, keys or models. Each matching pair of project (or key) and model has its own counters.
+    """Limits for some projects, keys, locations or models. Each project (or key), location and model has its own
+    counters.
 
     Limits that this quota does not name stay as they are for everybody. If several quotas match, the last one that
     names a limit decides that limit. So write the general quota first.
@@ -31,6 +32,7 @@ class Quota(Strict):
     key: str | None = Field(
         default=None, repr=False, description="API keys (or tokens, in express mode); * matches anything"
     )
+    location: str | None = Field(default=None, description="locations such as us-central1; * matches anything")
     model: str | None = Field(default=None, description="model ids; * matches anything")
     rpm: Annotated[int | None, _Unlimited] = Field(default=None, ge=0, description="requests a minute")
     rpd: Annotated[int | None, _Unlimited] = Field(default=None, ge=0, description="requests a day")

@@ -40,9 +40,13 @@ _STATUSES = {
     "download-503": error_bodies.UNAVAILABLE,
     "download-404": error_bodies.not_found(),
     "storage-503": STORAGE_UNAVAILABLE,
+    "quota-404": error_bodies.not_found(),
+    "quota-429": error_bodies.OVERLOADED,
+    "quota-503": error_bodies.UNAVAILABLE,
+    "quota-garbage": Answer(200, "<html>It works!</html>", {"Content-Type": "text/html"}),
 }
-_CUTS = frozenset({"drop-before", "drop-after", "poll-drop", "storage-drop"})
-_HANGS = frozenset({"timeout-before", "timeout-after", "poll-hang"})
+_CUTS = frozenset({"drop-before", "drop-after", "poll-drop", "storage-drop", "quota-drop"})
+_HANGS = frozenset({"timeout-before", "timeout-after", "poll-hang", "quota-hang"})
 
 
 def respond(answer: Answer) -> web.Response:
