@@ -21,6 +21,7 @@ from aveo3.backends.http import connector
 from aveo3.config.network import check_network
 from aveo3.config.settings import Settings, check_alive, on_this_machine
 from aveo3.dispatch.batch import Batch
+from aveo3.dispatch.batch_events import BatchEvents
 from aveo3.dispatch.budget import Budget
 from aveo3.dispatch.lane_pool import Connect, LanePool
 from aveo3.dispatch.matching import JobMatcher
@@ -81,6 +82,7 @@ class Session:
         self._tally = Tally()
         self._routes: Routes | None = None
         self._batches: WeakSet[Batch] = WeakSet()  # as long as their tasks live
+        self._begun = 0  # batches
         self._numbers: Iterator[int] | None = None
         self._opened = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -272,7 +274,16 @@ class Session:
     def _stream(
         self, source: Source, engine: Engine, planner: Planner, *, resumes: bool = False, lookahead: int | None = None
     ) -> ClipStream:
-        batch = Batch(self.lane_pool, self._tally, self._now_utc, resumes=resumes)
+        self._begun += 1
+        events = BatchEvents(
+            self.bus,
+            self._begun,
+            self._now_utc,
+            self.lane_pool.without_keys,
+            service=self.service,
+            output_dir=self.settings.output_dir,
+        )
+        batch = Batch(self.lane_pool, self._tally, self._now_utc, events=events, resumes=resumes)
         stream = ClipStream(
             source,
             batch,
@@ -330,6 +341,7 @@ class Session:
         try:
             for batch in list(self._batches):  # their connections close below
                 await batch.leave()
+                batch.tell_if_over(closes=True)
         finally:
             with _logged("what this run has learnt cannot be kept"):
                 self.lane_pool.keep_lessons()

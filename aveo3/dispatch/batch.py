@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime
@@ -14,11 +14,12 @@ from typing import Any
 from aveo3 import _timeouts
 from aveo3._waker import Waker
 from aveo3.dispatch.backlog import Backlog
+from aveo3.dispatch.batch_events import BatchEvents
 from aveo3.dispatch.lane_pool import LanePool
 from aveo3.dispatch.stats import Tally
 from aveo3.engine.job import Again, Job
 from aveo3.lifecycle import BILLED, State
-from aveo3.models import VideoClip
+from aveo3.models import ClipStatus, VideoClip
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,15 @@ class Batch:
     """
 
     def __init__(
-        self, lane_pool: LanePool, tally: Tally, now_utc: Callable[[], datetime], *, resumes: bool = False
+        self,
+        lane_pool: LanePool,
+        tally: Tally,
+        now_utc: Callable[[], datetime],
+        *,
+        events: BatchEvents,
+        resumes: bool = False,
     ) -> None:
+        self.events = events
         self.resumes = resumes
         self.now_utc = now_utc
         self.stopping = False
@@ -59,6 +67,8 @@ class Batch:
         """The tasks of the jobs in flight."""
         self._lane_pool = lane_pool
         self._tally = tally
+        self._clips: Counter[ClipStatus] = Counter()
+        self._begun = self._over = False
         self._room = asyncio.Event()  # helpers wait for the reader
 
     @property
@@ -67,6 +77,11 @@ class Batch:
         return not self.helpers and not self.jobs
 
     # ---- clips -------------------------------------------------------------------------------------------------
+
+    def begin(self, total: int | None) -> None:
+        """Tell that the batch begins; `total` is the number of its prompts, if known."""
+        self._begun = True
+        self.events.begun(total)
 
     def deliver(self, job: Job, clip: VideoClip) -> None:
         """Hand the clip of `job` to the reader."""
@@ -77,8 +92,10 @@ class Batch:
         known = clip.cached or job.billed_before
         self._tally.count(clip, job.record.id, billed=job.state in BILLED, known=known)
         self.all_made &= clip.succeeded
+        self._clips[clip.status] += 1
         self.finished.append(clip)
         self.reader.ring()
+        self.events.ended(job, clip)
 
     def launched(self, job: Job) -> None:
         """Note that `job` is in flight: what it owed before is no longer told apart."""
@@ -113,6 +130,13 @@ class Batch:
         if not helper.cancelled() and (error := helper.exception()) is not None:
             self.fail(error)
         self.reader.ring()
+        self.tell_if_over()
+
+    def tell_if_over(self, *, closes: bool = False) -> None:
+        """Tell, once, that the batch is over, or that its client `closes`."""
+        if self._begun and not self._over and (self.over or closes):
+            self._over = True
+            self.events.over(self._clips, self.crash)
 
     # ---- stopping ----------------------------------------------------------------------------------------------
 

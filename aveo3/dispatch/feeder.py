@@ -125,9 +125,11 @@ class Feeder:
         if lane is not None:
             await self._in_flight.room_to_resume()  # after a stop here the feeder still owns the job, and gives it back
             self._hand_on(job.index)
+            self._batch.events.planned(job)
             self._in_flight.resume(job, lane, backlog)
             return
         self._hand_on(job.index)
+        self._batch.events.planned(job)
         backlog.push(job)
         backlog.ring()
         while len(backlog.fresh) >= self._lookahead:

@@ -77,6 +77,7 @@ class InFlight:
         task = asyncio.get_running_loop().create_task(work)
         self._batch.jobs[task] = job, backlog
         task.add_done_callback(self._done)
+        self._batch.events.money(self.budget)
 
     def _done(self, task: asyncio.Task[VideoClip | Again]) -> None:
         job, backlog = self._batch.jobs.pop(task)
@@ -95,6 +96,7 @@ class InFlight:
         backlog.ring()
         self._backlogs.release_idle()
         self._batch.reader.ring()
+        self._batch.tell_if_over()
 
     def _book(self, job: Job, outcome: VideoClip | Again | None) -> None:
         spent = (outcome.cost_usd or 0.0) if isinstance(outcome, VideoClip) else 0.0
@@ -104,6 +106,7 @@ class InFlight:
         else:
             self.budget.correct(job.paid_usd, spent)
             job.paid = False  # further costs belong to this run
+        self._batch.events.money(self.budget)
 
     def _break_off_if_hopeless(self, job: Job, clip: VideoClip) -> None:
         if clip.error_kind == "disk":  # every further clip would be paid and lost like this one
@@ -120,11 +123,14 @@ class InFlight:
         elif job.route is None:
             why = "; ".join(filter(None, (job.error_message, "no lane can take its prompt now")))
             self._batch.deliver(job, job.end(State.DEFERRED, "no_lane", why))
-        elif again.last:
-            job.put_back += 1
-            backlog.push(job)
         else:
-            backlog.push_again(job, asyncio.get_running_loop().time() + again.wait)
+            if again.retrying:
+                job.events.retrying(job, again.wait)
+            if again.last:
+                job.put_back += 1
+                backlog.push(job)
+            else:
+                backlog.push_again(job, asyncio.get_running_loop().time() + again.wait)
 
 
 def not_resumed(job: Job) -> VideoClip:

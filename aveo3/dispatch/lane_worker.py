@@ -65,6 +65,8 @@ class LaneWorker:
             await asyncio.sleep(0)  # the other lane goes first if it can
             return
         queue.reopen()
+        if self._batch.events.listening and not lane.gate.is_free(cost):
+            self._batch.events.waiting(job, "person" if lane.gate.is_held else "quota", lane.lane.name)
         queue.permit_waiter = asyncio.current_task()
         try:
             permit = await lane.gate.acquire(cost, lambda: self._backlogs.still_to_come(queue))
@@ -92,6 +94,7 @@ class LaneWorker:
         """Wait for a change. Defer a job that no lane can afford, even if all reservations are released."""
         serving = [other for other in backlog.queues if backlog.serves(other)]
         if any(self._budget.can_ever_fit(self._cost_of(job, other)) for other in serving):
+            self._batch.events.waiting(job, "budget", self._queue.lane.lane.name)
             self._budget.waiting.add(self._queue.waker.ring)
             await self._queue.waker.wait()
             return

@@ -6,7 +6,7 @@ in flight, not how many prompts there are.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sized
 from types import TracebackType
 from typing import Self
 
@@ -50,6 +50,8 @@ class ClipStream:
         self._opened = False
         self._batch = batch
         self._planner = planner
+        self._budget = budget
+        self._total = len(prompts) if isinstance(prompts, Sized) else None
         backlogs = Backlogs()
         in_flight = InFlight(batch, backlogs, engine=engine, budget=budget, lane_pool=lane_pool)
         self._feeder = Feeder(
@@ -59,6 +61,8 @@ class ClipStream:
     # ---- reading -----------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        self._batch.begin(self._total)
+        self._batch.events.money(self._budget)
         self._batch.start(self._feeder.run())
         self._opened = True
         return self

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from aveo3._visible import visible
+from aveo3.engine.job_events import SILENT, JobEvents
 from aveo3.errors import GateClosed
 from aveo3.files.saving import SavedFile
 from aveo3.journal.journal import Journal
@@ -36,6 +37,8 @@ class Again:
 
     wait: float
     last: bool = False
+    retrying: bool = False
+    """An attempt had no result, and was not refused."""
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +87,10 @@ class Job:
     """The run is stopping: send nothing. If a request is on its way, wait for the operation's name and stop."""
     intended: bool = False
     """The intent to send it is being written to disk: nothing has left yet."""
+    events: JobEvents = SILENT
+    """Tells its moves to whoever listens."""
+    waits_for: str | None = None
+    """What was told to keep it from being sent, as the next in line."""
 
     @classmethod
     def planned(
@@ -206,9 +213,12 @@ class Job:
             changes = {**changes, "files": tuple(map(self._noted, files))}
         if self.journal is not None:
             self.journal.move(self.record.id, self.record.state, state, **changes)
+        old = self.record.state
         self.record = self.record.moved(state, changes)
         if files is not None:
             self.files = files
+        if state is not old:
+            self.events.moved(self, old)
 
     def _noted(self, file: SavedFile) -> dict[str, Any]:
         path = self.journal.relative(file.path) if self.journal is not None else str(file.path)
@@ -227,8 +237,11 @@ class Job:
         """Move back to planned: the journal has the intent, but the request does not leave."""
         self.move(State.PLANNED, attempts=self.attempts - 1, submitted_utc=None)
 
-    def plan_again(self, kind: str, message: str, *, unsent: bool = False) -> None:
-        """Move back to planned, after a submit or an operation without result. An `unsent` request is no attempt."""
+    def plan_again(self, kind: str, message: str, *, unsent: bool = False, refused: bool = False) -> None:
+        """Move back to planned, after a submit or an operation without result. An `unsent` request is no attempt.
+
+        `refused`: it uses up no retry.
+        """
         nothing: dict[str, Any] = {"operation": None, "submitted_utc": None, "finished_utc": None}
         self.move(
             State.PLANNED,
@@ -238,6 +251,8 @@ class Job:
             error_kind=kind,
             error_message=message,
         )
+        if refused:
+            self.events.refused(self)
 
     # ---- ending ------------------------------------------------------------------------------------------------
 

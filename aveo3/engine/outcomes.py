@@ -57,8 +57,8 @@ class Outcomes:
             # Nothing happened, so no retry is used up: a probe only tests the lane, and in an outage other jobs fail,
             # too. If the prompt itself is at fault, the next job will show it. So this job goes last: otherwise it
             # could block the lane for ever.
-            job.plan_again(verdict.error_kind, verdict.message, unsent=verdict.unsent)
-            return Again(0.0, last=not is_refused)
+            job.plan_again(verdict.error_kind, verdict.message, unsent=verdict.unsent, refused=is_refused)
+            return Again(0.0, last=not is_refused, retrying=not is_refused)
         at_least = verdict.retry_after or 0.0
         return self._retry(job, verdict.error_kind, verdict.message, at_least, unsent=verdict.unsent)
 
@@ -89,7 +89,7 @@ class Outcomes:
         if verdicts.is_audio_filter(end.filter_reasons) and not job.audio_tries and self._settings.max_retries:
             job.audio_tries += 1  # the filter is not deterministic, and the clip is not billed: try once more
             job.plan_again("audio", reasons)
-            return Again(0.0)
+            return Again(0.0, retrying=True)
         why = reasons or "held back by a safety filter"
         return job.end(State.FILTERED, "safety", why, finished_utc=self._now_utc())
 
@@ -115,7 +115,7 @@ class Outcomes:
             return self._retry(job, verdict.error_kind, verdict.message, verdict.retry_after or 0.0)
         attempt.refuse_late(verdict)
         job.late_refusals += 1
-        job.plan_again(verdict.error_kind, verdict.message)
+        job.plan_again(verdict.error_kind, verdict.message, refused=True)
         if job.late_refusals < LATE_REFUSALS:
             return Again(0.0)
         why = f"{verdict.message} (accepted and then refused {job.late_refusals} times)"
@@ -143,7 +143,8 @@ class Outcomes:
             return job.end(State.FAILED, kind, f"{message} (after {job.retries} retries)")
         job.retries += 1
         job.plan_again(kind, message, unsent=unsent)
-        return Again(max(at_least, wait_before(job.retries, self._settings.retry_wait_base, self._rng)))
+        wait = max(at_least, wait_before(job.retries, self._settings.retry_wait_base, self._rng))
+        return Again(wait, retrying=True)
 
     async def _uncertain(self, attempt: Attempt, kind: str, message: str) -> VideoClip:
         """End a job that may be paid. Its video can be recovered only if the request named an output place."""

@@ -80,6 +80,7 @@ class Engine:
         if (unsent := await self._submission.intend(job, candidate)) is not None:  # 1. the intent, on disk
             lane.gate.cancel(permit)
             return unsent
+        job.events.submitted(job)
         attempt = Attempt(job, lane, lane.backend, permit, sent_at=now())
         verdict = await self._submission.post(attempt, candidate.prompt)  # 2. one POST
         verdict = self._submission.told_apart(attempt, verdict)
@@ -96,7 +97,7 @@ class Engine:
                     job.leaving = True
                     return outcome if isinstance(outcome, VideoClip) else job.cancel()
                 if lane.gate.is_closed and not isinstance(outcome, VideoClip):
-                    return Again(0.0)  # nothing is left to wait for
+                    return replace(outcome, wait=0.0, last=False)  # nothing is left to wait for
             return outcome
         return await self._see_through(attempt)  # 4. its end, and its videos
 
@@ -144,6 +145,7 @@ class Engine:
                 return job.cancel() if job.state is State.FETCHING else job.leave(*_LEFT_RUNNING)
             if job.state is State.FETCHING:
                 return await self._delivery.fetch(attempt, [Video(uri=uri) for uri in job.uris])
+            job.events.running(job, resumed=attempt.resumed)
             end = await self._follower.follow(attempt)
             return await self._outcomes.ended(attempt, end)
         except asyncio.CancelledError:

@@ -76,7 +76,7 @@ class Waiting(JobEvent):
 
     kind = "waiting"
     waits_for: str
-    """`quota` or `budget`."""
+    """`quota`, `budget`, or `person`: submits are paused, see `VeoClient.pause`."""
     lane: str
 
 
@@ -88,7 +88,7 @@ class Submitted(JobEvent):
     lane: str
     model: str
     attempt: int
-    """From 1, over all runs."""
+    """From 1, over all runs; requests that could not leave do not count."""
     cost_usd: float | None
     """At list price; None if unknown."""
 
@@ -278,6 +278,19 @@ class Missed(Event):
     kind = "missed"
     count: int
 
+
+ORDER = """
+(
+    planned
+    ( running ( refused | retrying ) )?
+    ( waiting* submitted ( accepted running? )? ( refused | retrying ) )*
+    waiting* ( submitted ( accepted running? )? | running )? fetching? saved?
+)?
+ended
+"""
+"""The events of one job in one batch, as a regular expression whose letters are kinds. A prompt for which nothing is to
+be done has only `ended`: an earlier run made its clip, or it can never work. A batch that ends with an error may leave
+jobs without `ended`: `run_ended` has the error."""
 
 KINDS: Mapping[str, type[Event]] = {
     each.kind: each

@@ -242,6 +242,11 @@ class QuotaGate:
             self._held_before, self._held_at = self._held_for(), None
             self._waker.ring()
 
+    @property
+    def is_held(self) -> bool:
+        """True between `hold` and `go_on`."""
+        return self._held_at is not None
+
     def _held_for(self) -> float:
         """Seconds that the gate has been held so far."""
         return self._held_before + (0.0 if self._held_at is None else self._now() - self._held_at)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from pydantic import SecretStr
 
 from aveo3 import Settings, VeoClient
+from aveo3.events import Event
 from benchmarks.rivals import MODEL, MakeAll, Task
 
 NAME = "aveo3"
@@ -22,7 +23,7 @@ async def ready(task: Task) -> AsyncIterator[MakeAll]:
         yield lambda: veo.generate_many(task.prompts)
 
 
-def client(task: Task, **more: Any) -> VeoClient:
+def client(task: Task, *, on_event: Callable[[Event], object] | None = None, **more: Any) -> VeoClient:
     """Return a client that knows the task's quota and nothing else about the service. `more` are further settings."""
     settings = Settings(
         _env_file=None,
@@ -39,4 +40,4 @@ def client(task: Task, **more: Any) -> VeoClient:
         quota_reset_interval=task.seconds(3600),
         **more,
     )
-    return VeoClient(settings, rng=random.Random(task.seed))
+    return VeoClient(settings, rng=random.Random(task.seed), on_event=on_event)
