@@ -18,6 +18,7 @@ from rich.text import Text
 from aveo3.cli.journal_view import counted, priced
 from aveo3.cli.terminal import is_screen
 from aveo3.dispatch.stats import Stats
+from aveo3.dispatch.time_left import USUAL, Pace, eta
 from aveo3.models import ClipStatus, VideoClip
 from aveo3.quota.breaker import BreakerState
 from aveo3.quota.gate import GateStats
@@ -37,10 +38,6 @@ STYLES = {
 }
 
 
-USUAL = 70.0
-"""Seconds that a clip takes, before the first one is finished and if nobody knows better."""
-
-
 @asynccontextmanager
 async def watch(
     console: Console, total: int, stats: Callable[[], Stats], to_send: int | None = None, *, usual: float = USUAL
@@ -52,7 +49,7 @@ async def watch(
     if not is_screen(console):
         yield
         return
-    pace = _Pace(asyncio.get_running_loop().time())
+    pace = Pace(asyncio.get_running_loop().time())
 
     def picture() -> RenderableType:
         now, seen = asyncio.get_running_loop().time(), stats()
@@ -75,21 +72,6 @@ async def watch(
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-
-
-class _Pace:
-    """Measures the time since the last submit, from which the rest of a run is counted."""
-
-    def __init__(self, started_at: float) -> None:
-        self._submitted = 0
-        self._at = started_at
-
-    def since(self, stats: Stats, now: float) -> float:
-        """Seconds since a submit was accepted last; time in which every lane pauses does not count."""
-        pauses = [gate.opens_in for gate in stats.gates.values() if gate.closed is None]
-        if stats.submitted != self._submitted or (pauses and min(pauses) > 0):
-            self._submitted, self._at = stats.submitted, now
-        return now - self._at
 
 
 def render(
@@ -145,30 +127,7 @@ def _unpriced(stats: Stats) -> str:
     return f" (and {counted(stats.unpriced, 'clip')} of unknown price)" if stats.unpriced else ""
 
 
-def eta(stats: Stats, to_send: int, since: float = 0.0, *, usual: float = USUAL) -> float | None:
-    """Estimated seconds until the last clip is finished; None without an open lane, and while a person pauses submits.
-
-    The unsent clips wait for the current pause and for the quota; all lanes share them in proportion to their quotas.
-    Then the last clip takes as long as clips have taken so far (before the first one: `usual`). All of this counts from
-    the last submit, `since` seconds ago.
-    """
-    unsent = to_send - stats.submitted - sum(stats.clips[status] for status in _NEVER_SENT)
-    gates = [gate for gate in stats.gates.values() if gate.closed is None]
-    if not gates:
-        return None
-    latency = stats.latency if stats.latency is not None else usual
-    if unsent <= 0:
-        return max(latency - since, 0.0) if any(gate.running for gate in gates) else 0.0
-    if stats.paused:
-        return None
-    together = sum(gate.quota_limit / gate.quota_period for gate in gates)
-    free = sum(max(0.0, gate.quota_limit - gate.quota_used) for gate in gates)
-    pause = min(gate.opens_in for gate in gates)
-    return pause + max(max(0.0, unsent - free) / together + latency - since, latency)
-
-
 _MADE = ClipStatus.SUCCEEDED
-_NEVER_SENT = (ClipStatus.REJECTED, ClipStatus.DEFERRED, ClipStatus.CANCELLED)
 _TO_CONTINUE = (ClipStatus.UNFINISHED, ClipStatus.DEFERRED, ClipStatus.CANCELLED)
 """Clips that the next run goes on with: they are not finished."""
 

@@ -87,7 +87,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 """Item n makes version n+1 of the schema out of version n, in a transaction of its own. Never edit one: add one."""
 
 
-def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
+def connect(path: Path, *, writes: bool, checks: bool = True) -> sqlite3.Connection:
     """Open the journal at `path`, making or migrating it if `writes`. To read one of an older version, a copy of it in
     memory is migrated: it stays as it was then, and so does the file.
 
@@ -110,7 +110,7 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     try:
         db = sqlite3.connect(f"{uri_of(path)}?{how}", uri=True, isolation_level=None)
         try:
-            version = _prepare(db, path, writes=writes)
+            version = _prepare(db, path, writes=writes, checks=checks)
             if version < len(MIGRATIONS):
                 db = _newer_copy(db, version)
         except BaseException:
@@ -215,7 +215,7 @@ def unreadable(path: Path, why: object) -> JournalError:
     )
 
 
-def _prepare(db: sqlite3.Connection, path: Path, *, writes: bool) -> int:
+def _prepare(db: sqlite3.Connection, path: Path, *, writes: bool, checks: bool) -> int:
     """Check the database, and migrate it if `writes`. Returns the version of its schema."""
     db.row_factory = sqlite3.Row
     db.execute(f"PRAGMA busy_timeout = {BUSY_PATIENCE * 1000:.0f}")
@@ -229,9 +229,10 @@ def _prepare(db: sqlite3.Connection, path: Path, *, writes: bool) -> int:
             f"{path} was written by a newer aveo3 (schema {version}, this one knows {len(MIGRATIONS)}). Update aveo3 "
             "(pip install -U aveo3), or use another output directory. Nothing was changed or sent."
         )
-    [verdict] = db.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise unreadable(path, verdict)
+    if checks:  # reads the whole file
+        [verdict] = db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise unreadable(path, verdict)
     if writes:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {'NORMAL' if SYNCS_LATER else 'FULL'}")

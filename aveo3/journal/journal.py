@@ -50,7 +50,8 @@ class Journal(JournalReader):
 
     A second writer is refused: it would have a gate of its own on the same quota, and each would draw refusals from
     Google for the other. The kernel holds the lock and frees it when the process ends, however that ends. Raises
-    `JournalError` naming the file if it is not a journal, damaged, of a newer version, or in use.
+    `JournalError` naming the file if it is not a journal, damaged, of a newer version, or in use. Without `checks` it
+    does not look for damage, which reads the whole file: for who opens the same journal again and again.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Journal(JournalReader):
         path: Path,
         *,
         writes: bool = True,
+        checks: bool = True,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
         without_secrets: Callable[[str], str] = str,
     ) -> None:
@@ -73,7 +75,7 @@ class Journal(JournalReader):
             if writes:
                 self._take_lock(path)
             log_file = log_of(path)
-            db = connect(path, writes=writes)
+            db = connect(path, writes=writes, checks=checks)
             if writes:
                 undo.callback(_mark_closed, path)
             undo.callback(db.close)
@@ -142,16 +144,7 @@ class Journal(JournalReader):
 
     def in_use(self) -> bool:
         """True if a process has the journal open for writing."""
-        if self._lock.is_locked:
-            return True
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        except OSError:  # the directory cannot be written to
-            return False
-        self._lock.release()
-        return False
+        return self._lock.is_locked or in_use(self.path)
 
     def close(self) -> None:
         """Write what waits, and free the lock. What the disk refuses even now is logged, and lost."""
@@ -263,6 +256,19 @@ class Journal(JournalReader):
 
     def _stamp(self) -> str:
         return self._now_utc().isoformat()
+
+
+def in_use(path: Path) -> bool:
+    """True if a process has the journal at `path` open for writing. Opens no journal."""
+    lock = FileLock(f"{real(path)}.lock", thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # the directory cannot be written to
+        return False
+    lock.release()
+    return False
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -64,6 +64,15 @@ class JournalReader:
         found = self.select("SELECT * FROM jobs WHERE digest >= ? AND digest < ? ORDER BY id", start, start + "g")
         return [record for record in found if str(record.ordinal) == (ordinal or "1")]
 
+    def prompt_of(self, service: str, name: str) -> dict[str, Any] | None:
+        """The recorded prompt of the job that has this name for people; None if there is none."""
+        start, _, ordinal = name.partition(".")
+        query = "SELECT prompt FROM jobs WHERE service = ? AND digest >= ? AND digest < ? AND ordinal = ?"
+        for [prompt] in self.read(query, service, start, start + "g", int(ordinal or 1)):
+            with self._reading(f"the prompt of job {name}"):
+                return _mapping(prompt)
+        return None
+
     def history(self, job: int) -> list[Event]:
         """The life of a job, first to last."""
         rows = self.read("SELECT at_utc, state, changes FROM events WHERE job = ? ORDER BY id", job)
@@ -107,6 +116,18 @@ class JournalReader:
         rows = self.read("SELECT name, value FROM memory WHERE service = ? AND kind = ?", service, kind)
         with self._reading(f"what was kept of {kind}"):
             return {name: _mapping(value) for name, value in rows}
+
+    def last_event(self) -> int:
+        """The number of the last event; 0 without any."""
+        return int(self.read("SELECT coalesce(max(id), 0) FROM events")[0][0])
+
+    def changed_since(self, event: int, most: int) -> tuple[list[JobRecord], int]:
+        """Up to `most` jobs that changed after the event of this number, and the number of the last event of these."""
+        found = self.read("SELECT id, job FROM events WHERE id > ? ORDER BY id LIMIT ?", event, most)
+        jobs = list(dict.fromkeys(job for _, job in found))
+        marks = ", ".join("?" * len(jobs))
+        records = self.select(f"SELECT * FROM jobs WHERE id IN ({marks}) ORDER BY id", *jobs)
+        return records, found[-1][0] if found else event
 
     def events_since(self, service: str, since: datetime) -> Iterator[tuple[int, Event]]:
         """Every event since an instant with the number of its job, latest first. Reads page by page."""

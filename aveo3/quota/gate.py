@@ -54,6 +54,8 @@ class GateStats:
     refused: int
     closed: str | None
     """Why no submit will ever be possible again; None if the gate is not closed."""
+    next_in: float | None = None
+    """Seconds until the next submit may go; None if that depends on an answer, an operation's end or a person."""
     quota_learnt: bool = False
     """True if the limit is from refusals, in this run or an earlier one; else it is the set or the usual one."""
 
@@ -383,8 +385,15 @@ class QuotaGate:
             accepted=self._accepted,
             refused=self._refused,
             closed=None if self._closed is None else str(self._closed),
+            next_in=self._next_in(now),
             quota_learnt=REQUESTS in self._limits.learnt_utc,
         )
+
+    def _next_in(self, now: float) -> float | None:
+        if self._closed is not None or self._held_at is not None:
+            return None
+        ready_at = self._ready_at(now, self._paused_until(now), 0.0, None)
+        return ready_at - now if ready_at < inf else None
 
     def remember(self) -> snapshot.Memory:
         """State for a later run on this lane, ready for JSON: the requests and dollars of the current periods and of

@@ -118,7 +118,7 @@ def view_of(
         service=records[-1].service if records else "google",
         made_utc=(now_utc or datetime.now(UTC)).isoformat(),
         live=False,
-        run=_run(journal, active=frame.active),
+        run=run_row(journal, active=frame.active),
         clips=[
             clip_row(record, frame, videos=[video_row(film, frame, facts, stills) for film in films[record.id]])
             for record in records
@@ -136,7 +136,8 @@ def view_of(
     )
 
 
-def _run(journal: Journal, *, active: bool) -> RunRow | None:
+def run_row(journal: Journal, *, active: bool) -> RunRow | None:
+    """The run that is `active`, or was last; None if there was none."""
     if (run := journal.last_run()) is None:
         return None
     return RunRow(

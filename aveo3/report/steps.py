@@ -16,15 +16,20 @@ if TYPE_CHECKING:
 _QUERY = """
 SELECT events.job, jobs.digest, jobs.ordinal, jobs.model, events.at_utc, events.state, events.changes
 FROM events JOIN jobs ON jobs.id = events.job
-WHERE events.state != 'planned' OR events.changes LIKE '%"attempts"%' ORDER BY events.id
+WHERE (events.state != 'planned' OR events.changes LIKE '%"attempts"%')
 """
 """Of the events `planned`, those after an attempt. An attempt that is only planned again moves nothing on the page."""
 
 
 def steps_of(journal: JournalReader) -> list[Step]:
     """The steps of every job, in the order in which they were noted. A request that never left is none."""
-    with journal.rows(_QUERY) as rows:
+    with journal.rows(f"{_QUERY} ORDER BY events.id") as rows:
         return list(in_order(rows))
+
+
+def steps_of_job(journal: JournalReader, job: int) -> list[Step]:
+    """The steps of one job; see `steps_of`."""
+    return list(in_order(journal.read(f"{_QUERY} AND events.job = ? ORDER BY events.id", job)))
 
 
 def in_order(rows: Iterable[Any]) -> Iterator[Step]:

@@ -15,8 +15,9 @@ from rich.console import Console
 
 from aveo3 import ClipStatus, Stats, VideoClip, VideoPrompt
 from aveo3.cli import journal_view, progress
-from aveo3.cli.progress import _Pace, clip_line, duration, eta, render, summary, watch
+from aveo3.cli.progress import clip_line, duration, render, summary, watch
 from aveo3.cli.terminal import console_on, folded
+from aveo3.dispatch.time_left import Pace, eta
 from aveo3.quota.breaker import BreakerState
 from aveo3.quota.gate import GateStats
 from aveo3.testing import run_virtual
@@ -121,7 +122,7 @@ def test_the_time_left_shrinks_as_time_passes() -> None:
 
 
 def test_a_pause_does_not_shorten_the_time_left() -> None:
-    pace = _Pace(0.0)
+    pace = Pace(0.0)
     paused = replace(STATS, gates={"veo": replace(GATE, opens_in=100.0)})
     assert [pace.since(STATS, 1.0), pace.since(STATS, 6.0)] == [0.0, 5.0]
     assert pace.since(paused, 60.0) == 0.0

@@ -68,7 +68,12 @@ def test_the_limits_hold_after_it_as_if_nothing_had_been() -> None:
     async def main() -> None:
         gate = new_gate(rate_limit=2)
         await warm(gate, 2)
+        assert gate.stats().next_in == pytest.approx(60.6)
         await held_for(gate, 20)
+        assert gate.stats().next_in == pytest.approx(40.6)
+        gate.hold()
+        assert gate.stats().next_in is None  # a person decides
+        gate.go_on()
         assert await send(gate) == pytest.approx(60.6)
 
     virtual(main)

@@ -1,0 +1,74 @@
+"""The page itself and what it loads: template, scripts, styles and charts of the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+from aveo3.errors import UsageError
+from aveo3.server.page.viewers import Columns
+
+CHART_LIBRARY = "bokeh.min.js"
+
+_TYPES = {"js": "text/javascript", "css": "text/css"}
+
+
+class Assets:
+    """What a page is made of. Raises `UsageError` if the extra `aveo3[report]` is missing altogether."""
+
+    def __init__(self) -> None:
+        try:
+            assets = import_module("aveo3.report.assets")
+            self._template = assets.page_template()
+        except ImportError as error:
+            raise UsageError(
+                f"the page needs {error.name}, which is not installed: pip install 'aveo3[report]'."
+            ) from error
+        self._texts: dict[str, Callable[[], str]] = {}
+        for name in (*assets.STYLES, *assets.SCRIPTS):
+            self._texts[name] = lambda name=name: assets.source(name)  # type: ignore[misc]
+        self._styles, self._scripts = list(assets.STYLES), list(assets.SCRIPTS)
+        if self._charts is not None:
+            self._texts[CHART_LIBRARY] = self._charts.script
+            self._scripts.insert(0, CHART_LIBRARY)
+
+    @cached_property
+    def _charts(self) -> Any:
+        """The module that makes charts; None without Bokeh."""
+        try:
+            import bokeh  # noqa: F401
+        except ImportError:
+            return None
+        return import_module("aveo3.report.charts")
+
+    def columns(self) -> Columns | None:
+        """What makes the columns of the charts; None without Bokeh."""
+        columns: Columns | None = None if self._charts is None else self._charts.columns
+        return columns
+
+    def file(self, name: str) -> tuple[str, str] | None:
+        """The text of a script or style, and its type; None if the page has none of this name."""
+        if (read := self._texts.get(name)) is None:
+            return None
+        return read(), _TYPES[name.rpartition(".")[2]]
+
+    def page(self, fields: Mapping[str, Any]) -> str:
+        """The page for a view with these `fields`. It asks for the view itself."""
+        charts = ""
+        if self._charts is not None:
+            empty = {**fields, "clips": [], "lanes": [], "steps": [], "lane_steps": [], "live": True}
+            charts = json.dumps({"docs": self._charts.documents(empty), "columns": {}})
+        text: str = self._template.render(
+            title=fields["title"],
+            live=True,
+            scripts=[f"static/{name}" for name in self._scripts],
+            styles=[f"static/{name}" for name in self._styles],
+            view_json="",
+            charts_json=charts,
+            token="",
+            policy="",
+        )
+        return text
