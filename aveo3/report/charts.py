@@ -11,6 +11,7 @@ page, which knows its theme.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ SPENT, FLYING, MAYBE = "#3b82f6", "#a855f7", "#f59e0b"
 """Colours of money that is spent, in flight, and that may be paid, too: legible on white and on black."""
 WORDS = "#7d8590"
 """Colour of words in a chart, until the page sets its own."""
+ROW = 38
+"""Pixels of a bar with its name."""
 NAMES = ("timeline", "money-model", "money-day", "money-label", "money-project")
 
 
@@ -111,7 +114,8 @@ def _figure(height: int, *, tools: str, **more: Any) -> figure:
         **more,
     )
     drawn.toolbar.logo = None
-    drawn.min_border_left = drawn.min_border_right = 8
+    drawn.update(min_border_left=8, min_border_right=8, outline_line_color=None, border_line_color=None)
+    drawn.update(background_fill_color=None, border_fill_color=None)  # the page shines through
     # With Ctrl, so that the wheel alone scrolls the page.
     drawn.add_tools(wheel := WheelZoomTool(dimensions="width", modifiers={"ctrl": True}))
     drawn.toolbar.active_scroll = wheel
@@ -134,10 +138,11 @@ def _timeline(data: Columns, window: tuple[float, float] | None) -> Model:
 
 def _quota(data: Columns) -> figure:
     """Requests of each lane in its period, against its limit; refusals, and the pauses that they brought."""
-    from bokeh.models import HoverTool, VStrip
+    from bokeh.models import BasicTicker, HoverTool, VStrip
 
     drawn = _figure(250, tools="xpan,xbox_zoom", x_axis_type="datetime")
     drawn.yaxis.axis_label = "Requests in a period"
+    drawn.yaxis.ticker = BasicTicker(min_interval=1)
     pauses = _source(data, "timeline-pauses")
     strip = VStrip(x0="left", x1="right", fill_color="color", fill_alpha=0.18, line_color=None)
     bands = drawn.add_glyph(pauses, strip)
@@ -173,10 +178,11 @@ def _quota(data: Columns) -> figure:
 
 def _clips(data: Columns, x_range: Any) -> figure:
     """Clips at Google, and clips that are made."""
-    from bokeh.models import DataRange1d, HoverTool, LinearAxis
+    from bokeh.models import BasicTicker, DataRange1d, HoverTool, LinearAxis
 
     drawn = _figure(230, tools="xpan,xbox_zoom", x_axis_type="datetime", x_range=x_range)
     drawn.yaxis.axis_label = "Clips at Google"
+    drawn.yaxis.ticker = BasicTicker(min_interval=1)
     drawn.xaxis.axis_label = "Time (UTC)"
     drawn.y_range.update(start=0, range_padding=0.2)
     running = drawn.line(
@@ -190,7 +196,9 @@ def _clips(data: Columns, x_range: Any) -> figure:
     drawn.y_range.renderers = [running]  # type: ignore[attr-defined]
     made_range = DataRange1d(start=0, range_padding=0.2)
     drawn.extra_y_ranges = {"made": made_range}
-    drawn.add_layout(LinearAxis(y_range_name="made", axis_label="Clips made"), "right")
+    drawn.add_layout(
+        LinearAxis(y_range_name="made", axis_label="Clips made", ticker=BasicTicker(min_interval=1)), "right"
+    )
     made = drawn.line(
         "x",
         "y",
@@ -224,10 +232,11 @@ def _bars(data: Columns, name: str) -> figure:
     """A bar for each key, its name above it: names are long, and axes cut them."""
     from bokeh.models import HoverTool, NumeralTickFormatter
 
-    drawn = _figure(300, tools="pan,box_zoom")
     source = _source(data, name)
+    rows = len(data[name]["y"]) or spending.MOST
+    drawn = _figure(110 + ROW * rows, tools="pan,box_zoom", y_range=(0.5 - rows, 0.75))
     parts: list[Any] = [
-        drawn.hbar(y="y", left=left, right=right, height=0.36, color=colour, source=source, legend_label=words)
+        drawn.hbar(y="y", left=left, right=right, height=0.3, color=colour, source=source, legend_label=words)
         for left, right, colour, words in _PARTS
     ]
     for text, align, x, offset in (("name", "left", "t0", 2), ("words", "left", "t3", 6)):
@@ -246,10 +255,12 @@ def _bars(data: Columns, name: str) -> figure:
 
 
 def _days(data: Columns) -> figure:
-    from bokeh.models import HoverTool, NumeralTickFormatter
+    from bokeh.models import DatetimeTickFormatter, HoverTool, NumeralTickFormatter
 
-    drawn = _figure(300, tools="xpan,xbox_zoom", x_axis_type="datetime")
     source = _source(data, "money-day")
+    days = data["money-day"]["x"] or [time.time() * 1000]
+    window = (days[0] - spending.DAY, max(days[-1], days[0] + 6 * spending.DAY) + spending.DAY)  # one bar fills no page
+    drawn = _figure(300, tools="xpan,xbox_zoom", x_axis_type="datetime", x_range=window)
     parts: list[Any] = [
         drawn.vbar(
             x="x", bottom=low, top=high, width=spending.DAY * 0.7, color=colour, source=source, legend_label=words
@@ -258,6 +269,7 @@ def _days(data: Columns) -> figure:
     ]
     drawn.add_tools(HoverTool(renderers=parts, tooltips=_tooltips("@x{%F} UTC"), formatters={"@x": "datetime"}))
     drawn.xaxis.axis_label = "Day (UTC)"
+    drawn.xaxis.formatter = DatetimeTickFormatter(days="%b %d", months="%b %Y")
     drawn.y_range.update(start=0, range_padding=0.2)
     drawn.yaxis.formatter = NumeralTickFormatter(format="$0,0.[00]")
     _legend(drawn)

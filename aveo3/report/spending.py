@@ -10,7 +10,7 @@ from typing import Any
 from aveo3.report.timeline import Columns
 from aveo3.report.view import ClipRow, View
 
-MOST = 12
+MOST = 10
 """Bars of one chart: the highest, and one for all others."""
 DAY = 86_400_000.0
 NONE, OTHERS = "(none)", "all others"
@@ -79,7 +79,7 @@ def _bars(sums: dict[str, Sums]) -> dict[str, list[Any]]:
     return {
         "name": list(sums),
         "y": [-float(place) for place in range(len(sums))],
-        "label_y": [-place + 0.42 for place in range(len(sums))],
+        "label_y": [-place + 0.38 for place in range(len(sums))],
         **_ends(sums.values()),
     }
 
