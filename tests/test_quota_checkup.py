@@ -291,6 +291,14 @@ async def test_the_login_of_a_person_names_the_project(monkeypatch: pytest.Monke
         )
 
 
+async def test_a_link_is_passed_on_only_if_it_can_do_no_harm_on_a_terminal() -> None:
+    for link, shown in (("https://console.x/a?project=1", True), ("https://console.x/\x1b[2J", False)):
+        detail = {"reason": "SERVICE_DISABLED", "metadata": {"activationUrl": link}}
+        body = {"error": {"code": 403, "message": "disabled", "details": [detail]}}
+        finding = await finding_of(answer(403, json.dumps(body).encode()))
+        assert (finding.problem, link in finding.way_out) == (Problem.API_DISABLED, shown)
+
+
 async def test_only_the_first_failure_is_told_if_both_apis_fail() -> None:
     async with emulator(faults=["quota-disabled@1", "quota-503@2"]) as server:
         [finding] = (await check(towards(server), quota=True)).wrong

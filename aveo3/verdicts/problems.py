@@ -342,6 +342,9 @@ REMEDIES: Mapping[Problem, Remedy] = {
     ),
 }
 
+CONSOLE_LINK = re.compile(r"https://console\.[\w./?=&%-]+[\w/]")
+"""A page of Google's console. It is printed as it is, so it holds nothing that a terminal obeys."""
+
 _SERVICES = {"vertex": "aiplatform.googleapis.com", "gemini": "generativelanguage.googleapis.com"}
 
 
@@ -371,9 +374,9 @@ def explain(problem: Problem, target: CheckTarget, body: Any = None, said: str =
 
 def _link(detail: Mapping[str, Any], message: str, target: CheckTarget, problem: Problem) -> str:
     """The page that Google names for the problem, else the usual page. Only links to Google's console are passed on."""
-    if isinstance(url := detail.get("activationUrl"), str) and url.startswith("https://console."):
+    if isinstance(url := detail.get("activationUrl"), str) and CONSOLE_LINK.fullmatch(url):
         return url
-    if match := re.search(r"https://console\.[\w./?=&%-]+[\w/]", message):
+    if match := CONSOLE_LINK.search(message):
         return match[0]
     project = f"?project={target.project}" if target.project else ""
     if problem is Problem.BILLING:

@@ -105,6 +105,6 @@ def explain(problem: Problem, target: CheckTarget, body: Any = None, said: str =
 def _activation(body: Any) -> str:
     """The page that enables the API, as Google names it."""
     for detail in reasons_of(body).values():
-        if isinstance(url := detail.get("activationUrl"), str) and url.startswith("https://console."):
+        if isinstance(url := detail.get("activationUrl"), str) and problems.CONSOLE_LINK.fullmatch(url):
             return url
     return ""

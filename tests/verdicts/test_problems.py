@@ -26,8 +26,11 @@ def test_every_problem_has_a_row_with_whole_sentences(problem: Problem, target: 
     assert not re.search(r"[{}]|None|  ", finding.what + finding.way_out)
 
 
-def test_a_link_outside_googles_console_is_not_passed_on() -> None:
-    _, body = denied("no", "SERVICE_DISABLED", activationUrl="https://evil.example/login")
+@pytest.mark.parametrize(
+    "link", ["https://evil.example/login", "https://console.evil/\x1b[2J", "https://console.evil/ a"]
+)
+def test_a_link_outside_googles_console_is_not_passed_on(link: str) -> None:
+    _, body = denied("no", "SERVICE_DISABLED", activationUrl=link)
     assert "evil" not in explain(Problem.API_DISABLED, VERTEX, body).way_out
 
 
