@@ -15,6 +15,10 @@ _MAGIC = (
     (rb"....ftypavi[fs]", "image/avif"),
     (rb"....ftypqt  ", "video/quicktime"),
     (rb"....ftyp", "video/mp4"),
+    (rb"....(?:moov|mdat|wide|free|skip|pnot)", "video/quicktime"),
+    (rb"\0\0\x01[\xb0-\xbf]", "video/mpeg"),
+    (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "video/x-ms-wmv"),
+    (rb"FLV\x01", "video/x-flv"),
     (rb"GIF8[79]a", "image/gif"),
     (rb"BM....\0\0", "image/bmp"),
     (rb"II\*\0|MM\0\*", "image/tiff"),
@@ -46,9 +50,15 @@ def mismatch(head: bytes, mime_type: str) -> str | None:
     if not head:
         return "is empty"
     actual = type_of(head)
-    if actual is None or (actual in (mime_type, *_SENT) and actual.partition("/")[0] == mime_type.partition("/")[0]):
+    if actual is None:
+        known = mime_type.startswith("video/") and mime_type in _KNOWN  # pictures have more beginnings than these
+        return f"does not begin like {mime_type}: convert it, or name another file" if known else None
+    if actual in (mime_type, *_SENT) and actual.partition("/")[0] == mime_type.partition("/")[0]:
         return None
     return f"holds {actual}, not {mime_type}: convert it, or name another file"
 
+
+_KNOWN = {mime_type for _, mime_type in _MAGIC}
+"""The types that always begin in the same way."""
 
 _SENT = ("image/png", "image/jpeg", "image/webp", "video/mp4", "video/quicktime", "video/webm")

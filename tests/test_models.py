@@ -463,6 +463,26 @@ def test_a_picture_that_is_none_is_told(content: bytes, words: str) -> None:
     assert why.startswith(words)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.mp4", b"a boat on a river", "does not begin like video/mp4: convert it, or name another file"),
+        ("a.mov", b"a boat on a river", "does not begin like video/quicktime: convert it, or name another file"),
+        ("a.mp4", b"", "is empty"),
+        ("a.mp4", PNG, "holds image/png, not video/mp4: convert it, or name another file"),
+        ("a.mp4", MP4, None),
+        ("a.mov", b"\0\0\0\x08wide\0\0\x10\0mdat", None),  # of QuickTime before it had a type
+        ("a.mpg", b"\0\0\1\xba", None),
+        ("a.ogv", b"OggS", None),  # nobody here knows how that begins: Google decides
+    ],
+)
+@pytest.mark.parametrize("field", ["video", "reference_videos"])
+def test_a_text_under_the_name_of_a_video_is_told(field: str, name: str, content: bytes, words: str | None) -> None:
+    Path(name).write_bytes(content)
+    prompt = VideoPrompt.model_validate({"text": "x", field: name if field == "video" else [name]})
+    assert prompt.mismatches() == ([] if words is None else [f"{name} {words}"])
+
+
 @pytest.mark.parametrize(("content", "kind"), [(PNG, "image/png"), (JPEG, "image/jpeg"), (b"??", "image/png")])
 def test_a_picture_under_another_kinds_name_goes_out_as_what_it_is(content: bytes, kind: str) -> None:
     Path("a.png").write_bytes(content)

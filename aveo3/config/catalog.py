@@ -25,6 +25,9 @@ LONGEST_SOURCE = 40
 """Seconds of the longest video there is, by extensions: a clip of unknown length that is edited or upscaled counts so.
 """
 
+UNLISTED_TIERS = frozenset({"priority"})
+"""Service tiers that are dearer than the list, by an unknown factor."""
+
 FRESH_DAYS = 90
 """A catalog that is older than this may miss models and new prices."""
 
@@ -103,8 +106,8 @@ class Catalog(BaseModel):
         """
         if (card := self.models.get(model)) is None:
             return None
-        if prompt.service_tier == "priority":
-            return None  # dearer than the list, by an unknown factor
+        if prompt.service_tier in UNLISTED_TIERS:
+            return None
         resolution = prompt.resolution or card.default_resolution
         if prompt.task == "upscale":
             price = card.upscales(resolution, source and source.resolution)
@@ -121,8 +124,10 @@ class Catalog(BaseModel):
             seconds = max(seconds if prompt.task is None else prompt.duration_seconds or 0, _length(prompt, source))
         return round(price * seconds * prompt.number_of_videos, 4)
 
-    def cost_of_tokens(self, tokens: Mapping[str, int], model: str) -> float | None:
-        """The list price of `tokens` in US$. None without tokens, or if the model has no price per token."""
+    def cost_of_tokens(self, tokens: Mapping[str, int], model: str, tier: str | None = None) -> float | None:
+        """The list price of `tokens` in US$. None without tokens, or if the model has no price per token in `tier`."""
+        if tier in UNLISTED_TIERS:
+            return None
         prices = card.token_prices if (card := self.models.get(model)) is not None else {}
         if not tokens or not prices:
             return None

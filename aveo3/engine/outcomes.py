@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from aveo3 import verdicts
 from aveo3.backends.base import Failure, Finished, LateRefusal
+from aveo3.config.catalog import UNLISTED_TIERS
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt
 from aveo3.engine.delivery import Delivery
@@ -81,7 +82,7 @@ class Outcomes:
         job, reasons = attempt.job, "; ".join(end.filter_reasons)
         if end.videos:
             held_back = f"{end.filtered} held back: {reasons or 'no reason given'}" if end.filtered else None
-            cost = self._settings.model_catalog.cost_of_tokens(end.tokens, job.model)
+            cost = self._cost_of(job, end.tokens)
             return await self._delivery.deliver(attempt, end.videos, held_back=held_back, cost_usd=cost)
         if not (reasons or end.filtered):
             why = f"{end.note or 'it ended with neither video nor error'}: it may be billed"
@@ -109,7 +110,9 @@ class Outcomes:
         """After a late refusal. There is no video, so it counts like a refused submit."""
         job, verdict = attempt.job, end.verdict
         if verdict.kind is VerdictKind.REJECTED:
-            cost = self._settings.model_catalog.cost_of_tokens(end.tokens, job.model) or 0.0
+            cost = self._cost_of(job, end.tokens)
+            if cost is None and not (end.tokens and job.prompt.service_tier in UNLISTED_TIERS):
+                cost = 0.0
             return self._rejected(job, verdict, finished_utc=self._now_utc(), cost_usd=cost)
         if verdict.kind is not VerdictKind.REFUSED:
             return self._retry(job, verdict.error_kind, verdict.message, verdict.retry_after or 0.0)
@@ -120,6 +123,9 @@ class Outcomes:
             return Again(0.0)
         why = f"{verdict.message} (accepted and then refused {job.late_refusals} times)"
         return job.end(State.DEFERRED, verdict.error_kind, why, operation=None)
+
+    def _cost_of(self, job: Job, tokens: Mapping[str, int]) -> float | None:
+        return self._settings.model_catalog.cost_of_tokens(tokens, job.model, job.prompt.service_tier)
 
     async def _gone(self, attempt: Attempt, end: Gone) -> VideoClip:
         why = f"{end.message}; it is unknown whether it was billed"

@@ -320,6 +320,8 @@ def test_the_price_is_that_of_every_second_of_every_video(
 )
 def test_what_google_says_it_bills_has_its_price(model: str, tokens: dict[str, int], cost: float | None) -> None:
     assert SHIPPED.cost_of_tokens(tokens, model) == cost
+    assert SHIPPED.cost_of_tokens(tokens, model, "flex") == cost, "at most the list price"
+    assert SHIPPED.cost_of_tokens(tokens, model, "priority") is None
 
 
 def test_a_model_of_another_backend_is_told_with_both_ways_out() -> None:

@@ -51,6 +51,15 @@ async def test_every_kind_of_prompt_is_taken() -> None:
     assert_on_disk([first, *clips])
 
 
+@pytest.mark.parametrize("fault", [None, "filtered-safety"])
+async def test_what_a_clip_of_the_tier_priority_cost_is_unknown(fault: str | None) -> None:
+    """Google names the tokens, but their price in this tier is not on its list."""
+    async with emulator(faults=[fault] if fault else []) as server, VeoClient(on_vertex(server, **on_gemini())) as veo:
+        [first, usual] = await veo.generate_many([{"text": "a boat", "service_tier": "priority"}, "a ship"])
+    assert first.cost_usd is None
+    assert usual.cost_usd is not None
+
+
 async def leave(server: MockServer, prompts: list[str], chosen: Settings) -> None:
     """A run that stops when everything is accepted and nothing is finished."""
     async with VeoClient(chosen) as veo:
