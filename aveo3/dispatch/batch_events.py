@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aveo3.dispatch.budget import Budget
 from aveo3.engine.job import Job
-from aveo3.engine.job_events import JobEvents
+from aveo3.engine.job_events import JobEvents, lane_of
 from aveo3.events.bus import EventBus
 from aveo3.events.kinds import BudgetChanged, Ended, Planned, RunBegun, RunEnded, Waiting
 from aveo3.models import ClipStatus, VideoClip
@@ -96,7 +96,7 @@ class BatchEvents(JobEvents):
                 cached=clip.cached,
                 text=clip.prompt.text,
                 model=clip.model,
-                lane=clip.lane,
+                lane=lane_of(job) if clip.attempts else None,
                 paths=clip.paths,
                 cost_usd=clip.cost_usd,
                 attempts=clip.attempts,

@@ -39,7 +39,7 @@ class JobEvents:
             return
         record = job.record
         if record.state is State.RUNNING and old is State.SUBMITTING:
-            self._publish(Accepted, job, lane=_lane(job), operation=record.operation or "")
+            self._publish(Accepted, job, lane=lane_of(job), operation=record.operation or "")
         elif record.state is State.FETCHING:
             self._publish(Fetching, job, operation=record.operation, cost_usd=record.cost_usd)
         elif record.state is State.SUCCEEDED and job.files:
@@ -55,17 +55,19 @@ class JobEvents:
         """The intent is on disk, and the request leaves now."""
         job.waits_for = None
         if self._bus.listening:
-            self._publish(Submitted, job, lane=_lane(job), model=job.model, attempt=job.attempts, cost_usd=job.cost_usd)
+            self._publish(
+                Submitted, job, lane=lane_of(job), model=job.model, attempt=job.attempts, cost_usd=job.cost_usd
+            )
 
     def running(self, job: Job, *, resumed: bool) -> None:
         """The operation of `job` is polled from now on."""
         if self._bus.listening:
-            self._publish(Running, job, lane=_lane(job), operation=job.operation or "", resumed=resumed)
+            self._publish(Running, job, lane=lane_of(job), operation=job.operation or "", resumed=resumed)
 
     def refused(self, job: Job) -> None:
         """The submit of `job` was refused, at once or late, and the job is planned again."""
         if self._bus.listening:
-            self._publish(Refused, job, lane=_lane(job), **self._why(job))
+            self._publish(Refused, job, lane=lane_of(job), **self._why(job))
 
     def retrying(self, job: Job, wait: float) -> None:
         """`job` waits `wait` seconds for another attempt."""
@@ -88,7 +90,7 @@ class JobEvents:
         )
 
 
-def _lane(job: Job) -> str:
+def lane_of(job: Job) -> str:
     """The lane of the last submit; its model if an earlier run kept no name."""
     place: Mapping[str, str | None] = job.place
     return place.get("lane") or job.model

@@ -22,6 +22,7 @@ class Event:
     kind: ClassVar[str]
     """Its name in JSON."""
     at_utc: datetime
+    """When it happened."""
 
     def as_dict(self) -> dict[str, Any]:
         """The event as plain JSON values: `v`, `event`, then its fields. Instants in ISO 8601."""
@@ -54,6 +55,7 @@ class JobEvent(Event):
     batch: int
     """Number of the batch in this client, from 1."""
     prompt_id: str | None = None
+    """The `id` of its prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +131,10 @@ class Retrying(JobEvent):
 
     kind = "retrying"
     reason: str
+    """The cause in one word, as in `clip.error_kind`."""
     message: str
     wait: float
+    """Seconds; the lane may make it longer."""
     retries: int
     """Retries used up in this run."""
 
@@ -141,7 +145,7 @@ class Fetching(JobEvent):
 
     kind = "fetching"
     operation: str | None
-    """None if its name was never learnt: the answer was lost, and the videos were found in the bucket."""
+    """None if it is not known: the answer was lost, and the videos were found in the bucket."""
     cost_usd: float | None
 
 
@@ -152,6 +156,7 @@ class Saved(JobEvent):
     kind = "saved"
     paths: tuple[PurePath, ...]
     bytes: int
+    """Size of all together."""
     cost_usd: float | None
 
 
@@ -167,9 +172,12 @@ class Ended(JobEvent):
     text: str
     model: str
     lane: str | None
+    """None if it was never sent."""
     paths: tuple[PurePath, ...]
     cost_usd: float | None
+    """What it cost, or may cost."""
     attempts: int
+    """Submits, in all runs."""
     error_kind: str | None
     error_message: str | None
     submitted_utc: datetime | None
@@ -184,6 +192,7 @@ class LaneEvent(Event):
     """Base of the events of one lane."""
 
     lane: str
+    """Its name: a key of `stats().gates`. Without lanes of your own, its model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +208,7 @@ class LanePaused(LaneEvent):
     breaker: str
     """State of the circuit breaker: `closed`, `open` or `half_open`."""
     reason: str
+    """The kind of the last refusal or failure, as in `clip.error_kind`."""
     message: str
 
 
@@ -229,6 +239,7 @@ class LimitLearnt(LaneEvent):
     """Requests in any `period` seconds."""
     period: float
     before: float
+    """The limit until now."""
 
 
 # ---- the client ------------------------------------------------------------------------------------------------------
@@ -244,7 +255,9 @@ class BudgetChanged(Event):
     earlier_usd: float
     """Spent by earlier runs."""
     spent_usd: float
+    """What clips of this client cost, as `stats().cost_usd`: those of uncertain outcome count in full."""
     in_flight_usd: float
+    """What the clips in flight will cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +269,7 @@ class RunBegun(Event):
     total: int | None
     """Prompts in the batch; None if they are read one by one."""
     service: str
+    """Who makes the clips: `google`, `local` (on this machine), `mock` or `custom`."""
     output_dir: PurePath
 
 

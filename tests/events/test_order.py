@@ -230,7 +230,7 @@ async def test_a_clip_from_prompt_to_file(tmp_path: Path) -> None:
     assert accepted.operation == running.operation == "operations/1"
     assert isinstance(fetching, Fetching) and isinstance(saved, Saved) and isinstance(ended, Ended)  # noqa: PT018
     assert saved.paths == ended.paths and saved.bytes == len(FILM)  # noqa: PT018
-    assert (ended.status, ended.cached, ended.cost_usd) == ("succeeded", False, 3.2)
+    assert (ended.status, ended.cached, ended.cost_usd, ended.lane) == ("succeeded", False, 3.2, submitted.lane)
     assert kinds(events)[:2] == ["run_begun", "budget"]
     assert kinds(events)[-2:] == ["run_ended", "lane_closed"]
     assert isinstance(events[-1], LaneClosed)

@@ -5,9 +5,14 @@ They stand between `<!-- NAME -->` and `<!-- /NAME -->`. The tests of the guides
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +22,7 @@ from aveo3.cli import app
 from aveo3.config import catalog
 from aveo3.config.catalog import Catalog, ModelCard
 from aveo3.config.settings import describe
+from aveo3.events.kinds import KINDS, ORDER, Event, JobEvent, LaneEvent
 from aveo3.mock import FAULTS
 from aveo3.mock.config.faults import Point
 from aveo3.verdicts.problems import REMEDIES
@@ -246,6 +252,60 @@ def problems(_: str = "") -> str:
     return "\n" + "\n".join(lines) + "\n\n"
 
 
+def events(_: str = "") -> str:
+    """Every event, by what it is about, with its fields and what `kinds.py` says of them."""
+    parts = []
+    for title, base in (("job", JobEvent), ("lane", LaneEvent), ("client", Event)):
+        common = [*fields(base)] if base is not Event else []
+        own = [kind for kind in KINDS.values() if kind.__mro__[1] is base]
+        lines = [f"### Of a {title}\n"]
+        if common:
+            lines += ["All have:\n", *(_field(base, each.name) for each in common), ""]
+        for kind in own:
+            first, *more = _words(kind).splitlines()
+            words = " ".join([first, *filter(None, (line.strip() for line in more))])
+            lines.append(_folded(f"- `{kind.kind}` (`{kind.__name__}`): {words}", "  "))
+            known = {each.name for each in fields(base)} | {"at_utc"}
+            own_fields = [each.name for each in fields(kind) if each.name not in known]
+            plain = [f"`{name}`" for name in own_fields if not _said(kind, name)]
+            lines += [_field(kind, name, "  ") for name in own_fields if _said(kind, name)]
+            lines += [_folded(f"  - {', '.join(plain)}", "    ")] if plain else []
+        parts.append("\n".join(lines) + "\n")
+    return "\n" + "\n".join(parts) + "\n"
+
+
+def _words(kind: type[Event]) -> str:
+    return (kind.__doc__ or "").strip()
+
+
+def _said(kind: type[Event], name: str) -> str:
+    return next((told for base in kind.__mro__ if (told := _told(base).get(name)) is not None), "")
+
+
+def _field(kind: type[Event], name: str, indent: str = "") -> str:
+    said = _said(kind, name)
+    return _folded(f"{indent}- `{name}`" + (f": {said}" if said else ""), f"{indent}  ")
+
+
+def _told(kind: type) -> dict[str, str]:
+    """What stands below each field of a class in its source."""
+    if kind is object:
+        return {}
+    [definition] = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(definition, ast.ClassDef)
+    return {
+        ast.unparse(field.target): " ".join(str(ast.literal_eval(word.value)).split())
+        for field, word in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(word, ast.Expr)
+    }
+
+
+def _folded(line: str, indent: str) -> str:
+    return textwrap.fill(
+        line, 80, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
+
+
 def names(package: str) -> Callable[[str], str]:
     """The table of a package's public names. What each is, is kept from the table that there was."""
 
@@ -274,6 +334,8 @@ DRAWN: dict[str, tuple[str, Callable[[str], str]]] = {
     "problems": ("troubleshooting", problems),
     "veo fields": ("sdk-fields", lambda _: sdk_fields.drawn(sdk_fields.VEO)),
     "omni fields": ("sdk-fields", lambda _: sdk_fields.drawn(sdk_fields.OMNI)),
+    "events": ("events", events),
+    "order": ("events", lambda _: f"```text{ORDER}```\n"),
     "names aveo3": ("python-api", names("aveo3")),
     "names aveo3.mock": ("python-api", names("aveo3.mock")),
     "names aveo3.testing": ("python-api", names("aveo3.testing")),
