@@ -72,15 +72,19 @@
     return list;
   }
 
-  /** Fills `place` again if `value` differs from last time; a focus inside it goes to its first button. */
+  const FOCUS = "button, video, a";
+
+  /** Fills `place` again if `value` differs from last time; a focus inside it stays at the same place. */
   function renew(place, value, fill) {
     const signature = JSON.stringify(value);
     if (place.signature === signature) return;
     place.signature = signature;
-    const focused = place.contains(document.activeElement);
+    const focused = place.contains(document.activeElement) ? [...place.querySelectorAll(FOCUS)].indexOf(document.activeElement) : null;
     player.release(place);
     place.replaceChildren(...[fill()].flat());
-    if (focused) (place.querySelector("button, video, a") ?? place.closest("article"))?.focus();
+    if (focused === null) return;
+    const now = place.querySelectorAll(FOCUS);
+    (now[Math.max(0, focused)] ?? now[0] ?? place.closest("article"))?.focus();
   }
 
   /** A card: `root` for the page, `update(row)` when its clip has changed. */
@@ -131,7 +135,7 @@
       parts.text.title = row.text.length > 120 ? row.text : "";
       renew(parts.facts, [row.model, cost(row), row.submitted_utc, row.finished_utc], () => facts(row));
       renew(parts.trouble, [row.error_message, row.next_move, row.command], () => trouble(row));
-      renew(parts.copy, row.text, () => copyButton(row.text, "Copy prompt", `Copy the prompt of ${player.named(row)}`));
+      renew(parts.copy, row.text, () => copyButton(row.text, "Copy prompt", `Copy prompt of ${player.named(row)}`));
       parts.more.firstChild.lastChild.textContent = ` of ${player.named(row)}`;
       showDetails();
     }
