@@ -83,7 +83,8 @@ async def tab(
         context.on("request", lambda asked: elsewhere.append(asked.url) if ELSEWHERE.match(asked.url) else None)
         await context.route(ELSEWHERE, lambda route: route.abort())
         yield page
-        assert elsewhere == []
-        assert [error for error in errors if not (expected and re.search(expected, error))] == []
+        assert not elsewhere, f"the page asked other machines: {elsewhere}"
+        unexpected = [error for error in errors if not (expected and re.search(expected, error))]
+        assert not unexpected, f"errors of the page: {unexpected}"
     finally:
         await context.close()

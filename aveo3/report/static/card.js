@@ -14,6 +14,8 @@
   function cost(row) {
     if (UNSENT.has(row.status)) return null;
     if (row.cost_usd === null) return "price unknown";
+    const counted = [row.spent_usd, row.in_flight_usd, row.may_be_paid_usd];
+    if (row.cost_usd > 0 && counted.every((usd) => usd === 0)) return `would cost ${money(row.cost_usd)}`; // the emulator's
     return row.status === "uncertain" ? `${money(row.cost_usd)} may be paid` : money(row.cost_usd);
   }
 
