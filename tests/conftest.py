@@ -7,7 +7,7 @@ import inspect
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from unittest.mock import Mock
 import aioresponses
 import hypothesis
 import pytest
+import pytest_asyncio
 from aiohttp import ClientResponse
 
 from aveo3.cli import catalog_age
 from aveo3.config import catalog
 from aveo3.testing import VirtualTimeLoop
+from tests.support.browser import chromium
 
 hypothesis.settings.register_profile("aveo3", deadline=None)  # no test hangs on how fast the machine is
 hypothesis.settings.load_profile("aveo3")
@@ -97,3 +99,10 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses.aioresponses]:
     monkeypatch.setattr("aioresponses.core.ClientResponse", _Response)
     with aioresponses.aioresponses() as web:
         yield web
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Any]:
+    """One headless Chromium for all tests of a session; see `tests/support/browser.py`."""
+    async with chromium() as browser:
+        yield browser

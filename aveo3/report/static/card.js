@@ -14,6 +14,8 @@
   function cost(row) {
     if (UNSENT.has(row.status)) return null;
     if (row.cost_usd === null) return "price unknown";
+    const counted = [row.spent_usd, row.in_flight_usd, row.may_be_paid_usd];
+    if (row.cost_usd > 0 && counted.every((usd) => usd === 0)) return `would cost ${money(row.cost_usd)}`; // the emulator's
     return row.status === "uncertain" ? `${money(row.cost_usd)} may be paid` : money(row.cost_usd);
   }
 
@@ -72,15 +74,19 @@
     return list;
   }
 
-  /** Fills `place` again if `value` differs from last time; a focus inside it goes to its first button. */
+  const FOCUS = "button, video, a";
+
+  /** Fills `place` again if `value` differs from last time; a focus inside it stays at the same place. */
   function renew(place, value, fill) {
     const signature = JSON.stringify(value);
     if (place.signature === signature) return;
     place.signature = signature;
-    const focused = place.contains(document.activeElement);
+    const focused = place.contains(document.activeElement) ? [...place.querySelectorAll(FOCUS)].indexOf(document.activeElement) : null;
     player.release(place);
     place.replaceChildren(...[fill()].flat());
-    if (focused) (place.querySelector("button, video, a") ?? place.closest("article"))?.focus();
+    if (focused === null) return;
+    const now = place.querySelectorAll(FOCUS);
+    (now[Math.max(0, focused)] ?? now[0] ?? place.closest("article"))?.focus();
   }
 
   /** A card: `root` for the page, `update(row)` when its clip has changed. */
@@ -131,7 +137,7 @@
       parts.text.title = row.text.length > 120 ? row.text : "";
       renew(parts.facts, [row.model, cost(row), row.submitted_utc, row.finished_utc], () => facts(row));
       renew(parts.trouble, [row.error_message, row.next_move, row.command], () => trouble(row));
-      renew(parts.copy, row.text, () => copyButton(row.text, "Copy prompt", `Copy the prompt of ${player.named(row)}`));
+      renew(parts.copy, row.text, () => copyButton(row.text, "Copy prompt", `Copy prompt of ${player.named(row)}`));
       parts.more.firstChild.lastChild.textContent = ` of ${player.named(row)}`;
       showDetails();
     }

@@ -21,9 +21,10 @@
     return { ink: read("--ink"), muted: read("--muted"), line: read("--line"), surface: read("--surface") };
   }
 
-  function dress(model, { ink, muted, line, surface }) {
+  /** Properties for the models whose type ends so. */
+  function dresses({ ink, muted, line, surface }) {
     const font = getComputedStyle(document.body).fontFamily;
-    const kinds = {
+    return {
       Figure: { background_fill_color: null, border_fill_color: null, outline_line_color: null },
       Axis: {
         axis_line_color: line, major_tick_line_color: line, minor_tick_line_color: null, major_label_text_color: muted,
@@ -35,28 +36,30 @@
         background_fill_color: surface, background_fill_alpha: 0.85, border_line_color: null, label_text_color: ink, label_text_font: font,
       },
     };
-    for (const [end, values] of Object.entries(kinds)) {
-      const name = model.type.split(".").pop();
-      if (name.endsWith(end) || (end === "Figure" && name === "Plot")) {
-        const known = Object.fromEntries(Object.entries(values).filter(([key]) => key in model.properties));
-        model.setv(known);
-      }
-    }
   }
+
+  const dressOf = (all, type) => Object.entries(all).find(([end]) => type.endsWith(end))?.[1];
 
   function follow() {
     if (state !== "drawn") return;
-    const now = colours();
-    for (const each of documents()) for (const root of each.roots()) for (const model of root.references()) dress(model, now);
+    const all = dresses(colours());
+    for (const each of documents()) {
+      for (const root of each.roots()) for (const model of root.references()) model.setv(dressOf(all, model.type) ?? {});
+    }
   }
 
-  /** Puts the columns into the sources of a document that is still JSON: nothing is drawn empty first. */
-  function fill(part, columns) {
+  /** Puts columns and colours into a document that is still JSON: nothing is drawn empty, or white, first. */
+  function prepare(part, columns, all) {
     if (part === null || typeof part !== "object") return;
-    const source = part.name === "ColumnDataSource" && part.attributes;
-    if (source && Object.hasOwn(columns, source.name)) {
-      source.data = { type: "map", entries: Object.entries(columns[source.name]) };
-    } else for (const each of Object.values(part)) fill(each, columns);
+    if (part.type === "object" && part.attributes) {
+      const { attributes } = part;
+      Object.assign(attributes, dressOf(all, part.name));
+      if (part.name === "ColumnDataSource" && Object.hasOwn(columns, attributes.name)) {
+        attributes.data = { type: "map", entries: Object.entries(columns[attributes.name]) };
+        return;
+      }
+    }
+    for (const each of Object.values(part)) prepare(each, columns, all);
   }
 
   function update(columns) {
@@ -96,7 +99,7 @@
         place.replaceChildren();
         place.closest("figure").hidden = false;
         place.previousElementSibling.lastChild.textContent = data.texts?.[name] ?? "";
-        fill(item.doc, data.columns ?? {});
+        prepare(item.doc, data.columns ?? {}, dresses(colours()));
         const made = await globalThis.Bokeh.embed.embed_item(item, place.id);
         views.push(...(made.roots ?? made));
       }

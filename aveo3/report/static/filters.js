@@ -16,9 +16,9 @@
   const last = (clip) => clip.fetched_utc ?? clip.finished_utc ?? began(clip) ?? "";
   const took = (clip) => seconds(clip.submitted_utc, clip.finished_utc) ?? -1;
   const SORTS = {
-    order: { label: "Order of the prompts", compare: null },
+    order: { label: "Prompt order", compare: null },
     newest: { label: "Newest first", compare: (a, b) => (last(a) < last(b) ? 1 : last(a) > last(b) ? -1 : 0) },
-    cost: { label: "Most expensive first", compare: (a, b) => (b.cost_usd ?? -1) - (a.cost_usd ?? -1) },
+    cost: { label: "Highest cost first", compare: (a, b) => (b.cost_usd ?? -1) - (a.cost_usd ?? -1) },
     slowest: { label: "Slowest first", compare: (a, b) => took(b) - took(a) },
   };
 
@@ -106,7 +106,7 @@
     fields.push(el("label", { class: "field" }, el("span", { text: "Sort" }), parts.sort));
     parts.statuses = el("div", { class: "chips", role: "group", "aria-label": "Filter by status" });
     parts.shown = el("p", { class: "shown", role: "status" });
-    parts.clear = el("button", { type: "button", class: "quiet", text: "Clear filters", hidden: true, on: { click: clear } });
+    parts.clear = el("button", { type: "button", class: "quiet link", text: "Clear filters", hidden: true, on: { click: clear } });
     place.append(parts.statuses, el("div", { class: "fields" }, fields), el("div", { class: "row" }, parts.shown, parts.clear));
   }
 

@@ -109,7 +109,7 @@
       if (!answer.ok) throw new Error((await answer.text()).trim() || `status ${answer.status}`);
       announce(`${ACTIONS[name].word}: done.`);
     } catch (error) {
-      failed.textContent = `“${ACTIONS[name].word}” did not reach the run: ${error.message}. Press Ctrl-C in its terminal instead.`;
+      failed.textContent = `“${ACTIONS[name].word}” did not reach the run: ${error.message.replace(/\.$/, "")}. Press Ctrl-C in its terminal instead.`;
       failed.hidden = false;
     }
     show();

@@ -61,9 +61,8 @@
       }));
     }
     button.append(el("span", { class: "triangle" }, icon("play")));
-    if (badge.some(Boolean)) button.append(el("span", { class: "badge", text: badge.filter(Boolean).join(" · ") }));
     button.addEventListener("click", () => play(button, row, video));
-    return button;
+    return [button, badge.some(Boolean) ? el("span", { class: "badge", text: badge.filter(Boolean).join(" · ") }) : ""];
   }
 
   function shape(row) {

@@ -41,10 +41,9 @@
       [...commands].slice(0, COMMANDS).map((text) => command(text)),
       left > 0 ? el("p", { class: "muted", text: `${count(left, "more command")}: see the clips` }) : null,
       el("button", {
-        type: "button", class: "quiet", text: clips.length === 1 ? "Show it" : `Show these ${number(clips.length)}`,
-        "aria-label": `Show ${count(clips.length, "clip")} with status ${status(clip.status).word}${kind ? `, ${kind}` : ""}`,
-        on: { click: () => show(each) },
-      }),
+        type: "button", class: "quiet link", on: { click: () => show(each) },
+      }, clips.length === 1 ? "Show it" : `Show these ${number(clips.length)}`,
+      el("span", { class: "off-screen", text: `: ${[status(clip.status).word, kind].filter(Boolean).join(", ")}` })),
     );
   }
 

@@ -1,0 +1,83 @@
+"""The charts of the page: they come from Python's JSON, follow news, have the page's colours; and without Bokeh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aveo3.report.view import Step, View
+from tests.support import report_views as views
+from tests.support.browser import tab
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+pytestmark = [pytest.mark.real_time, pytest.mark.asyncio(loop_scope="session")]
+
+SOURCE = """name => {
+    for (const document of Bokeh.documents) {
+        const source = document.get_model_by_name(name);
+        if (source) return Object.fromEntries(Object.entries(source.data).map(([key, values]) => [key, [...values]]));
+    }
+}"""
+GRID = """() => {
+    for (const document of Bokeh.documents) for (const root of document.roots()) for (const model of root.references())
+        if (model.type.endsWith("Grid")) return model.grid_line_color;
+}"""
+DRAWN = "() => globalThis.Bokeh && Bokeh.documents.length === 5"
+
+
+def made(number: int) -> View:
+    """A view with the steps of its clips."""
+    view = views.view(views.clips(number))
+    for row in view["clips"]:
+        times = {"submitted": row["submitted_utc"], "accepted": row["submitted_utc"], "finished": row["finished_utc"]}
+        for kind, at in (times | {"saved": row["fetched_utc"]}).items():
+            if at is not None:
+                view["steps"].append(Step(at_utc=at, key=row["key"], kind=kind, lane=row["lane"]))
+    view["steps"].sort(key=lambda step: step["at_utc"])
+    return view
+
+
+async def test_charts_show_the_run_the_money_and_the_news_in_the_colours_of_the_page(
+    browser: Browser, tmp_path: Path
+) -> None:
+    pytest.importorskip("bokeh")
+    from aveo3.report.html import report_of
+
+    file = tmp_path / "report.html"
+    file.write_text(report_of(made(22)), "utf-8")
+    async with tab(browser, dark=True) as page:
+        await page.goto(file.as_uri())
+        await page.evaluate("news => aveo3.charts.news(news)", {"timeline-refused": refused(1.0)})
+        await page.get_by_role("tab", name="Timeline").click()
+        await page.wait_for_function(DRAWN)
+        models = ["veo-3.1-generate-001", "veo-3.1-fast-generate-001"]
+        assert (await page.evaluate(SOURCE, "money-model"))["name"] == models
+        assert max((await page.evaluate(SOURCE, "timeline-made"))["y"]) == 10
+        assert (await page.evaluate(SOURCE, "timeline-refused"))["x"] == [1.0]  # it came before the drawing
+        assert "US$" in await page.locator("figure", has_text="Money by model").locator("figcaption").inner_text()
+
+        await page.wait_for_function("() => document.querySelectorAll('figure:not([hidden])').length === 5")
+        await page.evaluate("news => aveo3.charts.news(news)", {"timeline-refused": refused(2.0)})
+        await page.wait_for_function(f"() => ({SOURCE})('timeline-refused').x[0] === 2")
+        dark = await page.evaluate(GRID)
+        await page.get_by_role("button", name="Theme: auto").click()
+        assert await page.evaluate(GRID) not in (dark, "#e5e5e5")
+
+
+def refused(x: float) -> dict[str, list[object]]:
+    return {"x": [x], "y": [1], "lane": ["vertex us-central1"], "color": ["#ff0000"]}
+
+
+async def test_without_bokeh_a_sentence_stands_in_their_place(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(views.page(made(3), charts={"docs": {"timeline": {}}, "columns": {}}), "utf-8")
+    async with tab(browser) as page:
+        await page.goto(f"{file.as_uri()}#tab=charts")
+        assert await page.locator("#no-charts").inner_text() == (
+            "The charts are not shown: the chart library Bokeh is missing from this page."
+        )
+        assert await page.locator("figure").first.is_hidden()
