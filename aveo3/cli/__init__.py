@@ -21,6 +21,7 @@ from aveo3.cli.commands import (
     history,
     login,
     models,
+    page,
     report,
     resume,
     retry,
@@ -89,6 +90,7 @@ app.command(cls=FreshOrNew)(upscale.upscale)
 app.command()(status.status)
 app.command()(history.history)
 app.command()(report.report)
+app.command()(page.page)
 app.command()(resume.resume)
 app.command()(retry.retry)
 app.command()(models.models)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aveo3.cli.after_clip import AfterClip
     from aveo3.cli.exit_codes import Exit
+    from aveo3.cli.live_page import RunPage
     from aveo3.config.settings import Settings
     from aveo3.journal.fresh import Fresh
     from aveo3.models import VideoPrompt
@@ -22,6 +23,7 @@ def run_batch(
     notes: list[str],
     fresh: Fresh = False,
     after: AfterClip | None = None,
+    page: RunPage | None = None,
     yes: bool = False,
     dry_run: bool = False,
     as_json: bool = False,
@@ -43,7 +45,7 @@ def run_batch(
     from aveo3.lanes.routing import Routes
     from aveo3.lifecycle import is_emulated
 
-    client = VeoClient(settings)
+    client = VeoClient(settings, on_event=None if page is None else page.take)
     try:
         service, routes = client.service, client.routes
     except UsageError:  # without credentials a dry run still works: it treats the batch as all new
@@ -87,5 +89,6 @@ def run_batch(
         quiet=quiet,
         fresh=fresh,
         after=after,
+        page=page,
     )
     return asyncio.run(work)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from aveo3.cli.live_page import RunPage
+    from aveo3.config.settings import Settings
 
 Name = Annotated[str | None, typer.Option(help='Template of file names, such as "{index:04}-{slug}"; see VEO3_NAME.')]
 Rate = Annotated[str | None, typer.Option(help="Your quota: requests per time, such as 10/60s or 50/min.")]
@@ -38,8 +42,24 @@ Mock = Annotated[bool, typer.Option("--mock", help="Use the built-in emulator: n
 Report = Annotated[
     bool, typer.Option("--report", help="After the run, write report.html with all clips into the output directory.")
 ]
+Page = Annotated[
+    bool, typer.Option("--page", help="Show the run in the browser: print a link to a page on this machine.")
+]
+PagePort = Annotated[
+    int | None, typer.Option("--page-port", min=1, max=65535, help="Port of the page; default: a free one.")
+]
+Open = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for each clip; with --dry-run, one for all.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems and, with --json, clips.")]
+
+
+def run_page(settings: Settings, *, page: bool, port: int | None, opens: bool) -> RunPage | None:
+    """The page that the options ask for; None without. `--open` and `--page-port` imply `--page`."""
+    if not (page or opens or port is not None):
+        return None
+    from aveo3.cli.live_page import RunPage
+
+    return RunPage(settings, port=port or 0, opens=opens)
 
 
 class FreshOrNew(TyperCommand):

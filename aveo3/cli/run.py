@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aveo3.cli.after_clip import AfterClip
+    from aveo3.cli.live_page import RunPage
     from aveo3.client import VeoClient
     from aveo3.config.settings import Settings
     from aveo3.dispatch.stats import Stats
@@ -52,12 +53,13 @@ async def run(
     quiet: bool,
     fresh: Fresh = False,
     after: AfterClip | None = None,
+    page: RunPage | None = None,
 ) -> Exit:
     """Run a stream of clips to its end, print it and write the manifest. Returns the exit code.
 
     `total` counts all clips, `to_send` those that need a request, `at_hand` those that come back at once from the
     journal. `notes` are printed before the first clip. `fresh` is what the stream makes its clips with. `after` runs a
-    command for each clip that is saved.
+    command for each clip that is saved. `page` shows the run, if `client` gives it its events.
     """
     from aveo3.cli.clip_lines import ClipLines
     from aveo3.cli.manifest import MANIFEST, Manifest
@@ -77,12 +79,18 @@ async def run(
     too_dear = others = 0
     final: list[Stats] = []
     with _logging_to(console if screen else None, client.settings, quiet=quiet), _logged_after(final):
-        async with client as veo, open_stream(veo) as clips:
-            interrupts = _Interrupts(clips, keeps=veo.journal is not None, after=after)
+        settings = client.settings
+        usual = clip_seconds(settings) or settings.model_catalog.latency(settings.model, None)
+        async with (
+            client as veo,
+            page.opened(veo, usual=usual) if page is not None else nullcontext(),
+            open_stream(veo) as clips,
+        ):
+            interrupts = Interrupts(clips, keeps=veo.journal is not None, after=after)
+            if page is not None:
+                page.steer(veo, interrupts)
             bars: AbstractAsyncContextManager[Any] = nullcontext()
             if live:
-                settings = client.settings
-                usual = clip_seconds(settings) or settings.model_catalog.latency(settings.model, None)
                 bars = watch(console, total, veo.stats, to_send, usual=usual)
             with on_signals(interrupts), Manifest(client.settings.output_dir) as manifest:
                 for note in [*([NO_JOURNAL] if veo.journal is None else []), *notes]:
@@ -120,7 +128,7 @@ async def run(
             print_folded(out, f"--exec failed for {counted(after.failed, 'clip')}: the videos are saved.")
         if out is not console and out.file.gone:  # type: ignore[attr-defined]
             _mute()
-    return Exit.INTERRUPTED if interrupts.count else exit_code(stats)
+    return Exit.INTERRUPTED if interrupts.stopping else exit_code(stats)
 
 
 @contextmanager
@@ -134,27 +142,43 @@ def _logged_after(final: list[Stats]) -> Iterator[None]:
         log.error("the run cannot be closed in order: %s: %s", type(error).__name__, error)
 
 
-class _Interrupts:
-    """Handles signals. The first SIGINT finishes running clips; a second one, or any other signal, leaves at once.
+class Interrupts:
+    """Ends a run. The first SIGINT finishes running clips; a second one, or any other signal, leaves at once.
 
-    SIGTERM and SIGHUP are usually followed by a kill, so there is no time to wait.
+    SIGTERM and SIGHUP are usually followed by a kill, so there is no time to wait. The live page calls `stop` and
+    `leave`, too. A second call of either does nothing.
     """
 
     def __init__(self, clips: ClipStream, *, keeps: bool, after: AfterClip | None = None) -> None:
-        self.count = 0
         self._after = after
         self._clips = clips
         self._keeps = keeps
+        self._stopped = False
         self._leaving: asyncio.Task[None] | None = None
 
-    def __call__(self, number: signal.Signals) -> None:
-        from aveo3.dispatch.batch import GRACE
+    @property
+    def stopping(self) -> str | None:
+        """`stop` or `leave` once that was asked for."""
+        return "leave" if self._leaving is not None else "stop" if self._stopped else None
 
-        self.count += 1
-        if self.count == 1 and number is signal.SIGINT:
+    def __call__(self, number: signal.Signals) -> None:
+        if self.stopping is None and number is signal.SIGINT:
+            self.stop()
+        else:
+            self.leave()
+
+    def stop(self) -> None:
+        """Submit nothing more, and finish running clips."""
+        if self.stopping is None:
+            self._stopped = True
             log.warning("stopping: nothing more is submitted, running clips are finished (Ctrl-C again: leave now)")
             self._clips.stop()
-        elif self._leaving is None:
+
+    def leave(self) -> None:
+        """Leave at once. The next run resumes running clips."""
+        if self._leaving is None:
+            from aveo3.dispatch.batch import GRACE
+
             after = ", and the next run resumes them" if self._keeps else "; their names follow"
             log.warning("leaving within %g s: running clips go on at Google%s", GRACE, after)
             self._leaving = asyncio.ensure_future(self._clips.leave())

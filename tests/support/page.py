@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from aveo3.report.from_journal import Film
 from aveo3.report.view import ClipRow, MoneyRow
 from aveo3.server.page.assets import Assets
 from aveo3.server.page.server import Actions, PageServer
@@ -49,8 +50,8 @@ class Shelf:
     async def refresh(self) -> None:
         self.refreshed += 1
 
-    def paths_of(self, key: str) -> tuple[Path, ...]:
-        return self.paths.get(key, ())
+    def films_of(self, key: str) -> tuple[Film, ...]:
+        return tuple(Film(path, path.stat().st_size if path.is_file() else 0, "") for path in self.paths.get(key, ()))
 
     def actions(self) -> Actions:
         return {name: partial(self.acted.append, name) for name in ("pause", "stop")}

@@ -19,6 +19,9 @@ def resume(
     ] = None,
     name: options.Name = None,
     command: options.Exec = None,
+    page: options.Page = False,
+    page_port: options.PagePort = None,
+    opens: options.Open = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each clip.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -52,7 +55,8 @@ def resume(
 
         after = None if command is None else after_clip.AfterClip(command)
         settings = services.of_directory(settings)
-        client = VeoClient(settings)
+        shown = options.run_page(settings, page=page, port=page_port, opens=opens)
+        client = VeoClient(settings, on_event=None if shown is None else shown.take)
         try:
             service = client.service
         except UsageError:
@@ -75,7 +79,15 @@ def resume(
                 "so they begin again, and nothing is billed"
             ]
         work = run.run(
-            client, VeoClient.resume, total=left, to_send=0, notes=notes, as_json=as_json, quiet=quiet, after=after
+            client,
+            VeoClient.resume,
+            total=left,
+            to_send=0,
+            notes=notes,
+            as_json=as_json,
+            quiet=quiet,
+            after=after,
+            page=shown,
         )
         code = asyncio.run(work)
     raise typer.Exit(code)

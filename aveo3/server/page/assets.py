@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from importlib import import_module
 from typing import Any
 
 from aveo3.errors import UsageError
+from aveo3.report.html import INSTALL, embedded
 from aveo3.server.page.viewers import Columns
 
 CHART_LIBRARY = "bokeh.min.js"
@@ -20,13 +19,12 @@ class Assets:
     """What a page is made of. Raises `UsageError` if the extra `aveo3[report]` is missing altogether."""
 
     def __init__(self) -> None:
+        from aveo3.report import assets
+
         try:
-            assets = import_module("aveo3.report.assets")
             self._template = assets.page_template()
         except ImportError as error:
-            raise UsageError(
-                f"the page needs {error.name}, which is not installed: pip install 'aveo3[report]'."
-            ) from error
+            raise UsageError(f"the page needs {error.name}, which is not installed: {INSTALL}") from error
         self._texts: dict[str, Callable[[], str]] = {}
         for name in (*assets.STYLES, *assets.SCRIPTS):
             self._texts[name] = lambda name=name: assets.source(name)  # type: ignore[misc]
@@ -42,7 +40,9 @@ class Assets:
             import bokeh  # noqa: F401
         except ImportError:
             return None
-        return import_module("aveo3.report.charts")
+        from aveo3.report import charts
+
+        return charts
 
     def columns(self) -> Columns | None:
         """What makes the columns of the charts; None without Bokeh."""
@@ -60,8 +60,8 @@ class Assets:
         charts = ""
         if self._charts is not None:
             empty = {**fields, "clips": [], "lanes": [], "steps": [], "lane_steps": [], "live": True}
-            charts = json.dumps({"docs": self._charts.documents(empty), "columns": {}})
-        text: str = self._template.render(
+            charts = embedded({"docs": self._charts.documents(empty), "columns": {}, "texts": {}})
+        return self._template.render(
             title=fields["title"],
             live=True,
             scripts=[f"static/{name}" for name in self._scripts],
@@ -71,4 +71,3 @@ class Assets:
             token="",
             policy="",
         )
-        return text

@@ -17,6 +17,8 @@ from typing import BinaryIO
 from aiohttp import web
 
 from aveo3 import _timeouts
+from aveo3.report.from_journal import Film
+from aveo3.report.posters import Posters
 
 CHUNK = 2**18
 """Bytes of a video that are read and sent at a time: what a slow browser costs."""
@@ -26,6 +28,9 @@ STALLED = 60.0
 
 AT_ONCE = 24
 """Videos that are sent at once. One more takes the place of the one that was asked for first."""
+
+STILLS = 200
+"""Stills that are kept in memory: some kB each."""
 
 FILM = b"ftyp"
 """What stands at byte 4 of a film."""
@@ -37,6 +42,9 @@ class Videos:
     def __init__(self, home: Path, worker: Executor) -> None:
         self._home = home
         self._worker = worker
+        self._posters = Posters(home)
+        self._stills: dict[Path, bytes | None] = {}  # the newest ones
+        self._cutting = asyncio.Lock()  # a run needs the machine, too
         self._sending: dict[asyncio.Task[None] | None, None] = {}  # in the order in which they began
 
     async def send(self, request: web.Request, path: Path) -> web.StreamResponse:
@@ -50,6 +58,22 @@ class Videos:
             return await self._send_range(request, file)
         finally:
             file.close()
+
+    async def still(self, film: Film) -> bytes | None:
+        """The still of a film as WebP; None if there is none. Cuts one at a time."""
+        if film.path in self._stills:
+            return self._stills[film.path]
+        async with self._cutting:
+            found = await asyncio.get_running_loop().run_in_executor(self._worker, self._cut, film)
+        if len(self._stills) >= STILLS:
+            del self._stills[next(iter(self._stills))]
+        self._stills[film.path] = found
+        return found
+
+    def _cut(self, film: Film) -> bytes | None:
+        with suppress(OSError, ValueError), open_film(film.path, self._home):
+            return self._posters.of(film)
+        return None
 
     async def _send_range(self, request: web.Request, file: BinaryIO) -> web.StreamResponse:
         size = os.fstat(file.fileno()).st_size

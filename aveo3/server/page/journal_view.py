@@ -20,7 +20,7 @@ from aveo3.journal.database import log_of
 from aveo3.journal.journal import Journal, in_use
 from aveo3.journal.review import money_of
 from aveo3.lifecycle import State
-from aveo3.report.from_journal import Frame, clip_row, films_of, frame_of, run_row
+from aveo3.report.from_journal import Film, Frame, clip_row, films_of, frame_of, run_row
 from aveo3.report.lanes import lane_rows, lane_steps
 from aveo3.report.steps import steps_of_job
 from aveo3.report.view import LaneRow, LaneStep, MoneyRow, RunRow, Step
@@ -111,9 +111,9 @@ class JournalView:
 
     # ---- for the server --------------------------------------------------------------------------------------------
 
-    def paths_of(self, key: str) -> tuple[Path, ...]:
+    def films_of(self, key: str) -> tuple[Film, ...]:
         """The videos of a clip, in the order of its row."""
-        return self._listing.paths_of(key)
+        return self._listing.films_of(key)
 
     def actions(self) -> Actions:
         """Nothing: another process makes the clips."""

@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from aveo3.report.from_journal import FileFacts, Film, facts_of
+from aveo3.report.posters import can_cut
 from aveo3.report.view import VideoRow
 from aveo3.server.page.shown import Shown
 
@@ -28,26 +29,27 @@ class Listing:
 
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
-        self._paths: dict[str, tuple[str, ...]] = {}
+        self._films: dict[str, tuple[str, ...]] = {}  # path, size and hash of each, in one text: there may be many
+        self._stills = can_cut()
         self._unread: dict[str, list[Film]] = {}
 
-    def paths_of(self, key: str) -> tuple[Path, ...]:
+    def films_of(self, key: str) -> tuple[Film, ...]:
         """The videos of a clip, in the order of its row."""
-        return tuple(map(Path, self._paths.get(key, ())))
+        parts = (text.rsplit("|", 2) for text in self._films.get(key, ()))
+        return tuple(Film(Path(path), int(size), sha256) for path, size, sha256 in parts)
 
     def rows(self, key: str, films: Iterable[Film]) -> list[VideoRow]:
         """List the films of a clip, and return their rows."""
         films = list(films)
-        paths = tuple(str(film.path) for film in films)
-        if not paths:
-            self._paths.pop(key, None)
+        if not films:
+            self._films.pop(key, None)
             return []
-        self._paths[key] = paths
+        self._films[key] = tuple(f"{film.path}|{film.size}|{film.sha256}" for film in films)
         self._unread[key] = films
         return [
             VideoRow(
                 src=f"videos/{key}/{number}",
-                poster=None,
+                poster=f"posters/{key}/{number}" if self._stills else None,
                 bytes=film.size,
                 seconds=None,
                 width=None,

@@ -111,17 +111,21 @@ class LiveView:
         self._batches = 0  # that have not ended
         self._pace: Pace | None = None
 
-    def attach(self, client: VeoClient, steering: Steering | None = None, *, usual: float = USUAL) -> None:
+    def attach(self, client: VeoClient, *, usual: float = USUAL) -> None:
         """Show `client`, which is open. `usual` is the time of a clip in seconds until the client has measured it."""
-        self._client, self._steering, self._usual = client, steering, usual
+        self._client, self._usual = client, usual
         self._pace = Pace(asyncio.get_running_loop().time())
         self.shown.set(service=client.service)
 
+    def steer(self, steering: Steering) -> None:
+        """Let the page act on the run."""
+        self._steering = steering
+
     # ---- for the server --------------------------------------------------------------------------------------------
 
-    def paths_of(self, key: str) -> tuple[Path, ...]:
+    def films_of(self, key: str) -> tuple[Film, ...]:
         """The videos of a clip, in the order of its row."""
-        return self._listing.paths_of(key)
+        return self._listing.films_of(key)
 
     def actions(self) -> Actions:
         """What a person may do now: nothing once the run has ended."""
@@ -282,9 +286,11 @@ class LiveView:
                 changes = {"error_kind": event.reason, "error_message": event.message, "retries": event.retries}
                 job.move(State.PLANNED, **changes)
                 self._step(event, "retrying", job.lane)
+            case kinds.Fetching():
+                job.move(State.FETCHING, cost_usd=event.cost_usd, finished_utc=at)
+                self._step(event, "finished", job.lane)
             case kinds.Saved():
                 job.move(State.FETCHING, fetched_utc=at, files=_files(event.paths, event.bytes))
-                self._step(event, "finished", job.lane)
                 self._step(event, "saved", job.lane)
 
     def _end(self, event: kinds.Ended) -> None:

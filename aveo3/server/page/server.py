@@ -17,6 +17,7 @@ from typing import Protocol, Self
 from aiohttp import web
 
 from aveo3.errors import UsageError
+from aveo3.report.from_journal import Film
 from aveo3.server.page.assets import Assets
 from aveo3.server.page.files import Videos
 from aveo3.server.page.guard import HEADERS, Access, Guard
@@ -47,7 +48,7 @@ class Source(Protocol):
     async def refresh(self) -> None:
         """Bring `shown` up to date. Called a few times a second while somebody looks."""
 
-    def paths_of(self, key: str) -> tuple[Path, ...]:
+    def films_of(self, key: str) -> tuple[Film, ...]:
         """The videos of a clip, in the order of its row."""
 
     def actions(self) -> Actions:
@@ -102,6 +103,7 @@ class PageServer:
                 web.get("/events", self._viewers.follow, allow_head=False),
                 web.get("/static/{name}", self._static),
                 web.get("/videos/{key}/{number}", self._video),
+                web.get("/posters/{key}/{number}", self._still, allow_head=False),
                 web.post("/actions/{name}", self._act),
             ]
         )
@@ -175,16 +177,21 @@ class PageServer:
         text, kind = found
         return web.Response(text=text, content_type=kind)
 
-    def _path(self, request: web.Request) -> Path:
+    def _film(self, request: web.Request) -> Film:
         """The video that a request names by clip and number."""
         number = request.match_info["number"]
-        paths = self._source.paths_of(request.match_info["key"])
-        if not (number.isascii() and number.isdigit() and len(number) < 4 and int(number) < len(paths)):
+        films = self._source.films_of(request.match_info["key"])
+        if not (number.isascii() and number.isdigit() and len(number) < 4 and int(number) < len(films)):
             raise web.HTTPNotFound(text="This page lists no such video.")
-        return paths[int(number)]
+        return films[int(number)]
 
     async def _video(self, request: web.Request) -> web.StreamResponse:
-        return await self._videos.send(request, self._path(request))
+        return await self._videos.send(request, self._film(request).path)
+
+    async def _still(self, request: web.Request) -> web.Response:
+        if (body := await self._videos.still(self._film(request))) is None:
+            raise web.HTTPNotFound(text="No still can be cut from this video.")
+        return web.Response(body=body, content_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
 
     async def _act(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -195,7 +202,8 @@ class PageServer:
 
 
 async def _with_headers(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
 
 
 class _Full(asyncio.Protocol):

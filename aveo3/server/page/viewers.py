@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -27,6 +28,9 @@ log = logging.getLogger("aveo3.page")
 
 REFRESH = 0.25
 """Seconds between two looks at what has changed, while there are viewers."""
+
+FIRST = 0.5
+"""Seconds that the first viewer waits for the first look, so that it gets no view that is out of date."""
 
 CHARTS = 2.0
 """Seconds between two drawings of the charts; longer if drawing takes long: see `SHARE`."""
@@ -85,7 +89,11 @@ class Viewers:
         task = asyncio.current_task()
         self._cursors[task] = Cursor()
         if self._refreshing is None:
+            self._told, first = -1, self._changed
             self._refreshing = asyncio.create_task(self._refresh_all())
+            with suppress(TimeoutError):
+                async with _timeouts.timeout(FIRST):
+                    await first.wait()
         try:
             await response.prepare(request)
             await self._send_all(request, response)
@@ -165,9 +173,11 @@ class Viewers:
         copy = self._shown.copy()
 
         def draw() -> dict[str, bytes]:
+            view = copy.view()
+            view["made_utc"] = datetime.now(UTC).isoformat()  # lines go on until now
             return {
                 name: json.dumps({name: source}, separators=(",", ":"))[1:-1].encode("utf-8", "replace")
-                for name, source in columns(copy.view()).items()
+                for name, source in columns(view).items()
             }
 
         try:

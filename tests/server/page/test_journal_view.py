@@ -64,7 +64,7 @@ async def test_it_shows_what_a_report_shows(past: Past, tmp_path: Path) -> None:
             for name in theirs.keys() - {"videos"}:
                 assert mine[name] == theirs[name], (active, text, name)
             for video, other in zip(mine["videos"], theirs["videos"], strict=True):
-                assert video == {**other, "src": f"videos/{mine['key']}/0", "poster": None}
+                assert video == {**other, "src": f"videos/{mine['key']}/0", "poster": f"posters/{mine['key']}/0"}
 
 
 async def test_it_reads_only_what_has_changed(past: Past, tmp_path: Path) -> None:
@@ -183,6 +183,7 @@ async def test_only_its_own_clips_have_videos(past: Past, tmp_path: Path) -> Non
     past.journal.close()
     view = follow(tmp_path)
     await refreshed(view)
-    assert view.paths_of(f"{1:08x}") == (path,)
-    assert view.paths_of("../secret") == ()
+    [film] = view.films_of(f"{1:08x}")
+    assert (film.path, film.size) == (path, path.stat().st_size)
+    assert view.films_of("../secret") == ()
     assert view.actions() == {}

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from aveo3.errors import UsageError
+from aveo3.report.from_journal import Film
 from aveo3.server.page import files, server, viewers
 from aveo3.server.page.server import PageServer
 from aveo3.server.page.shown import CLIPS_AT_ONCE
@@ -161,10 +162,10 @@ async def test_no_get_changes_anything_and_no_unknown_action_does(browser: Brows
 async def test_an_error_of_the_source_is_an_answer_and_no_more(
     browser: Browser, shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(key: str) -> tuple[Path, ...]:
+    def fail(key: str) -> tuple[Film, ...]:
         raise RuntimeError(f"{key} is broken")
 
-    shelf.paths_of = fail  # type: ignore[method-assign]
+    shelf.films_of = fail  # type: ignore[method-assign]
     with caplog.at_level(logging.INFO):
         assert await browser.status("videos/a/0") == 500
     assert [record.getMessage() for record in caplog.records] == []
