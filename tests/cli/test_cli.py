@@ -802,6 +802,7 @@ def test_a_dry_run_finds_missing_media_files() -> None:
 @pytest.mark.usefixtures("time_jumps")
 def test_a_batch_beyond_the_daily_quota_gets_a_note_on_how_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_DAILY_LIMIT", "2")
+    monkeypatch.setenv("VEO3_QUOTA_PATIENCE", "0")  # else it waits in the hour before midnight in Los Angeles
     code, _, stderr = run("generate", "-", "--mock", "--output-dir", "a", stdin=BOATS + "one more boat\n")
     assert code == Exit.DEFERRED
     assert "veo-3.1-generate-001: 2 today, the other 3 after " in stderr
