@@ -97,6 +97,8 @@ class Interactions:
         """The paid call."""
         if self._prepare is not None:
             await self._prepare()
+        # No bound as for polls, though many submits at once slow the loop down: one that waits here is in the journal
+        # as sent, so a run that is stopped would take it for one that may be paid. A bound belongs before that note.
         # Raw: the SDK's parser accepts anything as an interaction, even without an id.
         answer = await self._client.aio.interactions.with_raw_response.create(**request)
         return _verdict_on(answer.http_response)
