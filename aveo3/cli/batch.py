@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aveo3.cli.after_clip import AfterClip
+    from aveo3.cli.event_lines import EventLines
     from aveo3.cli.exit_codes import Exit
     from aveo3.cli.live_page import RunPage
     from aveo3.config.settings import Settings
@@ -23,6 +24,7 @@ def run_batch(
     notes: list[str],
     fresh: Fresh = False,
     after: AfterClip | None = None,
+    events: EventLines | None = None,
     page: RunPage | None = None,
     yes: bool = False,
     dry_run: bool = False,
@@ -89,6 +91,7 @@ def run_batch(
         quiet=quiet,
         fresh=fresh,
         after=after,
+        events=events,
         page=page,
     )
     return asyncio.run(work)

@@ -37,6 +37,13 @@ Exec = Annotated[
         help="Program to run for each saved clip, without a shell, with {path}, {id}, {prompt} and more filled in.",
     ),
 ]
+Events = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="File to which each event of the run is appended as a line of JSON; - for standard output.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what a run would send, cost and take. Sends nothing.")]
 Mock = Annotated[bool, typer.Option("--mock", help="Use the built-in emulator: no key, no cost.")]
 Report = Annotated[

@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext, suppress
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from aveo3.cli.exit_codes import Exit
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aveo3.cli.after_clip import AfterClip
+    from aveo3.cli.event_lines import EventLines
     from aveo3.cli.live_page import RunPage
     from aveo3.client import VeoClient
-    from aveo3.config.settings import Settings
     from aveo3.dispatch.stats import Stats
     from aveo3.dispatch.stream import ClipStream
     from aveo3.journal.fresh import Fresh
@@ -53,15 +54,18 @@ async def run(
     quiet: bool,
     fresh: Fresh = False,
     after: AfterClip | None = None,
+    events: EventLines | None = None,
     page: RunPage | None = None,
 ) -> Exit:
     """Run a stream of clips to its end, print it and write the manifest. Returns the exit code.
 
     `total` counts all clips, `to_send` those that need a request, `at_hand` those that come back at once from the
     journal. `notes` are printed before the first clip. `fresh` is what the stream makes its clips with. `after` runs a
-    command for each clip that is saved. `page` shows the run, if `client` gives it its events.
+    command for each clip that is saved; `events` writes each event of the run. `page` shows the run, if `client` gives
+    it its events.
     """
     from aveo3.cli.clip_lines import ClipLines
+    from aveo3.cli.event_lines import logged
     from aveo3.cli.manifest import MANIFEST, Manifest
     from aveo3.cli.progress import summary, watch
     from aveo3.cli.terminal import console_on, is_screen, print_folded
@@ -70,22 +74,33 @@ async def run(
 
     raise_limit()
     console = console_on(sys.stderr)
-    screen = is_screen(console)
+    json_log = client.settings.log_format == "json"
+    screen = is_screen(console) and not json_log
+    piped = as_json or (events is not None and events.to_stdout)
     # JSON on the same terminal stands alone: bars would break its lines.
-    live = screen and not quiet and not (as_json and sys.stdout.isatty())
+    live = screen and not quiet and not (piped and sys.stdout.isatty())
     lines = ClipLines(console, total, live=live)
     started_at = asyncio.get_running_loop().time()
     ours: set[str | None] = set()
     too_dear = others = 0
     final: list[Stats] = []
-    with _logging_to(console if screen else None, client.settings, quiet=quiet), _logged_after(final):
+    opened: list[ClipStream] = []
+    log_to = partial(_logging_to, console if screen else None, client, quiet=quiet)
+    with log_to() as handler, _logged_after(final):
         settings = client.settings
         usual = clip_seconds(settings) or settings.model_catalog.latency(settings.model, None)
-        async with (
-            client as veo,
-            page.opened(veo, usual=usual) if page is not None else nullcontext(),
-            open_stream(veo) as clips,
-        ):
+        async with AsyncExitStack() as stack:
+            # They end when the client has closed.
+            if json_log:
+                await stack.enter_async_context(logged(client.events(), handler))
+            if events is not None:
+                stop = partial(_stop_all, opened)
+                await stack.enter_async_context(events.written(client.events(), stop))
+            veo = await stack.enter_async_context(client)
+            if page is not None:
+                await stack.enter_async_context(page.opened(veo, usual=usual))
+            clips = await stack.enter_async_context(open_stream(veo))
+            opened.append(clips)
             interrupts = Interrupts(clips, keeps=veo.journal is not None, after=after)
             if page is not None:
                 page.steer(veo, interrupts)
@@ -119,15 +134,24 @@ async def run(
         mock = is_emulated(client.settings.backend_name())
         note = " (if it were real: mock mode bills nothing)" if mock else ""
         table = summary(stats, asyncio.get_running_loop().time() - started_at, note=note)
-        out = console if as_json else console_on(sys.stdout)
-        out.print(table)
+        out = console if piped else console_on(sys.stdout)
+        if not (piped and json_log):  # there standard error has lines of JSON only
+            out.print(table)
         where = f"videos and {MANIFEST} are in {client.settings.output_dir}{manifest.hint}"
-        for line in [where, *_what_next(stats, others, too_dear, client, fresh)]:
-            print_folded(out, line)
+        lines_after = [where, *_what_next(stats, others, too_dear, client, fresh)]
         if after is not None and after.failed:
-            print_folded(out, f"--exec failed for {counted(after.failed, 'clip')}: the videos are saved.")
+            lines_after.append(f"--exec failed for {counted(after.failed, 'clip')}: the videos are saved.")
+        if piped and json_log:
+            with log_to():
+                for line in lines_after:
+                    log.info("%s", line)
+        else:
+            for line in lines_after:
+                print_folded(out, line)
         if out is not console and out.file.gone:  # type: ignore[attr-defined]
             _mute()
+    if events is not None and events.to_stdout and events.closed:
+        _mute()
     return Exit.INTERRUPTED if interrupts.stopping else exit_code(stats)
 
 
@@ -259,13 +283,32 @@ def _mute() -> None:
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
+def _stop_all(streams: list[ClipStream]) -> None:
+    for stream in streams:
+        stream.stop()
+
+
+def _without_keys(client: VeoClient) -> Callable[[str], str]:
+    """Removes the API keys of all places of `client` from a text."""
+    from aveo3.backends.http import without_key
+
+    places = [client.settings, *(lane.settings for lane in client.routes.lanes.listed)]
+    keys = [place.api_key for place in places if place.api_key is not None]
+    return lambda text: reduce(without_key, keys, text)
+
+
 @contextmanager
-def _logging_to(screen: Console | None, settings: Settings, *, quiet: bool) -> Iterator[None]:
-    """Send aveo3's log to `screen`, above the bars; without one, as plain lines to stderr."""
-    if screen is not None:
+def _logging_to(screen: Console | None, client: VeoClient, *, quiet: bool) -> Iterator[logging.Handler]:
+    """Send aveo3's log to `screen`, above the bars; without one, to stderr: as plain lines, or lines of JSON."""
+    settings = client.settings
+    if settings.log_format == "json":
+        from aveo3.cli.event_lines import json_handler
+
+        handler = json_handler(_without_keys(client))
+    elif screen is not None:
         from aveo3.cli.terminal import ScreenHandler
 
-        handler: logging.Handler = ScreenHandler(screen)
+        handler = ScreenHandler(screen)
         if not settings.debug_mode:  # the bars count accepted submits; a line for each would hide the clips
             logging.getLogger("aveo3.engine").setLevel(logging.WARNING)
     else:
@@ -278,7 +321,7 @@ def _logging_to(screen: Console | None, settings: Settings, *, quiet: bool) -> I
     log.addHandler(handler)
     log.setLevel(logging.DEBUG if settings.debug_mode else logging.WARNING if quiet else logging.INFO)
     try:
-        yield
+        yield handler
     finally:
         log.removeHandler(handler)
         clips.setLevel(logging.NOTSET)

@@ -51,6 +51,7 @@ class SettingsArguments(TypedDict, total=False):
     webhook_listen: str
     mock_mode: bool
     debug_mode: bool
+    log_format: Literal["text", "json"]
     lanes: str | PathLike[str] | None
     fallback: str | Sequence[str]
     labels: str | Mapping[str, str]

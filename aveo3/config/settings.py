@@ -185,6 +185,10 @@ class Settings(BaseSettings):
     )
     mock_mode: bool = Field(default=False, description="use the built-in emulator: no key, no network, no cost")
     debug_mode: bool = Field(default=False, description="log more: every failed poll, every limit that is tried")
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        description="how the command line logs; json: one JSON object a line on standard error, events included",
+    )
 
     lanes: Path | None = Field(
         default=None, description="TOML file of lanes, each with a quota of its own, that share the prompts"

@@ -123,6 +123,16 @@ class EventReader(AsyncIterator[Event]):
             return Missed(at_utc=self._now_utc(), count=missed)
         return self._waiting.popleft()
 
+    def ready(self) -> list[Event]:
+        """Remove and return the events that wait, to write them together. Empty if the next is to be awaited."""
+        events: list[Event] = []
+        if self._missed:
+            missed, self._missed = self._missed, 0
+            events.append(Missed(at_utc=self._now_utc(), count=missed))
+        events += self._waiting
+        self._waiting.clear()
+        return events
+
     async def aclose(self) -> None:
         """Get nothing more. A reader that is garbage needs no call of it."""
         self._bus._drop(self)

@@ -56,6 +56,7 @@ BY_EVERY_WAY: list[tuple[str, str, str, Any]] = [
     ("VEO3_WEBHOOK_LISTEN", "webhook_listen", "0.0.0.0:9000", "0.0.0.0:9000"),
     ("VEO3_MOCK_MODE", "mock_mode", "true", True),
     ("VEO3_DEBUG_MODE", "debug_mode", "1", True),
+    ("VEO3_LOG_FORMAT", "log_format", "json", "json"),
     ("VEO3_LABELS", "labels", "team=film, customer=acme", {"team": "film", "customer": "acme"}),
     ("VEO3_PROJECT_LABEL", "project_label", "customer", "customer"),
     ("VEO3_PROJECT", "project", "mine", "mine"),

@@ -83,6 +83,7 @@ def generate(
     fresh_new: options.FreshNew = False,
     yes: options.Yes = False,
     command: options.Exec = None,
+    events: options.Events = None,
     page: options.Page = False,
     page_port: options.PagePort = None,
     opens: options.Open = False,
@@ -134,6 +135,7 @@ def generate(
         settings = Settings(**{**chosen, **({"quota_patience": None} if wait else {})})
         from aveo3.cli import after_clip
         from aveo3.cli.batch import run_batch
+        from aveo3.cli.event_lines import EventLines
         from aveo3.cli.prompt_options import plain_seconds, prompts_of
 
         anew: Fresh = "new" if fresh_new else fresh
@@ -157,6 +159,7 @@ def generate(
         notes: list[str] = []
         prompts = prompts_of(sources or [], prompt or [], fields, lines=lines.value, notes=notes)
         after = None if command is None else after_clip.AfterClip(command)
+        event_lines = None if events is None or dry_run else EventLines(events, as_json=as_json)
         code = run_batch(
             prompts,
             settings,
@@ -165,6 +168,7 @@ def generate(
             notes=notes,
             fresh=anew,
             after=after,
+            events=event_lines,
             page=None if dry_run else options.run_page(settings, page=page, port=page_port, opens=opens),
             yes=yes,
             dry_run=dry_run,

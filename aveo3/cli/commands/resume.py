@@ -19,6 +19,7 @@ def resume(
     ] = None,
     name: options.Name = None,
     command: options.Exec = None,
+    events: options.Events = None,
     page: options.Page = False,
     page_port: options.PagePort = None,
     opens: options.Open = False,
@@ -50,9 +51,11 @@ def resume(
         import asyncio
 
         from aveo3.cli import after_clip, preview, run, services
+        from aveo3.cli.event_lines import EventLines
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
 
+        event_lines = None if events is None else EventLines(events, as_json=as_json)
         after = None if command is None else after_clip.AfterClip(command)
         settings = services.of_directory(settings)
         shown = options.run_page(settings, page=page, port=page_port, opens=opens)
@@ -87,6 +90,7 @@ def resume(
             as_json=as_json,
             quiet=quiet,
             after=after,
+            events=event_lines,
             page=shown,
         )
         code = asyncio.run(work)

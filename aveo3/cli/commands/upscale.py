@@ -53,6 +53,7 @@ def upscale(
     fresh_new: options.FreshNew = False,
     yes: options.Yes = False,
     command: options.Exec = None,
+    events: options.Events = None,
     page: options.Page = False,
     page_port: options.PagePort = None,
     opens: options.Open = False,
@@ -86,6 +87,7 @@ def upscale(
     with errors_as_messages():
         from aveo3.cli import after_clip
         from aveo3.cli.batch import run_batch
+        from aveo3.cli.event_lines import EventLines
         from aveo3.cli.upscale_sources import sources_of
         from aveo3.config.file_names import DEFAULT
         from aveo3.config.settings import Settings
@@ -121,6 +123,7 @@ def upscale(
             notes=sources.notes,
             fresh=anew,
             after=None if command is None else after_clip.AfterClip(command),
+            events=None if events is None or dry_run else EventLines(events, as_json=as_json),
             page=None if dry_run else options.run_page(settings, page=page, port=page_port, opens=opens),
             yes=yes,
             dry_run=dry_run,
