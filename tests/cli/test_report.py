@@ -120,13 +120,13 @@ def test_a_report_that_fails_costs_neither_clips_nor_the_exit_code(
 
 @pytest.mark.usefixtures("time_jumps")
 def test_a_run_that_was_stopped_makes_its_report_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare = running._Interrupts.__init__
+    prepare = running.Interrupts.__init__
 
-    def stopped(self: running._Interrupts, *values: Any, **more: Any) -> None:
+    def stopped(self: running.Interrupts, *values: Any, **more: Any) -> None:
         prepare(self, *values, **more)
         asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(running._Interrupts, "__init__", stopped)
+    monkeypatch.setattr(running.Interrupts, "__init__", stopped)
     prompts = [part for n in range(3) for part in ("--prompt", f"boat {n}")]
     assert run("generate", *prompts, "--mock", "--report", "-o", "clips", "--rate", "1/60s")[0] == 130
     assert Path("clips", "report.html").is_file()
