@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+import typer
 
 from aveo3.cli.journal_view import counted, journal_path
 from aveo3.cli.shells import quoted
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from aveo3.journal.journal import Journal
     from aveo3.report.posters import Posters
     from aveo3.report.view import View
-
-log = logging.getLogger("aveo3")
 
 REPORT = "report.html"
 
@@ -81,18 +80,18 @@ def _address(path: Path) -> str:
 
 
 def after_run(settings: Settings, *, quiet: bool) -> None:
-    """Write the report of a run that has ended. Whatever goes wrong is logged: the clips are made, and it says so."""
+    """Write the report of a run that has ended. Whatever goes wrong is only told: the clips are made."""
+    path = settings.output_dir / REPORT
     try:
-        path = settings.output_dir / REPORT
         made = write(settings, path)
     except KeyboardInterrupt:
-        log.warning("the report was not made: you stopped it; `aveo3 report` makes it")
+        typer.echo("aveo3: the report was not made: you stopped it. `aveo3 report` makes it.", err=True)
     except Exception as error:
-        log.warning("the report was not made: %s: %s", type(error).__name__, error)
+        typer.echo(f"aveo3: the report was not made: {type(error).__name__}: {error}", err=True)
     else:
         if not quiet:
             for line in [*made.notes, f"report: {path}"]:
-                log.info("%s", line)
+                typer.echo(line, err=True)
 
 
 def write(settings: Settings, path: Path, *, sheet: Path | None = None) -> Report:

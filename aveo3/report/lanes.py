@@ -67,5 +67,16 @@ def _learnt(record: JobRecord, kept: Mapping[str, Mapping[str, Any]]) -> tuple[f
 
 
 def lane_steps(journal: Journal) -> list[LaneStep]:
-    """What happened to the lanes, as far as the journal keeps it."""
-    return []
+    """What happened to the lanes, as far as the journal keeps it, oldest first."""
+    return [
+        LaneStep(
+            at_utc=step.at_utc.isoformat(),
+            lane=step.lane,
+            kind=step.kind,
+            until_utc=None if step.until_utc is None else step.until_utc.isoformat(),
+            limit=step.limit,
+            period=step.period,
+            reason=step.reason,
+        )
+        for step in journal.lane_steps()
+    ]

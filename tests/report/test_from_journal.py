@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
+from aveo3.events.kinds import LanePaused, LimitLearnt
 from aveo3.journal.journal import Journal
 from aveo3.journal.review import status_of
 from aveo3.lifecycle import State
 from aveo3.report.from_journal import unsigned, url_from
-from tests.support.reports import Past, by_text, multiply, seen
+from tests.support.reports import START, Past, by_text, multiply, seen
 
 
 @pytest.fixture
@@ -186,6 +188,18 @@ def test_the_limit_of_a_lane_is_what_was_learnt_else_what_is_set(past: Past) -> 
         ("veo-3.1-generate-001", 7, 60, True),
         ("west", 20, 30, False),
     ]
+
+
+def test_the_steps_of_lanes_are_those_that_the_journal_keeps(past: Past) -> None:
+    until = START + timedelta(seconds=60)
+    words = {"breaker": "open", "reason": "minute_quota", "message": "429"}
+    past.journal.keep_lane_event("google", LanePaused(at_utc=START, lane="west", until_utc=until, **words))
+    past.journal.keep_lane_event("google", LimitLearnt(at_utc=until, lane="west", limit=7, period=60, before=10))
+    past.journal.close()
+    blank = {"until_utc": None, "limit": None, "period": None, "reason": None}
+    first = {"at_utc": START.isoformat(), "lane": "west", "kind": "lane_paused", "until_utc": until.isoformat()}
+    second = {"at_utc": until.isoformat(), "lane": "west", "kind": "limit_learnt", "limit": 7, "period": 60}
+    assert seen(past.directory)["lane_steps"] == [{**blank, **first, "reason": "minute_quota"}, {**blank, **second}]
 
 
 def test_five_thousand_clips_are_read_well_below_two_seconds(past: Past) -> None:

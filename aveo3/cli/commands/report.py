@@ -32,7 +32,7 @@ def report(
     It is read from the journal and the files, also during a run, and asks Google nothing. The page needs no server and
     no network. The clips are not inside: keep the file beside them. It needs aveo3[report].
 
-    Exit codes: 0 it is written; 1 there is no journal, or it cannot be read; 2 bad usage, or aveo3[report] is missing.
+    Exit codes: 0 it is written; 2 bad usage, no journal, one that cannot be read, or aveo3[report] is missing.
 
     Examples:
 
