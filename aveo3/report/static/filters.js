@@ -95,15 +95,26 @@
       id: "search", type: "search", placeholder: "Text or ID", autocomplete: "off", spellcheck: "false",
       on: { input: () => change({ q: parts.search.value }) },
     });
-    const fields = [el("label", { class: "field wide" }, el("span", { text: "Search" }), parts.search)];
+    const facets = el("div", { id: "facets", class: "facets" });
     for (const facet of FACETS) {
       const select = el("select", { id: `filter-${facet.name}`, on: { change: () => change({ [facet.name]: select.value }) } });
       parts[facet.name] = { select, field: el("label", { class: "field" }, el("span", { text: facet.label }), select) };
-      fields.push(parts[facet.name].field);
+      facets.append(parts[facet.name].field);
     }
     parts.sort = el("select", { id: "sort", on: { change: () => change({ sort: parts.sort.value }) } });
     for (const [value, sort] of Object.entries(SORTS)) parts.sort.append(el("option", { value, text: sort.label }));
-    fields.push(el("label", { class: "field" }, el("span", { text: "Sort" }), parts.sort));
+    // Only a narrow page shows this button, and hides the facets until it is pressed.
+    parts.toggle = el("button", { type: "button", class: "toggle", "aria-controls": "facets", "aria-expanded": "false", text: "Filters" });
+    parts.toggle.addEventListener("click", () => {
+      const open = facets.classList.toggle("open");
+      parts.toggle.setAttribute("aria-expanded", String(open));
+    });
+    const fields = [
+      el("label", { class: "field wide" }, el("span", { text: "Search" }), parts.search),
+      parts.toggle,
+      facets,
+      el("label", { class: "field sort" }, el("span", { text: "Sort" }), parts.sort),
+    ];
     parts.statuses = el("div", { class: "chips", role: "group", "aria-label": "Filter by status" });
     parts.shown = el("p", { class: "shown", role: "status" });
     parts.clear = el("button", { type: "button", class: "quiet link", text: "Clear filters", hidden: true, on: { click: clear } });
@@ -170,6 +181,9 @@
     parts.sort.value = state.sort;
     FACETS.forEach(showFacet);
     showStatuses();
+    const chosen = FACETS.filter(({ name }) => state[name]).length;
+    parts.toggle.textContent = chosen ? `Filters (${chosen})` : "Filters";
+    parts.toggle.hidden = FACETS.every(({ name }) => parts[name].field.hidden);
     const all = store.view.clips.length;
     const said = isOn() ? `Showing ${number(clips.length)} of ${count(all, "clip")}` : count(all, "clip");
     if (parts.shown.textContent !== said) parts.shown.textContent = said;
