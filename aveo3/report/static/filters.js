@@ -15,9 +15,10 @@
   ];
   const last = (clip) => clip.fetched_utc ?? clip.finished_utc ?? began(clip) ?? "";
   const took = (clip) => seconds(clip.submitted_utc, clip.finished_utc) ?? -1;
+  const compared = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
   const SORTS = {
-    order: { label: "Prompt order", compare: null },
-    newest: { label: "Newest first", compare: (a, b) => (last(a) < last(b) ? 1 : last(a) > last(b) ? -1 : 0) },
+    order: { label: "Prompt order", compare: (a, b) => compared(a.queued_utc, b.queued_utc) || a.index - b.index }, // they come as they end
+    newest: { label: "Newest first", compare: (a, b) => compared(last(b), last(a)) },
     cost: { label: "Highest cost first", compare: (a, b) => (b.cost_usd ?? -1) - (a.cost_usd ?? -1) },
     slowest: { label: "Slowest first", compare: (a, b) => took(b) - took(a) },
   };
@@ -30,7 +31,7 @@
     const given = new URLSearchParams(hash.replace(/^#/, ""));
     const read = { q: given.get("q") ?? "", status: new Set((given.get("status") ?? "").split(",").filter(Boolean)) };
     for (const { name } of FACETS) read[name] = given.get(name) ?? "";
-    read.sort = given.get("sort") in SORTS ? given.get("sort") : "order";
+    read.sort = Object.hasOwn(SORTS, given.get("sort")) ? given.get("sort") : "order";
     read.tab = given.get("tab") === "charts" ? "charts" : "clips";
     return read;
   }
@@ -81,9 +82,7 @@
 
   /** The clips to show, in order. */
   function selected() {
-    const found = store.view.clips.filter(test());
-    const { compare } = SORTS[state.sort];
-    return compare ? found.sort(compare) : found;
+    return store.view.clips.filter(test()).sort(SORTS[state.sort].compare);
   }
 
   // ---- the controls ---------------------------------------------------------------------------------------------------

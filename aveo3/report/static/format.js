@@ -101,7 +101,7 @@
   const ENDED = new Set(["succeeded", "filtered", "rejected", "failed", "uncertain", "deferred", "cancelled"]);
 
   /** A status that this page does not know is shown by its own name. */
-  const status = (name) => STATUSES[name] ?? { word: name, icon: "dots", tone: "wait" };
+  const status = (name) => (Object.hasOwn(STATUSES, name) ? STATUSES[name] : { word: name, icon: "dots", tone: "wait" });
 
   /** What is wrong with a clip, in a word: its error, or that its file is gone. Null if nothing is. */
   const problem = (clip) => clip.error_kind ?? (clip.videos.some((video) => video.missing) ? "file_missing" : null);

@@ -8,12 +8,10 @@
 
   function progress(view) {
     const ended = view.clips.filter((clip) => ENDED.has(clip.status)).length;
-    const open = view.clips.length - ended;
     const total = view.run?.active && view.run.total !== null ? view.run.total : view.clips.length;
     const here = view.clips.filter((clip) => clip.status === "succeeded").length;
     const flying = view.clips.filter((clip) => IN_FLIGHT.has(clip.status)).length;
-    // The directory may hold clips of earlier runs; this run's are those that it still has to end, and the rest of its total.
-    return { total, done: open <= total ? total - open : Math.min(ended, total), here, flying };
+    return { total, done: Math.min(ended, total), here, flying }; // prompts that are not read yet have no row
   }
 
   function state(run) {
