@@ -67,11 +67,12 @@ async def test_a_click_plays_the_video_in_place_and_escape_brings_its_poster_bac
 async def test_everything_can_be_reached_and_played_by_keyboard(browser: Browser, tmp_path: Path) -> None:
     url = saved(views.with_films(views.view(views.clips(2)), tmp_path), tmp_path)
     async with tab(browser) as page:
-        await page.goto(url)
+        await page.goto(f"{url}#sort=cost")
         await page.keyboard.press("Tab")
-        assert await focused(page) == "Skip to the clips"
+        assert await focused(page) == "Skip to the content"
         await page.keyboard.press("Enter")
         assert await focused(page) == "gallery-title"
+        assert page.url.endswith("#sort=cost")
         seen: list[str] = []
         while "Play" not in (seen[-1] if seen else ""):
             await page.keyboard.press("Tab")
