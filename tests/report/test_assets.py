@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from aveo3.lifecycle import State
+from aveo3.models import ClipStatus
 from aveo3.report import assets
 from tests.support import report_views as views
 
@@ -48,3 +50,15 @@ def test_a_live_page_links_its_files() -> None:
     assert '<link rel="stylesheet" href="static/a.css">' in page
     assert '<html lang="en" data-theme="auto" data-live="true" data-token="&#34;x">' in page
     assert "<title>a &lt;b&gt;</title>" in page
+
+
+def test_the_page_knows_every_status() -> None:
+    known = set(re.findall(r'^    (\w+): \{ word: "', assets.source("format.js"), re.MULTILINE))
+    assert known == {*State, *ClipStatus, "waiting"}
+    listed = {
+        name: set(re.findall(r'"(\w+)"', line))
+        for name, line in re.findall(
+            r"const (ENDED|BAD|order) = (.+);", "".join(map(assets.source, ("format.js", "trouble.js", "summary.js")))
+        )
+    }
+    assert listed == {"ENDED": {*ClipStatus}, "BAD": {*ClipStatus} - {"succeeded"}, "order": known}

@@ -49,7 +49,7 @@
   function byStatus(view) {
     const counts = new Map();
     for (const clip of view.clips) counts.set(clip.status, (counts.get(clip.status) ?? 0) + 1);
-    const order = ["succeeded", "fetching", "running", "submitting", "filtered", "rejected", "failed", "uncertain", "deferred", "cancelled", "waiting", "planned"];
+    const order = ["succeeded", "fetching", "running", "submitting", "unfinished", "filtered", "rejected", "failed", "uncertain", "deferred", "cancelled", "waiting", "planned"];
     return [...counts].sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
   }
 
