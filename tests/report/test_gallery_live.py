@@ -149,9 +149,11 @@ async def test_clips_move_through_their_states_and_play_when_they_are_there(brow
         run.patch(clips=[ready])
         await second.get_by_role("button", name="Play clip 2").click()
         assert await second.locator("details").get_attribute("open") is not None
-        run.patch(clips=[views.clip(2, "submitting"), views.clip(3, "planned")], run=run_row(total=4))
-        await says(page, "#headline", "2 of 4")
-        assert await page.locator(".card").count() == 4
+        news = [views.clip(2, "submitting"), views.clip(4, "filtered"), views.clip(3, "planned")]
+        run.patch(clips=news, run=run_row(total=9))
+        await says(page, "#headline", "3 of 9")  # others are not read yet
+        order = await page.locator(".card").evaluate_all("cards => cards.map(card => card.dataset.key)")
+        assert order == [f"job-{number}" for number in range(5)]  # of the prompts, not of the news
         await page.wait_for_function("() => document.querySelector('video').currentTime > 0.2")  # it plays on
 
 

@@ -4,6 +4,7 @@
   const aveo3 = globalThis.aveo3;
   const { tabs, theme } = aveo3;
   let data = null; // {docs: {name: item of Bokeh}, columns: {source: {column: values}}, texts: {name: sentence}}
+  let shown = false;
   let views = [];
   const late = {}; // columns that came while it was drawing
   let state = "waiting"; // then: drawing, drawn, or none
@@ -75,7 +76,10 @@
   function news(columns) {
     if (state === "drawing") Object.assign(late, columns);
     else if (state === "drawn") update(columns);
-    else if (data) Object.assign((data.columns ??= {}), columns);
+    else if (data) {
+      Object.assign((data.columns ??= {}), columns);
+      if (shown) draw();
+    }
   }
 
   function without(sentence) {
@@ -91,6 +95,7 @@
     const docs = Object.entries(data?.docs ?? {});
     if (!docs.length) return without("There are no charts: they need the extra aveo3[report], or there is nothing to draw yet.");
     if (!globalThis.Bokeh) return without("The charts are not shown: the chart library Bokeh is missing from this page.");
+    if (aveo3.live && !Object.keys(data.columns ?? {}).length) return undefined; // the first news draw them
     state = "drawing";
     try {
       for (const [name, item] of docs) {
@@ -115,7 +120,10 @@
   function start() {
     const given = document.getElementById("charts-data")?.textContent.trim();
     data = given ? JSON.parse(given) : null;
-    tabs.on((name) => name === "charts" && draw()); // a hidden place has no size to draw in
+    tabs.on((name) => {
+      shown = name === "charts";
+      if (shown) draw(); // a hidden place has no size to draw in
+    });
     theme.on(follow);
   }
 

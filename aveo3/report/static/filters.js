@@ -15,9 +15,10 @@
   ];
   const last = (clip) => clip.fetched_utc ?? clip.finished_utc ?? began(clip) ?? "";
   const took = (clip) => seconds(clip.submitted_utc, clip.finished_utc) ?? -1;
+  const compared = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
   const SORTS = {
-    order: { label: "Prompt order", compare: null },
-    newest: { label: "Newest first", compare: (a, b) => (last(a) < last(b) ? 1 : last(a) > last(b) ? -1 : 0) },
+    order: { label: "Prompt order", compare: (a, b) => compared(a.queued_utc, b.queued_utc) || a.index - b.index }, // they come as they end
+    newest: { label: "Newest first", compare: (a, b) => compared(last(b), last(a)) },
     cost: { label: "Highest cost first", compare: (a, b) => (b.cost_usd ?? -1) - (a.cost_usd ?? -1) },
     slowest: { label: "Slowest first", compare: (a, b) => took(b) - took(a) },
   };
@@ -30,7 +31,7 @@
     const given = new URLSearchParams(hash.replace(/^#/, ""));
     const read = { q: given.get("q") ?? "", status: new Set((given.get("status") ?? "").split(",").filter(Boolean)) };
     for (const { name } of FACETS) read[name] = given.get(name) ?? "";
-    read.sort = given.get("sort") in SORTS ? given.get("sort") : "order";
+    read.sort = Object.hasOwn(SORTS, given.get("sort")) ? given.get("sort") : "order";
     read.tab = given.get("tab") === "charts" ? "charts" : "clips";
     return read;
   }
@@ -81,9 +82,7 @@
 
   /** The clips to show, in order. */
   function selected() {
-    const found = store.view.clips.filter(test());
-    const { compare } = SORTS[state.sort];
-    return compare ? found.sort(compare) : found;
+    return store.view.clips.filter(test()).sort(SORTS[state.sort].compare);
   }
 
   // ---- the controls ---------------------------------------------------------------------------------------------------
@@ -95,15 +94,26 @@
       id: "search", type: "search", placeholder: "Text or ID", autocomplete: "off", spellcheck: "false",
       on: { input: () => change({ q: parts.search.value }) },
     });
-    const fields = [el("label", { class: "field wide" }, el("span", { text: "Search" }), parts.search)];
+    const facets = el("div", { id: "facets", class: "facets" });
     for (const facet of FACETS) {
       const select = el("select", { id: `filter-${facet.name}`, on: { change: () => change({ [facet.name]: select.value }) } });
       parts[facet.name] = { select, field: el("label", { class: "field" }, el("span", { text: facet.label }), select) };
-      fields.push(parts[facet.name].field);
+      facets.append(parts[facet.name].field);
     }
     parts.sort = el("select", { id: "sort", on: { change: () => change({ sort: parts.sort.value }) } });
     for (const [value, sort] of Object.entries(SORTS)) parts.sort.append(el("option", { value, text: sort.label }));
-    fields.push(el("label", { class: "field" }, el("span", { text: "Sort" }), parts.sort));
+    // Only a narrow page shows this button, and hides the facets until it is pressed.
+    parts.toggle = el("button", { type: "button", class: "toggle", "aria-controls": "facets", "aria-expanded": "false", text: "Filters" });
+    parts.toggle.addEventListener("click", () => {
+      const open = facets.classList.toggle("open");
+      parts.toggle.setAttribute("aria-expanded", String(open));
+    });
+    const fields = [
+      el("label", { class: "field wide" }, el("span", { text: "Search" }), parts.search),
+      parts.toggle,
+      facets,
+      el("label", { class: "field sort" }, el("span", { text: "Sort" }), parts.sort),
+    ];
     parts.statuses = el("div", { class: "chips", role: "group", "aria-label": "Filter by status" });
     parts.shown = el("p", { class: "shown", role: "status" });
     parts.clear = el("button", { type: "button", class: "quiet link", text: "Clear filters", hidden: true, on: { click: clear } });
@@ -170,6 +180,9 @@
     parts.sort.value = state.sort;
     FACETS.forEach(showFacet);
     showStatuses();
+    const chosen = FACETS.filter(({ name }) => state[name]).length;
+    parts.toggle.textContent = chosen ? `Filters (${chosen})` : "Filters";
+    parts.toggle.hidden = FACETS.every(({ name }) => parts[name].field.hidden);
     const all = store.view.clips.length;
     const said = isOn() ? `Showing ${number(clips.length)} of ${count(all, "clip")}` : count(all, "clip");
     if (parts.shown.textContent !== said) parts.shown.textContent = said;

@@ -94,14 +94,15 @@
     filtered: { word: "Filtered", icon: "shield", tone: "warn" },
     rejected: { word: "Rejected", icon: "cross", tone: "bad" },
     failed: { word: "Failed", icon: "warning", tone: "bad" },
+    unfinished: { word: "Unfinished", icon: "clock", tone: "warn" },
     uncertain: { word: "Uncertain", icon: "question", tone: "odd" },
     deferred: { word: "Deferred", icon: "pause", tone: "wait" },
     cancelled: { word: "Cancelled", icon: "stop", tone: "wait" },
   };
-  const ENDED = new Set(["succeeded", "filtered", "rejected", "failed", "uncertain", "deferred", "cancelled"]);
+  const ENDED = new Set(["succeeded", "unfinished", "filtered", "rejected", "failed", "uncertain", "deferred", "cancelled"]);
 
   /** A status that this page does not know is shown by its own name. */
-  const status = (name) => STATUSES[name] ?? { word: name, icon: "dots", tone: "wait" };
+  const status = (name) => (Object.hasOwn(STATUSES, name) ? STATUSES[name] : { word: name, icon: "dots", tone: "wait" });
 
   /** What is wrong with a clip, in a word: its error, or that its file is gone. Null if nothing is. */
   const problem = (clip) => clip.error_kind ?? (clip.videos.some((video) => video.missing) ? "file_missing" : null);

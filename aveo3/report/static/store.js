@@ -6,10 +6,9 @@
   const EMPTY = {
     v: 1, title: "", directory: "", service: "", made_utc: null, live: false, run: null,
     clips: [], lanes: [], money: { spent_usd: 0, in_flight_usd: 0, may_be_paid_usd: 0, unpriced: 0, budget_usd: null },
-    steps: [], lane_steps: [],
   };
-  const store = { view: EMPTY, on, set, renew, patch, clip: (key) => store.view.clips[places.get(key)] ?? null };
-  let places = new Map(); // of the clips, by their keys
+  const UNUSED = { steps: [], lane_steps: [] }; // the charts get theirs from Python, and a long run has many
+  const store = { view: EMPTY, on, set, renew, patch };
   let asked = false;
 
   function on(call) {
@@ -30,13 +29,8 @@
     setTimeout(tell, 100);
   }
 
-  function index() {
-    places = new Map(store.view.clips.map((clip, place) => [clip.key, place]));
-  }
-
   function set(view) {
-    store.view = { ...EMPTY, ...view };
-    index();
+    store.view = { ...EMPTY, ...view, ...UNUSED };
     changed();
   }
 
@@ -58,11 +52,9 @@
 
   function patch(part) {
     const view = store.view;
-    store.view = { ...view, ...part };
+    store.view = { ...view, ...part, ...UNUSED };
     if (part.clips) store.view.clips = merged(view.clips, part.clips, "key");
     if (part.lanes) store.view.lanes = merged(view.lanes, part.lanes, "name");
-    for (const name of ["steps", "lane_steps"]) if (part[name]) store.view[name] = [...view[name], ...part[name]];
-    if (part.clips) index();
     changed();
   }
 

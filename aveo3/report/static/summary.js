@@ -2,18 +2,16 @@
 // The head: what happens, what it costs, and how the lanes are.
 (() => {
   const aveo3 = globalThis.aveo3;
-  const { ENDED, announce, count, date, duration, el, icon, instant, money, number, seconds, status, store, ticker, time, until } = aveo3;
+  const { ENDED, announce, count, date, duration, el, icon, money, number, seconds, status, store, ticker, time, until } = aveo3;
 
   const IN_FLIGHT = new Set(["submitting", "running", "fetching"]);
 
   function progress(view) {
     const ended = view.clips.filter((clip) => ENDED.has(clip.status)).length;
-    const open = view.clips.length - ended;
     const total = view.run?.active && view.run.total !== null ? view.run.total : view.clips.length;
     const here = view.clips.filter((clip) => clip.status === "succeeded").length;
     const flying = view.clips.filter((clip) => IN_FLIGHT.has(clip.status)).length;
-    // The directory may hold clips of earlier runs; this run's are those that it still has to end, and the rest of its total.
-    return { total, done: open <= total ? total - open : Math.min(ended, total), here, flying };
+    return { total, done: Math.min(ended, total), here, flying }; // prompts that are not read yet have no row
   }
 
   function state(run) {
@@ -47,16 +45,22 @@
     return ticker(() => (until(utc) < 1 ? "next submit now" : `next submit in ${duration(Math.ceil(until(utc)))}`));
   }
 
-  function bar(view) {
+  /** The number of clips by status, in the order of the bar. */
+  function byStatus(view) {
     const counts = new Map();
     for (const clip of view.clips) counts.set(clip.status, (counts.get(clip.status) ?? 0) + 1);
-    const order = ["succeeded", "fetching", "running", "submitting", "filtered", "rejected", "failed", "uncertain", "deferred", "cancelled", "waiting", "planned"];
-    const names = [...counts.keys()].sort((a, b) => order.indexOf(a) - order.indexOf(b));
-    const words = names.map((name) => `${number(counts.get(name))} ${status(name).word.toLowerCase()}`).join(", ");
+    const order = ["succeeded", "fetching", "running", "submitting", "unfinished", "filtered", "rejected", "failed", "uncertain", "deferred", "cancelled", "waiting", "planned"];
+    return [...counts].sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
+  }
+
+  function bar(view) {
+    const said = ([name, many]) => `${number(many)} ${status(name).word.toLowerCase()}`;
+    const counts = byStatus(view);
+    const words = counts.map(said).join(", ");
     const made = el("div", { class: "bar", role: "img", "aria-label": `Clips: ${words}` });
-    for (const name of names) {
-      const part = el("span", { class: `tone-${status(name).tone}`, title: `${counts.get(name)} ${status(name).word.toLowerCase()}` });
-      part.style.flexGrow = counts.get(name);
+    for (const each of counts) {
+      const part = el("span", { class: `tone-${status(each[0]).tone}`, title: said(each) });
+      part.style.flexGrow = each[1];
       made.append(part);
     }
     return view.clips.length ? made : null;
@@ -170,7 +174,7 @@
       now ? el("span", { class: `status tone-${now.tone}` }, icon(now.icon), now.word) : null,
       el("span", { class: "words" }, headline(view)),
     ]);
-    fill("progress", [view.clips.map((clip) => clip.status).sort()], () => [bar(view)]);
+    fill("progress", byStatus(view), () => [bar(view)]);
     const made = aveo3.live ? null : el("span", {}, "made ", time(view.made_utc));
     const service = { mock: "emulator: nothing is paid", local: "a local server", custom: "a custom service" }[view.service];
     fill("about", [view.directory, view.service, run?.begun_utc, run?.ended_utc, run?.active, view.made_utc], () =>
@@ -186,5 +190,5 @@
     store.on(show);
   }
 
-  aveo3.summary = { start, instant };
+  aveo3.summary = { start };
 })();

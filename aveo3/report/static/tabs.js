@@ -32,6 +32,10 @@
         document.getElementById(`tab-${next}`).focus();
       });
     }
+    document.querySelector(".skip").addEventListener("click", (event) => {
+      event.preventDefault(); // the address holds the filters
+      document.querySelector(`#panel-${open} h2`).focus();
+    });
     filters.on((_, state) => show(state.tab));
   }
 

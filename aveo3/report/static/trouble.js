@@ -3,7 +3,7 @@
 (() => {
   const aveo3 = globalThis.aveo3;
   const { command, count, el, filters, number, problem, status, statusMark, store } = aveo3;
-  const BAD = ["uncertain", "failed", "rejected", "filtered", "deferred", "cancelled"]; // money first
+  const BAD = ["uncertain", "unfinished", "failed", "rejected", "filtered", "deferred", "cancelled"]; // money first
   const FIRST = 3; // groups
   const COMMANDS = 2; // of one group; the others stand at their clips
   let whole = false;
