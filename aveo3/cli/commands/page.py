@@ -21,7 +21,7 @@ def page(
     port: options.PagePort = None,
     opens: options.Open = False,
 ) -> None:
-    """Show a directory in the browser, and follow the run that works in it.
+    """Show a directory live in the browser.
 
     It prints a link to a page on this machine. The page has what `aveo3 report` shows, and changes as another process
     makes clips; a run may also begin later. It only reads. It ends with Ctrl-C. To pause or stop a run on its page, use

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aveo3.errors import JournalError
+from aveo3.events.kinds import LaneClosed, LaneOpened, LanePaused
 from aveo3.journal.database import log_of
 from aveo3.journal.journal import Journal, in_use
 from aveo3.journal.review import money_of
@@ -101,6 +102,7 @@ class JournalView:
             ),
         )
         self._settings = settings
+        self._now_utc = now_utc
         self._quoted = quoted
         self._listing = Listing(self.shown)
         self._known = _Known()
@@ -184,7 +186,7 @@ class JournalView:
                 frame=frame,
                 records=records,
                 steps=list(self._new_steps(journal, records)),
-                lanes=lane_rows(journal, known.first_of_lanes.values(), self._settings),
+                lanes=self._lanes(journal, active=active),
                 lane_steps=noted[known.lane_steps :],
                 money=_money(journal, self._settings.budget, active=active),
                 run=run_row(journal, active=active),
@@ -193,6 +195,27 @@ class JournalView:
             if not more:
                 known.files = files
         return news
+
+    def _lanes(self, journal: Journal, *, active: bool) -> list[LaneRow]:
+        """The lanes; those of an active run with what paused or closed them last."""
+        rows = lane_rows(journal, self._known.first_of_lanes.values(), self._settings)
+        if not active or (run := journal.last_run()) is None:
+            return rows
+        last = {
+            each.lane: each for each in journal.lane_steps() if each.at_utc >= run.started_utc and each.kind in _STATES
+        }
+        now = self._now_utc()
+        for row in rows:
+            row["breaker"] = "closed"
+            if (change := last.get(row["name"])) is None:
+                continue
+            if change.kind == LaneClosed.kind:
+                row["closed"] = change.message
+            elif change.breaker is not None:
+                row["breaker"] = change.breaker
+            if change.until_utc is not None and change.until_utc > now:
+                row["opens_utc"], row["reason"] = change.until_utc.isoformat(), change.message
+        return rows
 
     def _changed(self, journal: Journal) -> tuple[list[JobRecord], bool]:
         """Jobs to show, and whether there are more."""
@@ -235,6 +258,9 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
 
+
+_STATES = (LanePaused.kind, LaneOpened.kind, LaneClosed.kind)
+"""What says in which state a lane is."""
 
 _UNDER_WAY = frozenset({State.PLANNED, State.SUBMITTING, State.RUNNING, State.FETCHING})
 """Jobs that will change soon."""

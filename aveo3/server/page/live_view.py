@@ -237,15 +237,16 @@ class LiveView:
     def _plan(self, event: kinds.Planned) -> None:
         digest, _, ordinal = (event.job or "").partition(".")
         record = new_record(digest, event.index, event.model, event.at_utc)
-        prompt = {**self._recorded(event.job), "text": event.text, "id": event.prompt_id}
-        prompt |= {"project_id": event.project_id, "labels": dict(event.labels)}
+        told = {"id": event.prompt_id, "project_id": event.project_id, "labels": dict(event.labels)}
+        prompt = {**self._recorded(event.job), "text": event.text}
+        prompt |= {name: value for name, value in told.items() if value}
         self._jobs[_key(event)] = _Job(
             replace(
                 record,
                 ordinal=int(ordinal or 1),
                 service=self.shown.fields["service"],
                 state=State(event.state),
-                prompt={name: value for name, value in prompt.items() if value},
+                prompt=prompt,
             )
         )
         self._changed[_key(event)] = None

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aveo3 import Settings
+from aveo3.events.kinds import LaneClosed, LaneOpened, LanePaused
 from aveo3.journal.journal import Journal, in_use
 from aveo3.lifecycle import State
 from aveo3.report.view import View
 from aveo3.server.page import journal_view
 from aveo3.server.page.journal_view import JournalView
-from tests.support.reports import Past, by_text, seen
+from tests.support.reports import MODEL, Past, by_text, seen
 
 
 def follow(directory: Path) -> JournalView:
@@ -56,7 +58,9 @@ async def test_it_shows_what_a_report_shows(past: Past, tmp_path: Path) -> None:
         assert shown["run"] is not None
         assert shown["run"]["active"] is active
         assert shown["live"] is False
-        assert (shown["money"], shown["lanes"]) == (reported["money"], reported["lanes"])
+        assert shown["money"] == reported["money"]
+        breaker = "closed" if active else None
+        assert shown["lanes"] == [{**lane, "breaker": breaker} for lane in reported["lanes"]]
         assert sorted(map(str, shown["steps"])) == sorted(map(str, reported["steps"]))
         for text, row in by_text(reported).items():
             mine: Any = by_text(shown)[text]
@@ -118,6 +122,28 @@ async def test_what_a_run_leaves_when_it_ends_gets_its_other_name(past: Past, tm
     assert await changed_by(view) == {f"{1:08x}"}
     row = by_text(view.shown.view())["a boat"]
     assert (row["status"], row["command"]) == ("unfinished", f"aveo3 resume {tmp_path}")
+
+
+async def test_a_lane_that_pauses_says_why_and_until_when(past: Past, tmp_path: Path) -> None:
+    past.run(past.plan("a boat"))
+    view = JournalView(Settings(output_dir=tmp_path), now_utc=lambda: past.clock.now)
+    until = past.clock() + timedelta(seconds=600)
+    told = {"at_utc": past.clock(), "lane": MODEL}
+    told_why = {"reason": "minute", "message": "Quota exceeded"}
+    paused = LanePaused(**told, **told_why, until_utc=until, breaker="open")  # type: ignore[arg-type]
+    for event, breaker, opens, closed in (
+        (paused, "open", until.isoformat(), None),
+        (LaneOpened(**told, breaker="half_open"), "half_open", None, None),  # type: ignore[arg-type]
+        (LaneClosed(**told, **told_why), "closed", None, "Quota exceeded"),  # type: ignore[arg-type]
+    ):
+        past.journal.keep_lane_event("google", event)
+        past.run(past.plan(breaker))
+        [lane] = (await refreshed(view))["lanes"]
+        assert (lane["breaker"], lane["opens_utc"], lane["closed"]) == (breaker, opens, closed)
+        assert lane["reason"] == (None if opens is None else "Quota exceeded")
+    past.journal.close()
+    [lane] = (await refreshed(view))["lanes"]
+    assert (lane["breaker"], lane["opens_utc"], lane["closed"]) == (None, None, None)
 
 
 async def test_it_waits_for_a_run_that_begins_later(tmp_path: Path) -> None:
