@@ -22,6 +22,7 @@ from aveo3.lanes.lanes import Lane
 from aveo3.lanes.routing import Route
 from aveo3.lifecycle import WITHOUT_FILE, State
 from aveo3.models import ClipStatus, VideoClip
+from aveo3.server.door import pace
 from aveo3.server.door.fair_queue import FairQueue
 from aveo3.server.door.standing import is_waiting
 from aveo3.session import Session
@@ -94,6 +95,26 @@ class Dispatcher:
             if place is not None:
                 return place, key
         return None
+
+    def expected_in(self, request: Request) -> tuple[int, float] | None:
+        """The place of a request in its queue, from 1, and the seconds until it is sent, as far as can be known.
+
+        None if it does not wait for its turn.
+        """
+        if (found := self.ahead_of(request)) is None:
+            return None
+        place, key = found
+        return place + 1, pace.seconds_until(place, key, self._session.lane_pool.open_lanes)
+
+    def next_turn_of(self, caller: str) -> float:
+        """Seconds until the next waiting request of `caller` is sent, as far as can be known; at least 1."""
+        opened = self._session.lane_pool.open_lanes
+        turns = [
+            pace.seconds_until(place, key, opened)
+            for key, line in self._lines.items()
+            if (place := line.queue.ahead_of_first(caller)) is not None
+        ]
+        return max(1.0, min(turns, default=1.0))
 
     @property
     def waiting(self) -> int:

@@ -1,0 +1,230 @@
+"""Accepts a request: checks it as a run would, reserves its price, and has it on disk before it is answered."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from aveo3 import _threads
+from aveo3.errors import JournalError
+from aveo3.journal.requests import Request
+from aveo3.journal.rows import JobRecord, recorded_prompt
+from aveo3.lanes.lanes import wire_of
+from aveo3.lanes.routing import Route
+from aveo3.lifecycle import State
+from aveo3.models import VideoPrompt
+from aveo3.server.door.callers import Caller
+from aveo3.server.door.dispatcher import Dispatcher
+from aveo3.server.door.google_errors import Refused, invalid
+from aveo3.server.door.media_store import MediaStore
+from aveo3.server.door.standing import WITHDRAWN
+from aveo3.server.door.veo_requests import Order, in_wire_names
+from aveo3.session import Session
+
+log = logging.getLogger(__name__)
+
+LONGEST_KEY = 255
+"""Characters of an idempotency key."""
+
+STOPPING = 10.0
+"""Seconds after which a client may ask again while the server stops or its disk is full."""
+
+
+class Intake:
+    """Writes requests into the journal of `session` and hands them to `dispatcher`."""
+
+    def __init__(self, session: Session, dispatcher: Dispatcher, media: MediaStore) -> None:
+        assert session.journal is not None
+        self.closed: str | None = "the server is starting"
+        """Why the server takes no new requests; None if it does."""
+        self._session = session
+        self._journal = session.journal
+        self._dispatcher = dispatcher
+        self._media = media
+        self._reserved: dict[int, float] = {}  # US$ of each request that has not ended; empty without a budget
+        self._reserved_usd = 0.0
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why no request can be taken now; None if all is well."""
+        return self.closed or self._journal.broken
+
+    async def accept(
+        self, order: Order, caller: Caller, *, resource: str, body: str, key: str | None = None, priority: int = 0
+    ) -> Request:
+        """The new request, or the one that has this key already. It outlives a power cut by now.
+
+        `body` is the hex SHA-256 of what was sent, `resource` the path that stands before the operation's name. Raises
+        `Refused`.
+        """
+        key = key if key is not None else order.key
+        if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
+            raise invalid(f"An idempotency key has 1 to {LONGEST_KEY} printable characters.")
+        if (why := self.not_ready) is not None:
+            raise Refused(503, f"No request can be taken now: {why}. Please try again later.", retry_after=STOPPING)
+        try:
+            if (known := self._with_key(caller, key, body)) is None:
+                route = self._route_of(order)
+                model, prompt = order.prompt.model or "", order.prompt
+                cost = self._cost_of(route, model)
+                self._check_room(caller)
+                if prompt.media:
+                    record, hashes = await _threads.saving.run(self._media.record, prompt)
+                else:
+                    record, hashes = self._media.record(prompt)
+                digest = prompt.digest(route.models[0], hashes)
+                # From here to the row nothing awaits: of two requests with one key, one finds the other.
+                if (known := self._with_key(caller, key, body)) is None:
+                    self._check_budget(cost, model)
+                    known = self._write(order, caller, record, digest, route, cost, resource, body, key, priority)
+            await self._on_disk(known)
+        except (JournalError, OSError) as error:
+            log.error("a request was not taken: %s", error)
+            raise Refused(503, "The request could not be written to disk.", retry_after=STOPPING) from error
+        return known
+
+    async def _on_disk(self, request: Request) -> None:
+        """Return when `request` outlives a power cut. If that fails, it is not sent: its caller will ask again."""
+        try:
+            await self._journal.on_disk()
+        except JournalError:
+            if self._dispatcher.cancel(request):
+                self._note_withdrawn(request)
+            raise
+
+    def _note_withdrawn(self, request: Request) -> None:
+        [record] = self._journal.select("SELECT * FROM jobs WHERE id = ?", request.job)
+        if record.state is not State.PLANNED:  # it was stopped by the end of an earlier run
+            self._journal.move(request.job, record.state, State.PLANNED)
+        changes = {"error_kind": WITHDRAWN, "error_message": "cancelled by its caller before it was sent"}
+        self._journal.move(request.job, State.PLANNED, State.CANCELLED, cost_usd=0.0, **changes)
+        self.ended(request.job)
+
+    def _write(
+        self,
+        order: Order,
+        caller: Caller,
+        record: Mapping[str, Any],
+        digest: str,
+        route: Route,
+        cost: float,
+        resource: str,
+        body: str,
+        key: str | None,
+        priority: int,
+    ) -> Request:
+        request, _ = self._journal.requests.accept(
+            self._session.service,
+            digest,
+            model=route.models[0],
+            prompt=record,
+            position=next(self._session.singles()),
+            caller=caller.name,
+            key=key,
+            body=body,
+            priority=priority,
+            door_name=secrets.token_hex(16),
+            resource=resource,
+            storage_uri=order.storage_uri,
+        )
+        self._reserve(request.job, cost)
+        self._dispatcher.add(request, route)
+        return request
+
+    async def withdraw(self, request: Request) -> bool:
+        """Cancel a request that waits; False if its turn has come. Raises `Refused` if the disk refuses."""
+        if not self._dispatcher.cancel(request):
+            return False
+        try:
+            self._note_withdrawn(request)
+            self._journal.commit()
+            await self._journal.on_disk()
+        except JournalError as error:
+            log.error("a request was not cancelled: %s", error)
+            raise Refused(503, "The cancellation could not be written to disk.", retry_after=STOPPING) from error
+        return True
+
+    def count(self, request: Request, record: JobRecord) -> None:
+        """Reserve the price of a request that an earlier run accepted."""
+        cost = self._session.settings.model_catalog.cost_usd(recorded_prompt(record.prompt), record.model)
+        self._reserve(request.job, cost or 0.0)
+
+    def ended(self, job: int) -> None:
+        """Release what was reserved for a job: its cost is booked."""
+        self._reserved_usd -= self._reserved.pop(job, 0.0)
+        if not self._reserved:
+            self._reserved_usd = 0.0  # no rounding adds up
+
+    def _with_key(self, caller: Caller, key: str | None, body: str) -> Request | None:
+        if key is None or (known := self._journal.requests.with_key(caller.name, key)) is None:
+            return None
+        if known.body != body:
+            raise Refused(
+                409,
+                "This idempotency key belongs to another request, whose body differs. Use a new key for a new request.",
+            )
+        return known
+
+    def _route_of(self, order: Order) -> Route:
+        """The lanes for an order. Raises `Refused` with the reasons if there are none."""
+        prompt, model = order.prompt, order.prompt.model or ""
+        routes = self._session.routes
+        if (why := self._unknown(model)) is not None:
+            raise Refused(404, f"Publisher Model `{model}` was not found: {why}.")
+        if self._session.settings.model_catalog.is_omni(model):
+            raise invalid("This model only supports Interactions API.")
+        home = self._journal.place_of(self._session.service, prompt.previous) if prompt.previous else None
+        route, problems = routes.of(prompt, home)
+        if route is None:
+            raise invalid("; ".join(map(in_wire_names, problems)))
+        _check_media(prompt)
+        if order.storage_uri is not None and any(wire_of(candidate.lane) != "vertex" for candidate in route):
+            raise invalid("`storageUri` is not supported for this model here: the Gemini API writes to no bucket.")
+        return route
+
+    def _unknown(self, model: str) -> str | None:
+        lanes, catalog = self._session.routes.lanes, self._session.settings.model_catalog
+        if lanes.custom:
+            return None
+        if lanes.listed and not lanes.of(model) and not self._session.routes.fallback:
+            return f"this server has {', '.join(dict.fromkeys(lane.model for lane in lanes.listed))}"
+        return catalog.doubt(model)
+
+    def _cost_of(self, route: Route, model: str) -> float:
+        """US$ to reserve: the dearest lane's price. Raises `Refused` if it is unknown and there is a budget."""
+        costs = [candidate.cost_usd for candidate in route]
+        if self._session.settings.budget is not None and None in costs:
+            raise Refused(402, f"{self._session.budget.why_not(model)}.")
+        return max((cost or 0.0 for cost in costs), default=0.0)
+
+    def _check_budget(self, cost: float, model: str) -> None:
+        budget = self._session.budget
+        if not budget.can_ever_fit(self._reserved_usd + cost):
+            raise Refused(
+                402,
+                f"US$ {cost:.2f} would exceed {budget.summary}: US$ {self._reserved_usd:.2f} are reserved for accepted "
+                "requests.",
+            )
+
+    def _check_room(self, caller: Caller) -> None:
+        if caller.max_queued is None or (waiting := self._dispatcher.waiting_of(caller.name)) < caller.max_queued:
+            return
+        raise Refused(
+            429,
+            f"Resource has been exhausted: {waiting} of your requests wait already, and at most {caller.max_queued} "
+            "may.",
+            retry_after=self._dispatcher.next_turn_of(caller.name),
+        )
+
+    def _reserve(self, job: int, cost: float) -> None:
+        if self._session.settings.budget is not None:
+            self._reserved[job] = cost
+            self._reserved_usd += cost
+
+
+def _check_media(prompt: VideoPrompt) -> None:
+    for medium in prompt.media:
+        if medium.data is not None and not medium.data:
+            raise invalid("`bytesBase64Encoded` is empty.")
