@@ -25,6 +25,7 @@ from aveo3.cli.commands import (
     report,
     resume,
     retry,
+    serve,
     simulate,
     status,
     upscale,
@@ -93,6 +94,7 @@ app.command()(report.report)
 app.command()(page.page)
 app.command()(resume.resume)
 app.command()(retry.retry)
+app.command()(serve.serve)
 app.command()(models.models)
 app.command()(login.login)
 app.command()(check.check)

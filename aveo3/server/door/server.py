@@ -74,6 +74,7 @@ class DoorServer:
             rng=rng or random.Random(),
             now_utc=now_utc,
         )
+        self._dispatcher: Dispatcher | None = None
         self._stack = AsyncExitStack()
         self._addresses: list[str] = []
 
@@ -86,6 +87,11 @@ class DoorServer:
     def session(self) -> Session:
         """What the server works with; open while it runs."""
         return self._session
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return self._dispatcher.waiting if self._dispatcher is not None else 0
 
     async def __aenter__(self) -> Self:
         await self._session.open()
@@ -104,7 +110,7 @@ class DoorServer:
         journal = self._session.journal
         assert journal is not None
         media = MediaStore(self._session.settings.output_dir / _MEDIA)
-        dispatcher = Dispatcher(self._session, ended=lambda job: intake.ended(job))
+        self._dispatcher = dispatcher = Dispatcher(self._session, ended=lambda job: intake.ended(job))
         intake = Intake(self._session, dispatcher, media)
         needed: set[str] = set()
         for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
