@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aveo3.cli import options
+from aveo3.cli.commands import serve_keys
 from aveo3.cli.exit_codes import Exit, errors_as_messages
 
 if TYPE_CHECKING:
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 
 PORT = 8790
 
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app.add_typer(serve_keys.app, name="keys")
 
+
+@app.callback(invoke_without_command=True)
 def serve(
+    context: typer.Context,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen on; this machine's own only.")
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on. Others than this machine's own need keys.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="Port to listen on; 0 takes a free one.")
@@ -47,7 +53,8 @@ def serve(
     VEO3_* and GOOGLE_* variables, in the environment or in .env, set everything else: see `aveo3 config show`. Without
     VEO3_QUOTA_PATIENCE, requests wait for quota as long as it takes.
 
-    It has no keys: it listens on this machine only. Ctrl-C or SIGTERM stops it within ten seconds.
+    `aveo3 serve keys add NAME` gives a caller a key. Without any key, it listens on this machine only, and whoever
+    reaches it may use it. Ctrl-C or SIGTERM stops it within ten seconds.
 
     Exit codes: 0 stopped; 2 bad usage, another run is active, or the port is in use.
 
@@ -57,6 +64,8 @@ def serve(
 
       aveo3 serve --mock --port 0
     """
+    if context.invoked_subcommand is not None:
+        return
     with errors_as_messages():
         given = {
             "output_dir": output_dir,
@@ -133,11 +142,18 @@ def _welcome(server: DoorServer) -> str:
     url, settings = server.url, server.session.settings
     lanes = server.session.routes.lanes.listed
     models = ", ".join(dict.fromkeys(lane.model for lane in lanes)) or settings.model
-    waiting = server.waiting
+    waiting, names = server.waiting, server.callers.names
+    key = "aveo3_…" if names else "anything"
     return f"""Taking requests at {url} for {models} ({server.session.service}). Ctrl-C stops it.
-It has no keys: only this machine can reach it.{f" {waiting:,} requests of earlier runs wait." if waiting else ""}
+{_who(names)}{f" {waiting:,} requests of earlier runs wait." if waiting else ""}
 
-google-genai (Python):  genai.Client(vertexai=True, api_key="anything", http_options={{"base_url": "{url}"}})
-@google/genai (JS):     new GoogleGenAI({{ vertexai: true, apiKey: "anything", httpOptions: {{ baseUrl: "{url}" }} }})
-other clients:          base URL {url}, any Bearer token or x-goog-api-key
+google-genai (Python):  genai.Client(vertexai=True, api_key="{key}", http_options={{"base_url": "{url}"}})
+@google/genai (JS):     new GoogleGenAI({{ vertexai: true, apiKey: "{key}", httpOptions: {{ baseUrl: "{url}" }} }})
+other clients:          base URL {url}, {"the" if names else "any"} key as Bearer token or x-goog-api-key
 """
+
+
+def _who(names: list[str]) -> str:
+    if not names:
+        return "It has no keys: only this machine can reach it, and all of this machine may use it."
+    return f"Callers: {', '.join(names[:10])}{f' and {len(names) - 10} more' if len(names) > 10 else ''}."

@@ -65,13 +65,14 @@ class Dispatcher:
         """Jobs of an earlier run that a stream works on, or will in its turn."""
 
     def start(self, count: Callable[[Request, JobRecord], object] = lambda *_: None) -> None:
-        """Take up what an earlier run left; `count` is called with each request that waits, and its job."""
+        """Take up what an earlier run left; `count` is called with each request that has not ended, and its job."""
         under_way: list[JobRecord] = []
         for request, record in self._journal.requests.in_states(self._session.service, *_LEFT):
             if is_waiting(record):
                 self.add(request, self._route_of(record))
                 count(request, record)
             elif self._is_to_be_resumed(record):
+                count(request, record)
                 under_way.append(record)
         self._resume(under_way)
 

@@ -6,6 +6,7 @@ would take its orders. So it answers to this machine's names only, and takes no 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -15,15 +16,15 @@ from aveo3.server.door.google_errors import Refused
 
 
 class Guard:
-    """Judges requests to a server that listens on `host`. With `keys`, every request shows who sends it."""
+    """Judges requests to a server that listens on `host`. While it `has_keys`, every request shows who sends it."""
 
-    def __init__(self, host: str, *, keys: bool) -> None:
+    def __init__(self, host: str, has_keys: Callable[[], bool]) -> None:
         self._host = host
-        self._keys = keys
+        self._has_keys = has_keys
 
     def check(self, request: web.Request) -> None:
         """Raise `Refused` for a request that its user may not have meant."""
-        if self._keys:
+        if self._has_keys():
             return
         host = _name_of(f"//{request.headers.get('Host', '')}")
         if host is None or not (host == self._host or is_loopback(host)):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from aveo3 import _threads
@@ -15,11 +16,12 @@ from aveo3.lanes.lanes import wire_of
 from aveo3.lanes.routing import Route
 from aveo3.lifecycle import State
 from aveo3.models import VideoPrompt
+from aveo3.server.door.budgets import CallerBudgets
 from aveo3.server.door.callers import Caller
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid
 from aveo3.server.door.media_store import MediaStore
-from aveo3.server.door.standing import WITHDRAWN
+from aveo3.server.door.standing import WITHDRAWN, is_waiting
 from aveo3.server.door.veo_requests import Order, in_wire_names
 from aveo3.session import Session
 
@@ -35,7 +37,9 @@ STOPPING = 10.0
 class Intake:
     """Writes requests into the journal of `session` and hands them to `dispatcher`."""
 
-    def __init__(self, session: Session, dispatcher: Dispatcher, media: MediaStore) -> None:
+    def __init__(
+        self, session: Session, dispatcher: Dispatcher, media: MediaStore, now_utc: Callable[[], datetime]
+    ) -> None:
         assert session.journal is not None
         self.closed: str | None = "the server is starting"
         """Why the server takes no new requests; None if it does."""
@@ -43,6 +47,7 @@ class Intake:
         self._journal = session.journal
         self._dispatcher = dispatcher
         self._media = media
+        self._budgets = CallerBudgets(session.journal, now_utc)
         self._reserved: dict[int, float] = {}  # US$ of each request that has not ended; empty without a budget
         self._reserved_usd = 0.0
 
@@ -66,10 +71,11 @@ class Intake:
             raise Refused(503, f"No request can be taken now: {why}. Please try again later.", retry_after=STOPPING)
         try:
             if (known := self._with_key(caller, key, body)) is None:
-                route = self._route_of(order)
-                model, prompt = order.prompt.model or "", order.prompt
-                cost = self._cost_of(route, model)
-                self._check_room(caller)
+                prompt, model = order.prompt, order.prompt.model or ""
+                if caller.labels:
+                    prompt = prompt.model_copy(update={"labels": {**prompt.labels, **caller.labels}})
+                route = self._route_of(prompt, model, caller, order.storage_uri)
+                cost = _cost_of(route)
                 if prompt.media:
                     record, hashes = await _threads.saving.run(self._media.record, prompt)
                 else:
@@ -77,8 +83,12 @@ class Intake:
                 digest = prompt.digest(route.models[0], hashes)
                 # From here to the row nothing awaits: of two requests with one key, one finds the other.
                 if (known := self._with_key(caller, key, body)) is None:
+                    self._check_room(caller)
                     self._check_budget(cost, model)
-                    known = self._write(order, caller, record, digest, route, cost, resource, body, key, priority)
+                    self._budgets.check(caller, cost)
+                    known = self._write(order, caller, record, digest, route, resource, body, key, priority)
+                    self._reserve(known.job, cost)
+                    self._budgets.reserve(caller, known.job, cost or 0.0)
             await self._on_disk(known)
         except (JournalError, OSError) as error:
             log.error("a request was not taken: %s", error)
@@ -109,7 +119,6 @@ class Intake:
         record: Mapping[str, Any],
         digest: str,
         route: Route,
-        cost: float,
         resource: str,
         body: str,
         key: str | None,
@@ -129,7 +138,6 @@ class Intake:
             resource=resource,
             storage_uri=order.storage_uri,
         )
-        self._reserve(request.job, cost)
         self._dispatcher.add(request, route)
         return request
 
@@ -147,12 +155,20 @@ class Intake:
         return True
 
     def count(self, request: Request, record: JobRecord) -> None:
-        """Reserve the price of a request that an earlier run accepted."""
-        cost = self._session.settings.model_catalog.cost_usd(recorded_prompt(record.prompt), record.model)
-        self._reserve(request.job, cost or 0.0)
+        """Reserve the price of a request that an earlier run accepted and that has not ended."""
+        cost = record.cost_usd
+        if is_waiting(record):  # else the client counts it as paid
+            cost = self._session.settings.model_catalog.cost_usd(recorded_prompt(record.prompt), record.model)
+            self._reserve(request.job, cost)
+        self._budgets.note_open(request.caller, request.job, cost or 0.0, record.queued_utc)
 
     def ended(self, job: int) -> None:
         """Release what was reserved for a job: its cost is booked."""
+        try:
+            if (request := self._journal.requests.of_job(job)) is not None:
+                self._budgets.ended(request.caller, job)
+        except JournalError as error:  # then it stays reserved
+            log.error("%s", error)
         self._reserved_usd -= self._reserved.pop(job, 0.0)
         if not self._reserved:
             self._reserved_usd = 0.0  # no rounding adds up
@@ -167,10 +183,11 @@ class Intake:
             )
         return known
 
-    def _route_of(self, order: Order) -> Route:
-        """The lanes for an order. Raises `Refused` with the reasons if there are none."""
-        prompt, model = order.prompt, order.prompt.model or ""
+    def _route_of(self, prompt: VideoPrompt, model: str, caller: Caller, storage_uri: str | None) -> Route:
+        """The lanes for a prompt. Raises `Refused` with the reasons if there are none."""
         routes = self._session.routes
+        if caller.models and model not in caller.models:
+            raise Refused(403, f"Permission denied: your key may use {', '.join(caller.models)}, not {model}.")
         if (why := self._unknown(model)) is not None:
             raise Refused(404, f"Publisher Model `{model}` was not found: {why}.")
         if self._session.settings.model_catalog.is_omni(model):
@@ -180,7 +197,7 @@ class Intake:
         if route is None:
             raise invalid("; ".join(map(in_wire_names, problems)))
         _check_media(prompt)
-        if order.storage_uri is not None and any(wire_of(candidate.lane) != "vertex" for candidate in route):
+        if storage_uri is not None and any(wire_of(candidate.lane) != "vertex" for candidate in route):
             raise invalid("`storageUri` is not supported for this model here: the Gemini API writes to no bucket.")
         return route
 
@@ -192,15 +209,13 @@ class Intake:
             return f"this server has {', '.join(dict.fromkeys(lane.model for lane in lanes.listed))}"
         return catalog.doubt(model)
 
-    def _cost_of(self, route: Route, model: str) -> float:
-        """US$ to reserve: the dearest lane's price. Raises `Refused` if it is unknown and there is a budget."""
-        costs = [candidate.cost_usd for candidate in route]
-        if self._session.settings.budget is not None and None in costs:
-            raise Refused(402, f"{self._session.budget.why_not(model)}.")
-        return max((cost or 0.0 for cost in costs), default=0.0)
-
-    def _check_budget(self, cost: float, model: str) -> None:
+    def _check_budget(self, cost: float | None, model: str) -> None:
+        """Raise `Refused` if a request does not fit into the budget of the output directory."""
         budget = self._session.budget
+        if self._session.settings.budget is None:
+            return
+        if cost is None:
+            raise Refused(402, f"{budget.why_not(model)}.")
         if not budget.can_ever_fit(self._reserved_usd + cost):
             raise Refused(
                 402,
@@ -218,10 +233,16 @@ class Intake:
             retry_after=self._dispatcher.next_turn_of(caller.name),
         )
 
-    def _reserve(self, job: int, cost: float) -> None:
+    def _reserve(self, job: int, cost: float | None) -> None:
         if self._session.settings.budget is not None:
-            self._reserved[job] = cost
-            self._reserved_usd += cost
+            self._reserved[job] = cost or 0.0
+            self._reserved_usd += cost or 0.0
+
+
+def _cost_of(route: Route) -> float | None:
+    """US$ to reserve: the price at the dearest lane; None if one is unknown."""
+    costs = [candidate.cost_usd for candidate in route]
+    return None if None in costs else max(cost or 0.0 for cost in costs)
 
 
 def _check_media(prompt: VideoPrompt) -> None:

@@ -19,7 +19,7 @@ from aveo3.errors import UsageError
 from aveo3.lanes.lanes import Lanes
 from aveo3.lifecycle import State
 from aveo3.server.door.app import Door
-from aveo3.server.door.callers import LOCAL
+from aveo3.server.door.callers import CallerFile, Callers
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.guard import Guard, is_loopback
 from aveo3.server.door.intake import Intake
@@ -57,10 +57,11 @@ class DoorServer:
     ) -> None:
         if settings.journal_path is None:
             raise UsageError("VEO3_JOURNAL=none: a server keeps its requests in the journal. Unset it.")
-        if not is_loopback(host):
+        self._callers = Callers(CallerFile(settings.output_dir), open_without_keys=is_loopback(host))
+        if not is_loopback(host) and not self._callers.names:
             raise UsageError(
-                f"--host {host}: whoever reaches the server there could spend your money. It has no keys, so it "
-                "listens on this machine only: use 127.0.0.1."
+                f"--host {host}: whoever reaches the server there could spend your money. Without keys it listens on "
+                "this machine only: use 127.0.0.1, or give each caller a key first (aveo3 serve keys add NAME)."
             )
         if "quota_patience" not in settings.model_fields_set:
             settings = settings.model_copy(update={"quota_patience": None})
@@ -89,6 +90,11 @@ class DoorServer:
         return self._session
 
     @property
+    def callers(self) -> Callers:
+        """Who may send requests."""
+        return self._callers
+
+    @property
     def waiting(self) -> int:
         """How many requests wait for their turn."""
         return self._dispatcher.waiting if self._dispatcher is not None else 0
@@ -110,8 +116,10 @@ class DoorServer:
         journal = self._session.journal
         assert journal is not None
         media = MediaStore(self._session.settings.output_dir / _MEDIA)
-        self._dispatcher = dispatcher = Dispatcher(self._session, ended=lambda job: intake.ended(job))
-        intake = Intake(self._session, dispatcher, media)
+        self._dispatcher = dispatcher = Dispatcher(
+            self._session, weight_of=self._callers.weight_of, ended=lambda job: intake.ended(job)
+        )
+        intake = Intake(self._session, dispatcher, media, self._now_utc)
         needed: set[str] = set()
         for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
             if record.error_kind != WITHDRAWN:
@@ -121,8 +129,8 @@ class DoorServer:
             self._session,
             dispatcher,
             intake,
-            caller_of=lambda _: LOCAL,
-            guard=Guard(self._host, keys=False),
+            caller_of=self._callers.of,
+            guard=Guard(self._host, lambda: self._callers.has_keys),
             now_utc=self._now_utc,
         )
         runner = web.AppRunner(door.app(), access_log=None, handle_signals=False, shutdown_timeout=ANSWERS_WITHIN)
