@@ -27,6 +27,7 @@ from aveo3.session import Session
 from tests.support.emulated import quick
 
 MODEL = "veo-3.1-generate-001"
+TOKEN = Credentials(token="anything")  # type: ignore[no-untyped-call]
 
 
 def session_of(settings: Settings) -> Session:
@@ -76,7 +77,7 @@ async def serving(emulator: MockServer, **values: Any) -> AsyncIterator[DoorServ
 
 def sdk(door: DoorServer, *, httpx: AsyncClient | None = None, **who: Any) -> genai.Client:
     """Google's SDK as people use it, unchanged but for the address; retries are off, so that refusals show."""
-    who = who or {"project": "p", "location": "us-central1", "credentials": Credentials(token="anything")}  # type: ignore[no-untyped-call]
+    who = who or {"project": "p", "location": "us-central1", "credentials": TOKEN}
     options: dict[str, Any] = {"base_url": door.url, "retry_options": types.HttpRetryOptions(attempts=1)}
     if httpx is not None:
         options["httpx_async_client"] = httpx

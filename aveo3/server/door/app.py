@@ -6,13 +6,13 @@ import asyncio
 import hashlib
 import json
 import logging
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
+from aveo3 import _threads
 from aveo3.errors import JournalError
 from aveo3.journal.requests import Request
 from aveo3.journal.rows import JobRecord
@@ -41,12 +41,13 @@ SLOWEST_BODY = 120.0
 _VERSION = "/{version:v1|v1beta|v1beta1}"
 _MODEL = "publishers/google/models/{model:[A-Za-z0-9._-]+}"
 _RESOURCES = (
-    f"{_VERSION}/{{place:projects/[^/:]+/locations/[^/:]+}}/{_MODEL}",
+    f"{_VERSION}/{{place:projects/[^/]+/locations/[^/:]+}}/{_MODEL}",  # a project may be called example.com:films
     f"{_VERSION}/{_MODEL}",
     f"{_VERSION}/models/{{model:[A-Za-z0-9._-]+}}",
 )
 _OPERATION = "{operation:[^/:]+}"
 
+Body = TypeVar("Body")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -127,33 +128,22 @@ class Door:
             raise google_errors.bad_key()
         return caller
 
-    async def _body(self, request: web.Request) -> tuple[Any, str]:
-        """The JSON of a request, and the SHA-256 of its bytes."""
-        if request.content_length is not None and request.content_length <= LARGE_BODY:
-            return await self._read(request)
-        async with self._large:
-            return await self._read(request)
+    async def _body(self, request: web.Request, read: Callable[[Any], Body]) -> tuple[Body, str]:
+        """What `read` makes of the JSON of a request, and the SHA-256 of its bytes.
 
-    async def _read(self, request: web.Request) -> tuple[Any, str]:
-        try:
-            async with asyncio.timeout(SLOWEST_BODY):
-                raw = await request.read()
-        except TimeoutError:
-            raise Refused(408, "The request took too long to arrive.", status="DEADLINE_EXCEEDED") from None
-        try:
-            body = json.loads(raw, parse_constant=_refuse)
-            _check_text(raw, body)
-        except (ValueError, RecursionError):
-            raise invalid("Invalid JSON payload received. Unexpected token.") from None
-        return body, hashlib.sha256(raw).hexdigest()
+        Large bodies are read in a thread, a few at a time.
+        """
+        if request.content_length is not None and request.content_length <= LARGE_BODY:
+            return _parsed(await _bytes(request), read)
+        async with self._large:
+            return await _threads.reading.run(_parsed, await _bytes(request), read)
 
     # ---- submits and operations --------------------------------------------------------------------------------------
 
     async def _submit(self, request: web.Request) -> web.StreamResponse:
         caller = self._caller(request)
-        body, digest = await self._body(request)
         model, resource = request.match_info["model"], _resource_of(request)
-        order = read_order(body, model)
+        order, digest = await self._body(request, lambda body: read_order(body, model))
         accepted = await self._intake.accept(
             order,
             caller,
@@ -166,10 +156,7 @@ class Door:
 
     async def _fetch(self, request: web.Request) -> web.StreamResponse:
         caller = self._caller(request)
-        body, _ = await self._body(request)
-        name = body.get("operationName") if isinstance(body, dict) else None
-        if not isinstance(name, str):
-            raise invalid("`operationName` must be the name of an operation.")
+        name, _ = await self._body(request, _operation_name)
         return await self._operation(request, *self._find(name, caller))
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
@@ -212,7 +199,8 @@ class Door:
         if (error := veo_answers.error(record)) is not None:
             return web.json_response({**done, "error": error})
         if record.state is State.FILTERED or not record.files:
-            videos: list[Mapping[str, Any]] = [{"gcsUri": uri, "mimeType": "video/mp4"} for uri in record.uris]
+            place = "uri" if veo_answers.surface_of(request) == veo_answers.DEVELOPER else "gcsUri"
+            videos: list[Mapping[str, Any]] = [{place: uri, "mimeType": "video/mp4"} for uri in record.uris]
             return web.json_response({**done, "response": veo_answers.response(request, record, videos)})
         if veo_answers.surface_of(request) == veo_answers.DEVELOPER:
             # https, even if this server speaks http: the SDK reads the file's id from https URIs only.
@@ -281,7 +269,8 @@ def _credential(request: web.Request) -> str | None:
 
 def _resource_of(request: web.Request) -> str:
     """The resource in the path: what stands between the version and the verb."""
-    return request.path.split("/", 2)[2].partition(":")[0]
+    path = request.path.split("/", 2)[2]
+    return path.rpartition(":")[0] if request.method == "POST" else path
 
 
 def _priority(request: web.Request) -> int:
@@ -295,16 +284,33 @@ def _priority(request: web.Request) -> int:
     return priority
 
 
+async def _bytes(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(SLOWEST_BODY):
+            return await request.read()
+    except TimeoutError:
+        raise Refused(408, "The request took too long to arrive.", status="DEADLINE_EXCEEDED") from None
+
+
+def _parsed(raw: bytes, read: Callable[[Any], Body]) -> tuple[Body, str]:
+    try:
+        body = json.loads(raw, parse_constant=_refuse)
+        if b"\\ud" in raw or b"\\uD" in raw:
+            json.dumps(body, ensure_ascii=False).encode()  # raises for half an emoji, which cannot be written
+    except (ValueError, RecursionError):
+        raise invalid("Invalid JSON payload received. Unexpected token.") from None
+    return read(body), hashlib.sha256(raw).hexdigest()
+
+
+def _operation_name(body: Any) -> str:
+    name = body.get("operationName") if isinstance(body, dict) else None
+    if not isinstance(name, str):
+        raise invalid("`operationName` must be the name of an operation.")
+    return name
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
-
-
-def _check_text(raw: bytes, body: Any) -> None:
-    """Raise `ValueError` for half an emoji, which cannot be written, and for numbers beyond all bounds."""
-    if b"\\ud" in raw or b"\\uD" in raw:
-        json.dumps(body, ensure_ascii=False).encode()
-    if isinstance(body, float) and not math.isfinite(body):
-        raise ValueError("out of range")
 
 
 def _error(refused: Refused, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -67,8 +67,7 @@ class Intake:
         key = key if key is not None else order.key
         if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
             raise invalid(f"An idempotency key has 1 to {LONGEST_KEY} printable characters.")
-        if (why := self.not_ready) is not None:
-            raise Refused(503, f"No request can be taken now: {why}. Please try again later.", retry_after=STOPPING)
+        self._check_open()
         try:
             if (known := self._with_key(caller, key, body)) is None:
                 prompt, model = order.prompt, order.prompt.model or ""
@@ -83,6 +82,7 @@ class Intake:
                 digest = prompt.digest(route.models[0], hashes)
                 # From here to the row nothing awaits: of two requests with one key, one finds the other.
                 if (known := self._with_key(caller, key, body)) is None:
+                    self._check_open()
                     self._check_room(caller)
                     self._check_budget(cost, model)
                     self._budgets.check(caller, cost)
@@ -111,6 +111,10 @@ class Intake:
         changes = {"error_kind": WITHDRAWN, "error_message": "cancelled by its caller before it was sent"}
         self._journal.move(request.job, State.PLANNED, State.CANCELLED, cost_usd=0.0, **changes)
         self.ended(request.job)
+
+    def _check_open(self) -> None:
+        if (why := self.not_ready) is not None:
+            raise Refused(503, f"No request can be taken now: {why}. Please try again later.", retry_after=STOPPING)
 
     def _write(
         self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from aveo3.errors import JournalError
 from aveo3.journal.rows import recorded_prompt
 from aveo3.lifecycle import State
 from aveo3.models import VideoPrompt
-from tests.support.door import MODEL, film, sdk, serving
+from aveo3.server.door import app
+from tests.support.door import MODEL, TOKEN, film, sdk, serving
 from tests.support.emulated import emulator
 
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
@@ -358,3 +361,34 @@ async def test_a_server_that_stops_refuses_new_requests_and_answers_polls() -> N
         began = asyncio.get_running_loop().time()
         await closing
         assert asyncio.get_running_loop().time() - began < 10
+
+
+async def test_a_project_of_a_domain_has_a_colon_in_its_name() -> None:
+    async with emulator() as google, serving(google) as door:
+        client = sdk(door, project="example.com:films", location="us-central1", credentials=TOKEN)
+        operation = await film(client, "a boat")
+        assert (operation.name or "").startswith("projects/example.com:films/locations/us-central1/")
+        assert operation.response is not None
+        await client.aio.aclose()
+
+
+@pytest.mark.parametrize("body", [b"{", b"[" * 100_000, b'{"instances": NaN}', b'{"instances": ["\\ud800"]}', b""])
+async def test_what_is_no_json_is_refused(body: bytes) -> None:
+    async with (
+        emulator() as google,
+        serving(google) as door,
+        aiohttp.ClientSession(door.url) as http,
+        http.post(f"{VERTEX}:predictLongRunning", data=body) as answer,
+    ):
+        assert (answer.status, (await answer.json())["error"]["status"]) == (400, "INVALID_ARGUMENT")
+
+
+async def test_a_body_that_is_too_large_is_refused_and_a_large_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "LARGEST_BODY", 3 << 20)
+    async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
+        for size, status in ((2 << 20, 200), (3 << 20, 413)):
+            picture = base64.b64encode(PNG + bytes(size * 3 // 4)).decode()
+            image = {"bytesBase64Encoded": picture, "mimeType": "image/png"}
+            body = json.dumps({"instances": [{"prompt": "a boat", "image": image}]}).encode()
+            async with http.post(f"{VERTEX}:predictLongRunning", data=io.BytesIO(body)) as answer:
+                assert answer.status == status
