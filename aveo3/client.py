@@ -137,8 +137,10 @@ class VeoClient:
         """
         self._session.check_loop()
         if is_emulated(self.service):
+            requested = self.journal.requested() if self.journal is not None else ()
             records = self.journal.records() if self.journal is not None else ()
-            return self._session.stream(left_with_emulator(records), fresh=False)
+            prompts = left_with_emulator(record for record in records if record.id not in requested)
+            return self._session.stream(prompts, fresh=False)
         records = self.journal.records(*WITHOUT_FILE) if self.journal is not None else ()
         return self._session.stream(resumable(records, self.service), fresh=False, resumes=True)
 

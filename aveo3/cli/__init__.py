@@ -25,6 +25,7 @@ from aveo3.cli.commands import (
     report,
     resume,
     retry,
+    serve,
     simulate,
     status,
     upscale,
@@ -101,4 +102,5 @@ app.command()(demo.demo)
 app.command()(guide.guide)
 app.command()(completion.completion)
 app.command("mock-server", cls=_MockServer)(_mock_server)
+app.add_typer(serve.app, name="serve")
 app.add_typer(config.app, name="config")

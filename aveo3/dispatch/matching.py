@@ -93,17 +93,19 @@ class JobMatcher:
         record = self._claims.take(self._stream, source.id)
         if record is None:
             return None
-        job = Job(recorded_prompt(record.prompt), index, record)
-        job.take_up(record, self._journal)
-        return job
+        return self._taken_up(record, index)
 
     def request_of(self, record: JobRecord, index: int) -> Job | None:
         """The job of a request, whose `record` was just read; None if this process works on it. It may be submitted."""
         if not self._claims.hold(record.id):
             return None
+        job = self._taken_up(record, index)
+        job.position = record.position
+        return job
+
+    def _taken_up(self, record: JobRecord, index: int) -> Job:
         job = Job(recorded_prompt(record.prompt), index, record)
         job.take_up(record, self._journal)
-        job.position = record.position
         if (request := self._journal.requests.of_job(record.id)) is not None:
             job.storage_uri = request.storage_uri
         return job

@@ -110,6 +110,8 @@ def mistake(words: list[str]) -> str | None:
     while hasattr(command, "commands"):
         if not words or words[0] == "--help":
             return None
+        if command.invoke_without_command and words[0].startswith("-"):
+            break
         name, *words = words
         if name not in command.commands:
             return f"{name} is not a command: {', '.join(command.commands)} are"

@@ -22,6 +22,7 @@ from aveo3.lanes.lanes import Lane
 from aveo3.lanes.routing import Route
 from aveo3.lifecycle import WITHOUT_FILE, State
 from aveo3.models import ClipStatus, VideoClip
+from aveo3.server.door import pace
 from aveo3.server.door.fair_queue import FairQueue
 from aveo3.server.door.standing import is_waiting
 from aveo3.session import Session
@@ -64,13 +65,14 @@ class Dispatcher:
         """Jobs of an earlier run that a stream works on, or will in its turn."""
 
     def start(self, count: Callable[[Request, JobRecord], object] = lambda *_: None) -> None:
-        """Take up what an earlier run left; `count` is called with each request that waits, and its job."""
+        """Take up what an earlier run left; `count` is called with each request that has not ended, and its job."""
         under_way: list[JobRecord] = []
         for request, record in self._journal.requests.in_states(self._session.service, *_LEFT):
             if is_waiting(record):
                 self.add(request, self._route_of(record))
                 count(request, record)
             elif self._is_to_be_resumed(record):
+                count(request, record)
                 under_way.append(record)
         self._resume(under_way)
 
@@ -94,6 +96,26 @@ class Dispatcher:
             if place is not None:
                 return place, key
         return None
+
+    def expected_in(self, request: Request) -> tuple[int, float] | None:
+        """The place of a request in its queue, from 1, and the seconds until it is sent, as far as can be known.
+
+        None if it does not wait for its turn.
+        """
+        if (found := self.ahead_of(request)) is None:
+            return None
+        place, key = found
+        return place + 1, pace.seconds_until(place, key, self._session.lane_pool.open_lanes)
+
+    def next_turn_of(self, caller: str) -> float:
+        """Seconds until the next waiting request of `caller` is sent, as far as can be known; at least 1."""
+        opened = self._session.lane_pool.open_lanes
+        turns = [
+            pace.seconds_until(place, key, opened)
+            for key, line in self._lines.items()
+            if (place := line.queue.ahead_of_first(caller)) is not None
+        ]
+        return max(1.0, min(turns, default=1.0))
 
     @property
     def waiting(self) -> int:

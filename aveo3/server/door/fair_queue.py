@@ -84,6 +84,14 @@ class FairQueue:
         )
         return rank + sum(others)
 
+    def ahead_of_first(self, caller: str) -> int | None:
+        """`ahead_of` for the first request of `caller`; None if none of its requests waits."""
+        if not self.waiting_of(caller):
+            return None
+        by_priority = self._flows[caller].by_priority
+        priority = max(by_priority)
+        return self.ahead_of(caller, by_priority[priority][0], priority)
+
     def _rank(self, caller: str, number: int, priority: int) -> int | None:
         """The place of a request among those of its caller, from 0; None if it does not wait here."""
         if (flow := self._flows.get(caller)) is None or (numbers := flow.by_priority.get(priority)) is None:

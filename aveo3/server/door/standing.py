@@ -12,8 +12,9 @@ from aveo3.lifecycle import State
 WITHDRAWN = "withdrawn"
 """The `error_kind` of a job that its caller has cancelled."""
 
-_SENT_BY_US = {State.CANCELLED: "stopped", State.DEFERRED: "journal"}
-"""Jobs that are sent as soon as possible, by why they were not: the server stopped, or its disk was full."""
+_SENT_BY_US = {State.CANCELLED: ("stopped",), State.DEFERRED: ("journal", "not_sent")}
+"""Jobs that are sent as soon as possible, by why they were not: the server stopped, its disk was full, or `aveo3
+resume`, which sends nothing, found that their operation had failed."""
 
 _ENDED = frozenset({State.SUCCEEDED, State.FILTERED, State.REJECTED, State.FAILED})
 
@@ -22,7 +23,7 @@ def is_waiting(record: JobRecord) -> bool:
     """True if the request is to be sent, and nothing is under way for it."""
     if record.state is State.PLANNED:
         return True
-    return record.state in _SENT_BY_US and record.error_kind == _SENT_BY_US[record.state]
+    return record.state in _SENT_BY_US and record.error_kind in _SENT_BY_US[record.state]
 
 
 def has_ended(record: JobRecord, *, busy: bool) -> bool:

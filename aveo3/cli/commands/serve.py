@@ -1,0 +1,159 @@
+"""`aveo3 serve`: takes requests of other programs until it is stopped. Reads options, prints addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aveo3.cli import options
+from aveo3.cli.commands import serve_keys
+from aveo3.cli.exit_codes import Exit, errors_as_messages
+
+if TYPE_CHECKING:
+    from aveo3.config.settings import Settings
+    from aveo3.server.door.server import DoorServer
+
+PORT = 8790
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app.add_typer(serve_keys.app, name="keys")
+
+
+@app.callback(invoke_without_command=True)
+def serve(
+    context: typer.Context,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on. Others than this machine's own need keys.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port to listen on; 0 takes a free one.")
+    ] = PORT,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", "-o", help="Directory for the videos and the journal.")
+    ] = None,
+    name: options.Name = None,
+    rate: options.Rate = None,
+    max_concurrency: options.MaxConcurrency = None,
+    budget: options.Budget = None,
+    lanes: options.Lanes = None,
+    mock: options.Mock = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems.")] = False,
+) -> None:
+    """Take Veo requests of other programs within the quota.
+
+    It speaks Google's own protocol: Google's SDKs, and any program in any language, change the base URL and nothing
+    else. A request is answered at once, when it is on disk; it waits here for quota, and no caller sees a 429. After a
+    stop, a crash or a kill, start it again with the same output directory: what was accepted goes on, and nothing is
+    sent twice.
+
+    VEO3_* and GOOGLE_* variables, in the environment or in .env, set everything else: see `aveo3 config show`. Without
+    VEO3_QUOTA_PATIENCE, requests wait for quota as long as it takes.
+
+    `aveo3 serve keys add NAME` gives a caller a key. Without any key, it listens on this machine only, and whoever
+    reaches it may use it. Ctrl-C or SIGTERM stops it within ten seconds.
+
+    Exit codes: 0 stopped; 2 bad usage, another run is active, or the port is in use.
+
+    Examples:
+
+      aveo3 serve --rate 10/60s --output-dir clips
+
+      aveo3 serve --mock --port 0
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with errors_as_messages():
+        given = {
+            "output_dir": output_dir,
+            "name": name,
+            "max_concurrency": max_concurrency,
+            "budget": budget,
+            "lanes": lanes,
+            "mock_mode": mock or None,
+            **options.rate_fields(rate),
+        }
+        from aveo3.config.settings import Settings
+
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        import asyncio
+
+        from aveo3.cli.services import mixture
+        from aveo3.client import VeoClient
+        from aveo3.errors import UsageError
+        from aveo3.files.open_files import raise_limit
+
+        if (why := mixture(settings, VeoClient(settings).service)) is not None:
+            raise UsageError(why)
+        raise_limit()
+        with _logging(settings, quiet=quiet):
+            asyncio.run(_serve(settings, host, port, quiet=quiet))
+
+
+async def _serve(settings: Settings, host: str, port: int, *, quiet: bool) -> None:
+    import asyncio
+
+    from aveo3.cli.signals import on_signals
+    from aveo3.server.door.server import DoorServer
+
+    stop = asyncio.Event()
+    with on_signals(lambda _: stop.set()):
+        server = DoorServer(settings, host=host, port=port)
+        try:
+            await server.__aenter__()
+        except OSError as error:
+            typer.echo(
+                f"aveo3: cannot listen on {host}:{port}: {error.strerror or error}. Choose another --port (1-65535), "
+                "or --port 0 for a free one.",
+                err=True,
+            )
+            raise typer.Exit(Exit.USAGE) from None
+        try:
+            if not quiet:
+                typer.echo(_welcome(server))
+            await stop.wait()
+            if not quiet:
+                typer.echo("stopping: no new requests; what was sent learns its operation's name", err=True)
+        finally:
+            await server.__aexit__(None, None, None)
+
+
+@contextmanager
+def _logging(settings: Settings, *, quiet: bool) -> Iterator[None]:
+    """Send aveo3's log to stderr, as lines."""
+    import logging
+
+    from aveo3.cli.terminal import LineFormatter
+
+    handler, log = logging.StreamHandler(), logging.getLogger("aveo3")
+    handler.setFormatter(LineFormatter())
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG if settings.debug_mode else logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+def _welcome(server: DoorServer) -> str:
+    url, settings = server.url, server.session.settings
+    lanes = server.session.routes.lanes.listed
+    models = ", ".join(dict.fromkeys(lane.model for lane in lanes)) or settings.model
+    waiting, names = server.waiting, server.callers.names
+    key = "aveo3_…" if names else "anything"
+    return f"""Taking requests at {url} for {models} ({server.session.service}). Ctrl-C stops it.
+{_who(names)}{f" {waiting:,} requests of earlier runs wait." if waiting else ""}
+
+google-genai (Python):  genai.Client(vertexai=True, api_key="{key}", http_options={{"base_url": "{url}"}})
+@google/genai (JS):     new GoogleGenAI({{ vertexai: true, apiKey: "{key}", httpOptions: {{ baseUrl: "{url}" }} }})
+other clients:          base URL {url}, {"the" if names else "any"} key as Bearer token or x-goog-api-key
+"""
+
+
+def _who(names: list[str]) -> str:
+    if not names:
+        return "It has no keys: only this machine can reach it, and all of this machine may use it."
+    return f"Callers: {', '.join(names[:10])}{f' and {len(names) - 10} more' if len(names) > 10 else ''}."

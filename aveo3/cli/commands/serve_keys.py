@@ -1,0 +1,147 @@
+"""`aveo3 serve keys`: who may send requests to the server of an output directory. A running server reads it anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aveo3.cli.exit_codes import errors_as_messages
+
+if TYPE_CHECKING:
+    from aveo3.server.door.callers import CallerFile
+
+app = typer.Typer(
+    help="Say who may send requests: named callers, each with a key, a share and limits of its own.",
+    no_args_is_help=True,
+)
+
+Directory = Annotated[
+    Path | None, typer.Option("--output-dir", "-o", help="Directory of the server; default: that of the settings.")
+]
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Name of the caller: letters, digits, dots, dashes.")],
+    weight: Annotated[float, typer.Option(help="Its share of the quota, beside those of others.")] = 1.0,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(help="US$ that its requests may cost: 50/day, or 500 for all together. Repeatable."),
+    ] = None,
+    models: Annotated[str | None, typer.Option(help="Models that it may use, with commas between; unset: all.")] = None,
+    max_queued: Annotated[
+        int | None, typer.Option(help="How many of its requests may wait; unset: any number.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Labels for Google's bill that its requests get, as in team=film,customer=acme.")
+    ] = None,
+    output_dir: Directory = None,
+) -> None:
+    """Give a caller a key, which is shown once and kept nowhere.
+
+    The key goes to standard output, everything else to standard error. A running server knows it at once; from the
+    first key on, every request needs one. Days of a budget begin at midnight in Los Angeles.
+
+    Example: aveo3 serve keys add film-team --weight 2 --budget 50/day --max-queued 1000
+    """
+    with errors_as_messages():
+        from datetime import UTC, datetime
+
+        from pydantic import ValidationError
+
+        from aveo3.errors import UsageError
+        from aveo3.input_forms import plain_reason
+        from aveo3.server.door.callers import Caller
+
+        given: dict[str, Any] = {
+            "name": name,
+            "weight": weight,
+            **_budgets(budget or []),
+            "models": [model.strip() for model in (models or "").split(",") if model.strip()],
+            "max_queued": max_queued,
+            "labels": label or {},
+            "created_utc": datetime.now(UTC),
+        }
+        try:
+            caller = Caller.model_validate(given)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            raise UsageError(f"{problem['loc'][0]}: {plain_reason(problem)} (it is {problem['input']!r:.60})") from None
+        file = _file(output_dir)
+        _check_models(caller.models)
+        key = file.add(caller)
+        typer.echo(f"The key of {name}, shown only now:", err=True)
+        typer.echo(key)
+
+
+@app.command("list")
+def list_(output_dir: Directory = None) -> None:
+    """List the callers and what they may do.
+
+    Example: aveo3 serve keys list
+    """
+    with errors_as_messages():
+        callers = _file(output_dir).read()
+        if not callers:
+            typer.echo("there are no keys: `aveo3 serve` listens on this machine only", err=True)
+        for caller in callers.values():
+            limits = {"/day": caller.day_budget, "": caller.total_budget}
+            budgets = [f"{usd:g}{unit}" for unit, usd in limits.items() if usd is not None]
+            parts = [
+                f"weight {caller.weight:g}",
+                f"budget US$ {' and '.join(budgets)}" if budgets else "no budget",
+                f"models {', '.join(caller.models)}" if caller.models else "all models",
+                "any number waiting" if caller.max_queued is None else f"at most {caller.max_queued:,} waiting",
+                *(f"{name}={value}" for name, value in caller.labels.items()),
+            ]
+            typer.echo(f"{caller.name}: {', '.join(parts)}")
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="Name of the caller.")],
+    output_dir: Directory = None,
+) -> None:
+    """Remove a caller's key.
+
+    A running server refuses it at once. What it had accepted by then is made all the same, and belongs to the next
+    caller of that name.
+
+    Example: aveo3 serve keys remove film-team
+    """
+    with errors_as_messages():
+        _file(output_dir).remove(name)
+        typer.echo(f"{name} has no key any more", err=True)
+
+
+def _file(output_dir: Path | None) -> CallerFile:
+    from aveo3.cli.journal_view import settings_of
+    from aveo3.server.door.callers import CallerFile
+
+    return CallerFile(settings_of(output_dir).output_dir)
+
+
+def _check_models(models: tuple[str, ...]) -> None:
+    from aveo3.config.settings import Settings
+    from aveo3.errors import UsageError
+
+    catalog = Settings().model_catalog
+    for model in models:
+        if (doubt := catalog.doubt(model)) is not None:
+            raise UsageError(f"--models: {doubt}")
+
+
+def _budgets(texts: list[str]) -> dict[str, str]:
+    """`50/day` and `500` as fields of a caller."""
+    from aveo3.errors import UsageError
+
+    fields: dict[str, str] = {}
+    for text in texts:
+        amount, slash, unit = text.strip().partition("/")
+        field = "day_budget" if slash else "total_budget"
+        if (slash and unit.strip() != "day") or field in fields:
+            raise UsageError(f"--budget {text}: write US$ a day, such as 50/day, or in all, such as 500, each once")
+        fields[field] = amount.strip().removeprefix("$")
+    return fields

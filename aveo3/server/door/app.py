@@ -1,0 +1,318 @@
+"""The door's HTTP: Google's paths for Veo on both of its APIs, credentials, bodies, and the server's health."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from aveo3 import _threads
+from aveo3.errors import JournalError
+from aveo3.journal.requests import Request
+from aveo3.journal.rows import JobRecord
+from aveo3.lifecycle import State
+from aveo3.server.door import google_errors, veo_answers
+from aveo3.server.door.callers import Caller
+from aveo3.server.door.dispatcher import Dispatcher
+from aveo3.server.door.google_errors import Refused, invalid, not_found
+from aveo3.server.door.guard import Guard
+from aveo3.server.door.inline_video import send_operation
+from aveo3.server.door.intake import Intake
+from aveo3.server.door.veo_requests import read_order
+from aveo3.session import Session
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 100 << 20
+"""Bytes of a request: Google takes about as much."""
+
+LARGE_BODY, LARGE_BODIES = 1 << 20, 4
+"""Of bodies with more bytes than this, so many are read at the same time."""
+
+SLOWEST_BODY = 120.0
+"""Seconds in which a body must arrive."""
+
+_VERSION = "/{version:v1|v1beta|v1beta1}"
+_MODEL = "publishers/google/models/{model:[A-Za-z0-9._-]+}"
+_RESOURCES = (
+    f"{_VERSION}/{{place:projects/[^/]+/locations/[^/:]+}}/{_MODEL}",  # a project may be called example.com:films
+    f"{_VERSION}/{_MODEL}",
+    f"{_VERSION}/models/{{model:[A-Za-z0-9._-]+}}",
+)
+_OPERATION = "{operation:[^/:]+}"
+
+Body = TypeVar("Body")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Door:
+    """The handlers, for requests of the callers that `caller_of` recognizes by their credential; None if it does not.
+
+    `caller_of` gets None for a request without a credential.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        dispatcher: Dispatcher,
+        intake: Intake,
+        *,
+        caller_of: Callable[[str | None], Caller | None],
+        guard: Guard,
+        now_utc: Callable[[], datetime],
+    ) -> None:
+        assert session.journal is not None
+        self._session = session
+        self._journal = session.journal
+        self._dispatcher = dispatcher
+        self._intake = intake
+        self._caller_of = caller_of
+        self._guard = guard
+        self._now_utc = now_utc
+        self._large = asyncio.Semaphore(LARGE_BODIES)
+
+    def app(self) -> web.Application:
+        """The application with all routes."""
+        app = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._answer])
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        for resource in _RESOURCES:
+            app.router.add_post(f"{resource}:predictLongRunning", self._submit)
+            app.router.add_post(f"{resource}/operations/{_OPERATION}:cancel", self._cancel)
+            if "publishers" in resource:
+                app.router.add_post(f"{resource}:fetchPredictOperation", self._fetch)
+            else:
+                app.router.add_get(f"{resource}/operations/{_OPERATION}", self._get, allow_head=False)
+        app.router.add_get(f"{_VERSION}/files/{{file:[a-z0-9]+}}", self._file, allow_head=False)
+        app.router.add_get(f"{_VERSION}/files/{{file:[a-z0-9]+}}:download", self._download)
+        return app
+
+    # ---- every request -----------------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn what goes wrong into Google's error answers."""
+        try:
+            self._guard.check(request)
+            return await handler(request)
+        except Refused as refused:
+            return web.json_response(refused.body(), status=refused.code, headers=refused.headers)
+        except web.HTTPRequestEntityTooLarge:
+            return _error(Refused(413, f"Request payload size exceeds the limit: {LARGEST_BODY} bytes."))
+        except web.HTTPMethodNotAllowed as error:
+            return _error(
+                Refused(405, f"{request.method} is not allowed there.", status="UNIMPLEMENTED"), error.headers
+            )
+        except web.HTTPException as error:
+            if error.status == 404:
+                return _error(Refused(404, f"This server has no {request.method} {request.path[:200]!r}."))
+            raise
+        except JournalError as error:
+            log.error("%s %s: %s", request.method, request.path, error)
+            return _error(Refused(503, "The journal cannot be read now.", retry_after=10))
+        except ConnectionError:
+            raise  # the client has gone
+        except Exception:
+            log.exception("%s %s", request.method, request.path)
+            return _error(Refused(500, "Internal error encountered."))
+
+    def _caller(self, request: web.Request) -> Caller:
+        caller = self._caller_of(_credential(request))
+        if caller is None:
+            raise google_errors.bad_key()
+        return caller
+
+    async def _body(self, request: web.Request, read: Callable[[Any], Body]) -> tuple[Body, str]:
+        """What `read` makes of the JSON of a request, and the SHA-256 of its bytes.
+
+        Large bodies are read in a thread, a few at a time.
+        """
+        if request.content_length is not None and request.content_length <= LARGE_BODY:
+            return _parsed(await _bytes(request), read)
+        async with self._large:
+            return await _threads.reading.run(_parsed, await _bytes(request), read)
+
+    # ---- submits and operations --------------------------------------------------------------------------------------
+
+    async def _submit(self, request: web.Request) -> web.StreamResponse:
+        caller = self._caller(request)
+        model, resource = request.match_info["model"], _resource_of(request)
+        order, digest = await self._body(request, lambda body: read_order(body, model))
+        accepted = await self._intake.accept(
+            order,
+            caller,
+            resource=resource,
+            body=hashlib.sha256(f"{resource}\n{digest}".encode()).hexdigest(),
+            key=request.headers.get("Idempotency-Key") or request.query.get("idempotencyKey"),
+            priority=_priority(request),
+        )
+        return web.json_response({"name": veo_answers.name_of(accepted)})
+
+    async def _fetch(self, request: web.Request) -> web.StreamResponse:
+        caller = self._caller(request)
+        name, _ = await self._body(request, _operation_name)
+        return await self._operation(request, *self._find(name, caller))
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        caller = self._caller(request)
+        return await self._operation(request, *self._find(_resource_of(request), caller))
+
+    async def _cancel(self, request: web.Request) -> web.StreamResponse:
+        caller = self._caller(request)
+        found, record = self._find(_resource_of(request), caller)
+        if veo_answers.withdrawn(record) or await self._intake.withdraw(found):
+            return web.json_response({})
+        if veo_answers.ended(record, busy=self._dispatcher.is_busy(found.job)):
+            raise Refused(400, "The operation has ended.", status="FAILED_PRECONDITION")
+        raise Refused(
+            400,
+            "The request has been sent, or is about to be, and Google cancels no video: it goes on, and may be billed.",
+            status="FAILED_PRECONDITION",
+        )
+
+    def _find(self, name: str, caller: Caller) -> tuple[Request, JobRecord]:
+        """The request whose operation is called `name`. Raises `Refused` if `caller` has none of that name."""
+        found = self._journal.requests.named(name.rpartition("/operations/")[2])
+        if found is None or found[0].caller != caller.name or veo_answers.name_of(found[0]) != name:
+            raise not_found(f"Operation {name[:300]!r}")
+        return found
+
+    async def _operation(self, http: web.Request, request: Request, record: JobRecord) -> web.StreamResponse:
+        if not veo_answers.ended(record, busy=self._dispatcher.is_busy(record.id)):
+            turn = self._dispatcher.expected_in(request)
+            catalog = self._session.settings.model_catalog
+            body = veo_answers.pending(
+                request,
+                record,
+                turn=None if turn is None else veo_answers.Turn(*turn),
+                now_utc=self._now_utc(),
+                median=catalog.latency(record.model, record.prompt.get("resolution")),
+            )
+            return web.json_response(body)
+        done: dict[str, Any] = {"name": veo_answers.name_of(request), "done": True}
+        if (error := veo_answers.error(record)) is not None:
+            return web.json_response({**done, "error": error})
+        if record.state is State.FILTERED or not record.files:
+            place = "uri" if veo_answers.surface_of(request) == veo_answers.DEVELOPER else "gcsUri"
+            videos: list[Mapping[str, Any]] = [{place: uri, "mimeType": "video/mp4"} for uri in record.uris]
+            return web.json_response({**done, "response": veo_answers.response(request, record, videos)})
+        if veo_answers.surface_of(request) == veo_answers.DEVELOPER:
+            # https, even if this server speaks http: the SDK reads the file's id from https URIs only.
+            base = f"https://{http.host}/{http.match_info['version']}/files/{request.door_name}"
+            videos = [{"uri": f"{base}{number}:download?alt=media"} for number in range(len(record.files))]
+            return web.json_response({**done, "response": veo_answers.response(request, record, videos)})
+        paths = [self._journal.locate(file) for file in record.files]
+        return await send_operation(http, done, lambda videos: veo_answers.response(request, record, videos), paths)
+
+    # ---- files of the Developer API ----------------------------------------------------------------------------------
+
+    def _video(self, request: web.Request) -> tuple[str, JobRecord, Mapping[str, Any]]:
+        caller, file = self._caller(request), request.match_info["file"]
+        found = self._journal.requests.named(file[:-1])
+        if found is not None and found[0].caller == caller.name and file[-1].isdecimal():
+            record = found[1]
+            if record.state is State.SUCCEEDED and int(file[-1]) < len(record.files):
+                return file, record, record.files[int(file[-1])]
+        raise Refused(
+            403,
+            f"You do not have permission to access the File {file} or it may not exist.",
+        )
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        if request.query.get("alt") == "media":
+            return await self._download(request)
+        file, record, video = self._video(request)
+        described = {
+            "name": f"files/{file}",
+            "mimeType": "video/mp4",
+            "sizeBytes": str(video["size"]),
+            "createTime": veo_answers.time_of(record.fetched_utc or record.queued_utc),
+            "uri": f"https://{request.host}/{request.match_info['version']}/files/{file}",
+            "downloadUri": f"https://{request.host}/{request.match_info['version']}/files/{file}:download?alt=media",
+            "state": "ACTIVE",
+            "source": "GENERATED",
+        }
+        return web.json_response(described)
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        _, _, video = self._video(request)
+        path = self._journal.locate(video)
+        if not path.is_file():
+            raise not_found("The file")
+        return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
+
+    # ---- health ------------------------------------------------------------------------------------------------------
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        if self._intake.not_ready is not None:
+            why = self._intake.closed or "the journal cannot be written"
+            return web.json_response({"status": "not ready", "why": why}, status=503)
+        return web.json_response({"status": "ready"})
+
+
+def _credential(request: web.Request) -> str | None:
+    """`Authorization: Bearer`, `x-goog-api-key` or `?key=`, in this order; None without any."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return request.headers.get("x-goog-api-key") or request.query.get("key") or None
+
+
+def _resource_of(request: web.Request) -> str:
+    """The resource in the path: what stands between the version and the verb."""
+    path = request.path.split("/", 2)[2]
+    return path.rpartition(":")[0] if request.method == "POST" else path
+
+
+def _priority(request: web.Request) -> int:
+    text = request.headers.get("Aveo3-Priority", "0")
+    try:
+        priority = int(text)
+    except ValueError:
+        priority = 1000
+    if abs(priority) > 100:
+        raise invalid(f"Aveo3-Priority: {text[:20]!r} must be a whole number from -100 to 100; higher goes first.")
+    return priority
+
+
+async def _bytes(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(SLOWEST_BODY):
+            return await request.read()
+    except TimeoutError:
+        raise Refused(408, "The request took too long to arrive.", status="DEADLINE_EXCEEDED") from None
+
+
+def _parsed(raw: bytes, read: Callable[[Any], Body]) -> tuple[Body, str]:
+    try:
+        body = json.loads(raw, parse_constant=_refuse)
+        if b"\\ud" in raw or b"\\uD" in raw:
+            json.dumps(body, ensure_ascii=False).encode()  # raises for half an emoji, which cannot be written
+    except (ValueError, RecursionError):
+        raise invalid("Invalid JSON payload received. Unexpected token.") from None
+    return read(body), hashlib.sha256(raw).hexdigest()
+
+
+def _operation_name(body: Any) -> str:
+    name = body.get("operationName") if isinstance(body, dict) else None
+    if not isinstance(name, str):
+        raise invalid("`operationName` must be the name of an operation.")
+    return name
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _error(refused: Refused, headers: Mapping[str, str] | None = None) -> web.Response:
+    kept = {"Allow": headers["Allow"]} if headers is not None and "Allow" in headers else {}
+    return web.json_response(refused.body(), status=refused.code, headers={**refused.headers, **kept})

@@ -1,0 +1,209 @@
+"""Who uses the door: named callers with a key each, and what they may do. The keys themselves are never kept."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from aveo3.config.settings import JOURNAL
+from aveo3.errors import UsageError
+from aveo3.files.directories import make_directory
+from aveo3.files.syncing import sync_directory, sync_file
+from aveo3.input_forms import model_id, plain_reason
+from aveo3.models import Labels
+
+log = logging.getLogger(__name__)
+
+FILE = JOURNAL.with_name("callers.json")
+"""Where the callers of an output directory are."""
+
+PREFIX = "aveo3_"
+"""What each key begins with, so that a scanner for leaked keys finds it."""
+
+LOCK_PATIENCE = 5.0
+"""Seconds to wait while another program changes the file."""
+
+
+class Caller(BaseModel):
+    """One who sends requests. Nobody sees another's requests, files or figures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    key_sha256: str = Field(default="", repr=False)
+    weight: float = Field(default=1.0, gt=0, le=1000, allow_inf_nan=False)
+    """Its share of the quota is this, divided by the weights of all who have something waiting."""
+    day_budget: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """US$ that the requests of one day may cost. Days begin at midnight in Los Angeles, as at Google."""
+    total_budget: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """US$ that all of its requests may cost."""
+    models: tuple[Annotated[str, BeforeValidator(model_id)], ...] = ()
+    """The models that it may use; none for all."""
+    max_queued: int | None = Field(default=None, ge=1)
+    """How many of its requests may wait; None for any number."""
+    labels: Labels = Field(default_factory=dict)
+    """Labels for Google's bill that each of its requests gets."""
+    created_utc: datetime | None = None
+
+
+LOCAL = Caller(name="local")
+"""Whoever reaches a door without keys."""
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = Field(default=1, le=1)
+    callers: list[Caller] = []
+
+
+class CallerFile:
+    """The callers of an output directory, in a file that only its owner may read. All of it blocks."""
+
+    def __init__(self, output_dir: Path) -> None:
+        self.path = output_dir / FILE
+
+    def read(self) -> dict[str, Caller]:
+        """The callers by name; none if there is no file. Raises `UsageError` if the file cannot be used."""
+        try:
+            content = _Content.model_validate_json(self.path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise UsageError(f"{self.path} cannot be read: {error.strerror}.") from error
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, problem["loc"]))
+            raise UsageError(
+                f"{self.path} is no file of callers: {where}: {plain_reason(problem)}. Mend it, or remove it and add "
+                "the callers again with `aveo3 serve keys add`."
+            ) from None
+        return {caller.name: caller for caller in content.callers}
+
+    def add(self, caller: Caller) -> str:
+        """Add `caller` and return its new key, which is not kept. Raises `UsageError` if the name is taken."""
+        key = PREFIX + secrets.token_urlsafe(32)
+
+        def change(callers: dict[str, Caller]) -> None:
+            if caller.name in callers:
+                raise UsageError(
+                    f"{caller.name} has a key already: remove it first (aveo3 serve keys remove {caller.name}). Its "
+                    "requests stay its own."
+                )
+            callers[caller.name] = caller.model_copy(update={"key_sha256": _hash(key)})
+
+        self._change(change)
+        return key
+
+    def remove(self, name: str) -> None:
+        """Remove a caller's key. Raises `UsageError` if there is no such caller."""
+
+        def change(callers: dict[str, Caller]) -> None:
+            if callers.pop(name, None) is None:
+                known = ", ".join(callers) or "none"
+                raise UsageError(f"no caller is called {name!r}: there are {known}.")
+
+        self._change(change)
+
+    def _change(self, change: Callable[[dict[str, Caller]], None]) -> None:
+        try:
+            make_directory(self.path.parent)
+            with FileLock(f"{self.path}.lock", timeout=LOCK_PATIENCE):
+                callers = self.read()
+                change(callers)
+                self._write(callers)
+        except Timeout:
+            raise UsageError(f"{self.path} is being changed by another program. Try again.") from None
+        except OSError as error:
+            raise UsageError(f"{self.path} cannot be written: {error.strerror}.") from error
+
+    def _write(self, callers: Mapping[str, Caller]) -> None:
+        content = _Content(callers=[*callers.values()]).model_dump(mode="json", exclude_defaults=True)
+        part = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.part")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:  # noqa: PTH123
+            file.write(json.dumps({"version": 1, **content}, indent=1).encode())
+            file.flush()
+            sync_file(file.fileno())
+        part.replace(self.path)
+        sync_directory(self.path.parent)
+
+
+class Callers:
+    """Recognizes callers by their keys, for as long as the server runs; what `aveo3 serve keys` changes counts at once.
+
+    Without any key, everybody is `LOCAL`, if `open_without_keys`. From the first key on that never comes back.
+    Raises `UsageError` if the file cannot be used.
+    """
+
+    def __init__(self, file: CallerFile, *, open_without_keys: bool) -> None:
+        self._file = file
+        self._open = open_without_keys
+        self._seen: tuple[int, int] | None = None
+        self._by_name: dict[str, Caller] = {}
+        self._by_hash: dict[str, Caller] = {}
+        self._load()
+
+    @property
+    def names(self) -> list[str]:
+        """The callers that have a key."""
+        self._reload()
+        return [*self._by_name]
+
+    @property
+    def has_keys(self) -> bool:
+        """True if a request must show who sends it."""
+        self._reload()
+        return not self._open
+
+    def of(self, credential: str | None) -> Caller | None:
+        """The caller with this key; None if there is none."""
+        self._reload()
+        if self._open:
+            return LOCAL
+        if credential is None:
+            return None
+        found = _hash(credential)
+        caller = self._by_hash.get(found)
+        return caller if caller is not None and hmac.compare_digest(caller.key_sha256, found) else None
+
+    def weight_of(self, name: str) -> float:
+        """The weight of a caller; 1 for one whose key was removed."""
+        return caller.weight if (caller := self._by_name.get(name)) is not None else 1.0
+
+    def _reload(self) -> None:
+        try:
+            if self._stamp() != self._seen:
+                self._load()
+        except UsageError as error:  # those that are known stay
+            log.error("%s", error)
+
+    def _load(self) -> None:
+        self._seen = self._stamp()
+        self._by_name = self._file.read()
+        self._by_hash = {caller.key_sha256: caller for caller in self._by_name.values() if caller.key_sha256}
+        if self._by_name:
+            self._open = False
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            found = self._file.path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+
+def _hash(key: str) -> str:
+    """A key has 256 random bits: a plain SHA-256 of it cannot be turned back, nor its key guessed."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,255 @@
+"""Accepts a request: checks it as a run would, reserves its price, and has it on disk before it is answered."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from aveo3 import _threads
+from aveo3.errors import JournalError
+from aveo3.journal.requests import Request
+from aveo3.journal.rows import JobRecord, recorded_prompt
+from aveo3.lanes.lanes import wire_of
+from aveo3.lanes.routing import Route
+from aveo3.lifecycle import State
+from aveo3.models import VideoPrompt
+from aveo3.server.door.budgets import CallerBudgets
+from aveo3.server.door.callers import Caller
+from aveo3.server.door.dispatcher import Dispatcher
+from aveo3.server.door.google_errors import Refused, invalid
+from aveo3.server.door.media_store import MediaStore
+from aveo3.server.door.standing import WITHDRAWN, is_waiting
+from aveo3.server.door.veo_requests import Order, in_wire_names
+from aveo3.session import Session
+
+log = logging.getLogger(__name__)
+
+LONGEST_KEY = 255
+"""Characters of an idempotency key."""
+
+STOPPING = 10.0
+"""Seconds after which a client may ask again while the server stops or its disk is full."""
+
+
+class Intake:
+    """Writes requests into the journal of `session` and hands them to `dispatcher`."""
+
+    def __init__(
+        self, session: Session, dispatcher: Dispatcher, media: MediaStore, now_utc: Callable[[], datetime]
+    ) -> None:
+        assert session.journal is not None
+        self.closed: str | None = "the server is starting"
+        """Why the server takes no new requests; None if it does."""
+        self._session = session
+        self._journal = session.journal
+        self._dispatcher = dispatcher
+        self._media = media
+        self._budgets = CallerBudgets(session.journal, now_utc)
+        self._reserved: dict[int, float] = {}  # US$ of each request that has not ended; empty without a budget
+        self._reserved_usd = 0.0
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why no request can be taken now; None if all is well."""
+        return self.closed or self._journal.broken
+
+    async def accept(
+        self, order: Order, caller: Caller, *, resource: str, body: str, key: str | None = None, priority: int = 0
+    ) -> Request:
+        """The new request, or the one that has this key already. It outlives a power cut by now.
+
+        `body` is the hex SHA-256 of what was sent, `resource` the path that stands before the operation's name. Raises
+        `Refused`.
+        """
+        key = key if key is not None else order.key
+        if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
+            raise invalid(f"An idempotency key has 1 to {LONGEST_KEY} printable characters.")
+        self._check_open()
+        try:
+            if (known := self._with_key(caller, key, body)) is None:
+                prompt, model = order.prompt, order.prompt.model or ""
+                if caller.labels:
+                    prompt = prompt.model_copy(update={"labels": {**prompt.labels, **caller.labels}})
+                route = self._route_of(prompt, model, caller, order.storage_uri)
+                cost = _cost_of(route)
+                if prompt.media:
+                    record, hashes = await _threads.saving.run(self._media.record, prompt)
+                else:
+                    record, hashes = self._media.record(prompt)
+                digest = prompt.digest(route.models[0], hashes)
+                # From here to the row nothing awaits: of two requests with one key, one finds the other.
+                if (known := self._with_key(caller, key, body)) is None:
+                    self._check_open()
+                    self._check_room(caller)
+                    self._check_budget(cost, model)
+                    self._budgets.check(caller, cost)
+                    known = self._write(order, caller, record, digest, route, resource, body, key, priority)
+                    self._reserve(known.job, cost)
+                    self._budgets.reserve(caller, known.job, cost or 0.0)
+            await self._on_disk(known)
+        except (JournalError, OSError) as error:
+            log.error("a request was not taken: %s", error)
+            raise Refused(503, "The request could not be written to disk.", retry_after=STOPPING) from error
+        return known
+
+    async def _on_disk(self, request: Request) -> None:
+        """Return when `request` outlives a power cut. If that fails, it is not sent: its caller will ask again."""
+        try:
+            await self._journal.on_disk()
+        except JournalError:
+            if self._dispatcher.cancel(request):
+                self._note_withdrawn(request)
+            raise
+
+    def _note_withdrawn(self, request: Request) -> None:
+        [record] = self._journal.select("SELECT * FROM jobs WHERE id = ?", request.job)
+        if record.state is not State.PLANNED:  # it was stopped by the end of an earlier run
+            self._journal.move(request.job, record.state, State.PLANNED)
+        changes = {"error_kind": WITHDRAWN, "error_message": "cancelled by its caller before it was sent"}
+        self._journal.move(request.job, State.PLANNED, State.CANCELLED, cost_usd=0.0, **changes)
+        self.ended(request.job)
+
+    def _check_open(self) -> None:
+        if (why := self.not_ready) is not None:
+            raise Refused(503, f"No request can be taken now: {why}. Please try again later.", retry_after=STOPPING)
+
+    def _write(
+        self,
+        order: Order,
+        caller: Caller,
+        record: Mapping[str, Any],
+        digest: str,
+        route: Route,
+        resource: str,
+        body: str,
+        key: str | None,
+        priority: int,
+    ) -> Request:
+        request, _ = self._journal.requests.accept(
+            self._session.service,
+            digest,
+            model=route.models[0],
+            prompt=record,
+            position=next(self._session.singles()),
+            caller=caller.name,
+            key=key,
+            body=body,
+            priority=priority,
+            door_name=secrets.token_hex(16),
+            resource=resource,
+            storage_uri=order.storage_uri,
+        )
+        self._dispatcher.add(request, route)
+        return request
+
+    async def withdraw(self, request: Request) -> bool:
+        """Cancel a request that waits; False if its turn has come. Raises `Refused` if the disk refuses."""
+        if not self._dispatcher.cancel(request):
+            return False
+        try:
+            self._note_withdrawn(request)
+            self._journal.commit()
+            await self._journal.on_disk()
+        except JournalError as error:
+            log.error("a request was not cancelled: %s", error)
+            raise Refused(503, "The cancellation could not be written to disk.", retry_after=STOPPING) from error
+        return True
+
+    def count(self, request: Request, record: JobRecord) -> None:
+        """Reserve the price of a request that an earlier run accepted and that has not ended."""
+        cost = record.cost_usd
+        if is_waiting(record):  # else the client counts it as paid
+            cost = self._session.settings.model_catalog.cost_usd(recorded_prompt(record.prompt), record.model)
+            self._reserve(request.job, cost)
+        self._budgets.note_open(request.caller, request.job, cost or 0.0, record.queued_utc)
+
+    def ended(self, job: int) -> None:
+        """Release what was reserved for a job: its cost is booked."""
+        try:
+            if (request := self._journal.requests.of_job(job)) is not None:
+                self._budgets.ended(request.caller, job)
+        except JournalError as error:  # then it stays reserved
+            log.error("%s", error)
+        self._reserved_usd -= self._reserved.pop(job, 0.0)
+        if not self._reserved:
+            self._reserved_usd = 0.0  # no rounding adds up
+
+    def _with_key(self, caller: Caller, key: str | None, body: str) -> Request | None:
+        if key is None or (known := self._journal.requests.with_key(caller.name, key)) is None:
+            return None
+        if known.body != body:
+            raise Refused(
+                409,
+                "This idempotency key belongs to another request, whose body differs. Use a new key for a new request.",
+            )
+        return known
+
+    def _route_of(self, prompt: VideoPrompt, model: str, caller: Caller, storage_uri: str | None) -> Route:
+        """The lanes for a prompt. Raises `Refused` with the reasons if there are none."""
+        routes = self._session.routes
+        if caller.models and model not in caller.models:
+            raise Refused(403, f"Permission denied: your key may use {', '.join(caller.models)}, not {model}.")
+        if (why := self._unknown(model)) is not None:
+            raise Refused(404, f"Publisher Model `{model}` was not found: {why}.")
+        if self._session.settings.model_catalog.is_omni(model):
+            raise invalid("This model only supports Interactions API.")
+        home = self._journal.place_of(self._session.service, prompt.previous) if prompt.previous else None
+        route, problems = routes.of(prompt, home)
+        if route is None:
+            raise invalid("; ".join(map(in_wire_names, problems)))
+        _check_media(prompt)
+        if storage_uri is not None and any(wire_of(candidate.lane) != "vertex" for candidate in route):
+            raise invalid("`storageUri` is not supported for this model here: the Gemini API writes to no bucket.")
+        return route
+
+    def _unknown(self, model: str) -> str | None:
+        lanes, catalog = self._session.routes.lanes, self._session.settings.model_catalog
+        if lanes.custom:
+            return None
+        if lanes.listed and not lanes.of(model) and not self._session.routes.fallback:
+            return f"this server has {', '.join(dict.fromkeys(lane.model for lane in lanes.listed))}"
+        return catalog.doubt(model)
+
+    def _check_budget(self, cost: float | None, model: str) -> None:
+        """Raise `Refused` if a request does not fit into the budget of the output directory."""
+        budget = self._session.budget
+        if self._session.settings.budget is None:
+            return
+        if cost is None:
+            raise Refused(402, f"{budget.why_not(model)}.")
+        if not budget.can_ever_fit(self._reserved_usd + cost):
+            raise Refused(
+                402,
+                f"US$ {cost:.2f} would exceed {budget.summary}: US$ {self._reserved_usd:.2f} are reserved for accepted "
+                "requests.",
+            )
+
+    def _check_room(self, caller: Caller) -> None:
+        if caller.max_queued is None or (waiting := self._dispatcher.waiting_of(caller.name)) < caller.max_queued:
+            return
+        raise Refused(
+            429,
+            f"Resource has been exhausted: {waiting} of your requests wait already, and at most {caller.max_queued} "
+            "may.",
+            retry_after=self._dispatcher.next_turn_of(caller.name),
+        )
+
+    def _reserve(self, job: int, cost: float | None) -> None:
+        if self._session.settings.budget is not None:
+            self._reserved[job] = cost or 0.0
+            self._reserved_usd += cost or 0.0
+
+
+def _cost_of(route: Route) -> float | None:
+    """US$ to reserve: the price at the dearest lane; None if one is unknown."""
+    costs = [candidate.cost_usd for candidate in route]
+    return None if None in costs else max(cost or 0.0 for cost in costs)
+
+
+def _check_media(prompt: VideoPrompt) -> None:
+    for medium in prompt.media:
+        if medium.data is not None and not medium.data:
+            raise invalid("`bytesBase64Encoded` is empty.")

@@ -1,0 +1,73 @@
+"""Keeps the media of requests until they are sent: files named by their content, in the output directory."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from aveo3.files.directories import make_directory
+from aveo3.files.syncing import sync_directory, sync_file
+from aveo3.input_forms import ONE_MEDIUM, SEVERAL_MEDIA
+from aveo3.journal.rows import prompt_record
+from aveo3.models import VideoPrompt
+
+
+class MediaStore:
+    """Media in `directory`. All of it blocks."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.absolute()
+
+    def record(self, prompt: VideoPrompt) -> tuple[dict[str, Any], tuple[str | None, ...]]:
+        """The record of `prompt` for the journal, and the hashes of its media, which are on the disk by then.
+
+        Raises `OSError` if the disk refuses.
+        """
+        hashes = prompt.media_hashes()
+        for medium, name in zip(prompt.media, hashes, strict=True):
+            if name is not None:
+                self._keep(medium.read(), name)
+        record = prompt_record(prompt, hashes)
+        for noted in _media_of(record):
+            if noted.get("sha256") is not None:
+                noted["path"] = str(self._directory / noted["sha256"])
+        return record, hashes
+
+    def _keep(self, content: bytes, name: str) -> None:
+        target = self._directory / name
+        if target.exists():
+            return
+        make_directory(self._directory)
+        part = self._directory / f"{name}.{secrets.token_hex(4)}.part"
+        try:
+            with part.open("xb") as file:
+                file.write(content)
+                file.flush()
+                sync_file(file.fileno())
+            part.replace(target)
+        finally:
+            with suppress(OSError):
+                part.unlink()
+        sync_directory(self._directory)
+
+    def sweep(self, needed: set[str]) -> None:
+        """Remove what no request needs any more. `needed` are the hashes of media that may still be sent."""
+        if not self._directory.is_dir():
+            return
+        for path in self._directory.iterdir():
+            if path.name not in needed:
+                with suppress(OSError):
+                    path.unlink()
+
+
+def hashes_in(record: Mapping[str, Any]) -> set[str]:
+    """The hashes of the media in the record of a prompt."""
+    return {str(noted["sha256"]) for noted in _media_of(record) if noted.get("sha256")}
+
+
+def _media_of(record: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
+    several = [medium for name in SEVERAL_MEDIA for medium in record.get(name, ())]
+    return [*(record[name] for name in ONE_MEDIUM if name in record), *several]

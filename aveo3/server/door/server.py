@@ -1,0 +1,152 @@
+"""The door as a whole: opens the client's session, takes up what an earlier run left, listens; and stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
+from typing import Self
+
+from aiohttp import web
+
+from aveo3 import _threads
+from aveo3.config.settings import JOURNAL, Settings
+from aveo3.dispatch import lane_pool
+from aveo3.errors import UsageError
+from aveo3.lanes.lanes import Lanes
+from aveo3.lifecycle import State
+from aveo3.server.door.app import Door
+from aveo3.server.door.callers import CallerFile, Callers
+from aveo3.server.door.dispatcher import Dispatcher
+from aveo3.server.door.guard import Guard, is_loopback
+from aveo3.server.door.intake import Intake
+from aveo3.server.door.media_store import MediaStore, hashes_in
+from aveo3.server.door.standing import WITHDRAWN
+from aveo3.session import Session
+
+log = logging.getLogger(__name__)
+
+LEAVE_WITHIN = 7.0
+"""Seconds that submits and downloads under way get when the server stops."""
+
+ANSWERS_WITHIN = 1.0
+"""Seconds that answers under way get after that."""
+
+_MEDIA = JOURNAL.with_name("media")
+
+
+class DoorServer:
+    """Takes requests at `host`:`port` while its block runs: `async with DoorServer(Settings()) as server`.
+
+    Port 0 takes a free one. The settings are those of a run; but without a `quota_patience` of its own, a request waits
+    for quota as long as it takes. Raises `UsageError` as `VeoClient` does, if the settings keep no journal, and if
+    `host` can be reached from other machines; `OSError` if the port is in use.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8790,
+        rng: random.Random | None = None,
+        now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        if settings.journal_path is None:
+            raise UsageError("VEO3_JOURNAL=none: a server keeps its requests in the journal. Unset it.")
+        self._callers = Callers(CallerFile(settings.output_dir), open_without_keys=is_loopback(host))
+        if not is_loopback(host) and not self._callers.names:
+            raise UsageError(
+                f"--host {host}: whoever reaches the server there could spend your money. Without keys it listens on "
+                "this machine only: use 127.0.0.1, or give each caller a key first (aveo3 serve keys add NAME)."
+            )
+        if "quota_patience" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"quota_patience": None})
+        self._host, self._port = host, port
+        self._now_utc = now_utc
+        self._session = Session(
+            settings,
+            Lanes(settings),
+            backend=None,
+            connect=lane_pool.connect,
+            rng=rng or random.Random(),
+            now_utc=now_utc,
+        )
+        self._dispatcher: Dispatcher | None = None
+        self._stack = AsyncExitStack()
+        self._addresses: list[str] = []
+
+    @property
+    def url(self) -> str:
+        """The address that clients use as base URL."""
+        return self._addresses[0]
+
+    @property
+    def session(self) -> Session:
+        """What the server works with; open while it runs."""
+        return self._session
+
+    @property
+    def callers(self) -> Callers:
+        """Who may send requests."""
+        return self._callers
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return self._dispatcher.waiting if self._dispatcher is not None else 0
+
+    async def __aenter__(self) -> Self:
+        await self._session.open()
+        try:
+            self._stack.push_async_callback(self._session.close)
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        journal = self._session.journal
+        assert journal is not None
+        media = MediaStore(self._session.settings.output_dir / _MEDIA)
+        self._dispatcher = dispatcher = Dispatcher(
+            self._session, weight_of=self._callers.weight_of, ended=lambda job: intake.ended(job)
+        )
+        intake = Intake(self._session, dispatcher, media, self._now_utc)
+        needed: set[str] = set()
+        for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
+            if record.error_kind != WITHDRAWN:
+                needed |= hashes_in(record.prompt)
+        await _threads.saving.run(media.sweep, needed)
+        door = Door(
+            self._session,
+            dispatcher,
+            intake,
+            caller_of=self._callers.of,
+            guard=Guard(self._host, lambda: self._callers.has_keys),
+            now_utc=self._now_utc,
+        )
+        runner = web.AppRunner(door.app(), access_log=None, handle_signals=False, shutdown_timeout=ANSWERS_WITHIN)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, self._host, self._port)
+        await site.start()  # before anything is sent: the port may be in use
+        self._stack.push_async_callback(self._leave, dispatcher, intake)
+        dispatcher.start(intake.count)
+        intake.closed = None
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self._addresses = [f"http://{host}:{address[1]}" for address in runner.addresses]
+
+    async def _leave(self, dispatcher: Dispatcher, intake: Intake) -> None:
+        """Take nothing new, and let what is under way learn its operation's name. Polls are answered meanwhile."""
+        intake.closed = "the server is stopping"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_WITHIN):
+                await dispatcher.leave()
