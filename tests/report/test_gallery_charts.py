@@ -63,6 +63,7 @@ async def test_charts_show_the_run_the_money_and_the_news_in_the_colours_of_the_
         await page.wait_for_function("() => document.querySelectorAll('figure:not([hidden])').length === 5")
         await page.evaluate("news => aveo3.charts.news(news)", {"timeline-refused": refused(2.0)})
         await page.wait_for_function(f"() => ({SOURCE})('timeline-refused').x[0] === 2")
+        assert await page.locator("#no-money").is_hidden()
         dark = await page.evaluate(GRID)
         await page.get_by_role("button", name="Theme: auto").click()
         assert await page.evaluate(GRID) not in (dark, "#e5e5e5")
@@ -81,3 +82,25 @@ async def test_without_bokeh_a_sentence_stands_in_their_place(browser: Browser, 
             "The charts are not shown: the chart library Bokeh is missing from this page."
         )
         assert await page.locator("figure").first.is_hidden()
+
+
+async def test_a_chart_of_money_is_drawn_once_there_is_some(browser: Browser, tmp_path: Path) -> None:
+    pytest.importorskip("bokeh")
+    from aveo3.report.charts import columns, documents, script
+    from aveo3.report.html import inline
+
+    view = made(3)
+    view["live"] = True  # a report has no chart that shows nothing
+    for row in view["clips"]:
+        row["spent_usd"] = 0.0
+    charts = {"docs": documents(view), "columns": columns(view)}
+    file = tmp_path / "page.html"
+    file.write_text(views.page(view, charts=charts, bokeh=inline(script())), "utf-8")
+    async with tab(browser) as page:
+        await page.goto(f"{file.as_uri()}#tab=charts")
+        await page.locator("#no-money").wait_for()
+        assert await page.locator("figure:not([hidden])").count() == 1
+        spent = {name: each for name, each in columns(made(3)).items() if name in ("money-model", "money-day")}
+        await page.evaluate("news => aveo3.charts.news(news)", spent)
+        await page.wait_for_function("() => document.querySelectorAll('figure:not([hidden])').length === 3")
+        await page.locator("#no-money").wait_for(state="hidden")

@@ -4,12 +4,11 @@
   const aveo3 = globalThis.aveo3;
   const { tabs, theme } = aveo3;
   let data = null; // {docs: {name: item of Bokeh}, columns: {source: {column: values}}, texts: {name: sentence}}
-  let shown = false;
-  let views = [];
-  const late = {}; // columns that came while it was drawing
-  let state = "waiting"; // then: drawing, drawn, or none
-
-  const documents = () => [...new Set(views.map((view) => view.model.document))];
+  let shown = false; // the tab is open
+  let drawing = false;
+  let none = false; // there will be no charts
+  let late = {}; // columns that came while it was drawing
+  const drawn = new Map(); // documents of Bokeh, by the names of the charts
 
   /** The page's own colours, so that charts follow its theme. */
   function colours() {
@@ -42,9 +41,8 @@
   const dressOf = (all, type) => Object.entries(all).find(([end]) => type.endsWith(end))?.[1];
 
   function follow() {
-    if (state !== "drawn") return;
     const all = dresses(colours());
-    for (const each of documents()) {
+    for (const each of drawn.values()) {
       for (const root of each.roots()) for (const model of root.references()) model.setv(dressOf(all, model.type) ?? {});
     }
   }
@@ -64,7 +62,7 @@
   }
 
   function update(columns) {
-    for (const each of documents()) {
+    for (const each of drawn.values()) {
       for (const [name, news] of Object.entries(columns)) {
         const source = each.get_model_by_name(name);
         if (source) source.data = news;
@@ -74,47 +72,57 @@
 
   /** Later columns replace earlier ones, also before anything is drawn. */
   function news(columns) {
-    if (state === "drawing") Object.assign(late, columns);
-    else if (state === "drawn") update(columns);
-    else if (data) {
-      Object.assign((data.columns ??= {}), columns);
+    if (!data) return;
+    Object.assign((data.columns ??= {}), columns);
+    if (drawing) Object.assign(late, columns);
+    else {
+      update(columns);
       if (shown) draw();
     }
   }
 
+  /** Whether a chart has anything to show: the money's have a source of their own name. */
+  function filled(name) {
+    const own = data.columns?.[name];
+    return !own || Object.values(own).some((values) => values.length > 0);
+  }
+
   function without(sentence) {
-    state = "none";
+    none = true;
     document.getElementById("charts").hidden = true;
     const place = document.getElementById("no-charts");
     place.textContent = sentence;
     place.hidden = false;
   }
 
+  /** Draws each chart once, as soon as it has something to show. */
   async function draw() {
-    if (state !== "waiting") return;
+    if (drawing || none) return;
     const docs = Object.entries(data?.docs ?? {});
     if (!docs.length) return without("There are no charts: they need the extra aveo3[report], or there is nothing to draw yet.");
     if (!globalThis.Bokeh) return without("The charts are not shown: the chart library Bokeh is missing from this page.");
-    if (aveo3.live && !Object.keys(data.columns ?? {}).length) return undefined; // the first news draw them
-    state = "drawing";
+    if (aveo3.live && !Object.keys(data.columns ?? {}).length) return; // the first news draw them
+    drawing = true;
     try {
       for (const [name, item] of docs) {
         const place = document.getElementById(`chart-${name}`);
-        if (!place) continue;
-        place.replaceChildren();
+        if (!place || drawn.has(name) || !filled(name)) continue;
         place.closest("figure").hidden = false;
         place.previousElementSibling.lastChild.textContent = data.texts?.[name] ?? "";
         prepare(item.doc, data.columns ?? {}, dresses(colours()));
         const made = await globalThis.Bokeh.embed.embed_item(item, place.id);
-        views.push(...(made.roots ?? made));
+        drawn.set(name, [...(made.roots ?? made)][0].model.document);
+        follow();
       }
-      state = "drawn";
-      follow();
       update(late);
+      late = {};
     } catch (error) {
       console.warn("The charts cannot be drawn.", error);
-      without("The charts cannot be drawn by this browser.");
+      return without("The charts cannot be drawn by this browser.");
+    } finally {
+      drawing = false;
     }
+    document.getElementById("no-money").hidden = docs.some(([name]) => name !== "timeline" && drawn.has(name));
   }
 
   function start() {
@@ -127,5 +135,5 @@
     theme.on(follow);
   }
 
-  aveo3.charts = { start, news, draw };
+  aveo3.charts = { start, news };
 })();

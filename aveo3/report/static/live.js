@@ -83,6 +83,7 @@
     document.getElementById("read-only").hidden = live || !run?.active;
     const bar = document.getElementById("connection");
     bar.hidden = connected !== false;
+    bar.classList.toggle("calm", Boolean(run) && !run.active);
     const words = connected === false ? lostWords() : "";
     if (bar.textContent !== words) bar.textContent = words;
     const dialog = document.getElementById("ask");
