@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,12 @@ class Report(NamedTuple):
     view: View
     notes: list[str]
     sheets: list[Path]
+    left_out: int = 0
+    """Clips that have no still yet."""
+
+
+MANY = 300
+"""Films whose stills may take so long that a person is told."""
 
 
 def make(settings: Settings, base: Path | None, *, sheet: Path | None = None) -> Report:
@@ -39,7 +46,7 @@ def make(settings: Settings, base: Path | None, *, sheet: Path | None = None) ->
     from aveo3.journal.journal import Journal
     from aveo3.report import html
     from aveo3.report.from_journal import Film, frame_of, url_from, view_of
-    from aveo3.report.posters import Posters, can_cut
+    from aveo3.report.posters import PATIENCE, Posters, can_cut
 
     html.check_extra()
     path = journal_path(settings)
@@ -47,6 +54,8 @@ def make(settings: Settings, base: Path | None, *, sheet: Path | None = None) ->
     url = _address if base is None else url_from(base)
 
     def stills(films: list[Film]) -> Mapping[Path, str]:
+        if len(films) > MANY and can_cut() and sys.stderr.isatty():
+            typer.echo(f"aveo3: cutting stills of {counted(len(films), 'clip')}, for at most {PATIENCE:g} s", err=True)
         return posters.urls(films, None if base is None else url)
 
     with Journal(path, writes=False) as journal:
@@ -59,7 +68,7 @@ def make(settings: Settings, base: Path | None, *, sheet: Path | None = None) ->
         notes.append(f"clips have no stills: they need PyAV and Pillow ({html.INSTALL})")
     if posters.left_out:
         notes.append(f"{counted(posters.left_out, 'clip')} have no still yet: the next report goes on with them")
-    return Report(html.report_of(view), view, notes, sheets)
+    return Report(html.report_of(view), view, notes, sheets, posters.left_out)
 
 
 def _sheets(journal: Journal, home: Path, view: View, posters: Posters, sheet: Path) -> list[Path]:

@@ -198,8 +198,8 @@ def test_a_run_prints_a_table_and_writes_every_figure(tmp_path: Path) -> None:
 # ---- the pages -----------------------------------------------------------------------------------------------------
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.whole) for name in ("overhead", "scale", "stall")]
-"""These measure processes of their own, and let them rest."""
+SLOW = [pytest.param(name, marks=pytest.mark.whole) for name in ("overhead", "scale", "stall", "first-paint")]
+"""These measure processes of their own, a browser among them, and let them rest."""
 
 
 @pytest.mark.parametrize("name", ["cap", "outage", "gate", "journal", *SLOW])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import sqlite3
 import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from urllib.parse import unquote
 import pytest
 
 from aveo3.events.kinds import LanePaused, LimitLearnt
+from aveo3.journal.database import APPLICATION_ID, MIGRATIONS
 from aveo3.journal.journal import Journal
 from aveo3.journal.review import status_of
 from aveo3.lifecycle import State
@@ -188,6 +191,26 @@ def test_the_limit_of_a_lane_is_what_was_learnt_else_what_is_set(past: Past) -> 
         ("veo-3.1-generate-001", 7, 60, True),
         ("west", 20, 30, False),
     ]
+
+
+def test_a_journal_of_the_first_release_has_a_report_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / ".aveo3" / "journal.db"
+    path.parent.mkdir()
+    at = START.isoformat()
+    with closing(sqlite3.connect(path)) as db, db:
+        for statement in (*MIGRATIONS[0], f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 1"):
+            db.execute(statement)
+        db.execute(
+            "INSERT INTO jobs (service, digest, ordinal, position, model, prompt, queued_utc, state, cost_usd) "
+            "VALUES ('google', 'abcdef0123', 1, 0, 'veo', ?, ?, 'filtered', 0.0)",
+            ('{"text": "a boat"}', at),
+        )
+        db.execute("INSERT INTO events (job, at_utc, state, changes) VALUES (1, ?, 'filtered', '{}')", (at,))
+    before = path.read_bytes()
+    view = seen(tmp_path)
+    assert [(row["key"], row["status"], row["lane"]) for row in view["clips"]] == [("abcdef01", "filtered", None)]
+    assert [step["kind"] for step in view["steps"]] == ["ended"]
+    assert path.read_bytes() == before
 
 
 def test_the_steps_of_lanes_are_those_that_the_journal_keeps(past: Past) -> None:
