@@ -108,6 +108,7 @@ DEFAULTS: dict[str, Any] = {
     "webhook_listen": "127.0.0.1:8788",
     "mock_mode": False,
     "debug_mode": False,
+    "log_format": "text",
     "labels": {},
     "project_label": None,
     "project": None,
