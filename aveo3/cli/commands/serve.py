@@ -43,12 +43,12 @@ def serve(
     mock: options.Mock = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems.")] = False,
 ) -> None:
-    """Take Veo requests of other programs within the quota.
+    """Take requests of other programs, within the quota.
 
-    It speaks Google's own protocol: Google's SDKs, and any program in any language, change the base URL and nothing
-    else. A request is answered at once, when it is on disk; it waits here for quota, and no caller sees a 429. After a
-    stop, a crash or a kill, start it again with the same output directory: what was accepted goes on, and nothing is
-    sent twice.
+    It speaks Google's own protocol for Veo and Omni: Google's SDKs, and any program in any language, change the base
+    URL and nothing else. A request is answered at once, when it is on disk; it waits here for quota, and no caller sees
+    a 429. After a stop, a crash or a kill, start it again with the same output directory: what was accepted goes on,
+    and nothing is sent twice.
 
     VEO3_* and GOOGLE_* variables, in the environment or in .env, set everything else: see `aveo3 config show`. Without
     VEO3_QUOTA_PATIENCE, requests wait for quota as long as it takes.

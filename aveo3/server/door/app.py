@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp import web
 
@@ -17,13 +17,15 @@ from aveo3.errors import JournalError
 from aveo3.journal.requests import Request
 from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import State
-from aveo3.server.door import google_errors, veo_answers
+from aveo3.server.door import google_errors, omni_answers, veo_answers
 from aveo3.server.door.callers import Caller
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid, not_found
 from aveo3.server.door.guard import Guard
-from aveo3.server.door.inline_video import send_operation
+from aveo3.server.door.http_requests import Body, bytes_of, credential_of, key_of, parsed, priority_of
+from aveo3.server.door.inline_video import send_json
 from aveo3.server.door.intake import Intake
+from aveo3.server.door.omni_routes import OmniRoutes
 from aveo3.server.door.veo_requests import read_order
 from aveo3.session import Session
 
@@ -35,9 +37,6 @@ LARGEST_BODY = 100 << 20
 LARGE_BODY, LARGE_BODIES = 1 << 20, 4
 """Of bodies with more bytes than this, so many are read at the same time."""
 
-SLOWEST_BODY = 120.0
-"""Seconds in which a body must arrive."""
-
 _VERSION = "/{version:v1|v1beta|v1beta1}"
 _MODEL = "publishers/google/models/{model:[A-Za-z0-9._-]+}"
 _RESOURCES = (
@@ -47,7 +46,6 @@ _RESOURCES = (
 )
 _OPERATION = "{operation:[^/:]+}"
 
-Body = TypeVar("Body")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -89,6 +87,11 @@ class Door:
                 app.router.add_post(f"{resource}:fetchPredictOperation", self._fetch)
             else:
                 app.router.add_get(f"{resource}/operations/{_OPERATION}", self._get, allow_head=False)
+        omni = OmniRoutes(self, self._session, self._dispatcher, self._intake)
+        for place in (f"{_VERSION}/interactions", f"{_VERSION}/{{place:projects/[^/]+/locations/[^/]+}}/interactions"):
+            app.router.add_post(place, omni.create)
+            app.router.add_get(f"{place}/{{id:[^/]+}}", omni.get, allow_head=False)
+            app.router.add_post(f"{place}/{{id:[^/]+}}/cancel", omni.cancel)
         app.router.add_get(f"{_VERSION}/files/{{file:[a-z0-9]+}}", self._file, allow_head=False)
         app.router.add_get(f"{_VERSION}/files/{{file:[a-z0-9]+}}:download", self._download)
         return app
@@ -102,7 +105,7 @@ class Door:
             self._guard.check(request)
             return await handler(request)
         except Refused as refused:
-            return web.json_response(refused.body(), status=refused.code, headers=refused.headers)
+            return _error(refused, request=request)
         except web.HTTPRequestEntityTooLarge:
             return _error(Refused(413, f"Request payload size exceeds the limit: {LARGEST_BODY} bytes."))
         except web.HTTPMethodNotAllowed as error:
@@ -122,49 +125,50 @@ class Door:
             log.exception("%s %s", request.method, request.path)
             return _error(Refused(500, "Internal error encountered."))
 
-    def _caller(self, request: web.Request) -> Caller:
-        caller = self._caller_of(_credential(request))
+    def caller(self, request: web.Request) -> Caller:
+        """The caller of `request`. Raises `Refused` with Google's 401."""
+        caller = self._caller_of(credential_of(request))
         if caller is None:
             raise google_errors.bad_key()
         return caller
 
-    async def _body(self, request: web.Request, read: Callable[[Any], Body]) -> tuple[Body, str]:
+    async def body(self, request: web.Request, read: Callable[[Any], Body]) -> tuple[Body, str]:
         """What `read` makes of the JSON of a request, and the SHA-256 of its bytes.
 
         Large bodies are read in a thread, a few at a time.
         """
         if request.content_length is not None and request.content_length <= LARGE_BODY:
-            return _parsed(await _bytes(request), read)
+            return parsed(await bytes_of(request), read)
         async with self._large:
-            return await _threads.reading.run(_parsed, await _bytes(request), read)
+            return await _threads.reading.run(parsed, await bytes_of(request), read)
 
     # ---- submits and operations --------------------------------------------------------------------------------------
 
     async def _submit(self, request: web.Request) -> web.StreamResponse:
-        caller = self._caller(request)
+        caller = self.caller(request)
         model, resource = request.match_info["model"], _resource_of(request)
-        order, digest = await self._body(request, lambda body: read_order(body, model))
+        order, digest = await self.body(request, lambda body: read_order(body, model))
         accepted = await self._intake.accept(
             order,
             caller,
             resource=resource,
             body=hashlib.sha256(f"{resource}\n{digest}".encode()).hexdigest(),
-            key=request.headers.get("Idempotency-Key") or request.query.get("idempotencyKey"),
-            priority=_priority(request),
+            key=key_of(request),
+            priority=priority_of(request),
         )
         return web.json_response({"name": veo_answers.name_of(accepted)})
 
     async def _fetch(self, request: web.Request) -> web.StreamResponse:
-        caller = self._caller(request)
-        name, _ = await self._body(request, _operation_name)
+        caller = self.caller(request)
+        name, _ = await self.body(request, _operation_name)
         return await self._operation(request, *self._find(name, caller))
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
-        caller = self._caller(request)
+        caller = self.caller(request)
         return await self._operation(request, *self._find(_resource_of(request), caller))
 
     async def _cancel(self, request: web.Request) -> web.StreamResponse:
-        caller = self._caller(request)
+        caller = self.caller(request)
         found, record = self._find(_resource_of(request), caller)
         if veo_answers.withdrawn(record) or await self._intake.withdraw(found):
             return web.json_response({})
@@ -176,6 +180,16 @@ class Door:
             status="FAILED_PRECONDITION",
         )
 
+    def metadata(self, request: Request, record: JobRecord) -> dict[str, Any]:
+        """What a poll tells of a request that has not ended."""
+        turn = self._dispatcher.expected_in(request)
+        return veo_answers.metadata(
+            record,
+            turn=None if turn is None else veo_answers.Turn(*turn),
+            now_utc=self._now_utc(),
+            median=self._session.settings.model_catalog.latency(record.model, record.prompt.get("resolution")),
+        )
+
     def _find(self, name: str, caller: Caller) -> tuple[Request, JobRecord]:
         """The request whose operation is called `name`. Raises `Refused` if `caller` has none of that name."""
         found = self._journal.requests.named(name.rpartition("/operations/")[2])
@@ -185,16 +199,7 @@ class Door:
 
     async def _operation(self, http: web.Request, request: Request, record: JobRecord) -> web.StreamResponse:
         if not veo_answers.ended(record, busy=self._dispatcher.is_busy(record.id)):
-            turn = self._dispatcher.expected_in(request)
-            catalog = self._session.settings.model_catalog
-            body = veo_answers.pending(
-                request,
-                record,
-                turn=None if turn is None else veo_answers.Turn(*turn),
-                now_utc=self._now_utc(),
-                median=catalog.latency(record.model, record.prompt.get("resolution")),
-            )
-            return web.json_response(body)
+            return web.json_response({"name": veo_answers.name_of(request), "metadata": self.metadata(request, record)})
         done: dict[str, Any] = {"name": veo_answers.name_of(request), "done": True}
         if (error := veo_answers.error(record)) is not None:
             return web.json_response({**done, "error": error})
@@ -208,12 +213,19 @@ class Door:
             videos = [{"uri": f"{base}{number}:download?alt=media"} for number in range(len(record.files))]
             return web.json_response({**done, "response": veo_answers.response(request, record, videos)})
         paths = [self._journal.locate(file) for file in record.files]
-        return await send_operation(http, done, lambda videos: veo_answers.response(request, record, videos), paths)
+
+        def body(contents: list[str]) -> dict[str, Any]:
+            inline: list[Mapping[str, Any]] = [
+                {"bytesBase64Encoded": content, "mimeType": "video/mp4"} for content in contents
+            ]
+            return {**done, "response": veo_answers.response(request, record, inline)}
+
+        return await send_json(http, paths, body, lambda why: {**done, "error": {"code": 5, "message": why}})
 
     # ---- files of the Developer API ----------------------------------------------------------------------------------
 
     def _video(self, request: web.Request) -> tuple[str, JobRecord, Mapping[str, Any]]:
-        caller, file = self._caller(request), request.match_info["file"]
+        caller, file = self.caller(request), request.match_info["file"]
         found = self._journal.requests.named(file[:-1])
         if found is not None and found[0].caller == caller.name and file[-1].isdecimal():
             record = found[1]
@@ -259,47 +271,10 @@ class Door:
         return web.json_response({"status": "ready"})
 
 
-def _credential(request: web.Request) -> str | None:
-    """`Authorization: Bearer`, `x-goog-api-key` or `?key=`, in this order; None without any."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return request.headers.get("x-goog-api-key") or request.query.get("key") or None
-
-
 def _resource_of(request: web.Request) -> str:
     """The resource in the path: what stands between the version and the verb."""
     path = request.path.split("/", 2)[2]
     return path.rpartition(":")[0] if request.method == "POST" else path
-
-
-def _priority(request: web.Request) -> int:
-    text = request.headers.get("Aveo3-Priority", "0")
-    try:
-        priority = int(text)
-    except ValueError:
-        priority = 1000
-    if abs(priority) > 100:
-        raise invalid(f"Aveo3-Priority: {text[:20]!r} must be a whole number from -100 to 100; higher goes first.")
-    return priority
-
-
-async def _bytes(request: web.Request) -> bytes:
-    try:
-        async with asyncio.timeout(SLOWEST_BODY):
-            return await request.read()
-    except TimeoutError:
-        raise Refused(408, "The request took too long to arrive.", status="DEADLINE_EXCEEDED") from None
-
-
-def _parsed(raw: bytes, read: Callable[[Any], Body]) -> tuple[Body, str]:
-    try:
-        body = json.loads(raw, parse_constant=_refuse)
-        if b"\\ud" in raw or b"\\uD" in raw:
-            json.dumps(body, ensure_ascii=False).encode()  # raises for half an emoji, which cannot be written
-    except (ValueError, RecursionError):
-        raise invalid("Invalid JSON payload received. Unexpected token.") from None
-    return read(body), hashlib.sha256(raw).hexdigest()
 
 
 def _operation_name(body: Any) -> str:
@@ -309,10 +284,14 @@ def _operation_name(body: Any) -> str:
     return name
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _error(refused: Refused, headers: Mapping[str, str] | None = None) -> web.Response:
+def _error(
+    refused: Refused, headers: Mapping[str, str] | None = None, *, request: web.Request | None = None
+) -> web.Response:
     kept = {"Allow": headers["Allow"]} if headers is not None and "Allow" in headers else {}
-    return web.json_response(refused.body(), status=refused.code, headers={**refused.headers, **kept})
+    body: Any = refused.body()
+    if request is not None and _INTERACTIONS.match(request.path):  # Vertex AI has its usual errors there, too
+        body = [body] if refused.code == 401 else omni_answers.worded(refused)
+    return web.json_response(body, status=refused.code, headers={**refused.headers, **kept})
+
+
+_INTERACTIONS = re.compile(r"/v1\w*/interactions(/|$)")

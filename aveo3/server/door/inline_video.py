@@ -1,11 +1,12 @@
-"""Sends an operation with its videos as base64 in the JSON, read from disk piece by piece: memory stays flat."""
+"""Sends JSON with videos in it as base64, read from disk piece by piece: memory stays flat."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,28 +17,22 @@ from aveo3 import _threads
 PIECE = 3 << 16
 """Bytes of a video that are read at a time: a multiple of 3, so that the pieces of base64 join."""
 
-_MARK = "\x00video\x00"
 
-
-async def send_operation(
-    request: web.Request,
-    operation: Mapping[str, Any],
-    response: Callable[[list[Mapping[str, Any]]], Mapping[str, Any]],
-    paths: list[Path],
+async def send_json(
+    request: web.Request, paths: list[Path], body: Callable[[list[str]], Any], gone: Callable[[str], Any]
 ) -> web.StreamResponse:
-    """Answer with `operation` and the `response` to its videos, which are the files at `paths`.
+    """Answer with `body`, which is called with a placeholder for each of `paths`, in whose place the file goes.
 
-    If a file is not there any more, the operation ends with NOT_FOUND.
+    If a file cannot be read any more, the answer is `gone`, which is called with the reason.
     """
     try:
         files = await _threads.reading.run(_opened, paths)
     except OSError as error:
-        gone = f"the video was made, but its file cannot be read on this server any more: {error.strerror}"
-        return web.json_response({**operation, "error": {"code": 5, "message": gone}})
+        why = f"the video was made, but its file cannot be read on this server any more: {error.strerror}"
+        return web.json_response(gone(why))
     try:
-        videos: list[Mapping[str, Any]] = [{"bytesBase64Encoded": _MARK, "mimeType": "video/mp4"} for _ in files]
-        whole = json.dumps({**operation, "response": response(videos)})
-        parts = [part.encode() for part in whole.split(json.dumps(_MARK)[1:-1])]
+        mark = secrets.token_hex(16)  # nobody can have it in a prompt
+        parts = [part.encode() for part in json.dumps(body([mark] * len(files))).split(mark)]
         length = sum(map(len, parts)) + sum(4 * -(-size // 3) for _, size in files)
         answer = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
         answer.content_length = length

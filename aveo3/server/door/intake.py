@@ -22,7 +22,7 @@ from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid
 from aveo3.server.door.media_store import MediaStore
 from aveo3.server.door.standing import WITHDRAWN, is_waiting
-from aveo3.server.door.veo_requests import Order, in_wire_names
+from aveo3.server.door.veo_requests import Order
 from aveo3.session import Session
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Intake:
                 prompt, model = order.prompt, order.prompt.model or ""
                 if caller.labels:
                     prompt = prompt.model_copy(update={"labels": {**prompt.labels, **caller.labels}})
-                route = self._route_of(prompt, model, caller, order.storage_uri)
+                route = self._route_of(order, prompt, model, caller)
                 cost = _cost_of(route)
                 if prompt.media:
                     record, hashes = await _threads.saving.run(self._media.record, prompt)
@@ -187,21 +187,22 @@ class Intake:
             )
         return known
 
-    def _route_of(self, prompt: VideoPrompt, model: str, caller: Caller, storage_uri: str | None) -> Route:
+    def _route_of(self, order: Order, prompt: VideoPrompt, model: str, caller: Caller) -> Route:
         """The lanes for a prompt. Raises `Refused` with the reasons if there are none."""
         routes = self._session.routes
         if caller.models and model not in caller.models:
             raise Refused(403, f"Permission denied: your key may use {', '.join(caller.models)}, not {model}.")
         if (why := self._unknown(model)) is not None:
             raise Refused(404, f"Publisher Model `{model}` was not found: {why}.")
-        if self._session.settings.model_catalog.is_omni(model):
-            raise invalid("This model only supports Interactions API.")
+        if self._session.settings.model_catalog.is_omni(model) is not order.is_interaction:
+            only = "does not support" if order.is_interaction else "only supports"
+            raise invalid(f"This model {only} Interactions API.")
         home = self._journal.place_of(self._session.service, prompt.previous) if prompt.previous else None
         route, problems = routes.of(prompt, home)
         if route is None:
-            raise invalid("; ".join(map(in_wire_names, problems)))
+            raise invalid("; ".join(map(order.in_wire_names, problems)))
         _check_media(prompt)
-        if storage_uri is not None and any(wire_of(candidate.lane) != "vertex" for candidate in route):
+        if order.storage_uri is not None and any(wire_of(candidate.lane) != "vertex" for candidate in route):
             raise invalid("`storageUri` is not supported for this model here: the Gemini API writes to no bucket.")
         return route
 

@@ -45,31 +45,29 @@ def surface_of(request: Request) -> str:
     return DEVELOPER if request.resource.startswith("models/") else VERTEX
 
 
-def pending(
-    request: Request, record: JobRecord, *, turn: Turn | None, now_utc: datetime, median: float
-) -> dict[str, Any]:
-    """A running operation: without `done`, with `metadata` of its state, place and expected end.
+def metadata(record: JobRecord, *, turn: Turn | None, now_utc: datetime, median: float) -> dict[str, Any]:
+    """What is told of a request that has not ended: its state, its place in the queue, its expected end.
 
     `median` is the usual time from submit to end in seconds.
     """
-    metadata: dict[str, Any] = {"@type": _METADATA, "createTime": time_of(record.queued_utc)}
+    told: dict[str, Any] = {"@type": _METADATA, "createTime": time_of(record.queued_utc)}
     ends: datetime | None = None
     if is_waiting(record):
-        metadata |= {"state": "waiting", "place": turn.place if turn is not None else 1}
+        told |= {"state": "waiting", "place": turn.place if turn is not None else 1}
         if turn is None or isfinite(turn.seconds):
             starts = now_utc + timedelta(seconds=turn.seconds if turn is not None else 0.0)
-            metadata["expectedStartTime"] = time_of(starts)
+            told["expectedStartTime"] = time_of(starts)
             ends = starts + timedelta(seconds=median)
         if record.attempts and record.error_message:
-            metadata["message"] = record.error_message
+            told["message"] = record.error_message
     else:
-        metadata["state"] = "searching" if record.state is State.UNCERTAIN else record.state.value
+        told["state"] = "searching" if record.state is State.UNCERTAIN else record.state.value
         if record.submitted_utc is not None:
-            metadata["startTime"] = time_of(record.submitted_utc)
+            told["startTime"] = time_of(record.submitted_utc)
             ends = max(now_utc, record.submitted_utc + timedelta(seconds=median))
     if ends is not None:
-        metadata["expectedEndTime"] = time_of(ends)
-    return {"name": name_of(request), "metadata": metadata}
+        told["expectedEndTime"] = time_of(ends)
+    return told
 
 
 def ended(record: JobRecord, *, busy: bool) -> bool:

@@ -6,8 +6,8 @@ What a prompt cannot hold, or what cannot be passed on, is refused with the reas
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,6 +28,14 @@ class Order:
     """The gs:// prefix for the videos; None: they come in the answer."""
     key: str | None = None
     """The idempotency key, if a label carries it."""
+    is_interaction: bool = False
+    """It came through the Interactions API, the only one that Omni has."""
+    in_wire_names: Callable[[str], str] = field(default=lambda sentence: in_wire_names(sentence))
+    """Says of a prompt's fields what they are called in the request."""
+
+    def with_prompt(self, prompt: VideoPrompt) -> Order:
+        """The same order of another prompt."""
+        return replace(self, prompt=prompt)
 
 
 _TEXT, _NUMBER, _YES_NO = (str,), (int, float), (bool,)
@@ -58,7 +66,7 @@ _NOT_PASSED_ON = {
     "webhookConfig": "this server does not pass it on; poll the operation",
 }
 
-_WIRE_NAMES = {field: wire for wire, (field, _) in _PARAMETERS.items()} | {
+_WIRE_NAMES = {ours: wire for wire, (ours, _) in _PARAMETERS.items()} | {
     "text": "prompt",
     "last_frame": "lastFrame",
     "reference_images": "referenceImages",
@@ -75,24 +83,24 @@ def read_order(body: Any, model: str) -> Order:
     fields: dict[str, Any] = {"model": model}
     instance = _object(instances[0], "`instances[0]`")
     _check_names(instance, (*_INSTANCE, "referenceImages"), " at 'instances[0]'")
-    for name, field in _INSTANCE.items():
+    for name, ours in _INSTANCE.items():
         if (value := instance.get(name)) is not None:
-            fields[field] = _text(value, name) if name == "prompt" else _medium(value, name)
+            fields[ours] = _text(value, name) if name == "prompt" else _medium(value, name)
     if (images := instance.get("referenceImages")) is not None:
         if not isinstance(images, list):
             raise invalid("The value type for `referenceImages` needs to be a list.")
         fields["reference_images"] = [_reference(image) for image in images]
     parameters = _object(body.get("parameters") or {}, "`parameters`")
     _check_names(parameters, (*_PARAMETERS, "storageUri", "enhancePrompt"), " at 'parameters'")
-    for name, (field, kinds) in _PARAMETERS.items():
+    for name, (ours, kinds) in _PARAMETERS.items():
         if (value := parameters.get(name)) is not None:
             if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not _YES_NO):
                 raise invalid(f"The value type for `{name}` needs to be {_KINDS[kinds]}.")
-            fields[field] = value
+            fields[ours] = value
     if parameters.get("enhancePrompt") not in (None, True):
         raise invalid(f"`enhancePrompt` cannot be turned off: {NOT_OFFERED['enhance_prompt']}.")
     storage_uri = parameters.get("storageUri")
-    if storage_uri is not None and not _is_bucket(storage_uri):
+    if storage_uri is not None and not is_bucket(storage_uri):
         raise invalid("`storageUri` needs to be a Cloud Storage URI that starts with gs:// and a bucket.")
     key = None
     if labels := body.get("labels"):
@@ -159,7 +167,8 @@ def _text(value: Any, name: str) -> str:
     return value
 
 
-def _is_bucket(value: Any) -> bool:
+def is_bucket(value: Any) -> bool:
+    """True for a gs:// prefix."""
     return isinstance(value, str) and len(value) <= 1000 and bool(_BUCKET.fullmatch(value))
 
 

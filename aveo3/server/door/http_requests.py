@@ -1,0 +1,67 @@
+"""What a request over HTTP carries beside its path: credential, idempotency key, priority, and a body of JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from aveo3.server.door.google_errors import Refused, invalid
+
+Body = TypeVar("Body")
+
+SLOWEST_BODY = 120.0
+"""Seconds in which a body must arrive."""
+
+
+def credential_of(request: web.Request) -> str | None:
+    """`Authorization: Bearer`, `x-goog-api-key` or `?key=`, in this order; None without any."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return request.headers.get("x-goog-api-key") or request.query.get("key") or None
+
+
+def priority_of(request: web.Request) -> int:
+    """The header `Aveo3-Priority`; 0 without it. Raises `Refused`."""
+    text = request.headers.get("Aveo3-Priority", "0")
+    try:
+        priority = int(text)
+    except ValueError:
+        priority = 1000
+    if abs(priority) > 100:
+        raise invalid(f"Aveo3-Priority: {text[:20]!r} must be a whole number from -100 to 100; higher goes first.")
+    return priority
+
+
+def key_of(request: web.Request) -> str | None:
+    """The idempotency key in the header or in the query; None without one."""
+    return request.headers.get("Idempotency-Key") or request.query.get("idempotencyKey")
+
+
+async def bytes_of(request: web.Request) -> bytes:
+    """The body. Raises `Refused` if its sender is too slow."""
+    try:
+        async with asyncio.timeout(SLOWEST_BODY):
+            return await request.read()
+    except TimeoutError:
+        raise Refused(408, "The request took too long to arrive.", status="DEADLINE_EXCEEDED") from None
+
+
+def parsed(raw: bytes, read: Callable[[Any], Body]) -> tuple[Body, str]:
+    """What `read` makes of the JSON in `raw`, and the hex SHA-256 of `raw`. Raises `Refused`."""
+    try:
+        body = json.loads(raw, parse_constant=_refuse)
+        if b"\\ud" in raw or b"\\uD" in raw:
+            json.dumps(body, ensure_ascii=False).encode()  # raises for half an emoji, which cannot be written
+        return read(body), hashlib.sha256(raw).hexdigest()
+    except (ValueError, RecursionError):
+        raise invalid("Invalid JSON payload received. Unexpected token.") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
