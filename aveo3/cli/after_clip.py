@@ -75,6 +75,7 @@ class AfterClip:
 
     def add(self, clip: VideoClip) -> None:
         """Run the command for `clip`, unless an earlier run saved it or there is no file."""
+        # From the clip, not from its `ended` event: a command's fields need more of the prompt than that has.
         if not clip.succeeded or clip.cached or not clip.paths:
             return
         arguments, environment = self._command.of(clip)

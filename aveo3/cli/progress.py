@@ -49,6 +49,8 @@ async def watch(
     if not is_screen(console):
         yield
         return
+    # Not from events: the bars count down and show used quota, which change between events, so they need the gates'
+    # snapshot at each refresh; and the sums in it are those that the summary shows.
     pace = Pace(asyncio.get_running_loop().time())
 
     def picture() -> RenderableType:

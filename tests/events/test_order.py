@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +17,6 @@ from hypothesis import strategies as st
 
 from aveo3 import VeoClient, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Failure, Finished, LateRefusal, PollResult, Video
-from aveo3.dispatch.stats import Stats
 from aveo3.dispatch.stream import ClipStream
 from aveo3.events import (
     Accepted,
@@ -31,7 +27,6 @@ from aveo3.events import (
     JobEvent,
     LaneClosed,
     Planned,
-    Refused,
     Retrying,
     RunBegun,
     RunEnded,
@@ -40,13 +35,13 @@ from aveo3.events import (
     Submitted,
     Waiting,
 )
-from aveo3.events.kinds import ORDER
 from aveo3.journal.journal import Journal
 from aveo3.lifecycle import State
 from aveo3.testing import ScriptedBackend, run_virtual
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 from tests.support.settings import settings
+from tests.support.stories import check_order, check_sums
 from tests.support.virtual import NoJitter, now_utc
 
 FILM_FILE = Finished((Video(data=FILM),))
@@ -68,49 +63,6 @@ ENDINGS: tuple[PollResult, ...] = (
     Failure(3, "bad"),
     LateRefusal(REFUSED, {}),
 )
-
-
-STORY = re.compile(re.sub(r"[a-z]+", r"(?:\g<0>,)", ORDER), re.VERBOSE)
-
-
-def stories_of(events: Sequence[Event]) -> dict[tuple[int, int], list[JobEvent]]:
-    """The events of each job of a client."""
-    jobs: defaultdict[tuple[int, int], list[JobEvent]] = defaultdict(list)
-    for event in events:
-        if isinstance(event, JobEvent):
-            jobs[event.batch, event.index].append(event)
-    return jobs
-
-
-def check_order(events: Sequence[Event]) -> None:
-    """Fails unless the events of each job, and of each batch, are in the documented order."""
-    over: set[int] = set()
-    for event in events:
-        if isinstance(event, RunEnded):
-            over.add(event.batch)
-        assert not (isinstance(event, JobEvent) and event.batch in over), "an event after the end of its batch"
-    for each in stories_of(events).values():
-        story = "".join(f"{event.kind}," for event in each)
-        assert STORY.fullmatch(story), story
-        sent = [event.attempt for event in each if isinstance(event, Submitted)]
-        assert sent == sorted(sent)
-
-
-def check_sums(events: Sequence[Event], stats: Stats) -> None:
-    ended = Counter(event.status for event in events if isinstance(event, Ended))
-    assert ended == {status.value: n for status, n in stats.clips.items() if n}
-    assert ended == sum((Counter(event.clips) for event in events if isinstance(event, RunEnded)), Counter())
-    assert sum(event.cached for event in events if isinstance(event, Ended)) == stats.cached
-    assert sum(isinstance(event, Refused) for event in events) == stats.refusals
-    late = [
-        refused
-        for story in stories_of(events).values()
-        for running, refused in pairwise(story)
-        if isinstance(refused, Refused) and isinstance(running, Running) and not running.resumed
-    ]
-    assert sum(isinstance(event, Accepted) for event in events) - len(late) == stats.submitted
-    money = [event for event in events if isinstance(event, BudgetChanged)][-1]
-    assert (money.spent_usd, money.in_flight_usd) == (stats.cost_usd, stats.in_flight_usd)
 
 
 class Run:
