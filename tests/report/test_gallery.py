@@ -119,7 +119,9 @@ async def test_a_video_that_is_missing_unplayable_or_elsewhere_is_told_in_words(
         assert words[:3] == ["The file is missing", *["The file lies where this page cannot reach it"] * 2]
         await page.get_by_role("button", name="Play clip 4").click()
         await page.get_by_text("The browser cannot play this file").wait_for()
-        await page.get_by_text("Details").first.click()
+        for number in range(3):
+            await page.get_by_text("Details").nth(number).click()
+            await page.locator(".pairs").nth(number).locator("dl").wait_for()
         assert await page.locator("a[href^='http'], a[href^='java'], img").count() == 0
         group = page.locator(".group")
         assert "file_missing" in await group.inner_text()

@@ -6,7 +6,9 @@
   function start() {
     for (const part of ["theme", "gallery", "summary", "trouble", "tabs", "charts", "filters", "liveRun"]) aveo3[part].start();
     const view = document.getElementById("view").textContent.trim();
-    if (view) aveo3.store.set(JSON.parse(view));
+    if (!view) return;
+    aveo3.store.set(JSON.parse(view));
+    aveo3.store.flush(); // drawn before the page counts as loaded
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

@@ -8,7 +8,7 @@
     clips: [], lanes: [], money: { spent_usd: 0, in_flight_usd: 0, may_be_paid_usd: 0, unpriced: 0, budget_usd: null },
   };
   const UNUSED = { steps: [], lane_steps: [] }; // the charts get theirs from Python, and a long run has many
-  const store = { view: EMPTY, on, set, renew, patch };
+  const store = { view: EMPTY, on, set, renew, patch, flush };
   let asked = false;
 
   function on(call) {
@@ -19,14 +19,16 @@
   function changed() {
     if (asked) return;
     asked = true;
-    const tell = () => {
-      if (!asked) return;
-      asked = false;
-      for (const call of listeners) call(store.view);
-    };
     // A page in the background gets no frames.
-    if (document.visibilityState === "visible") requestAnimationFrame(tell);
-    setTimeout(tell, 100);
+    if (document.visibilityState === "visible") requestAnimationFrame(flush);
+    setTimeout(flush, 100);
+  }
+
+  /** Tells the listeners now. */
+  function flush() {
+    if (!asked) return;
+    asked = false;
+    for (const call of listeners) call(store.view);
   }
 
   function set(view) {
