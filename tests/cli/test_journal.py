@@ -845,7 +845,7 @@ def test_a_run_migrates_a_journal_of_an_older_version(monkeypatch: pytest.Monkey
         desk.job(State.SUCCEEDED)
     monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, ("CREATE TABLE more (n INTEGER)",)))
     with house():
-        assert run("status")[0] == Exit.USAGE
+        assert run("status")[0] == 0  # it reads a copy in memory
         assert run("generate", "-", "--quiet", stdin="boat\n") == (0, "", "")
         assert run("status")[0] == 0
 
