@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import logging
 import os
 import tempfile
@@ -47,6 +48,7 @@ class RunPage:
         self._view = LiveView(settings.output_dir, budget=settings.budget, quoted=quoted)
         self._port = port
         self._opens = opens
+        self._in_json = settings.log_format == "json"
 
     def take(self, event: Event) -> None:
         """Show what an event says."""
@@ -56,7 +58,7 @@ class RunPage:
     async def opened(self, client: VeoClient, *, usual: float) -> AsyncIterator[None]:
         """Show `client`, which is open, and print the link. Raises `UsageError` if the port is taken."""
         self._view.attach(client, usual=usual)
-        async with shown(self._view, port=self._port, opens=self._opens):
+        async with shown(self._view, port=self._port, opens=self._opens, in_json=self._in_json):
             yield
 
     def steer(self, client: VeoClient, stops: Stops) -> None:
@@ -65,12 +67,15 @@ class RunPage:
 
 
 @asynccontextmanager
-async def shown(source: Source, *, port: int, opens: bool) -> AsyncIterator[None]:
-    """Serve a page on this machine inside the block, and print its link. The link is in no log: it has the token."""
+async def shown(source: Source, *, port: int, opens: bool, in_json: bool = False) -> AsyncIterator[None]:
+    """Serve a page on this machine inside the block, and print its link, as a line of JSON if all lines are.
+
+    The link is in no log: it has the token.
+    """
     from aveo3.server.page.server import PageServer
 
     async with PageServer(source, port=port) as server:
-        typer.echo(f"page: {server.link}", err=True)
+        typer.echo(json.dumps({"page": server.link}) if in_json else f"page: {server.link}", err=True)
         with Shortcut(server.link) if opens else nullcontext():
             yield
 

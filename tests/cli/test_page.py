@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import re
@@ -34,6 +35,14 @@ def test_the_link_is_printed_once_and_stands_in_no_log(caplog: pytest.LogCapture
     assert token not in out
     assert [record for record in caplog.records if token in record.getMessage()] == []
     assert [path for path in Path("clips").rglob("*") if path.is_file() and token.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.usefixtures("time_jumps")
+def test_where_all_lines_are_json_the_link_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEO3_LOG_FORMAT", "json")
+    code, _, err = run(*RUN, "--page")
+    [link] = [line["page"] for line in map(json.loads, err.splitlines()) if "page" in line]
+    assert (code, bool(re.fullmatch(LINK, link))) == (0, True)
 
 
 @pytest.mark.usefixtures("time_jumps")

@@ -24,8 +24,8 @@ def page(
     """Show a directory live in the browser.
 
     It prints a link to a page on this machine. The page has what `aveo3 report` shows, and changes as another process
-    makes clips; a run may also begin later. It only reads. It ends with Ctrl-C. To pause or stop a run on its page, use
-    `aveo3 generate --page`. It needs aveo3[report].
+    makes clips; a run may also begin later. It only reads the journal, and ends with Ctrl-C. To pause or stop a run on
+    its page, use `aveo3 generate --page`. It needs aveo3[report].
 
     Exit codes: 2 bad usage, the port is taken, or aveo3[report] is missing; 130 you stopped it.
 

@@ -31,7 +31,7 @@ class Listing:
         self._shown = shown
         self._films: dict[str, tuple[str, ...]] = {}  # path, size and hash of each, in one text: there may be many
         self._stills = can_cut()
-        self._unread: dict[str, list[Film]] = {}
+        self._unread: dict[str, None] = {}  # clips whose files are to be read
 
     def films_of(self, key: str) -> tuple[Film, ...]:
         """The videos of a clip, in the order of its row."""
@@ -45,7 +45,7 @@ class Listing:
             self._films.pop(key, None)
             return []
         self._films[key] = tuple(f"{film.path}|{film.size}|{film.sha256}" for film in films)
-        self._unread[key] = films
+        self._unread[key] = None
         return [
             VideoRow(
                 src=f"videos/{key}/{number}",
@@ -64,7 +64,9 @@ class Listing:
         if not self._unread:
             return
         keys = list(self._unread)[-AT_ONCE:]  # the newest first: people look at those
-        films = {key: self._unread.pop(key) for key in keys}
+        films = {key: self.films_of(key) for key in keys}
+        for key in keys:
+            del self._unread[key]
         every = [film for each in films.values() for film in each]
         facts = await asyncio.get_running_loop().run_in_executor(worker, facts_of, every)
         for key, each in films.items():

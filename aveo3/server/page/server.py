@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -87,7 +88,7 @@ class PageServer:
     async def __aenter__(self) -> Self:
         listening = socket.socket()
         try:
-            if self._port:
+            if self._port and os.name == "posix":  # elsewhere it would share the port with a program that has it
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((HOST, self._port))
         except OSError as error:

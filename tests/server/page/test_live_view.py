@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 
 from aveo3 import VeoClient, VideoPrompt, verdicts
 from aveo3.backends.base import Finished, PollResult, Video
+from aveo3.events import kinds
 from aveo3.report.view import ClipRow, View
 from aveo3.server.page.live_view import LiveView
 from aveo3.testing import ScriptedBackend
@@ -17,7 +21,7 @@ from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
 from tests.support.reports import by_text, seen
 from tests.support.settings import settings
-from tests.support.virtual import NoJitter, now_utc, virtual
+from tests.support.virtual import START_UTC, NoJitter, now_utc, virtual
 
 MINUTE = Verdict(VerdictKind.REFUSED, "too many <b>requests</b>", refusal=Refusal.MINUTE, retry_after=30.0)
 UNCERTAIN = verdicts.uncertain("HTTP 500", 500)
@@ -107,8 +111,8 @@ def test_the_events_alone_make_the_view_that_a_report_has(journal: str | None, t
                 assert mine[name] == theirs[name], (text, name)  # type: ignore[literal-required]
             for video, other in zip(mine["videos"], theirs["videos"], strict=True):
                 assert {**video, "src": "", "poster": ""} == {**other, "src": "", "poster": ""}
-        kinds = [(step["key"], step["kind"]) for step in live["steps"]]
-        assert sorted(kinds) == sorted((step["key"], step["kind"]) for step in reported["steps"])
+        took = [(step["key"], step["kind"]) for step in live["steps"]]
+        assert sorted(took) == sorted((step["key"], step["kind"]) for step in reported["steps"])
 
     virtual(main)
 
@@ -208,7 +212,45 @@ def test_clips_of_an_earlier_run_are_there_too(tmp_path: Path) -> None:
                 await veo.generate_many(["a boat"])
                 live = await shown(view)
             assert (row(live, "a boat")["status"], len(row(live, "a boat")["videos"])) == ("succeeded", 1)
-            kinds = [step["kind"] for step in live["steps"]]
-            assert kinds == ([] if again else ["submitted", "accepted", "finished", "saved", "ended"])
+            took = [step["kind"] for step in live["steps"]]
+            assert took == ([] if again else ["submitted", "accepted", "finished", "saved", "ended"])
 
     virtual(main)
+
+
+def test_what_an_ended_clip_leaves_in_memory_is_less_than_a_kilobyte(tmp_path: Path) -> None:
+    """A run of a hundred thousand clips may be watched from its first to its last."""
+    view, many = LiveView(tmp_path, now_utc=lambda: START_UTC), 2_000
+    tracemalloc.start()
+    try:
+        for number in range(many):
+            for event in life(number, tmp_path):
+                view.take(event)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    steps = 5 * many * 250  # of which the newest 50,000 are kept
+    assert len(view.shown) == many
+    assert kept - steps < 1_000 * many
+
+
+def life(number: int, home: Path) -> Iterator[kinds.Event]:
+    """The events of one clip."""
+    at = now_utc_of(number)
+    whose: dict[str, Any] = {"at_utc": at, "job": f"{number:08x}", "index": number, "batch": 1}
+    lane: dict[str, Any] = {"lane": "veo-3.1-generate-001"}
+    operation = f"projects/p/locations/us-central1/publishers/google/models/veo/operations/{number:032x}"
+    text = f"a paper boat number {number} on a river in the rain, slow dolly in, golden hour"
+    model, paths = "veo-3.1-generate-001", (home / f"{number:05}-a-paper-boat-{number:08x}.mp4",)
+    yield kinds.Planned(**whose, text=text, model=model)
+    yield kinds.Submitted(**whose, **lane, model=model, attempt=1, cost_usd=3.2)
+    yield kinds.Accepted(**whose, **lane, operation=operation)
+    yield kinds.Fetching(**whose, operation=operation, cost_usd=3.2)
+    yield kinds.Saved(**whose, paths=paths, bytes=1_234_567, cost_usd=3.2)
+    ended: dict[str, Any] = {"status": "succeeded", "cached": False, "cost_usd": 3.2, "attempts": 1}
+    ended |= {"error_kind": None, "error_message": None, "submitted_utc": at, "finished_utc": at}
+    yield kinds.Ended(**whose, **lane, **ended, text=text, model=model, paths=paths)
+
+
+def now_utc_of(number: int) -> datetime:
+    return START_UTC + timedelta(seconds=number)

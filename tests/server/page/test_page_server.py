@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from aveo3.errors import UsageError
+from aveo3.mock.state.films import bundled
 from aveo3.report.from_journal import Film
 from aveo3.server.page import files, server, viewers
 from aveo3.server.page.server import PageServer
@@ -275,6 +276,22 @@ async def test_one_video_too_many_takes_the_place_of_the_oldest(
         assert len(page._videos._sending) == 3
         with pytest.raises(Exception, match=r"payload|Connection|closed"):
             await answers[0].read()
+
+
+async def test_a_still_is_cut_from_a_listed_film_and_from_nothing_else(browser: Browser, shelf: Shelf) -> None:
+    pytest.importorskip("av")
+    film, broken, outside = shelf.home / "film.mp4", shelf.home / "broken.mp4", shelf.home.parent / "secret.mp4"
+    film.write_bytes(bundled())
+    broken.write_bytes(BODY)
+    outside.write_bytes(bundled())
+    link = shelf.home / "link.mp4"
+    link.symlink_to(outside)
+    shelf.paths["a"] = (film, broken, link, shelf.home / "gone.mp4")
+    for _ in range(2):  # the second time it is kept
+        async with browser.get("posters/a/0") as answer:
+            assert (answer.status, answer.headers["Content-Type"]) == (200, "image/webp")
+            assert (await answer.read())[8:12] == b"WEBP"
+    assert [await browser.status(f"posters/a/{number}") for number in range(1, 5)] == [404] * 4
 
 
 # ---- viewers -------------------------------------------------------------------------------------------------------
