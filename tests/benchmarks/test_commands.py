@@ -198,7 +198,7 @@ def test_a_run_prints_a_table_and_writes_every_figure(tmp_path: Path) -> None:
 # ---- the pages -----------------------------------------------------------------------------------------------------
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.whole) for name in ("overhead", "scale", "stall", "first-paint")]
+SLOW = [pytest.param(name, marks=pytest.mark.whole) for name in ("overhead", "scale", "stall", "first-paint", "door")]
 """These measure processes of their own, a browser among them, and let them rest."""
 
 
