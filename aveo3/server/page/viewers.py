@@ -88,13 +88,8 @@ class Viewers:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         task = asyncio.current_task()
         self._cursors[task] = Cursor()
-        if self._refreshing is None:
-            self._told, first = -1, self._changed
-            self._refreshing = asyncio.create_task(self._refresh_all())
-            with suppress(TimeoutError):
-                async with _timeouts.timeout(FIRST):
-                    await first.wait()
         try:
+            await self._begin()
             await response.prepare(request)
             await self._send_all(request, response)
         except (ConnectionError, TimeoutError):  # the viewer went away, or does not read
@@ -103,6 +98,15 @@ class Viewers:
         finally:
             del self._cursors[task]
         return response
+
+    async def _begin(self) -> None:
+        """Keep up to date from now on. The first viewer waits for the first look."""
+        if self._refreshing is None:
+            self._told, first = -1, self._changed
+            self._refreshing = asyncio.create_task(self._refresh_all())
+            with suppress(TimeoutError):
+                async with _timeouts.timeout(FIRST):
+                    await first.wait()
 
     async def _send_all(self, request: web.Request, response: web.StreamResponse) -> None:
         charts = 0
