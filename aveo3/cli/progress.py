@@ -21,7 +21,7 @@ from aveo3.dispatch.stats import Stats
 from aveo3.dispatch.time_left import USUAL, Pace, eta
 from aveo3.models import ClipStatus, VideoClip
 from aveo3.quota.breaker import BreakerState
-from aveo3.quota.gate import GateStats
+from aveo3.quota.gate_stats import GateStats
 
 REFRESH = 0.25
 """Seconds between two updates of the bars."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aveo3.dispatch.budget import Budget
 from aveo3.models import ClipStatus, VideoClip
-from aveo3.quota.gate import GateStats
+from aveo3.quota.gate_stats import GateStats
 
 clips_log = logging.getLogger("aveo3.clips")
 """Logs each clip that may be paid but has no video, for programs that do not read the clips."""

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
 
@@ -23,6 +22,7 @@ from aveo3.quota import snapshot
 from aveo3.quota.answers import Answers
 from aveo3.quota.breaker import Admission, BreakerState, CircuitBreaker
 from aveo3.quota.cooldown import Cooldown
+from aveo3.quota.gate_stats import GateStats
 from aveo3.quota.lane_changes import LaneChanges
 from aveo3.quota.lane_limits import REQUESTS, Limits
 from aveo3.quota.permit import Permit
@@ -36,28 +36,6 @@ PROBE_GRACE = 5.0
 
 LONGEST_NAP = 60.0
 """Seconds after which a waiting gate reads the calendar again: clocks stop while a machine sleeps."""
-
-
-@dataclass(frozen=True, slots=True)
-class GateStats:
-    """A gate at one instant. Durations in seconds."""
-
-    breaker: BreakerState
-    opens_in: float
-    """Seconds until a submit is possible again; 0 if the gate is not paused."""
-    quota_used: float
-    quota_limit: float
-    quota_period: float
-    running: int
-    running_limit: float
-    accepted: int
-    refused: int
-    closed: str | None
-    """Why no submit will ever be possible again; None if the gate is not closed."""
-    next_in: float | None = None
-    """Seconds until the next submit may go; None if that depends on an answer, an operation's end or a person."""
-    quota_learnt: bool = False
-    """True if the limit is from refusals, in this run or an earlier one; else it is the set or the usual one."""
 
 
 class QuotaGate:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ import typer
 from aveo3 import Settings
 from aveo3.cli import app
 from aveo3.cli.commands import demo as demo_command
+from aveo3.cli.exit_codes import Exit
 from aveo3.config.settings import describe
 from aveo3.lifecycle import State
 from tests.support.desk import Desk
@@ -151,10 +156,25 @@ def test_these_commands_have_examples() -> None:
     assert {name.split()[0] for name in named} >= {"generate", *journal}
 
 
+UNTIL_STOPPED = {"page": Exit.INTERRUPTED, "serve": Exit.ALL_MADE}
+"""Commands that run until a signal stops them, and how they end."""
+
+
+@contextmanager
+def stopped_later(callback: Callable[[signal.Signals], object]) -> Iterator[None]:
+    """Stands in for `on_signals`: Ctrl-C comes a minute after the command began."""
+    asyncio.get_running_loop().call_later(60, callback, signal.SIGINT)
+    yield
+
+
 @pytest.mark.usefixtures("time_jumps")
 @pytest.mark.parametrize("example", examples())
 def test_every_example_in_a_help_text_works(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_MOCK_MODE", "true")
+    monkeypatch.setattr("webbrowser.open", lambda _: True)
+    command = example.split()[1]
+    if command in UNTIL_STOPPED:
+        monkeypatch.setattr("aveo3.cli.signals.on_signals", stopped_later)
     monkeypatch.setattr(demo_command, "PERIOD", 0.2)
     monkeypatch.setattr(demo_command, "LATENCY", "0.1")
     Path("prompts.txt").write_text("a paper boat\n")
@@ -162,5 +182,7 @@ def test_every_example_in_a_help_text_works(example: str, monkeypatch: pytest.Mo
         desk.job(State.FAILED, digest="1a2b3c4d", service="mock")
         desk.job(State.UNCERTAIN, digest="5e6f7a8b", service="mock")
     Path("clips/failed.jsonl").write_text('{"text": "a paper boat"}\n')
-    code, _, stderr = run(*shlex.split(example.partition(">")[0])[1:])
-    assert code == 0, stderr
+    free_port = ["--port", "0"] if command == "serve" else []  # its usual one may be in use
+    code, stdout, stderr = run(*shlex.split(example.partition(">")[0])[1:], *free_port)
+    assert code == UNTIL_STOPPED.get(command, Exit.ALL_MADE), stderr
+    assert command not in UNTIL_STOPPED or "http://127.0.0.1:" in stdout + stderr

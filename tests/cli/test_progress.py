@@ -19,7 +19,7 @@ from aveo3.cli.progress import clip_line, duration, render, summary, watch
 from aveo3.cli.terminal import console_on, folded
 from aveo3.dispatch.time_left import Pace, eta
 from aveo3.quota.breaker import BreakerState
-from aveo3.quota.gate import GateStats
+from aveo3.quota.gate_stats import GateStats
 from aveo3.testing import run_virtual
 
 GATE = GateStats(

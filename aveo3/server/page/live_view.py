@@ -23,7 +23,7 @@ from aveo3.journal.rows import JobRecord, new_record
 from aveo3.journal.wording import plain
 from aveo3.lifecycle import State, is_emulated
 from aveo3.models import ClipStatus
-from aveo3.quota.gate import GateStats
+from aveo3.quota.gate_stats import GateStats
 from aveo3.report.from_journal import Film, Frame, clip_row
 from aveo3.report.view import ClipRow, LaneRow, LaneStep, MoneyRow, RunRow, Step
 from aveo3.server.page.listing import Listing
