@@ -73,6 +73,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             UNIQUE (caller, request_key)
         )""",
     ),
+    ("ALTER TABLE requests ADD COLUMN deleted_utc TEXT",),
     (
         """CREATE TABLE lane_events (
             id INTEGER PRIMARY KEY, service TEXT NOT NULL, lane TEXT NOT NULL, at_utc TEXT NOT NULL, kind TEXT NOT NULL,

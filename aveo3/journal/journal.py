@@ -83,7 +83,7 @@ class Journal(JournalReader):
                 super().__init__(path, db, Writer(db, path, log_file))
                 undo.callback(self._writer.wal_sync.close)
                 self.claims = Claims(self, self._write, self._stamp)
-                self.requests = Requests(self, self._write, self.claims)
+                self.requests = Requests(self, self._write, self.claims, self._stamp)
                 if writes:
                     for table in MET:
                         db.execute(table)

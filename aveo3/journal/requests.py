@@ -6,7 +6,7 @@ names one request of its caller for as long as its row lives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -35,12 +35,15 @@ class Request:
     """The path that stands before the name: the surface, project and model that the caller used."""
     storage_uri: str | None
     """The gs:// prefix that the caller named for the videos."""
+    deleted_utc: str | None = None
+    """When the caller deleted it: it is not found any more."""
 
 
 class Requests:
     """Accepts and finds the requests in the journal that `reader` reads and `write` changes."""
 
-    def __init__(self, reader: JournalReader, write: Write, claims: Claims) -> None:
+    def __init__(self, reader: JournalReader, write: Write, claims: Claims, stamp: Callable[[], str]) -> None:
+        self._stamp = stamp
         self._reader = reader
         self._write = write
         self._claims = claims
@@ -77,12 +80,33 @@ class Requests:
 
     def named(self, door_name: str) -> tuple[Request, JobRecord] | None:
         """The request whose operation has this name, and its job as it stands now; None if there is none."""
-        found = self._reader.read("SELECT * FROM requests WHERE door_name = ?", door_name)
+        found = self._reader.read("SELECT * FROM requests WHERE door_name = ? AND deleted_utc IS NULL", door_name)
         if not found:
             return None
         request = Request(*found[0])
         [record] = self._reader.select("SELECT * FROM jobs WHERE id = ?", request.job)
         return request, record
+
+    def page(
+        self, caller: str, resource: str, *, after: int | None, limit: int, newest_first: bool
+    ) -> list[tuple[Request, JobRecord]]:
+        """Up to `limit` requests of `caller` to `resource`, behind the job `after`; None begins at the first."""
+        beyond = "" if after is None else f"AND job {'<' if newest_first else '>'} ? "
+        rows = self._reader.read(
+            f"SELECT * FROM requests WHERE caller = ? AND resource = ? AND deleted_utc IS NULL {beyond}"
+            f"ORDER BY job {'DESC' if newest_first else 'ASC'} LIMIT ?",
+            *(caller, resource),
+            *(() if after is None else (after,)),
+            limit,
+        )
+        requests = [Request(*row) for row in rows]
+        of_page = f"SELECT * FROM jobs WHERE id IN ({marks(requests)})"
+        records = {record.id: record for record in self._reader.select(of_page, *(each.job for each in requests))}
+        return [(request, records[request.job]) for request in requests]
+
+    def delete(self, job: int) -> None:
+        """Have a request not be found any more. Its job stays, for the books."""
+        self._write(("UPDATE requests SET deleted_utc = ? WHERE job = ?", (self._stamp(), job)), commit=True, sync=True)
 
     def of_job(self, job: int) -> Request | None:
         """The request that `job` came as; None if it came otherwise."""
@@ -106,4 +130,4 @@ class Requests:
             last = page[-1].id
 
 
-_ACCEPT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_ACCEPT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"

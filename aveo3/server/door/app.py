@@ -17,7 +17,7 @@ from aveo3.errors import JournalError
 from aveo3.journal.requests import Request
 from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import State
-from aveo3.server.door import google_errors, omni_answers, veo_answers
+from aveo3.server.door import google_errors, omni_answers, openai_videos, veo_answers
 from aveo3.server.door.callers import Caller
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid, not_found
@@ -26,6 +26,7 @@ from aveo3.server.door.http_requests import Body, bytes_of, credential_of, key_o
 from aveo3.server.door.inline_video import send_json
 from aveo3.server.door.intake import Intake
 from aveo3.server.door.omni_routes import OmniRoutes
+from aveo3.server.door.openai_routes import OpenAIRoutes
 from aveo3.server.door.veo_requests import read_order
 from aveo3.session import Session
 
@@ -72,7 +73,7 @@ class Door:
         self._intake = intake
         self._caller_of = caller_of
         self._guard = guard
-        self._now_utc = now_utc
+        self.now_utc = now_utc
         self._large = asyncio.Semaphore(LARGE_BODIES)
 
     def app(self) -> web.Application:
@@ -92,6 +93,7 @@ class Door:
             app.router.add_post(place, omni.create)
             app.router.add_get(f"{place}/{{id:[^/]+}}", omni.get, allow_head=False)
             app.router.add_post(f"{place}/{{id:[^/]+}}/cancel", omni.cancel)
+        OpenAIRoutes(self, self._session, self._dispatcher, self._intake).add_to(app.router)
         app.router.add_get(f"{_VERSION}/files/{{file:[a-z0-9]+}}", self._file, allow_head=False)
         app.router.add_get(f"{_VERSION}/files/{{file:[a-z0-9]+}}:download", self._download)
         return app
@@ -186,7 +188,7 @@ class Door:
         return veo_answers.metadata(
             record,
             turn=None if turn is None else veo_answers.Turn(*turn),
-            now_utc=self._now_utc(),
+            now_utc=self.now_utc(),
             median=self._session.settings.model_catalog.latency(record.model, record.prompt.get("resolution")),
         )
 
@@ -291,7 +293,10 @@ def _error(
     body: Any = refused.body()
     if request is not None and _INTERACTIONS.match(request.path):  # Vertex AI has its usual errors there, too
         body = [body] if refused.code == 401 else omni_answers.worded(refused)
+    elif request is not None and _VIDEOS.match(request.path):
+        body = openai_videos.worded(refused)
     return web.json_response(body, status=refused.code, headers={**refused.headers, **kept})
 
 
+_VIDEOS = re.compile(r"/v1/videos(/|$)")
 _INTERACTIONS = re.compile(r"/v1\w*/interactions(/|$)")

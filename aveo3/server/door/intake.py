@@ -20,7 +20,7 @@ from aveo3.server.door.budgets import CallerBudgets
 from aveo3.server.door.callers import Caller
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid
-from aveo3.server.door.media_store import MediaStore
+from aveo3.server.door.media_store import MediaStore, hashes_in
 from aveo3.server.door.standing import WITHDRAWN, is_waiting
 from aveo3.server.door.veo_requests import Order
 from aveo3.session import Session
@@ -69,38 +69,52 @@ class Intake:
             raise invalid(f"An idempotency key has 1 to {LONGEST_KEY} printable characters.")
         self._check_open()
         try:
-            if (known := self._with_key(caller, key, body)) is None:
-                prompt, model = order.prompt, order.prompt.model or ""
-                if caller.labels:
-                    prompt = prompt.model_copy(update={"labels": {**prompt.labels, **caller.labels}})
-                route = self._route_of(order, prompt, model, caller)
-                cost = _cost_of(route)
-                if prompt.media:
-                    record, hashes = await _threads.saving.run(self._media.record, prompt)
-                else:
-                    record, hashes = self._media.record(prompt)
-                digest = prompt.digest(route.models[0], hashes)
-                # From here to the row nothing awaits: of two requests with one key, one finds the other.
-                if (known := self._with_key(caller, key, body)) is None:
-                    self._check_open()
-                    self._check_room(caller)
-                    self._check_budget(cost, model)
-                    self._budgets.check(caller, cost)
-                    known = self._write(order, caller, record, digest, route, resource, body, key, priority)
-                    self._reserve(known.job, cost)
-                    self._budgets.reserve(caller, known.job, cost or 0.0)
-            await self._on_disk(known)
+            is_new, request = False, self._with_key(caller, key, body)
+            if request is None:
+                is_new, request = await self._take(order, caller, resource, body, key, priority)
+            await self._on_disk(request, is_new=is_new)
         except (JournalError, OSError) as error:
             log.error("a request was not taken: %s", error)
             raise Refused(503, "The request could not be written to disk.", retry_after=STOPPING) from error
-        return known
+        return request
 
-    async def _on_disk(self, request: Request) -> None:
-        """Return when `request` outlives a power cut. If that fails, it is not sent: its caller will ask again."""
+    async def _take(
+        self, order: Order, caller: Caller, resource: str, body: str, key: str | None, priority: int
+    ) -> tuple[bool, Request]:
+        """Check an order, keep its media, and write it; or the request that has its key by then. True if it is new."""
+        prompt, model = order.prompt, order.prompt.model or ""
+        if caller.labels:
+            prompt = prompt.model_copy(update={"labels": {**prompt.labels, **caller.labels}})
+        route = self._route_of(order, prompt, model, caller)
+        cost = _cost_of(route)
+        if not prompt.media:
+            record, hashes = self._media.record(prompt)
+        else:
+            record, hashes = await _threads.saving.run(self._media.record, prompt)
+        digest = prompt.digest(route.models[0], hashes)
+        # From here to the row nothing awaits: of two requests with one key, one finds the other.
+        try:
+            if (known := self._with_key(caller, key, body)) is None:
+                self._check_open()
+                self._check_room(caller)
+                self._check_budget(cost, model)
+                self._budgets.check(caller, cost)
+                request = self._write(order, caller, record, digest, route, resource, body, key, priority)
+                self._reserve(request.job, cost)
+                self._budgets.reserve(caller, request.job, cost or 0.0)
+                return True, request
+        except BaseException:
+            self._media.release(hashes_in(record))
+            raise
+        self._media.release(hashes_in(record))
+        return False, known
+
+    async def _on_disk(self, request: Request, *, is_new: bool) -> None:
+        """Return when `request` outlives a power cut. If that fails, a new one is not sent: its caller asks again."""
         try:
             await self._journal.on_disk()
         except JournalError:
-            if self._dispatcher.cancel(request):
+            if is_new and self._dispatcher.cancel(request):
                 self._note_withdrawn(request)
             raise
 
@@ -169,8 +183,11 @@ class Intake:
     def ended(self, job: int) -> None:
         """Release what was reserved for a job: its cost is booked."""
         try:
+            [record] = self._journal.select("SELECT * FROM jobs WHERE id = ?", job)
             if (request := self._journal.requests.of_job(job)) is not None:
                 self._budgets.ended(request.caller, job)
+            if record.state is State.SUCCEEDED or record.error_kind == WITHDRAWN:
+                self._media.release(hashes_in(record.prompt))
         except JournalError as error:  # then it stays reserved
             log.error("%s", error)
         self._reserved_usd -= self._reserved.pop(job, 0.0)

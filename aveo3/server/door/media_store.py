@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,17 +18,20 @@ from aveo3.models import VideoPrompt
 
 
 class MediaStore:
-    """Media in `directory`. All of it blocks."""
+    """Media in `directory`. All of it blocks; it may be called from any thread."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
+        self._lock = threading.Lock()
+        self._uses: Counter[str] = Counter()  # by hash: the requests that may still be sent with it
 
     def record(self, prompt: VideoPrompt) -> tuple[dict[str, Any], tuple[str | None, ...]]:
         """The record of `prompt` for the journal, and the hashes of its media, which are on the disk by then.
 
-        Raises `OSError` if the disk refuses.
+        Raises `OSError` if the disk refuses. Call `release` when the media are needed no more.
         """
         hashes = prompt.media_hashes()
+        self.use({name for name in hashes if name is not None})  # from here on nobody removes them
         for medium, name in zip(prompt.media, hashes, strict=True):
             if name is not None:
                 self._keep(medium.read(), name)
@@ -39,6 +44,7 @@ class MediaStore:
     def _keep(self, content: bytes, name: str) -> None:
         target = self._directory / name
         if target.exists():
+            sync_directory(self._directory)  # another request may just have named it
             return
         make_directory(self._directory)
         part = self._directory / f"{name}.{secrets.token_hex(4)}.part"
@@ -53,12 +59,27 @@ class MediaStore:
                 part.unlink()
         sync_directory(self._directory)
 
-    def sweep(self, needed: set[str]) -> None:
-        """Remove what no request needs any more. `needed` are the hashes of media that may still be sent."""
+    def use(self, hashes: Iterable[str]) -> None:
+        """Note that one more request may be sent with these media."""
+        with self._lock:
+            self._uses.update(hashes)
+
+    def release(self, hashes: Iterable[str]) -> None:
+        """Note that a request is sent with these media no more, and remove those that no other request has."""
+        with self._lock:
+            for name in hashes:
+                self._uses[name] -= 1
+                if self._uses[name] <= 0:
+                    del self._uses[name]
+                    with suppress(OSError):
+                        (self._directory / name).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what no request is noted for. Call it before any request comes."""
         if not self._directory.is_dir():
             return
         for path in self._directory.iterdir():
-            if path.name not in needed:
+            if path.name not in self._uses:
                 with suppress(OSError):
                     path.unlink()
 

@@ -37,6 +37,11 @@ _WORDS = {
 _TOLD = re.compile(r"^the model answered with text instead of a video: ")
 
 
+def word_of(code: int) -> str:
+    """The word for a code of google.rpc."""
+    return _WORDS.get(code, "unknown")
+
+
 def is_interaction(request: Request) -> bool:
     """True if `request` came through the Interactions API."""
     return request.resource.endswith("interactions")
@@ -70,7 +75,7 @@ def ended(request: Request, record: JobRecord, video: Mapping[str, Any] | None) 
         return {**_head(request, record, "completed"), "steps": [_user_input(record), _output(video)]}
     if (error := veo_answers.error(record)) is not None:
         status = "cancelled" if record.state is State.CANCELLED else "failed"
-        told = {"code": _WORDS.get(error["code"], "unknown"), "message": error["message"]}
+        told = {"code": word_of(error["code"]), "message": error["message"]}
         body = {**_head(request, record, status), "steps": [_user_input(record)]}
         return body if status == "cancelled" else {**body, "error": told, "errors": [told]}
     words = _TOLD.sub("", record.error_message or "")

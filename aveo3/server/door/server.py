@@ -120,11 +120,10 @@ class DoorServer:
             self._session, weight_of=self._callers.weight_of, ended=lambda job: intake.ended(job)
         )
         intake = Intake(self._session, dispatcher, media, self._now_utc)
-        needed: set[str] = set()
         for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
             if record.error_kind != WITHDRAWN:
-                needed |= hashes_in(record.prompt)
-        await _threads.saving.run(media.sweep, needed)
+                media.use(hashes_in(record.prompt))  # a person may have them sent again, whatever their end
+        await _threads.saving.run(media.sweep)
         door = Door(
             self._session,
             dispatcher,

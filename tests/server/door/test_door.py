@@ -6,7 +6,6 @@ import asyncio
 import base64
 import io
 import json
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,6 +13,7 @@ import pytest
 from google.genai import errors, types
 from httpx2 import AsyncClient
 
+from aveo3 import VeoClient
 from aveo3.backends import veo
 from aveo3.errors import JournalError
 from aveo3.journal.rows import recorded_prompt
@@ -21,7 +21,7 @@ from aveo3.lifecycle import State
 from aveo3.models import VideoPrompt
 from aveo3.server.door import app
 from tests.support.door import MODEL, TOKEN, film, sdk, serving
-from tests.support.emulated import emulator
+from tests.support.emulated import emulator, quick
 
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
 
@@ -328,21 +328,48 @@ async def test_a_disk_that_refuses_gives_503_and_the_request_is_not_sent(monkeyp
         assert google.books.accepted == 0
 
 
-async def test_media_are_on_disk_before_the_answer_and_swept_when_nobody_needs_them(tmp_path: Path) -> None:
+async def test_what_got_a_200_is_not_taken_back_when_its_key_is_used_on_a_disk_that_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with emulator() as google, serving(google, rate_limit=1) as door, aiohttp.ClientSession(door.url) as http:
+        journal = door.session.journal
+        assert journal is not None
+
+        async def full() -> None:
+            raise JournalError("the disk is full")
+
+        async def submit(key: str) -> int:
+            headers = {"Idempotency-Key": key}
+            async with http.post(f"{VERTEX}:predictLongRunning", json=BODY, headers=headers) as answer:
+                return answer.status
+
+        assert [await submit(key) for key in "123"] == [200, 200, 200]
+        await asyncio.sleep(1)
+        with monkeypatch.context() as disk:
+            disk.setattr(journal, "on_disk", full)
+            assert await submit("3") == 503
+        await asyncio.sleep(300)
+        assert google.books.accepted == 3
+
+
+async def test_media_are_on_disk_before_the_answer_and_removed_when_nobody_needs_them() -> None:
     async with emulator(latency="30") as google:
         async with serving(google, poll_interval=5.0) as door, aiohttp.ClientSession(door.url) as http:
             image = {"bytesBase64Encoded": base64.b64encode(PNG).decode(), "mimeType": "image/png"}
-            async with http.post(
-                f"{VERTEX}:predictLongRunning", json={"instances": [{"prompt": "it sails", "image": image}]}
-            ) as answer:
-                assert answer.status == 200
+            for text in ("it sails", "it sinks"):
+                body = {"instances": [{"prompt": text, "image": image}]}
+                async with http.post(f"{VERTEX}:predictLongRunning", json=body) as answer:
+                    assert answer.status == 200
             [kept] = (door.session.settings.output_dir / ".aveo3/media").iterdir()
             assert kept.read_bytes() == PNG
+            stray = kept.with_name("0" * 64)
+            stray.write_bytes(PNG)  # left by a kill before its row
         async with serving(google, poll_interval=5.0) as door:
             assert kept.exists()
+            assert not stray.exists()
             await asyncio.sleep(100)
-        async with serving(google):
             assert not kept.exists()
+            assert google.books.accepted == 2
 
 
 async def test_a_server_that_stops_refuses_new_requests_and_answers_polls() -> None:
@@ -392,3 +419,18 @@ async def test_a_body_that_is_too_large_is_refused_and_a_large_one_is_read(monke
             body = json.dumps({"instances": [{"prompt": "a boat", "image": image}]}).encode()
             async with http.post(f"{VERTEX}:predictLongRunning", data=io.BytesIO(body)) as answer:
                 assert answer.status == status
+
+
+async def test_requests_through_the_door_take_no_longer_than_a_batch() -> None:
+    clock, clips = asyncio.get_running_loop().time, 20
+    quota: dict[str, Any] = {"rate_limit": 5, "poll_interval": 5.0, "journal": "auto"}
+    async with emulator(rpm=5, latency="30") as google, VeoClient(quick(google, output_dir="direct", **quota)) as veo:
+        began = clock()
+        await veo.generate_many([f"boat {number}" for number in range(clips)])
+        batch = clock() - began
+    async with emulator(rpm=5, latency="30") as google, serving(google, **quota) as door:
+        client, began = sdk(door), clock()
+        await asyncio.gather(*(film(client, f"boat {number}", every=5) for number in range(clips)))
+        assert clock() - began <= 1.01 * batch + 5  # its client polls so often
+        assert google.books.refused == 0
+        await client.aio.aclose()
