@@ -100,15 +100,20 @@
   }
 
   const BREAKERS = {
-    closed: { word: "Sends", icon: "check", tone: "good" },
+    closed: { word: "Ready", icon: "check", tone: "good" },
     open: { word: "Breaker open", icon: "pause", tone: "bad" },
     half_open: { word: "Trying one", icon: "question", tone: "warn" },
   };
 
-  function laneState(lane, active) {
+  const WAITS = { quota: "Waits for its quota", clips: "Waits for a clip to end" };
+
+  function laneState(lane, run) {
     if (lane.closed) return { word: "Closed for this run", icon: "cross", tone: "bad" };
-    if (!active || lane.breaker === null) return null;
+    if (!run?.active || lane.breaker === null) return null;
     if (lane.breaker === "closed" && lane.opens_utc && until(lane.opens_utc) > 0) return { word: "Paused", icon: "pause", tone: "warn" };
+    if (run.stopping) return { word: "Sends nothing more", icon: "stop", tone: "warn" };
+    if (run.paused) return { word: "Paused", icon: "pause", tone: "warn" };
+    if (lane.breaker === "closed" && WAITS[lane.waits]) return { word: WAITS[lane.waits], icon: "clock", tone: "wait" };
     return BREAKERS[lane.breaker] ?? { word: lane.breaker, icon: "dots", tone: "wait" };
   }
 
@@ -119,8 +124,9 @@
 
   const atMost = (lane) => `${number(lane.limit)} in ${lane.period === 60 ? "a minute" : duration(lane.period)}`;
 
-  function lane(row, active) {
-    const now = laneState(row, active);
+  function lane(row, run) {
+    const active = Boolean(run?.active);
+    const now = laneState(row, run);
     const used = active ? row.used : null; // of a run that has ended nobody asks it
     const quota = row.limit === null || row.period === null ? [] : [
       used === null ? null : meter(used, row.limit),
@@ -180,7 +186,7 @@
     fill("about", [view.directory, view.service, run?.begun_utc, run?.ended_utc, run?.active, view.made_utc], () =>
       separated([el("code", { text: view.directory }), service ? el("span", { text: service }) : null, when(run), made]));
     fill("money", view.money, () => moneyFigures(view));
-    fill("lanes", [view.lanes, run?.active], () => view.lanes.map((row) => lane(row, Boolean(run?.active))));
+    fill("lanes", [view.lanes, run?.active, run?.stopping, run?.paused], () => view.lanes.map((row) => lane(row, run)));
     document.getElementById("lanes-section").hidden = view.lanes.length === 0;
     if (aveo3.live && run) document.title = run.active ? `${counted.done} of ${counted.total} · ${view.title}` : view.title;
     tell(view);
