@@ -35,6 +35,7 @@
     return separated([
       el("strong", { text: `${number(done)} of ${number(total)}` }),
       flying ? `${number(flying)} in flight` : null,
+      run.paused && !run.stopping ? "nothing more is sent until you go on" : null,
       next && !run.paused && !run.stopping ? nextSubmit(run.next_submit_utc) : null,
       run.done_utc ? el("span", {}, "done about ", time(run.done_utc)) : null,
     ]);
@@ -117,9 +118,10 @@
     return BREAKERS[lane.breaker] ?? { word: lane.breaker, icon: "dots", tone: "wait" };
   }
 
-  function laneOpens(utc) {
-    if (!aveo3.live) return el("span", {}, "sends again at ", time(utc));
-    return el("span", {}, ticker(() => (until(utc) < 1 ? "sends again now" : `sends again in ${duration(Math.ceil(until(utc)))}`)), " (", time(utc), ")");
+  function laneOpens(utc, held) {
+    const again = held ? "may send again" : "sends again"; // it waits for a person, too
+    if (!aveo3.live) return el("span", {}, `${again} at `, time(utc));
+    return el("span", {}, ticker(() => (until(utc) < 1 ? `${again} now` : `${again} in ${duration(Math.ceil(until(utc)))}`)), " (", time(utc), ")");
   }
 
   const atMost = (lane) => `${number(lane.limit)} in ${lane.period === 60 ? "a minute" : duration(lane.period)}`;
@@ -140,7 +142,7 @@
       quota.length ? el("p", { class: "quota" }, quota) : null,
       row.running ? el("p", { class: "muted", text: `${number(row.running)} running` }) : null,
       row.closed ? el("p", { class: "reason", text: row.closed }) : null,
-      !row.closed && active && row.opens_utc && until(row.opens_utc) > 0 ? el("p", {}, laneOpens(row.opens_utc)) : null,
+      !row.closed && active && row.opens_utc && until(row.opens_utc) > 0 ? el("p", {}, laneOpens(row.opens_utc, run.paused || run.stopping)) : null,
       !row.closed && row.reason ? el("p", { class: "reason", text: row.reason }) : null,
     );
   }
