@@ -43,6 +43,11 @@ def texts(view: View) -> dict[str, str]:
     return {"timeline": timeline.sentence(view), **spending.sentences(view)}
 
 
+def news(view: View) -> dict[str, dict[str, Any]]:
+    """What a live page sends of its charts: their `columns` by source, and their `texts` by chart. As pure."""
+    return {"columns": columns(view), "texts": texts(view)}
+
+
 def charts(view: View) -> dict[str, Any]:
     """What the page has under `charts-data`. Needs Bokeh.
 

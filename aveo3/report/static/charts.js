@@ -107,8 +107,10 @@
   }
 
   /** Later columns replace earlier ones, also before anything is drawn. */
-  function news(made) {
+  function news(made, texts = {}) {
     if (!data) return;
+    Object.assign((data.texts ??= {}), texts);
+    for (const name of Object.keys(texts)) say(name);
     const columns = localColumns(made);
     Object.assign((data.columns ??= {}), columns);
     if (drawing) Object.assign(late, columns);
@@ -132,6 +134,13 @@
     place.hidden = false;
   }
 
+  /** Says in words, for those who cannot see it, what a chart shows. */
+  function say(name) {
+    const place = document.getElementById(`chart-${name}`)?.previousElementSibling.lastChild;
+    const words = localSentence(name, data.texts?.[name] ?? "");
+    if (place && place.textContent !== words) place.textContent = words;
+  }
+
   /** Draws each chart once, as soon as it has something to show. */
   async function draw() {
     if (drawing || none) return;
@@ -145,7 +154,7 @@
         const place = document.getElementById(`chart-${name}`);
         if (!place || drawn.has(name) || !filled(name)) continue;
         place.closest("figure").hidden = false;
-        place.previousElementSibling.lastChild.textContent = localSentence(name, data.texts?.[name] ?? "");
+        say(name);
         prepare(item.doc, name, data.columns ?? {}, dresses(colours()));
         const made = await globalThis.Bokeh.embed.embed_item(item, place.id);
         drawn.set(name, [...(made.roots ?? made)][0].model.document);

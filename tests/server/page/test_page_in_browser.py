@@ -189,6 +189,8 @@ async def test_the_charts_are_drawn_and_keep_to_the_policy(browser: Browser, tmp
         await says(page, "#headline", "2 in flight")
         await page.get_by_role("tab", name="Timeline and money").click()
         await page.locator("#chart-timeline canvas").first.wait_for()
+        await says(page, "figcaption", "2 requests from ")
+        await says(page, "figcaption", "at most 2 clips at Google at once; 0 clips made.")
 
 
 async def test_a_stranger_gets_nothing(browser: Browser, tmp_path: Path) -> None:
