@@ -34,6 +34,9 @@ RANGE = """() => {
 }"""
 LABELS = """() => Bokeh.documents.flatMap((each) => each.roots())
     .flatMap((root) => [...root.references()]).map((model) => model.axis_label)"""
+NAMES = """() => [...new Set(Bokeh.documents.flatMap((each) => each.roots()).flatMap((root) => [...root.references()])
+    .filter((model) => model.type === "Text").map((model) => model.text_color.value ?? model.text_color))]"""
+INK = "() => getComputedStyle(document.body).color"
 DRAWN = "() => globalThis.Bokeh && Bokeh.documents.length === 5"
 
 
@@ -74,8 +77,10 @@ async def test_charts_show_the_run_the_money_and_the_news_in_the_colours_of_the_
         await page.wait_for_function(f"() => ({SOURCE})('timeline-refused').x[0] === {hour + 2}")
         assert await page.locator("#no-money").is_hidden()
         dark = await page.evaluate(GRID)
+        assert await page.evaluate(NAMES) == [await page.evaluate(INK)]  # names of bars
         await page.get_by_role("button", name="Theme: auto").click()
         assert await page.evaluate(GRID) not in (dark, "#e5e5e5")
+        assert await page.evaluate(NAMES) == [await page.evaluate(INK)]
 
 
 def refused(x: float) -> dict[str, list[object]]:

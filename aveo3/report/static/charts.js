@@ -24,6 +24,7 @@
   /** Properties for the models whose type ends so. */
   function dresses({ ink, muted, line, surface }) {
     const font = getComputedStyle(document.body).fontFamily;
+    const narrow = document.documentElement.clientWidth < 600;
     return {
       Figure: { background_fill_color: null, border_fill_color: null, outline_line_color: null },
       Axis: {
@@ -31,6 +32,8 @@
         axis_label_text_color: muted, major_label_text_font: font, axis_label_text_font: font, axis_label_text_font_style: "normal",
       },
       Grid: { grid_line_color: line, minor_grid_line_color: null },
+      DatetimeTicker: { desired_num_ticks: narrow ? 3 : 6 },
+      Text: { text_color: ink, text_font: font },
       Title: { text_color: ink, text_font: font },
       Legend: {
         background_fill_color: surface, background_fill_alpha: 0.85, border_line_color: null, label_text_color: ink, label_text_font: font,
