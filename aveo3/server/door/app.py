@@ -22,7 +22,7 @@ from aveo3.server.door.callers import Caller
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid, not_found
 from aveo3.server.door.guard import Guard
-from aveo3.server.door.http_requests import Body, bytes_of, credential_of, key_of, parsed, priority_of
+from aveo3.server.door.http_requests import Body, bytes_of, callback_of, credential_of, key_of, parsed, priority_of
 from aveo3.server.door.inline_video import send_json
 from aveo3.server.door.intake import Intake
 from aveo3.server.door.omni_routes import OmniRoutes
@@ -64,6 +64,7 @@ class Door:
         *,
         caller_of: Callable[[str | None], Caller | None],
         guard: Guard,
+        private_callbacks: bool,
         now_utc: Callable[[], datetime],
     ) -> None:
         assert session.journal is not None
@@ -73,6 +74,7 @@ class Door:
         self._intake = intake
         self._caller_of = caller_of
         self._guard = guard
+        self._private_callbacks = private_callbacks
         self.now_utc = now_utc
         self._large = asyncio.Semaphore(LARGE_BODIES)
 
@@ -134,6 +136,10 @@ class Door:
             raise google_errors.bad_key()
         return caller
 
+    def callback(self, request: web.Request, caller: Caller) -> tuple[str, str] | None:
+        """Where the end of a request is told: see `callback_of`."""
+        return callback_of(request, caller, private=self._private_callbacks)
+
     async def body(self, request: web.Request, read: Callable[[Any], Body]) -> tuple[Body, str]:
         """What `read` makes of the JSON of a request, and the SHA-256 of its bytes.
 
@@ -157,6 +163,7 @@ class Door:
             body=hashlib.sha256(f"{resource}\n{digest}".encode()).hexdigest(),
             key=key_of(request),
             priority=priority_of(request),
+            callback=self.callback(request, caller),
         )
         return web.json_response({"name": veo_answers.name_of(accepted)})
 

@@ -38,8 +38,15 @@ class Intake:
     """Writes requests into the journal of `session` and hands them to `dispatcher`."""
 
     def __init__(
-        self, session: Session, dispatcher: Dispatcher, media: MediaStore, now_utc: Callable[[], datetime]
+        self,
+        session: Session,
+        dispatcher: Dispatcher,
+        media: MediaStore,
+        now_utc: Callable[[], datetime],
+        *,
+        on_end: Callable[[int], None] = lambda _: None,
     ) -> None:
+        """`on_end` is called with the number of each job that has ended."""
         assert session.journal is not None
         self.closed: str | None = "the server is starting"
         """Why the server takes no new requests; None if it does."""
@@ -47,6 +54,7 @@ class Intake:
         self._journal = session.journal
         self._dispatcher = dispatcher
         self._media = media
+        self._on_end = on_end
         self._budgets = CallerBudgets(session.journal, now_utc)
         self._reserved: dict[int, float] = {}  # US$ of each request that has not ended; empty without a budget
         self._reserved_usd = 0.0
@@ -57,12 +65,20 @@ class Intake:
         return self.closed or self._journal.broken
 
     async def accept(
-        self, order: Order, caller: Caller, *, resource: str, body: str, key: str | None = None, priority: int = 0
+        self,
+        order: Order,
+        caller: Caller,
+        *,
+        resource: str,
+        body: str,
+        key: str | None = None,
+        priority: int = 0,
+        callback: tuple[str, str] | None = None,
     ) -> Request:
         """The new request, or the one that has this key already. It outlives a power cut by now.
 
-        `body` is the hex SHA-256 of what was sent, `resource` the path that stands before the operation's name. Raises
-        `Refused`.
+        `body` is the hex SHA-256 of what was sent, `resource` the path that stands before the operation's name,
+        `callback` as of `callback_of`. Raises `Refused`.
         """
         key = key if key is not None else order.key
         if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
@@ -71,7 +87,7 @@ class Intake:
         try:
             is_new, request = False, self._with_key(caller, key, body)
             if request is None:
-                is_new, request = await self._take(order, caller, resource, body, key, priority)
+                is_new, request = await self._take(order, caller, resource, body, key, priority, callback)
             await self._on_disk(request, is_new=is_new)
         except (JournalError, OSError) as error:
             log.error("a request was not taken: %s", error)
@@ -79,7 +95,14 @@ class Intake:
         return request
 
     async def _take(
-        self, order: Order, caller: Caller, resource: str, body: str, key: str | None, priority: int
+        self,
+        order: Order,
+        caller: Caller,
+        resource: str,
+        body: str,
+        key: str | None,
+        priority: int,
+        callback: tuple[str, str] | None,
     ) -> tuple[bool, Request]:
         """Check an order, keep its media, and write it; or the request that has its key by then. True if it is new."""
         prompt, model = order.prompt, order.prompt.model or ""
@@ -99,7 +122,7 @@ class Intake:
                 self._check_room(caller)
                 self._check_budget(cost, model)
                 self._budgets.check(caller, cost)
-                request = self._write(order, caller, record, digest, route, resource, body, key, priority)
+                request = self._write(order, caller, record, digest, route, resource, body, key, priority, callback)
                 self._reserve(request.job, cost)
                 self._budgets.reserve(caller, request.job, cost or 0.0)
                 return True, request
@@ -141,6 +164,7 @@ class Intake:
         body: str,
         key: str | None,
         priority: int,
+        callback: tuple[str, str] | None,
     ) -> Request:
         request, _ = self._journal.requests.accept(
             self._session.service,
@@ -155,6 +179,7 @@ class Intake:
             door_name=secrets.token_hex(16),
             resource=resource,
             storage_uri=order.storage_uri,
+            callback=callback,
         )
         self._dispatcher.add(request, route)
         return request
@@ -193,6 +218,7 @@ class Intake:
         self._reserved_usd -= self._reserved.pop(job, 0.0)
         if not self._reserved:
             self._reserved_usd = 0.0  # no rounding adds up
+        self._on_end(job)
 
     def _with_key(self, caller: Caller, key: str | None, body: str) -> Request | None:
         if key is None or (known := self._journal.requests.with_key(caller.name, key)) is None:
