@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, dataclass
+from datetime import datetime
 from typing import Any
 
 from aveo3.journal import callbacks
@@ -38,6 +39,17 @@ class Request:
     """The gs:// prefix that the caller named for the videos."""
     deleted_utc: str | None = None
     """When the caller deleted it: it is not found any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEvent:
+    """A step of a request's job: the state that it came to at `at_utc`."""
+
+    id: int
+    request: Request
+    at_utc: datetime
+    state: State
+    error_kind: str | None
 
 
 class Requests:
@@ -117,6 +129,23 @@ class Requests:
         """The request that `job` came as; None if it came otherwise."""
         found = self._reader.read("SELECT * FROM requests WHERE job = ?", job)
         return Request(*found[0]) if found else None
+
+    def newest_event(self) -> int:
+        """The number of the newest event of any job; 0 without any."""
+        return int(self._reader.read("SELECT coalesce(max(id), 0) FROM events")[0][0])
+
+    def events(self, caller: str, after: int, upto: int) -> list[RequestEvent]:
+        """The steps of the requests of `caller` whose numbers are above `after`, up to `upto`. Reads that range."""
+        rows = self._reader.read(
+            "SELECT events.id, at_utc, state, json_extract(changes, '$.error_kind'), requests.* "
+            "FROM events CROSS JOIN requests ON requests.job = events.job WHERE events.id > ? AND events.id <= ? "
+            "AND caller = ? AND deleted_utc IS NULL ORDER BY events.id",
+            *(after, upto, caller),
+        )
+        return [
+            RequestEvent(number, Request(*request), datetime.fromisoformat(at), State(state), kind)
+            for number, at, state, kind, *request in rows
+        ]
 
     def in_states(self, service: str, *states: State) -> Iterator[tuple[Request, JobRecord]]:
         """The requests to `service` whose jobs are in `states`, with these jobs, in the order of their acceptance.

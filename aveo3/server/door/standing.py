@@ -21,9 +21,12 @@ _ENDED = frozenset({State.SUCCEEDED, State.FILTERED, State.REJECTED, State.FAILE
 
 def is_waiting(record: JobRecord) -> bool:
     """True if the request is to be sent, and nothing is under way for it."""
-    if record.state is State.PLANNED:
-        return True
-    return record.state in _SENT_BY_US and record.error_kind in _SENT_BY_US[record.state]
+    return waits(record.state, record.error_kind)
+
+
+def waits(state: State, error_kind: str | None) -> bool:
+    """`is_waiting` for a job in `state` for the reason `error_kind`."""
+    return state is State.PLANNED or (state in _SENT_BY_US and error_kind in _SENT_BY_US[state])
 
 
 def has_ended(record: JobRecord, *, busy: bool) -> bool:
@@ -31,8 +34,11 @@ def has_ended(record: JobRecord, *, busy: bool) -> bool:
 
     An uncertain job's video may still be found where Google was told to put it.
     """
-    if record.state in _ENDED:
-        return True
     if record.state is State.UNCERTAIN:
         return not busy
-    return record.state in _SENT_BY_US and not is_waiting(record)
+    return has_ended_as(record.state, record.error_kind)
+
+
+def has_ended_as(state: State, error_kind: str | None) -> bool:
+    """`has_ended` for a job that is not uncertain."""
+    return state in _ENDED or (state in _SENT_BY_US and not waits(state, error_kind))

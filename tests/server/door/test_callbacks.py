@@ -103,7 +103,24 @@ async def test_an_end_is_told_once_signed_with_where_to_get_the_video() -> None:
         assert (len(mine.got), len(other.got)) == (3, 1)
 
 
-async def test_filtered_and_cancelled_requests_are_told_and_deleted_ones_are_not() -> None:
+async def test_an_interaction_is_told_with_an_address_in_place_of_its_video() -> None:
+    async with emulator() as google, receiver() as mine:
+        omni = {"backend": "gemini", "model": "gemini-omni-1.2-flash"}
+        key, secret = add(quick(google), callback=mine.url)
+        async with serving(google, private_callbacks=True, **omni) as door, aiohttp.ClientSession(door.url) as http:
+            body = {"model": omni["model"], "input": "a boat", "background": True}
+            async with http.post("/v1beta/interactions", json=body, headers=key) as answer:
+                number = (await answer.json())["id"]
+            await asyncio.sleep(60)
+            [told] = mine.told(secret)
+            assert (told["id"], told["status"]) == (number, "completed")
+            [video] = told["steps"][-1]["content"]
+            assert "data" not in video
+            async with http.get(video["uri"], headers=key) as answer:
+                assert (await answer.read())[4:8] == b"ftyp"
+
+
+async def test_filtered_and_cancelled_requests_are_told() -> None:
     async with emulator(faults=["filtered-safety@1"]) as google, receiver() as mine:
         key, secret = add(quick(google), callback=mine.url)
         async with (
