@@ -37,6 +37,10 @@ def add(
     label: Annotated[
         str | None, typer.Option(help="Labels for Google's bill that its requests get, as in team=film,customer=acme.")
     ] = None,
+    operator: Annotated[
+        bool,
+        typer.Option("--operator", help="The key shows the figures of all callers (/metrics), and orders nothing."),
+    ] = False,
     output_dir: Directory = None,
 ) -> None:
     """Give a caller a key, which is shown once and kept nowhere.
@@ -62,6 +66,7 @@ def add(
             "models": [model.strip() for model in (models or "").split(",") if model.strip()],
             "max_queued": max_queued,
             "labels": label or {},
+            "operator": operator,
             "created_utc": datetime.now(UTC),
         }
         try:
@@ -87,6 +92,9 @@ def list_(output_dir: Directory = None) -> None:
         if not callers:
             typer.echo("there are no keys: `aveo3 serve` listens on this machine only", err=True)
         for caller in callers.values():
+            if caller.operator:
+                typer.echo(f"{caller.name}: operator, orders nothing")
+                continue
             limits = {"/day": caller.day_budget, "": caller.total_budget}
             budgets = [f"{usd:g}{unit}" for unit, usd in limits.items() if usd is not None]
             parts = [

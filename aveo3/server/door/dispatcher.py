@@ -126,6 +126,19 @@ class Dispatcher:
         """How many requests of `caller` wait for their turn."""
         return sum(line.queue.waiting_of(caller) for line in self._lines.values())
 
+    def waiting_by_caller(self) -> dict[str, tuple[int, int]]:
+        """By caller: how many requests wait for their turn, and the job of the one that was accepted first."""
+        found: dict[str, tuple[int, int]] = {}
+        for line in self._lines.values():
+            for caller, (size, oldest) in line.queue.heads().items():
+                others, first = found.get(caller, (0, oldest))
+                found[caller] = others + size, min(first, oldest)
+        return found
+
+    def under_way(self) -> list[int]:
+        """The jobs that streams work on, or will next: they are in no queue any more."""
+        return [*self._resumed, *(job for line in self._lines.values() for job in line.under_way)]
+
     def is_busy(self, job: int) -> bool:
         """True if this process works on a job, or is about to."""
         return job in self._resumed or self._journal.claims.holds(job)
@@ -230,6 +243,12 @@ class Line:
         self._journal = journal
         self._over = over
         self._waker = Waker()
+        self._feed = _Feed(self._next)
+
+    @property
+    def under_way(self) -> list[int]:
+        """The jobs that its stream has and that have no clip yet."""
+        return [*self._feed.given.values()]
 
     def add(self, request: Request) -> None:
         """Queue a request."""
@@ -243,7 +262,7 @@ class Line:
             await asyncio.sleep(PAUSE)
 
     async def _run_once(self) -> None:
-        feed = _Feed(self._next)
+        feed = self._feed = _Feed(self._next)
         try:
             async with self._session.stream_requests(feed) as clips:
                 async for clip in clips:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from aveo3.server.door.callers import Caller
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid
 from aveo3.server.door.media_store import MediaStore, hashes_in
+from aveo3.server.door.observer import Observer
 from aveo3.server.door.standing import WITHDRAWN, is_waiting
 from aveo3.server.door.veo_requests import Order
 from aveo3.session import Session
@@ -38,7 +40,12 @@ class Intake:
     """Writes requests into the journal of `session` and hands them to `dispatcher`."""
 
     def __init__(
-        self, session: Session, dispatcher: Dispatcher, media: MediaStore, now_utc: Callable[[], datetime]
+        self,
+        session: Session,
+        dispatcher: Dispatcher,
+        media: MediaStore,
+        now_utc: Callable[[], datetime],
+        observer: Observer,
     ) -> None:
         assert session.journal is not None
         self.closed: str | None = "the server is starting"
@@ -47,6 +54,7 @@ class Intake:
         self._journal = session.journal
         self._dispatcher = dispatcher
         self._media = media
+        self._observer = observer
         self._budgets = CallerBudgets(session.journal, now_utc)
         self._reserved: dict[int, float] = {}  # US$ of each request that has not ended; empty without a budget
         self._reserved_usd = 0.0
@@ -64,6 +72,7 @@ class Intake:
         `body` is the hex SHA-256 of what was sent, `resource` the path that stands before the operation's name. Raises
         `Refused`.
         """
+        began = asyncio.get_running_loop().time()
         key = key if key is not None else order.key
         if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
             raise invalid(f"An idempotency key has 1 to {LONGEST_KEY} printable characters.")
@@ -76,6 +85,8 @@ class Intake:
         except (JournalError, OSError) as error:
             log.error("a request was not taken: %s", error)
             raise Refused(503, "The request could not be written to disk.", retry_after=STOPPING) from error
+        if is_new:
+            self._observer.accepted(caller.name, asyncio.get_running_loop().time() - began)
         return request
 
     async def _take(
@@ -186,6 +197,7 @@ class Intake:
             [record] = self._journal.select("SELECT * FROM jobs WHERE id = ?", job)
             if (request := self._journal.requests.of_job(job)) is not None:
                 self._budgets.ended(request.caller, job)
+                self._observer.ended(request.caller, record.state)
             if record.state is State.SUCCEEDED or record.error_kind == WITHDRAWN:
                 self._media.release(hashes_in(record.prompt))
         except JournalError as error:  # then it stays reserved

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
@@ -16,6 +16,8 @@ from aveo3 import _threads
 from aveo3.config.settings import JOURNAL, Settings
 from aveo3.dispatch import lane_pool
 from aveo3.errors import UsageError
+from aveo3.events.kinds import Event
+from aveo3.journal.journal import Journal
 from aveo3.lanes.lanes import Lanes
 from aveo3.lifecycle import State
 from aveo3.server.door.app import Door
@@ -24,8 +26,14 @@ from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.guard import Guard, is_loopback
 from aveo3.server.door.intake import Intake
 from aveo3.server.door.media_store import MediaStore, hashes_in
+from aveo3.server.door.observer import Observer
+from aveo3.server.door.operator_routes import OperatorRoutes
+from aveo3.server.door.queues import queues_of
 from aveo3.server.door.standing import WITHDRAWN
 from aveo3.session import Session
+
+if TYPE_CHECKING:
+    from aveo3.server.door.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +82,9 @@ class DoorServer:
             connect=lane_pool.connect,
             rng=rng or random.Random(),
             now_utc=now_utc,
+            on_event=lambda event: self._on_event(event),
         )
+        self._on_event: Callable[[Event], object] = lambda _: None
         self._dispatcher: Dispatcher | None = None
         self._stack = AsyncExitStack()
         self._addresses: list[str] = []
@@ -119,7 +129,9 @@ class DoorServer:
         self._dispatcher = dispatcher = Dispatcher(
             self._session, weight_of=self._callers.weight_of, ended=lambda job: intake.ended(job)
         )
-        intake = Intake(self._session, dispatcher, media, self._now_utc)
+        metrics = self._open_metrics(dispatcher, journal)
+        observer = metrics if metrics is not None else Observer()
+        intake = Intake(self._session, dispatcher, media, self._now_utc, observer)
         for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
             if record.error_kind != WITHDRAWN:
                 media.use(hashes_in(record.prompt))  # a person may have them sent again, whatever their end
@@ -130,6 +142,8 @@ class DoorServer:
             intake,
             caller_of=self._callers.of,
             guard=Guard(self._host, lambda: self._callers.has_keys),
+            operators=OperatorRoutes(self._callers.of, metrics),
+            observer=observer,
             now_utc=self._now_utc,
         )
         runner = web.AppRunner(door.app(), access_log=None, handle_signals=False, shutdown_timeout=ANSWERS_WITHIN)
@@ -142,6 +156,18 @@ class DoorServer:
         intake.closed = None
         host = f"[{self._host}]" if ":" in self._host else self._host
         self._addresses = [f"http://{host}:{address[1]}" for address in runner.addresses]
+
+    def _open_metrics(self, dispatcher: Dispatcher, journal: Journal) -> Metrics | None:
+        """What counts for Prometheus; None if its package is not installed."""
+        try:
+            from aveo3.server.door.metrics import Metrics  # lazy: its package is an extra
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] != "prometheus_client":
+                raise
+            return None
+        metrics = Metrics(self._session.stats, lambda: queues_of(dispatcher, journal, self._now_utc()))
+        self._on_event = metrics.on_event
+        return metrics
 
     async def _leave(self, dispatcher: Dispatcher, intake: Intake) -> None:
         """Take nothing new, and let what is under way learn its operation's name. Polls are answered meanwhile."""

@@ -1,0 +1,146 @@
+"""The operator's view: figures of all callers, for whom they are meant, and a true account of what waits and runs."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from aveo3.server.door import metrics
+from aveo3.server.door.callers import Caller, CallerFile
+from aveo3.server.door.server import DoorServer
+from tests.support.door import MODEL, serving
+from tests.support.emulated import emulator, quick
+
+DEVELOPER = f"/v1beta/models/{MODEL}"
+OUT = Path("clips")
+
+
+def add(name: str, **fields: Any) -> str:
+    return CallerFile(OUT).add(Caller(name=name, **fields))
+
+
+async def submit(http: aiohttp.ClientSession, key: str | None, text: str = "a boat") -> str:
+    headers = {} if key is None else {"x-goog-api-key": key}
+    body = {"instances": [{"prompt": text}]}
+    async with http.post(f"{DEVELOPER}:predictLongRunning", json=body, headers=headers) as answer:
+        assert answer.status == 200, await answer.text()
+        return str((await answer.json())["name"])
+
+
+async def scraped(http: aiohttp.ClientSession, key: str | None = None) -> dict[tuple[str, ...], float]:
+    """Each sample by its name and the values of its labels, as Prometheus's own parser reads them."""
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    async with http.get("/metrics", headers=headers) as answer:
+        assert answer.status == 200, await answer.text()
+        text = await answer.text()
+    return {
+        (sample.name, *(value for name, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def values(seen: dict[tuple[str, ...], float], name: str) -> list[float]:
+    return [value for key, value in seen.items() if key[0] == name]
+
+
+def loop_time_utc() -> datetime:
+    """The loop's time, which jumps, as a calendar time."""
+    return datetime(2026, 11, 27, tzinfo=UTC) + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+async def test_metrics_tell_what_waits_runs_is_done_and_what_it_cost() -> None:
+    alice, bob, watch = add("alice"), add("bob"), add("watch", operator=True)
+    async with (
+        emulator(rpm=2, latency="40") as google,
+        DoorServer(
+            quick(google, journal="auto", poll_interval=0.5, rate_limit=2), port=0, now_utc=loop_time_utc
+        ) as door,
+        aiohttp.ClientSession(door.url) as http,
+    ):
+        for number in range(4):
+            await submit(http, alice, f"boat {number}")
+        name = await submit(http, bob, "a tree")
+        await submit(http, bob, "a house")
+        async with http.post(f"{DEVELOPER}:predictLongRunning", json={}, headers={"x-goog-api-key": bob}) as answer:
+            assert answer.status == 400
+        await asyncio.sleep(20)
+        seen = await scraped(http, watch)
+        assert seen["aveo3_requests_accepted_total", "alice"] == 4
+        assert seen["aveo3_requests_accepted_total", "bob"] == 2
+        assert seen["aveo3_accept_seconds_count",] == 6
+        assert [sum(values(seen, f"aveo3_requests_{what}")) for what in ("waiting", "running")] == [4, 2]
+        assert door.waiting == 3  # the fourth is next in line of its lane, and in no queue any more
+        assert max(values(seen, "aveo3_oldest_wait_seconds")) == pytest.approx(20, abs=1)
+        assert seen["aveo3_lane_running", MODEL] == 2
+        assert seen["aveo3_quota_used", MODEL] == seen["aveo3_quota_limit", MODEL] == 2
+        assert seen["aveo3_breaker_state", MODEL, "closed"] == 1
+        assert seen["aveo3_breaker_state", MODEL, "open"] == 0
+        assert seen["aveo3_in_flight_usd",] > 0
+        assert seen["aveo3_http_errors_total", "400"] == 1
+        async with http.post(f"/v1beta/{name}:cancel", headers={"x-goog-api-key": bob}) as answer:
+            is_cancelled = answer.status == 200
+        await asyncio.sleep(300)
+        seen = await scraped(http, watch)
+        assert seen.get(("aveo3_requests_ended_total", "bob", "cancelled"), 0) == is_cancelled
+        assert sum(values(seen, "aveo3_requests_ended_total")) == 6
+        assert seen["aveo3_spent_usd_total",] == pytest.approx(google.books.billed_usd)
+        assert values(seen, "aveo3_requests_waiting") == values(seen, "aveo3_requests_running") == []
+
+
+async def test_refusals_are_counted_by_kind() -> None:
+    async with (
+        emulator(rpm=1) as google,
+        serving(google, rate_limit=50) as door,
+        aiohttp.ClientSession(door.url) as http,
+    ):
+        for number in range(3):
+            await submit(http, None, f"boat {number}")
+        await asyncio.sleep(600)
+        seen = await scraped(http)
+        refusals = {key[1:]: value for key, value in seen.items() if key[0] == "aveo3_google_refusals_total"}
+        assert sum(refusals.values()) == google.books.refused > 0
+
+
+async def test_no_caller_sees_the_figures_of_others_and_an_operator_orders_nothing() -> None:
+    async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
+        assert ("aveo3_paused",) in await scraped(http)  # without keys, this machine may see all
+        alice, watch = add("alice"), add("watch", operator=True)
+        for key, status in ((None, 401), (alice, 403), (watch, 200)):
+            headers = {} if key is None else {"x-goog-api-key": key}
+            async with http.get("/metrics", headers=headers) as answer:
+                assert answer.status == status
+        body = {"instances": [{"prompt": "a boat"}]}
+        headers = {"x-goog-api-key": watch}
+        async with http.post(f"{DEVELOPER}:predictLongRunning", json=body, headers=headers) as answer:
+            assert answer.status == 403
+        assert google.books.submits == 0
+
+
+async def test_however_many_callers_come_labels_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "MOST", 2)
+    keys = [add(f"caller-{number}") for number in range(5)]
+    watch = add("watch", operator=True)
+    async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
+        for key in keys:
+            await submit(http, key)
+        seen = await scraped(http, watch)
+        accepted = {key[1]: value for key, value in seen.items() if key[0] == "aveo3_requests_accepted_total"}
+        assert accepted == {"caller-0": 1, "caller-1": 1, metrics.OTHER: 3}
+
+
+async def test_without_the_package_the_door_works_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.delitem(sys.modules, "aveo3.server.door.metrics")
+    async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
+        await submit(http, None)
+        async with http.get("/metrics") as answer:
+            assert answer.status == 501
+            assert "pip install 'aveo3[server]'" in await answer.text()
