@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aveo3.cli import options
-from aveo3.cli.commands import serve_keys
+from aveo3.cli.commands import serve_keys, serve_status
 from aveo3.cli.exit_codes import Exit, errors_as_messages
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ PORT = 8790
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(serve_keys.app, name="keys")
+app.command()(serve_status.status)
 
 
 @app.callback(invoke_without_command=True)

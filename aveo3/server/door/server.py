@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
+import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 
@@ -20,6 +22,7 @@ from aveo3.events.kinds import Event
 from aveo3.journal.journal import Journal
 from aveo3.lanes.lanes import Lanes
 from aveo3.lifecycle import State
+from aveo3.server.door import server_file
 from aveo3.server.door.app import Door
 from aveo3.server.door.callers import CallerFile, Callers
 from aveo3.server.door.dispatcher import Dispatcher
@@ -28,6 +31,7 @@ from aveo3.server.door.intake import Intake
 from aveo3.server.door.media_store import MediaStore, hashes_in
 from aveo3.server.door.observer import Observer
 from aveo3.server.door.operator_routes import OperatorRoutes
+from aveo3.server.door.overview import requests_and_money, server_part
 from aveo3.server.door.queues import queues_of
 from aveo3.server.door.standing import WITHDRAWN
 from aveo3.session import Session
@@ -75,6 +79,7 @@ class DoorServer:
             settings = settings.model_copy(update={"quota_patience": None})
         self._host, self._port = host, port
         self._now_utc = now_utc
+        self._since_utc = now_utc()
         self._session = Session(
             settings,
             Lanes(settings),
@@ -129,6 +134,7 @@ class DoorServer:
         self._dispatcher = dispatcher = Dispatcher(
             self._session, weight_of=self._callers.weight_of, ended=lambda job: intake.ended(job)
         )
+        token = secrets.token_urlsafe(32)
         metrics = self._open_metrics(dispatcher, journal)
         observer = metrics if metrics is not None else Observer()
         intake = Intake(self._session, dispatcher, media, self._now_utc, observer)
@@ -142,7 +148,7 @@ class DoorServer:
             intake,
             caller_of=self._callers.of,
             guard=Guard(self._host, lambda: self._callers.has_keys),
-            operators=OperatorRoutes(self._callers.of, metrics),
+            operators=OperatorRoutes(self._callers.of, metrics, lambda: self._status(intake, journal), token),
             observer=observer,
             now_utc=self._now_utc,
         )
@@ -156,6 +162,9 @@ class DoorServer:
         intake.closed = None
         host = f"[{self._host}]" if ":" in self._host else self._host
         self._addresses = [f"http://{host}:{address[1]}" for address in runner.addresses]
+        here = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+        address = f"http://{here}:{runner.addresses[0][1]}"
+        self._stack.enter_context(server_file.announced(self._session.settings.output_dir, address, token))
 
     def _open_metrics(self, dispatcher: Dispatcher, journal: Journal) -> Metrics | None:
         """What counts for Prometheus; None if its package is not installed."""
@@ -168,6 +177,17 @@ class DoorServer:
         metrics = Metrics(self._session.stats, lambda: queues_of(dispatcher, journal, self._now_utc()))
         self._on_event = metrics.on_event
         return metrics
+
+    async def _status(self, intake: Intake, journal: Journal) -> dict[str, Any]:
+        """What `aveo3 serve status` shows. The journal is read in a thread, by a connection of its own."""
+        known = server_part(
+            url=self.url,
+            pid=os.getpid(),
+            since_utc=self._since_utc,
+            not_ready=intake.not_ready,
+            stats=self._session.stats(),
+        )
+        return {**known, **await _threads.reading.run(requests_and_money, journal.path)}
 
     async def _leave(self, dispatcher: Dispatcher, intake: Intake) -> None:
         """Take nothing new, and let what is under way learn its operation's name. Polls are answered meanwhile."""

@@ -21,9 +21,12 @@ _ENDED = frozenset({State.SUCCEEDED, State.FILTERED, State.REJECTED, State.FAILE
 
 def is_waiting(record: JobRecord) -> bool:
     """True if the request is to be sent, and nothing is under way for it."""
-    if record.state is State.PLANNED:
-        return True
-    return record.state in _SENT_BY_US and record.error_kind in _SENT_BY_US[record.state]
+    return waits(record.state, record.error_kind)
+
+
+def waits(state: State, error_kind: str | None) -> bool:
+    """`is_waiting` of a job in `state`."""
+    return state is State.PLANNED or error_kind in _SENT_BY_US.get(state, ())
 
 
 def has_ended(record: JobRecord, *, busy: bool) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,11 +15,12 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from aveo3.server.door import metrics
+from aveo3.server.door import metrics, server_file
 from aveo3.server.door.callers import Caller, CallerFile
 from aveo3.server.door.server import DoorServer
 from tests.support.door import MODEL, serving
 from tests.support.emulated import emulator, quick
+from tests.support.terminal import run
 
 DEVELOPER = f"/v1beta/models/{MODEL}"
 OUT = Path("clips")
@@ -24,6 +28,10 @@ OUT = Path("clips")
 
 def add(name: str, **fields: Any) -> str:
     return CallerFile(OUT).add(Caller(name=name, **fields))
+
+
+def save_key(key: str) -> None:
+    Path("key").write_text(f"{key}\n")
 
 
 async def submit(http: aiohttp.ClientSession, key: str | None, text: str = "a boat") -> str:
@@ -144,3 +152,63 @@ async def test_without_the_package_the_door_works_and_says_what_to_install(monke
         async with http.get("/metrics") as answer:
             assert answer.status == 501
             assert "pip install 'aveo3[server]'" in await answer.text()
+
+
+@pytest.mark.real_time  # the command asks the server from a thread of its own
+async def test_status_finds_the_server_of_a_directory_and_tells_all() -> None:
+    alice, watch = add("alice"), add("watch", operator=True)
+    save_key(watch)
+    async with emulator(latency="60") as google, serving(google, rate_limit=2) as door:
+        async with aiohttp.ClientSession(door.url) as http:
+            for number in range(5):
+                await submit(http, alice, f"boat {number}")
+            while google.books.accepted < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            for arguments in (["clips"], [door.url, "--key-file", "key"]):
+                code, stdout, _ = await asyncio.to_thread(run, "serve", "status", "--json", *arguments)
+                told = json.loads(stdout)
+                assert code == 0
+                assert told["server"] == {**told["server"], "url": door.url, "not_ready": None, "paused": False}
+                [caller] = told["callers"]
+                assert (caller["caller"], caller["waiting"], caller["running"]) == ("alice", 3, 2)
+                [lane] = told["lanes"]
+                assert (lane["lane"], lane["running"], lane["quota_limit"]) == (MODEL, 2, 2)
+                assert lane["breaker"] == "closed"
+            code, stdout, _ = await asyncio.to_thread(run, "serve", "status", "clips")
+            assert code == 0
+            assert stdout.startswith(f"{door.url} takes requests (process ")
+            assert re.search(r"^alice \(local\) +3 +\d s +2 +", stdout, re.MULTILINE)
+            assert f"lane {MODEL}: 2 of 2 in 60 s used; 2 running; 2 accepted, 0 refused; breaker closed" in stdout
+            assert watch not in stdout
+            for arguments in ([door.url], [f"{door.url}/v1", "--key-file", "key"]):
+                code, stdout, stderr = await asyncio.to_thread(run, "serve", "status", *arguments)
+                assert (code, stdout) == (2, "")
+                assert "to operators only" in stderr or "is no server of aveo3" in stderr
+        private = (OUT / server_file.FILE).stat().st_mode
+        assert os.name == "nt" or private & 0o077 == 0
+        left = (OUT / server_file.FILE).read_text()
+    assert not (OUT / server_file.FILE).exists()
+    (OUT / server_file.FILE).write_text(left)  # as a kill would have left it
+    code, stdout, _ = await asyncio.to_thread(run, "serve", "status", "clips")
+    assert code == 0
+    assert stdout.startswith("no server runs: what waits goes on when `aveo3 serve` is started")
+    assert re.search(r"^alice \(local\) +3 +\d s +2 +", stdout, re.MULTILINE)
+
+
+def test_status_without_journal_or_server_says_so() -> None:
+    code, _, stderr = run("serve", "status", "clips")
+    assert (code, "clips does not exist, so there is no journal" in stderr) == (2, True)
+    code, _, stderr = run("serve", "status", "http://127.0.0.1:1")
+    assert (code, "no server answers at http://127.0.0.1:1" in stderr) == (2, True)
+    code, _, stderr = run("serve", "status", "http://127.0.0.1:1", "--key-file", "missing")
+    assert (code, stderr) == (2, "aveo3: --key-file missing cannot be read: No such file or directory.\n")
+
+
+async def test_the_token_of_the_directory_shows_figures_and_nothing_else() -> None:
+    add("alice")
+    async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
+        found = server_file.read(OUT)
+        assert found is not None
+        for path, status in (("/status", 200), ("/metrics", 200), ("/v1/videos", 401)):
+            async with http.get(path, headers={"x-goog-api-key": found[1]}) as answer:
+                assert answer.status == status
