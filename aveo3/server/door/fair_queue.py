@@ -48,6 +48,15 @@ class FairQueue:
             if flow.size
         }
 
+    def entries(self) -> list[tuple[str, int, int]]:
+        """Everything that waits: caller, number, priority."""
+        return [
+            (caller, number, priority)
+            for caller, flow in self._flows.items()
+            for priority, numbers in flow.by_priority.items()
+            for number in numbers
+        ]
+
     def push(self, caller: str, number: int, priority: int = 0) -> None:
         """Add a request. Of one caller, higher priorities go first, and of these, lower numbers."""
         flow = self._flows.setdefault(caller, _Flow(self._now))

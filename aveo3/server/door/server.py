@@ -17,7 +17,7 @@ from aiohttp import web
 from aveo3 import _threads
 from aveo3.config.settings import JOURNAL, Settings
 from aveo3.dispatch import lane_pool
-from aveo3.errors import UsageError
+from aveo3.errors import JournalError, UsageError
 from aveo3.events.kinds import Event
 from aveo3.journal.journal import Journal
 from aveo3.lanes.lanes import Lanes
@@ -33,6 +33,7 @@ from aveo3.server.door.observer import Observer
 from aveo3.server.door.operator_routes import OperatorRoutes
 from aveo3.server.door.overview import requests_and_money, server_part
 from aveo3.server.door.queues import queues_of
+from aveo3.server.door.reloading import reload_lanes
 from aveo3.server.door.standing import WITHDRAWN
 from aveo3.session import Session
 
@@ -80,6 +81,7 @@ class DoorServer:
         self._host, self._port = host, port
         self._now_utc = now_utc
         self._since_utc = now_utc()
+        self._reloading = asyncio.Lock()
         self._session = Session(
             settings,
             Lanes(settings),
@@ -177,6 +179,17 @@ class DoorServer:
         metrics = Metrics(self._session.stats, lambda: queues_of(dispatcher, journal, self._now_utc()))
         self._on_event = metrics.on_event
         return metrics
+
+    async def reload(self) -> None:
+        """Read callers and lanes anew. What cannot be used is logged, and the old ones stay."""
+        assert self._dispatcher is not None
+        async with self._reloading:
+            names = self._callers.names
+            log.info("callers: %d have a key", len(names))
+            try:
+                await reload_lanes(self._session, self._dispatcher)
+            except (UsageError, JournalError) as error:
+                log.error("the lanes stay as they were: %s", error)
 
     async def _status(self, intake: Intake, journal: Journal) -> dict[str, Any]:
         """What `aveo3 serve status` shows. The journal is read in a thread, by a connection of its own."""

@@ -6,7 +6,10 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from aveo3.cli.commands import serve as serve_command
 from aveo3.server.door import metrics, server_file
 from aveo3.server.door.callers import Caller, CallerFile
 from aveo3.server.door.server import DoorServer
@@ -212,3 +216,94 @@ async def test_the_token_of_the_directory_shows_figures_and_nothing_else() -> No
         for path, status in (("/status", 200), ("/metrics", 200), ("/v1/videos", 401)):
             async with http.get(path, headers={"x-goog-api-key": found[1]}) as answer:
                 assert answer.status == status
+
+
+def write_lanes(*projects: str) -> None:
+    text = "".join(
+        f'[[lane]]\nname = "{name}"\nproject = "{name}"\nmodel = "{MODEL}"\nrate_limit = 2\n\n' for name in projects
+    )
+    Path("lanes.toml").write_text(text)
+
+
+def change_lanes(text: str) -> None:
+    Path("lanes.toml").write_text(text)
+
+
+async def test_new_lanes_are_used_without_losing_a_request(caplog: pytest.LogCaptureFixture) -> None:
+    write_lanes("one")
+    async with (
+        emulator(rpm=2) as google,
+        serving(google, lanes=Path("lanes.toml"), api_key=None, rate_limit=2) as door,
+        aiohttp.ClientSession(door.url) as http,
+    ):
+        for number in range(12):
+            await submit(http, None, f"boat {number}")
+        await asyncio.sleep(10)
+        [gate] = [opened.gate for opened in door.session.lane_pool.open_lanes.values()]
+        write_lanes("one", "two")
+        await door.reload()
+        await asyncio.sleep(20)
+        assert google.books.accepted == 4  # two of each lane, within half a minute
+        write_lanes("two")
+        await door.reload()
+        await asyncio.sleep(500)
+        assert google.books.accepted_by_prompt == {f"boat {number}": 1 for number in range(12)}
+        assert google.books.refused == 0
+        assert door.session.stats().gates["one"].accepted < 6
+        write_lanes("one", "two")
+        await door.reload()
+        gates = {lane.name: opened.gate for lane, opened in door.session.lane_pool.open_lanes.items()}
+        assert gates["one"] is gate  # its quota is counted once
+        assert len(door.session.lane_pool.open_lanes) == 2
+    assert "lanes stay as they were" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[lane", "lanes.toml"),
+        ('[[lane]]\nname = "one"\nproject = "one"\nrate_limit = 3\n', "lane one is in use and has changed"),
+        (
+            '[[lane]]\nname = "two"\nproject = "two"\nmodel = "veo-3.1-fast-generate-001"\n',
+            f"requests for {MODEL} wait, and the new lanes cannot take them",
+        ),
+    ],
+)
+async def test_lanes_that_cannot_be_used_are_told_and_the_old_ones_stay(
+    text: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_lanes("one")
+    async with (
+        emulator(rpm=2) as google,
+        serving(google, lanes=Path("lanes.toml"), api_key=None, rate_limit=2) as door,
+        aiohttp.ClientSession(door.url) as http,
+    ):
+        for number in range(5):
+            await submit(http, None, f"boat {number}")
+        await asyncio.sleep(1)
+        change_lanes(text)
+        await door.reload()
+        assert said in caplog.text
+        assert "the lanes stay as they were" in caplog.text
+        await asyncio.sleep(300)
+        assert google.books.accepted_by_prompt == {f"boat {number}": 1 for number in range(5)}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+async def test_sighup_reloads_and_sigterm_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def on_signals(callback: Callable[[signal.Signals], object]) -> Iterator[None]:
+        for number, name in enumerate(("SIGHUP", "SIGHUP", "SIGTERM"), start=1):
+            asyncio.get_running_loop().call_later(10 * number, callback, signal.Signals[name])
+        yield
+
+    reloads = []
+
+    async def reload(_: DoorServer) -> None:
+        reloads.append(asyncio.get_running_loop().time())
+
+    monkeypatch.setattr("aveo3.cli.signals.on_signals", on_signals)
+    monkeypatch.setattr(DoorServer, "reload", reload)
+    async with emulator() as google:
+        await serve_command._serve(quick(google, journal="auto"), "127.0.0.1", 0, quiet=True)
+    assert len(reloads) == 2
