@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import stat
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from aveo3.cli.json_lines import in_json
+from aveo3.cli.signals import on_signals
 from aveo3.errors import UsageError
 from aveo3.events import Event, EventReader
 
@@ -31,6 +35,8 @@ class EventLines:
         self.to_stdout = target == STDOUT
         self.closed = False
         """True once whoever reads has left."""
+        self._ending = False
+        self._given_up = threading.Event()  # nobody waits any more for whoever reads
         self._name = "standard output" if self.to_stdout else target
         self._file: TextIO | None = None
         if self.to_stdout and as_json:
@@ -46,15 +52,19 @@ class EventLines:
     async def written(self, events: EventReader, on_closed: Callable[[], None]) -> AsyncIterator[None]:
         """Write `events` until their client closes. A run never waits for whoever reads the lines: a thread writes.
 
-        `on_closed` is called if a pipe is closed at its other end.
+        `on_closed` is called if a pipe is closed at its other end. At the end it waits until the lines are read; a
+        signal that asks to stop ends that.
         """
         task = asyncio.create_task(self._write_all(events, on_closed))
         try:
             yield
         finally:
+            self._ending = True
             try:
-                await task
+                with on_signals(lambda _: self._given_up.set()):
+                    await task
             finally:
+                self._given_up.set()  # a cancelled task leaves its thread behind
                 if self._file is not None:
                     with suppress(OSError):
                         self._file.close()
@@ -67,6 +77,8 @@ class EventLines:
                 self.closed = True
                 log.warning("%s is closed: running clips are finished, nothing more is sent", self._name)
                 on_closed()
+            except _GivenUpError:
+                log.warning("the last events were not read from %s, and are not written", self._name)
             except (OSError, ValueError) as error:
                 why = error.strerror if isinstance(error, OSError) else error
                 log.error("%s cannot be written: %s; the run goes on without --events", self._name, why or error)
@@ -78,11 +90,54 @@ class EventLines:
     def _write(self, events: list[Event]) -> None:
         """Write whole lines. Blocks."""
         if self._file is None:
-            print("\n".join(in_json(event.as_dict()) for event in events), flush=True)
-            return
-        text = "".join(f"{json.dumps(event.as_dict(), ensure_ascii=False)}\n" for event in events)
-        self._file.write(text.encode("utf-8", "backslashreplace").decode())
-        self._file.flush()
+            text = "".join(f"{in_json(event.as_dict())}\n" for event in events)
+            stream, encoding = sys.stdout, sys.stdout.encoding
+        else:
+            text = "".join(f"{json.dumps(event.as_dict(), ensure_ascii=False)}\n" for event in events)
+            stream, encoding = self._file, "utf-8"
+        data = text.encode(encoding or "utf-8", "backslashreplace")
+        if (number := _pipe_of(stream)) is not None:
+            self._write_to_pipe(number, data)
+        else:
+            print(data.decode(encoding or "utf-8"), end="", file=stream, flush=True)
+
+    def _write_to_pipe(self, number: int, data: bytes) -> None:
+        """Write to a pipe without a call that blocks: what its reader leaves lying must not keep the process."""
+        import select
+
+        waited, told = 0.0, False
+        while data:
+            if self._given_up.is_set():
+                raise _GivenUpError
+            if not select.select([], [number], [], _LOOK)[1]:
+                waited += _LOOK * self._ending
+                if waited > _TOLD_AFTER and not told:
+                    told = True
+                    log.warning("the run has ended; %s is not read to its end (Ctrl-C: leave it)", self._name)
+                continue
+            data = data[os.write(number, data[: select.PIPE_BUF]) :]  # as much as never blocks then
+
+
+class _GivenUpError(Exception):
+    """A person waits no longer for whoever reads."""
+
+
+_LOOK = 0.25
+"""Seconds between two looks at whether anybody still waits."""
+
+_TOLD_AFTER = 3.0
+"""Seconds that a run waits for its reader until a person is told."""
+
+
+def _pipe_of(stream: TextIO) -> int | None:
+    """The file descriptor of a stream that is a pipe; None for others, and on Windows."""
+    if os.name != "posix":
+        return None
+    try:
+        number = stream.fileno()
+        return number if stat.S_ISFIFO(os.fstat(number).st_mode) else None
+    except (AttributeError, OSError, ValueError):  # no stream of the system
+        return None
 
 
 @asynccontextmanager

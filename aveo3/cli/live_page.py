@@ -12,9 +12,8 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import typer
-
 from aveo3.cli.shells import quoted
+from aveo3.cli.telling import tell
 
 if TYPE_CHECKING:
     from aveo3.client import VeoClient
@@ -75,16 +74,17 @@ async def shown(source: Source, *, port: int, opens: bool, in_json: bool = False
     from aveo3.server.page.server import PageServer
 
     async with PageServer(source, port=port) as server:
-        typer.echo(json.dumps({"page": server.link}) if in_json else f"page: {server.link}", err=True)
-        with Shortcut(server.link) if opens else nullcontext():
+        tell(json.dumps({"page": server.link}) if in_json else f"page: {server.link}")
+        with Shortcut(server.link, in_json=in_json) if opens else nullcontext():
             yield
 
 
 class Shortcut:
     """Opens a link in the browser by a file that only its owner can read: others see the arguments of programs."""
 
-    def __init__(self, link: str) -> None:
+    def __init__(self, link: str, *, in_json: bool = False) -> None:
         self._link = link
+        self._in_json = in_json
         self._path: Path | None = None
 
     def __enter__(self) -> None:
@@ -100,7 +100,7 @@ class Shortcut:
                 return
         except Exception as error:
             log.debug("no browser can be opened: %s", error)
-        typer.echo("no browser was found: open the link yourself", err=True)
+        tell("no browser was found: open the link yourself", in_json=self._in_json)
 
     def __exit__(self, *_: object) -> None:
         if self._path is not None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import typer
-
 from aveo3.cli.journal_view import counted, journal_path
 from aveo3.cli.shells import quoted
+from aveo3.cli.telling import tell
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
@@ -55,7 +56,7 @@ def make(settings: Settings, base: Path | None, *, sheet: Path | None = None) ->
 
     def stills(films: list[Film]) -> Mapping[Path, str]:
         if len(films) > MANY and can_cut() and sys.stderr.isatty():
-            typer.echo(f"aveo3: cutting stills of {counted(len(films), 'clip')}, for at most {PATIENCE:g} s", err=True)
+            tell(f"aveo3: cutting stills of {counted(len(films), 'clip')}, for at most {PATIENCE:g} s")
         return posters.urls(films, None if base is None else url)
 
     with Journal(path, writes=False) as journal:
@@ -91,16 +92,17 @@ def _address(path: Path) -> str:
 def after_run(settings: Settings, *, quiet: bool) -> None:
     """Write the report of a run that has ended. Whatever goes wrong is only told: the clips are made."""
     path = settings.output_dir / REPORT
+    say = partial(tell, in_json=settings.log_format == "json")
     try:
         made = write(settings, path)
     except KeyboardInterrupt:
-        typer.echo("aveo3: the report was not made: you stopped it. `aveo3 report` makes it.", err=True)
+        say("aveo3: the report was not made: you stopped it. `aveo3 report` makes it.", level=logging.WARNING)
     except Exception as error:
-        typer.echo(f"aveo3: the report was not made: {type(error).__name__}: {error}", err=True)
+        say(f"aveo3: the report was not made: {type(error).__name__}: {error}", level=logging.ERROR)
     else:
         if not quiet:
             for line in [*made.notes, f"report: {path}"]:
-                typer.echo(line, err=True)
+                say(line)
 
 
 def write(settings: Settings, path: Path, *, sheet: Path | None = None) -> Report:

@@ -84,6 +84,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             DELETE FROM lane_events WHERE id <= NEW.id - 10000;
         END""",
     ),
+    (
+        """CREATE TABLE callbacks (
+            job INTEGER PRIMARY KEY REFERENCES requests (job),
+            url TEXT NOT NULL, base TEXT NOT NULL,
+            attempts INTEGER NOT NULL, next_utc TEXT, closed_utc TEXT, outcome TEXT
+        )""",
+        "CREATE INDEX callbacks_open ON callbacks (job) WHERE closed_utc IS NULL",
+    ),
 )
 """Item n makes version n+1 of the schema out of version n, in a transaction of its own. Never edit one: add one."""
 

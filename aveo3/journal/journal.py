@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 from aveo3.errors import JournalError
 from aveo3.events.kinds import LaneClosed, LaneEvent, LanePaused
 from aveo3.files.directories import make_directory
+from aveo3.journal.callbacks import Callbacks
 from aveo3.journal.claims import EVENT, MET, Claims
 from aveo3.journal.database import closed_mark, connect, log_of, real, refused
 from aveo3.journal.lane_steps import to_insert
@@ -83,6 +84,7 @@ class Journal(JournalReader):
                 super().__init__(path, db, Writer(db, path, log_file))
                 undo.callback(self._writer.wal_sync.close)
                 self.claims = Claims(self, self._write, self._stamp)
+                self.callbacks = Callbacks(self, self._write)
                 self.requests = Requests(self, self._write, self.claims, self._stamp)
                 if writes:
                     for table in MET:

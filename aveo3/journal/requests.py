@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from aveo3.journal import callbacks
 from aveo3.journal.claims import Claims
 from aveo3.journal.fresh import Write, marks
 from aveo3.journal.reader import PAGE, JournalReader
@@ -63,14 +64,18 @@ class Requests:
         door_name: str,
         resource: str,
         storage_uri: str | None,
+        callback: tuple[str, str] | None = None,
     ) -> tuple[Request, JobRecord]:
         """A new request with a new job, committed in one step. It outlives a power cut after `Journal.on_disk`.
+
+        `callback`: the address that is told of its end, and the server's own as the caller used it.
 
         Raises `JournalError` if the disk refuses, or the caller has used `key` before.
         """
         record, steps = self._claims.new(service, digest, position=position, model=model, prompt=prompt)
         request = Request(record.id, caller, key, body, priority, door_name, resource, storage_uri)
-        self._write(*steps, (_ACCEPT, astuple(request)), commit=True, sync=True)
+        told = () if callback is None else ((callbacks.ADD, astuple(callbacks.Callback(record.id, *callback))),)
+        self._write(*steps, (_ACCEPT, astuple(request)), *told, commit=True, sync=True)
         return request, record
 
     def with_key(self, caller: str, key: str) -> Request | None:

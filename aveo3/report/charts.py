@@ -43,6 +43,11 @@ def texts(view: View) -> dict[str, str]:
     return {"timeline": timeline.sentence(view), **spending.sentences(view)}
 
 
+def news(view: View) -> dict[str, dict[str, Any]]:
+    """What a live page sends of its charts: their `columns` by source, and their `texts` by chart. As pure."""
+    return {"columns": columns(view), "texts": texts(view)}
+
+
 def charts(view: View) -> dict[str, Any]:
     """What the page has under `charts-data`. Needs Bokeh.
 
@@ -236,7 +241,16 @@ def _bars(data: Columns, name: str) -> figure:
     rows = len(data[name]["y"]) or spending.MOST
     drawn = _figure(110 + ROW * rows, tools="pan,box_zoom", y_range=(0.5 - rows, 0.75))
     parts: list[Any] = [
-        drawn.hbar(y="y", left=left, right=right, height=0.3, color=colour, source=source, legend_label=words)
+        drawn.hbar(
+            y="y",
+            left=left,
+            right=right,
+            height=0.3,
+            source=source,
+            legend_label=words,
+            fill_color=colour,
+            line_color=None,  # else a part that is nothing is a speck
+        )
         for left, right, colour, words in _PARTS
     ]
     for text, align, x, offset in (("name", "left", "t0", 2), ("words", "left", "t3", 6)):
@@ -248,7 +262,7 @@ def _bars(data: Columns, name: str) -> figure:
     drawn.add_tools(HoverTool(renderers=parts, tooltips=_tooltips("@name")))
     drawn.yaxis.visible = False
     drawn.ygrid.visible = False
-    drawn.x_range.update(start=0, range_padding=0.4)  # room for the sum behind a bar
+    drawn.x_range.update(start=0, range_padding=0.7)  # room for the sum behind a bar
     drawn.xaxis.formatter = NumeralTickFormatter(format="$0,0.[00]")
     _legend(drawn)
     return drawn
@@ -263,7 +277,14 @@ def _days(data: Columns) -> figure:
     drawn = _figure(300, tools="xpan,xbox_zoom", x_axis_type="datetime", x_range=window)
     parts: list[Any] = [
         drawn.vbar(
-            x="x", bottom=low, top=high, width=spending.DAY * 0.7, color=colour, source=source, legend_label=words
+            x="x",
+            bottom=low,
+            top=high,
+            width=spending.DAY * 0.7,
+            source=source,
+            legend_label=words,
+            fill_color=colour,
+            line_color=None,
         )
         for low, high, colour, words in _PARTS
     ]

@@ -31,7 +31,7 @@ def check_extra() -> None:
     """Raise `UsageError` that says what to install, if what makes reports is missing."""
     missing = [name for module, name in (("jinja2", "Jinja2"), ("bokeh", "Bokeh")) if find_spec(module) is None]
     if missing:
-        raise UsageError(f"a report needs {' and '.join(missing)}: {INSTALL}")
+        raise UsageError(f"reports and live pages need {' and '.join(missing)}: {INSTALL}")
 
 
 def report_of(view: View) -> str:

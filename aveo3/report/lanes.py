@@ -44,6 +44,7 @@ def _row(name: str, record: JobRecord, kept: Mapping[str, Mapping[str, Any]], se
         opens_utc=None,
         closed=None,
         reason=None,
+        waits=None,
     )
 
 

@@ -86,6 +86,8 @@ class LaneRow(TypedDict):
     """Why it sends nothing more in this run."""
     reason: str | None
     """What Google said last, if it is paused."""
+    waits: str | None
+    """What its next submit waits for, if it is not paused: `quota`, or `clips`, one of which must end first."""
 
 
 class MoneyRow(TypedDict):

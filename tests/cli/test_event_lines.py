@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 import aveo3.mock
 from aveo3 import UsageError
+from aveo3.cli import event_lines
 from aveo3.cli.event_lines import EventLines, JsonFormatter, logged
 from aveo3.cli.exit_codes import Exit
 from aveo3.events import RunEnded
@@ -154,6 +157,35 @@ async def test_a_closed_pipe_stops_sending_and_a_full_disk_does_not(
     assert await written(EventLines("-")) == told
     [record] = caplog.records  # the first event is enough
     assert record.getMessage().startswith(said)
+
+
+@pytest.mark.real_time
+@pytest.mark.skipif(os.name != "posix", reason="Windows cannot ask whether a pipe has room")
+async def test_a_reader_that_does_not_read_keeps_no_run_from_ending(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(event_lines, "_TOLD_AFTER", 0.0)
+    reader, writer = os.pipe()
+    bus, lines = EventBus(), EventLines("-")
+    with open(reader, "rb") as end, open(writer, "w", encoding="utf-8") as stdout:  # noqa: PTH123, ASYNC230
+        monkeypatch.setattr(sys, "stdout", stdout)
+
+        async def stop() -> None:
+            while not caplog.records:  # noqa: ASYNC110 - a thread logs
+                await asyncio.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        async with lines.written(bus.reader(), lambda: None):
+            for _ in range(1000):
+                bus.publish(EVENT)
+            bus.close()
+            stopping = asyncio.create_task(stop())
+        await stopping
+        stdout.close()
+        assert len(end.read().splitlines()) > 100  # what the pipe holds
+    told, last = (record.getMessage() for record in caplog.records)
+    assert told == "the run has ended; standard output is not read to its end (Ctrl-C: leave it)"
+    assert last == "the last events were not read from standard output, and are not written"
 
 
 async def test_a_handler_that_is_slow_loses_nothing() -> None:

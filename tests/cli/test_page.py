@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import stat
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 from aveo3.cli import live_page
 from aveo3.cli.run import Interrupts
 from aveo3.report import html
+from aveo3.server.page.live_view import LiveView
 from aveo3.server.page.server import PageServer
 from tests.support.terminal import run
 
@@ -43,6 +45,21 @@ def test_where_all_lines_are_json_the_link_is_one_too(monkeypatch: pytest.Monkey
     code, _, err = run(*RUN, "--page")
     [link] = [line["page"] for line in map(json.loads, err.splitlines()) if "page" in line]
     assert (code, bool(re.fullmatch(LINK, link))) == (0, True)
+
+
+async def test_a_standard_error_that_is_lost_costs_the_link_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lost:
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+        flush = write
+
+    monkeypatch.setattr(sys, "stderr", Lost())
+    monkeypatch.setattr("webbrowser.open", lambda _: False)
+    async with live_page.shown(LiveView(tmp_path), port=0, opens=True):
+        pass
 
 
 @pytest.mark.usefixtures("time_jumps")

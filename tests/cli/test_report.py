@@ -6,12 +6,15 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aveo3.cli import report_file
 from aveo3.cli import run as running
+from aveo3.config.settings import Settings
 from aveo3.report import html
 from tests.support.reports import Past
 from tests.support.terminal import run
@@ -116,6 +119,39 @@ def test_a_report_that_fails_costs_neither_clips_nor_the_exit_code(
     code, _, err = run("generate", "--prompt", "a boat", "--mock", "--report", "-o", "clips")
     assert (code, "the report was not made" in err) == (0, True)
     assert list(Path("clips").glob("*.mp4"))
+
+
+class Lost:
+    """A standard error that is gone."""
+
+    encoding = "utf-8"
+
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("stream", [Lost(), None], ids=["gone", "closed from the start"])
+def test_a_standard_error_that_is_lost_changes_no_exit_code(
+    stream: object, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    report_file.after_run(Settings(output_dir=clips), quiet=False)
+    assert (clips / "report.html").is_file()
+
+
+def test_where_all_lines_are_json_those_of_the_report_are_too(
+    clips: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(output_dir=clips, log_format="json")
+    report_file.after_run(settings, quiet=False)
+    monkeypatch.setattr(html, "report_of", None)
+    report_file.after_run(settings, quiet=False)
+    made, failed = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (made["level"], made["message"]) == ("info", f"report: {clips / 'report.html'}")
+    assert (failed["level"], "the report was not made" in failed["message"]) == ("error", True)
 
 
 @pytest.mark.usefixtures("time_jumps")

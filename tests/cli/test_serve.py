@@ -56,9 +56,23 @@ def test_callers_are_added_listed_and_removed() -> None:
     assert run("serve", "keys", "remove", "film")[2] == "aveo3: no caller is called 'film': there are games.\n"
 
 
+def test_the_secret_of_callbacks_is_shown_once_and_can_be_renewed() -> None:
+    code, stdout, _ = run("serve", "keys", "add", "film", "--callback", "https://example.com/hook")
+    key, secret = stdout.split()
+    assert (code, key[:6], secret[:6]) == (0, "aveo3_", "whsec_")
+    listed = run("serve", "keys", "list")[1]
+    assert "callback https://example.com/hook" in listed
+    assert secret not in listed
+    code, renewed, _ = run("serve", "keys", "secret", "film")
+    assert (code, renewed[:6]) == (0, "whsec_")
+    assert renewed.strip() != secret
+    assert run("serve", "keys", "secret", "games")[2] == "aveo3: no caller is called 'games': there are film.\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["x", "--callback", "a.b"], "--callback a.b: write it as https://host/path"),
         (["../x"], "name: "),
         (["x", "--weight", "0"], "weight: must be greater than 0 (it is 0.0)"),
         (["x", "--budget", "50/week"], "--budget 50/week: write US$ a day, such as 50/day, or in all, such as 500"),

@@ -484,7 +484,8 @@ def test_a_journal_of_each_older_schema_is_brought_up_to_date(old: int) -> None:
         db.commit()
     connect(Path("old.db"), writes=True).close()
     connect(Path("new.db"), writes=True).close()
-    assert columns(Path("old.db"), "jobs") == columns(Path("new.db"), "jobs")
+    for table in ("jobs", "requests", "callbacks"):
+        assert columns(Path("old.db"), table) == columns(Path("new.db"), table)
     with closing(sqlite3.connect("old.db")) as db:
         assert db.execute("SELECT name FROM sqlite_master WHERE name = 'jobs_by_operation'").fetchone()
 

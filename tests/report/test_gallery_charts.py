@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,6 +27,16 @@ GRID = """() => {
     for (const document of Bokeh.documents) for (const root of document.roots()) for (const model of root.references())
         if (model.type.endsWith("Grid")) return model.grid_line_color;
 }"""
+RANGE = """() => {
+    const timeline = Bokeh.documents.find((each) => each.get_model_by_name("timeline-made"));
+    const range = timeline.roots()[0].children[0].x_range;
+    return [range.start, range.end];
+}"""
+LABELS = """() => Bokeh.documents.flatMap((each) => each.roots())
+    .flatMap((root) => [...root.references()]).map((model) => model.axis_label)"""
+NAMES = """() => [...new Set(Bokeh.documents.flatMap((each) => each.roots()).flatMap((root) => [...root.references()])
+    .filter((model) => model.type === "Text").map((model) => model.text_color.value ?? model.text_color))]"""
+INK = "() => getComputedStyle(document.body).color"
 DRAWN = "() => globalThis.Bokeh && Bokeh.documents.length === 5"
 
 
@@ -57,20 +68,68 @@ async def test_charts_show_the_run_the_money_and_the_news_in_the_colours_of_the_
         models = ["veo-3.1-generate-001", "veo-3.1-fast-generate-001"]
         assert (await page.evaluate(SOURCE, "money-model"))["name"] == models
         assert max((await page.evaluate(SOURCE, "timeline-made"))["y"]) == 10
-        assert (await page.evaluate(SOURCE, "timeline-refused"))["x"] == [1.0]  # it came before the drawing
+        hour = 3_600_000.0  # by which Berlin was ahead in 1970
+        assert (await page.evaluate(SOURCE, "timeline-refused"))["x"] == [hour + 1]  # it came before the drawing
         assert "US$" in await page.locator("figure", has_text="Money by model").locator("figcaption").inner_text()
 
         await page.wait_for_function("() => document.querySelectorAll('figure:not([hidden])').length === 5")
         await page.evaluate("news => aveo3.charts.news(news)", {"timeline-refused": refused(2.0)})
-        await page.wait_for_function(f"() => ({SOURCE})('timeline-refused').x[0] === 2")
+        await page.wait_for_function(f"() => ({SOURCE})('timeline-refused').x[0] === {hour + 2}")
         assert await page.locator("#no-money").is_hidden()
         dark = await page.evaluate(GRID)
+        assert await page.evaluate(NAMES) == [await page.evaluate(INK)]  # names of bars
         await page.get_by_role("button", name="Theme: auto").click()
         assert await page.evaluate(GRID) not in (dark, "#e5e5e5")
+        assert await page.evaluate(NAMES) == [await page.evaluate(INK)]
 
 
 def refused(x: float) -> dict[str, list[object]]:
     return {"x": [x], "y": [1], "lane": ["vertex us-central1"], "color": ["#ff0000"]}
+
+
+@pytest.mark.parametrize(
+    ("zone", "ahead", "later"), [("Asia/Kolkata", 5.5, 5.5), ("America/New_York", -5.0, -4.0), ("UTC", 0.0, 0.0)]
+)
+async def test_the_timeline_is_in_the_zone_of_the_reader_as_it_was_at_each_instant(
+    zone: str, ahead: float, later: float, browser: Browser, tmp_path: Path
+) -> None:
+    """`later` is in summer, in news of a live page."""
+    pytest.importorskip("bokeh")
+    from aveo3.report import timeline
+    from aveo3.report.html import report_of
+
+    view = made(22)
+    instants = [step["at_utc"] for step in view["steps"]]
+    view["run"] = {**(view["run"] or {}), "active": False, "begun_utc": instants[4]}  # type: ignore[typeddict-item]
+    file = tmp_path / "report.html"
+    file.write_text(report_of(view), "utf-8")
+    sources = timeline.columns(view)
+    summer = timeline.ms("2026-07-01T12:00:00+00:00")
+    async with tab(browser, timezone_id=zone) as page:
+        await page.goto(f"{file.as_uri()}#tab=charts")
+        await page.wait_for_function(DRAWN)
+        for name, column in (("timeline-made", "x"), ("timeline-used", "xs"), ("timeline-limit", "xs")):
+            shown = (await page.evaluate(SOURCE, name))[column]
+            assert shown == moved(sources[name][column], ahead), name
+        begin, end = await page.evaluate(RANGE)
+        assert begin < moved(timeline.ms(instants[4]), ahead) < moved(timeline.ms(instants[-1]), ahead) < end
+        named = await page.evaluate("() => Intl.DateTimeFormat().resolvedOptions().timeZone")  # Chromium: Asia/Calcutta
+        assert (await page.evaluate(LABELS)).count(f"Time ({named})") == 1
+        assert (await page.evaluate(LABELS)).count("Day (UTC)") == 1
+        days = (await page.evaluate(SOURCE, "money-day"))["x"]
+        assert [day % 86_400_000 for day in days] == [0] * len(days)
+        first = datetime.fromisoformat(instants[0]) + timedelta(hours=ahead)
+        sentence = await page.locator("figcaption", has_text="Timeline").inner_text()
+        assert f"from {first:%Y-%m-%d %H:%M:%S} to " in sentence
+        assert f" {named}, " in sentence
+        pause = {"left": [summer], "right": [summer + 1], "lane": ["a"], "reason": ["b"], "color": ["#ff0000"]}
+        await page.evaluate("news => aveo3.charts.news(news)", {"timeline-pauses": pause})
+        shown = await page.evaluate(SOURCE, "timeline-pauses")
+        assert (shown["left"], shown["right"]) == (moved([summer], later), moved([summer + 1], later))
+
+
+def moved(instants: Any, hours: float) -> Any:
+    return [moved(each, hours) for each in instants] if isinstance(instants, list) else instants + hours * 3_600_000
 
 
 async def test_without_bokeh_a_sentence_stands_in_their_place(browser: Browser, tmp_path: Path) -> None:

@@ -161,6 +161,14 @@ async def test_the_head_counts_down_and_tells_the_breaker_the_quota_and_the_mone
     async with running() as run, tab(browser) as page:
         await page.goto(run.url)
         await says(page, "#lanes", "7 of 10 in a minute")
+        await says(page, "#lanes", "Ready")
+        run.patch(lanes=[views.lane(breaker="closed", waits="quota")])
+        await says(page, "#lanes", "Waits for its quota")
+        run.patch(lanes=[views.lane(breaker="closed", waits="clips")])
+        await says(page, "#lanes", "Waits for a clip to end")
+        run.patch(run=run_row(paused=True))
+        await says(page, "#lanes", "Paused")
+        run.patch(run=run_row())
         opened = views.lane(breaker="open", opens_utc=after(250), reason="Quota exceeded for requests per minute.")
         run.patch(lanes=[opened])
         await says(page, "#lanes", "Breaker open")
@@ -177,6 +185,31 @@ async def test_the_head_counts_down_and_tells_the_breaker_the_quota_and_the_mone
         await says(page, "#money", "$0.80 over")
         run.patch(run=run_row(active=False, ended_utc=after(0)))
         await says(page, "#announcements", "The run has ended. 1 of 3 clips are here.")
+
+
+async def test_a_run_that_a_person_has_paused_says_so_and_promises_no_submit(browser: Browser) -> None:
+    lane = views.lane(breaker="closed", opens_utc=after(250), reason="Quota exceeded.")
+    async with running(lanes=[lane], run=run_row(paused=True)) as run, tab(browser) as page:
+        await page.goto(run.url)
+        await says(page, "#headline", "nothing more is sent until you go on")
+        await says(page, "#lanes", "may send again in 4 min")
+        run.patch(run=run_row())
+        await says(page, "#lanes", "sends again in 4 min")
+        assert "until you go on" not in await page.locator("#headline").inner_text()
+
+
+async def test_what_a_killed_run_has_not_sent_is_told_with_its_next_move(browser: Browser) -> None:
+    left = [views.clip(number, "planned", next_move="run the same prompts again") for number in range(2)]
+    left[1] |= {"error_kind": "minute_quota", "error_message": "Quota exceeded."}
+    async with running(clips=left) as run, tab(browser) as page:
+        await page.goto(run.url)
+        await says(page, "#headline", "0 of 3")
+        assert await page.locator("#trouble").is_hidden()  # the run sends them
+        run.patch(run=run_row(active=False, ended_utc=after(0)))
+        await says(page, "#groups", "run the same prompts again")
+        [group] = await page.locator("#groups > li").all_inner_texts()
+        assert "2 clips" in group
+        assert "uota" not in group  # it is over
 
 
 async def test_a_lost_connection_is_told_and_made_again(browser: Browser) -> None:

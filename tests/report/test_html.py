@@ -117,4 +117,4 @@ def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.
     monkeypatch.setattr(html, "find_spec", lambda name: None)
     with pytest.raises(UsageError) as refused:
         html.check_extra()
-    assert str(refused.value) == "a report needs Jinja2 and Bokeh: pip install 'aveo3[report]'"
+    assert str(refused.value) == "reports and live pages need Jinja2 and Bokeh: pip install 'aveo3[report]'"

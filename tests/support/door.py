@@ -70,8 +70,9 @@ def accept(
 @asynccontextmanager
 async def serving(emulator: MockServer, **values: Any) -> AsyncIterator[DoorServer]:
     """A door in front of `emulator`, with a journal, and settings as of `quick`."""
+    private = values.pop("private_callbacks", False)
     chosen = quick(emulator, **{"journal": "auto", "poll_interval": 0.5, **values})
-    async with DoorServer(chosen, port=0) as door:
+    async with DoorServer(chosen, port=0, private_callbacks=private) as door:
         yield door
 
 

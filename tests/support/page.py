@@ -16,7 +16,7 @@ from aveo3.report.view import ClipRow, MoneyRow
 from aveo3.server.page.assets import Assets
 from aveo3.server.page.server import Actions, PageServer
 from aveo3.server.page.shown import Shown
-from aveo3.server.page.viewers import Columns
+from aveo3.server.page.viewers import Charts
 
 MONEY = MoneyRow(spent_usd=0.0, in_flight_usd=0.0, may_be_paid_usd=0.0, unpriced=0, budget_usd=None)
 
@@ -27,7 +27,7 @@ class PlainAssets(Assets):
     def __init__(self) -> None:
         pass
 
-    def columns(self) -> Columns | None:
+    def charts(self) -> Charts | None:
         return None
 
     def file(self, name: str) -> tuple[str, str] | None:

@@ -126,6 +126,7 @@ def lane(name: str = "vertex us-central1", **changes: Any) -> LaneRow:
         "opens_utc": None,
         "closed": None,
         "reason": None,
+        "waits": None,
     }
     row.update(changes)  # type: ignore[typeddict-item]
     return row

@@ -57,10 +57,12 @@ async def _show(settings: Settings, port: int, *, opens: bool) -> None:
     from aveo3.cli.live_page import shown
     from aveo3.cli.shells import quoted
     from aveo3.cli.signals import on_signals
+    from aveo3.cli.telling import tell
     from aveo3.server.page.journal_view import JournalView
 
     stopped = asyncio.Event()
     with on_signals(lambda _: stopped.set()):
-        async with shown(JournalView(settings, quoted=quoted), port=port, opens=opens):
-            typer.echo("following the journal; Ctrl-C ends", err=True)
+        in_json = settings.log_format == "json"
+        async with shown(JournalView(settings, quoted=quoted), port=port, opens=opens, in_json=in_json):
+            tell("following the journal; Ctrl-C ends", in_json=in_json)
             await stopped.wait()

@@ -44,6 +44,9 @@ def serve(
     budget: options.Budget = None,
     lanes: options.Lanes = None,
     mock: options.Mock = False,
+    private_callbacks: Annotated[
+        bool, typer.Option("--private-callbacks", help="Let callbacks go to private addresses, and by http.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems.")] = False,
 ) -> None:
     """Take requests of other programs, within the quota.
@@ -93,10 +96,10 @@ def serve(
             raise UsageError(why)
         raise_limit()
         with _logging(settings, quiet=quiet):
-            asyncio.run(_serve(settings, host, port, quiet=quiet))
+            asyncio.run(_serve(settings, host, port, private_callbacks=private_callbacks, quiet=quiet))
 
 
-async def _serve(settings: Settings, host: str, port: int, *, quiet: bool) -> None:
+async def _serve(settings: Settings, host: str, port: int, *, private_callbacks: bool, quiet: bool) -> None:
     import asyncio
     import sys
 
@@ -113,7 +116,7 @@ async def _serve(settings: Settings, host: str, port: int, *, quiet: bool) -> No
         reload.set()
 
     with on_signals(signalled):
-        server = DoorServer(settings, host=host, port=port)
+        server = DoorServer(settings, host=host, port=port, private_callbacks=private_callbacks)
         try:
             await server.__aenter__()
         except OSError as error:

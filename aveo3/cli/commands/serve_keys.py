@@ -17,6 +17,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+_CHECKED_WITH = "receivers check signatures with it."
+
 Directory = Annotated[
     Path | None, typer.Option("--output-dir", "-o", help="Directory of the server; default: that of the settings.")
 ]
@@ -41,12 +43,18 @@ def add(
         bool,
         typer.Option("--operator", help="The key shows the figures of all callers (/metrics), and orders nothing."),
     ] = False,
+    callback: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address that is told when one of its requests has ended; see guide serve."),
+    ] = None,
     output_dir: Directory = None,
 ) -> None:
     """Give a caller a key, which is shown once and kept nowhere.
 
     The key goes to standard output, everything else to standard error. A running server knows it at once; from the
     first key on, every request needs one. Days of a budget begin at midnight in Los Angeles.
+
+    With --callback, a second line of standard output is the secret that signs the callbacks. It is shown once, too.
 
     Example: aveo3 serve keys add film-team --weight 2 --budget 50/day --max-queued 1000
     """
@@ -67,6 +75,7 @@ def add(
             "max_queued": max_queued,
             "labels": label or {},
             "operator": operator,
+            **_callback(callback),
             "created_utc": datetime.now(UTC),
         }
         try:
@@ -79,6 +88,28 @@ def add(
         key = file.add(caller)
         typer.echo(f"The key of {name}, shown only now:", err=True)
         typer.echo(key)
+        if caller.callback_secret:
+            typer.echo(f"The secret of its callbacks, shown only now: {_CHECKED_WITH}", err=True)
+            typer.echo(caller.callback_secret)
+
+
+@app.command()
+def secret(
+    name: Annotated[str, typer.Argument(help="Name of the caller.")],
+    output_dir: Directory = None,
+) -> None:
+    """Give a caller a new secret for its callbacks, which is shown once.
+
+    A caller without an address of its own needs one, too, to name an address in the header Aveo3-Callback. A running
+    server signs with the new secret at once, and not with the old one any more.
+
+    Example: aveo3 serve keys secret film-team
+    """
+    with errors_as_messages():
+        _check_signs()
+        new = _file(output_dir).renew_secret(name)
+        typer.echo(f"The secret of {name}'s callbacks, shown only now: {_CHECKED_WITH}", err=True)
+        typer.echo(new)
 
 
 @app.command("list")
@@ -102,6 +133,7 @@ def list_(output_dir: Directory = None) -> None:
                 f"budget US$ {' and '.join(budgets)}" if budgets else "no budget",
                 f"models {', '.join(caller.models)}" if caller.models else "all models",
                 "any number waiting" if caller.max_queued is None else f"at most {caller.max_queued:,} waiting",
+                *([f"callback {caller.callback}"] if caller.callback else []),
                 *(f"{name}={value}" for name, value in caller.labels.items()),
             ]
             typer.echo(f"{caller.name}: {', '.join(parts)}")
@@ -129,6 +161,29 @@ def _file(output_dir: Path | None) -> CallerFile:
     from aveo3.server.door.callers import CallerFile
 
     return CallerFile(settings_of(output_dir).output_dir)
+
+
+def _callback(url: str | None) -> dict[str, str]:
+    """The fields of a caller whose callbacks go to `url`."""
+    if url is None:
+        return {}
+    from aveo3.errors import UsageError
+    from aveo3.server.door.callback_address import why_not
+    from aveo3.server.door.callers import new_secret
+
+    if (why := why_not(url, private=True)) is not None:  # whether it may be private, the server is told
+        raise UsageError(f"--callback {url[:200]}: {why}")
+    _check_signs()
+    return {"callback": url, "callback_secret": new_secret()}
+
+
+def _check_signs() -> None:
+    from importlib.util import find_spec
+
+    from aveo3.errors import UsageError
+
+    if find_spec("standardwebhooks") is None:
+        raise UsageError("callbacks are signed by the package standardwebhooks: pip install 'aveo3[server]'")
 
 
 def _check_models(models: tuple[str, ...]) -> None:

@@ -24,6 +24,7 @@
   /** Properties for the models whose type ends so. */
   function dresses({ ink, muted, line, surface }) {
     const font = getComputedStyle(document.body).fontFamily;
+    const narrow = document.documentElement.clientWidth < 600;
     return {
       Figure: { background_fill_color: null, border_fill_color: null, outline_line_color: null },
       Axis: {
@@ -31,6 +32,8 @@
         axis_label_text_color: muted, major_label_text_font: font, axis_label_text_font: font, axis_label_text_font_style: "normal",
       },
       Grid: { grid_line_color: line, minor_grid_line_color: null },
+      DatetimeTicker: { desired_num_ticks: narrow ? 3 : 6 },
+      Text: { text_color: ink, text_font: font },
       Title: { text_color: ink, text_font: font },
       Legend: {
         background_fill_color: surface, background_fill_alpha: 0.85, border_line_color: null, label_text_color: ink, label_text_font: font,
@@ -47,18 +50,54 @@
     }
   }
 
-  /** Puts columns and colours into a document that is still JSON: nothing is drawn empty, or white, first. */
-  function prepare(part, columns, all) {
+  // Python's instants are UTC, and Bokeh writes instants as if they were: those of the timeline are moved by what the
+  // reader's zone is ahead at that very instant. Where a clock is put back, an hour lies upon the one before. Days of
+  // money are days of UTC for everybody.
+  const ZONE = new Intl.DateTimeFormat().resolvedOptions().timeZone ?? "your zone";
+  const INSTANTS = new Set(["x", "xs", "left", "right"]);
+  const SAID = /(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)/g;
+  const ofTimeline = (name) => name.startsWith("timeline");
+
+  function local(instant) {
+    if (Array.isArray(instant)) return instant.map(local);
+    return typeof instant === "number" ? instant - new Date(instant).getTimezoneOffset() * 60_000 : instant;
+  }
+
+  const localColumn = ([name, values]) => [name, INSTANTS.has(name) ? local(values) : values];
+  const localSource = (name, columns) =>
+    ofTimeline(name) ? Object.fromEntries(Object.entries(columns).map(localColumn)) : columns;
+  const localColumns = (sources) =>
+    Object.fromEntries(Object.entries(sources ?? {}).map(([name, columns]) => [name, localSource(name, columns)]));
+
+  /** The sentence of a chart, whose first instants are followed by "UTC". */
+  function localSentence(name, text) {
+    const end = text.indexOf(" UTC");
+    if (!ofTimeline(name) || end < 0) return text;
+    const written = (_, day, time) => new Date(local(Date.parse(`${day}T${time}Z`))).toISOString().slice(0, 19).replace("T", " ");
+    return `${text.slice(0, end).replace(SAID, written)} ${ZONE}${text.slice(end + " UTC".length)}`;
+  }
+
+  /** Puts a model of the timeline, still JSON, into the reader's zone. */
+  function localize(type, attributes) {
+    if (type === "Range1d") Object.assign(attributes, { start: local(attributes.start), end: local(attributes.end) });
+    else if (type === "ColumnDataSource") attributes.data.entries = attributes.data.entries.map(localColumn);
+    else if (type === "HoverTool") attributes.tooltips = attributes.tooltips.map(([word, value]) => [word === "UTC" ? ZONE : word, value]);
+    else if (attributes.axis_label) attributes.axis_label = attributes.axis_label.replace("(UTC)", `(${ZONE})`);
+  }
+
+  /** Puts columns, colours and zone into a chart that is still JSON: nothing is drawn empty, or white, first. */
+  function prepare(part, chart, columns, all) {
     if (part === null || typeof part !== "object") return;
     if (part.type === "object" && part.attributes) {
       const { attributes } = part;
       Object.assign(attributes, dressOf(all, part.name));
+      if (ofTimeline(chart)) localize(part.name, attributes);
       if (part.name === "ColumnDataSource" && Object.hasOwn(columns, attributes.name)) {
         attributes.data = { type: "map", entries: Object.entries(columns[attributes.name]) };
         return;
       }
     }
-    for (const each of Object.values(part)) prepare(each, columns, all);
+    for (const each of Object.values(part)) prepare(each, chart, columns, all);
   }
 
   function update(columns) {
@@ -71,8 +110,11 @@
   }
 
   /** Later columns replace earlier ones, also before anything is drawn. */
-  function news(columns) {
+  function news(made, texts = {}) {
     if (!data) return;
+    Object.assign((data.texts ??= {}), texts);
+    for (const name of Object.keys(texts)) say(name);
+    const columns = localColumns(made);
     Object.assign((data.columns ??= {}), columns);
     if (drawing) Object.assign(late, columns);
     else {
@@ -95,6 +137,13 @@
     place.hidden = false;
   }
 
+  /** Says in words, for those who cannot see it, what a chart shows. */
+  function say(name) {
+    const place = document.getElementById(`chart-${name}`)?.previousElementSibling.lastChild;
+    const words = localSentence(name, data.texts?.[name] ?? "");
+    if (place && place.textContent !== words) place.textContent = words;
+  }
+
   /** Draws each chart once, as soon as it has something to show. */
   async function draw() {
     if (drawing || none) return;
@@ -108,8 +157,8 @@
         const place = document.getElementById(`chart-${name}`);
         if (!place || drawn.has(name) || !filled(name)) continue;
         place.closest("figure").hidden = false;
-        place.previousElementSibling.lastChild.textContent = data.texts?.[name] ?? "";
-        prepare(item.doc, data.columns ?? {}, dresses(colours()));
+        say(name);
+        prepare(item.doc, name, data.columns ?? {}, dresses(colours()));
         const made = await globalThis.Bokeh.embed.embed_item(item, place.id);
         drawn.set(name, [...(made.roots ?? made)][0].model.document);
         follow();
@@ -128,6 +177,7 @@
   function start() {
     const given = document.getElementById("charts-data")?.textContent.trim();
     data = given ? JSON.parse(given) : null;
+    if (data) data.columns = localColumns(data.columns);
     tabs.on((name) => {
       shown = name === "charts";
       if (shown) draw(); // a hidden place has no size to draw in

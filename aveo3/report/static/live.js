@@ -28,7 +28,7 @@
     });
     source.addEventListener("view", read((view) => (store.view.made_utc ? store.renew(view) : store.set(view))));
     source.addEventListener("patch", read(store.patch));
-    source.addEventListener("charts", read(charts.news));
+    source.addEventListener("charts", read(({ columns, texts }) => charts.news(columns, texts)));
     source.addEventListener("error", () => {
       source.close();
       if (connected !== false) {

@@ -35,6 +35,7 @@
     return separated([
       el("strong", { text: `${number(done)} of ${number(total)}` }),
       flying ? `${number(flying)} in flight` : null,
+      run.paused && !run.stopping ? "nothing more is sent until you go on" : null,
       next && !run.paused && !run.stopping ? nextSubmit(run.next_submit_utc) : null,
       run.done_utc ? el("span", {}, "done about ", time(run.done_utc)) : null,
     ]);
@@ -100,27 +101,34 @@
   }
 
   const BREAKERS = {
-    closed: { word: "Sends", icon: "check", tone: "good" },
+    closed: { word: "Ready", icon: "check", tone: "good" },
     open: { word: "Breaker open", icon: "pause", tone: "bad" },
     half_open: { word: "Trying one", icon: "question", tone: "warn" },
   };
 
-  function laneState(lane, active) {
+  const WAITS = { quota: "Waits for its quota", clips: "Waits for a clip to end" };
+
+  function laneState(lane, run) {
     if (lane.closed) return { word: "Closed for this run", icon: "cross", tone: "bad" };
-    if (!active || lane.breaker === null) return null;
+    if (!run?.active || lane.breaker === null) return null;
     if (lane.breaker === "closed" && lane.opens_utc && until(lane.opens_utc) > 0) return { word: "Paused", icon: "pause", tone: "warn" };
+    if (run.stopping) return { word: "Sends nothing more", icon: "stop", tone: "warn" };
+    if (run.paused) return { word: "Paused", icon: "pause", tone: "warn" };
+    if (lane.breaker === "closed" && WAITS[lane.waits]) return { word: WAITS[lane.waits], icon: "clock", tone: "wait" };
     return BREAKERS[lane.breaker] ?? { word: lane.breaker, icon: "dots", tone: "wait" };
   }
 
-  function laneOpens(utc) {
-    if (!aveo3.live) return el("span", {}, "sends again at ", time(utc));
-    return el("span", {}, ticker(() => (until(utc) < 1 ? "sends again now" : `sends again in ${duration(Math.ceil(until(utc)))}`)), " (", time(utc), ")");
+  function laneOpens(utc, held) {
+    const again = held ? "may send again" : "sends again"; // it waits for a person, too
+    if (!aveo3.live) return el("span", {}, `${again} at `, time(utc));
+    return el("span", {}, ticker(() => (until(utc) < 1 ? `${again} now` : `${again} in ${duration(Math.ceil(until(utc)))}`)), " (", time(utc), ")");
   }
 
   const atMost = (lane) => `${number(lane.limit)} in ${lane.period === 60 ? "a minute" : duration(lane.period)}`;
 
-  function lane(row, active) {
-    const now = laneState(row, active);
+  function lane(row, run) {
+    const active = Boolean(run?.active);
+    const now = laneState(row, run);
     const used = active ? row.used : null; // of a run that has ended nobody asks it
     const quota = row.limit === null || row.period === null ? [] : [
       used === null ? null : meter(used, row.limit),
@@ -134,7 +142,7 @@
       quota.length ? el("p", { class: "quota" }, quota) : null,
       row.running ? el("p", { class: "muted", text: `${number(row.running)} running` }) : null,
       row.closed ? el("p", { class: "reason", text: row.closed }) : null,
-      !row.closed && active && row.opens_utc && until(row.opens_utc) > 0 ? el("p", {}, laneOpens(row.opens_utc)) : null,
+      !row.closed && active && row.opens_utc && until(row.opens_utc) > 0 ? el("p", {}, laneOpens(row.opens_utc, run.paused || run.stopping)) : null,
       !row.closed && row.reason ? el("p", { class: "reason", text: row.reason }) : null,
     );
   }
@@ -180,7 +188,7 @@
     fill("about", [view.directory, view.service, run?.begun_utc, run?.ended_utc, run?.active, view.made_utc], () =>
       separated([el("code", { text: view.directory }), service ? el("span", { text: service }) : null, when(run), made]));
     fill("money", view.money, () => moneyFigures(view));
-    fill("lanes", [view.lanes, run?.active], () => view.lanes.map((row) => lane(row, Boolean(run?.active))));
+    fill("lanes", [view.lanes, run?.active, run?.stopping, run?.paused], () => view.lanes.map((row) => lane(row, run)));
     document.getElementById("lanes-section").hidden = view.lanes.length === 0;
     if (aveo3.live && run) document.title = run.active ? `${counted.done} of ${counted.total} · ${view.title}` : view.title;
     tell(view);

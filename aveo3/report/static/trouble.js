@@ -4,6 +4,7 @@
   const aveo3 = globalThis.aveo3;
   const { command, count, el, filters, number, problem, status, statusMark, store } = aveo3;
   const BAD = ["uncertain", "unfinished", "failed", "rejected", "filtered", "deferred", "cancelled"]; // money first
+  const LEFT = ["planned", "waiting"]; // of a run that has ended: a kill has left them
   const FIRST = 3; // groups
   const COMMANDS = 2; // of one group; the others stand at their clips
   let whole = false;
@@ -11,15 +12,16 @@
   function groups(view) {
     const found = new Map();
     for (const clip of view.clips) {
-      const kind = problem(clip);
-      if (!BAD.includes(clip.status) && kind !== "file_missing") continue;
+      const left = !view.run?.active && LEFT.includes(clip.status);
+      const kind = left ? null : problem(clip); // what kept one waiting is over
+      if (!left && !BAD.includes(clip.status) && kind !== "file_missing") continue;
       const name = JSON.stringify([clip.status, kind, clip.next_move]);
       if (!found.has(name)) found.set(name, { clip, kind, clips: [], commands: new Set() });
       const group = found.get(name);
       group.clips.push(clip);
       if (clip.command) group.commands.add(clip.command);
     }
-    const order = ({ clip }) => BAD.indexOf(clip.status);
+    const order = ({ clip }) => [...BAD, ...LEFT].indexOf(clip.status);
     return [...found.values()].sort((a, b) => order(a) - order(b) || b.clips.length - a.clips.length);
   }
 
@@ -36,7 +38,7 @@
     return el(
       "li", { class: "group" },
       el("h3", { class: "row" }, statusMark(clip), el("span", { text: count(clips.length, "clip") }), kind ? el("code", { class: "kind", text: kind }) : null),
-      clip.error_message ? el("p", { class: "error", text: clip.error_message }) : null,
+      clip.error_message && !LEFT.includes(clip.status) ? el("p", { class: "error", text: clip.error_message }) : null,
       clip.next_move ? el("p", { class: "next" }, el("strong", { text: "Next: " }), clip.next_move) : null,
       [...commands].slice(0, COMMANDS).map((text) => command(text)),
       left > 0 ? el("p", { class: "muted", text: `${count(left, "more command")}: see the clips` }) : null,

@@ -22,7 +22,7 @@ from aveo3.server.door.callers import Caller
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid, not_found
 from aveo3.server.door.guard import Guard
-from aveo3.server.door.http_requests import Body, bytes_of, credential_of, key_of, parsed, priority_of
+from aveo3.server.door.http_requests import Body, bytes_of, callback_of, credential_of, key_of, parsed, priority_of
 from aveo3.server.door.inline_video import send_json
 from aveo3.server.door.intake import Intake
 from aveo3.server.door.observer import Observer
@@ -68,6 +68,7 @@ class Door:
         guard: Guard,
         operators: OperatorRoutes,
         observer: Observer,
+        private_callbacks: bool,
         now_utc: Callable[[], datetime],
     ) -> None:
         assert session.journal is not None
@@ -79,6 +80,7 @@ class Door:
         self._guard = guard
         self._operators = operators
         self._observer = observer
+        self._private_callbacks = private_callbacks
         self.now_utc = now_utc
         self._large = asyncio.Semaphore(LARGE_BODIES)
 
@@ -144,6 +146,10 @@ class Door:
             raise Refused(403, "Permission denied: this is an operator's key, which shows figures and orders nothing.")
         return caller
 
+    def callback(self, request: web.Request, caller: Caller) -> tuple[str, str] | None:
+        """Where the end of a request is told: see `callback_of`."""
+        return callback_of(request, caller, private=self._private_callbacks)
+
     async def body(self, request: web.Request, read: Callable[[Any], Body]) -> tuple[Body, str]:
         """What `read` makes of the JSON of a request, and the SHA-256 of its bytes.
 
@@ -167,6 +173,7 @@ class Door:
             body=hashlib.sha256(f"{resource}\n{digest}".encode()).hexdigest(),
             key=key_of(request),
             priority=priority_of(request),
+            callback=self.callback(request, caller),
         )
         return web.json_response({"name": veo_answers.name_of(accepted)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -56,6 +57,10 @@ class Caller(BaseModel):
     """Labels for Google's bill that each of its requests gets."""
     operator: bool = False
     """It sends no requests, and sees the figures of all callers."""
+    callback: str | None = None
+    """The address that is told when one of its requests has ended; a request may name another."""
+    callback_secret: str = Field(default="", repr=False)
+    """Signs what is sent there. It must be kept as it is, unlike the key, or nothing could be signed with it."""
     created_utc: datetime | None = None
 
     @property
@@ -115,15 +120,19 @@ class CallerFile:
 
     def remove(self, name: str) -> None:
         """Remove a caller's key. Raises `UsageError` if there is no such caller."""
+        self._change(lambda callers: callers.pop(_known(name, callers).name))
+
+    def renew_secret(self, name: str) -> str:
+        """Give a caller a new secret for callbacks, and return it. Raises `UsageError` if there is no such caller."""
+        secret = new_secret()
 
         def change(callers: dict[str, Caller]) -> None:
-            if callers.pop(name, None) is None:
-                known = ", ".join(callers) or "none"
-                raise UsageError(f"no caller is called {name!r}: there are {known}.")
+            callers[name] = _known(name, callers).model_copy(update={"callback_secret": secret})
 
         self._change(change)
+        return secret
 
-    def _change(self, change: Callable[[dict[str, Caller]], None]) -> None:
+    def _change(self, change: Callable[[dict[str, Caller]], object]) -> None:
         try:
             make_directory(self.path.parent)
             with FileLock(f"{self.path}.lock", timeout=LOCK_PATIENCE):
@@ -185,6 +194,11 @@ class Callers:
         caller = self._by_hash.get(found)
         return caller if caller is not None and hmac.compare_digest(caller.key_sha256, found) else None
 
+    def named(self, name: str) -> Caller | None:
+        """The caller of this name; None if it has no key any more."""
+        self._reload()
+        return self._by_name.get(name)
+
     def weight_of(self, name: str) -> float:
         """The weight of a caller; 1 for one whose key was removed."""
         return caller.weight if (caller := self._by_name.get(name)) is not None else 1.0
@@ -209,6 +223,17 @@ class Callers:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_ino
+
+
+def new_secret() -> str:
+    """A new secret for signatures, as Standard Webhooks writes them."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _known(name: str, callers: Mapping[str, Caller]) -> Caller:
+    if name not in callers:
+        raise UsageError(f"no caller is called {name!r}: there are {', '.join(callers) or 'none'}.")
+    return callers[name]
 
 
 def _hash(key: str) -> str:

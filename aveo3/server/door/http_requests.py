@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from aveo3.server.door import callback_address
+from aveo3.server.door.callers import Caller
 from aveo3.server.door.google_errors import Refused, invalid
 
 Body = TypeVar("Body")
@@ -41,6 +43,24 @@ def priority_of(request: web.Request) -> int:
 def key_of(request: web.Request) -> str | None:
     """The idempotency key in the header or in the query; None without one."""
     return request.headers.get("Idempotency-Key") or request.query.get("idempotencyKey")
+
+
+def callback_of(request: web.Request, caller: Caller, *, private: bool) -> tuple[str, str] | None:
+    """The address that is told of the end, and the server's own as the caller used it; None if nobody is told.
+
+    The header `Aveo3-Callback`, else the caller's own. Raises `Refused` if nothing can be sent there.
+    """
+    if (url := request.headers.get("Aveo3-Callback", caller.callback)) is None:
+        return None
+    if (why := callback_address.why_not(url, private=private)) is not None:
+        raise invalid(f"Aveo3-Callback: no callback can go to {url[:100]!r}: {why}.")
+    if not caller.callback_secret:
+        raise invalid(
+            "Aveo3-Callback: callbacks are signed, and this caller has no secret. Whoever runs the server gives it "
+            "one: aveo3 serve keys secret NAME."
+        )
+    scheme = "https" if request.headers.get("X-Forwarded-Proto", request.scheme) == "https" else "http"
+    return url, f"{scheme}://{request.host}"
 
 
 async def bytes_of(request: web.Request) -> bytes:

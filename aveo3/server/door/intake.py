@@ -46,7 +46,10 @@ class Intake:
         media: MediaStore,
         now_utc: Callable[[], datetime],
         observer: Observer,
+        *,
+        on_end: Callable[[int], None] = lambda _: None,
     ) -> None:
+        """`on_end` is called with the number of each job that has ended."""
         assert session.journal is not None
         self.closed: str | None = "the server is starting"
         """Why the server takes no new requests; None if it does."""
@@ -55,6 +58,7 @@ class Intake:
         self._dispatcher = dispatcher
         self._media = media
         self._observer = observer
+        self._on_end = on_end
         self._budgets = CallerBudgets(session.journal, now_utc)
         self._reserved: dict[int, float] = {}  # US$ of each request that has not ended; empty without a budget
         self._reserved_usd = 0.0
@@ -65,12 +69,20 @@ class Intake:
         return self.closed or self._journal.broken
 
     async def accept(
-        self, order: Order, caller: Caller, *, resource: str, body: str, key: str | None = None, priority: int = 0
+        self,
+        order: Order,
+        caller: Caller,
+        *,
+        resource: str,
+        body: str,
+        key: str | None = None,
+        priority: int = 0,
+        callback: tuple[str, str] | None = None,
     ) -> Request:
         """The new request, or the one that has this key already. It outlives a power cut by now.
 
-        `body` is the hex SHA-256 of what was sent, `resource` the path that stands before the operation's name. Raises
-        `Refused`.
+        `body` is the hex SHA-256 of what was sent, `resource` the path that stands before the operation's name,
+        `callback` as of `callback_of`. Raises `Refused`.
         """
         began = asyncio.get_running_loop().time()
         key = key if key is not None else order.key
@@ -80,7 +92,7 @@ class Intake:
         try:
             is_new, request = False, self._with_key(caller, key, body)
             if request is None:
-                is_new, request = await self._take(order, caller, resource, body, key, priority)
+                is_new, request = await self._take(order, caller, resource, body, key, priority, callback)
             await self._on_disk(request, is_new=is_new)
         except (JournalError, OSError) as error:
             log.error("a request was not taken: %s", error)
@@ -90,7 +102,14 @@ class Intake:
         return request
 
     async def _take(
-        self, order: Order, caller: Caller, resource: str, body: str, key: str | None, priority: int
+        self,
+        order: Order,
+        caller: Caller,
+        resource: str,
+        body: str,
+        key: str | None,
+        priority: int,
+        callback: tuple[str, str] | None,
     ) -> tuple[bool, Request]:
         """Check an order, keep its media, and write it; or the request that has its key by then. True if it is new."""
         prompt, model = order.prompt, order.prompt.model or ""
@@ -110,7 +129,7 @@ class Intake:
                 self._check_room(caller)
                 self._check_budget(cost, model)
                 self._budgets.check(caller, cost)
-                request = self._write(order, caller, record, digest, route, resource, body, key, priority)
+                request = self._write(order, caller, record, digest, route, resource, body, key, priority, callback)
                 self._reserve(request.job, cost)
                 self._budgets.reserve(caller, request.job, cost or 0.0)
                 return True, request
@@ -152,6 +171,7 @@ class Intake:
         body: str,
         key: str | None,
         priority: int,
+        callback: tuple[str, str] | None,
     ) -> Request:
         request, _ = self._journal.requests.accept(
             self._session.service,
@@ -166,6 +186,7 @@ class Intake:
             door_name=secrets.token_hex(16),
             resource=resource,
             storage_uri=order.storage_uri,
+            callback=callback,
         )
         self._dispatcher.add(request, route)
         return request
@@ -205,6 +226,7 @@ class Intake:
         self._reserved_usd -= self._reserved.pop(job, 0.0)
         if not self._reserved:
             self._reserved_usd = 0.0  # no rounding adds up
+        self._on_end(job)
 
     def _with_key(self, caller: Caller, key: str | None, body: str) -> Request | None:
         if key is None or (known := self._journal.requests.with_key(caller.name, key)) is None:

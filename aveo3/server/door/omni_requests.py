@@ -23,7 +23,7 @@ _FIELDS = (
     *("safety_settings", "service_tier", "labels", "previous_interaction_id"),
 )
 _NOT_PASSED_ON = {
-    "webhook_config": "this server does not pass it on; poll the interaction",
+    "webhook_config": "this server does not pass it on; name an address in the header Aveo3-Callback",
     "system_instruction": "Omni takes none",
     "tools": "Omni takes none",
     "agent": "this server makes videos only",

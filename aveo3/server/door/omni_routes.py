@@ -52,6 +52,7 @@ class OmniRoutes:
             body=hashlib.sha256(f"{resource}\n{digest}".encode()).hexdigest(),
             key=key_of(http),
             priority=priority_of(http),
+            callback=self._door.callback(http, caller),
         )
         found = self._journal.requests.named(request.door_name)
         assert found is not None

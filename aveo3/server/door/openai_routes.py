@@ -68,6 +68,7 @@ class OpenAIRoutes:
             body=hashlib.sha256(f"{RESOURCE}\n{digest}".encode()).hexdigest(),
             key=key_of(http),
             priority=priority_of(http),
+            callback=self._door.callback(http, caller),
         )
         found = self._journal.requests.named(request.door_name)
         if found is None:

@@ -24,6 +24,7 @@ from aveo3.lanes.lanes import Lanes
 from aveo3.lifecycle import State
 from aveo3.server.door import server_file
 from aveo3.server.door.app import Door
+from aveo3.server.door.callbacks import CallbackSender
 from aveo3.server.door.callers import CallerFile, Callers
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.guard import Guard, is_loopback
@@ -56,7 +57,8 @@ class DoorServer:
 
     Port 0 takes a free one. The settings are those of a run; but without a `quota_patience` of its own, a request waits
     for quota as long as it takes. Raises `UsageError` as `VeoClient` does, if the settings keep no journal, and if
-    `host` can be reached from other machines; `OSError` if the port is in use.
+    `host` can be reached from other machines; `OSError` if the port is in use. With `private_callbacks`, callbacks may
+    go to addresses that are not on the Internet, and by http.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class DoorServer:
         *,
         host: str = "127.0.0.1",
         port: int = 8790,
+        private_callbacks: bool = False,
         rng: random.Random | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -82,12 +85,14 @@ class DoorServer:
         self._now_utc = now_utc
         self._since_utc = now_utc()
         self._reloading = asyncio.Lock()
+        self._private_callbacks = private_callbacks
+        self._rng = rng or random.Random()
         self._session = Session(
             settings,
             Lanes(settings),
             backend=None,
             connect=lane_pool.connect,
-            rng=rng or random.Random(),
+            rng=self._rng,
             now_utc=now_utc,
             on_event=lambda event: self._on_event(event),
         )
@@ -139,7 +144,15 @@ class DoorServer:
         token = secrets.token_urlsafe(32)
         metrics = self._open_metrics(dispatcher, journal)
         observer = metrics if metrics is not None else Observer()
-        intake = Intake(self._session, dispatcher, media, self._now_utc, observer)
+        callbacks = CallbackSender(
+            journal,
+            caller_named=self._callers.named,
+            catalog=self._session.settings.model_catalog,
+            private=self._private_callbacks,
+            rng=self._rng,
+            now_utc=self._now_utc,
+        )
+        intake = Intake(self._session, dispatcher, media, self._now_utc, observer, on_end=callbacks.ended)
         for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
             if record.error_kind != WITHDRAWN:
                 media.use(hashes_in(record.prompt))  # a person may have them sent again, whatever their end
@@ -152,6 +165,7 @@ class DoorServer:
             guard=Guard(self._host, lambda: self._callers.has_keys),
             operators=OperatorRoutes(self._callers.of, metrics, lambda: self._status(intake, journal), token),
             observer=observer,
+            private_callbacks=self._private_callbacks,
             now_utc=self._now_utc,
         )
         runner = web.AppRunner(door.app(), access_log=None, handle_signals=False, shutdown_timeout=ANSWERS_WITHIN)
@@ -159,8 +173,10 @@ class DoorServer:
         self._stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, self._host, self._port)
         await site.start()  # before anything is sent: the port may be in use
+        self._stack.push_async_callback(callbacks.close)
         self._stack.push_async_callback(self._leave, dispatcher, intake)
         dispatcher.start(intake.count)
+        callbacks.start(dispatcher.is_busy)
         intake.closed = None
         host = f"[{self._host}]" if ":" in self._host else self._host
         self._addresses = [f"http://{host}:{address[1]}" for address in runner.addresses]

@@ -63,7 +63,7 @@ _NOT_PASSED_ON = {
     "mask": NOT_OFFERED["mask"],
     "maskMode": NOT_OFFERED["mask"],
     "pubsubTopic": "this server does not pass it on; poll the operation",
-    "webhookConfig": "this server does not pass it on; poll the operation",
+    "webhookConfig": "this server does not pass it on; name an address in the header Aveo3-Callback",
 }
 
 _WIRE_NAMES = {ours: wire for wire, (ours, _) in _PARAMETERS.items()} | {

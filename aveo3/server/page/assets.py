@@ -8,7 +8,7 @@ from typing import Any
 
 from aveo3.errors import UsageError
 from aveo3.report.html import INSTALL, embedded
-from aveo3.server.page.viewers import Columns
+from aveo3.server.page.viewers import Charts
 
 CHART_LIBRARY = "bokeh.min.js"
 
@@ -44,10 +44,10 @@ class Assets:
 
         return charts
 
-    def columns(self) -> Columns | None:
-        """What makes the columns of the charts; None without Bokeh."""
-        columns: Columns | None = None if self._charts is None else self._charts.columns
-        return columns
+    def charts(self) -> Charts | None:
+        """What makes the columns of the charts, and their sentences; None without Bokeh."""
+        news: Charts | None = None if self._charts is None else self._charts.news
+        return news
 
     def file(self, name: str) -> tuple[str, str] | None:
         """The text of a script or style, and its type; None if the page has none of this name."""

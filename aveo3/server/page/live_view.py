@@ -150,11 +150,12 @@ class LiveView:
         if client is None or self._pace is None:
             return
         stats = client.stats()
+        unsent = self._unsent(stats)
         for name, gate in stats.gates.items():
-            self.shown.put_lane(self._lane(name, gate, now))
+            self.shown.put_lane(self._lane(name, gate, now, unsent=unsent))
         emulated = is_emulated(self.shown.fields["service"])
         self.shown.set(
-            run=self._run(stats, now),
+            run=self._run(stats, now, unsent),
             money=MoneyRow(
                 spent_usd=0.0 if emulated else round(self._earlier_usd + stats.spent_usd, 4),
                 in_flight_usd=0.0 if emulated else stats.in_flight_usd,
@@ -164,7 +165,7 @@ class LiveView:
             ),
         )
 
-    def _lane(self, name: str, gate: GateStats, now: datetime) -> LaneRow:
+    def _lane(self, name: str, gate: GateStats, now: datetime, *, unsent: int) -> LaneRow:
         before = self.shown.lanes.get(name)
         pauses = gate.closed is None and gate.opens_in > 0
         return LaneRow(
@@ -179,14 +180,14 @@ class LiveView:
             opens_utc=_steady(before and before["opens_utc"], now, gate.opens_in) if pauses else None,
             closed=None if gate.closed is None or not self._batches else plain(gate.closed),
             reason=plain(self._why[name]) if pauses and name in self._why else None,
+            waits=_waits(gate) if self._batches and unsent and not pauses else None,
         )
 
-    def _run(self, stats: Stats, now: datetime) -> RunRow | None:
+    def _run(self, stats: Stats, now: datetime, unsent: int) -> RunRow | None:
         if self._begun_utc is None or self._pace is None:
             return None
         active = self._batches > 0
         before: RunRow | None = self.shown.fields["run"]
-        unsent = self._unsent(stats)
         next_in = min((gate.next_in for gate in stats.gates.values() if gate.next_in is not None), default=None)
         since = self._pace.since(stats, asyncio.get_running_loop().time())
         never_sent = sum(stats.clips[status] for status in (*_NEVER_SENT,))
@@ -352,6 +353,13 @@ class LiveView:
 
     def _step(self, event: kinds.JobEvent, kind: str, lane: str | None) -> None:
         self.shown.add_step(Step(at_utc=event.at_utc.isoformat(), key=_key(event), kind=kind, lane=lane))
+
+
+def _waits(gate: GateStats) -> str | None:
+    """What the next submit on a lane waits for; None if it may go now, or depends on something else."""
+    if gate.next_in is not None:
+        return "quota" if gate.next_in >= SAME else None
+    return "clips" if gate.running >= gate.running_limit else None
 
 
 def _key(event: kinds.JobEvent) -> str:

@@ -67,7 +67,7 @@ class PageServer:
         self._port = port
         self._worker = ThreadPoolExecutor(2, "aveo3-page")
         self._assets = assets or Assets()
-        self._viewers = Viewers(source.shown, source.refresh, columns=self._assets.columns(), worker=self._worker)
+        self._viewers = Viewers(source.shown, source.refresh, charts=self._assets.charts(), worker=self._worker)
         self._videos = Videos(source.home, self._worker)
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None

@@ -47,31 +47,32 @@ STALLED = 60.0
 MOST = 20
 """Viewers at once."""
 
-Columns = Callable[["View"], "Mapping[str, Any]"]
-"""Makes the columns of the charts out of a view."""
+Charts = Callable[["View"], "Mapping[str, Mapping[str, Any]]"]
+"""Makes the charts out of a view: the `columns` of each source, and the `texts` that say what each shows."""
 
 
 class Viewers:
-    """The viewers of `shown`. `refresh` brings it up to date; `columns` makes its charts, in a thread of `worker`."""
+    """The viewers of `shown`. `refresh` brings it up to date; `charts` makes its charts, in a thread of `worker`."""
 
     def __init__(
         self,
         shown: Shown,
         refresh: Callable[[], Awaitable[object]],
         *,
-        columns: Columns | None = None,
+        charts: Charts | None = None,
         worker: Executor | None = None,
     ) -> None:
         self._shown = shown
         self._refresh = refresh
         self._worker = worker
-        self._columns = columns
+        self._make_charts = charts
         self._cursors: dict[asyncio.Task[Any] | None, Cursor] = {}
         self._changed = asyncio.Event()  # replaced with each refresh: wakes all who wait
         self._told = -1  # the number of changes when they were woken last
         self._refreshing: asyncio.Task[None] | None = None
         self._piece: tuple[Cursor, Cursor, bytes] | None = None  # viewers that are level share it
-        self._charts: dict[str, tuple[int, bytes]] = {}  # the columns of each source, and the number of their drawing
+        # What each part of the charts is, as JSON, and the number of its drawing.
+        self._charts: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._drawing_number = 0
         self._drawing: asyncio.Task[None] | None = None
         self._drawn_at = -1  # the number of changes that the charts show
@@ -119,9 +120,9 @@ class Viewers:
                 await _send(response, b"patch", text)
                 await asyncio.sleep(0)  # between two pieces the run goes on
             if charts != self._drawing_number:
-                news = [source for number, source in self._charts.values() if number > charts]
+                news = self._charts_after(charts)
                 charts = self._drawing_number
-                await _send(response, b"charts", b"{" + b",".join(news) + b"}")
+                await _send(response, b"charts", news)
             if self.closing:
                 return
             try:
@@ -137,6 +138,14 @@ class Viewers:
             assert found is not None
             self._piece = cursor, found[1], found[0]
         return self._piece[2], self._piece[1]
+
+    def _charts_after(self, drawing: int) -> bytes:
+        """What changed in the charts after a drawing: their columns, by source, and their sentences, by chart."""
+        kinds: dict[str, list[bytes]] = {"columns": [], "texts": []}
+        for (kind, _), (number, text) in self._charts.items():
+            if number > drawing:
+                kinds[kind].append(text)
+        return b"{" + b",".join(b'"%s":{%s}' % (kind.encode(), b",".join(of)) for kind, of in kinds.items()) + b"}"
 
     # ---- keeping up to date ----------------------------------------------------------------------------------------
 
@@ -156,12 +165,12 @@ class Viewers:
             log.debug("the page cannot be refreshed: %s", error, exc_info=True)
         now = asyncio.get_running_loop().time()
         if (
-            self._columns is not None
+            self._make_charts is not None
             and self._drawing is None
             and now >= self._draw_after
             and self._drawn_at != self._shown.changes
         ):
-            self._drawing = asyncio.create_task(self._draw(self._columns))
+            self._drawing = asyncio.create_task(self._draw(self._make_charts))
         if self._shown.changes != self._told:
             self._wake()
 
@@ -170,18 +179,19 @@ class Viewers:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def _draw(self, columns: Columns) -> None:
-        """Make the columns of the charts in a thread."""
+    async def _draw(self, charts: Charts) -> None:
+        """Make the charts in a thread."""
         loop = asyncio.get_running_loop()
         started, number = loop.time(), self._shown.changes
         copy = self._shown.copy()
 
-        def draw() -> dict[str, bytes]:
+        def draw() -> dict[tuple[str, str], bytes]:
             view = copy.view()
             view["made_utc"] = datetime.now(UTC).isoformat()  # lines go on until now
             return {
-                name: json.dumps({name: source}, separators=(",", ":"))[1:-1].encode("utf-8", "replace")
-                for name, source in columns(view).items()
+                (kind, name): json.dumps({name: value}, separators=(",", ":"))[1:-1].encode("utf-8", "replace")
+                for kind, of in charts(view).items()
+                for name, value in of.items()
             }
 
         try:

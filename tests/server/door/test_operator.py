@@ -305,5 +305,5 @@ async def test_sighup_reloads_and_sigterm_stops(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("aveo3.cli.signals.on_signals", on_signals)
     monkeypatch.setattr(DoorServer, "reload", reload)
     async with emulator() as google:
-        await serve_command._serve(quick(google, journal="auto"), "127.0.0.1", 0, quiet=True)
+        await serve_command._serve(quick(google, journal="auto"), "127.0.0.1", 0, private_callbacks=False, quiet=True)
     assert len(reloads) == 2

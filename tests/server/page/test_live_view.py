@@ -136,9 +136,23 @@ def test_a_clip_moves_through_its_states(tmp_path: Path) -> None:
             assert live["run"]["done_utc"] is not None
             [lane] = live["lanes"]
             assert (lane["used"], lane["limit"], lane["running"], lane["breaker"]) == (1, 1, 1, "closed")
+            assert lane["waits"] == "quota"
             assert await anext(clips)
             [video] = row(await shown(view), "a boat")["videos"]
             assert (video["missing"], video["bytes"]) == (False, len(FILM) + len("a boat"))
+
+    virtual(main)
+
+
+def test_a_lane_with_all_its_slots_taken_waits_for_a_clip_to_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        client, view = watched(ScriptedBackend(latency=30.0, ending=film), tmp_path, max_concurrency=1)
+        async with client as veo, veo.stream(["a boat", "a train"]) as clips:
+            view.attach(veo)
+            await asyncio.sleep(1)
+            assert [lane["waits"] for lane in (await shown(view))["lanes"]] == ["clips"]
+            assert [await anext(clips), await anext(clips)]
+            assert [lane["waits"] for lane in (await shown(view))["lanes"]] == [None]
 
     virtual(main)
 
@@ -152,7 +166,7 @@ def test_a_lane_that_is_refused_says_why_and_until_when(tmp_path: Path) -> None:
             await asyncio.sleep(1)
             live = await shown(view)
             [lane] = live["lanes"]
-            assert lane["reason"] == "too many <b>requests</b>"
+            assert (lane["reason"], lane["waits"]) == ("too many <b>requests</b>", None)
             opens = lane["opens_utc"]
             assert opens is not None
             assert opens[:19] in ("2026-11-23T12:00:30", "2026-11-23T12:01:00")

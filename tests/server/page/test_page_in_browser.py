@@ -36,6 +36,15 @@ MARKUP = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 
 PLAYED = "() => { const video = document.querySelector('video'); return video && video.currentTime > 0.2 }"
 
 
+QUICK = """
+from aveo3 import mock_mode
+mock_mode.FASTEST, mock_mode.SLOWEST = 0.1, 0.3
+from aveo3.cli import app
+app()
+"""
+"""The command, with an emulator whose clips are made at once."""
+
+
 class Command:
     """A command of aveo3 in a child process, and what it says."""
 
@@ -69,7 +78,7 @@ async def command(home: Path, *arguments: str) -> AsyncIterator[Command]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VEO3_")}
     environment |= {"PYTHONPATH": str(Path(aveo3.__path__[0]).parent), "VEO3_POLL_INTERVAL": "0.2"}
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "aveo3", *arguments),
+        *(sys.executable, "-c", QUICK, *arguments),
         cwd=home,
         env=environment,
         stdout=asyncio.subprocess.DEVNULL,
@@ -189,6 +198,8 @@ async def test_the_charts_are_drawn_and_keep_to_the_policy(browser: Browser, tmp
         await says(page, "#headline", "2 in flight")
         await page.get_by_role("tab", name="Timeline and money").click()
         await page.locator("#chart-timeline canvas").first.wait_for()
+        await says(page, "figcaption", "2 requests from ")
+        await says(page, "figcaption", "at most 2 clips at Google at once; 0 clips made.")
 
 
 async def test_a_stranger_gets_nothing(browser: Browser, tmp_path: Path) -> None:
