@@ -160,16 +160,16 @@ class Session:
                 self._lanes.of(self.settings.model)
             except UsageError as error:
                 raise UsageError(f"VEO3_MODEL: {error}.") from None
-        self._check_prices()
+        self.check_prices(self._lanes)
         if self._backend is None:
             check_network(asks_proxies=self.service == "google")
         if self.settings.webhook is not None:
             self._webhook_settings()
         check_writable(self.settings.output_dir)
 
-    def _check_prices(self) -> None:
-        """Raise `UsageError` if there is a budget and a model of which nobody knows what it costs."""
-        models = [lane.model for lane in self._lanes.listed] or [self.settings.model]
+    def check_prices(self, lanes: Lanes) -> None:
+        """Raise `UsageError` if there is a budget and `lanes` have a model of which nobody knows what it costs."""
+        models = [lane.model for lane in lanes.listed] or [self.settings.model]
         catalog = self.settings.model_catalog
         for model in (*models, *self.settings.fallback) if self.settings.budget is not None else ():
             if not catalog.has_price(model):
@@ -197,6 +197,11 @@ class Session:
     def _use(self, lanes: Lanes) -> None:
         """Replace the lanes and the settings by those of `lanes`."""
         self.settings, self.lane_pool.lanes, self._routes = lanes.settings, lanes, Routes(lanes)
+
+    def use_lanes(self, lanes: Lanes, routes: Routes) -> None:
+        """Let batches that begin from now on use `lanes`, which are open. Those that run go on with their own."""
+        self.lane_pool.replace(lanes)
+        self._routes = routes
 
     async def _listen(self, webhook: str, engine: Engine, http: aiohttp.ClientSession) -> None:
         """Start the receiver of webhooks, which report ended operations."""

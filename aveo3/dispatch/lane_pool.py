@@ -101,6 +101,13 @@ class LanePool:
             self.open_lanes[lane].used |= for_use
             return self.open_lanes[lane]
 
+    def replace(self, lanes: Lanes) -> None:
+        """Use `lanes` from now on. Those that are open stay open, for what was sent to them."""
+        self._settings_elsewhere += [lane.settings for lane in self.lanes.listed if lane not in lanes.listed]
+        self.lanes = lanes
+        for lane in lanes.listed:
+            self.open_lanes[lane].used = True
+
     async def backend_at(self, place: Mapping[str, str | None]) -> Backend:
         """The backend for operations submitted from `place`, even by an earlier run with other settings."""
         if self._backend is not None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aveo3.cli import options
-from aveo3.cli.commands import serve_keys
+from aveo3.cli.commands import serve_keys, serve_status
 from aveo3.cli.exit_codes import Exit, errors_as_messages
 
 if TYPE_CHECKING:
+    import signal
+
     from aveo3.config.settings import Settings
     from aveo3.server.door.server import DoorServer
 
@@ -21,6 +23,7 @@ PORT = 8790
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(serve_keys.app, name="keys")
+app.command()(serve_status.status)
 
 
 @app.callback(invoke_without_command=True)
@@ -57,7 +60,7 @@ def serve(
     VEO3_QUOTA_PATIENCE, requests wait for quota as long as it takes.
 
     `aveo3 serve keys add NAME` gives a caller a key. Without any key, it listens on this machine only, and whoever
-    reaches it may use it. Ctrl-C or SIGTERM stops it within ten seconds.
+    reaches it may use it. Ctrl-C or SIGTERM stops it within ten seconds. SIGHUP has it read callers and lanes anew.
 
     Exit codes: 0 stopped; 2 bad usage, another run is active, or the port is in use.
 
@@ -98,12 +101,21 @@ def serve(
 
 async def _serve(settings: Settings, host: str, port: int, *, private_callbacks: bool, quiet: bool) -> None:
     import asyncio
+    import sys
 
     from aveo3.cli.signals import on_signals
     from aveo3.server.door.server import DoorServer
 
     stop = asyncio.Event()
-    with on_signals(lambda _: stop.set()):
+    reload = asyncio.Event()
+    is_on_terminal = sys.stdin is not None and sys.stdin.isatty()
+
+    def signalled(number: signal.Signals) -> None:
+        if number.name != "SIGHUP" or (is_on_terminal and not sys.stdin.isatty()):  # its window was closed
+            stop.set()
+        reload.set()
+
+    with on_signals(signalled):
         server = DoorServer(settings, host=host, port=port, private_callbacks=private_callbacks)
         try:
             await server.__aenter__()
@@ -117,7 +129,11 @@ async def _serve(settings: Settings, host: str, port: int, *, private_callbacks:
         try:
             if not quiet:
                 typer.echo(_welcome(server))
-            await stop.wait()
+            while not stop.is_set():
+                await reload.wait()
+                reload.clear()
+                if not stop.is_set():
+                    await server.reload()
             if not quiet:
                 typer.echo("stopping: no new requests; what was sent learns its operation's name", err=True)
         finally:

@@ -39,6 +39,10 @@ def add(
     label: Annotated[
         str | None, typer.Option(help="Labels for Google's bill that its requests get, as in team=film,customer=acme.")
     ] = None,
+    operator: Annotated[
+        bool,
+        typer.Option("--operator", help="The key shows the figures of all callers (/metrics), and orders nothing."),
+    ] = False,
     callback: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Address that is told when one of its requests has ended; see guide serve."),
@@ -70,6 +74,7 @@ def add(
             "models": [model.strip() for model in (models or "").split(",") if model.strip()],
             "max_queued": max_queued,
             "labels": label or {},
+            "operator": operator,
             **_callback(callback),
             "created_utc": datetime.now(UTC),
         }
@@ -118,6 +123,9 @@ def list_(output_dir: Directory = None) -> None:
         if not callers:
             typer.echo("there are no keys: `aveo3 serve` listens on this machine only", err=True)
         for caller in callers.values():
+            if caller.operator:
+                typer.echo(f"{caller.name}: operator, orders nothing")
+                continue
             limits = {"/day": caller.day_budget, "": caller.total_budget}
             budgets = [f"{usd:g}{unit}" for unit, usd in limits.items() if usd is not None]
             parts = [

@@ -26,8 +26,10 @@ from aveo3.server.door.guard import Guard
 from aveo3.server.door.http_requests import Body, bytes_of, callback_of, credential_of, key_of, parsed, priority_of
 from aveo3.server.door.inline_video import send_json
 from aveo3.server.door.intake import Intake
+from aveo3.server.door.observer import Observer
 from aveo3.server.door.omni_routes import OmniRoutes
 from aveo3.server.door.openai_routes import OpenAIRoutes
+from aveo3.server.door.operator_routes import OperatorRoutes
 from aveo3.server.door.veo_requests import read_order
 from aveo3.session import Session
 
@@ -65,6 +67,8 @@ class Door:
         *,
         caller_of: Callable[[str | None], Caller | None],
         guard: Guard,
+        operators: OperatorRoutes,
+        observer: Observer,
         private_callbacks: bool,
         now_utc: Callable[[], datetime],
     ) -> None:
@@ -75,6 +79,8 @@ class Door:
         self._intake = intake
         self._caller_of = caller_of
         self._guard = guard
+        self._operators = operators
+        self._observer = observer
         self._private_callbacks = private_callbacks
         self.now_utc = now_utc
         self._large = asyncio.Semaphore(LARGE_BODIES)
@@ -84,6 +90,7 @@ class Door:
         app = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._answer])
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
+        self._operators.add_to(app.router)
         for resource in _RESOURCES:
             app.router.add_post(f"{resource}:predictLongRunning", self._submit)
             app.router.add_post(f"{resource}/operations/{_OPERATION}:cancel", self._cancel)
@@ -111,6 +118,7 @@ class Door:
             self._guard.check(request)
             return await handler(request)
         except Refused as refused:
+            self._observer.refused(refused.code)
             return _error(refused, request=request)
         except web.HTTPRequestEntityTooLarge:
             return _error(Refused(413, f"Request payload size exceeds the limit: {LARGEST_BODY} bytes."))
@@ -136,6 +144,8 @@ class Door:
         caller = self._caller_of(credential_of(request))
         if caller is None:
             raise google_errors.bad_key()
+        if caller.operator:
+            raise Refused(403, "Permission denied: this is an operator's key, which shows figures and orders nothing.")
         return caller
 
     def callback(self, request: web.Request, caller: Caller) -> tuple[str, str] | None:

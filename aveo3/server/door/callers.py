@@ -55,11 +55,18 @@ class Caller(BaseModel):
     """How many of its requests may wait; None for any number."""
     labels: Labels = Field(default_factory=dict)
     """Labels for Google's bill that each of its requests gets."""
+    operator: bool = False
+    """It sends no requests, and sees the figures of all callers."""
     callback: str | None = None
     """The address that is told when one of its requests has ended; a request may name another."""
     callback_secret: str = Field(default="", repr=False)
     """Signs what is sent there. It must be kept as it is, unlike the key, or nothing could be signed with it."""
     created_utc: datetime | None = None
+
+    @property
+    def is_operator(self) -> bool:
+        """True if it may see the figures of all callers; without keys, everybody may."""
+        return self.operator or self is LOCAL
 
 
 LOCAL = Caller(name="local")

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from itertools import count
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from itertools import count, islice
+from typing import Any, TypeVar
 
 from aveo3._waker import Waker
-from aveo3.errors import JournalError
+from aveo3.errors import JournalError, UsageError
+from aveo3.journal.fresh import marks
 from aveo3.journal.journal import Journal
 from aveo3.journal.next_step import NextStep, next_step
+from aveo3.journal.reader import PAGE
 from aveo3.journal.requests import Request
 from aveo3.journal.rows import JobRecord, recorded_prompt
 from aveo3.lanes.lanes import Lane
-from aveo3.lanes.routing import Route
+from aveo3.lanes.routing import Route, Routes
 from aveo3.lifecycle import WITHOUT_FILE, State
 from aveo3.models import ClipStatus, VideoClip
 from aveo3.server.door import pace
@@ -36,6 +38,8 @@ AGAIN_AFTER = 60.0
 """Seconds until a clip that could not be brought to its end is taken up again, as the next run would."""
 
 _LEFT = (State.PLANNED, State.CANCELLED, State.DEFERRED, State.RUNNING, State.FETCHING, State.UNCERTAIN)
+
+Item = TypeVar("Item")
 
 Key = tuple[tuple[Lane, ...], ...]
 """The lanes that a request may go to, tier by tier; empty if none can take it any more."""
@@ -60,6 +64,8 @@ class Dispatcher:
         self._weight_of = weight_of
         self._ended = ended
         self._lines: dict[Key, Line] = {}
+        self._retired: list[Line] = []
+        """Lines of lanes before the last reload that are not over."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._resumed: set[int] = set()
         """Jobs of an earlier run that a stream works on, or will in its turn."""
@@ -78,16 +84,19 @@ class Dispatcher:
 
     def add(self, request: Request, route: Route | None) -> None:
         """Queue an accepted request, which may take `route`."""
+        self._line_of(route).put(request.caller, request.job, request.priority)
+
+    def _line_of(self, route: Route | None) -> Line:
         key: Key = () if route is None else route.key
         if key not in self._lines:
             line = self._lines[key] = Line(self._session, self._journal, self._weight_of, self._over)
             self._start(line.run())
-        self._lines[key].add(request)
+        return self._lines[key]
 
     def cancel(self, request: Request) -> bool:
         """Take a request out of its queue; False if it is not there any more, because its turn has come."""
         numbers = request.caller, request.job, request.priority
-        return any(line.queue.remove(*numbers) for line in self._lines.values())
+        return any(line.queue.remove(*numbers) for line in (*self._lines.values(), *self._retired))
 
     def ahead_of(self, request: Request) -> tuple[int, Key] | None:
         """How many requests go before this one, and the lanes it waits for; None if it does not wait."""
@@ -126,9 +135,58 @@ class Dispatcher:
         """How many requests of `caller` wait for their turn."""
         return sum(line.queue.waiting_of(caller) for line in self._lines.values())
 
+    def waiting_by_caller(self) -> dict[str, tuple[int, int]]:
+        """By caller: how many requests wait for their turn, and the job of the one that was accepted first."""
+        found: dict[str, tuple[int, int]] = {}
+        for line in self._lines.values():
+            for caller, (size, oldest) in line.queue.heads().items():
+                others, first = found.get(caller, (0, oldest))
+                found[caller] = others + size, min(first, oldest)
+        return found
+
+    def under_way(self) -> list[int]:
+        """The jobs that streams work on, or will next: they are in no queue any more."""
+        lines = (*self._lines.values(), *self._retired)
+        return [*self._resumed, *(job for line in lines for job in line.under_way)]
+
     def is_busy(self, job: int) -> bool:
         """True if this process works on a job, or is about to."""
         return job in self._resumed or self._journal.claims.holds(job)
+
+    def check_routes(self, routes: Routes) -> None:
+        """Raise `UsageError` if a request that waits, and has lanes now, would have none with `routes`."""
+        waiting = [number for key, line in self._lines.items() if key for _, number, _ in line.queue.entries()]
+        for page in _pages(waiting, PAGE):
+            for record in self._journal.select(f"SELECT * FROM jobs WHERE id IN ({marks(page)})", *page):
+                if self._route_of(record, routes) is None:
+                    raise UsageError(
+                        f"requests for {record.model} wait, and the new lanes cannot take them. Keep a lane for it "
+                        "until they are made."
+                    )
+
+    async def reroute(self) -> None:
+        """Queue what waits for the lanes that the session has now. What streams have already goes on as it was."""
+        lines, self._lines = self._lines, {}
+        self._retired = [line for line in (*self._retired, *lines.values()) if not line.over]
+        for line in lines.values():
+            line.retire()
+        for line in lines.values():
+            for page in _pages(line.queue.entries(), PAGE):
+                query = f"SELECT * FROM jobs WHERE id IN ({marks(page)})"
+                try:
+                    found = self._journal.select(query, *(number for _, number, _ in page))
+                    routes = {record.id: self._route_of(record) for record in found}
+                except JournalError as error:
+                    log.error("%s", error)
+                    routes = {}
+                for caller, number, priority in page:
+                    if not line.queue.remove(caller, number, priority):
+                        continue  # its caller has cancelled it meanwhile
+                    if number in routes:
+                        self._line_of(routes[number]).put(caller, number, priority)
+                    else:
+                        self._start(self._take_up(number, PAUSE))
+                await asyncio.sleep(0)
 
     async def leave(self) -> None:
         """Submit nothing more, and leave what is under way to the next run: see `ClipStream.leave`.
@@ -152,10 +210,10 @@ class Dispatcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _route_of(self, record: JobRecord) -> Route | None:
+    def _route_of(self, record: JobRecord, routes: Routes | None = None) -> Route | None:
         prompt = recorded_prompt(record.prompt)
         home = self._journal.place_of(record.service, prompt.previous) if prompt.previous else None
-        return self._session.routes.of(prompt, home)[0]
+        return (routes or self._session.routes).of(prompt, home)[0]
 
     def _is_to_be_resumed(self, record: JobRecord) -> bool:
         if record.state not in WITHOUT_FILE or self.is_busy(record.id):
@@ -230,20 +288,36 @@ class Line:
         self._journal = journal
         self._over = over
         self._waker = Waker()
+        self._feed = _Feed(self._next)
+        self._retired = False
+        self.over = False
+        """It has retired, and nothing that it took is under way any more."""
 
-    def add(self, request: Request) -> None:
+    @property
+    def under_way(self) -> list[int]:
+        """The jobs that its stream has and that have no clip yet."""
+        return [*self._feed.given.values()]
+
+    def put(self, caller: str, job: int, priority: int) -> None:
         """Queue a request."""
-        self.queue.push(request.caller, request.job, request.priority)
+        self.queue.push(caller, job, priority)
+        self._waker.ring()
+
+    def retire(self) -> None:
+        """Take nothing more out of the queue, and end with what was taken."""
+        self._retired = True
         self._waker.ring()
 
     async def run(self) -> None:
-        """Submit until cancelled. If a stream ends by itself, go on with another one after a pause."""
-        while True:
+        """Submit until cancelled or retired. If a stream ends by itself, go on with another one after a pause."""
+        while not self._retired:
             await self._run_once()
-            await asyncio.sleep(PAUSE)
+            if not self._retired:
+                await asyncio.sleep(PAUSE)
+        self.over = True
 
     async def _run_once(self) -> None:
-        feed = _Feed(self._next)
+        feed = self._feed = _Feed(self._next)
         try:
             async with self._session.stream_requests(feed) as clips:
                 async for clip in clips:
@@ -254,8 +328,10 @@ class Line:
             self._over(job, None)
 
     async def _next(self) -> JobRecord:
-        """Wait for the request that goes next, and return its job."""
-        while (job := self.queue.pop()) is None:
+        """Wait for the request that goes next, and return its job. `StopAsyncIteration` if the line has retired."""
+        while self._retired or (job := self.queue.pop()) is None:
+            if self._retired:
+                raise StopAsyncIteration
             await self._waker.wait()
         try:
             [record] = self._journal.select("SELECT * FROM jobs WHERE id = ?", job)
@@ -280,3 +356,9 @@ class _Feed:
         record = await self._next()
         self.given[next(self._numbers)] = record.id
         return record
+
+
+def _pages(items: list[Item], size: int) -> Iterator[list[Item]]:
+    rest = iter(items)
+    while page := list(islice(rest, size)):
+        yield page

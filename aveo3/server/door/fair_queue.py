@@ -40,6 +40,23 @@ class FairQueue:
         """How many requests of `caller` wait."""
         return flow.size if (flow := self._flows.get(caller)) is not None else 0
 
+    def heads(self) -> dict[str, tuple[int, int]]:
+        """By caller: how many requests wait, and the lowest number of them."""
+        return {
+            caller: (flow.size, min(numbers[0] for numbers in flow.by_priority.values()))
+            for caller, flow in self._flows.items()
+            if flow.size
+        }
+
+    def entries(self) -> list[tuple[str, int, int]]:
+        """Everything that waits: caller, number, priority."""
+        return [
+            (caller, number, priority)
+            for caller, flow in self._flows.items()
+            for priority, numbers in flow.by_priority.items()
+            for number in numbers
+        ]
+
     def push(self, caller: str, number: int, priority: int = 0) -> None:
         """Add a request. Of one caller, higher priorities go first, and of these, lower numbers."""
         flow = self._flows.setdefault(caller, _Flow(self._now))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from aveo3.server.door.callers import Caller
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid
 from aveo3.server.door.media_store import MediaStore, hashes_in
+from aveo3.server.door.observer import Observer
 from aveo3.server.door.standing import WITHDRAWN, is_waiting
 from aveo3.server.door.veo_requests import Order
 from aveo3.session import Session
@@ -43,6 +45,7 @@ class Intake:
         dispatcher: Dispatcher,
         media: MediaStore,
         now_utc: Callable[[], datetime],
+        observer: Observer,
         *,
         on_end: Callable[[int], None] = lambda _: None,
     ) -> None:
@@ -54,6 +57,7 @@ class Intake:
         self._journal = session.journal
         self._dispatcher = dispatcher
         self._media = media
+        self._observer = observer
         self._on_end = on_end
         self._budgets = CallerBudgets(session.journal, now_utc)
         self._reserved: dict[int, float] = {}  # US$ of each request that has not ended; empty without a budget
@@ -80,6 +84,7 @@ class Intake:
         `body` is the hex SHA-256 of what was sent, `resource` the path that stands before the operation's name,
         `callback` as of `callback_of`. Raises `Refused`.
         """
+        began = asyncio.get_running_loop().time()
         key = key if key is not None else order.key
         if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
             raise invalid(f"An idempotency key has 1 to {LONGEST_KEY} printable characters.")
@@ -92,6 +97,8 @@ class Intake:
         except (JournalError, OSError) as error:
             log.error("a request was not taken: %s", error)
             raise Refused(503, "The request could not be written to disk.", retry_after=STOPPING) from error
+        if is_new:
+            self._observer.accepted(caller.name, asyncio.get_running_loop().time() - began)
         return request
 
     async def _take(
@@ -211,6 +218,7 @@ class Intake:
             [record] = self._journal.select("SELECT * FROM jobs WHERE id = ?", job)
             if (request := self._journal.requests.of_job(job)) is not None:
                 self._budgets.ended(request.caller, job)
+                self._observer.ended(request.caller, record.state)
             if record.state is State.SUCCEEDED or record.error_kind == WITHDRAWN:
                 self._media.release(hashes_in(record.prompt))
         except JournalError as error:  # then it stays reserved

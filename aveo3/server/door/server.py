@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
+import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 
 from aveo3 import _threads
 from aveo3.config.settings import JOURNAL, Settings
 from aveo3.dispatch import lane_pool
-from aveo3.errors import UsageError
+from aveo3.errors import JournalError, UsageError
+from aveo3.events.kinds import Event
+from aveo3.journal.journal import Journal
 from aveo3.lanes.lanes import Lanes
 from aveo3.lifecycle import State
+from aveo3.server.door import server_file
 from aveo3.server.door.app import Door
 from aveo3.server.door.callbacks import CallbackSender
 from aveo3.server.door.callers import CallerFile, Callers
@@ -25,8 +30,16 @@ from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.guard import Guard, is_loopback
 from aveo3.server.door.intake import Intake
 from aveo3.server.door.media_store import MediaStore, hashes_in
+from aveo3.server.door.observer import Observer
+from aveo3.server.door.operator_routes import OperatorRoutes
+from aveo3.server.door.overview import requests_and_money, server_part
+from aveo3.server.door.queues import queues_of
+from aveo3.server.door.reloading import reload_lanes
 from aveo3.server.door.standing import WITHDRAWN
 from aveo3.session import Session
+
+if TYPE_CHECKING:
+    from aveo3.server.door.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +83,8 @@ class DoorServer:
             settings = settings.model_copy(update={"quota_patience": None})
         self._host, self._port = host, port
         self._now_utc = now_utc
+        self._since_utc = now_utc()
+        self._reloading = asyncio.Lock()
         self._private_callbacks = private_callbacks
         self._rng = rng or random.Random()
         self._session = Session(
@@ -79,7 +94,9 @@ class DoorServer:
             connect=lane_pool.connect,
             rng=self._rng,
             now_utc=now_utc,
+            on_event=lambda event: self._on_event(event),
         )
+        self._on_event: Callable[[Event], object] = lambda _: None
         self._dispatcher: Dispatcher | None = None
         self._stack = AsyncExitStack()
         self._addresses: list[str] = []
@@ -124,6 +141,9 @@ class DoorServer:
         self._dispatcher = dispatcher = Dispatcher(
             self._session, weight_of=self._callers.weight_of, ended=lambda job: intake.ended(job)
         )
+        token = secrets.token_urlsafe(32)
+        metrics = self._open_metrics(dispatcher, journal)
+        observer = metrics if metrics is not None else Observer()
         callbacks = CallbackSender(
             journal,
             caller_named=self._callers.named,
@@ -132,7 +152,7 @@ class DoorServer:
             rng=self._rng,
             now_utc=self._now_utc,
         )
-        intake = Intake(self._session, dispatcher, media, self._now_utc, on_end=callbacks.ended)
+        intake = Intake(self._session, dispatcher, media, self._now_utc, observer, on_end=callbacks.ended)
         for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
             if record.error_kind != WITHDRAWN:
                 media.use(hashes_in(record.prompt))  # a person may have them sent again, whatever their end
@@ -143,6 +163,8 @@ class DoorServer:
             intake,
             caller_of=self._callers.of,
             guard=Guard(self._host, lambda: self._callers.has_keys),
+            operators=OperatorRoutes(self._callers.of, metrics, lambda: self._status(intake, journal), token),
+            observer=observer,
             private_callbacks=self._private_callbacks,
             now_utc=self._now_utc,
         )
@@ -158,6 +180,43 @@ class DoorServer:
         intake.closed = None
         host = f"[{self._host}]" if ":" in self._host else self._host
         self._addresses = [f"http://{host}:{address[1]}" for address in runner.addresses]
+        here = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+        address = f"http://{here}:{runner.addresses[0][1]}"
+        self._stack.enter_context(server_file.announced(self._session.settings.output_dir, address, token))
+
+    def _open_metrics(self, dispatcher: Dispatcher, journal: Journal) -> Metrics | None:
+        """What counts for Prometheus; None if its package is not installed."""
+        try:
+            from aveo3.server.door.metrics import Metrics  # lazy: its package is an extra
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] != "prometheus_client":
+                raise
+            return None
+        metrics = Metrics(self._session.stats, lambda: queues_of(dispatcher, journal, self._now_utc()))
+        self._on_event = metrics.on_event
+        return metrics
+
+    async def reload(self) -> None:
+        """Read callers and lanes anew. What cannot be used is logged, and the old ones stay."""
+        assert self._dispatcher is not None
+        async with self._reloading:
+            names = self._callers.names
+            log.info("callers: %d have a key", len(names))
+            try:
+                await reload_lanes(self._session, self._dispatcher)
+            except (UsageError, JournalError) as error:
+                log.error("the lanes stay as they were: %s", error)
+
+    async def _status(self, intake: Intake, journal: Journal) -> dict[str, Any]:
+        """What `aveo3 serve status` shows. The journal is read in a thread, by a connection of its own."""
+        known = server_part(
+            url=self.url,
+            pid=os.getpid(),
+            since_utc=self._since_utc,
+            not_ready=intake.not_ready,
+            stats=self._session.stats(),
+        )
+        return {**known, **await _threads.reading.run(requests_and_money, journal.path)}
 
     async def _leave(self, dispatcher: Dispatcher, intake: Intake) -> None:
         """Take nothing new, and let what is under way learn its operation's name. Polls are answered meanwhile."""
