@@ -53,4 +53,5 @@ class Callbacks:
 
 
 ADD = "INSERT INTO callbacks VALUES (?, ?, ?, ?, ?, ?, ?)"
+DROP = "DELETE FROM callbacks WHERE job = ?"
 _CHANGE = "UPDATE callbacks SET attempts = ?, next_utc = ?, closed_utc = ?, outcome = ? WHERE job = ?"

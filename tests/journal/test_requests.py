@@ -72,6 +72,17 @@ def test_the_preview_of_a_run_counts_the_money_of_requests_and_none_of_their_cli
     assert (known.to_send, known.under_way, known.spent_usd) == ([prompt], 0, 3.2)
 
 
+@pytest.mark.parametrize("callback", [None, ("https://alice.example/hook", "http://door")])
+def test_a_request_that_is_taken_back_has_no_key_no_callback_and_no_name(
+    journal: Journal, callback: tuple[str, str] | None
+) -> None:
+    job = accept(journal, "one", key="k", callback=callback).job
+    journal.requests.take_back(job)
+    assert (journal.requests.with_key("alice", "k"), journal.requests.named("one")) == (None, None)
+    assert journal.callbacks.open_jobs() == []
+    assert accept(journal, "two", key="k").job != job
+
+
 def test_a_key_names_one_request_of_its_caller(journal: Journal) -> None:
     first = accept(journal, "one", key="order 7")
     accept(journal, "two", key="order 7", caller="bob")

@@ -145,6 +145,7 @@ class Intake:
             await self._journal.on_disk()
         except JournalError:
             if is_new and self._dispatcher.cancel(request):
+                self._journal.requests.take_back(request.job)
                 self._note_withdrawn(request)
             raise
 

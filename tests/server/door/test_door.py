@@ -328,6 +328,33 @@ async def test_a_disk_that_refuses_gives_503_and_the_request_is_not_sent(monkeyp
         assert google.books.accepted == 0
 
 
+async def test_after_a_503_the_same_key_is_free_and_nobody_is_told_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
+        journal = door.session.journal
+        assert journal is not None
+
+        async def full() -> None:
+            raise JournalError("the disk is full")
+
+        async def submit() -> tuple[int, dict[str, Any]]:
+            headers = {"Idempotency-Key": "one"}
+            async with http.post(f"{VERTEX}:predictLongRunning", json=BODY, headers=headers) as answer:
+                return answer.status, await answer.json()
+
+        with monkeypatch.context() as disk:
+            disk.setattr(journal, "on_disk", full)
+            assert (await submit())[0] == 503
+        status, operation = await submit()
+        assert status == 200
+        await asyncio.sleep(300)
+        poll = {"operationName": operation["name"]}
+        async with http.post(f"{VERTEX}:fetchPredictOperation", json=poll) as answer:
+            assert (await answer.json())["response"]["videos"]
+        assert google.books.accepted == 1
+
+
 async def test_what_got_a_200_is_not_taken_back_when_its_key_is_used_on_a_disk_that_refuses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
