@@ -25,7 +25,7 @@ import pytest
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
-REQUIRED = "AVEO3_TEST_BROWSER"
+REQUIRED = "TEST_BROWSER"
 """If this variable is `required`, a missing browser fails the tests instead of skipping them."""
 
 PATIENCE = 5_000
