@@ -115,7 +115,8 @@ class EventLines:
                     told = True
                     log.warning("the run has ended; %s is not read to its end (Ctrl-C: leave it)", self._name)
                 continue
-            data = data[os.write(number, data[: select.PIPE_BUF]) :]  # as much as never blocks then
+            room: int = getattr(select, "PIPE_BUF", 512)  # as much as never blocks then; Windows has no such pipe
+            data = data[os.write(number, data[:room]) :]
 
 
 class _GivenUpError(Exception):
