@@ -1134,6 +1134,13 @@ def test_a_directory_that_vanishes_on_the_way_is_a_clear_error(
 # ---- cancelled ------------------------------------------------------------------------------------------------------
 
 
+async def finish_saving() -> None:
+    """Wait for the threads: one that was at the disk goes on after its task was cancelled."""
+    if (pool := _threads.saving._pool) is not None:
+        await asyncio.to_thread(pool.shutdown)
+        _threads.saving._pool = None
+
+
 @pytest.mark.usefixtures("system")
 @pytest.mark.parametrize("turns", range(0, 60, 3))
 def test_cancelled_at_any_turn_a_download_leaves_a_whole_film_or_nothing(
@@ -1147,6 +1154,7 @@ def test_cancelled_at_any_turn_a_download_leaves_a_whole_film_or_nothing(
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait({task})
+        await finish_saving()
 
     fetching(work)
     assert not target.exists() or target.read_bytes() == LONG_FILM
@@ -1183,10 +1191,7 @@ def test_cancelled_while_a_thread_is_at_the_disk_it_leaves_a_whole_film_or_nothi
             assert task.cancelled() is (calls >= number)
         finally:
             release.set()
-        pool = _threads.saving._pool
-        if pool is not None:
-            await asyncio.to_thread(pool.shutdown)  # what is held comes to its end
-            _threads.saving._pool = None
+        await finish_saving()
 
     fetching(work)
     assert calls
