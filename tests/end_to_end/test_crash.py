@@ -334,7 +334,7 @@ async def test_killed_at_every_point_it_pays_once_and_loses_nothing(
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("name", ["one inline", "one in a bucket"])
+@pytest.mark.parametrize("name", ["one inline", pytest.param("one in a bucket", marks=pytest.mark.whole)])
 async def test_killed_at_every_kind_of_point_it_pays_once_and_loses_nothing(
     name: str, part: int, victims: Victims, tmp_path: Path
 ) -> None:

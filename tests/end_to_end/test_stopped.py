@@ -99,6 +99,7 @@ def written(chosen: dict[str, Any], tmp_path: Path) -> str:
     )
 
 
+@pytest.mark.whole  # what a stall does to a timeout is in tests/test_timeouts.py
 @pytest.mark.real_time
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
 @pytest.mark.parametrize("backend", ["vertex", "gemini"])

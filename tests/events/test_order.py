@@ -116,7 +116,7 @@ async def read(stream: ClipStream) -> list[VideoClip]:
 
 
 @pytest.mark.parametrize("journal", [Path(".aveo3/journal.db"), None])
-@effort(max_examples=40)
+@effort(max_examples=20)
 @given(
     seed=st.integers(0, 10_000),
     budget=st.sampled_from([None, 5.0, 50.0]),

@@ -45,7 +45,7 @@ def on_a_pty(
         "PYTHONPATH": str(Path(aveo3.__file__).parents[1]),
         "TERM": "xterm",
     }
-    code = "from aveo3.cli import app; app()"
+    code = "from aveo3 import mock_mode; mock_mode.FASTEST = mock_mode.SLOWEST = 0.2; from aveo3.cli import app; app()"
     pid, terminal = pty.fork()
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
