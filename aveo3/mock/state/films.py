@@ -26,6 +26,7 @@ _LONG, _SHORT = 320, 180
 _KEPT = 16  # films in the cache, ~100 kB each: enough for a client that resumes, and little memory
 _MOST_FRAMES = 200
 _BLOCK = 1024  # samples in a packet of AAC
+_SILENT = 30  # a packet between two beeps
 
 
 class FilmSpec(NamedTuple):
@@ -132,7 +133,10 @@ class _Sound:
             seconds * film_marks.SAMPLE_RATE, self._end
         ):  # the first leads in
             period = len(self._packets) // 2
-            packet: Any = av.Packet(self._packets[self._next % period + (period if self._next >= period else 0)])
+            number = self._next % period + (period if self._next >= period else 0)
+            if at + 2 * _BLOCK > self._end:  # it would hold the beginning of a beep after the end
+                number = _SILENT
+            packet: Any = av.Packet(self._packets[number])
             packet.stream, packet.time_base = self._stream, self._stream.time_base
             packet.pts, packet.dts, packet.duration, packet.is_keyframe = at, at, min(_BLOCK, self._end - at), True
             self._container.mux_one(packet)
