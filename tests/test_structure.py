@@ -35,6 +35,7 @@ testing
 simulation quota_checkup checkup
 report
 server
+film
 cli
 __main__
 """

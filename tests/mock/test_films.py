@@ -1,10 +1,11 @@
 """The films: playable MP4s with the ordered length, and equal bytes for equal orders."""
 
 import io
+import math
 
 import pytest
 
-from aveo3.mock.state import films
+from aveo3.mock.state import film_marks, films
 from aveo3.mock.state.films import Films, FilmSpec, bundled
 
 av = pytest.importorskip("av")
@@ -58,8 +59,9 @@ async def test_a_few_films_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_bundled_film_is_small_and_plays() -> None:
-    assert len(bundled()) <= 20_000
+    assert len(bundled()) <= 24_000  # pictures 12 kB, sound 10
     assert len(frames(bundled())) == 192
+    assert len(heard(bundled())) == 8
 
 
 async def test_without_pyav_every_film_is_the_bundled_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,3 +69,37 @@ async def test_without_pyav_every_film_is_the_bundled_one(monkeypatch: pytest.Mo
     assert await Films("auto").film(SPEC) == bundled()
     with pytest.raises(RuntimeError, match=r"pip install 'aveo3\[video\]', or use films='bundled'\."):
         Films("drawn")
+
+
+def heard(film: bytes) -> list[float]:
+    """When beeps begin, in seconds."""
+    found, sounding, last = [], False, 0
+    with av.open(io.BytesIO(film)) as container:
+        for frame in container.decode(audio=0):
+            start = round(frame.time * frame.sample_rate)
+            for at, level in enumerate(memoryview(frame.planes[0]).cast("f")[: frame.samples], start):
+                if abs(level) > 0.1:
+                    if not sounding:
+                        found.append(at / frame.sample_rate)
+                    sounding, last = True, at
+                elif at - last > frame.sample_rate // 10:
+                    sounding = False
+    return found
+
+
+@pytest.mark.parametrize("seconds", [4, 5.5])
+def test_each_picture_says_its_number_and_each_second_begins_with_a_beep(seconds: float) -> None:
+    spec = SPEC._replace(seconds=seconds)
+    film = films.draw(spec)
+    with av.open(io.BytesIO(film)) as container:
+        marks = [
+            film_marks.read_mark(memoryview(frame.planes[0]), frame.planes[0].line_size, frame.height)
+            for frame in container.decode(video=0)
+        ]
+    assert marks == [(spec.mark, number) for number in range(round(seconds * 24))]
+    assert heard(film) == pytest.approx(range(math.ceil(seconds)), abs=0.0005)
+
+
+def test_a_film_that_was_ordered_without_sound_has_none() -> None:
+    with av.open(io.BytesIO(films.draw(SPEC._replace(sound=False)))) as container:
+        assert [stream.type for stream in container.streams] == ["video"]

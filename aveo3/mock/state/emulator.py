@@ -215,7 +215,8 @@ class Emulator:
 
     async def film(self, operation: Operation, sample: int) -> bytes:
         order = operation.order
-        return await self.films.film(FilmSpec(order.prompt, order.film_seconds, order.aspect, order.resolution, sample))
+        spec = FilmSpec(order.prompt, order.film_seconds, order.aspect, order.resolution, sample, order.sound)
+        return await self.films.film(spec)
 
     async def travel(self) -> None:
         """Wait for half a round trip."""

@@ -35,6 +35,7 @@ class Order:
     usd_per_second: float
     storage_uri: str | None = None
     tokens_per_second: int = 0
+    sound: bool = True
 
     @property
     def usd(self) -> float:

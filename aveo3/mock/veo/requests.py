@@ -125,6 +125,7 @@ def read_order(body: Any, model: Model, extend: Extend) -> Order:
         resolution=resolution,
         usd_per_second=model.price(resolution, audio=audio),
         storage_uri=storage,
+        sound=audio,
     )
 
 
