@@ -60,7 +60,7 @@ class Dispatcher:
     ) -> None:
         assert session.journal is not None
         self._session = session
-        self._journal: Journal = session.journal
+        self.journal: Journal = session.journal
         self._weight_of = weight_of
         self._ended = ended
         self._lines: dict[Key, Line] = {}
@@ -73,7 +73,7 @@ class Dispatcher:
     def start(self, count: Callable[[Request, JobRecord], object] = lambda *_: None) -> None:
         """Take up what an earlier run left; `count` is called with each request that has not ended, and its job."""
         under_way: list[JobRecord] = []
-        for request, record in self._journal.requests.in_states(self._session.service, *_LEFT):
+        for request, record in self.journal.requests.in_states(self._session.service, *_LEFT):
             if is_waiting(record):
                 self.add(request, self._route_of(record))
                 count(request, record)
@@ -89,7 +89,7 @@ class Dispatcher:
     def _line_of(self, route: Route | None) -> Line:
         key: Key = () if route is None else route.key
         if key not in self._lines:
-            line = self._lines[key] = Line(self._session, self._journal, self._weight_of, self._over)
+            line = self._lines[key] = Line(self._session, self.journal, self._weight_of, self._over)
             self._start(line.run())
         return self._lines[key]
 
@@ -151,13 +151,13 @@ class Dispatcher:
 
     def is_busy(self, job: int) -> bool:
         """True if this process works on a job, or is about to."""
-        return job in self._resumed or self._journal.claims.holds(job)
+        return job in self._resumed or self.journal.claims.holds(job)
 
     def check_routes(self, routes: Routes) -> None:
         """Raise `UsageError` if a request that waits, and has lanes now, would have none with `routes`."""
         waiting = [number for key, line in self._lines.items() if key for _, number, _ in line.queue.entries()]
         for page in _pages(waiting, PAGE):
-            for record in self._journal.select(f"SELECT * FROM jobs WHERE id IN ({marks(page)})", *page):
+            for record in self.journal.select(f"SELECT * FROM jobs WHERE id IN ({marks(page)})", *page):
                 if self._route_of(record, routes) is None:
                     raise UsageError(
                         f"requests for {record.model} wait, and the new lanes cannot take them. Keep a lane for it "
@@ -174,7 +174,7 @@ class Dispatcher:
             for page in _pages(line.queue.entries(), PAGE):
                 query = f"SELECT * FROM jobs WHERE id IN ({marks(page)})"
                 try:
-                    found = self._journal.select(query, *(number for _, number, _ in page))
+                    found = self.journal.select(query, *(number for _, number, _ in page))
                     routes = {record.id: self._route_of(record) for record in found}
                 except JournalError as error:
                     log.error("%s", error)
@@ -212,7 +212,7 @@ class Dispatcher:
 
     def _route_of(self, record: JobRecord, routes: Routes | None = None) -> Route | None:
         prompt = recorded_prompt(record.prompt)
-        home = self._journal.place_of(record.service, prompt.previous) if prompt.previous else None
+        home = self.journal.place_of(record.service, prompt.previous) if prompt.previous else None
         return (routes or self._session.routes).of(prompt, home)[0]
 
     def _is_to_be_resumed(self, record: JobRecord) -> bool:
@@ -254,8 +254,8 @@ class Dispatcher:
         """After `wait` seconds, queue or resume a job, wherever it stands by then."""
         await asyncio.sleep(wait)
         try:
-            [record] = self._journal.select("SELECT * FROM jobs WHERE id = ?", job)
-            request = self._journal.requests.of_job(job)
+            [record] = self.journal.select("SELECT * FROM jobs WHERE id = ?", job)
+            request = self.journal.requests.of_job(job)
         except JournalError as error:
             log.error("%s", error)
             self._start(self._take_up(job, wait))

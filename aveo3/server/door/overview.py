@@ -1,11 +1,12 @@
 """The account that `aveo3 serve status` gives, in JSON: what waits, runs and is done, caller by caller, lanes, money.
 
-Requests and money are read from the journal, by the server or by whoever has the directory; lanes only a server knows.
+Requests and money are those of the journal, which counts its requests itself: a server that runs needs to read no table
+for them. Lanes only a server knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
@@ -13,47 +14,64 @@ from typing import Any
 
 from aveo3.dispatch.stats import Stats
 from aveo3.journal.journal import Journal
-from aveo3.journal.review import Amount, money_of
-from aveo3.lifecycle import SPENT, State
+from aveo3.journal.review import money_of
+from aveo3.journal.rows import StateCount
+from aveo3.journal.totals import Total, tallies_of, tallies_of_runs, totals_of
+from aveo3.lifecycle import State
 from aveo3.server.door.standing import waits
 
-_RUNNING = (State.SUBMITTING, State.RUNNING, State.FETCHING)
+RUNNING = (State.SUBMITTING, State.RUNNING, State.FETCHING)
 
 
 def requests_and_money(path: Path) -> dict[str, Any]:
-    """`callers` and `money` of the journal at `path`. Opens it anew, and reads all of it. Raises `JournalError`."""
+    """`callers` and `money` of the journal at `path`, without its server. Raises `JournalError`."""
     with Journal(path, writes=False, checks=False) as journal:
-        money = money_of(journal.tallies(), active=journal.in_use())
-        told = {"spent": money.spent, "in_flight": money.in_flight, "may_be_paid": money.may_be_paid}
-        return {"callers": _callers_of(journal), "money": {name: _amount(each) for name, each in told.items()}}
+        totals = totals_of(journal)
+        waiting = any(waits(each.state, each.why) for each in totals)
+        oldest = {tuple(key): at for *key, at in journal.read(_OLDEST)} if waiting else {}
+        return told_of(totals, tallies_of_runs(journal), oldest, active=journal.in_use())
 
 
-def _amount(amount: Amount) -> dict[str, Any]:
-    return {"usd": round(amount.usd, 4), "unpriced_clips": amount.unpriced}
+def tallies_beside(path: Path) -> list[StateCount]:
+    """What else than requests is in the journal at `path`. A server reads it once: meanwhile no run adds to it."""
+    with Journal(path, writes=False, checks=False) as journal:
+        return tallies_of_runs(journal)
 
 
-def _callers_of(journal: Journal) -> list[dict[str, Any]]:
+def told_of(
+    totals: Iterable[Total], of_runs: Iterable[StateCount], oldest: Mapping[tuple[str, ...], str], *, active: bool
+) -> dict[str, Any]:
+    """`callers` and `money`. `oldest` has the instant of the oldest waiting request, by service and caller."""
+    totals = list(totals)
+    money = money_of([*tallies_of(totals), *of_runs], active=active)
+    told = {"spent": money.spent, "in_flight": money.in_flight, "may_be_paid": money.may_be_paid}
+    return {
+        "callers": _callers_of(totals, oldest),
+        "money": {name: {"usd": round(each.usd, 4), "unpriced_clips": each.unpriced} for name, each in told.items()},
+    }
+
+
+def _callers_of(totals: Iterable[Total], oldest: Mapping[tuple[str, ...], str]) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    rows = journal.read(_REQUESTS.format(", ".join(f"'{state}'" for state in sorted(SPENT))))
-    for service, caller, state_name, why, number, oldest_utc, spent_usd in rows:
-        empty: dict[str, Any] = {"caller": caller, "service": service, "waiting": 0, "oldest_utc": None, "running": 0}
-        told = found.setdefault((service, caller), {**empty, "ended": {}, "spent_usd": 0.0})
-        told["spent_usd"] = round(told["spent_usd"] + spent_usd, 4)
-        state = State(state_name)
-        if waits(state, why):
-            told["waiting"] += number
-            told["oldest_utc"] = min(filter(None, (told["oldest_utc"], oldest_utc)))
-        elif state in _RUNNING:
-            told["running"] += number
+    for each in totals:
+        key = each.service, each.caller
+        empty: dict[str, Any] = {"caller": each.caller, "service": each.service, "waiting": 0, "oldest_utc": None}
+        told = found.setdefault(key, {**empty, "running": 0, "ended": {}, "spent_usd": 0.0})
+        told["spent_usd"] = round(told["spent_usd"] + each.spent_usd, 4)
+        if waits(each.state, each.why):
+            told["waiting"] += each.jobs
+            told["oldest_utc"] = oldest.get(key)
+        elif each.state in RUNNING:
+            told["running"] += each.jobs
         else:
-            told["ended"][state_name] = told["ended"].get(state_name, 0) + number
+            told["ended"][each.state.value] = told["ended"].get(each.state.value, 0) + each.jobs
     return [found[key] for key in sorted(found)]
 
 
-_REQUESTS = (
-    "SELECT service, caller, state, CASE WHEN state IN ('cancelled', 'deferred') THEN error_kind END AS why, count(*), "
-    "min(queued_utc), total(coalesce(sunk_usd, 0) + CASE WHEN state IN ({}) THEN coalesce(cost_usd, 0) ELSE 0 END) "
-    "FROM requests JOIN jobs ON jobs.id = job GROUP BY service, caller, state, why"
+_OLDEST = (
+    "SELECT service, caller, min(queued_utc) FROM requests JOIN jobs ON jobs.id = job "
+    "WHERE state = 'planned' OR (state = 'cancelled' AND error_kind = 'stopped') "
+    "OR (state = 'deferred' AND error_kind IN ('journal', 'not_sent')) GROUP BY service, caller"
 )
 
 

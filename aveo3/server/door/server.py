@@ -9,7 +9,7 @@ import random
 import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
@@ -20,6 +20,8 @@ from aveo3.dispatch import lane_pool
 from aveo3.errors import JournalError, UsageError
 from aveo3.events.kinds import Event
 from aveo3.journal.journal import Journal
+from aveo3.journal.rows import StateCount
+from aveo3.journal.totals import totals_of
 from aveo3.lanes.lanes import Lanes
 from aveo3.lifecycle import State
 from aveo3.server.door import server_file
@@ -32,7 +34,7 @@ from aveo3.server.door.intake import Intake
 from aveo3.server.door.media_store import MediaStore, hashes_in
 from aveo3.server.door.observer import Observer
 from aveo3.server.door.operator_routes import OperatorRoutes
-from aveo3.server.door.overview import requests_and_money, server_part
+from aveo3.server.door.overview import server_part, tallies_beside, told_of
 from aveo3.server.door.queues import queues_of
 from aveo3.server.door.reloading import reload_lanes
 from aveo3.server.door.standing import WITHDRAWN
@@ -100,6 +102,7 @@ class DoorServer:
         self._dispatcher: Dispatcher | None = None
         self._stack = AsyncExitStack()
         self._addresses: list[str] = []
+        self._of_runs: list[StateCount] | None = None  # what is in the journal besides requests, once it was read
 
     @property
     def url(self) -> str:
@@ -163,7 +166,7 @@ class DoorServer:
             intake,
             caller_of=self._callers.of,
             guard=Guard(self._host, lambda: self._callers.has_keys),
-            operators=OperatorRoutes(self._callers.of, metrics, lambda: self._status(intake, journal), token),
+            operators=OperatorRoutes(self._callers.of, metrics, lambda: self._status(intake, dispatcher), token),
             observer=observer,
             private_callbacks=self._private_callbacks,
             now_utc=self._now_utc,
@@ -207,8 +210,8 @@ class DoorServer:
             except (UsageError, JournalError) as error:
                 log.error("the lanes stay as they were: %s", error)
 
-    async def _status(self, intake: Intake, journal: Journal) -> dict[str, Any]:
-        """What `aveo3 serve status` shows. The journal is read in a thread, by a connection of its own."""
+    async def _status(self, intake: Intake, dispatcher: Dispatcher) -> dict[str, Any]:
+        """What `aveo3 serve status` shows."""
         known = server_part(
             url=self.url,
             pid=os.getpid(),
@@ -216,7 +219,20 @@ class DoorServer:
             not_ready=intake.not_ready,
             stats=self._session.stats(),
         )
-        return {**known, **await _threads.reading.run(requests_and_money, journal.path)}
+        return {**known, **await self._figures(dispatcher)}
+
+    async def _figures(self, dispatcher: Dispatcher) -> dict[str, Any]:
+        """Callers and money. Reads no table, but the jobs of earlier runs when it is called first."""
+        journal, now = dispatcher.journal, self._now_utc()
+        if self._of_runs is None:
+            self._of_runs = await _threads.reading.run(tallies_beside, journal.path)
+        queues = queues_of(dispatcher, journal, now)
+        oldest: dict[tuple[str, ...], str] = {
+            (self._session.service, caller): (now - timedelta(seconds=queue.oldest_seconds)).isoformat()
+            for caller, queue in queues.items()
+            if queue.waiting
+        }
+        return told_of(totals_of(journal), self._of_runs, oldest, active=True)
 
     async def _leave(self, dispatcher: Dispatcher, intake: Intake) -> None:
         """Take nothing new, and let what is under way learn its operation's name. Polls are answered meanwhile."""
