@@ -42,6 +42,8 @@ class SettingsArguments(TypedDict, total=False):
     output_gcs_uri: str | None
     keep_remote: bool
     storage_url: str
+    retention: float | None
+    disk_limit: int | None
     request_timeout: float
     operation_timeout: float
     resend_503: bool

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, TypeAdapter, ValidationError
 
 
 def _no_bool(value: Any) -> Any:
@@ -89,6 +89,32 @@ _MAX_PATH = 260
 """Windows refuses longer paths without that prefix, unless a person has changed that for the whole machine."""
 
 
+def duration(value: Any) -> Any:
+    """A time as people write it in seconds: `90`, `30s`, `1.5h`, `7d`. What is no text stays as it is.
+
+    Raises `ValueError` for other texts.
+    """
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]*)", trimmed(value).lower())
+    if found is None or found[2] not in _UNITS:
+        raise ValueError("must be a time such as 30s, 90m, 12h, 7d or 4w")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def size(value: Any) -> Any:
+    """`500MB`, `50GB` or `2TiB` in bytes. What is no text stays as it is. Raises `ValueError` for other texts."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(trimmed(value)))
+    except ValidationError:
+        raise ValueError("must be a size such as 500MB, 50GB or 2TB") from None
+
+
 def key_of(value: Any) -> Any:
     """An API key as it goes into a header. Raises `ValueError`, which does not show the key, for other characters."""
     hidden = isinstance(value, SecretStr)
@@ -108,6 +134,10 @@ DollarsOrOff = Annotated[
     float | None, Field(allow_inf_nan=False), BeforeValidator(_no_bool), BeforeValidator(_off_is_none)
 ]
 PerMinute = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool)]
+Duration = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_bool), BeforeValidator(duration)]
+"""Seconds, which may be written with a unit."""
+Size = Annotated[int, BeforeValidator(_no_bool), BeforeValidator(size)]
+"""Bytes, which may be written with a unit."""
 Address = Annotated[str, BeforeValidator(trimmed), AfterValidator(_plain_address)]
 Word = Annotated[str, BeforeValidator(trimmed)]
 """A name or ID. Spaces, line ends and quotes around it do not count."""

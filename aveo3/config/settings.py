@@ -33,10 +33,12 @@ from aveo3.config.field_types import (
     Count,
     Dollars,
     DollarsOrOff,
+    Duration,
     Key,
     PerMinute,
     Region,
     Seconds,
+    Size,
     Word,
     at_home,
     reachable,
@@ -158,6 +160,18 @@ class Settings(BaseSettings):
         default="https://storage.googleapis.com",
         validation_alias=AliasChoices("VEO3_STORAGE_URL", "STORAGE_EMULATOR_HOST"),
         description="address of Cloud Storage or of its emulator",
+    )
+    retention: Duration | None = Field(
+        default=None,
+        gt=0,
+        description="how long `aveo3 serve` keeps the files of a request after its end, such as 12h or 7d; unset: for "
+        "ever",
+    )
+    disk_limit: Size | None = Field(
+        default=None,
+        gt=0,
+        description="size, such as 50GB, above which `aveo3 serve` removes videos that their callers have fetched; "
+        "unset: no limit",
     )
     request_timeout: Seconds = Field(default=120, gt=0, description="seconds that one request to Google may take")
     operation_timeout: Seconds = Field(default=3600, gt=0, description="seconds that an operation is polled")

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from aveo3.errors import JournalError
-from aveo3.journal import totals
+from aveo3.journal import stored_files_schema, totals
 from aveo3.journal.wal_sync import SYNCS_LATER
 
 BUSY_PATIENCE = 20.0
@@ -94,6 +94,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX callbacks_open ON callbacks (job) WHERE closed_utc IS NULL",
     ),
     totals.MIGRATION,
+    stored_files_schema.MIGRATION,
 )
 """Item n makes version n+1 of the schema out of version n, in a transaction of its own. Never edit one: add one."""
 

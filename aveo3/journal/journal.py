@@ -37,6 +37,7 @@ from aveo3.journal.next_step import ANSWER_LOST
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.requests import Requests
 from aveo3.journal.rows import CHANGING, plain, storable, to_column
+from aveo3.journal.stored_files import StoredFiles
 from aveo3.journal.writer import Statement, Writer, ballast_of, load_ballast
 from aveo3.lifecycle import FOUND_AGAIN, NEXT, REOPEN, UNSENT, IllegalMove, State, as_found
 
@@ -85,6 +86,7 @@ class Journal(JournalReader):
                 undo.callback(self._writer.wal_sync.close)
                 self.claims = Claims(self, self._write, self._stamp)
                 self.callbacks = Callbacks(self, self._write)
+                self.stored_files = StoredFiles(self, self._write)
                 self.requests = Requests(self, self._write, self.claims, self._stamp)
                 if writes:
                     for table in MET:

@@ -47,6 +47,8 @@ BY_EVERY_WAY: list[tuple[str, str, str, Any]] = [
     ("VEO3_STORAGE_URL", "storage_url", "http://127.0.0.1:8787", "http://127.0.0.1:8787"),
     ("STORAGE_EMULATOR_HOST", "storage_url", "localhost:4443", "http://localhost:4443"),
     ("VEO3_OUTPUT_GCS_URI", "output_gcs_uri", "gs://bucket/out/", "gs://bucket/out/"),
+    ("VEO3_RETENTION", "retention", "7d", 604_800),
+    ("VEO3_DISK_LIMIT", "disk_limit", "50GB", 50_000_000_000),
     ("VEO3_REQUEST_TIMEOUT", "request_timeout", "40", 40),
     ("VEO3_OPERATION_TIMEOUT", "operation_timeout", "600", 600),
     ("VEO3_RESEND_503", "resend_503", "false", False),
@@ -99,6 +101,8 @@ DEFAULTS: dict[str, Any] = {
     "output_gcs_uri": None,
     "keep_remote": False,
     "storage_url": "https://storage.googleapis.com",
+    "retention": None,
+    "disk_limit": None,
     "request_timeout": 120,
     "operation_timeout": 3600,
     "resend_503": True,
@@ -266,6 +270,9 @@ WHOLE = "; allowed: a whole number, at least"
             "must not end in /v1beta1, because the version is added: leave it out, and set VEO3_API_VERSION=v1beta1 if "
             "it is not the usual one",
         ),
+        ("VEO3_RETENTION", "a week", "must be a time such as 30s, 90m, 12h, 7d or 4w; allowed: more than 0"),
+        ("VEO3_RETENTION", "0d", "must be greater than 0; allowed: more than 0"),
+        ("VEO3_DISK_LIMIT", "much", "must be a size such as 500MB, 50GB or 2TB; allowed: a whole number, more than 0"),
         ("VEO3_API_VERSION", "one", "must look like v1 or v1beta1"),
         ("VEO3_OUTPUT_GCS_URI", "bucket/out", "must look like gs://bucket/prefix"),
         (
@@ -334,7 +341,7 @@ def test_a_burst_over_the_limit_is_refused(values: dict[str, Any], limit: int) -
         ("VEO3_RATELIMIT", "VEO3_RATE_LIMIT"),
         ("VEO3_MAX_RETRY", "VEO3_MAX_RETRIES"),
         ("VEO3_API_KEY", "GEMINI_API_KEY or GOOGLE_API_KEY"),  # Google's own names: there is no VEO3_ one
-        ("VEO3_LIMIT", "VEO3_DAILY_LIMIT or VEO3_RATE_LIMIT or VEO3_SPEND_LIMIT"),
+        ("VEO3_LIMIT", "VEO3_DAILY_LIMIT or VEO3_DISK_LIMIT or VEO3_RATE_LIMIT or VEO3_SPEND_LIMIT"),
     ],
 )
 def test_a_misspelt_variable_is_refused_with_the_likeliest_spelling(
@@ -357,7 +364,7 @@ def test_a_variable_like_no_other_is_refused_with_all_there_are(monkeypatch: pyt
 
 def test_a_misspelt_argument_is_refused_with_the_likeliest_spelling() -> None:
     assert refusal(rate_limits=3) == "rate_limits (as an argument) is not a setting of aveo3: did you mean rate_limit?"
-    assert refusal(limit=3).endswith("did you mean daily_limit or rate_limit or spend_limit?")
+    assert refusal(limit=3).endswith("did you mean daily_limit or disk_limit or rate_limit or spend_limit?")
     known = ", ".join(sorted(Settings.model_fields))
     assert refusal(xyzzy=3) == f"xyzzy (as an argument) is not a setting of aveo3: the settings are {known}"
 

@@ -113,7 +113,7 @@ _ABOUT: dict[str, tuple[str, ...]] = {
     ),
     "Files": (
         *("VEO3_OUTPUT_DIR", "VEO3_NAME", "VEO3_JOURNAL", "VEO3_OUTPUT_GCS_URI", "VEO3_KEEP_REMOTE"),
-        "VEO3_STORAGE_URL",
+        *("VEO3_STORAGE_URL", "VEO3_RETENTION", "VEO3_DISK_LIMIT"),
     ),
     "Time and polling": (
         *("VEO3_REQUEST_TIMEOUT", "VEO3_OPERATION_TIMEOUT", "VEO3_POLL_INTERVAL", "VEO3_POLL_RATE"),

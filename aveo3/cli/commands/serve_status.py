@@ -151,6 +151,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
         f"spent: {money['spent']}; in flight: {money['in_flight']}; may be paid, too: {money['may_be_paid']} (list "
         "prices)",
     ]
+    if (stored := told.get("videos")) is not None:
+        lines.append(_videos(stored, told["server"] or {}))
     if told["callers"]:
         lines += ["", f"{'caller':<24} {'waiting':>8} {'oldest':>8} {'running':>8} {'spent US$':>10}  ended"]
         lines += [_caller(each) for each in told["callers"]]
@@ -168,6 +170,22 @@ def _server(server: dict[str, Any] | None) -> str:
     state = f"takes no requests: {server['not_ready']}" if server["not_ready"] else "takes requests"
     paused = "; a person has paused all submits" if server["paused"] else ""
     return f"{server['url']} {state}{paused} (process {server['pid']}, since {since:%Y-%m-%d %H:%M:%S} UTC)"
+
+
+def _videos(stored: dict[str, Any], server: dict[str, Any]) -> str:
+    parts = [f"videos: {_size(stored['bytes'])}, {_size(stored['fetched_bytes'])} of them fetched by their callers"]
+    if server.get("disk_limit") is not None:
+        parts.append(f"limit {_size(server['disk_limit'])}")
+    if server.get("retention") is not None:
+        parts.append(f"kept for {age(server['retention'])}")
+    return "; ".join(parts)
+
+
+def _size(number: float) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number / 1e3:.0f} kB"
 
 
 def _caller(caller: dict[str, Any]) -> str:

@@ -31,6 +31,8 @@ from aveo3.server.door.omni_routes import OmniRoutes
 from aveo3.server.door.openai_routes import OpenAIRoutes
 from aveo3.server.door.operator_routes import OperatorRoutes
 from aveo3.server.door.veo_requests import read_order
+from aveo3.server.door.video_response import VideoResponse
+from aveo3.server.door.video_store import VideoStore
 from aveo3.session import Session
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class Door:
         *,
         caller_of: Callable[[str | None], Caller | None],
         guard: Guard,
+        videos: VideoStore,
         operators: OperatorRoutes,
         observer: Observer,
         private_callbacks: bool,
@@ -79,6 +82,7 @@ class Door:
         self._intake = intake
         self._caller_of = caller_of
         self._guard = guard
+        self.videos = videos
         self._operators = operators
         self._observer = observer
         self._private_callbacks = private_callbacks
@@ -229,6 +233,8 @@ class Door:
             videos: list[Mapping[str, Any]] = [{place: uri, "mimeType": "video/mp4"} for uri in record.uris]
             return web.json_response({**done, "response": veo_answers.response(request, record, videos)})
         if veo_answers.surface_of(request) == veo_answers.DEVELOPER:
+            if (why := self.videos.why_gone(record.id)) is not None:
+                return web.json_response({**done, "error": {"code": 5, "message": why}})
             # https, even if this server speaks http: the SDK reads the file's id from https URIs only.
             base = f"https://{http.host}/{http.match_info['version']}/files/{request.door_name}"
             videos = [{"uri": f"{base}{number}:download?alt=media"} for number in range(len(record.files))]
@@ -241,7 +247,10 @@ class Door:
             ]
             return {**done, "response": veo_answers.response(request, record, inline)}
 
-        return await send_json(http, paths, body, lambda why: {**done, "error": {"code": 5, "message": why}})
+        def gone(why: str) -> dict[str, Any]:
+            return {**done, "error": {"code": 5, "message": why}}
+
+        return await send_json(http, self.videos, record.id, paths, body, gone)
 
     # ---- files of the Developer API ----------------------------------------------------------------------------------
 
@@ -274,11 +283,8 @@ class Door:
         return web.json_response(described)
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
-        _, _, video = self._video(request)
-        path = self._journal.locate(video)
-        if not path.is_file():
-            raise not_found("The file")
-        return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
+        file, record, video = self._video(request)
+        return VideoResponse(self.videos, self._journal.locate(video), record.id, int(file[-1]))
 
     # ---- health ------------------------------------------------------------------------------------------------------
 

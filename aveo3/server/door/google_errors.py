@@ -59,9 +59,9 @@ def invalid(message: str) -> Refused:
     return Refused(400, message)
 
 
-def not_found(what: str) -> Refused:
+def not_found(what: str, why: str | None = None) -> Refused:
     """The answer for what does not exist, or is not the caller's."""
-    return Refused(404, f"{what} was not found.")
+    return Refused(404, f"{what} was not found{f': {why}' if why else ''}.")
 
 
 def bad_key() -> Refused:

@@ -18,6 +18,7 @@ from aveo3.lifecycle import State
 from aveo3.quota.breaker import BreakerState
 from aveo3.server.door.observer import Observer
 from aveo3.server.door.queues import Queue
+from aveo3.server.door.video_store import BY_AGE, BY_ROOM, VideoStore
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -36,7 +37,7 @@ class Metrics(Observer):
     `stats` and `queues` return what stands now; `queues` may raise `JournalError`, and then so does `text`.
     """
 
-    def __init__(self, stats: Callable[[], Stats], queues: Callable[[], dict[str, Queue]]) -> None:
+    def __init__(self, stats: Callable[[], Stats], queues: Callable[[], dict[str, Queue]], videos: VideoStore) -> None:
         registry = self._registry = CollectorRegistry()
         self._callers, self._lanes, self._kinds = _Bounded(), _Bounded(), _Bounded()
         self._accepted = Counter(
@@ -69,7 +70,7 @@ class Metrics(Observer):
             buckets=_ACCEPT_SECONDS,
             registry=registry,
         )
-        registry.register(_Now(stats, queues, self._callers, self._lanes))
+        registry.register(_Now(stats, queues, videos, self._callers, self._lanes))
 
     def text(self) -> bytes:
         """All figures in Prometheus's text format, of the type `CONTENT_TYPE`."""
@@ -109,10 +110,16 @@ class _Now(Collector):
     """What stands at the moment of a scrape."""
 
     def __init__(
-        self, stats: Callable[[], Stats], queues: Callable[[], dict[str, Queue]], callers: _Bounded, lanes: _Bounded
+        self,
+        stats: Callable[[], Stats],
+        queues: Callable[[], dict[str, Queue]],
+        videos: VideoStore,
+        callers: _Bounded,
+        lanes: _Bounded,
     ) -> None:
         self._stats = stats
         self._queues = queues
+        self._videos = videos
         self._callers = callers
         self._lanes = lanes
 
@@ -133,6 +140,7 @@ class _Now(Collector):
             "US$ at list price of clips whose answer was lost or given up.",
             stats.may_be_paid_usd,
         )
+        yield from self._stored()
         yield GaugeMetricFamily("aveo3_paused", "1 while a person has paused all submits.", float(stats.paused))
 
     def _waiting(self) -> Iterator[Metric]:
@@ -156,6 +164,21 @@ class _Now(Collector):
             oldest.add_metric([name], total.oldest_seconds)
             running.add_metric([name], total.running)
         yield from (waiting, oldest, running)
+
+    def _stored(self) -> Iterator[Metric]:
+        size = self._videos.size
+        yield GaugeMetricFamily("aveo3_stored_bytes", "Bytes of the videos of ended requests.", size.everything)
+        yield GaugeMetricFamily(
+            "aveo3_stored_fetched_bytes", "Bytes of those videos that their callers have fetched.", size.collected
+        )
+        removed = CounterMetricFamily(
+            "aveo3_requests_removed",
+            "Ended requests whose files were removed, by the setting because of which they were.",
+            labels=["setting"],
+        )
+        for setting in (BY_AGE, BY_ROOM):
+            removed.add_metric([setting], self._videos.removed[setting])
+        yield removed
 
     def _lane_figures(self, stats: Stats) -> Iterator[Metric]:
         families = {

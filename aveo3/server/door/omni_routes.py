@@ -81,12 +81,16 @@ class OmniRoutes:
             return web.json_response(omni_answers.running(request, record, metadata))
         if record.state is not State.SUCCEEDED:
             return web.json_response(omni_answers.ended(request, record, None))
+        if record.files and (why := self._door.videos.why_gone(record.id)) is not None:
+            return web.json_response(omni_answers.gone(request, record, why))
         if not record.files or omni_answers.wants_uri(record):
             uri = f"https://{http.host}/{http.match_info['version']}/files/{request.door_name}0:download?alt=media"
             uri = uri if record.files else record.uris[0] if record.uris else ""
             return web.json_response(omni_answers.ended(request, record, _video(uri=uri)))
         return await send_json(
             http,
+            self._door.videos,
+            record.id,
             [self._journal.locate(file) for file in record.files[:1]],
             lambda contents: omni_answers.ended(request, record, _video(data=contents[0])),
             lambda why: omni_answers.gone(request, record, why),

@@ -21,6 +21,7 @@ from aveo3.server.door.google_errors import Refused, invalid, not_found
 from aveo3.server.door.http_requests import SLOWEST_BODY, key_of, priority_of
 from aveo3.server.door.intake import Intake
 from aveo3.server.door.openai_videos import PREFIX, RESOURCE
+from aveo3.server.door.video_response import VideoResponse
 from aveo3.session import Session
 
 if TYPE_CHECKING:
@@ -111,10 +112,7 @@ class OpenAIRoutes:
             raise invalid("'variant' must be video: this server makes neither thumbnails nor spritesheets.")
         if record.state is not State.SUCCEEDED or not record.files:
             raise Refused(404, "The video is not ready, or not on this server.")
-        path = self._journal.locate(record.files[0])
-        if not path.is_file():
-            raise not_found("The file")
-        return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
+        return VideoResponse(self._door.videos, self._journal.locate(record.files[0]), record.id, 0)
 
     async def delete(self, http: web.Request) -> web.StreamResponse:
         """Delete a video that has ended, or cancel one that waits."""
@@ -128,6 +126,7 @@ class OpenAIRoutes:
         for file in record.files:
             with suppress(OSError):
                 await _threads.saving.run(self._journal.locate(file).unlink, missing_ok=True)
+        self._door.videos.deleted(request.job)
         return web.json_response({"id": PREFIX + request.door_name, "object": "video.deleted", "deleted": True})
 
     def _find(self, http: web.Request) -> tuple[Request, JobRecord]:

@@ -12,10 +12,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from aveo3.config.settings import Settings
 from aveo3.dispatch.stats import Stats
 from aveo3.journal.journal import Journal
 from aveo3.journal.review import money_of
 from aveo3.journal.rows import StateCount
+from aveo3.journal.stored_files import StoredBytes
 from aveo3.journal.totals import Total, tallies_of, tallies_of_runs, totals_of
 from aveo3.lifecycle import State
 from aveo3.server.door.standing import waits
@@ -24,12 +26,13 @@ RUNNING = (State.SUBMITTING, State.RUNNING, State.FETCHING)
 
 
 def requests_and_money(path: Path) -> dict[str, Any]:
-    """`callers` and `money` of the journal at `path`, without its server. Raises `JournalError`."""
+    """`callers`, `money` and `videos` of the journal at `path`, without its server. Raises `JournalError`."""
     with Journal(path, writes=False, checks=False) as journal:
         totals = totals_of(journal)
         waiting = any(waits(each.state, each.why) for each in totals)
         oldest = {tuple(key): at for *key, at in journal.read(_OLDEST)} if waiting else {}
-        return told_of(totals, tallies_of_runs(journal), oldest, active=journal.in_use())
+        told = told_of(totals, tallies_of_runs(journal), oldest, active=journal.in_use())
+        return {**told, "videos": videos_of(journal.stored_files.total())}
 
 
 def tallies_beside(path: Path) -> list[StateCount]:
@@ -49,6 +52,11 @@ def told_of(
         "callers": _callers_of(totals, oldest),
         "money": {name: {"usd": round(each.usd, 4), "unpriced_clips": each.unpriced} for name, each in told.items()},
     }
+
+
+def videos_of(size: StoredBytes) -> dict[str, int]:
+    """`videos`: bytes of those on the disk, and of those that their callers have fetched."""
+    return {"bytes": size.everything, "fetched_bytes": size.collected}
 
 
 def _callers_of(totals: Iterable[Total], oldest: Mapping[tuple[str, ...], str]) -> list[dict[str, Any]]:
@@ -100,7 +108,10 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
-def server_part(*, url: str, pid: int, since_utc: datetime, not_ready: str | None, stats: Stats) -> Mapping[str, Any]:
-    """`server` and `lanes`: what only a running server knows."""
+def server_part(
+    *, url: str, pid: int, since_utc: datetime, not_ready: str | None, stats: Stats, settings: Settings
+) -> Mapping[str, Any]:
+    """`server` and `lanes`: what only a running server knows. `retention` in seconds, `disk_limit` in bytes."""
     server = {"url": url, "pid": pid, "since_utc": since_utc.isoformat(), "not_ready": not_ready}
+    server |= {"retention": settings.retention, "disk_limit": settings.disk_limit}
     return {"server": {**server, "paused": stats.paused}, "lanes": lanes_of(stats)}

@@ -34,10 +34,11 @@ from aveo3.server.door.intake import Intake
 from aveo3.server.door.media_store import MediaStore, hashes_in
 from aveo3.server.door.observer import Observer
 from aveo3.server.door.operator_routes import OperatorRoutes
-from aveo3.server.door.overview import server_part, tallies_beside, told_of
+from aveo3.server.door.overview import server_part, tallies_beside, told_of, videos_of
 from aveo3.server.door.queues import queues_of
 from aveo3.server.door.reloading import reload_lanes
-from aveo3.server.door.standing import WITHDRAWN
+from aveo3.server.door.standing import WITHDRAWN, has_ended
+from aveo3.server.door.video_store import VideoStore
 from aveo3.session import Session
 
 if TYPE_CHECKING:
@@ -145,7 +146,11 @@ class DoorServer:
             self._session, weight_of=self._callers.weight_of, ended=lambda job: intake.ended(job)
         )
         token = secrets.token_urlsafe(32)
-        metrics = self._open_metrics(dispatcher, journal)
+        settings = self._session.settings
+        videos = VideoStore(
+            journal, media, retention=settings.retention, limit=settings.disk_limit, now_utc=self._now_utc
+        )
+        metrics = self._open_metrics(dispatcher, journal, videos)
         observer = metrics if metrics is not None else Observer()
         callbacks = CallbackSender(
             journal,
@@ -156,8 +161,9 @@ class DoorServer:
             now_utc=self._now_utc,
         )
         intake = Intake(self._session, dispatcher, media, self._now_utc, observer, on_end=callbacks.ended)
+        without = journal.stored_files.without_media()
         for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
-            if record.error_kind != WITHDRAWN:
+            if record.error_kind != WITHDRAWN and not (record.id in without and has_ended(record, busy=False)):
                 media.use(hashes_in(record.prompt))  # a person may have them sent again, whatever their end
         await _threads.saving.run(media.sweep)
         door = Door(
@@ -166,6 +172,7 @@ class DoorServer:
             intake,
             caller_of=self._callers.of,
             guard=Guard(self._host, lambda: self._callers.has_keys),
+            videos=videos,
             operators=OperatorRoutes(self._callers.of, metrics, lambda: self._status(intake, dispatcher), token),
             observer=observer,
             private_callbacks=self._private_callbacks,
@@ -177,9 +184,11 @@ class DoorServer:
         site = web.TCPSite(runner, self._host, self._port)
         await site.start()  # before anything is sent: the port may be in use
         self._stack.push_async_callback(callbacks.close)
+        self._stack.push_async_callback(videos.close)
         self._stack.push_async_callback(self._leave, dispatcher, intake)
         dispatcher.start(intake.count)
         callbacks.start(dispatcher.is_busy)
+        videos.start()
         intake.closed = None
         host = f"[{self._host}]" if ":" in self._host else self._host
         self._addresses = [f"http://{host}:{address[1]}" for address in runner.addresses]
@@ -187,7 +196,7 @@ class DoorServer:
         address = f"http://{here}:{runner.addresses[0][1]}"
         self._stack.enter_context(server_file.announced(self._session.settings.output_dir, address, token))
 
-    def _open_metrics(self, dispatcher: Dispatcher, journal: Journal) -> Metrics | None:
+    def _open_metrics(self, dispatcher: Dispatcher, journal: Journal, videos: VideoStore) -> Metrics | None:
         """What counts for Prometheus; None if its package is not installed."""
         try:
             from aveo3.server.door.metrics import Metrics  # lazy: its package is an extra
@@ -195,7 +204,7 @@ class DoorServer:
             if (error.name or "").partition(".")[0] != "prometheus_client":
                 raise
             return None
-        metrics = Metrics(self._session.stats, lambda: queues_of(dispatcher, journal, self._now_utc()))
+        metrics = Metrics(self._session.stats, lambda: queues_of(dispatcher, journal, self._now_utc()), videos)
         self._on_event = metrics.on_event
         return metrics
 
@@ -218,11 +227,12 @@ class DoorServer:
             since_utc=self._since_utc,
             not_ready=intake.not_ready,
             stats=self._session.stats(),
+            settings=self._session.settings,
         )
         return {**known, **await self._figures(dispatcher)}
 
     async def _figures(self, dispatcher: Dispatcher) -> dict[str, Any]:
-        """Callers and money. Reads no table, but the jobs of earlier runs when it is called first."""
+        """Callers, money and videos. Reads no table, but the jobs of earlier runs when it is called first."""
         journal, now = dispatcher.journal, self._now_utc()
         if self._of_runs is None:
             self._of_runs = await _threads.reading.run(tallies_beside, journal.path)
@@ -232,7 +242,8 @@ class DoorServer:
             for caller, queue in queues.items()
             if queue.waiting
         }
-        return told_of(totals_of(journal), self._of_runs, oldest, active=True)
+        told = told_of(totals_of(journal), self._of_runs, oldest, active=True)
+        return {**told, "videos": videos_of(journal.stored_files.total())}
 
     async def _leave(self, dispatcher: Dispatcher, intake: Intake) -> None:
         """Take nothing new, and let what is under way learn its operation's name. Polls are answered meanwhile."""
