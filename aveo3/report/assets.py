@@ -21,6 +21,7 @@ SCRIPTS = (
     "gallery.js",
     "summary.js",
     "trouble.js",
+    "callers.js",
     "tabs.js",
     "charts.js",
     "live.js",

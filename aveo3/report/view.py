@@ -55,6 +55,8 @@ class ClipRow(TypedDict):
     submitted_utc: str | None
     finished_utc: str | None
     fetched_utc: str | None
+    caller: NotRequired[str]
+    """Whose request it is, on a server's page."""
     videos: list[VideoRow]
     uris: NotRequired[list[str]]
     """Addresses at Google, without what signs them."""
@@ -141,9 +143,51 @@ class LaneStep(TypedDict):
     reason: str | None
 
 
+class CallerRow(TypedDict):
+    """The requests of one caller of a server."""
+
+    name: str
+    has_key: bool
+    """False: its key was removed, or there are no keys."""
+    waiting: int
+    oldest_utc: str | None
+    """When the oldest of those that wait was accepted."""
+    running: int
+    succeeded: int
+    failed: int
+    """Ended without a video, but for those that were cancelled."""
+    cancelled: int
+    spent_usd: float
+    left: list[BudgetLeft]
+
+
+class BudgetLeft(TypedDict):
+    """What is left of one budget of a caller."""
+
+    per: str
+    """`day`, or `all`."""
+    limit_usd: float
+    left_usd: float
+    """What is neither spent nor reserved by what waits and runs."""
+
+
+class ServerRow(TypedDict):
+    """The server whose requests are shown."""
+
+    url: str
+    not_ready: str | None
+    """Why it takes no requests; None if it does."""
+    counts: dict[str, int]
+    """Requests by status, as `ClipRow.status`: all of them, not only those that are shown."""
+    callers: list[CallerRow]
+    more_callers: int
+    """How many have no row."""
+
+
 class View(TypedDict):
     """Everything. A patch of the live page has the same keys; what it leaves out has not changed, and its `clips` and
-    `lanes` replace those of the same key or name, its `steps` and `lane_steps` are added."""
+    `lanes` replace those of the same key or name, its `steps` and `lane_steps` are added, and clips whose keys are in
+    `gone` are shown no more, unless they are in its `clips`."""
 
     v: int
     title: str
@@ -159,3 +203,6 @@ class View(TypedDict):
     money: MoneyRow
     steps: list[Step]
     lane_steps: list[LaneStep]
+    server: NotRequired[ServerRow]
+    """A server's page: `clips` are then a part of its requests."""
+    gone: NotRequired[list[str]]

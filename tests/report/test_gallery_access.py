@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import npm
 from tests.support import report_views as views
+from tests.support.axe import findings, source
 from tests.support.browser import tab
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser
 
 pytestmark = [pytest.mark.real_time, pytest.mark.asyncio(loop_scope="session")]
-
-AXE = Path(__file__).parents[1] / "data" / "axe"
 
 
 @pytest.fixture(scope="session")
 def axe() -> str:
     """The source of axe-core."""
-    return (npm.installed(AXE, "axe") / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
-
-
-async def findings(page: Page) -> list[str]:
-    """What axe-core finds serious or critical, with the first element of each."""
-    found: dict[str, Any] = await page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{each['id']} ({each['impact']}): {each['nodes'][0]['html']}\n{each['nodes'][0]['failureSummary']}"
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
+    return source()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,6 +47,11 @@ def serve(
     private_callbacks: Annotated[
         bool, typer.Option("--private-callbacks", help="Let callbacks go to private addresses, and by http.")
     ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Show it live in the browser: print a link to a page on this machine.")
+    ] = False,
+    page_port: options.PagePort = None,
+    opens: options.Open = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only problems.")] = False,
 ) -> None:
     """Take requests of other programs, within the quota.
@@ -62,13 +67,16 @@ def serve(
     `aveo3 serve keys add NAME` gives a caller a key. Without any key, it listens on this machine only, and whoever
     reaches it may use it. Ctrl-C or SIGTERM stops it within ten seconds. SIGHUP has it read callers and lanes anew.
 
+    `--page` prints a link to a page on this machine, for its operator: what waits, runs and is done, by caller, lanes
+    and money, with buttons to pause and to cancel what waits. It needs aveo3[report].
+
     Exit codes: 0 stopped; 2 bad usage, another run is active, or the port is in use.
 
     Examples:
 
       aveo3 serve --rate 10/60s --output-dir clips
 
-      aveo3 serve --mock --port 0
+      aveo3 serve --mock --port 0 --page
     """
     if context.invoked_subcommand is not None:
         return
@@ -96,12 +104,35 @@ def serve(
             raise UsageError(why)
         raise_limit()
         with _logging(settings, quiet=quiet):
-            asyncio.run(_serve(settings, host, port, private_callbacks=private_callbacks, quiet=quiet))
+            shows = _Page(page_port or 0, opens=opens) if page or opens or page_port is not None else None
+            asyncio.run(_serve(settings, host, port, private_callbacks=private_callbacks, page=shows, quiet=quiet))
 
 
-async def _serve(settings: Settings, host: str, port: int, *, private_callbacks: bool, quiet: bool) -> None:
+class _Page:
+    """The page that `--page` asks for. Raises `UsageError` if what it needs is not installed."""
+
+    def __init__(self, port: int, *, opens: bool) -> None:
+        from aveo3.report.html import check_extra
+
+        check_extra()
+        self._port = port
+        self._opens = opens
+
+    def of(self, server: DoorServer) -> AbstractAsyncContextManager[None]:
+        """Shows `server` inside the block, and prints the link."""
+        from aveo3.cli.live_page import shown
+        from aveo3.cli.shells import quoted
+
+        in_json = server.session.settings.log_format == "json"
+        return shown(server.page_view(quoted=quoted), port=self._port, opens=self._opens, in_json=in_json)
+
+
+async def _serve(
+    settings: Settings, host: str, port: int, *, private_callbacks: bool, page: _Page | None = None, quiet: bool
+) -> None:
     import asyncio
     import sys
+    from contextlib import nullcontext
 
     from aveo3.cli.signals import on_signals
     from aveo3.server.door.server import DoorServer
@@ -129,11 +160,12 @@ async def _serve(settings: Settings, host: str, port: int, *, private_callbacks:
         try:
             if not quiet:
                 typer.echo(_welcome(server))
-            while not stop.is_set():
-                await reload.wait()
-                reload.clear()
-                if not stop.is_set():
-                    await server.reload()
+            async with page.of(server) if page is not None else nullcontext():
+                while not stop.is_set():
+                    await reload.wait()
+                    reload.clear()
+                    if not stop.is_set():
+                        await server.reload()
             if not quiet:
                 typer.echo("stopping: no new requests; what was sent learns its operation's name", err=True)
         finally:

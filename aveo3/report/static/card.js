@@ -26,7 +26,7 @@
 
   function facts(row) {
     const took = seconds(row.submitted_utc, row.finished_utc);
-    const shown = [row.model, cost(row), took === null ? null : duration(took)];
+    const shown = [row.caller, row.model, cost(row), took === null ? null : duration(took)];
     return shown.filter(Boolean).map((text) => el("span", { text }));
   }
 
@@ -49,7 +49,8 @@
     const waited = seconds(row.queued_utc, row.submitted_utc);
     list.append(
       ...pair("Prompt", row.text),
-      ...pair("Prompt ID", row.prompt_id),
+      ...pair("Caller", row.caller),
+      ...pair(row.caller ? "Name" : "Prompt ID", row.prompt_id),
       ...pair("Project", row.project_id),
       ...Object.entries(row.labels ?? {}).flatMap(([key, value]) => pair(`Label ${key}`, value)),
       ...Object.entries(row.parameters ?? {}).flatMap(([key, value]) => pair(key.replaceAll("_", " "), plain(value))),
@@ -73,6 +74,9 @@
     );
     return list;
   }
+
+  /** True if a person may cancel it: a request of a server that waits. */
+  const cancels = (row) => Boolean(aveo3.live && row.caller && row.status === "waiting");
 
   const FOCUS = "button, video, a";
 
@@ -135,9 +139,12 @@
       renew(parts.head, [row.status, row.prompt_id, row.index], () => head(row));
       renew(parts.text, row.text, () => row.text || "(no text)");
       parts.text.title = row.text.length > 120 ? row.text : "";
-      renew(parts.facts, [row.model, cost(row), row.submitted_utc, row.finished_utc], () => facts(row));
+      renew(parts.facts, [row.caller, row.model, cost(row), row.submitted_utc, row.finished_utc], () => facts(row));
       renew(parts.trouble, [row.error_message, row.next_move, row.command], () => trouble(row));
-      renew(parts.copy, row.text, () => copyButton(row.text, "Copy prompt", `Copy prompt of ${player.named(row)}`));
+      renew(parts.copy, [row.text, cancels(row)], () => [
+        cancels(row) ? el("button", { type: "button", class: "quiet cancel", "aria-label": `Cancel ${player.named(row)}`, on: { click: () => aveo3.liveRun.cancel(row) } }, icon("cross"), "Cancel") : null,
+        copyButton(row.text, "Copy prompt", `Copy prompt of ${player.named(row)}`),
+      ].filter(Boolean));
       parts.more.firstChild.lastChild.textContent = ` of ${player.named(row)}`;
       showDetails();
     }

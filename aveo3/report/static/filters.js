@@ -2,10 +2,11 @@
 // Which clips are shown, and in which order. The state lives in the address after the #.
 (() => {
   const aveo3 = globalThis.aveo3;
-  const { STATUSES, count, dayKey, dayName, el, icon, number, problem, seconds, status, store } = aveo3;
+  const { ENDED, STATUSES, count, dayKey, dayName, el, icon, number, problem, seconds, status, store } = aveo3;
 
   const began = (clip) => clip.submitted_utc ?? clip.queued_utc;
   const FACETS = [
+    { name: "caller", label: "Caller", of: (clip) => [clip.caller], more: (view) => view.server?.callers.map((each) => each.name) },
     { name: "model", label: "Model", of: (clip) => [clip.model] },
     { name: "lane", label: "Lane", of: (clip) => [clip.lane] },
     { name: "project", label: "Project", of: (clip) => [clip.project_id] },
@@ -16,8 +17,12 @@
   const last = (clip) => clip.fetched_utc ?? clip.finished_utc ?? began(clip) ?? "";
   const took = (clip) => seconds(clip.submitted_utc, clip.finished_utc) ?? -1;
   const compared = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+  const inOrder = (a, b) => compared(a.queued_utc, b.queued_utc) || a.index - b.index; // they come as they end
+  const stage = (clip) => (ENDED.has(clip.status) ? 2 : clip.status === "waiting" ? 1 : 0);
+  /** Of a server: what runs, what waits, then what ended last. */
+  const byStage = (a, b) => stage(a) - stage(b) || (stage(a) === 2 ? compared(last(b), last(a)) : inOrder(a, b));
   const SORTS = {
-    order: { label: "Prompt order", compare: (a, b) => compared(a.queued_utc, b.queued_utc) || a.index - b.index }, // they come as they end
+    order: { label: "Prompt order", compare: (a, b) => (store.view.server ? byStage(a, b) : inOrder(a, b)) },
     newest: { label: "Newest first", compare: (a, b) => compared(last(b), last(a)) },
     cost: { label: "Highest cost first", compare: (a, b) => (b.cost_usd ?? -1) - (a.cost_usd ?? -1) },
     slowest: { label: "Slowest first", compare: (a, b) => took(b) - took(a) },
@@ -130,11 +135,12 @@
     const { select, field } = parts[facet.name];
     const counts = tally(store.view.clips.filter(test(facet.name)).flatMap(facet.of));
     for (const value of tally(store.view.clips.flatMap(facet.of)).keys()) if (!counts.has(value)) counts.set(value, 0);
+    for (const value of facet.more?.(store.view) ?? []) if (!counts.has(value)) counts.set(value, 0);
     if (state[facet.name] && !counts.has(state[facet.name])) counts.set(state[facet.name], 0); // from an old address
     const values = [...counts.keys()].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
     if (facet.newestFirst) values.reverse();
     field.hidden = values.length < 2 && !state[facet.name];
-    const options = values.map((value) => [value, `${(facet.show ?? String)(value)} (${number(counts.get(value))})`]);
+    const options = values.map((value) => [value, store.view.server ? (facet.show ?? String)(value) : `${(facet.show ?? String)(value)} (${number(counts.get(value))})`]);
     const signature = JSON.stringify(options);
     if (select.dataset.options !== signature) {
       select.dataset.options = signature;
@@ -154,7 +160,7 @@
       const chip = old.get(name) ?? statusChip(name);
       old.delete(name);
       chip.setAttribute("aria-pressed", String(state.status.has(name)));
-      chip.lastChild.textContent = number(counts.get(name) ?? 0);
+      chip.lastChild.textContent = store.view.server ? "" : number(counts.get(name) ?? 0); // of a part they would mislead
       if (parts.statuses.children[place] !== chip) parts.statuses.insertBefore(chip, parts.statuses.children[place] ?? null);
     }
     for (const chip of old.values()) chip.remove();
@@ -184,10 +190,19 @@
     parts.toggle.textContent = chosen ? `Filters (${chosen})` : "Filters";
     parts.toggle.hidden = FACETS.every(({ name }) => parts[name].field.hidden);
     const all = store.view.clips.length;
-    const said = isOn() ? `Showing ${number(clips.length)} of ${count(all, "clip")}` : count(all, "clip");
+    const server = store.view.server;
+    parts.sort.firstChild.textContent = server ? "Running, waiting, done" : SORTS.order.label;
+    const said = server ? saidOfServer(clips.length, server) : isOn() ? `Showing ${number(clips.length)} of ${count(all, "clip")}` : count(all, "clip");
     if (parts.shown.textContent !== said) parts.shown.textContent = said;
     parts.clear.hidden = !isOn();
     for (const call of listeners) call(clips, state);
+  }
+
+  function saidOfServer(shown, server) {
+    const all = Object.values(server.counts).reduce((sum, many) => sum + many, 0);
+    const listed = store.view.clips.length;
+    const of = listed < all ? `${count(listed, "request")} listed here: those that run, go next or ended last, of ${number(all)}` : count(all, "request");
+    return isOn() ? `Showing ${number(shown)} of ${of}` : of;
   }
 
   function start() {

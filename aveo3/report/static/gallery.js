@@ -38,6 +38,10 @@
     empty.hidden = clips.length > 0;
     if (clips.length) return;
     const filtered = aveo3.store.view.clips.length > 0;
+    if (!filtered && aveo3.store.view.server) {
+      empty.replaceChildren(el("p", { class: "big", text: "No requests yet." }), el("p", {}, "Programs send them to ", el("code", { text: aveo3.store.view.server.url })));
+      return;
+    }
     empty.replaceChildren(
       el("p", { class: "big", text: filtered ? "No clip matches." : "No clips yet." }),
       filtered
@@ -70,7 +74,7 @@
     });
     let before = "";
     filters.on((found, state) => {
-      const question = JSON.stringify([state.q, [...state.status], state.sort, state.model, state.lane, state.project, state.label, state.day, state.error]);
+      const question = JSON.stringify([state.q, [...state.status], state.sort, state.caller, state.model, state.lane, state.project, state.label, state.day, state.error]);
       if (question !== before) room = STEP; // another question: the answer is read from its top
       before = question;
       clips = found;

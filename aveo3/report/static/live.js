@@ -65,20 +65,26 @@
       text: "It ends at once, as Ctrl-C twice. What runs at Google runs on and is paid; the same command later fetches it and makes the rest.",
     },
   };
+  const SERVER_TEXTS = {
+    pause: { title: "Pause all submits?", text: "It sends nothing more until you go on. Requests are still taken, and wait. What runs at Google runs on, and its videos are fetched." },
+    "go-on": { title: "Go on with the submits?", text: "It sends again, as its quota allows. Each clip costs money." },
+  };
   const buttons = {};
-  let asked = null; // the action that its dialog asks about
+  let asked = null; // what its dialog asks about: its `name`, and the `row` of a request to be cancelled
 
   function possible(name) {
     const { run, live } = store.view;
     if (!live || connected !== true || !run?.active || run.stopping === "leave") return false;
+    if (store.view.server) return name in SERVER_TEXTS;
     return name === "leave" || !run.stopping;
   }
 
   function show() {
-    const { run, live } = store.view;
+    const { run, live, server } = store.view;
     for (const [name, button] of Object.entries(buttons)) button.disabled = !possible(name);
     buttons.pause.hidden = Boolean(run?.paused);
     buttons["go-on"].hidden = !run?.paused;
+    buttons.stop.hidden = buttons.leave.hidden = Boolean(server);
     document.getElementById("actions").hidden = !live || !run?.active;
     document.getElementById("read-only").hidden = live || !run?.active;
     const bar = document.getElementById("connection");
@@ -87,30 +93,45 @@
     const words = connected === false ? lostWords() : "";
     if (bar.textContent !== words) bar.textContent = words;
     const dialog = document.getElementById("ask");
-    if (dialog.open && asked && !possible(asked)) dialog.close(); // the run has moved on
+    if (dialog.open && asked && !(asked.row ? waits(asked.row) : possible(asked.name))) dialog.close(); // it has moved on
   }
 
+  const waits = ({ key }) => connected === true && store.view.clips.some((clip) => clip.key === key && clip.status === "waiting");
+
   function ask(name) {
-    const action = ACTIONS[name];
+    open({ name }, { ...ACTIONS[name], ...(store.view.server ? SERVER_TEXTS[name] : {}) });
+  }
+
+  /** Asks whether a request that waits shall be cancelled. */
+  function cancel(row) {
+    const text = `“${row.text.slice(0, 80)}” of ${row.caller} is not sent and costs nothing. Its caller is told that it was cancelled.`;
+    open({ name: "cancel", row }, { title: "Cancel this request?", text, word: "Cancel it" });
+  }
+
+  function open(what, { title, text, word }) {
     const dialog = document.getElementById("ask");
-    asked = name;
-    document.getElementById("ask-title").textContent = action.title;
-    document.getElementById("ask-text").textContent = action.text;
-    document.getElementById("ask-yes").textContent = action.word;
+    asked = what;
+    document.getElementById("ask-title").textContent = title;
+    document.getElementById("ask-text").textContent = text;
+    document.getElementById("ask-yes").textContent = word;
     dialog.returnValue = "";
     dialog.showModal();
   }
 
-  async function act(name) {
-    buttons[name].disabled = true;
+  async function act({ name, row }) {
+    if (buttons[name]) buttons[name].disabled = true;
+    const word = row ? "Cancel" : ACTIONS[name].word;
     const failed = document.getElementById("action-failed");
     failed.hidden = true;
     try {
-      const answer = await fetch(`actions/${name}`, { method: "POST", headers: { "X-Aveo3-Token": token() } });
+      const answer = await fetch(row ? `cancel/${row.key}` : `actions/${name}`, { method: "POST", headers: { "X-Aveo3-Token": token() } });
       if (!answer.ok) throw new Error((await answer.text()).trim() || `status ${answer.status}`);
-      announce(`${ACTIONS[name].word}: done.`);
+      announce(`${word}: done.`);
     } catch (error) {
-      failed.textContent = `“${ACTIONS[name].word}” did not reach the run: ${error.message.replace(/\.$/, "")}. Press Ctrl-C in its terminal instead.`;
+      const why = error.message.replace(/\.$/, "");
+      failed.textContent = row ? `The request was not cancelled: ${why}.`
+        : store.view.server ? `“${word}” did not reach the server: ${why}.`
+        : `“${word}” did not reach the run: ${why}. Press Ctrl-C in its terminal instead.`;
       failed.hidden = false;
     }
     show();
@@ -128,14 +149,15 @@
     document.getElementById("ask-yes").addEventListener("click", () => dialog.close("yes"));
     document.getElementById("ask-no").addEventListener("click", () => dialog.close(""));
     dialog.addEventListener("close", () => {
-      const name = asked;
+      const what = asked;
       asked = null;
-      if (dialog.returnValue === "yes" && possible(name)) act(name);
-      (buttons[name]?.hidden ? buttons.stop : buttons[name])?.focus();
+      if (dialog.returnValue === "yes" && what && (what.row ? waits(what.row) : possible(what.name))) act(what);
+      const button = buttons[what?.name];
+      (button?.hidden ? Object.values(buttons).find((each) => !each.hidden) : button)?.focus();
     });
     store.on(show);
     connect();
   }
 
-  aveo3.liveRun = { start };
+  aveo3.liveRun = { cancel, start };
 })();

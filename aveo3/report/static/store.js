@@ -38,6 +38,7 @@
 
   /** The view of a page that lost its connection: it comes in pieces, so clips that it lacks are kept until then. */
   function renew(view) {
+    if (view.server) return set(view); // a bounded part comes whole
     const had = store.view.clips;
     set({ ...view, clips: merged(had, view.clips ?? [], "key") });
   }
@@ -54,8 +55,11 @@
 
   function patch(part) {
     const view = store.view;
-    store.view = { ...view, ...part, ...UNUSED };
-    if (part.clips) store.view.clips = merged(view.clips, part.clips, "key");
+    const { gone, ...news } = part;
+    const left = gone ? new Set(gone) : null;
+    const clips = left ? view.clips.filter((clip) => !left.has(clip.key)) : view.clips;
+    store.view = { ...view, ...news, ...UNUSED, clips };
+    if (part.clips) store.view.clips = merged(clips, part.clips, "key");
     if (part.lanes) store.view.lanes = merged(view.lanes, part.lanes, "name");
     changed();
   }

@@ -6,7 +6,16 @@
 
   const IN_FLIGHT = new Set(["submitting", "running", "fetching"]);
 
+  const countOf = (counts, names) => names.reduce((sum, name) => sum + (counts[name] ?? 0), 0);
+
+  /** What a server's counters say of all of its requests. */
+  function progressOfServer({ counts }) {
+    const all = Object.values(counts).reduce((sum, many) => sum + many, 0);
+    return { total: all, done: countOf(counts, [...ENDED]), here: counts.succeeded ?? 0, flying: countOf(counts, [...IN_FLIGHT]), waiting: counts.waiting ?? 0 };
+  }
+
   function progress(view) {
+    if (view.server) return progressOfServer(view.server);
     const ended = view.clips.filter((clip) => ENDED.has(clip.status)).length;
     const total = view.run?.active && view.run.total !== null ? view.run.total : view.clips.length;
     const here = view.clips.filter((clip) => clip.status === "succeeded").length;
@@ -14,8 +23,9 @@
     return { total, done: Math.min(ended, total), here, flying }; // prompts that are not read yet have no row
   }
 
-  function state(run) {
+  function state(run, server) {
     if (!run) return null;
+    if (server?.not_ready) return { word: "Takes no requests", icon: "warning", tone: "warn" };
     if (!run.active) return { word: "Ended", icon: "check", tone: "wait" };
     if (run.stopping === "leave") return { word: "Stopping now", icon: "stop", tone: "warn" };
     if (run.stopping) return { word: "Stopping after what runs", icon: "stop", tone: "warn" };
@@ -32,12 +42,26 @@
       return [el("strong", { text: `${number(here)} of ${number(total)}` }), ` ${total === 1 ? "clip is" : "clips are"} here`];
     }
     const next = date(run.next_submit_utc);
+    if (view.server) return serverHeadline(view, next);
     return separated([
       el("strong", { text: `${number(done)} of ${number(total)}` }),
       flying ? `${number(flying)} in flight` : null,
       run.paused && !run.stopping ? "nothing more is sent until you go on" : null,
       next && !run.paused && !run.stopping ? nextSubmit(run.next_submit_utc) : null,
       run.done_utc ? el("span", {}, "done about ", time(run.done_utc)) : null,
+    ]);
+  }
+
+  function serverHeadline(view, next) {
+    const { run, server } = view;
+    const { waiting, flying } = progress(view);
+    return separated([
+      el("span", {}, el("strong", { text: number(waiting) }), " waiting"),
+      flying ? `${number(flying)} in flight` : null,
+      run.paused ? "nothing more is sent until you go on" : null,
+      next && waiting ? nextSubmit(run.next_submit_utc) : null,
+      run.done_utc && waiting ? el("span", {}, "all sent about ", time(run.done_utc)) : null,
+      server.not_ready ? server.not_ready : null,
     ]);
   }
 
@@ -48,8 +72,8 @@
 
   /** The number of clips by status, in the order of the bar. */
   function byStatus(view) {
-    const counts = new Map();
-    for (const clip of view.clips) counts.set(clip.status, (counts.get(clip.status) ?? 0) + 1);
+    const counts = new Map(Object.entries(view.server?.counts ?? {}));
+    if (!view.server) for (const clip of view.clips) counts.set(clip.status, (counts.get(clip.status) ?? 0) + 1);
     const order = ["succeeded", "fetching", "running", "submitting", "unfinished", "filtered", "rejected", "failed", "uncertain", "deferred", "cancelled", "waiting", "planned"];
     return [...counts].sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
   }
@@ -58,18 +82,18 @@
     const said = ([name, many]) => `${number(many)} ${status(name).word.toLowerCase()}`;
     const counts = byStatus(view);
     const words = counts.map(said).join(", ");
-    const made = el("div", { class: "bar", role: "img", "aria-label": `Clips: ${words}` });
+    const made = el("div", { class: "bar", role: "img", "aria-label": `${view.server ? "Requests" : "Clips"}: ${words}` });
     for (const each of counts) {
       const part = el("span", { class: `tone-${status(each[0]).tone}`, title: said(each) });
       part.style.flexGrow = each[1];
       made.append(part);
     }
-    return view.clips.length ? made : null;
+    return counts.length ? made : null;
   }
 
-  function when(run) {
+  function when(run, server) {
     if (!run?.begun_utc) return null;
-    if (run.active) return el("span", {}, "began ", time(run.begun_utc));
+    if (run.active) return el("span", {}, server ? "runs since " : "began ", time(run.begun_utc));
     const took = seconds(run.begun_utc, run.ended_utc);
     return el("span", {}, "last run ", time(run.begun_utc), took === null ? "" : `, ${duration(took)} long`);
   }
@@ -176,21 +200,22 @@
 
   function show(view) {
     const run = view.run;
-    const now = state(run);
+    const now = state(run, view.server);
     const counted = progress(view);
-    fill("headline", [counted, run], () => [
+    fill("headline", [counted, run, view.server?.not_ready], () => [
       now ? el("span", { class: `status tone-${now.tone}` }, icon(now.icon), now.word) : null,
       el("span", { class: "words" }, headline(view)),
     ]);
     fill("progress", byStatus(view), () => [bar(view)]);
     const made = aveo3.live ? null : el("span", {}, "made ", time(view.made_utc));
     const service = { mock: "emulator: nothing is paid", local: "a local server", custom: "a custom service" }[view.service];
-    fill("about", [view.directory, view.service, run?.begun_utc, run?.ended_utc, run?.active, view.made_utc], () =>
-      separated([el("code", { text: view.directory }), service ? el("span", { text: service }) : null, when(run), made]));
+    fill("about", [view.directory, view.service, run?.begun_utc, run?.ended_utc, run?.active, view.made_utc, view.server?.url], () =>
+      separated([view.server ? el("code", { text: view.server.url }) : null, el("code", { text: view.directory }), service ? el("span", { text: service }) : null, when(run, view.server), made]));
     fill("money", view.money, () => moneyFigures(view));
     fill("lanes", [view.lanes, run?.active, run?.stopping, run?.paused], () => view.lanes.map((row) => lane(row, run)));
     document.getElementById("lanes-section").hidden = view.lanes.length === 0;
-    if (aveo3.live && run) document.title = run.active ? `${counted.done} of ${counted.total} · ${view.title}` : view.title;
+    if (aveo3.live && view.server) document.title = `${number(counted.waiting)} waiting · ${view.title}`;
+    else if (aveo3.live && run) document.title = run.active ? `${counted.done} of ${counted.total} · ${view.title}` : view.title;
     tell(view);
   }
 
@@ -199,4 +224,5 @@
   }
 
   aveo3.summary = { start };
+  aveo3.meter = meter;
 })();

@@ -26,7 +26,7 @@
   }
 
   function show({ clip, kind }) {
-    filters.change({ q: "", status: new Set([clip.status]), error: kind ?? "", model: "", lane: "", project: "", label: "", day: "", tab: "clips" });
+    filters.change({ q: "", status: new Set([clip.status]), error: kind ?? "", model: "", lane: "", project: "", caller: "", label: "", day: "", tab: "clips" });
     const title = document.getElementById("gallery-title");
     title.scrollIntoView();
     title.focus({ preventScroll: true });

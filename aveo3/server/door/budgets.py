@@ -67,6 +67,18 @@ class CallerBudgets:
                 raise Refused(402, message)
             raise Refused(429, message, retry_after=(account.ends - self._now_utc()).total_seconds())
 
+    def left(self, caller: Caller) -> tuple[float | None, float | None]:
+        """US$ that `caller` has left today, and in all; None where it has no budget."""
+        if caller.day_budget is None and caller.total_budget is None:
+            return None, None
+        account = self._account(caller.name)
+        day = account.day_usd + sum(usd for usd, ends in account.reserved.values() if ends == account.ends)
+        total = account.total_usd + sum(usd for usd, _ in account.reserved.values())
+        return (
+            None if caller.day_budget is None else caller.day_budget - day,
+            None if caller.total_budget is None else caller.total_budget - total,
+        )
+
     def reserve(self, caller: Caller, job: int, usd: float) -> None:
         """Reserve the price of a request that was just accepted, if its caller has a budget."""
         if caller.name in self._accounts:

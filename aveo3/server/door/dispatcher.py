@@ -144,6 +144,18 @@ class Dispatcher:
                 found[caller] = others + size, min(first, oldest)
         return found
 
+    def next_of_each(self, most: int) -> list[int]:
+        """The jobs that go next: up to `most` of each caller and choice of lanes."""
+        return [job for line in self._lines.values() for job in line.queue.first_of_each(most)]
+
+    def last_turn_in(self) -> float | None:
+        """Seconds until the last waiting request is sent, as far as can be known; None if none waits."""
+        opened = self._session.lane_pool.open_lanes
+        turns = [
+            pace.seconds_until(len(line.queue) - 1, key, opened) for key, line in self._lines.items() if line.queue
+        ]
+        return max(turns, default=None)
+
     def under_way(self) -> list[int]:
         """The jobs that streams work on, or will next: they are in no queue any more."""
         lines = (*self._lines.values(), *self._retired)

@@ -48,6 +48,18 @@ class FairQueue:
             if flow.size
         }
 
+    def first_of_each(self, most: int) -> list[int]:
+        """The numbers of the next `most` requests of each caller, in the order in which they go."""
+        found: list[int] = []
+        for flow in self._flows.values():
+            room = most
+            for priority in sorted(flow.by_priority, reverse=True):
+                numbers = flow.by_priority[priority][:room]
+                found += numbers
+                if not (room := room - len(numbers)):
+                    break
+        return found
+
     def entries(self) -> list[tuple[str, int, int]]:
         """Everything that waits: caller, number, priority."""
         return [

@@ -64,6 +64,11 @@ class Intake:
         self._reserved_usd = 0.0
 
     @property
+    def budgets(self) -> CallerBudgets:
+        """What each caller has left."""
+        return self._budgets
+
+    @property
     def not_ready(self) -> str | None:
         """Why no request can be taken now; None if all is well."""
         return self.closed or self._journal.broken
@@ -149,11 +154,11 @@ class Intake:
                 self._note_withdrawn(request)
             raise
 
-    def _note_withdrawn(self, request: Request) -> None:
+    def _note_withdrawn(self, request: Request, by: str = "its caller") -> None:
         [record] = self._journal.select("SELECT * FROM jobs WHERE id = ?", request.job)
         if record.state is not State.PLANNED:  # it was stopped by the end of an earlier run
             self._journal.move(request.job, record.state, State.PLANNED)
-        changes = {"error_kind": WITHDRAWN, "error_message": "cancelled by its caller before it was sent"}
+        changes = {"error_kind": WITHDRAWN, "error_message": f"cancelled by {by} before it was sent"}
         self._journal.move(request.job, State.PLANNED, State.CANCELLED, cost_usd=0.0, **changes)
         self.ended(request.job)
 
@@ -192,12 +197,15 @@ class Intake:
         self._dispatcher.add(request, route)
         return request
 
-    async def withdraw(self, request: Request) -> bool:
-        """Cancel a request that waits; False if its turn has come. Raises `Refused` if the disk refuses."""
+    async def withdraw(self, request: Request, *, by: str = "its caller") -> bool:
+        """Cancel a request that waits; False if its turn has come. Raises `Refused` if the disk refuses.
+
+        `by` says who cancels it, for its error message.
+        """
         if not self._dispatcher.cancel(request):
             return False
         try:
-            self._note_withdrawn(request)
+            self._note_withdrawn(request, by)
             self._journal.commit()
             await self._journal.on_disk()
         except JournalError as error:

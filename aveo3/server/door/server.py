@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +21,7 @@ from aveo3.errors import JournalError, UsageError
 from aveo3.events.kinds import Event
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import StateCount
-from aveo3.journal.totals import totals_of
+from aveo3.journal.totals import Total, totals_of
 from aveo3.lanes.lanes import Lanes
 from aveo3.lifecycle import State
 from aveo3.server.door import server_file
@@ -43,6 +43,7 @@ from aveo3.session import Session
 
 if TYPE_CHECKING:
     from aveo3.server.door.metrics import Metrics
+    from aveo3.server.door.page_view import DoorView
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class DoorServer:
         )
         self._on_event: Callable[[Event], object] = lambda _: None
         self._dispatcher: Dispatcher | None = None
+        self._intake: Intake | None = None
         self._stack = AsyncExitStack()
         self._addresses: list[str] = []
         self._of_runs: list[StateCount] | None = None  # what is in the journal besides requests, once it was read
@@ -160,7 +162,9 @@ class DoorServer:
             rng=self._rng,
             now_utc=self._now_utc,
         )
-        intake = Intake(self._session, dispatcher, media, self._now_utc, observer, on_end=callbacks.ended)
+        intake = self._intake = Intake(
+            self._session, dispatcher, media, self._now_utc, observer, on_end=callbacks.ended
+        )
         without = journal.stored_files.without_media()
         for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
             if record.error_kind != WITHDRAWN and not (record.id in without and has_ended(record, busy=False)):
@@ -232,18 +236,41 @@ class DoorServer:
         return {**known, **await self._figures(dispatcher)}
 
     async def _figures(self, dispatcher: Dispatcher) -> dict[str, Any]:
-        """Callers, money and videos. Reads no table, but the jobs of earlier runs when it is called first."""
+        """Callers, money and videos."""
         journal, now = dispatcher.journal, self._now_utc()
-        if self._of_runs is None:
-            self._of_runs = await _threads.reading.run(tallies_beside, journal.path)
         queues = queues_of(dispatcher, journal, now)
         oldest: dict[tuple[str, ...], str] = {
             (self._session.service, caller): (now - timedelta(seconds=queue.oldest_seconds)).isoformat()
             for caller, queue in queues.items()
             if queue.waiting
         }
-        told = told_of(totals_of(journal), self._of_runs, oldest, active=True)
+        told = await self._account(totals_of(journal), oldest)
         return {**told, "videos": videos_of(journal.stored_files.total())}
+
+    async def _account(self, totals: Iterable[Total], oldest: Mapping[tuple[str, ...], str]) -> dict[str, Any]:
+        """Callers and money. Reads no table, but the jobs that are no requests when it is called first."""
+        if self._of_runs is None:
+            assert self._session.journal is not None
+            self._of_runs = await _threads.reading.run(tallies_beside, self._session.journal.path)
+        return told_of(totals, self._of_runs, oldest, active=True)
+
+    def page_view(self, *, quoted: Callable[[str], str] = str) -> DoorView:
+        """What a live page shows of this server, which is open. `quoted` makes one argument of a shell of a text."""
+        from aveo3.server.door.page_view import DoorView  # lazy: most servers have no page
+
+        assert self._dispatcher is not None
+        assert self._intake is not None
+        return DoorView(
+            self._session,
+            self._dispatcher,
+            self._intake,
+            self._callers,
+            url=self.url,
+            since_utc=self._since_utc,
+            money=lambda totals: self._account(totals, {}),
+            now_utc=self._now_utc,
+            quoted=quoted,
+        )
 
     async def _leave(self, dispatcher: Dispatcher, intake: Intake) -> None:
         """Take nothing new, and let what is under way learn its operation's name. Polls are answered meanwhile."""

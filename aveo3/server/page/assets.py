@@ -57,14 +57,16 @@ class Assets:
 
     def page(self, fields: Mapping[str, Any]) -> str:
         """The page for a view with these `fields`. It asks for the view itself."""
-        charts = ""
-        if self._charts is not None:
+        charts, scripts = "", self._scripts
+        if "server" in fields:
+            scripts = [name for name in scripts if name != CHART_LIBRARY]
+        elif self._charts is not None:
             empty = {**fields, "clips": [], "lanes": [], "steps": [], "lane_steps": [], "live": True}
             charts = embedded({"docs": self._charts.documents(empty), "columns": {}, "texts": {}})
         return self._template.render(
             title=fields["title"],
             live=True,
-            scripts=[f"static/{name}" for name in self._scripts],
+            scripts=[f"static/{name}" for name in scripts],
             styles=[f"static/{name}" for name in self._styles],
             view_json="",
             charts_json=charts,

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,13 +20,13 @@ from aveo3.dispatch.time_left import USUAL, Pace, eta
 from aveo3.errors import AveoError
 from aveo3.events import kinds
 from aveo3.journal.rows import JobRecord, new_record
-from aveo3.journal.wording import plain
 from aveo3.lifecycle import State, is_emulated
 from aveo3.models import ClipStatus
 from aveo3.quota.gate_stats import GateStats
 from aveo3.report.from_journal import Film, Frame, clip_row
 from aveo3.report.view import ClipRow, LaneRow, LaneStep, MoneyRow, RunRow, Step
 from aveo3.server.page.listing import Listing
+from aveo3.server.page.live_lane import lane_row, steady
 from aveo3.server.page.server import Actions
 from aveo3.server.page.shown import Shown
 
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from aveo3.client import VeoClient
 
 log = logging.getLogger("aveo3.page")
-
-SAME = 1.0
-"""Seconds by which an estimated instant must move to be a change."""
 
 
 @dataclass(slots=True)
@@ -166,21 +163,15 @@ class LiveView:
         )
 
     def _lane(self, name: str, gate: GateStats, now: datetime, *, unsent: int) -> LaneRow:
-        before = self.shown.lanes.get(name)
-        pauses = gate.closed is None and gate.opens_in > 0
-        return LaneRow(
-            name=name,
-            model=self._models.get(name) or (before["model"] if before else None),
-            limit=gate.quota_limit,
-            period=gate.quota_period,
-            learnt=gate.quota_learnt,
-            used=gate.quota_used,
-            running=gate.running,
-            breaker=gate.breaker.value,
-            opens_utc=_steady(before and before["opens_utc"], now, gate.opens_in) if pauses else None,
-            closed=None if gate.closed is None or not self._batches else plain(gate.closed),
-            reason=plain(self._why[name]) if pauses and name in self._why else None,
-            waits=_waits(gate) if self._batches and unsent and not pauses else None,
+        return lane_row(
+            name,
+            gate,
+            now,
+            before=self.shown.lanes.get(name),
+            model=self._models.get(name),
+            why=self._why.get(name),
+            active=self._batches > 0,
+            unsent=unsent > 0,
         )
 
     def _run(self, stats: Stats, now: datetime, unsent: int) -> RunRow | None:
@@ -199,8 +190,8 @@ class LiveView:
             begun_utc=self._begun_utc.isoformat(),
             ended_utc=None if self._ended_utc is None else self._ended_utc.isoformat(),
             total=self._total,
-            next_submit_utc=_steady(before and before["next_submit_utc"], now, next_in) if waits else None,
-            done_utc=_steady(before and before["done_utc"], now, left) if active else None,
+            next_submit_utc=steady(before and before["next_submit_utc"], now, next_in) if waits else None,
+            done_utc=steady(before and before["done_utc"], now, left) if active else None,
             stopping=stopping if active else None,
             paused=stats.paused and active,
         )
@@ -355,13 +346,6 @@ class LiveView:
         self.shown.add_step(Step(at_utc=event.at_utc.isoformat(), key=_key(event), kind=kind, lane=lane))
 
 
-def _waits(gate: GateStats) -> str | None:
-    """What the next submit on a lane waits for; None if it may go now, or depends on something else."""
-    if gate.next_in is not None:
-        return "quota" if gate.next_in >= SAME else None
-    return "clips" if gate.running >= gate.running_limit else None
-
-
 def _key(event: kinds.JobEvent) -> str:
     return event.job or f"{event.batch}-{event.index}"
 
@@ -385,17 +369,6 @@ def _files(paths: Iterable[PurePath], size: int) -> tuple[dict[str, Any], ...]:
     return tuple({"path": path, "size": size if len(found) == 1 else 0} for path in found)
 
 
-def _steady(before: str | None, now: datetime, seconds: float | None) -> str | None:
-    """The instant in so many `seconds`; the one `before` if it is nearly the same, so that it is no change."""
-    if seconds is None:
-        return None
-    at = now + timedelta(seconds=min(seconds, _LONGEST))
-    if before is not None and abs((datetime.fromisoformat(before) - at).total_seconds()) < SAME:
-        return before
-    return at.isoformat(timespec="milliseconds")
-
-
-_LONGEST = 3650 * 86_400.0
 _NEVER_SENT = (ClipStatus.REJECTED, ClipStatus.DEFERRED, ClipStatus.CANCELLED)
 _ENDED_AT_GOOGLE = frozenset({"filtered", "rejected", "failed", "uncertain"})
 """Clips whose operation has ended without a video."""

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from aiohttp import web
 
@@ -56,6 +56,14 @@ class Source(Protocol):
         """What a person may do now."""
 
 
+@runtime_checkable
+class Cancels(Protocol):
+    """A source whose rows a person may cancel one by one."""
+
+    async def cancel(self, key: str) -> str | None:
+        """Cancel what a row shows. Returns why that cannot be; None if it is done."""
+
+
 class PageServer:
     """Shows `source`, inside an `async with`. `port` 0 takes a free one.
 
@@ -67,7 +75,8 @@ class PageServer:
         self._port = port
         self._worker = ThreadPoolExecutor(2, "aveo3-page")
         self._assets = assets or Assets()
-        self._viewers = Viewers(source.shown, source.refresh, charts=self._assets.charts(), worker=self._worker)
+        charts = None if "server" in source.shown.fields else self._assets.charts()  # they would show a part only
+        self._viewers = Viewers(source.shown, source.refresh, charts=charts, worker=self._worker)
         self._videos = Videos(source.home, self._worker)
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
@@ -106,6 +115,7 @@ class PageServer:
                 web.get("/videos/{key}/{number}", self._video),
                 web.get("/posters/{key}/{number}", self._still, allow_head=False),
                 web.post("/actions/{name}", self._act),
+                web.post("/cancel/{key}", self._cancel),
             ]
         )
         runner = web.AppRunner(
@@ -199,6 +209,13 @@ class PageServer:
         if (act := self._source.actions().get(name)) is None:
             raise web.HTTPConflict(text="This page cannot do that: the run has ended, or another process runs it.")
         act()
+        return web.Response(text="done")
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        if not isinstance(self._source, Cancels):
+            raise web.HTTPConflict(text="This page cancels no single clip.")
+        if (why := await self._source.cancel(request.match_info["key"])) is not None:
+            raise web.HTTPConflict(text=why)
         return web.Response(text="done")
 
 

@@ -36,6 +36,7 @@ class Cursor(NamedTuple):
     clips: int = 0
     steps: int = 0
     lane_steps: int = 0
+    gone: int = 0
 
     def covers(self, other: Cursor) -> bool:
         """True if it has everything that `other` has."""
@@ -61,6 +62,7 @@ class Shown:
         self._keys: list[str] = []  # of the clips that they changed; only its last change stands for a clip
         self._steps: _Tail[Step] = _Tail(STEPS_KEPT)
         self._lane_steps: _Tail[LaneStep] = _Tail(STEPS_KEPT)
+        self._gone: _Tail[str] = _Tail(STEPS_KEPT)
 
     # ---- changing --------------------------------------------------------------------------------------------------
 
@@ -83,6 +85,13 @@ class Shown:
         self._keys.append(key)
         if len(self._keys) > 2 * len(self._rows) + 1000:
             self._forget_old_changes()
+
+    def drop_clip(self, key: str) -> None:
+        """Show a clip no more: a view that is bounded has room for others."""
+        if self._rows.pop(key, None) is not None:
+            del self._clip_changed[key]
+            self._gone.add(key)
+            self._next()
 
     def put_lane(self, row: LaneRow) -> None:
         """Add a lane, or replace the one with the same name."""
@@ -108,7 +117,7 @@ class Shown:
         kept = [
             (number, key)
             for number, key in zip(self._numbers, self._keys, strict=True)
-            if self._clip_changed[key] == number
+            if self._clip_changed.get(key) == number
         ]
         self._numbers, self._keys = [number for number, _ in kept], [key for _, key in kept]
 
@@ -128,7 +137,7 @@ class Shown:
 
     def first(self) -> tuple[bytes, Cursor]:
         """The view with the first piece of its lists, as JSON, and the cursor for the rest."""
-        cursor = Cursor(fields=self.changes)
+        cursor = Cursor(fields=self.changes, gone=self._gone.end)
         head = {**self.fields, "lanes": list(self.lanes.values())}
         return self._with_lists(head, cursor, empty=True)
 
@@ -146,7 +155,7 @@ class Shown:
     def now(self) -> Cursor:
         """The cursor of a viewer that knows everything."""
         clips = self._numbers[-1] if self._numbers else 0
-        return Cursor(self.changes, clips, self._steps.end, self._lane_steps.end)
+        return Cursor(self.changes, clips, self._steps.end, self._lane_steps.end, self._gone.end)
 
     def view(self) -> View:
         """The whole view as a mapping. It takes 10 µs a clip: call it in a thread, on a `copy`."""
@@ -168,13 +177,16 @@ class Shown:
         clips, at = self._clips_after(cursor.clips)
         steps, steps_end = self._steps.after(cursor.steps, STEPS_AT_ONCE)
         lane_steps, lane_end = self._lane_steps.after(cursor.lane_steps, STEPS_AT_ONCE)
+        gone, gone_end = self._gone.after(cursor.gone, STEPS_KEPT)
+        if gone:
+            head = {**head, "gone": gone}
         lists: dict[str, Any] = {"steps": steps, "lane_steps": lane_steps}
         body = {**head, **{name: value for name, value in lists.items() if value or empty}}
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
         if clips or empty:
             comma = b"," if body else b""
             text = text[:-1] + comma + b'"clips":[' + b",".join(clips) + b"]}"
-        return text, Cursor(cursor.fields, at, steps_end, lane_end)
+        return text, Cursor(cursor.fields, at, steps_end, lane_end, gone_end)
 
     def _clips_after(self, number: int) -> tuple[list[bytes], int]:
         """Up to `CLIPS_AT_ONCE` rows that changed after `number`, each in its newest form, and the number of the last.
@@ -184,7 +196,7 @@ class Shown:
         rows = []
         for place in range(bisect_right(self._numbers, number), len(self._numbers)):
             number, key = self._numbers[place], self._keys[place]
-            if self._clip_changed[key] == number:
+            if self._clip_changed.get(key) == number:
                 rows.append(_text(self._rows[key]))
                 if len(rows) == CLIPS_AT_ONCE:
                     break

@@ -1,0 +1,397 @@
+"""What the live page shows of the door: figures of all callers, lanes, money, and a bounded part of the requests.
+
+It does nothing until somebody looks. A look costs the same however many requests wait: figures are counters, and rows
+are those of the requests that run, that go next, and that ended last, some of each caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aveo3.errors import JournalError
+from aveo3.journal.journal import Journal
+from aveo3.journal.reader import PAGE
+from aveo3.journal.requests import Request
+from aveo3.journal.totals import Total, totals_of
+from aveo3.lifecycle import State
+from aveo3.report.from_journal import Film, Frame, clip_row, films_of
+from aveo3.report.view import BudgetLeft, CallerRow, ClipRow, MoneyRow, RunRow, ServerRow
+from aveo3.server.door.google_errors import Refused
+from aveo3.server.door.queues import Queue, queues_of
+from aveo3.server.door.standing import is_waiting, waits
+from aveo3.server.page.listing import Listing
+from aveo3.server.page.live_lane import lane_row, steady
+from aveo3.server.page.shown import Shown
+
+if TYPE_CHECKING:
+    from aveo3.journal.rows import JobRecord
+    from aveo3.server.door.callers import Callers
+    from aveo3.server.door.dispatcher import Dispatcher
+    from aveo3.server.door.intake import Intake
+    from aveo3.server.page.server import Actions
+    from aveo3.session import Session
+
+log = logging.getLogger("aveo3.page")
+
+EVERY = 1.0
+"""Seconds between two looks."""
+
+SHARE = 0.1
+"""Share of the time that goes into looking, at most."""
+
+MOST_RUNNING, MOST_WAITING, MOST_ENDED = 200, 150, 250
+"""Requests that are shown."""
+
+MOST_CALLERS = 200
+"""Callers that have a row."""
+
+LOOK_BACK = 300_000
+"""Steps of the journal in which the first look searches for what ended last."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one look at the journal has found."""
+
+    event: int
+    """The number of its last step."""
+    rows: list[tuple[Request, JobRecord]]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was found before."""
+
+    event: int | None = None
+    ended: dict[int, str] = field(default_factory=dict)
+    """The callers of requests that ended, the last one last."""
+    rows: dict[int, str] = field(default_factory=dict)
+    """The callers of the requests that are shown."""
+
+
+class DoorView:
+    """A `Source` for a page: the server whose parts these are, at the address `url`.
+
+    `money` makes of the journal's totals what `aveo3 serve status` tells. `quoted` makes one argument of a shell.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        dispatcher: Dispatcher,
+        intake: Intake,
+        callers: Callers,
+        *,
+        url: str,
+        since_utc: datetime,
+        money: Callable[[list[Total]], Awaitable[dict[str, Any]]],
+        now_utc: Callable[[], datetime],
+        quoted: Callable[[str], str] = str,
+    ) -> None:
+        self._session = session
+        self._dispatcher = dispatcher
+        self._journal = dispatcher.journal
+        self._intake = intake
+        self._callers = callers
+        self._url = url
+        self._since_utc = since_utc
+        self._money = money
+        self._now_utc = now_utc
+        self.home = session.settings.output_dir.absolute()
+        self.shown = Shown(
+            title=self.home.name or str(self.home),
+            directory=str(self.home),
+            service=session.service,
+            made_utc=now_utc().isoformat(),
+            live=True,
+            run=None,
+            money=MoneyRow(
+                spent_usd=0.0, in_flight_usd=0.0, may_be_paid_usd=0.0, unpriced=0, budget_usd=session.settings.budget
+            ),
+            server=ServerRow(url=url, not_ready=None, counts={}, callers=[], more_callers=0),
+        )
+        self._frame = Frame(home=self.home, url=str, directory=quoted(str(self.home)), unmade=None, active=True)
+        self._listing = Listing(self.shown)
+        self._known = _Known()
+        self._worker = ThreadPoolExecutor(1, "aveo3-page-door")  # starts its thread with the first look
+        self._busy = False
+        self._not_before = 0.0
+
+    # ---- for the server of the page ----------------------------------------------------------------------------------
+
+    def films_of(self, key: str) -> tuple[Film, ...]:
+        """The videos of a request, in the order of its row."""
+        return self._listing.films_of(key)
+
+    def actions(self) -> Actions:
+        """What an operator may do now."""
+        return {"pause": self._pause, "go-on": self._go_on}
+
+    def _pause(self) -> None:
+        if not self._session.stats().paused:
+            self._session.pause()
+            log.info("paused on the page: nothing is submitted, requests are taken")
+
+    def _go_on(self) -> None:
+        if self._session.stats().paused:
+            self._session.go_on()
+            log.info("gone on, on the page")
+
+    async def cancel(self, key: str) -> str | None:
+        """Cancel the request of a row, if it waits. Returns why not; None if it is cancelled."""
+        if not (key.isascii() and key.isdigit() and int(key) in self._known.rows):
+            return "This page lists no such request."
+        try:
+            request = self._journal.requests.of_job(int(key))
+            if request is not None and await self._intake.withdraw(request, by="the operator"):
+                log.info("request %s of %s was cancelled on the page", request.door_name, request.caller)
+                self._not_before = 0.0
+                return None
+        except (Refused, JournalError) as error:
+            return f"It was not cancelled: {error}"
+        return "It has been sent, or is about to be: Google cancels no video."
+
+    async def refresh(self) -> None:
+        """Show what has changed."""
+        loop = asyncio.get_running_loop()
+        if self._busy or loop.time() < self._not_before:
+            return
+        self._busy, began = True, loop.time()
+        try:
+            await self._show_rows()
+            await self._show_figures()
+            await self._listing.read_some(self._worker)
+        except JournalError as error:
+            log.warning("the page cannot read the journal: %s", error)
+        finally:
+            self._busy, self._not_before = False, max(began + EVERY, loop.time() + (loop.time() - began) / SHARE)
+
+    # ---- figures -----------------------------------------------------------------------------------------------------
+
+    async def _show_figures(self) -> None:
+        now, stats = self._now_utc(), self._session.stats()
+        totals = totals_of(self._journal)
+        queues = queues_of(self._dispatcher, self._journal, now)
+        unsent = any(queue.waiting for queue in queues.values())
+        models = {lane.name: lane.model for lane in self._session.lane_pool.open_lanes}
+        for name, gate in stats.gates.items():
+            self.shown.put_lane(
+                lane_row(
+                    name,
+                    gate,
+                    now,
+                    before=self.shown.lanes.get(name),
+                    model=models.get(name),
+                    why=self._why(name) if gate.opens_in > 0 else None,
+                    active=True,
+                    unsent=unsent,
+                )
+            )
+        before_run: RunRow | None = self.shown.fields["run"]
+        next_in = min((gate.next_in for gate in stats.gates.values() if gate.next_in is not None), default=None)
+        all_sent = self._dispatcher.last_turn_in() if unsent and not stats.paused else None
+        self.shown.set(
+            run=RunRow(
+                active=True,
+                begun_utc=self._since_utc.isoformat(),
+                ended_utc=None,
+                total=None,
+                next_submit_utc=steady(before_run and before_run["next_submit_utc"], now, next_in)
+                if unsent and not stats.paused
+                else None,
+                done_utc=steady(before_run and before_run["done_utc"], now, all_sent),
+                stopping=None,
+                paused=stats.paused,
+            ),
+            money=await self._money_row(totals),
+            server=self._server_row(totals, queues, now),
+        )
+
+    async def _money_row(self, totals: list[Total]) -> MoneyRow:
+        told = (await self._money(totals))["money"]
+        amounts = [told[name] for name in ("spent", "in_flight", "may_be_paid")]
+        spent, in_flight, may_be_paid = (amount["usd"] for amount in amounts)
+        return MoneyRow(
+            spent_usd=spent,
+            in_flight_usd=in_flight,
+            may_be_paid_usd=may_be_paid,
+            unpriced=sum(amount["unpriced_clips"] for amount in amounts),
+            budget_usd=self._session.settings.budget,
+        )
+
+    def _server_row(self, totals: list[Total], queues: dict[str, Queue], now: datetime) -> ServerRow:
+        counts: Counter[str] = Counter()
+        rows: dict[str, CallerRow] = {name: _empty(name) for name in self._callers.names if not self._is_operator(name)}
+        for total in totals:
+            if total.service != self._session.service:
+                continue
+            row = rows.setdefault(total.caller, _empty(total.caller))
+            row["spent_usd"] = round(row["spent_usd"] + total.spent_usd, 4)
+            counts["waiting" if waits(total.state, total.why) else total.state.value] += total.jobs
+            _count(row, total)
+        for name, queue in queues.items():
+            if queue.waiting and name in rows:
+                rows[name]["oldest_utc"] = _whole_seconds(now, queue.oldest_seconds)
+        order = sorted(rows.values(), key=lambda row: (-row["waiting"] - row["running"], row["name"]))
+        for row in order[:MOST_CALLERS]:
+            self._show_budget(row)
+        return ServerRow(
+            url=self._url,
+            not_ready=self._intake.not_ready,
+            counts=dict(counts),
+            callers=order[:MOST_CALLERS],
+            more_callers=max(0, len(order) - MOST_CALLERS),
+        )
+
+    def _is_operator(self, name: str) -> bool:
+        return (caller := self._callers.named(name)) is not None and caller.operator
+
+    def _show_budget(self, row: CallerRow) -> None:
+        if (caller := self._callers.named(row["name"])) is None:
+            return
+        row["has_key"] = True
+        day, total = self._intake.budgets.left(caller)
+        if day is not None and caller.day_budget is not None:
+            row["left"].append(BudgetLeft(per="day", limit_usd=caller.day_budget, left_usd=round(day, 4)))
+        if total is not None and caller.total_budget is not None:
+            row["left"].append(BudgetLeft(per="all", limit_usd=caller.total_budget, left_usd=round(total, 4)))
+
+    def _why(self, lane: str) -> str | None:
+        """What was said when a lane paused last."""
+        query = "SELECT message FROM lane_events WHERE lane = ? AND message IS NOT NULL ORDER BY id DESC LIMIT 1"
+        rows = self._journal.read(query, lane)
+        return None if not rows else str(rows[0][0])
+
+    # ---- rows --------------------------------------------------------------------------------------------------------
+
+    async def _show_rows(self) -> None:
+        known = self._known
+        share = max(2, MOST_WAITING // max(1, len(self._dispatcher.waiting_by_caller())))
+        current = [
+            *self._dispatcher.under_way()[-MOST_RUNNING:],
+            *self._dispatcher.next_of_each(share)[:MOST_WAITING],
+        ]
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._worker, _look, self._journal.path, known, current
+        )
+        wanted = {*current, *known.ended}
+        for job in [job for job in known.rows if job not in wanted]:
+            del known.rows[job]
+            self._listing.rows(str(job), ())
+            self.shown.drop_clip(str(job))
+        for number, (request, record) in enumerate(found.rows):
+            if record.service == self._session.service and request.deleted_utc is None:
+                known.rows[record.id] = request.caller
+                self.shown.put_clip(self._row(request, record), ended=record.state not in _CHANGING)
+            if number % 50 == 49:
+                await asyncio.sleep(0)
+        known.event = found.event
+
+    def _row(self, request: Request, record: JobRecord) -> ClipRow:
+        key = str(record.id)
+        row = clip_row(record, self._frame, videos=self._listing.rows(key, films_of(record, self.home)))
+        row["key"], row["prompt_id"], row["caller"] = key, request.door_name, request.caller
+        if is_waiting(record):
+            row["status"], row["next_move"], row["command"] = "waiting", None, None
+        elif row["command"] != "aveo3 check":  # what a person does about a run is not what an operator does
+            row["next_move"], row["command"] = _NEXT_MOVES.get(record.state), None
+        return row
+
+
+_CHANGING = frozenset({State.PLANNED, State.SUBMITTING, State.RUNNING, State.FETCHING})
+
+_ENDED = tuple(sorted(set(State) - _CHANGING))
+
+_NEXT_MOVES = {
+    State.UNCERTAIN: "a video may be billed: its caller was told so, and decides whether to order it again",
+    State.FILTERED: "nothing is billed; its caller was told, and may change the prompt",
+    State.REJECTED: "its caller was told why",
+    State.FAILED: "its caller was told, and may order it again",
+}
+
+
+def _look(path: Path, known: _Known, current: list[int]) -> _Found:
+    """Read what ended or changed, in a thread: `known.ended` is brought up to date here."""
+    with Journal(path, writes=False, checks=False) as journal:
+        event = journal.last_event()
+        first = known.event is None
+        since = max(0, event - LOOK_BACK) if known.event is None else known.event
+        states = ", ".join(f"'{state}'" for state in _ENDED)
+        ended = journal.read(
+            "SELECT events.job, caller FROM events CROSS JOIN requests ON requests.job = events.job "
+            f"WHERE events.id > ? AND events.id <= ? AND state IN ({states}) ORDER BY events.id DESC LIMIT 2000",
+            since,
+            event,
+        )
+        for job, caller in reversed(ended):
+            known.ended.pop(job, None)
+            known.ended[job] = caller
+        _trim(known.ended)
+        wanted = {*current, *known.ended}
+        stale = {job for job in wanted if job not in known.rows}
+        if not first:
+            query = "SELECT DISTINCT job FROM events WHERE id > ? AND job IN (SELECT value FROM json_each(?))"
+            stale.update(job for [job] in journal.read(query, since, json.dumps([*wanted])))
+        return _Found(event, [*_rows(journal, sorted(stale))])
+
+
+def _trim(ended: dict[int, str]) -> None:
+    """Keep `MOST_ENDED`: the oldest of who has most goes first, so that each caller keeps some."""
+    of_each = Counter(ended.values())
+    while (over := len(ended) - MOST_ENDED) > 0:
+        most = max(of_each.values())
+        full = {caller for caller, number in of_each.items() if number == most}
+        for job in [job for job, caller in ended.items() if caller in full][: max(1, min(over, most // 2))]:
+            of_each[ended.pop(job)] -= 1
+
+
+def _rows(journal: Journal, jobs: list[int]) -> Iterator[tuple[Request, JobRecord]]:
+    for begin in range(0, len(jobs), PAGE):
+        page = json.dumps(jobs[begin : begin + PAGE])
+        of_page = "IN (SELECT value FROM json_each(?))"
+        requests = {row[0]: Request(*row) for row in journal.read(f"SELECT * FROM requests WHERE job {of_page}", page)}
+        for record in journal.select(f"SELECT * FROM jobs WHERE id {of_page} ORDER BY id", page):
+            if record.id in requests:
+                yield requests[record.id], record
+
+
+def _empty(name: str) -> CallerRow:
+    return CallerRow(
+        name=name,
+        has_key=False,
+        waiting=0,
+        oldest_utc=None,
+        running=0,
+        succeeded=0,
+        failed=0,
+        cancelled=0,
+        spent_usd=0.0,
+        left=[],
+    )
+
+
+def _count(row: CallerRow, total: Total) -> None:
+    if waits(total.state, total.why):
+        row["waiting"] += total.jobs
+    elif total.state in _CHANGING:
+        row["running"] += total.jobs
+    elif total.state is State.SUCCEEDED:
+        row["succeeded"] += total.jobs
+    elif total.state is State.CANCELLED:
+        row["cancelled"] += total.jobs
+    else:
+        row["failed"] += total.jobs
+
+
+def _whole_seconds(now: datetime, ago: float) -> str:
+    """An instant that is the same in each look."""
+    return (now - timedelta(seconds=ago)).isoformat(timespec="seconds")
