@@ -23,6 +23,7 @@ from aveo3.config.settings import Settings, check_alive, on_this_machine
 from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.batch_events import BatchEvents
 from aveo3.dispatch.budget import Budget
+from aveo3.dispatch.found_clips import FoundClips
 from aveo3.dispatch.lane_pool import Connect, LanePool
 from aveo3.dispatch.matching import JobMatcher
 from aveo3.dispatch.planner import Planner, Prompts, Source
@@ -255,7 +256,7 @@ class Session:
             fetches = self._backend is None and not self.settings.keep_remote
             matcher = JobMatcher(self.journal, self.service, fresh=fresh, fetches=fetches, numbers=numbers)
         planner = Planner(self.routes, matcher, self._now_utc, numbers=numbers)
-        return self._stream(prompts, engine, planner, resumes=resumes)
+        return self._stream(prompts, engine, planner, matcher, resumes=resumes)
 
     def stream_requests(self, jobs: list[JobRecord] | AsyncIterable[JobRecord]) -> ClipStream:
         """The clips of jobs that came as requests: those that wait are submitted, those under way are resumed.
@@ -267,8 +268,9 @@ class Session:
         engine = self._open_engine()
         if self.journal is None:
             raise UsageError("requests are kept in the journal, and VEO3_JOURNAL=none: unset it")
-        planner = Planner(self.routes, JobMatcher(self.journal, self.service), self._now_utc, requests=True)
-        return self._stream(jobs, engine, planner, lookahead=None if isinstance(jobs, list) else 1)
+        matcher = JobMatcher(self.journal, self.service)
+        planner = Planner(self.routes, matcher, self._now_utc, requests=True)
+        return self._stream(jobs, engine, planner, matcher, lookahead=None if isinstance(jobs, list) else 1)
 
     def _open_engine(self) -> Engine:
         if self.engine is None:
@@ -277,7 +279,14 @@ class Session:
         return self.engine
 
     def _stream(
-        self, source: Source, engine: Engine, planner: Planner, *, resumes: bool = False, lookahead: int | None = None
+        self,
+        source: Source,
+        engine: Engine,
+        planner: Planner,
+        matcher: JobMatcher | None,
+        *,
+        resumes: bool = False,
+        lookahead: int | None = None,
     ) -> ClipStream:
         self._begun += 1
         events = BatchEvents(
@@ -296,6 +305,7 @@ class Session:
             lane_pool=self.lane_pool,
             engine=engine,
             budget=self.budget,
+            found=FoundClips(matcher, self.settings.output_dir),
             lookahead=lookahead,
         )
         self._batches.add(batch)
