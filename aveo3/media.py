@@ -173,7 +173,7 @@ class Media(BaseModel):
         return by_name
 
     def found(self, file: Path, sha256: str) -> Self:
-        """A copy that knows its clip: `file` is the video, or the picture of `frame`, and `sha256` that of the video."""
+        """A copy that knows its clip: `file` is the video, or the picture of `frame`; `sha256` is that of the video."""
         copy = self.model_copy()
         copy._file, copy._sha256 = file, sha256
         return copy

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aveo3.errors import UsageError
@@ -102,6 +104,14 @@ def unusable(problems: Sequence[str]) -> UsageError:
     rest = len(problems) - SHOWN
     more = [f"… and {rest:,} more"] if rest > 0 else []
     return UsageError("\n".join(["nothing was sent: the clips that prompts depend on:", *problems[:SHOWN], *more]))
+
+
+def unknown_clip(name: str, others: Iterable[str], journal: Path | None) -> str:
+    """The sentence about a name that neither a prompt has, `others`, nor a clip in the `journal`, if one is kept."""
+    where = "and no journal is kept" if journal is None else f"nor a clip in {journal}"
+    close = difflib.get_close_matches(name, list(others), n=1)
+    hint = f": did you mean {close[0]!r}?" if close else ""
+    return f"no prompt of this call has the id {name!r}, {where}{hint}"
 
 
 def circle_in(needs: Mapping[int, Iterable[str]], makers: Mapping[str, int]) -> list[str] | None:

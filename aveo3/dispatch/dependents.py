@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any
 
 from aveo3._waker import Waker
 from aveo3.dispatch.backlog import Backlogs
 from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.clip_graph import circle_in, graph_of, in_a_circle, name_in, unusable
-from aveo3.dispatch.found_clips import FoundClip, FoundClips, NotMade, Unusable, outcome_of, with_clips
+from aveo3.dispatch.found_clips import (
+    SOURCE,
+    FoundClip,
+    FoundClips,
+    NotMade,
+    Unusable,
+    outcome_of,
+    put_in_place,
+    with_clips,
+)
 from aveo3.dispatch.intake import Intake
 from aveo3.engine.job import Job
 from aveo3.errors import UsageError
 from aveo3.files import frames
+from aveo3.journal.next_step import NOT_SENDABLE
+from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
 
 REMEMBERED = 10_000
@@ -125,10 +136,12 @@ class Dependents:
             return
         outcome = self._outcomes[name] = outcome_of(name, job, clip)
         for entry in self._waiting.pop(name, ()):
+            if entry.is_out:
+                continue
             entry.missing -= 1
             if isinstance(outcome, NotMade):
-                entry.not_sent = entry.not_sent or outcome.words
-            if not entry.is_out and (not entry.missing or entry.not_sent):
+                entry.not_sent = outcome.words
+            if not entry.missing or entry.not_sent:
                 self._let_out(entry)
 
     def all_read(self) -> None:
@@ -175,18 +188,34 @@ class Dependents:
     async def _take(self, entry: _Entry) -> None:
         """Send a prompt on its way, with its clips and frames in place of their names."""
         prompt, not_sent = entry.prompt, entry.not_sent
+        clips = {name: outcome for name in prompt.clips if (outcome := self._outcome(name)) is not None}
         if not_sent is None and entry.wrong is None:
             try:
-                clips = {name: outcome for name in prompt.clips if (outcome := self._outcome(name)) is not None}
-                prompt = await with_clips(prompt, clips, self._found.directory)
+                prompt = with_clips(prompt, clips, self._found.directory)
             except NotMade as error:
                 not_sent = error.words
-            except Unusable as error:
-                entry.wrong = str(error)
         job = await self._intake.plan(prompt, entry.index, not_sent, entry.wrong)
-        if job is not None and (backlog := await self._intake.enqueue(job, first=True)) is not None:
+        if job is None or not await self._can_be_sent(job, clips):
+            return
+        if (backlog := await self._intake.enqueue(job, first=True)) is not None:
             while len(backlog.again) >= READY:  # noqa: ASYNC110 - rare
                 await asyncio.sleep(NAP)
+
+    async def _can_be_sent(self, job: Job, clips: Mapping[str, FoundClip | NotMade]) -> bool:
+        """True if its clips and frames are in place, or it was sent before. Else its clip is delivered."""
+        if job.state is not State.PLANNED:
+            return True
+        try:
+            await put_in_place(job.prompt, clips)
+        except NotMade as error:
+            clip = job.end(State.DEFERRED, SOURCE, error.words)
+        except Unusable as error:
+            clip = job.end(State.REJECTED, NOT_SENDABLE if job.attempts else "bad_request", str(error))
+        else:
+            return True
+        self._intake.hand_on(job.index)
+        self._batch.deliver(job, clip)
+        return False
 
     def _forget(self, entry: _Entry) -> None:
         """The prompt is on its way: forget it, and the clips that no other prompt depends on."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from aveo3 import _threads
 from aveo3.config.settings import JOURNAL
+from aveo3.dispatch.clip_graph import unknown_clip
 from aveo3.dispatch.matching import JobMatcher
 from aveo3.engine.job import Job
 from aveo3.files import frames, saving
@@ -49,7 +49,7 @@ def directory_of(output_dir: Path) -> Path:
 
 def outcome_of(name: str, job: Job, clip: VideoClip) -> FoundClip | NotMade:
     """What became of the clip that others know as `name`."""
-    if clip.succeeded:
+    if clip.succeeded or job.files:  # once made: what began from it is known, even if it cannot be sent again
         return FoundClip(job.files[0] if job.files else None, clip.uri)
     return NotMade(_not_made(name, _ENDS[clip.status]))
 
@@ -89,7 +89,7 @@ class FoundClips:
 
     @staticmethod
     def _outcome_of(name: str, record: JobRecord, matcher: JobMatcher) -> FoundClip | NotMade:
-        if record.state is State.SUCCEEDED:
+        if record.state is State.SUCCEEDED or record.files:
             files = matcher.files_of(record)
             return FoundClip(files[0] if files else None, record.uris[0] if record.uris else None)
         if record.state in (State.PLANNED, State.SUBMITTING):
@@ -98,48 +98,53 @@ class FoundClips:
         return NotMade(_not_made(name, _ENDS[status]))
 
     def unknown(self, name: str, others: Iterable[str]) -> str:
-        """A sentence about a name that nobody has."""
-        where = "and no journal is kept" if self._matcher is None else f"nor a clip in {self._matcher.journal_path}"
-        close = difflib.get_close_matches(name, list(others), n=1)
-        hint = f": did you mean {close[0]!r}?" if close else ""
-        return f"no prompt of this call has the id {name!r}, {where}{hint}"
+        """A sentence about a name that nobody has; `others` are the names of the call."""
+        return unknown_clip(name, others, None if self._matcher is None else self._matcher.journal_path)
 
 
-async def with_clips(prompt: VideoPrompt, found: Mapping[str, FoundClip | NotMade], directory: Path) -> VideoPrompt:
-    """`prompt` with the clips, or their frames, in place of their names. Cuts frames in a thread.
+def with_clips(prompt: VideoPrompt, found: Mapping[str, FoundClip | NotMade], directory: Path) -> VideoPrompt:
+    """`prompt` with the clips, or their frames, in place of their names: enough to know its job.
 
-    Raises `NotMade` if a clip is not there, `Unusable` if it has no such frame.
+    The frames need not be there yet: `put_in_place` cuts them. Raises `NotMade` if a clip is not there.
     """
-    placed: dict[int, Media] = {}
+
+    def placed(medium: Media) -> Media:
+        if not medium.is_waiting:
+            return medium
+        clip = _of(medium, found)
+        if clip.file is None:
+            if medium.frame is None and clip.uri is not None:
+                return medium.model_copy(update={"uri": clip.uri, "clip": None})
+            where = f"lies in {clip.uri} only" if clip.uri else "has no file"
+            raise NotMade(_not_made(medium.clip or "", f"{where}: fetch it, without VEO3_KEEP_REMOTE"))
+        if medium.frame is None:
+            return medium.found(clip.file.path, clip.file.sha256)
+        return medium.found(frames.place_of(directory, clip.file.sha256, medium.frame), clip.file.sha256)
+
+    return prompt.with_media(placed)
+
+
+async def put_in_place(prompt: VideoPrompt, found: Mapping[str, FoundClip | NotMade]) -> None:
+    """Cut the frames that `prompt`, which came from `with_clips`, is to be sent with. Works in a thread.
+
+    Raises `NotMade` if a clip is not on disk as it was saved, `Unusable` if it has no such frame.
+    """
     for medium in prompt.media:
-        if medium.is_waiting:
-            placed[id(medium)] = await _placed(medium, found, directory)
-    return prompt.with_media(lambda medium: placed.get(id(medium), medium))
+        if medium.clip is not None and medium.file is not None:
+            await _put(medium, medium.clip, medium.file, _of(medium, found))
 
 
-async def _placed(medium: Media, found: Mapping[str, FoundClip | NotMade], directory: Path) -> Media:
-    name = medium.clip or ""
-    clip = found.get(name)
-    if isinstance(clip, NotMade):
-        raise clip
-    if clip is None:
-        raise NotMade(_not_made(name, "is not known any more"))
-    if clip.file is None:
-        if medium.frame is None and clip.uri is not None:
-            return medium.model_copy(update={"uri": clip.uri, "clip": None})
-        where = f"lies in {clip.uri} only" if clip.uri else "has no file"
-        raise NotMade(_not_made(name, f"{where}: fetch it, without VEO3_KEEP_REMOTE"))
-    path, sha256 = clip.file.path, clip.file.sha256
-    if medium.frame is not None and await _threads.reading.run(
-        frames.is_kept, kept := frames.place_of(directory, sha256, medium.frame)
-    ):
-        return medium.found(kept, sha256)
+async def _put(medium: Media, name: str, target: Path, clip: FoundClip) -> None:
+    if medium.frame is not None and await _threads.reading.run(frames.is_kept, target):
+        return
+    assert clip.file is not None
+    path = clip.file.path
     if not await saving.is_intact(clip.file):
         raise NotMade(_not_made(name, f"is not on disk as it was saved: {path} is missing or was changed"))
     if medium.frame is None:
-        return medium.found(path, sha256)
+        return
     try:
-        return medium.found(await _threads.reading.run(frames.keep, path, sha256, medium.frame, directory), sha256)
+        await _threads.reading.run(frames.keep, path, medium.frame, target)
     except ModuleNotFoundError:
         raise Unusable(frames.NEEDS_PYAV) from None
     except frames.NoFrame as error:
@@ -147,3 +152,11 @@ async def _placed(medium: Media, found: Mapping[str, FoundClip | NotMade], direc
     except OSError as error:
         words = f"gave no frame: {error.filename or path}: {error.strerror or error}"
         raise NotMade(_not_made(name, words)) from error
+
+
+def _of(medium: Media, found: Mapping[str, FoundClip | NotMade]) -> FoundClip:
+    name = medium.clip or ""
+    clip = found.get(name, NotMade(_not_made(name, "is not known any more")))
+    if isinstance(clip, NotMade):
+        raise clip
+    return clip

@@ -184,7 +184,7 @@ class Planner:
         if not reading.unusable:
             return job_with(reading.hashes), problems
         problems += reading.problems
-        if self._matcher is not None:
+        if self._matcher is not None and not prompt.clips:  # what began from another take is another clip
             for hashes in self._matcher.recalled.hashes_of(prompt, reading):
                 if await self._is_sent(self._matcher, job := job_with(hashes)):
                     return job, problems

@@ -52,14 +52,11 @@ def is_kept(path: Path) -> bool:
         return False
 
 
-def keep(video: Path, sha256: str, frame: Frame, directory: Path) -> Path:
-    """The file with a frame of `video`, cut now unless it was kept. Blocks.
+def keep(video: Path, frame: Frame, path: Path) -> None:
+    """Cut a frame of `video`, and keep it at `path`, which is `place_of` it. Blocks.
 
     Raises `NoFrame` if the video has no such frame, `OSError` if the disk refuses.
     """
-    path = place_of(directory, sha256, frame)
-    if is_kept(path):
-        return path
     picture = cut(video, frame)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
@@ -72,7 +69,6 @@ def keep(video: Path, sha256: str, frame: Frame, directory: Path) -> Path:
     finally:
         with suppress(OSError):
             new.unlink()
-    return path
 
 
 def cut(video: Path, frame: Frame) -> bytes:

@@ -74,11 +74,12 @@ class JournalReader:
         return None
 
     def newest_with(self, service: str, ids: Iterable[str]) -> list[JobRecord]:
-        """The newest job of `service` for each of these `id`s of prompts that the journal has. Reads all its jobs."""
+        """The newest job of `service` for each of these `id`s of prompts, without requests. Reads all jobs."""
         wanted = json.dumps([*ids])
         query = (
             "SELECT * FROM jobs WHERE id IN (SELECT max(id) FROM jobs WHERE service = ? AND "
-            "json_extract(prompt, '$.id') IN (SELECT value FROM json_each(?)) GROUP BY json_extract(prompt, '$.id'))"
+            "json_extract(prompt, '$.id') IN (SELECT value FROM json_each(?)) "
+            "AND NOT EXISTS (SELECT 1 FROM requests WHERE job = jobs.id) GROUP BY json_extract(prompt, '$.id'))"
         )
         return self.select(query, service, wanted)
 
