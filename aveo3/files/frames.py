@@ -152,13 +152,19 @@ def _upright(frame: Any, stream: Any) -> Any:
     import av
 
     graph: Any = av.filter.Graph()
-    chain = [graph.add_buffer(template=stream, width=frame.width, height=frame.height, format=frame.format)]
+    pixel = stream.sample_aspect_ratio or Fraction(1)
+    given = {
+        "video_size": f"{frame.width}x{frame.height}",
+        "pix_fmt": frame.format.name,
+        "time_base": str(stream.time_base),
+        "pixel_aspect": f"{pixel.numerator}/{pixel.denominator}",
+    }
+    chain = [graph.add("buffer", **given)]  # PyAV's `add_buffer` takes all pixels for square
     for name, options in _turns(round(frame.rotation) % 360):
         chain.append(graph.add(name, options))
     unnamed = int(frame.colorspace) not in _NAMED
     matrix = f":in_color_matrix={'bt709' if frame.height >= HD else 'bt601'}" if unnamed else ""
-    wide = stream.sample_aspect_ratio
-    size = "w=iw:h=ih" if not wide or wide == 1 else "w='if(gt(sar,1),iw*sar,iw)':h='if(lt(sar,1),ih/sar,ih)'"
+    size = "w=iw:h=ih" if pixel == 1 else "w='if(gt(sar,1),iw*sar,iw)':h='if(lt(sar,1),ih/sar,ih)'"
     chain.append(graph.add("scale", f"{size}:flags=lanczos+accurate_rnd+full_chroma_int{matrix}:out_range=full"))
     chain.append(graph.add("format", "rgb24"))
     chain.append(graph.add("buffersink"))
