@@ -27,6 +27,8 @@ from pydantic import (
 from aveo3 import labels, near_names
 from aveo3.input_forms import (
     MEDIA_FIELDS,
+    ONE_MEDIUM,
+    SEVERAL_MEDIA,
     model_id,
     plain_fields,
     plain_reason,
@@ -283,9 +285,22 @@ class VideoPrompt(BaseModel):
             self._check_upscale()
         elif self.previous is not None and not self.text.strip():
             raise ValueError("previous needs text that says what to do with the clip")
+        if self.clips:
+            self._check_clips()
         if self.task is not None and self.video is None and self.previous is None:
             raise ValueError(f"task={self.task!r} needs video or previous, the clip to {self.task}")
         return self
+
+    def _check_clips(self) -> None:
+        for name in MEDIA_FIELDS:
+            value = getattr(self, name)
+            for medium in value if isinstance(value, tuple) else (value,) if value is not None else ():
+                if medium.clip is None:
+                    continue
+                if name in ("video", "reference_videos") and medium.frame is not None:
+                    raise ValueError(f"{name} takes a whole clip: leave frame out")
+                if name not in ("video", "reference_videos") and medium.frame is None:
+                    raise ValueError(f"{name} takes a picture: say which frame of the clip, such as frame='last'")
 
     def _check_upscale(self) -> None:
         if self.resolution is None:
@@ -299,9 +314,28 @@ class VideoPrompt(BaseModel):
         one_or_none = (self.image, self.last_frame, *self.reference_images, self.video, *self.reference_videos)
         return tuple(medium for medium in one_or_none if medium is not None)
 
+    @property
+    def clips(self) -> tuple[str, ...]:
+        """The names of the clips that it depends on, each once, and that are not found yet; see `Media.from_clip`."""
+        if self.image is None and self.video is None and not self.reference_images and not self.reference_videos:
+            return ()
+        return tuple(dict.fromkeys(m.clip for m in self.media if m.clip is not None and m.is_waiting))
+
+    def with_media(self, change: Callable[[Media], Media]) -> Self:
+        """A copy with each of its media changed."""
+        one = {name: change(m) for name in ONE_MEDIUM if (m := getattr(self, name)) is not None}
+        several = {name: tuple(map(change, m)) for name in SEVERAL_MEDIA if (m := getattr(self, name))}
+        return self.model_copy(update={**one, **several})
+
     def media_hashes(self) -> tuple[str | None, ...]:
-        """Hex SHA-256 of each of `media`, None for a `uri`. Reads local files: raises `OSError`."""
-        return tuple(None if m.uri is not None else hashlib.sha256(m.read()).hexdigest() for m in self.media)
+        """What each of `media` is known by: hex SHA-256, None for a `uri`. Reads local files: raises `OSError`.
+
+        A frame of a clip is known by the hash of its clip, and by which frame it is: `ValueError` if it is not found
+        yet.
+        """
+        return tuple(
+            None if m.uri is not None else m.clip_content or hashlib.sha256(m.read()).hexdigest() for m in self.media
+        )
 
     def mismatches(self) -> list[str]:
         """A sentence for each local file that is not what its name says. Reads the disk: raises `OSError`."""

@@ -25,6 +25,7 @@ from aveo3.dispatch.backlog import Order
 from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.batch_events import BatchEvents
 from aveo3.dispatch.budget import Budget
+from aveo3.dispatch.found_clips import FoundClips
 from aveo3.dispatch.lane_pool import Connect, LanePool
 from aveo3.dispatch.matching import JobMatcher
 from aveo3.dispatch.planner import Planner, Prompts, Source
@@ -257,7 +258,7 @@ class Session:
             fetches = self._backend is None and not self.settings.keep_remote
             matcher = JobMatcher(self.journal, self.service, fresh=fresh, fetches=fetches, numbers=numbers)
         planner = Planner(self.routes, matcher, self._now_utc, numbers=numbers)
-        return self._stream(prompts, engine, planner, resumes=resumes)
+        return self._stream(prompts, engine, planner, matcher, resumes=resumes)
 
     def stream_requests(
         self, jobs: list[JobRecord] | AsyncIterable[JobRecord], order: Order | None = None
@@ -270,10 +271,9 @@ class Session:
         engine = self._open_engine()
         if self.journal is None:
             raise UsageError("requests are kept in the journal, and VEO3_JOURNAL=none: unset it")
-        planner = Planner(
-            self.routes, JobMatcher(self.journal, self.service), self._now_utc, requests=lambda: self.routes
-        )
-        return self._stream(jobs, engine, planner, lookahead=None if order is None else inf, order=order)
+        matcher = JobMatcher(self.journal, self.service)
+        planner = Planner(self.routes, matcher, self._now_utc, requests=lambda: self.routes)
+        return self._stream(jobs, engine, planner, matcher, lookahead=None if order is None else inf, order=order)
 
     def _open_engine(self) -> Engine:
         if self.engine is None:
@@ -286,6 +286,7 @@ class Session:
         source: Source,
         engine: Engine,
         planner: Planner,
+        matcher: JobMatcher | None,
         *,
         resumes: bool = False,
         lookahead: float | None = None,
@@ -308,6 +309,7 @@ class Session:
             lane_pool=self.lane_pool,
             engine=engine,
             budget=self.budget,
+            found=FoundClips(matcher, self.settings.output_dir),
             lookahead=lookahead,
             order=order,
         )

@@ -74,18 +74,21 @@ def test_a_media_type_that_is_set_wins() -> None:
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ({}, "give exactly one of path, data, uri; got none of them"),
-        ({"path": "a.png", "data": PNG}, "give exactly one of path, data, uri; got path and data"),
+        ({}, "give exactly one of path, data, uri, clip; got none of them"),
+        ({"path": "a.png", "data": PNG}, "give exactly one of path, data, uri, clip; got path and data"),
         (
             {"path": "a.png", "data": PNG, "uri": "gs://b/a.png"},
-            "give exactly one of path, data, uri; got path and data and uri",
+            "give exactly one of path, data, uri, clip; got path and data and uri",
         ),
         (b"??", "cannot tell the media type of these bytes: set mime_type, such as 'image/png'"),
         (b"", "cannot tell the media type of these bytes: set mime_type, such as 'image/png'"),
         ("frame", "cannot tell the media type of frame: set mime_type, such as 'image/png'"),
         ("gs://bucket/frame", "cannot tell the media type of gs://bucket/frame: set mime_type, such as 'image/png'"),
         ("ftp://host/a.png", "String should match pattern '^(gs|https)://.+'"),
-        ({"path": "a.png", "colour": "red"}, "there is no such field: the fields are path, data, uri, mime_type"),
+        (
+            {"path": "a.png", "colour": "red"},
+            "there is no such field: the fields are path, data, uri, mime_type, clip, frame",
+        ),
     ],
 )
 def test_an_invalid_medium_is_refused(value: Any, sentence: str) -> None:

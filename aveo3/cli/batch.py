@@ -42,6 +42,7 @@ def run_batch(
     from aveo3.cli.preview import Known, check_prices, check_remembered, know
     from aveo3.cli.services import mixture
     from aveo3.client import VeoClient
+    from aveo3.dispatch.clip_graph import graph_of
     from aveo3.errors import UsageError
     from aveo3.lanes.lanes import Lanes
     from aveo3.lanes.routing import Routes
@@ -56,6 +57,7 @@ def run_batch(
             raise UsageError(f"no credentials found, and {why}") from None
         if not dry_run or settings.lanes is not None:
             raise
+        graph_of(prompts)  # raises for a circle
         notes += [why] if why is not None else []
         known, routes = Known(prompts), Routes(Lanes(settings.model_copy(update={"mock_mode": True})))
     else:

@@ -88,11 +88,13 @@ def _facts(
     cost = None if None in costs else round(sum(cost or 0.0 for cost in costs), 4)
     return {
         "dry_run": True,
-        "clips": len(known.to_send) + known.at_hand + known.under_way,
+        "clips": len(known.to_send) + known.at_hand + known.under_way + known.blocked,
         "to_send": sum(share.clips for share in shares),
         "would_be_rejected": sum(len(share.problems) for share in shares),
         "already_made": known.made,
         "under_way": known.under_way,
+        "made_anew": known.made_anew,
+        "not_sendable": known.blocked,
         "settled": {state.value: count for state, count in known.settled.items()},
         "cost_usd": cost,
         "spent_usd": known.spent_usd,

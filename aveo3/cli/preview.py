@@ -37,6 +37,10 @@ class Known:
     """What reading the prompt files left out."""
     settled: Counter[State] = field(default_factory=Counter)
     """Prompts that ended without a clip. They are sent again only after `aveo3 retry`."""
+    made_anew: int = 0
+    """Prompts of `to_send` that have a clip here, which began from another take of a clip that they depend on."""
+    blocked: int = 0
+    """Prompts that are not sent, because a clip that they depend on ended without a video in an earlier run."""
     gone: list[str] = field(default_factory=list)
     """What earlier runs heard of the models of `to_send` that Google has shut down, a sentence each."""
 
@@ -62,6 +66,13 @@ class Known:
         if self.settled:
             which = listed(f"{count:,} {state}" for state, count in self.settled.items())
             yield f"{which} in an earlier run: not sent again (to change that: aveo3 retry)"
+        if self.made_anew:
+            yield (
+                f"{self.made_anew:,} of these prompts already have a clip here and are made anew, because a clip that "
+                "they depend on is another one now, or will be"
+            )
+        if self.blocked:
+            yield f"{self.blocked:,} of these prompts depend on a clip that ended without a video: not sent"
 
 
 def know(
@@ -72,6 +83,7 @@ def know(
     Reads local media if the journal has jobs to compare, but no videos: it assumes that each is where it was saved.
     Raises `JournalError` if the journal cannot be read.
     """
+    from aveo3.dispatch.clip_graph import graph_of
     from aveo3.dispatch.prompt_media import Hashes, RecalledMedia, read_media
     from aveo3.journal.claims import DryClaims
     from aveo3.journal.next_step import NextStep, is_to_be_fetched, next_step, record_as_found
@@ -79,6 +91,12 @@ def know(
     path = settings.journal_path
     records, batches, requested = _jobs_and_batches(path, service) if path is not None else ([], {}, set())
     records = [*map(record_as_found, records)]
+    graph = graph_of(prompts)
+    sources = None
+    if graph is not None:
+        from aveo3.cli.preview_sources import Sources
+
+        sources = Sources(graph, prompts, [r for r in records if r.id not in requested], settings)
     known = Known(spent_usd=sum(record.counted_usd for record in records) if not is_emulated(service) else 0.0)
     if not records:
         known.to_send = list(prompts)
@@ -87,7 +105,16 @@ def know(
     recalled: RecalledMedia | None = None
     places = {record.operation: record.place or None for record in records if record.operation}
     _read_earlier_clips(path, records, {prompt.previous for prompt in prompts}, routes)
-    for prompt in prompts:
+    to_send: list[int] = []
+    for index in range(len(prompts)) if sources is None else sources.order:
+        prompt = prompts[index] if sources is None else sources.resolved(index)
+        if prompt.clips and sources is not None:  # a clip that it depends on is not made yet
+            if sources.is_blocked(index):
+                known.blocked += 1
+            else:
+                known.made_anew += sources.is_made_anew(prompts[index], routes)
+                to_send.append(index)
+            continue
         route, _ = routes.of(prompt, places.get(prompt.previous or ""))
         reading = read_media(prompt)
         contents: Iterable[Hashes] = [reading.hashes]
@@ -105,15 +132,20 @@ def know(
                 break
         if found is not None and fresh is True and found.fresh_batch is not None:
             known.goes_on_utc = batches.get(found.fresh_batch, known.goes_on_utc)
+        if sources is not None:
+            sources.note(index, found, step)
         match step:
             case NextStep.SUBMIT:
-                known.to_send.append(prompt)
+                to_send.append(index)
+                if sources is not None and prompt is not prompts[index]:
+                    known.made_anew += found is None and sources.is_made_anew(prompts[index], routes)
             case NextStep.PICK_UP:
                 known.under_way += 1
             case NextStep.HAND_OUT if found is not None and made:
                 known.made += 1
             case NextStep.HAND_OUT if found is not None:
                 known.settled[found.state] += 1
+    known.to_send = [prompts[index] for index in sorted(to_send)]
     known.gone = gone_here(path, service, (routes.model_of(prompt) for prompt in known.to_send))
     return known
 

@@ -119,7 +119,7 @@ def from_home(fields: Mapping[str, Any], home: Path) -> dict[str, Any]:
     """`fields` with relative media paths joined to `home`, the directory of the file. Raises `ValueError`."""
 
     def resolve(value: Any) -> Any:
-        if isinstance(value, str) and "://" not in value and not value.startswith("data:"):
+        if isinstance(value, str) and "://" not in value and not value.startswith(("data:", "clip:")):
             try:
                 return str(home / Path(value).expanduser())
             except RuntimeError:
@@ -132,6 +132,9 @@ def from_home(fields: Mapping[str, Any], home: Path) -> dict[str, Any]:
 
 
 def _media_fields(media: Media) -> Any:
+    if media.clip is not None:
+        kind = {"type": media.type} if isinstance(media, ReferenceImage) and media.type != "asset" else {}
+        return {"clip": media.clip, **({} if media.frame is None else {"frame": media.frame}), **kind}
     if isinstance(media, ReferenceImage) and media.type != "asset":
         plain = _media_fields(Media(**media.model_dump(exclude={"type"})))
         if isinstance(plain, str):

@@ -82,7 +82,7 @@ async def run(
     lines = ClipLines(console, total, live=live)
     started_at = asyncio.get_running_loop().time()
     ours: set[str | None] = set()
-    too_dear = others = 0
+    too_dear = others = stuck = 0
     final: list[Stats] = []
     opened: list[ClipStream] = []
     log_to = partial(_logging_to, console if screen else None, client, quiet=quiet)
@@ -119,6 +119,7 @@ async def run(
                             after.add(clip)
                         ours.add(clip.job)
                         too_dear += clip.error_kind == "budget"
+                        stuck += clip.error_kind == "source"
                         if as_json and not _print_json(clip):
                             as_json = False
                             log.warning("standard output is closed: running clips are finished, nothing more is sent")
@@ -138,7 +139,7 @@ async def run(
         if not (piped and json_log):  # there standard error has lines of JSON only
             out.print(table)
         where = f"videos and {MANIFEST} are in {client.settings.output_dir}{manifest.hint}"
-        lines_after = [where, *_what_next(stats, others, too_dear, client, fresh)]
+        lines_after = [where, *_what_next(stats, others, too_dear, stuck, client, fresh)]
         if after is not None and after.failed:
             lines_after.append(f"--exec failed for {counted(after.failed, 'clip')}: the videos are saved.")
         if piped and json_log:
@@ -152,7 +153,7 @@ async def run(
             _mute()
     if events is not None and events.to_stdout and events.closed:
         _mute()
-    return Exit.INTERRUPTED if interrupts.stopping else exit_code(stats)
+    return Exit.INTERRUPTED if interrupts.stopping else exit_code(stats, stuck)
 
 
 @contextmanager
@@ -210,13 +211,19 @@ class Interrupts:
                 self._after.stop()
 
 
-def exit_code(stats: Stats) -> Exit:
-    """The exit code of a run. 3 only if running it again later is enough; a lane closed for good needs a person."""
+def exit_code(stats: Stats, stuck: int = 0) -> Exit:
+    """The exit code of a run. 3 only if running it again later is enough; a lane closed for good needs a person.
+
+    `stuck` clips were not sent because others were not made: if all that is left is stuck, nothing would move.
+    """
     unmade = {status.value for status, count in stats.clips.items() if count} - {"succeeded"}
     if not unmade:
         return Exit.ALL_MADE
+    from aveo3.models import ClipStatus
+
     closed = any(gate.closed is not None for gate in stats.gates.values())
-    return Exit.DEFERRED if unmade == {"deferred"} and not closed else Exit.SOME_NOT
+    moves = stats.clips[ClipStatus.DEFERRED] > stuck
+    return Exit.DEFERRED if unmade == {"deferred"} and moves and not closed else Exit.SOME_NOT
 
 
 def _left_by_others(veo: VeoClient, ours: set[str | None]) -> int:
@@ -227,7 +234,7 @@ def _left_by_others(veo: VeoClient, ours: set[str | None]) -> int:
     return sum(record.service == veo.service for record in left)
 
 
-def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient, fresh: Fresh) -> Iterator[str]:
+def _what_next(stats: Stats, others: int, too_dear: int, stuck: int, client: VeoClient, fresh: Fresh) -> Iterator[str]:
     """One sentence for each next step after a run. Without a journal there is hardly any."""
     from aveo3.cli.manifest import MANIFEST
     from aveo3.models import ClipStatus
@@ -243,7 +250,12 @@ def _what_next(stats: Stats, others: int, too_dear: int, client: VeoClient, fres
             f"The budget of US$ {client.settings.budget:g} leaves no room for {counted(too_dear, 'clip')}. Raise it "
             "(--budget, VEO3_BUDGET) to continue: the same command would stop here again."
         )
-    if sum(count for status, count in stats.clips.items() if status in _GO_ON) > too_dear:
+    if stuck:
+        yield (
+            f"{counted(stuck, 'clip')} {'was' if stuck == 1 else 'were'} not sent, because a clip that each depends on "
+            "was not made. See what became of that one; once it is made, the same command sends them."
+        )
+    if sum(count for status, count in stats.clips.items() if status in _GO_ON) > too_dear + stuck:
         instead = " with --fresh instead of --fresh=new" if fresh == "new" else ""
         closed = any(gate.closed is not None for gate in stats.gates.values())
         again = "Do what the line `quota` says, then run" if closed else "Run"

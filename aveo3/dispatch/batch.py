@@ -65,6 +65,8 @@ class Batch:
         """The tasks of the feeder and of the lane workers."""
         self.jobs: dict[asyncio.Task[VideoClip | Again], tuple[Job, Backlog]] = {}
         """The tasks of the jobs in flight."""
+        self.on_end: Callable[[Job, VideoClip], None] | None = None
+        """Is told of each clip that ends; None if no prompt depends on another."""
         self._lane_pool = lane_pool
         self._tally = tally
         self._clips: Counter[ClipStatus] = Counter()
@@ -96,6 +98,8 @@ class Batch:
         self.finished.append(clip)
         self.reader.ring()
         self.events.ended(job, clip)
+        if self.on_end is not None:
+            self.on_end(job, clip)
 
     def launched(self, job: Job) -> None:
         """Note that `job` is in flight: what it owed before is no longer told apart."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from aveo3 import _threads
@@ -16,8 +17,15 @@ from aveo3.files import saving
 from aveo3.files.saving import SavedFile
 from aveo3.journal.fresh import Fresh
 from aveo3.journal.journal import Journal
-from aveo3.journal.next_step import NextStep, can_be_polled_again, depends_on_files, is_to_be_fetched, next_step
-from aveo3.journal.rows import JobRecord, prompt_record, recorded_prompt
+from aveo3.journal.next_step import (
+    NextStep,
+    can_be_polled_again,
+    depends_on_files,
+    is_to_be_fetched,
+    next_step,
+    record_as_found,
+)
+from aveo3.journal.rows import JobRecord, is_job_id, prompt_record, recorded_prompt
 from aveo3.lifecycle import PAID, State
 from aveo3.models import ClipStatus, VideoClip
 
@@ -109,6 +117,26 @@ class JobMatcher:
         if (request := self._journal.requests.of_job(record.id)) is not None:
             job.storage_uri = request.storage_uri
         return job
+
+    def clips_named(self, names: Iterable[str]) -> dict[str, JobRecord]:
+        """The jobs that prompts call so: the newest whose prompt has this `id`, else the one with this ID."""
+        wanted = dict.fromkeys(names)
+        found = {str(record.prompt.get("id")): record for record in self._journal.newest_with(self._service, wanted)}
+        for name in wanted:
+            if name not in found and is_job_id(name):
+                for record in self._journal.match(name):
+                    if record.service == self._service:
+                        found[name] = record
+        return {name: record_as_found(record) for name, record in found.items()}
+
+    def files_of(self, record: JobRecord) -> list[SavedFile]:
+        """The videos of a record, where they were saved."""
+        return [SavedFile(self._journal.locate(f), int(f["size"]), str(f["sha256"])) for f in record.files]
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal's file, for messages."""
+        return self._journal.path
 
     def home_of(self, operation: str) -> Mapping[str, str | None] | None:
         """The place where `operation` ran; None if the journal does not have it."""

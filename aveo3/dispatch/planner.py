@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from aveo3 import _threads
 from aveo3.config.source_clip import costs_by_source
+from aveo3.dispatch.found_clips import SOURCE
 from aveo3.dispatch.matching import JobMatcher
 from aveo3.dispatch.prompt_media import Hashes, MediaReading, read_media, recorded_hashes
 from aveo3.engine.job import Job
@@ -61,9 +62,17 @@ class Planner:
         self.begun: Job | None = None
         """The job that was matched last, until `hand_on`."""
 
-    async def plan(self, source: Prompt | JobRecord, index: int) -> tuple[Job, VideoClip | None] | None:
+    def twin(self) -> Planner:
+        """Another planner of the same batch, for another task."""
+        return Planner(self._routes, self._matcher, self._now_utc, numbers=self._numbers, requests=self._requests)
+
+    async def plan(
+        self, source: Prompt | JobRecord, index: int, not_sent: str | None = None, wrong: str | None = None
+    ) -> tuple[Job, VideoClip | None] | None:
         """The job of one prompt, and its clip if nothing is left to do for it. Reads local media in a thread.
 
+        `not_sent` says why it must not be sent now, `wrong` why it never can be; a clip that an earlier run sent for it
+        is handed out, or resumed, even so.
         None for a journal's job that another batch works on. Raises `JournalError`: call `unsent` then.
         """
         if isinstance(source, JobRecord):
@@ -83,6 +92,8 @@ class Planner:
             log.debug("prompt %d cannot be read", index, exc_info=True)
             job = Job.planned(_unchecked(source), index, self._routes.lanes.settings.model, self._now_utc())
             problems = [f"this prompt cannot be read: {type(error).__name__}: {text_of(error)}"]
+        if wrong is not None:
+            problems = [wrong]
         clip = None
         if self._matcher is not None and job.digest:
             if self.begun is not job:
@@ -90,7 +101,9 @@ class Planner:
             clip = await self._matcher.resolve(job)
         elif self._numbers is not None:
             job.position = next(self._numbers)
-        if clip is None and job.state is State.PLANNED and problems:
+        if clip is None and job.state is State.PLANNED and not_sent is not None:
+            clip = job.end(State.DEFERRED, SOURCE, not_sent)
+        elif clip is None and job.state is State.PLANNED and problems:
             # After an attempt, `bad_request` would be Google's word, and final.
             clip = job.end(State.REJECTED, NOT_SENDABLE if job.attempts else "bad_request", "; ".join(problems))
         return job, clip
@@ -171,7 +184,7 @@ class Planner:
         if not reading.unusable:
             return job_with(reading.hashes), problems
         problems += reading.problems
-        if self._matcher is not None:
+        if self._matcher is not None and not prompt.clips:  # what began from another take is another clip
             for hashes in self._matcher.recalled.hashes_of(prompt, reading):
                 if await self._is_sent(self._matcher, job := job_with(hashes)):
                     return job, problems

@@ -10,8 +10,8 @@ from typing import Any
 
 from aveo3.config.source_clip import SourceClip, costs_by_source
 from aveo3.input_forms import SEVERAL_MEDIA
-from aveo3.lanes.source_clips import source_in
-from aveo3.media import Media
+from aveo3.lanes.source_clips import source_at, source_in
+from aveo3.media import Media, frame_of
 from aveo3.models import VideoPrompt
 
 Hashes = tuple[str | None, ...]
@@ -42,6 +42,15 @@ def read_media(prompt: VideoPrompt) -> MediaReading:
         hashes.append(None)
         try:
             if medium.uri is not None:
+                continue
+            if medium.clip is not None:
+                hashes[-1] = medium.clip_content
+                if medium.is_waiting:
+                    problems.append(f"the clip {medium.clip!r} is not made yet")
+                    unusable.add(place)
+                    readable = False
+                elif medium is prompt.video and costs_by_source(prompt) and medium.file is not None:
+                    source = source_at(medium.file)
                 continue
             content = medium.read()
             hashes[-1] = hashlib.sha256(content).hexdigest()
@@ -90,7 +99,12 @@ class RecalledMedia:
 
 def recorded_hashes(prompt: Mapping[str, Any]) -> Hashes:
     """What the media in the record of a prompt held; see `VideoPrompt.media`."""
-    return tuple(medium.get("sha256") for medium in _media_of(prompt))
+    return tuple(map(_recorded_content, _media_of(prompt)))
+
+
+def _recorded_content(medium: Mapping[str, Any]) -> str | None:
+    sha256 = medium.get("sha256")
+    return sha256 if sha256 is None or "clip" not in medium else frame_of(sha256, medium.get("frame"))
 
 
 def _agree(hashes: Hashes, reading: MediaReading) -> bool:
@@ -107,9 +121,17 @@ def _media_of(prompt: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _recorded_place(medium: Mapping[str, Any]) -> str:
+    if (clip := medium.get("clip")) is not None:
+        return _clip_place(clip, medium.get("frame"))
     path = medium.get("path")
     return os.path.normpath(str(path)) if path is not None else str(medium.get("uri") or "")
 
 
+def _clip_place(clip: object, frame: object) -> str:
+    return f"clip:{clip}#{frame or ''}"
+
+
 def _place(medium: Media) -> str:
+    if medium.clip is not None:
+        return _clip_place(medium.clip, medium.frame)
     return os.path.normpath(medium.path.absolute()) if medium.path is not None else medium.uri or ""

@@ -13,8 +13,11 @@ from typing import Self
 from aveo3.dispatch.backlog import Backlogs, Order
 from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.budget import Budget
-from aveo3.dispatch.feeder import Feeder
+from aveo3.dispatch.dependents import Dependents
+from aveo3.dispatch.feeder import Feeder, is_known
+from aveo3.dispatch.found_clips import FoundClips
 from aveo3.dispatch.in_flight import InFlight
+from aveo3.dispatch.intake import Intake
 from aveo3.dispatch.lane_pool import LanePool
 from aveo3.dispatch.planner import Planner, Source
 from aveo3.engine.runner import Engine
@@ -39,6 +42,7 @@ class ClipStream:
         lane_pool: LanePool,
         engine: Engine,
         budget: Budget,
+        found: FoundClips,
         lookahead: float | None = None,
         order: Order | None = None,
     ) -> None:
@@ -57,13 +61,16 @@ class ClipStream:
         if order is not None:
             order.begin(backlogs)
         in_flight = InFlight(batch, backlogs, engine=engine, budget=budget, lane_pool=lane_pool)
-        self._feeder = Feeder(
-            prompts, batch, backlogs, in_flight, planner=planner, lane_pool=lane_pool, lookahead=lookahead
-        )
+        intake = Intake(batch, backlogs, in_flight, planner=planner, lane_pool=lane_pool)
+        self._prompts = prompts
+        self._dependents = Dependents(batch, backlogs, intake.twin(), found)
+        self._feeder = Feeder(prompts, batch, backlogs, intake, self._dependents, lookahead=lookahead)
 
     # ---- reading -----------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        if is_known(self._prompts):
+            self._dependents.look_at(self._prompts)
         self._batch.begin(self._total)
         self._batch.events.money(self._budget)
         self._batch.start(self._feeder.run())

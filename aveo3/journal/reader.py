@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -72,6 +72,16 @@ class JournalReader:
             with self._reading(f"the prompt of job {name}"):
                 return _mapping(prompt)
         return None
+
+    def newest_with(self, service: str, ids: Iterable[str]) -> list[JobRecord]:
+        """The newest job of `service` for each of these `id`s of prompts, without requests. Reads all jobs."""
+        wanted = json.dumps([*ids])
+        query = (
+            "SELECT * FROM jobs WHERE id IN (SELECT max(id) FROM jobs WHERE service = ? AND "
+            "json_extract(prompt, '$.id') IN (SELECT value FROM json_each(?)) "
+            "AND NOT EXISTS (SELECT 1 FROM requests WHERE job = jobs.id) GROUP BY json_extract(prompt, '$.id'))"
+        )
+        return self.select(query, service, wanted)
 
     def history(self, job: int) -> list[Event]:
         """The life of a job, first to last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -117,6 +118,11 @@ CHANGING = frozenset(_NAMES[_NAMES.index("state") + 1 :])
 def job_name(digest: str, ordinal: int) -> str:
     """The name of a job for people; see `JobRecord.name`."""
     return digest[:8] + (f".{ordinal}" if ordinal > 1 else "")
+
+
+def is_job_id(name: str) -> bool:
+    """True if `name` looks like the whole name of a job, or the beginning of a digest that holds it."""
+    return re.fullmatch(r"[0-9a-f]{8,64}(\.[0-9]{1,9})?", name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +258,10 @@ def prompt_record(prompt: VideoPrompt, media_hashes: tuple[str | None, ...]) -> 
         kind = {"type": medium.type} if isinstance(medium, ReferenceImage) and medium.type != "asset" else {}
         if medium.uri is not None:
             return {"uri": medium.uri, "mime_type": medium.mime_type, **kind}
-        path = {} if medium.path is None else {"path": str(medium.path.absolute())}
+        path = {} if medium.file is None else {"path": str(medium.file.absolute())}
+        if medium.clip is not None:
+            of = {"clip": medium.clip} if medium.frame is None else {"clip": medium.clip, "frame": medium.frame}
+            return {**of, **path, "sha256": medium.clip_sha256, "mime_type": medium.mime_type, **kind}
         return {**path, "sha256": hashes.get(id(medium)), "mime_type": medium.mime_type, **kind}
 
     for name in ONE_MEDIUM:
@@ -270,6 +279,9 @@ def recorded_prompt(record: Mapping[str, Any]) -> VideoPrompt:
     def medium(noted: Mapping[str, Any], kind: type[Media] = Media) -> Media:
         path = Path(noted["path"]) if "path" in noted else None
         more = {"type": noted.get("type", "asset")} if kind is ReferenceImage else {}
+        if (clip := noted.get("clip")) is not None:
+            made = kind.model_construct(clip=clip, frame=noted.get("frame"), mime_type=noted["mime_type"], **more)
+            return made if path is None else made.found(path, noted["sha256"])
         return kind.model_construct(path=path, uri=noted.get("uri"), mime_type=noted["mime_type"], **more)
 
     values = dict(record)

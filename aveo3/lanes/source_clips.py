@@ -34,7 +34,7 @@ def source_of(prompt: VideoPrompt) -> SourceClip | None:
         return None
     if prompt.video.data is not None:
         return source_in(prompt.video.data)
-    return None if prompt.video.path is None else source_at(prompt.video.path)
+    return None if prompt.video.file is None else source_at(prompt.video.file)
 
 
 def _read(file: BinaryIO, size: int) -> SourceClip | None:
