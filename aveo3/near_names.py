@@ -15,8 +15,14 @@ UNKNOWN = "extra_forbidden"
 def hint(name: str, fields: Iterable[str]) -> str:
     """`did you mean seed?` for `name`; if no field is similar, all of them."""
     fields = list(fields)
-    close = difflib.get_close_matches(name, fields, n=1)
-    return f"did you mean {close[0]}?" if close else f"the fields are {', '.join(fields)}"
+    near = nearest(name, fields)
+    return f"did you mean {near}?" if near is not None else f"the fields are {', '.join(fields)}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of `names` that is most like `name`; None if none is."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return close[0] if close else None
 
 
 def with_hints(error: ValidationError, fields: Iterable[str], *, meant: Callable[[str], str] = str) -> ValidationError:

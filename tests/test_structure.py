@@ -22,7 +22,7 @@ from aveo3.mock import MockOptions
 HOUSE = Path(aveo3.__path__[0])
 
 FLOORS = """
-lifecycle media_types near_names input_forms json_values labels media models
+lifecycle media_types near_names input_forms yaml_nodes json_values labels media models
 clips untrusted _visible errors _waker events _timeouts _threads
 config files
 verdicts polling
@@ -31,11 +31,11 @@ engine
 dispatch
 mock_mode session
 client
+film
 testing
 simulation quota_checkup checkup
 report
 server
-film
 cli
 __main__
 """

@@ -16,6 +16,7 @@ from aveo3.cli.commands import (
     completion,
     config,
     demo,
+    film,
     generate,
     guide,
     history,
@@ -102,5 +103,6 @@ app.command()(demo.demo)
 app.command()(guide.guide)
 app.command()(completion.completion)
 app.command("mock-server", cls=_MockServer)(_mock_server)
+app.add_typer(film.app, name="film")
 app.add_typer(serve.app, name="serve")
 app.add_typer(config.app, name="config")

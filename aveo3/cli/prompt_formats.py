@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from aveo3.input_forms import SEVERAL_MEDIA
 from aveo3.models import VideoPrompt, field_name
+from aveo3.yaml_nodes import LARGEST, YamlBroken, check_size, loader
 
 if TYPE_CHECKING:
     import yaml
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 Lines = Literal["ask", "keep", "strip"]
 """What to do with lines of a text that do not look like prompts: refuse them, keep them as they are, or strip bullets
 and numbers and leave out lines without a word."""
-
-LARGEST_YAML = 16 * 2**20
-"""Characters. The reader takes minutes for more."""
 
 
 class PromptEntry(NamedTuple):
@@ -235,18 +233,18 @@ def read_yaml(text: str, *_: object) -> Iterator[PromptEntry]:
     """A list of texts or mappings, or a mapping with such a list as `prompts`."""
     import yaml  # only this format needs it
 
-    if len(text) > LARGEST_YAML:
-        raise Broken(f"1: YAML of more than {LARGEST_YAML // 2**20} MiB takes minutes to read: use JSON lines")
-    loader = _loader(text)
+    if len(text) > LARGEST:
+        raise Broken(f"1: YAML of more than {LARGEST // 2**20} MiB takes minutes to read: use JSON lines")
+    reader = loader(text)
     try:
-        root = loader.get_single_node()
+        root = reader.get_single_node()
         if root is None:
             return
-        _check_size(root)
+        check_size(root)
         if isinstance(root, yaml.MappingNode):
             root = next((value for key, value in root.value if key.value == "prompts"), root)
         if not isinstance(root, yaml.SequenceNode):
-            kind = type(loader.construct_document(root)).__name__
+            kind = type(reader.construct_document(root)).__name__
             if kind != "NoneType":
                 raise Broken(f"1:1: a YAML file of prompts is a list (- …), not a {kind}")
             return
@@ -256,12 +254,14 @@ def read_yaml(text: str, *_: object) -> Iterator[PromptEntry]:
             if twice := next((key for key in keys if keys.count(key) > 1), None):
                 raise Broken(f"{where}: {twice} is there twice: one of them would be lost")
             try:
-                value = loader.construct_document(node)
+                value = reader.construct_document(node)
             except (ValueError, TypeError) as error:
                 raise Broken(f"{where}: {_plain(error)}") from None
             if not isinstance(value, str | dict):
                 raise Broken(f"{where}: a prompt is a text or a mapping of fields, not a {type(value).__name__}")
             yield PromptEntry(where, {**_fields(value), **_texts(node)})
+    except YamlBroken as error:
+        raise Broken(str(error)) from None
     except RecursionError:
         raise Broken("1: it is nested too deeply") from None
     except yaml.MarkedYAMLError as error:
@@ -271,28 +271,7 @@ def read_yaml(text: str, *_: object) -> Iterator[PromptEntry]:
     except yaml.YAMLError as error:
         raise Broken(f"1: {error}") from None
     finally:
-        loader.dispose()
-
-
-def _loader(text: str) -> yaml.SafeLoader:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Dates and numbers to the base 60 are texts: no field is a date, and `9:16` is no 556."""
-
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":int"))]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
-    Loader.yaml_implicit_resolvers = {
-        first: [
-            (tag, re.compile(r"[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?$") if tag.endswith(":float") else pattern)
-            for tag, pattern in resolvers
-        ]
-        for first, resolvers in Loader.yaml_implicit_resolvers.items()
-    }
-    return Loader(text)
+        reader.dispose()
 
 
 def _texts(node: yaml.Node) -> dict[str, str]:
@@ -312,32 +291,6 @@ def _texts(node: yaml.Node) -> dict[str, str]:
 
 _TEXTS = {"text", "negative_prompt", "model", "aspect_ratio", "resolution", "previous", "id", "project_id"}
 assert VideoPrompt.model_fields.keys() >= _TEXTS
-
-
-def _check_size(root: yaml.Node) -> None:
-    """Raise `Broken` if aliases make much of little: nine lines can stand for a thousand million texts."""
-    import yaml
-
-    sizes: dict[int, int] = {}
-    open_nodes: set[int] = set()
-
-    def size(node: yaml.Node) -> int:
-        if id(node) in open_nodes:
-            raise Broken(f"{node.start_mark.line + 1}:{node.start_mark.column + 1}: an alias holds itself")
-        if id(node) not in sizes:
-            open_nodes.add(id(node))
-            if isinstance(node, yaml.MappingNode):
-                inner = sum(size(key) + size(value) for key, value in node.value)
-            elif isinstance(node, yaml.SequenceNode):
-                inner = sum(map(size, node.value))
-            else:
-                inner = 0
-            open_nodes.discard(id(node))
-            sizes[id(node)] = 1 + inner
-        return sizes[id(node)]
-
-    if size(root) > 20 * len(sizes) + 10_000:
-        raise Broken(f"1: aliases make {len(sizes):,} values into more than can be read: write the prompts out")
 
 
 READERS: Mapping[str, Callable[[str, Lines, Skipped], Iterator[PromptEntry]]] = {

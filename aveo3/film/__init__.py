@@ -1,1 +1,25 @@
-"""From a story to a film."""
+"""From a story to a film: `Story.load("story.yaml")`. `cut` knows files alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aveo3.film.story import Story
+
+_HOME = {"Story": "story"}
+
+__all__ = ["Story"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use, so that `aveo3.film.cut` stays cheap."""
+    if name in _HOME:
+        from importlib import import_module
+
+        return getattr(import_module(f"aveo3.film.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'aveo3.film' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
