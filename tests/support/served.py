@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -25,6 +27,7 @@ class Served:
         variables = {f"VEO3_{name.upper()}": str(value) for name, value in given.items()}
         self._environment = {**os.environ, **variables, "GOOGLE_API_KEY": "key"}
         self._port = port
+        self._journal = Path(given["output_dir"]) / ".aveo3" / "journal.db"
         self.url = f"http://127.0.0.1:{port}"
         self.process: asyncio.subprocess.Process | None = None
 
@@ -47,12 +50,28 @@ class Served:
         return await self.process.wait()
 
     async def killed_while(self, google: MockServer, *, kills: int, quota: int) -> None:
-        """Kill it, and start it again, each time that another `quota` of clips is on its way."""
+        """Kill it, and start it again, each time that another `quota` of clips is on its way.
+
+        Never with a submit under way: whether Google has it then, nobody can know.
+        """
+        assert self.process is not None
         for kill in range(1, kills + 1):
-            await until(lambda at=kill * quota: google.books.accepted >= at, self.process)  # type: ignore
-            await asyncio.sleep(0.3)  # no submit is under way: the quota is used up
+            await until(lambda at=kill * quota: google.books.accepted >= at, self.process)  # type: ignore[misc]
+            while True:
+                self.process.send_signal(signal.SIGSTOP)
+                if not self._submits():
+                    break
+                self.process.send_signal(signal.SIGCONT)
+                await asyncio.sleep(0.01)
             await self.end(signal.SIGKILL)
             await self.start()
+
+    def _submits(self) -> int:
+        """How many submits are under way, by the journal: it has each before Google does."""
+        address = f"file:{self._journal}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True)) as journal:
+            [found] = journal.execute("SELECT count(*) FROM jobs WHERE state = 'submitting'").fetchone()
+        return int(found)
 
 
 @asynccontextmanager
@@ -62,5 +81,7 @@ async def served(google: MockServer, **settings: Any) -> AsyncIterator[Served]:
     await server.start()
     try:
         yield server
-    finally:
-        assert await server.end(signal.SIGTERM) == 0
+    except BaseException:
+        await server.end(signal.SIGKILL)
+        raise
+    assert await server.end(signal.SIGTERM) == 0
