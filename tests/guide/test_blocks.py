@@ -38,14 +38,14 @@ def commands(block: str) -> list[list[str]]:
 
 
 BLOCKS = [(page, block) for page, path in PAGES.items() for block in blocks(path.read_text("utf-8"))]
+PLAIN = [(page, block) for page, block in BLOCKS if not (block.comment or "").startswith("recipe: ")]
+"""Recipes have tests of their own."""
 PYTHON = [
-    pytest.param(PAGES[page], block, id=f"{page}-{block.line}")
-    for page, block in BLOCKS
-    if block.language == "python" and not (block.comment or "").startswith("recipe: ")
+    pytest.param(PAGES[page], block, id=f"{page}-{block.line}") for page, block in PLAIN if block.language == "python"
 ]
 COMMANDS = {
     f"{page}-{' '.join(words)}": words
-    for page, block in BLOCKS
+    for page, block in PLAIN
     if block.language in SHELLS
     for words in commands(block.text)
 }

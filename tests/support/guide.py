@@ -59,6 +59,12 @@ def blocks(text: str) -> list[Block]:
     return found
 
 
+def recipe(guide: str, name: str) -> Block:
+    """The block of a guide that is marked `<!-- recipe: NAME -->`. Raises `ValueError` if there is not one."""
+    [found] = [block for block in blocks(GUIDES[guide].read_text("utf-8")) if block.comment == f"recipe: {name}"]
+    return found
+
+
 # ---- places ----------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,196 @@
+"""The recipes of the guide for other people's programs: web app, workers, proxy. Each runs as its users run it.
+
+They are skipped where their programs are not installed: `pip install '.[recipes]'`, and redis-server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from aveo3.mock import MockServer
+from tests.support.emulated import emulator
+from tests.support.guide import recipe
+from tests.support.ports import free_port
+from tests.support.served import Served, served
+
+pytestmark = [pytest.mark.real_time, pytest.mark.whole]
+
+SERVER = "http://127.0.0.1:8790"
+QUOTA, PERIOD = 4, 1
+
+
+def need(*modules: str, program: str | None = None) -> None:
+    for name in modules:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed: pip install '.[recipes]'")
+    if program is not None and shutil.which(program) is None:
+        pytest.skip(f"{program} is not on this machine")
+
+
+@asynccontextmanager
+async def program(*command: object, cwd: Path, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A program, with its children in a group of its own, until the end of the block."""
+    environment = {**os.environ, **variables}
+    child = await asyncio.create_subprocess_exec(*map(str, command), cwd=cwd, env=environment, start_new_session=True)
+    try:
+        yield child
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+        try:
+            await asyncio.wait_for(child.wait(), 20)
+        except TimeoutError:
+            os.killpg(child.pid, signal.SIGKILL)
+            await child.wait()
+
+
+@asynccontextmanager
+async def at_a_quota(tmp_path: Path) -> AsyncIterator[tuple[MockServer, Served]]:
+    async with (
+        emulator(rpm=QUOTA, period=PERIOD, latency="0.3") as google,
+        served(google, output_dir=tmp_path / "kept", rate_limit=QUOTA, rate_period=PERIOD) as server,
+    ):
+        yield google, server
+
+
+async def answering(url: str, child: asyncio.subprocess.Process) -> None:
+    """Wait until something answers at `url`."""
+    async with aiohttp.ClientSession() as http:
+        while child.returncode is None:
+            with suppress(aiohttp.ClientError):
+                async with http.get(url):
+                    return
+            await asyncio.sleep(0.1)
+    raise AssertionError(f"it ended with {child.returncode}")
+
+
+def once_each(google: MockServer, films: int) -> None:
+    assert google.books.accepted_by_prompt == {f"boat {number}": 1 for number in range(films)}
+    assert google.books.refused == 0
+
+
+async def at_its_end(asked: Callable[[], Any]) -> dict[str, Any]:
+    """What a poll tells when it is neither queued nor in progress any more."""
+    while True:
+        async with asked() as answer:
+            assert answer.status == 200, await answer.text()
+            told: dict[str, Any] = await answer.json()
+        if told["status"] not in ("queued", "in_progress"):
+            return told
+        await asyncio.sleep(0.3)
+
+
+async def test_a_browser_of_the_fastapi_app_gets_its_films(tmp_path: Path) -> None:
+    need("fastapi", "uvicorn")
+    (tmp_path / "app.py").write_text(recipe("recipes", "fastapi").text, "utf-8")
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", port, "--workers", 2]
+    async with at_a_quota(tmp_path) as (google, server):
+        async with (
+            program(*command, cwd=tmp_path, AVEO3_URL=server.url) as app,
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as browser,
+        ):
+            await answering(f"http://127.0.0.1:{port}/docs", app)
+
+            async def film(number: int) -> bytes:
+                order: dict[str, Any] = {
+                    "json": {"prompt": f"boat {number}"},
+                    "headers": {"Idempotency-Key": f"click-{number}"},
+                }
+                async with browser.post("/films", **order) as first, browser.post("/films", **order) as again:
+                    assert first.status == 202
+                    name = (await first.json())["id"]
+                    assert (await again.json())["id"] == name
+                async with browser.get(f"/films/{name}/content") as early:
+                    assert early.status in (409, 200)  # nearly always too early
+                told = await at_its_end(lambda: browser.get(f"/films/{name}"))
+                assert told == {"status": "completed", "why": None}
+                async with browser.get(f"/films/{name}/content") as answer:
+                    assert answer.content_type == "video/mp4"
+                    return await answer.read()
+
+            films = await asyncio.gather(*map(film, range(8)))
+            async with browser.get("/films/video_none") as answer:
+                assert answer.status == 404
+        assert all(each[4:8] == b"ftyp" for each in films)
+        once_each(google, 8)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+
+
+ORDERS = """
+import sys
+from celery import group
+from tasks import film
+print(*group(film.s(f"boat {n}") for n in range(int(sys.argv[1])))().get(timeout=120), sep="\\n")
+"""
+
+
+async def test_four_workers_of_celery_make_films_on_one_quota_and_one_is_killed(tmp_path: Path) -> None:
+    need("celery", "redis", program="redis-server")
+    port, films = free_port(), 12
+    text = recipe("recipes", "celery").text.replace("redis://127.0.0.1", f"redis://127.0.0.1:{port}")
+    (tmp_path / "tasks.py").write_text(text.replace("countdown=10", "countdown=1"), "utf-8")
+    redis = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", ""]
+    worker = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--concurrency", 4, "--loglevel", "error"]
+    async with at_a_quota(tmp_path) as (google, server):
+        where = {"AVEO3_URL": server.url, "PYTHONPATH": str(tmp_path)}
+        async with (
+            program(*redis, cwd=tmp_path),
+            program(*worker, cwd=tmp_path, **where) as workers,
+            program(sys.executable, "-c", ORDERS, films, cwd=tmp_path, **where) as orders,
+        ):
+            while google.books.accepted < QUOTA:
+                assert workers.returncode is None
+                await asyncio.sleep(0.05)
+            os.kill(children_of(workers.pid)[-1], signal.SIGKILL)
+            await server.killed_while(google, kills=1, quota=2 * QUOTA)
+            assert await orders.wait() == 0
+        made = list((tmp_path / "films").iterdir())
+        assert len(made) == films
+        assert all(file.suffix == ".mp4" and file.read_bytes()[4:8] == b"ftyp" for file in made)
+        once_each(google, films)
+
+
+async def test_litellms_proxy_passes_films_on(tmp_path: Path) -> None:
+    need("litellm", "uvicorn", "orjson")
+    text = recipe("recipes", "litellm proxy").text
+    port, films = free_port(), 4
+    async with at_a_quota(tmp_path) as (google, server):
+        (tmp_path / "config.yaml").write_text(text.replace(SERVER, server.url), "utf-8")
+        proxy = Path(sys.executable).with_name("litellm"), "--config", "config.yaml", "--port", port
+        key = f"sk-{os.urandom(32).hex()}"
+        more = {"AVEO3_KEY": "anything", "LITELLM_MASTER_KEY": key, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        async with (
+            program(*proxy, cwd=tmp_path, **more) as child,
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}) as http,
+        ):
+            await answering(f"http://127.0.0.1:{port}/health/liveliness", child)
+
+            async def film(number: int) -> bytes:
+                body = {"model": "veo", "prompt": f"boat {number}"}
+                async with http.post("/v1/videos", json=body) as answer:
+                    assert answer.status == 200, await answer.text()
+                    name = (await answer.json())["id"]
+                told = await at_its_end(lambda: http.get(f"/v1/videos/{name}"))
+                assert told["status"] == "completed"
+                async with http.get(f"/v1/videos/{name}/content") as answer:
+                    return await answer.read()
+
+            made = await asyncio.gather(*map(film, range(films)))
+        assert all(each[4:8] == b"ftyp" for each in made)
+        once_each(google, films)
