@@ -28,6 +28,7 @@ from aveo3.server.door import server_file
 from aveo3.server.door.app import Door
 from aveo3.server.door.callbacks import CallbackSender
 from aveo3.server.door.callers import CallerFile, Callers
+from aveo3.server.door.disk_room import DiskRoom
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.guard import Guard, is_loopback
 from aveo3.server.door.intake import Intake
@@ -150,7 +151,13 @@ class DoorServer:
         videos = VideoStore(
             journal, media, retention=settings.retention, limit=settings.disk_limit, now_utc=self._now_utc
         )
-        metrics = self._open_metrics(dispatcher, journal, videos)
+        disk = DiskRoom(
+            settings.output_dir,
+            journal,
+            self._session.lane_pool,
+            under_way=lambda: len(dispatcher.under_way()),
+        )
+        metrics = self._open_metrics(dispatcher, journal, videos, disk)
         observer = metrics if metrics is not None else Observer()
         callbacks = CallbackSender(
             journal,
@@ -160,7 +167,7 @@ class DoorServer:
             rng=self._rng,
             now_utc=self._now_utc,
         )
-        intake = Intake(self._session, dispatcher, media, self._now_utc, observer, on_end=callbacks.ended)
+        intake = Intake(self._session, dispatcher, media, self._now_utc, observer, disk=disk, on_end=callbacks.ended)
         without = journal.stored_files.without_media()
         for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
             if record.error_kind != WITHDRAWN and not (record.id in without and has_ended(record, busy=False)):
@@ -173,7 +180,7 @@ class DoorServer:
             caller_of=self._callers.of,
             guard=Guard(self._host, lambda: self._callers.has_keys),
             videos=videos,
-            operators=OperatorRoutes(self._callers.of, metrics, lambda: self._status(intake, dispatcher), token),
+            operators=OperatorRoutes(self._callers.of, metrics, lambda: self._status(intake, dispatcher, disk), token),
             observer=observer,
             private_callbacks=self._private_callbacks,
             now_utc=self._now_utc,
@@ -186,6 +193,8 @@ class DoorServer:
         self._stack.push_async_callback(callbacks.close)
         self._stack.push_async_callback(videos.close)
         self._stack.push_async_callback(self._leave, dispatcher, intake)
+        await disk.start()  # before anything is sent
+        self._stack.push_async_callback(disk.close)
         dispatcher.start(intake.count)
         callbacks.start(dispatcher.is_busy)
         videos.start()
@@ -196,7 +205,9 @@ class DoorServer:
         address = f"http://{here}:{runner.addresses[0][1]}"
         self._stack.enter_context(server_file.announced(self._session.settings.output_dir, address, token))
 
-    def _open_metrics(self, dispatcher: Dispatcher, journal: Journal, videos: VideoStore) -> Metrics | None:
+    def _open_metrics(
+        self, dispatcher: Dispatcher, journal: Journal, videos: VideoStore, disk: DiskRoom
+    ) -> Metrics | None:
         """What counts for Prometheus; None if its package is not installed."""
         try:
             from aveo3.server.door.metrics import Metrics  # lazy: its package is an extra
@@ -204,7 +215,7 @@ class DoorServer:
             if (error.name or "").partition(".")[0] != "prometheus_client":
                 raise
             return None
-        metrics = Metrics(self._session.stats, lambda: queues_of(dispatcher, journal, self._now_utc()), videos)
+        metrics = Metrics(self._session.stats, lambda: queues_of(dispatcher, journal, self._now_utc()), videos, disk)
         self._on_event = metrics.on_event
         return metrics
 
@@ -219,7 +230,7 @@ class DoorServer:
             except (UsageError, JournalError) as error:
                 log.error("the lanes stay as they were: %s", error)
 
-    async def _status(self, intake: Intake, dispatcher: Dispatcher) -> dict[str, Any]:
+    async def _status(self, intake: Intake, dispatcher: Dispatcher, disk: DiskRoom) -> dict[str, Any]:
         """What `aveo3 serve status` shows."""
         known = server_part(
             url=self.url,
@@ -228,6 +239,7 @@ class DoorServer:
             not_ready=intake.not_ready,
             stats=self._session.stats(),
             settings=self._session.settings,
+            disk=disk,
         )
         return {**known, **await self._figures(dispatcher)}
 
