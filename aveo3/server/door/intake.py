@@ -132,11 +132,14 @@ class Intake:
             self._check_open(size)
             self._disk.take(size)
             record, hashes = await _threads.saving.run(self._media.record, prompt)
-        digest = prompt.digest(route.models[0], hashes)
         # From here to the row nothing awaits: of two requests with one key, one finds the other.
         try:
             if (known := self._with_key(caller, key, body)) is None:
                 self._check_open()
+                if prompt.media:  # the lanes may have been reloaded meanwhile
+                    route = self._route_of(order, prompt, model, caller)
+                    cost = _cost_of(route)
+                digest = prompt.digest(route.models[0], hashes)
                 self._check_room(caller)
                 self._check_budget(cost, model)
                 self._budgets.check(caller, cost)
