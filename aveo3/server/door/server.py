@@ -142,7 +142,7 @@ class DoorServer:
     async def _start(self) -> None:
         journal = self._session.journal
         assert journal is not None
-        media = MediaStore(self._session.settings.output_dir / _MEDIA)
+        media = MediaStore(self._session.settings.output_dir / _MEDIA, journal.relative)
         self._dispatcher = dispatcher = Dispatcher(
             self._session, weight_of=self._callers.weight_of, ended=lambda job: intake.ended(job)
         )
