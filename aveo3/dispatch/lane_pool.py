@@ -54,8 +54,8 @@ class LanePool:
         self.open_lanes: dict[Lane, OpenLane] = {}
         self.prior_runs: PriorRuns | None = None
         """Limits learnt by earlier runs, and the store for those of this run; None if nothing is kept."""
-        self.held = False
-        """A person has paused all submits: see `QuotaGate.hold`."""
+        self.held_by: set[str] = set()
+        """Who has paused all submits, `person` or `disk`: see `QuotaGate.hold`."""
         self._stack = stack
         self._backend = backend
         self._connect = connect
@@ -95,8 +95,8 @@ class LanePool:
                     lane=lane.name,
                     tell=self.news.tell,
                 )
-                if self.held:
-                    gate.hold()
+                for by in self.held_by:
+                    gate.hold(by)
                 self.open_lanes[lane] = OpenLane(lane, gate, backend)
             self.open_lanes[lane].used |= for_use
             return self.open_lanes[lane]
@@ -128,17 +128,22 @@ class LanePool:
         self._stack.push_async_callback(backend.aclose)
         return backend
 
-    def hold(self) -> None:
-        """Let no lane submit until `go_on`, those that open later included."""
-        self.held = True
-        for opened in self.open_lanes.values():
-            opened.gate.hold()
+    @property
+    def held(self) -> bool:
+        """True while a person has paused all submits."""
+        return "person" in self.held_by
 
-    def go_on(self) -> None:
-        """Let the lanes submit again."""
-        self.held = False
+    def hold(self, by: str = "person") -> None:
+        """Let no lane submit until `go_on`, those that open later included."""
+        self.held_by.add(by)
         for opened in self.open_lanes.values():
-            opened.gate.go_on()
+            opened.gate.hold(by)
+
+    def go_on(self, by: str = "person") -> None:
+        """Let the lanes submit again, unless somebody else holds them, too."""
+        self.held_by.discard(by)
+        for opened in self.open_lanes.values():
+            opened.gate.go_on(by)
 
     def reopen(self) -> list[str]:
         """Open the lanes again that were closed for good: a person has mended why. Returns their names."""

@@ -66,7 +66,7 @@ class LaneWorker:
             return
         queue.reopen()
         if self._batch.events.listening and not lane.gate.is_free(cost):
-            self._batch.events.waiting(job, "person" if lane.gate.is_held else "quota", lane.lane.name)
+            self._batch.events.waiting(job, lane.gate.held_by or "quota", lane.lane.name)
         queue.permit_waiter = asyncio.current_task()
         try:
             permit = await lane.gate.acquire(cost, lambda: self._backlogs.still_to_come(queue))

@@ -112,7 +112,7 @@ class JobMatcher:
         return job
 
     def _taken_up(self, record: JobRecord, index: int) -> Job:
-        job = Job(recorded_prompt(record.prompt), index, record)
+        job = Job(recorded_prompt(record.prompt, self._journal.home), index, record)
         job.take_up(record, self._journal)
         if (request := self._journal.requests.of_job(record.id)) is not None:
             job.storage_uri = request.storage_uri

@@ -78,7 +78,7 @@ class Waiting(JobEvent):
 
     kind = "waiting"
     waits_for: str
-    """`quota`, `budget`, or `person`: submits are paused, see `VeoClient.pause`."""
+    """`quota`, `budget`; `person`: submits are paused, see `VeoClient.pause`; `disk`: a server has no room for more."""
     lane: str
 
 

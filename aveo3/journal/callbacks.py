@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from datetime import datetime
 
-from aveo3.journal.fresh import Write
+from aveo3.journal.fresh import Write, marks
 from aveo3.journal.reader import JournalReader
+from aveo3.lifecycle import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,19 @@ class Callbacks:
         return Callback(*found[0]) if found else None
 
     def open_jobs(self) -> list[int]:
-        """The jobs whose callbacks are not closed, oldest first."""
-        return [job for [job] in self._reader.read("SELECT job FROM callbacks WHERE closed_utc IS NULL ORDER BY job")]
+        """The jobs whose callbacks are not closed, except those that wait or are under way, oldest first."""
+        query = (
+            "SELECT job FROM callbacks JOIN jobs ON jobs.id = job WHERE closed_utc IS NULL "
+            f"AND state NOT IN ({marks(_UNENDED)}) ORDER BY job"
+        )
+        return [job for [job] in self._reader.read(query, *_UNENDED)]
 
     def change(self, callback: Callback) -> None:
         """Replace the row of a callback, committed. Raises `JournalError` if the disk refuses."""
         self._write((_CHANGE, (*astuple(callback)[3:], callback.job)), commit=True)
 
+
+_UNENDED = (State.PLANNED, State.SUBMITTING, State.RUNNING, State.FETCHING)
 
 ADD = "INSERT INTO callbacks VALUES (?, ?, ?, ?, ?, ?, ?)"
 DROP = "DELETE FROM callbacks WHERE job = ?"

@@ -273,11 +273,14 @@ def prompt_record(prompt: VideoPrompt, media_hashes: tuple[str | None, ...]) -> 
     return record
 
 
-def recorded_prompt(record: Mapping[str, Any]) -> VideoPrompt:
-    """The prompt that the journal keeps, to go on with: it is not checked, and cannot be sent, again."""
+def recorded_prompt(record: Mapping[str, Any], home: Path = Path()) -> VideoPrompt:
+    """The prompt that the journal keeps, to go on with: it is not checked, and cannot be sent, again.
+
+    Media of the server's requests lie in the directory of the journal, `home`, wherever that is by now.
+    """
 
     def medium(noted: Mapping[str, Any], kind: type[Media] = Media) -> Media:
-        path = Path(noted["path"]) if "path" in noted else None
+        path = home / noted["path"] if "path" in noted else None
         more = {"type": noted.get("type", "asset")} if kind is ReferenceImage else {}
         if (clip := noted.get("clip")) is not None:
             made = kind.model_construct(clip=clip, frame=noted.get("frame"), mime_type=noted["mime_type"], **more)

@@ -59,6 +59,11 @@ class StoredFiles:
         [[everything, collected]] = self._reader.read("SELECT bytes, collected FROM stored_bytes")
         return StoredBytes(everything, collected)
 
+    def largest_of_last(self) -> int:
+        """Bytes of the largest videos of the last 50 requests that ended; 0 without any."""
+        query = "SELECT coalesce(max(bytes), 0) FROM (SELECT bytes FROM stored_files ORDER BY job DESC LIMIT 50)"
+        return int(self._reader.read(query)[0][0])
+
     def ended_before(self, instant: datetime, behind: Stored | None, limit: int) -> list[Stored]:
         """Up to `limit` that are there and ended before `instant`, the oldest first; `behind` begins after that one."""
         after = ("", 0) if behind is None else (behind.ended_utc, behind.job)

@@ -83,6 +83,7 @@ class QuotaGate:
         self._turn = asyncio.Lock()
         self._waker = Waker()
         self._held_at: float | None = None
+        self._held_by: set[str] = set()
         self._held_before = 0.0  # seconds
 
     # ---- admission ---------------------------------------------------------------------------------------------------
@@ -204,28 +205,30 @@ class QuotaGate:
             and self._ready_at(now, self._paused_until(now), cost_usd, None) <= now
         )
 
-    # ---- held by a person --------------------------------------------------------------------------------------------
+    # ---- held from outside -------------------------------------------------------------------------------------------
 
-    def hold(self) -> None:
+    def hold(self, by: str = "person") -> None:
         """Grant no permit until `go_on`. What runs goes on, and so do the limits. A second call does nothing.
 
         The time does not count against the patience, nor as time that a clip waited for quota.
         """
+        self._held_by.add(by)
         if self._held_at is None:
             self._held_at = self._now()
 
-    def go_on(self) -> None:
-        """Grant permits again, in the same order. Without a `hold` it does nothing."""
-        if self._held_at is not None:
+    def go_on(self, by: str = "person") -> None:
+        """Grant permits again, in the same order, if nobody else holds the gate. Without a `hold` it does nothing."""
+        self._held_by.discard(by)
+        if self._held_at is not None and not self._held_by:
             now = self._now()
             self._cooldown.skip(self._held_at, now)
             self._held_before, self._held_at = self._held_for(), None
             self._waker.ring()
 
     @property
-    def is_held(self) -> bool:
-        """True between `hold` and `go_on`."""
-        return self._held_at is not None
+    def held_by(self) -> str | None:
+        """Who holds the gate: `person` before others. None if nobody does."""
+        return max(self._held_by, key=lambda by: by == "person", default=None)
 
     def _held_for(self) -> float:
         """Seconds that the gate has been held so far."""

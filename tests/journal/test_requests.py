@@ -83,6 +83,16 @@ def test_a_request_that_is_taken_back_has_no_key_no_callback_and_no_name(
     assert accept(journal, "two", key="k").job != job
 
 
+def test_of_open_callbacks_those_are_found_whose_jobs_may_have_ended(journal: Journal) -> None:
+    callback = "https://alice.example/hook", "http://door"
+    jobs = [accept(journal, str(number), digest=str(number) * 64, callback=callback).job for number in range(3)]
+    journal.move(jobs[0], State.PLANNED, State.CANCELLED)
+    journal.move(jobs[1], State.PLANNED, State.SUBMITTING)
+    assert journal.callbacks.open_jobs() == [jobs[0]]
+    journal.move(jobs[1], State.SUBMITTING, State.REJECTED)
+    assert journal.callbacks.open_jobs() == jobs[:2]
+
+
 def test_a_key_names_one_request_of_its_caller(journal: Journal) -> None:
     first = accept(journal, "one", key="order 7")
     accept(journal, "two", key="order 7", caller="bob")

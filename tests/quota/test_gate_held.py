@@ -199,3 +199,14 @@ def test_an_open_breaker_lets_its_one_probe_through_after_the_hold() -> None:
             waiter.cancel()
 
     virtual(main)
+
+
+async def test_a_gate_that_two_hold_goes_on_when_both_let_go() -> None:
+    gate = new_gate()
+    gate.hold("disk")
+    gate.hold()
+    assert gate.held_by == "person"
+    gate.go_on()
+    assert not gate.is_free()
+    gate.go_on("disk")
+    assert gate.is_free()

@@ -169,6 +169,8 @@ def _server(server: dict[str, Any] | None) -> str:
     since = datetime.fromisoformat(server["since_utc"])
     state = f"takes no requests: {server['not_ready']}" if server["not_ready"] else "takes requests"
     paused = "; a person has paused all submits" if server["paused"] else ""
+    if server.get("disk_low"):
+        paused += f"; {_size(server['disk_free'])} are left on its disk: nothing is submitted until there is room"
     return f"{server['url']} {state}{paused} (process {server['pid']}, since {since:%Y-%m-%d %H:%M:%S} UTC)"
 
 

@@ -294,7 +294,7 @@ class Door:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         if self._intake.not_ready is not None:
-            why = self._intake.closed or "the journal cannot be written"
+            why = self._intake.why_not_ready
             return web.json_response({"status": "not ready", "why": why}, status=503)
         return web.json_response({"status": "ready"})
 

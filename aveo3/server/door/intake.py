@@ -19,6 +19,7 @@ from aveo3.lifecycle import State
 from aveo3.models import VideoPrompt
 from aveo3.server.door.budgets import CallerBudgets
 from aveo3.server.door.callers import Caller
+from aveo3.server.door.disk_room import DiskRoom
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid
 from aveo3.server.door.media_store import MediaStore, hashes_in
@@ -47,6 +48,7 @@ class Intake:
         now_utc: Callable[[], datetime],
         observer: Observer,
         *,
+        disk: DiskRoom,
         on_end: Callable[[int], None] = lambda _: None,
     ) -> None:
         """`on_end` is called with the number of each job that has ended."""
@@ -58,6 +60,7 @@ class Intake:
         self._dispatcher = dispatcher
         self._media = media
         self._observer = observer
+        self._disk = disk
         self._on_end = on_end
         self._budgets = CallerBudgets(session.journal, now_utc)
         self._reserved: dict[int, float] = {}  # US$ of each request that has not ended; empty without a budget
@@ -71,7 +74,12 @@ class Intake:
     @property
     def not_ready(self) -> str | None:
         """Why no request can be taken now; None if all is well."""
-        return self.closed or self._journal.broken
+        return self.closed or self._disk.why_full() or self._journal.broken
+
+    @property
+    def why_not_ready(self) -> str:
+        """The same for everybody, without paths."""
+        return self.closed or self._disk.why_full() or "the journal cannot be written"
 
     async def accept(
         self,
@@ -125,12 +133,18 @@ class Intake:
         if not prompt.media:
             record, hashes = self._media.record(prompt)
         else:
+            size = sum(len(medium.data or b"") for medium in prompt.media)
+            self._check_open(size)
+            self._disk.take(size)
             record, hashes = await _threads.saving.run(self._media.record, prompt)
-        digest = prompt.digest(route.models[0], hashes)
         # From here to the row nothing awaits: of two requests with one key, one finds the other.
         try:
             if (known := self._with_key(caller, key, body)) is None:
                 self._check_open()
+                if prompt.media:  # the lanes may have been reloaded meanwhile
+                    route = self._route_of(order, prompt, model, caller)
+                    cost = _cost_of(route)
+                digest = prompt.digest(route.models[0], hashes)
                 self._check_room(caller)
                 self._check_budget(cost, model)
                 self._budgets.check(caller, cost)
@@ -162,8 +176,9 @@ class Intake:
         self._journal.move(request.job, State.PLANNED, State.CANCELLED, cost_usd=0.0, **changes)
         self.ended(request.job)
 
-    def _check_open(self) -> None:
-        if (why := self.not_ready) is not None:
+    def _check_open(self, size: int = 0) -> None:
+        """Raise `Refused` if no request with media of `size` bytes can be taken now."""
+        if (why := self.not_ready or self._disk.why_full(size)) is not None:
             raise Refused(503, f"No request can be taken now: {why}. Please try again later.", retry_after=STOPPING)
 
     def _write(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from aveo3.models import VideoPrompt
 class MediaStore:
     """Media in `directory`. All of it blocks; it may be called from any thread."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, relative: Callable[[Path], str]) -> None:
+        """`relative` returns a path as the journal keeps it."""
         self._directory = directory.absolute()
+        self._relative = relative
         self._lock = threading.Lock()
         self._uses: Counter[str] = Counter()  # by hash: the requests that may still be sent with it
 
@@ -38,7 +40,7 @@ class MediaStore:
         record = prompt_record(prompt, hashes)
         for noted in _media_of(record):
             if noted.get("sha256") is not None:
-                noted["path"] = str(self._directory / noted["sha256"])
+                noted["path"] = self._relative(self._directory / noted["sha256"])
         return record, hashes
 
     def _keep(self, content: bytes, name: str) -> None:

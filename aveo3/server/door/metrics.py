@@ -16,6 +16,7 @@ from aveo3.events.kinds import Event
 from aveo3.events.kinds import Refused as RefusedEvent
 from aveo3.lifecycle import State
 from aveo3.quota.breaker import BreakerState
+from aveo3.server.door.disk_room import DiskRoom
 from aveo3.server.door.observer import Observer
 from aveo3.server.door.queues import Queue
 from aveo3.server.door.video_store import BY_AGE, BY_ROOM, VideoStore
@@ -37,7 +38,9 @@ class Metrics(Observer):
     `stats` and `queues` return what stands now; `queues` may raise `JournalError`, and then so does `text`.
     """
 
-    def __init__(self, stats: Callable[[], Stats], queues: Callable[[], dict[str, Queue]], videos: VideoStore) -> None:
+    def __init__(
+        self, stats: Callable[[], Stats], queues: Callable[[], dict[str, Queue]], videos: VideoStore, disk: DiskRoom
+    ) -> None:
         registry = self._registry = CollectorRegistry()
         self._callers, self._lanes, self._kinds = _Bounded(), _Bounded(), _Bounded()
         self._accepted = Counter(
@@ -70,7 +73,7 @@ class Metrics(Observer):
             buckets=_ACCEPT_SECONDS,
             registry=registry,
         )
-        registry.register(_Now(stats, queues, videos, self._callers, self._lanes))
+        registry.register(_Now(stats, queues, videos, disk, self._callers, self._lanes))
 
     def text(self) -> bytes:
         """All figures in Prometheus's text format, of the type `CONTENT_TYPE`."""
@@ -114,12 +117,14 @@ class _Now(Collector):
         stats: Callable[[], Stats],
         queues: Callable[[], dict[str, Queue]],
         videos: VideoStore,
+        disk: DiskRoom,
         callers: _Bounded,
         lanes: _Bounded,
     ) -> None:
         self._stats = stats
         self._queues = queues
         self._videos = videos
+        self._disk = disk
         self._callers = callers
         self._lanes = lanes
 
@@ -179,6 +184,13 @@ class _Now(Collector):
         for setting in (BY_AGE, BY_ROOM):
             removed.add_metric([setting], self._videos.removed[setting])
         yield removed
+        if self._disk.free is not None:
+            yield GaugeMetricFamily("aveo3_disk_free_bytes", "Bytes that are free on the disk.", self._disk.free)
+        yield GaugeMetricFamily(
+            "aveo3_disk_low",
+            "1 while nothing is submitted for want of room.",
+            float(self._disk.is_low),
+        )
 
     def _lane_figures(self, stats: Stats) -> Iterator[Metric]:
         families = {

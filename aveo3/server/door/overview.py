@@ -20,6 +20,7 @@ from aveo3.journal.rows import StateCount
 from aveo3.journal.stored_files import StoredBytes
 from aveo3.journal.totals import Total, tallies_of, tallies_of_runs, totals_of
 from aveo3.lifecycle import State
+from aveo3.server.door.disk_room import DiskRoom
 from aveo3.server.door.standing import waits
 
 RUNNING = (State.SUBMITTING, State.RUNNING, State.FETCHING)
@@ -109,9 +110,10 @@ def _finite(value: float | None) -> float | None:
 
 
 def server_part(
-    *, url: str, pid: int, since_utc: datetime, not_ready: str | None, stats: Stats, settings: Settings
+    *, url: str, pid: int, since_utc: datetime, not_ready: str | None, stats: Stats, settings: Settings, disk: DiskRoom
 ) -> Mapping[str, Any]:
     """`server` and `lanes`: what only a running server knows. `retention` in seconds, `disk_limit` in bytes."""
     server = {"url": url, "pid": pid, "since_utc": since_utc.isoformat(), "not_ready": not_ready}
     server |= {"retention": settings.retention, "disk_limit": settings.disk_limit}
+    server |= {"disk_free": disk.free, "disk_low": disk.is_low}
     return {"server": {**server, "paused": stats.paused}, "lanes": lanes_of(stats)}

@@ -28,6 +28,7 @@ from aveo3.server.door import server_file
 from aveo3.server.door.app import Door
 from aveo3.server.door.callbacks import CallbackSender
 from aveo3.server.door.callers import CallerFile, Callers
+from aveo3.server.door.disk_room import DiskRoom
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.guard import Guard, is_loopback
 from aveo3.server.door.intake import Intake
@@ -143,7 +144,7 @@ class DoorServer:
     async def _start(self) -> None:
         journal = self._session.journal
         assert journal is not None
-        media = MediaStore(self._session.settings.output_dir / _MEDIA)
+        media = MediaStore(self._session.settings.output_dir / _MEDIA, journal.relative)
         self._dispatcher = dispatcher = Dispatcher(
             self._session, weight_of=self._callers.weight_of, ended=lambda job: intake.ended(job)
         )
@@ -152,7 +153,13 @@ class DoorServer:
         videos = VideoStore(
             journal, media, retention=settings.retention, limit=settings.disk_limit, now_utc=self._now_utc
         )
-        metrics = self._open_metrics(dispatcher, journal, videos)
+        disk = DiskRoom(
+            settings.output_dir,
+            journal,
+            self._session.lane_pool,
+            under_way=lambda: len(dispatcher.under_way()),
+        )
+        metrics = self._open_metrics(dispatcher, journal, videos, disk)
         observer = metrics if metrics is not None else Observer()
         callbacks = CallbackSender(
             journal,
@@ -163,7 +170,7 @@ class DoorServer:
             now_utc=self._now_utc,
         )
         intake = self._intake = Intake(
-            self._session, dispatcher, media, self._now_utc, observer, on_end=callbacks.ended
+            self._session, dispatcher, media, self._now_utc, observer, disk=disk, on_end=callbacks.ended
         )
         without = journal.stored_files.without_media()
         for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
@@ -177,7 +184,7 @@ class DoorServer:
             caller_of=self._callers.of,
             guard=Guard(self._host, lambda: self._callers.has_keys),
             videos=videos,
-            operators=OperatorRoutes(self._callers.of, metrics, lambda: self._status(intake, dispatcher), token),
+            operators=OperatorRoutes(self._callers.of, metrics, lambda: self._status(intake, dispatcher, disk), token),
             observer=observer,
             private_callbacks=self._private_callbacks,
             now_utc=self._now_utc,
@@ -190,6 +197,8 @@ class DoorServer:
         self._stack.push_async_callback(callbacks.close)
         self._stack.push_async_callback(videos.close)
         self._stack.push_async_callback(self._leave, dispatcher, intake)
+        await disk.start()  # before anything is sent
+        self._stack.push_async_callback(disk.close)
         dispatcher.start(intake.count)
         callbacks.start(dispatcher.is_busy)
         videos.start()
@@ -200,7 +209,9 @@ class DoorServer:
         address = f"http://{here}:{runner.addresses[0][1]}"
         self._stack.enter_context(server_file.announced(self._session.settings.output_dir, address, token))
 
-    def _open_metrics(self, dispatcher: Dispatcher, journal: Journal, videos: VideoStore) -> Metrics | None:
+    def _open_metrics(
+        self, dispatcher: Dispatcher, journal: Journal, videos: VideoStore, disk: DiskRoom
+    ) -> Metrics | None:
         """What counts for Prometheus; None if its package is not installed."""
         try:
             from aveo3.server.door.metrics import Metrics  # lazy: its package is an extra
@@ -208,7 +219,7 @@ class DoorServer:
             if (error.name or "").partition(".")[0] != "prometheus_client":
                 raise
             return None
-        metrics = Metrics(self._session.stats, lambda: queues_of(dispatcher, journal, self._now_utc()), videos)
+        metrics = Metrics(self._session.stats, lambda: queues_of(dispatcher, journal, self._now_utc()), videos, disk)
         self._on_event = metrics.on_event
         return metrics
 
@@ -228,7 +239,7 @@ class DoorServer:
             for lane in self._dispatcher.reopen():
                 log.info("lane %s was closed for good, and is tried again", lane)
 
-    async def _status(self, intake: Intake, dispatcher: Dispatcher) -> dict[str, Any]:
+    async def _status(self, intake: Intake, dispatcher: Dispatcher, disk: DiskRoom) -> dict[str, Any]:
         """What `aveo3 serve status` shows."""
         known = server_part(
             url=self.url,
@@ -237,6 +248,7 @@ class DoorServer:
             not_ready=intake.not_ready,
             stats=self._session.stats(),
             settings=self._session.settings,
+            disk=disk,
         )
         return {**known, **await self._figures(dispatcher)}
 

@@ -6,6 +6,9 @@ import asyncio
 import base64
 import io
 import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -84,7 +87,7 @@ async def test_every_field_of_a_request_reaches_google_as_it_was(prompt: VideoPr
         await client.aio.models.generate_videos(model=MODEL, source=source, config=config)
         assert door.session.journal is not None
         [record] = door.session.journal.records()
-        kept = recorded_prompt(record.prompt)
+        kept = recorded_prompt(record.prompt, door.session.journal.home)
         assert record.digest == prompt.digest(MODEL) == kept.digest(MODEL)
         assert kept.labels == prompt.labels
         sent, settings = veo.request(kept, kept.labels, None)
@@ -460,3 +463,34 @@ async def test_requests_through_the_door_take_no_longer_than_a_batch() -> None:
         assert clock() - began <= 1.01 * batch + 5  # its client polls so often
         assert google.books.refused == 0
         await client.aio.aclose()
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["moved", "written by an earlier release"])
+async def test_media_of_waiting_requests_are_found_wherever_the_directory_is_by_now(old: bool) -> None:
+    body = {"instances": [{"prompt": "it sails", "image": {"bytesBase64Encoded": base64.b64encode(PNG).decode()}}]}
+    body["instances"][0]["image"]["mimeType"] = "image/png"  # type: ignore[index]
+    async with emulator() as google:
+        async with serving(google) as door, aiohttp.ClientSession(door.url) as http:
+            door.session.pause()
+            async with http.post(f"{DEVELOPER}:predictLongRunning", json=body) as answer:
+                assert answer.status == 200
+            assert door.session.journal is not None
+            [record] = door.session.journal.records()
+            path = record.prompt["image"]["path"]
+            assert not Path(path).is_absolute()
+        directory = Path("clips")
+        if old:
+            prompt = json.dumps({**record.prompt, "image": {**record.prompt["image"], "path": str(_absolute(path))}})
+            with closing(sqlite3.connect(directory / ".aveo3/journal.db")) as db:
+                db.execute("UPDATE jobs SET prompt = ?", (prompt,))
+                db.commit()
+        else:
+            directory = directory.rename("elsewhere")  # noqa: ASYNC240
+        async with serving(google, output_dir=directory) as door:
+            await asyncio.sleep(20)
+            assert door.session.journal is not None
+            assert door.session.journal.counts() == {State.SUCCEEDED: 1}
+
+
+def _absolute(path: str) -> Path:
+    return Path("clips", path).absolute()

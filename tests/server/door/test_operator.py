@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,8 +21,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from aveo3.cli.commands import serve as serve_command
+from aveo3.models import VideoPrompt
 from aveo3.server.door import metrics, server_file
 from aveo3.server.door.callers import Caller, CallerFile
+from aveo3.server.door.media_store import MediaStore
 from aveo3.server.door.server import DoorServer
 from tests.support.door import MODEL, serving
 from tests.support.emulated import emulator, quick
@@ -338,3 +342,40 @@ async def test_sighup_reloads_and_sigterm_stops(monkeypatch: pytest.MonkeyPatch)
     async with emulator() as google:
         await serve_command._serve(quick(google, journal="auto"), "127.0.0.1", 0, private_callbacks=False, quiet=True)
     assert len(reloads) == 2
+
+
+async def test_a_request_whose_lanes_go_while_its_media_are_kept_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = "veo-3.1-fast-generate-001"
+    of_two = f'[[lane]]\nname = "two"\nproject = "two"\nmodel = "{fast}"\n'
+    of_one = f'[[lane]]\nname = "one"\nproject = "one"\nmodel = "{MODEL}"\n'
+    change_lanes(of_one + of_two)
+    kept, reloaded, original = threading.Event(), threading.Event(), MediaStore.record
+
+    def record(self: MediaStore, prompt: VideoPrompt) -> Any:
+        kept.set()
+        assert reloaded.wait(20)
+        return original(self, prompt)
+
+    monkeypatch.setattr(MediaStore, "record", record)
+    picture = {"bytesBase64Encoded": base64.b64encode(b"\x89PNG\r\n\x1a\n").decode(), "mimeType": "image/png"}
+    async with (
+        emulator() as google,
+        serving(google, lanes=Path("lanes.toml"), api_key=None) as door,
+        aiohttp.ClientSession(door.url) as http,
+    ):
+
+        async def order() -> int:
+            body = {"instances": [{"prompt": "a boat", "image": picture}]}
+            async with http.post(f"/v1/publishers/google/models/{fast}:predictLongRunning", json=body) as answer:
+                return answer.status
+
+        asking = asyncio.create_task(order())
+        while not kept.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        change_lanes(of_one)
+        await door.reload()
+        reloaded.set()
+        assert await asking == 404
+        assert door.session.journal is not None
+        assert list(door.session.journal.records()) == []
+        assert list(Path("clips", ".aveo3", "media").iterdir()) == []  # noqa: ASYNC240
