@@ -23,8 +23,9 @@ from aveo3 import Settings, VeoClient, VideoPrompt
 from aveo3.cli import report_file
 from aveo3.mock import Latency, MockOptions, MockServer
 from aveo3.report.from_journal import Film
+from aveo3.server.page.answers import Actions
 from aveo3.server.page.live_view import LiveView
-from aveo3.server.page.server import Actions, PageServer
+from aveo3.server.page.server import PageServer
 from aveo3.server.page.shown import Shown
 from aveo3.testing import run_virtual
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from aveo3.server.door.callers import Callers
     from aveo3.server.door.dispatcher import Dispatcher
     from aveo3.server.door.intake import Intake
-    from aveo3.server.page.server import Actions
+    from aveo3.server.page.answers import Actions
     from aveo3.session import Session
 
 log = logging.getLogger("aveo3.page")
