@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aveo3.client import VeoClient
     from aveo3.config.settings import Settings
     from aveo3.events.kinds import Event
-    from aveo3.server.page.server import Source
+    from aveo3.server.page.answers import Answers, Source
 
 log = logging.getLogger("aveo3")
 
@@ -66,14 +66,23 @@ class RunPage:
 
 
 @asynccontextmanager
-async def shown(source: Source, *, port: int, opens: bool, in_json: bool = False) -> AsyncIterator[None]:
+async def shown(
+    source: Source | None = None,
+    *,
+    answers: Answers | None = None,
+    port: int,
+    opens: bool,
+    in_json: bool = False,
+) -> AsyncIterator[None]:
     """Serve a page on this machine inside the block, and print its link, as a line of JSON if all lines are.
+
+    It shows `source`, or what `answers` gives.
 
     The link is in no log: it has the token.
     """
     from aveo3.server.page.server import PageServer
 
-    async with PageServer(source, port=port) as server:
+    async with PageServer(source, answers=answers, port=port) as server:
         tell(json.dumps({"page": server.link}) if in_json else f"page: {server.link}")
         with Shortcut(server.link, in_json=in_json) if opens else nullcontext():
             yield

@@ -158,6 +158,7 @@ class CallerRow(TypedDict):
     """Ended without a video, but for those that were cancelled."""
     cancelled: int
     spent_usd: float
+    """As `MoneyRow.spent_usd`; also what the emulator's clips would cost."""
     left: list[BudgetLeft]
 
 

@@ -1,7 +1,8 @@
-"""Makes the guide's pictures of report and live page: `python -m benchmarks.pictures`.
+"""Makes the guide's pictures of report and live pages: `python -m benchmarks.pictures`.
 
 A run on the emulator, in virtual time, is stopped in the middle for the live page, then goes on to its end for the
-report. A real Chromium looks at both. Needs the extras `report` and `test`, and Chromium.
+report. A server in front of the emulator is stopped in the middle, too. A real Chromium looks at all of them. Needs the
+extras `report` and `test`, and Chromium.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from aveo3 import Settings, VeoClient, VideoPrompt
 from aveo3.cli import report_file
 from aveo3.mock import Latency, MockOptions, MockServer
 from aveo3.report.from_journal import Film
+from aveo3.server.page.answers import Actions, Source
 from aveo3.server.page.live_view import LiveView
-from aveo3.server.page.server import Actions, PageServer
+from aveo3.server.page.server import PageServer
 from aveo3.server.page.shown import Shown
 from aveo3.testing import run_virtual
+from benchmarks.pictures.server import serve
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -36,6 +39,8 @@ BEGIN = datetime.now(UTC) - timedelta(minutes=6)
 """The run ends before the report is made."""
 HALFWAY = 88.0
 """Seconds after the begin at which the live page is seen."""
+SERVED = 200.0
+"""Seconds after its begin at which the server is seen."""
 MOST = 150_000
 """Bytes of a picture."""
 FAULTS = ("filtered-safety@3", "error-14@6", "500-after@8", "filtered-input@15")
@@ -86,7 +91,7 @@ class _Steering:
 class _Still:
     """A live page as it was at one moment."""
 
-    def __init__(self, live: LiveView) -> None:
+    def __init__(self, live: Source) -> None:
         self.home = live.home
         self.shown = Shown(**live.shown.fields)
         self._films: dict[str, tuple[Film, ...]] = {}
@@ -127,7 +132,14 @@ async def _run(settings: Settings) -> _Still:
 
 
 async def _look(
-    browser: Browser, url: str, name: str, size: tuple[int, int], *, dark: bool = False, top: str = "body"
+    browser: Browser,
+    url: str,
+    name: str,
+    size: tuple[int, int],
+    *,
+    dark: bool = False,
+    top: str = "body",
+    now: float = HALFWAY,
 ) -> None:
     """Write the picture `name` of a page, from its element `top` downwards."""
     context = await browser.new_context(
@@ -138,7 +150,7 @@ async def _look(
         timezone_id="UTC",
     )
     page = await context.new_page()
-    await page.clock.set_fixed_time(BEGIN + timedelta(seconds=HALFWAY))
+    await page.clock.set_fixed_time(BEGIN + timedelta(seconds=now))
     await page.goto(url)
     await page.locator(".card, figure canvas").locator("visible=true").first.wait_for()
     await page.locator(top).evaluate("top => top.scrollIntoView()")
@@ -153,16 +165,17 @@ async def _look(
     print(f"{HOME / name}: {len(picture.getvalue()):,} bytes")
 
 
-async def _pictures(report: Path, still: _Still) -> None:
+async def _pictures(report: Path, still: _Still, served: _Still) -> None:
     from playwright.async_api import async_playwright
 
     root = hasattr(os, "geteuid") and os.geteuid() == 0  # Chromium's sandbox refuses to work for root
-    async with async_playwright() as playwright, PageServer(still) as server:
+    async with async_playwright() as playwright, PageServer(still) as server, PageServer(served) as door:
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"] if root else []
         )
         await _look(browser, report.as_uri(), "report.png", (1280, 1280))
         await _look(browser, server.link, "page.png", (1280, 1280), dark=True)
+        await _look(browser, door.link, "serve.png", (1280, 1100), now=SERVED)
         await _look(browser, f"{report.as_uri()}#status=succeeded", "phone.png", (390, 844), top=".tabs")
         await _look(browser, f"{report.as_uri()}#tab=charts", "charts.png", (1280, 1000), top=".tabs")
         await browser.close()
@@ -186,7 +199,8 @@ def main() -> None:
         still = run_virtual(_run(settings))
         path = settings.output_dir / report_file.REPORT
         report_file.write(settings, path)
-        asyncio.run(_pictures(path, still))
+        served = run_virtual(serve(Path(place) / "videos", TEXTS, SERVED, _now_utc, _Still))
+        asyncio.run(_pictures(path, still, served))
 
 
 if __name__ == "__main__":

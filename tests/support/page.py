@@ -13,8 +13,9 @@ import aiohttp
 
 from aveo3.report.from_journal import Film
 from aveo3.report.view import ClipRow, MoneyRow
+from aveo3.server.page.answers import Actions
 from aveo3.server.page.assets import Assets
-from aveo3.server.page.server import Actions, PageServer
+from aveo3.server.page.server import PageServer
 from aveo3.server.page.shown import Shown
 from aveo3.server.page.viewers import Charts
 

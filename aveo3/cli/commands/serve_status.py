@@ -51,9 +51,9 @@ def status(
 
         from aveo3.errors import UsageError
 
-        key = _key_in(key_file) if key_file is not None else None
+        key = key_in(key_file) if key_file is not None else None
         if place is not None and place.startswith(("http://", "https://")):
-            told = asyncio.run(_asked(place, key))
+            told = asyncio.run(asked(place, key))
             if told is None:
                 raise UsageError(f"no server answers at {place}. Check the address, or name the server's directory.")
         else:
@@ -69,7 +69,7 @@ def status(
             print(line)
 
 
-def _key_in(file: Path) -> str:
+def key_in(file: Path) -> str:
     from aveo3.errors import UsageError
 
     try:
@@ -93,7 +93,7 @@ def _of_directory(directory: Path | None) -> dict[str, Any]:
     path = journal_path(settings)
     if (found := read(settings.output_dir)) is not None:
         try:
-            told = asyncio.run(_asked(*found))
+            told = asyncio.run(asked(*found))
         except UsageError:  # another program has its port by now
             told = None
         if told is not None:
@@ -101,7 +101,7 @@ def _of_directory(directory: Path | None) -> dict[str, Any]:
     return {"server": None, "lanes": None, **requests_and_money(path)}
 
 
-async def _asked(url: str, key: str | None) -> dict[str, Any] | None:
+async def asked(url: str, key: str | None) -> dict[str, Any] | None:
     """The status of the server at `url`; None if none listens there. Raises `UsageError` if it does not tell."""
     import json
 

@@ -191,7 +191,7 @@
     parts.toggle.hidden = FACETS.every(({ name }) => parts[name].field.hidden);
     const all = store.view.clips.length;
     const server = store.view.server;
-    parts.sort.firstChild.textContent = server ? "Running, waiting, done" : SORTS.order.label;
+    parts.sort.firstChild.textContent = server ? "Queue order" : SORTS.order.label;
     const said = server ? saidOfServer(clips.length, server) : isOn() ? `Showing ${number(clips.length)} of ${count(all, "clip")}` : count(all, "clip");
     if (parts.shown.textContent !== said) parts.shown.textContent = said;
     parts.clear.hidden = !isOn();

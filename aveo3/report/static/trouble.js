@@ -37,7 +37,7 @@
     const left = commands.size - COMMANDS;
     return el(
       "li", { class: "group" },
-      el("h3", { class: "row" }, statusMark(clip), el("span", { text: count(clips.length, "clip") }), kind ? el("code", { class: "kind", text: kind }) : null),
+      el("h3", { class: "row" }, statusMark(clip), el("span", { text: count(clips.length, store.view.server ? "request" : "clip") }), kind ? el("code", { class: "kind", text: kind }) : null),
       clip.error_message && !LEFT.includes(clip.status) ? el("p", { class: "error", text: clip.error_message }) : null,
       clip.next_move ? el("p", { class: "next" }, el("strong", { text: "Next: " }), clip.next_move) : null,
       [...commands].slice(0, COMMANDS).map((text) => command(text)),

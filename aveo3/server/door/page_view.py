@@ -22,7 +22,7 @@ from aveo3.journal.journal import Journal
 from aveo3.journal.reader import PAGE
 from aveo3.journal.requests import Request
 from aveo3.journal.totals import Total, totals_of
-from aveo3.lifecycle import State
+from aveo3.lifecycle import BILLED, State
 from aveo3.report.from_journal import Film, Frame, clip_row, films_of
 from aveo3.report.view import BudgetLeft, CallerRow, ClipRow, MoneyRow, RunRow, ServerRow
 from aveo3.server.door.google_errors import Refused
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from aveo3.server.door.callers import Callers
     from aveo3.server.door.dispatcher import Dispatcher
     from aveo3.server.door.intake import Intake
-    from aveo3.server.page.server import Actions
+    from aveo3.server.page.answers import Actions
     from aveo3.session import Session
 
 log = logging.getLogger("aveo3.page")
@@ -235,7 +235,8 @@ class DoorView:
             if total.service != self._session.service:
                 continue
             row = rows.setdefault(total.caller, _empty(total.caller))
-            row["spent_usd"] = round(row["spent_usd"] + total.spent_usd, 4)
+            billed = total.cost_usd if total.state in BILLED else 0.0
+            row["spent_usd"] = round(row["spent_usd"] + billed, 4)
             counts["waiting" if waits(total.state, total.why) else total.state.value] += total.jobs
             _count(row, total)
         for name, queue in queues.items():

@@ -45,6 +45,7 @@ from aveo3.session import Session
 if TYPE_CHECKING:
     from aveo3.server.door.metrics import Metrics
     from aveo3.server.door.page_view import DoorView
+    from aveo3.server.page.answers import Answers
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ class DoorServer:
         self._on_event: Callable[[Event], object] = lambda _: None
         self._dispatcher: Dispatcher | None = None
         self._intake: Intake | None = None
+        self._answers: Answers | None = None  # to pages in other processes, once there was one
         self._stack = AsyncExitStack()
         self._addresses: list[str] = []
         self._of_runs: list[StateCount] | None = None  # what is in the journal besides requests, once it was read
@@ -184,7 +186,9 @@ class DoorServer:
             caller_of=self._callers.of,
             guard=Guard(self._host, lambda: self._callers.has_keys),
             videos=videos,
-            operators=OperatorRoutes(self._callers.of, metrics, lambda: self._status(intake, dispatcher, disk), token),
+            operators=OperatorRoutes(
+                self._callers.of, metrics, lambda: self._status(intake, dispatcher, disk), self._page_answers, token
+            ),
             observer=observer,
             private_callbacks=self._private_callbacks,
             now_utc=self._now_utc,
@@ -194,6 +198,7 @@ class DoorServer:
         self._stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, self._host, self._port)
         await site.start()  # before anything is sent: the port may be in use
+        self._stack.push_async_callback(self._close_page)
         self._stack.push_async_callback(callbacks.close)
         self._stack.push_async_callback(videos.close)
         self._stack.push_async_callback(self._leave, dispatcher, intake)
@@ -288,6 +293,18 @@ class DoorServer:
             now_utc=self._now_utc,
             quoted=quoted,
         )
+
+    def _page_answers(self) -> Answers:
+        """The answers to pages in other processes."""
+        if self._answers is None:
+            from aveo3.server.page.answers import SourceAnswers
+
+            self._answers = SourceAnswers(self.page_view())
+        return self._answers
+
+    async def _close_page(self) -> None:
+        if self._answers is not None:
+            await self._answers.close()
 
     async def _leave(self, dispatcher: Dispatcher, intake: Intake) -> None:
         """Take nothing new, and let what is under way learn its operation's name. Polls are answered meanwhile."""

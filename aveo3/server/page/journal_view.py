@@ -25,8 +25,8 @@ from aveo3.report.from_journal import Film, Frame, clip_row, films_of, frame_of,
 from aveo3.report.lanes import lane_rows, lane_steps
 from aveo3.report.steps import steps_of_job
 from aveo3.report.view import LaneRow, LaneStep, MoneyRow, RunRow, Step
+from aveo3.server.page.answers import Actions
 from aveo3.server.page.listing import Listing
-from aveo3.server.page.server import Actions
 from aveo3.server.page.shown import Shown
 
 if TYPE_CHECKING:

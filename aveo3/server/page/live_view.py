@@ -25,9 +25,9 @@ from aveo3.models import ClipStatus
 from aveo3.quota.gate_stats import GateStats
 from aveo3.report.from_journal import Film, Frame, clip_row
 from aveo3.report.view import ClipRow, LaneRow, LaneStep, MoneyRow, RunRow, Step
+from aveo3.server.page.answers import Actions
 from aveo3.server.page.listing import Listing
 from aveo3.server.page.live_lane import lane_row, steady
-from aveo3.server.page.server import Actions
 from aveo3.server.page.shown import Shown
 
 if TYPE_CHECKING:

@@ -10,20 +10,15 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from collections.abc import Awaitable, Callable
+from typing import Self
 
 from aiohttp import web
 
 from aveo3.errors import UsageError
-from aveo3.report.from_journal import Film
+from aveo3.server.page.answers import Answers, Source, SourceAnswers, routes_of
 from aveo3.server.page.assets import Assets
-from aveo3.server.page.files import Videos
 from aveo3.server.page.guard import HEADERS, Access, Guard
-from aveo3.server.page.shown import Shown
-from aveo3.server.page.viewers import Viewers
 
 log = logging.getLogger("aveo3.page")
 
@@ -35,49 +30,28 @@ BODY_LIMIT = 4096
 
 HOST = "127.0.0.1"
 
-Actions = Mapping[str, Callable[[], object]]
-"""What a person may do, by its name: `pause`, `go-on`, `stop`, `leave`. A second call does nothing."""
-
-
-class Source(Protocol):
-    """Where a page gets what it shows."""
-
-    shown: Shown
-    home: Path
-    """The output directory."""
-
-    async def refresh(self) -> None:
-        """Bring `shown` up to date. Called a few times a second while somebody looks."""
-
-    def films_of(self, key: str) -> tuple[Film, ...]:
-        """The videos of a clip, in the order of its row."""
-
-    def actions(self) -> Actions:
-        """What a person may do now."""
-
-
-@runtime_checkable
-class Cancels(Protocol):
-    """A source whose rows a person may cancel one by one."""
-
-    async def cancel(self, key: str) -> str | None:
-        """Cancel what a row shows. Returns why that cannot be; None if it is done."""
-
 
 class PageServer:
-    """Shows `source`, inside an `async with`. `port` 0 takes a free one.
+    """Shows `source`, or what `answers` gives, inside an `async with`. `port` 0 takes a free one.
 
     Entering raises `UsageError` if the port is taken. Leaving sends every viewer what is newest, and ends.
     """
 
-    def __init__(self, source: Source, *, port: int = 0, assets: Assets | None = None) -> None:
-        self._source = source
+    def __init__(
+        self,
+        source: Source | None = None,
+        *,
+        answers: Answers | None = None,
+        port: int = 0,
+        assets: Assets | None = None,
+    ) -> None:
         self._port = port
-        self._worker = ThreadPoolExecutor(2, "aveo3-page")
         self._assets = assets or Assets()
-        charts = None if "server" in source.shown.fields else self._assets.charts()  # they would show a part only
-        self._viewers = Viewers(source.shown, source.refresh, charts=charts, worker=self._worker)
-        self._videos = Videos(source.home, self._worker)
+        if answers is None:
+            assert source is not None
+            part = "server" in source.shown.fields  # charts would show it as if it were all
+            answers = SourceAnswers(source, None if part else self._assets.charts())
+        self._answers = answers
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
         self.guard = Guard(port)
@@ -90,7 +64,7 @@ class PageServer:
     @property
     def viewers(self) -> int:
         """How many look at the page now."""
-        return len(self._viewers)
+        return self._answers.viewers
 
     # ---- opening and closing ---------------------------------------------------------------------------------------
 
@@ -110,12 +84,8 @@ class PageServer:
         app.add_routes(
             [
                 web.get("/", self._page),
-                web.get("/events", self._viewers.follow, allow_head=False),
                 web.get("/static/{name}", self._static),
-                web.get("/videos/{key}/{number}", self._video),
-                web.get("/posters/{key}/{number}", self._still, allow_head=False),
-                web.post("/actions/{name}", self._act),
-                web.post("/cancel/{key}", self._cancel),
+                *routes_of(lambda: self._answers),
             ]
         )
         runner = web.AppRunner(
@@ -142,13 +112,11 @@ class PageServer:
         try:
             if self._server is not None:
                 self._server.close()
-            await self._viewers.close()
+            await self._answers.close()
             if self._runner is not None:
                 await self._runner.cleanup()
         except Exception as error:
             log.debug("the page cannot be closed in order: %s", error, exc_info=True)
-        finally:
-            self._worker.shutdown(wait=False, cancel_futures=True)
 
     # ---- answers ---------------------------------------------------------------------------------------------------
 
@@ -179,7 +147,7 @@ class PageServer:
             return web.Response(status=500, text="The page cannot answer this. The run goes on.")
 
     async def _page(self, request: web.Request) -> web.Response:
-        text = self._assets.page(self._source.shown.fields)
+        text = self._assets.page(self._answers.fields)
         return web.Response(text=text, content_type="text/html")
 
     async def _static(self, request: web.Request) -> web.Response:
@@ -187,36 +155,6 @@ class PageServer:
             raise web.HTTPNotFound
         text, kind = found
         return web.Response(text=text, content_type=kind)
-
-    def _film(self, request: web.Request) -> Film:
-        """The video that a request names by clip and number."""
-        number = request.match_info["number"]
-        films = self._source.films_of(request.match_info["key"])
-        if not (number.isascii() and number.isdigit() and len(number) < 4 and int(number) < len(films)):
-            raise web.HTTPNotFound(text="This page lists no such video.")
-        return films[int(number)]
-
-    async def _video(self, request: web.Request) -> web.StreamResponse:
-        return await self._videos.send(request, self._film(request).path)
-
-    async def _still(self, request: web.Request) -> web.Response:
-        if (body := await self._videos.still(self._film(request))) is None:
-            raise web.HTTPNotFound(text="No still can be cut from this video.")
-        return web.Response(body=body, content_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
-
-    async def _act(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        if (act := self._source.actions().get(name)) is None:
-            raise web.HTTPConflict(text="This page cannot do that: the run has ended, or another process runs it.")
-        act()
-        return web.Response(text="done")
-
-    async def _cancel(self, request: web.Request) -> web.Response:
-        if not isinstance(self._source, Cancels):
-            raise web.HTTPConflict(text="This page cancels no single clip.")
-        if (why := await self._source.cancel(request.match_info["key"])) is not None:
-            raise web.HTTPConflict(text=why)
-        return web.Response(text="done")
 
 
 async def _with_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -13,14 +13,15 @@ import pytest
 
 from aveo3.journal.reader import JournalReader
 from aveo3.report.view import ClipRow
-from aveo3.server.door import page_view
+from aveo3.server.door import page_view, server_file
 from aveo3.server.door.callers import Caller, CallerFile
 from aveo3.server.door.page_view import DoorView
 from aveo3.server.door.server import DoorServer
+from aveo3.server.page.relay import RelayAnswers
 from aveo3.server.page.server import PageServer
 from tests.support.door import MODEL, accept, serving
 from tests.support.emulated import emulator
-from tests.support.page import Browser, PlainAssets
+from tests.support.page import Browser, PlainAssets, news
 
 OUT = Path("clips")
 
@@ -226,3 +227,82 @@ async def test_nobody_looks_so_nothing_is_read() -> None:
             await asyncio.sleep(60)
             assert view.shown.changes == 0
             assert view._known.event is None
+
+
+async def statuses(http: aiohttp.ClientSession, key: str | None) -> list[int]:
+    """What each address of the page answers to somebody with this key."""
+    headers = {} if key is None else {"x-goog-api-key": key}
+    found = []
+    for method, path in (
+        ("GET", "/page/events"),
+        ("GET", "/page/videos/1/0"),
+        ("GET", "/page/posters/1/0"),
+        ("POST", "/page/actions/pause"),
+        ("POST", "/page/actions/go-on"),
+        ("POST", "/page/cancel/1"),
+    ):
+        async with http.request(method, path, headers=headers) as answer:
+            found.append(answer.status)
+    return found
+
+
+async def test_from_other_processes_only_an_operator_or_the_owner_of_the_directory_reaches_the_page() -> None:
+    async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
+        found = server_file.read(OUT)
+        assert found is not None
+        assert await statuses(http, None) == [403] * 6  # whoever is on this machine may order, but stops nothing
+        allowed = [200, 404, 404, 200, 200, 409]
+        assert await statuses(http, found[1]) == allowed
+        callers = CallerFile(OUT)
+        alice, watch = callers.add(Caller(name="alice")), callers.add(Caller(name="watch", operator=True))
+        assert await statuses(http, None) == [401] * 6
+        assert await statuses(http, "aveo3_wrong") == [401] * 6
+        assert await statuses(http, alice) == [403] * 6
+        assert await statuses(http, watch) == allowed
+        assert await statuses(http, found[1]) == allowed
+        assert not door.session.stats().paused
+
+
+@pytest.mark.real_time  # clients of two servers
+async def test_a_page_in_another_process_passes_on_what_it_shows_and_does() -> None:
+    watch = CallerFile(OUT).add(Caller(name="watch", operator=True))
+    async with emulator(latency="0.2") as google, serving(google, rate_limit=1, rate_period=600) as door:
+        *_, last = order(door, 3)
+        relay = RelayAnswers("clips", lambda: (door.url, watch))
+        async with PageServer(answers=relay, assets=PlainAssets()) as server, Browser(server) as browser:
+            async with browser.get("events") as stream:
+                seen: dict[str, Any] = {}
+                async for kind, data in news(stream):
+                    assert watch not in json.dumps(data)
+                    rows = {row["key"]: row for row in [*seen.get("clips", []), *data.get("clips", [])]}
+                    seen = {**(seen if kind == "patch" else {}), **data, "clips": [*rows.values()]}
+                    if any(row["videos"] for row in seen["clips"]) and last in rows:
+                        break
+            assert seen["server"]["counts"]["waiting"] == 2
+            [video] = [video for row in seen["clips"] for video in row["videos"]]
+            async with browser.get(video["src"], headers={"Range": "bytes=4-7"}) as answer:
+                assert (answer.status, await answer.read()) == (206, b"ftyp")
+            assert await browser.status("videos/..%2F..%2Fstatus/0") == 404
+            async with browser.post(f"cancel/{last}", Origin="http://evil.example") as answer:
+                assert answer.status == 403
+            async with browser.post(f"cancel/{last}") as answer:
+                assert answer.status == 200
+            async with browser.post("actions/pause") as answer:
+                assert answer.status == 200
+            assert door.session.stats().paused
+            assert door.waiting <= 1
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [(None, "The server does not run."), (("http://127.0.0.1:1", None), "The server does not answer.")],
+)
+async def test_a_server_that_is_gone_is_told(found: tuple[str, str | None] | None, said: str) -> None:
+    relay = RelayAnswers("clips", lambda: found)
+    async with (
+        PageServer(answers=relay, assets=PlainAssets()) as server,
+        Browser(server) as browser,
+        browser.get("events") as answer,
+    ):
+        assert (answer.status, await answer.text()) == (502, said)

@@ -16,10 +16,17 @@ from aveo3.errors import UsageError
 from aveo3.mock.state.films import bundled
 from aveo3.report.from_journal import Film
 from aveo3.server.page import files, server, viewers
+from aveo3.server.page.answers import SourceAnswers
 from aveo3.server.page.server import PageServer
 from aveo3.server.page.shown import CLIPS_AT_ONCE
 from aveo3.testing.scripted import FILM
 from tests.support.page import Browser, PlainAssets, Shelf, clip, news, raw
+
+
+def inside(page: PageServer) -> SourceAnswers:
+    """What answers in this process."""
+    assert isinstance(page._answers, SourceAnswers)
+    return page._answers
 
 
 @pytest.fixture
@@ -255,9 +262,9 @@ async def test_a_browser_that_does_not_read_costs_one_chunk_and_is_cut_off(
         f"GET /videos/a/0 HTTP/1.1\r\nHost: 127.0.0.1:{port_of(page)}\r\nCookie: {cookie_of(page)}\r\n\r\n".encode()
     )
     await asyncio.sleep(1)
-    assert len(page._videos._sending) == 1
+    assert len(inside(page)._videos._sending) == 1
     await asyncio.sleep(files.STALLED + 10)
-    assert len(page._videos._sending) == 0
+    assert len(inside(page)._videos._sending) == 0
     assert await browser.status("videos/a/0", headers={"Range": "bytes=0-9"}) == 206
     writer.close()
     del reader
@@ -273,7 +280,7 @@ async def test_one_video_too_many_takes_the_place_of_the_oldest(
     async with AsyncExitStack() as stack:
         answers = [await stack.enter_async_context(browser.get("videos/a/0")) for _ in range(5)]
         await asyncio.sleep(0.1)
-        assert len(page._videos._sending) == 3
+        assert len(inside(page)._videos._sending) == 3
         with pytest.raises(Exception, match=r"payload|Connection|closed"):
             await answers[0].read()
 
@@ -361,7 +368,7 @@ async def test_a_viewer_that_does_not_read_skips_to_what_is_newest(
     await reader.read(10)
     await asyncio.sleep(1)
     assert page.viewers == 1
-    [cursor] = page._viewers._cursors.values()
+    [cursor] = inside(page)._viewers._cursors.values()
     await asyncio.sleep(viewers.STALLED + 20)
     assert page.viewers == 0
     writer.close()
