@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, contextmanager
 from datetime import datetime
 from functools import cached_property
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -20,6 +21,7 @@ from aveo3 import _threads, mock_mode
 from aveo3.backends.http import connector
 from aveo3.config.network import check_network
 from aveo3.config.settings import Settings, check_alive, on_this_machine
+from aveo3.dispatch.backlog import Order
 from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.batch_events import BatchEvents
 from aveo3.dispatch.budget import Budget
@@ -257,18 +259,21 @@ class Session:
         planner = Planner(self.routes, matcher, self._now_utc, numbers=numbers)
         return self._stream(prompts, engine, planner, resumes=resumes)
 
-    def stream_requests(self, jobs: list[JobRecord] | AsyncIterable[JobRecord]) -> ClipStream:
+    def stream_requests(
+        self, jobs: list[JobRecord] | AsyncIterable[JobRecord], order: Order | None = None
+    ) -> ClipStream:
         """The clips of jobs that came as requests: those that wait are submitted, those under way are resumed.
 
-        `jobs` is read one ahead, so the order of an asynchronous iterable may change until a job's turn comes. It
-        must yield each record as it stands in the journal. Raises `UsageError` if the session is not open, or keeps no
-        journal.
+        `order` decides which of them goes next at each lane; it gives `jobs` one by one as their turns come near. Each
+        record must be as it stands in the journal. Raises `UsageError` if the session is not open, or keeps no journal.
         """
         engine = self._open_engine()
         if self.journal is None:
             raise UsageError("requests are kept in the journal, and VEO3_JOURNAL=none: unset it")
-        planner = Planner(self.routes, JobMatcher(self.journal, self.service), self._now_utc, requests=True)
-        return self._stream(jobs, engine, planner, lookahead=None if isinstance(jobs, list) else 1)
+        planner = Planner(
+            self.routes, JobMatcher(self.journal, self.service), self._now_utc, requests=lambda: self.routes
+        )
+        return self._stream(jobs, engine, planner, lookahead=None if order is None else inf, order=order)
 
     def _open_engine(self) -> Engine:
         if self.engine is None:
@@ -277,7 +282,14 @@ class Session:
         return self.engine
 
     def _stream(
-        self, source: Source, engine: Engine, planner: Planner, *, resumes: bool = False, lookahead: int | None = None
+        self,
+        source: Source,
+        engine: Engine,
+        planner: Planner,
+        *,
+        resumes: bool = False,
+        lookahead: float | None = None,
+        order: Order | None = None,
     ) -> ClipStream:
         self._begun += 1
         events = BatchEvents(
@@ -297,6 +309,7 @@ class Session:
             engine=engine,
             budget=self.budget,
             lookahead=lookahead,
+            order=order,
         )
         self._batches.add(batch)
         return stream

@@ -7,6 +7,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Sequence
 from math import inf
+from typing import Protocol
 
 from aveo3._waker import Waker
 from aveo3.engine.job import Job
@@ -15,11 +16,28 @@ from aveo3.errors import GateClosed
 from aveo3.lanes.lanes import Lane
 
 
+class Order(Protocol):
+    """Decides which new job of a batch goes next at each lane. Without one, they go as they came."""
+
+    def begin(self, backlogs: Backlogs) -> None:
+        """The batch begins: here are its backlogs. `Backlogs.room` rings when a job has left one."""
+
+    def choose(self, queue: LaneQueue, ready: list[tuple[Backlog, Job]]) -> tuple[Backlog, Job] | None:
+        """The one of `ready` that goes next; None if it is another one, which has not been fed yet."""
+
+    def went(self, lane: Lane, job: Job) -> None:
+        """`job`, which was new or had been put back, is being submitted to `lane`."""
+
+    def holds(self, closed: GateClosed) -> bool:
+        """True if jobs wait at a lane that is `closed`, until it is opened again. Else they end one by one."""
+
+
 class LaneQueue:
     """The jobs that wait for one lane in one batch, across backlogs, and whether the lane is closed."""
 
-    def __init__(self, lane: OpenLane) -> None:
+    def __init__(self, lane: OpenLane, order: Order | None = None) -> None:
         self.lane = lane
+        self.order = order
         self.backlogs: list[Backlog] = []
         self.waker = Waker()
         """Wakes the lane's worker."""
@@ -40,8 +58,19 @@ class LaneQueue:
         """Jobs submitted to the lane, divided by its weight. Of the free lanes, the least loaded goes first."""
         return self.lane.taken / self.lane.lane.weight
 
+    @property
+    def holds(self) -> bool:
+        """True if the lane is closed and jobs wait until it is opened again."""
+        return self.closed is not None and self.order is not None and self.order.holds(self.closed)
+
     def next_job(self, now: float) -> tuple[Backlog, Job] | None:
         """The first job that this lane may submit at `now`, and its backlog."""
+        if self.order is not None:
+            serving = [backlog for backlog in self.backlogs if backlog.serves(self)]
+            retries = [(backlog, job) for backlog in serving if (job := backlog.retry_due(now)) is not None]
+            if retries:
+                return min(retries, key=lambda pair: pair[1].index)
+            return self.order.choose(self, [(backlog, job) for backlog in serving for job in backlog.fresh])
         candidates = [
             (backlog, job) for backlog in self.backlogs if backlog.serves(self) and (job := backlog.peek(now))
         ]
@@ -83,14 +112,14 @@ class Backlog:
     def serves(self, queue: LaneQueue) -> bool:
         """True if the lane of `queue` may take the jobs here: a tier opens when every lane before it is closed.
 
-        If all lanes are closed, any worker may try its gate again and defer the jobs one by one.
+        If all lanes are closed, any worker may try its gate again and defer the jobs one by one; unless they wait.
         """
         for tier in self.tiers:
             if queue in tier and queue.closed is None:
                 return True
             if any(other.closed is None for other in tier):
                 return False
-        return all(other.closed is not None for other in self.queues)
+        return not all(other.holds for other in self.queues)
 
     def closed(self) -> GateClosed | None:
         """Why no lane grants permits, and until when; None if at least one does."""
@@ -113,9 +142,13 @@ class Backlog:
 
     def peek(self, now: float) -> Job | None:
         """The next job to submit; None if there is none at `now`."""
-        if self.again and self.again[0][0] <= now:
-            return self.again[0][2]
+        if (retry := self.retry_due(now)) is not None:
+            return retry
         return self.fresh[0] if self.fresh else None
+
+    def retry_due(self, now: float) -> Job | None:
+        """The first retry that is due at `now`; None if there is none."""
+        return self.again[0][2] if self.again and self.again[0][0] <= now else None
 
     def is_fresh(self, job: Job) -> bool:
         """False for the retry that is due first."""
@@ -162,15 +195,31 @@ class Backlog:
 
 
 class Backlogs:
-    """All backlogs of one batch, by their tiers of lanes, and the queue of each lane."""
+    """All backlogs of one batch, by their tiers of lanes, and the queue of each lane.
 
-    def __init__(self) -> None:
+    `order` decides which new job goes next at each lane; None: the one that came first.
+    """
+
+    def __init__(self, order: Order | None = None) -> None:
+        self.order = order
         self.feeding = True
         """More jobs may come from the prompts."""
         self.room = Waker()
         """Wakes the feeder, which waits for room in a backlog."""
         self.queues: dict[Lane, LaneQueue] = {}
         self.by_tiers: dict[tuple[tuple[Lane, ...], ...], Backlog] = {}
+
+    def ring(self) -> None:
+        """Wake the workers of all lanes."""
+        for queue in self.queues.values():
+            queue.waker.ring()
+
+    def reopen(self) -> None:
+        """Let jobs go to lanes again that they wait for, and that have been opened again."""
+        for queue in self.queues.values():
+            if queue.closed is not None and queue.closed.retry_at_utc is None and not queue.lane.gate.is_closed:
+                queue.reopen()
+        self.ring()
 
     def drain(self) -> Iterable[Job]:
         """Remove and return all jobs."""

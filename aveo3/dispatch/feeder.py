@@ -36,7 +36,7 @@ class Feeder:
         *,
         planner: Planner,
         lane_pool: LanePool,
-        lookahead: int | None = None,
+        lookahead: float | None = None,
     ) -> None:
         self._prompts = prompts
         self._lookahead = lookahead or (LOOKAHEAD_IN_LIST if isinstance(prompts, Sized) else LOOKAHEAD)
@@ -146,7 +146,7 @@ class Feeder:
 
     def _queue_of(self, lane: OpenLane) -> LaneQueue:
         if lane.lane not in self._backlogs.queues:
-            queue = self._backlogs.queues[lane.lane] = LaneQueue(lane)
+            queue = self._backlogs.queues[lane.lane] = LaneQueue(lane, self._backlogs.order)
             self._batch.start(LaneWorker(queue, self._batch, self._backlogs, self._in_flight).run())
         return self._backlogs.queues[lane.lane]
 

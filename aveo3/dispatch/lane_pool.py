@@ -140,6 +140,10 @@ class LanePool:
         for opened in self.open_lanes.values():
             opened.gate.go_on()
 
+    def reopen(self) -> list[str]:
+        """Open the lanes again that were closed for good: a person has mended why. Returns their names."""
+        return [lane.name for lane, opened in self.open_lanes.items() if opened.gate.reopen()]
+
     def keep_lessons(self) -> None:
         """Keep the limits learnt from refusals for later runs."""
         if self.prior_runs is not None:

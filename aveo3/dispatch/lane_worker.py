@@ -86,6 +86,8 @@ class LaneWorker:
         if found[1] is job:
             job.quota_wait += permit.waited
         backlog, job = found
+        if queue.order is not None and backlog.is_fresh(job):
+            queue.order.went(lane.lane, job)
         backlog.take(job)
         lane.taken += 1
         self._in_flight.submit(job, permit, lane, backlog, cost)
@@ -114,7 +116,7 @@ class LaneWorker:
         return cost if cost is not None else inf if self._budget.limit < inf else 0.0
 
     def _close(self, closed: GateClosed) -> None:
-        """Close the lane, so that its jobs go to the other lanes. If all are closed, defer one job."""
+        """Close the lane, so that its jobs go to the other lanes. If all are closed, defer one job, or let all wait."""
         self._queue.closed = closed
         if closed.retry_at_utc is not None:
             wait = (closed.retry_at_utc - self._batch.now_utc()).total_seconds()
@@ -122,6 +124,8 @@ class LaneWorker:
         for backlog in self._queue.backlogs:
             if (why := backlog.closed()) is None:
                 backlog.ring()
+            elif all(queue.holds for queue in backlog.queues):
+                continue
             elif (job := backlog.pop(_now())) is not None:
                 self._batch.deliver(job, job.defer(why))
         self._backlogs.release_idle()

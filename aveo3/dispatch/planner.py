@@ -41,7 +41,7 @@ class Planner:
     """Plans the jobs of one batch, in the order of its prompts.
 
     `numbers` are the positions of jobs that no journal keeps; None: their indices. With `requests`, the jobs of the
-    journal that it plans came as requests, and may be submitted.
+    journal that it plans came as requests, and may be submitted; it returns the routes to use at that time.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Planner:
         now_utc: Callable[[], datetime],
         *,
         numbers: Iterator[int] | None = None,
-        requests: bool = False,
+        requests: Callable[[], Routes] | None = None,
     ) -> None:
         self._requests = requests
         self._routes = routes
@@ -68,8 +68,8 @@ class Planner:
         """
         if isinstance(source, JobRecord):
             assert self._matcher is not None
-            if self._requests:
-                return await self._plan_request(source, index, self._matcher)
+            if self._requests is not None:
+                return await self._plan_request(source, index, self._matcher, self._requests())
             self.begun = self._matcher.job_of(source, index)
             return None if self.begun is None else (self.begun, await self._matcher.resolve(self.begun))
         try:
@@ -96,15 +96,15 @@ class Planner:
         return job, clip
 
     async def _plan_request(
-        self, record: JobRecord, index: int, matcher: JobMatcher
+        self, record: JobRecord, index: int, matcher: JobMatcher, routes: Routes
     ) -> tuple[Job, VideoClip | None] | None:
         self.begun = job = matcher.request_of(record, index)
         if job is None:
             return None
         prompt = job.prompt
-        job.route, problems = self._routes.of(prompt, matcher.home_of(prompt.previous) if prompt.previous else None)
+        job.route, problems = routes.of(prompt, matcher.home_of(prompt.previous) if prompt.previous else None)
         job.media_hashes = recorded_hashes(record.prompt)
-        models = self._routes.models_of(prompt, job.route)
+        models = routes.models_of(prompt, job.route)
         job.known_by = tuple(prompt.digest(model, job.media_hashes) for model in models)
         clip = await matcher.resolve(job)
         if clip is None and job.state is State.PLANNED and problems:

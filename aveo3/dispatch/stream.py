@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sized
 from types import TracebackType
 from typing import Self
 
-from aveo3.dispatch.backlog import Backlogs
+from aveo3.dispatch.backlog import Backlogs, Order
 from aveo3.dispatch.batch import Batch
 from aveo3.dispatch.budget import Budget
 from aveo3.dispatch.feeder import Feeder
@@ -39,7 +39,8 @@ class ClipStream:
         lane_pool: LanePool,
         engine: Engine,
         budget: Budget,
-        lookahead: int | None = None,
+        lookahead: float | None = None,
+        order: Order | None = None,
     ) -> None:
         prompts = rows_of(prompts)
         if isinstance(prompts, str | bytes | Mapping | VideoPrompt):
@@ -52,7 +53,9 @@ class ClipStream:
         self._planner = planner
         self._budget = budget
         self._total = len(prompts) if isinstance(prompts, Sized) else None
-        backlogs = Backlogs()
+        backlogs = Backlogs(order)
+        if order is not None:
+            order.begin(backlogs)
         in_flight = InFlight(batch, backlogs, engine=engine, budget=budget, lane_pool=lane_pool)
         self._feeder = Feeder(
             prompts, batch, backlogs, in_flight, planner=planner, lane_pool=lane_pool, lookahead=lookahead

@@ -40,10 +40,14 @@ class Cooldown:
     def begin(self, verdict: Verdict, admitted: int, now: float) -> None:
         """Note a refusal or failure. `admitted` is the number of admissions so far: in flight, or answered."""
         self.last = verdict
-        self.at_once, self._before_scout = 1, admitted
+        self.resume_slowly(admitted)
         self._failed_at = now
         if self._since is None:
             self._since = now
+
+    def resume_slowly(self, admitted: int) -> None:
+        """Let one submit go alone, until one is accepted that was admitted later than the first `admitted` ones."""
+        self.at_once, self._before_scout = 1.0, admitted
 
     def pause(self, until: float) -> None:
         """Let no submit go before `until`."""

@@ -318,6 +318,20 @@ class QuotaGate:
             self._bucket.close()
             self._waker.ring()
 
+    def reopen(self) -> bool:
+        """Grant permits again after a person has mended what closed the gate for good; False if it was not closed.
+
+        One submit goes alone first. If it is refused for good, too, the gate is closed again.
+        """
+        if self._closed is None:
+            return False
+        now = self._now()
+        self._closed = None
+        self._cooldown.resume_slowly(self._breaker.admitted)
+        self._changes.opened(now, self._breaker.state(now))
+        self._waker.ring()
+        return True
+
     def _close_to_strangers(self, verdict: Verdict) -> None:
         """Close the gate if Google answered a free request, and a filter the paid one: each probe may cost a clip."""
         if self.met_a_stranger:

@@ -48,7 +48,8 @@ def accept(
     journal = session.journal
     assert journal is not None
     model = more.pop("model", session.settings.model)
-    prompt = VideoPrompt.model_validate({"text": text, "model": model})
+    fields_of_prompt = {name: more.pop(name) for name in VideoPrompt.model_fields if name in more}
+    prompt = VideoPrompt.model_validate({"text": text, "model": model, **fields_of_prompt})
     route, _ = session.routes.of(prompt)
     fields: dict[str, Any] = {"caller": caller, "priority": priority, "key": None, "storage_uri": None, **more}
     request, _ = journal.requests.accept(

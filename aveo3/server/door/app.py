@@ -30,6 +30,7 @@ from aveo3.server.door.observer import Observer
 from aveo3.server.door.omni_routes import OmniRoutes
 from aveo3.server.door.openai_routes import OpenAIRoutes
 from aveo3.server.door.operator_routes import OperatorRoutes
+from aveo3.server.door.standing import is_waiting
 from aveo3.server.door.veo_requests import read_order
 from aveo3.session import Session
 
@@ -203,7 +204,7 @@ class Door:
 
     def metadata(self, request: Request, record: JobRecord) -> dict[str, Any]:
         """What a poll tells of a request that has not ended."""
-        turn = self._dispatcher.expected_in(request)
+        turn = self._dispatcher.expected_in(request) if is_waiting(record) else None
         return veo_answers.metadata(
             record,
             turn=None if turn is None else veo_answers.Turn(*turn),

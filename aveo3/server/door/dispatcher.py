@@ -1,18 +1,18 @@
 """Hands waiting requests to the client's streams, in fair shares, and resumes those that an earlier run left.
 
-The queue is the journal: here are only the numbers of the jobs that wait. Requests that may go to the same lanes share
-a queue and a stream, which is read one ahead, so that the choice of the next one is made when its turn comes.
+The queue is the journal: here are only the numbers of the jobs that wait. Requests that may go to the same lanes stand
+in one line. One stream takes from all lines, so that a caller's weight is its share of each lane, whatever its requests
+are.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from itertools import count, islice
+from collections.abc import Callable, Coroutine, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
-from aveo3._waker import Waker
 from aveo3.errors import JournalError, UsageError
 from aveo3.journal.fresh import marks
 from aveo3.journal.journal import Journal
@@ -20,13 +20,14 @@ from aveo3.journal.next_step import NextStep, next_step
 from aveo3.journal.reader import PAGE
 from aveo3.journal.requests import Request
 from aveo3.journal.rows import JobRecord, recorded_prompt
-from aveo3.lanes.lanes import Lane
 from aveo3.lanes.routing import Route, Routes
 from aveo3.lifecycle import WITHOUT_FILE, State
 from aveo3.models import ClipStatus, VideoClip
 from aveo3.server.door import pace
-from aveo3.server.door.fair_queue import FairQueue
+from aveo3.server.door.sender import Key, Sender
+from aveo3.server.door.shares import Shares
 from aveo3.server.door.standing import is_waiting
+from aveo3.server.door.waiting_line import WaitingLine
 from aveo3.session import Session
 
 log = logging.getLogger(__name__)
@@ -40,9 +41,6 @@ AGAIN_AFTER = 60.0
 _LEFT = (State.PLANNED, State.CANCELLED, State.DEFERRED, State.RUNNING, State.FETCHING, State.UNCERTAIN)
 
 Item = TypeVar("Item")
-
-Key = tuple[tuple[Lane, ...], ...]
-"""The lanes that a request may go to, tier by tier; empty if none can take it any more."""
 
 
 class Dispatcher:
@@ -61,11 +59,12 @@ class Dispatcher:
         assert session.journal is not None
         self._session = session
         self.journal: Journal = session.journal
-        self._weight_of = weight_of
+        self._shares = Shares(weight_of)
         self._ended = ended
-        self._lines: dict[Key, Line] = {}
-        self._retired: list[Line] = []
-        """Lines of lanes before the last reload that are not over."""
+        self._lines: dict[Key, WaitingLine] = {}
+        self._old_lines: list[WaitingLine] = []
+        """Lines of the lanes before a reload, while what waits there is moved."""
+        self._sender: Sender | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._resumed: set[int] = set()
         """Jobs of an earlier run that a stream works on, or will in its turn."""
@@ -84,70 +83,98 @@ class Dispatcher:
 
     def add(self, request: Request, route: Route | None) -> None:
         """Queue an accepted request, which may take `route`."""
-        self._line_of(route).put(request.caller, request.job, request.priority)
+        self._put(route, request.caller, request.job, request.priority)
 
-    def _line_of(self, route: Route | None) -> Line:
+    def _put(self, route: Route | None, caller: str, job: int, priority: int) -> None:
         key: Key = () if route is None else route.key
-        if key not in self._lines:
-            line = self._lines[key] = Line(self._session, self.journal, self._weight_of, self._over)
-            self._start(line.run())
-        return self._lines[key]
+        line = self._lines.setdefault(key, WaitingLine())
+        is_first = caller not in line.callers
+        line.push(caller, job, priority)
+        if self._sender is None:
+            self._sender = Sender(self._session, self.journal, self._lines, self._shares, self._over)
+            self._start(self._send(self._sender))
+        elif is_first:  # else this changes no turn
+            self._sender.ring()
+
+    async def _send(self, sender: Sender) -> None:
+        """Submit until cancelled. If the stream ends by itself, go on with another one after a pause."""
+        while True:
+            await sender.run_once()
+            await asyncio.sleep(PAUSE)
 
     def cancel(self, request: Request) -> bool:
-        """Take a request out of its queue; False if it is not there any more, because its turn has come."""
+        """Take a request out of its line; False if it is not there any more, because its turn has come."""
         numbers = request.caller, request.job, request.priority
-        return any(line.queue.remove(*numbers) for line in (*self._lines.values(), *self._retired))
+        if not any(line.remove(*numbers) for line in (*self._lines.values(), *self._old_lines)):
+            return False
+        if self._sender is not None:
+            self._sender.ring()
+        return True
 
     def ahead_of(self, request: Request) -> tuple[int, Key] | None:
         """How many requests go before this one, and the lanes it waits for; None if it does not wait."""
+        numbers = request.caller, request.job, request.priority
         for key, line in self._lines.items():
-            place = line.queue.ahead_of(request.caller, request.job, request.priority)
-            if place is not None:
-                return place, key
+            if line.has(*numbers):
+                return self._place(key, *numbers), key
         return None
+
+    def _place(self, key: Key, caller: str, job: int, priority: int) -> int:
+        """How many of the waiting requests go before this one if none comes any more, at the first of its lanes."""
+        if not key:
+            return self._lines[key].rank(caller, job, priority)
+        lane = key[0][0]
+        lines = [line for tiers, line in self._lines.items() if tiers and lane in tiers[0]]
+        waiting = {each: sum(line.waiting_of(each) for line in lines) for line in lines for each in line.callers}
+        ready = self._sender.ready(lane) if self._sender is not None else {}
+        rank = sum(line.rank(caller, job, priority) for line in lines)
+        return self._shares.ahead_of(lane, caller, rank, waiting, ready)
 
     def expected_in(self, request: Request) -> tuple[int, float] | None:
         """The place of a request in its queue, from 1, and the seconds until it is sent, as far as can be known.
 
-        None if it does not wait for its turn.
+        None if its turn has come.
         """
         if (found := self.ahead_of(request)) is None:
-            return None
+            key = self._sender.key_of_ready(request.job) if self._sender is not None else None
+            if key is None:
+                return None
+            found = 0, key  # it stands ready
         place, key = found
         return place + 1, pace.seconds_until(place, key, self._session.lane_pool.open_lanes)
 
     def next_turn_of(self, caller: str) -> float:
         """Seconds until the next waiting request of `caller` is sent, as far as can be known; at least 1."""
         opened = self._session.lane_pool.open_lanes
-        turns = [
-            pace.seconds_until(place, key, opened)
-            for key, line in self._lines.items()
-            if (place := line.queue.ahead_of_first(caller)) is not None
-        ]
+        turns = []
+        for key, line in self._lines.items():
+            if line.waiting_of(caller):
+                priority, job = line.head_of(caller)
+                turns.append(pace.seconds_until(self._place(key, caller, job, priority), key, opened))
         return max(1.0, min(turns, default=1.0))
 
     @property
     def waiting(self) -> int:
         """How many requests wait for their turn."""
-        return sum(len(line.queue) for line in self._lines.values())
+        return sum(len(line) for line in self._lines.values())
 
     def waiting_of(self, caller: str) -> int:
         """How many requests of `caller` wait for their turn."""
-        return sum(line.queue.waiting_of(caller) for line in self._lines.values())
+        return sum(line.waiting_of(caller) for line in self._lines.values())
 
     def waiting_by_caller(self) -> dict[str, tuple[int, int]]:
         """By caller: how many requests wait for their turn, and the job of the one that was accepted first."""
         found: dict[str, tuple[int, int]] = {}
         for line in self._lines.values():
-            for caller, (size, oldest) in line.queue.heads().items():
+            for caller in line.callers:
+                oldest = line.oldest_of(caller)
                 others, first = found.get(caller, (0, oldest))
-                found[caller] = others + size, min(first, oldest)
+                found[caller] = others + line.waiting_of(caller), min(first, oldest)
         return found
 
     def under_way(self) -> list[int]:
-        """The jobs that streams work on, or will next: they are in no queue any more."""
-        lines = (*self._lines.values(), *self._retired)
-        return [*self._resumed, *(job for line in lines for job in line.under_way)]
+        """The jobs that streams work on, or will next: they are in no line any more."""
+        return [*self._resumed, *(self._sender.under_way if self._sender is not None else ())]
 
     def is_busy(self, job: int) -> bool:
         """True if this process works on a job, or is about to."""
@@ -155,7 +182,7 @@ class Dispatcher:
 
     def check_routes(self, routes: Routes) -> None:
         """Raise `UsageError` if a request that waits, and has lanes now, would have none with `routes`."""
-        waiting = [number for key, line in self._lines.items() if key for _, number, _ in line.queue.entries()]
+        waiting = [number for key, line in self._lines.items() if key for _, number, _ in line.entries()]
         for page in _pages(waiting, PAGE):
             for record in self.journal.select(f"SELECT * FROM jobs WHERE id IN ({marks(page)})", *page):
                 if self._route_of(record, routes) is None:
@@ -165,13 +192,15 @@ class Dispatcher:
                     )
 
     async def reroute(self) -> None:
-        """Queue what waits for the lanes that the session has now. What streams have already goes on as it was."""
-        lines, self._lines = self._lines, {}
-        self._retired = [line for line in (*self._retired, *lines.values()) if not line.over]
-        for line in lines.values():
-            line.retire()
-        for line in lines.values():
-            for page in _pages(line.queue.entries(), PAGE):
+        """Queue what waits for the lanes that the session has now. What streams have already goes on as it was.
+
+        Callers keep their turns at lanes that stay.
+        """
+        lines = [*self._lines.values()]
+        self._old_lines += lines
+        self._lines.clear()
+        for line in lines:
+            for page in _pages(line.entries(), PAGE):
                 query = f"SELECT * FROM jobs WHERE id IN ({marks(page)})"
                 try:
                     found = self.journal.select(query, *(number for _, number, _ in page))
@@ -180,13 +209,21 @@ class Dispatcher:
                     log.error("%s", error)
                     routes = {}
                 for caller, number, priority in page:
-                    if not line.queue.remove(caller, number, priority):
+                    if not line.remove(caller, number, priority):
                         continue  # its caller has cancelled it meanwhile
                     if number in routes:
-                        self._line_of(routes[number]).put(caller, number, priority)
+                        self._put(routes[number], caller, number, priority)
                     else:
                         self._start(self._take_up(number, PAUSE))
                 await asyncio.sleep(0)
+            self._old_lines.remove(line)
+
+    def reopen(self) -> list[str]:
+        """Try lanes again that were closed for good, and return their names. What waits for them goes on."""
+        names = self._session.lane_pool.reopen()
+        if names and self._sender is not None:
+            self._sender.reopen()
+        return names
 
     async def leave(self) -> None:
         """Submit nothing more, and leave what is under way to the next run: see `ClipStream.leave`.
@@ -268,94 +305,6 @@ class Dispatcher:
             self._resume([record])
         else:
             self._ended(job)
-
-
-class Line:
-    """The requests that may go to the same lanes, and the stream that submits them.
-
-    `over` is called with the number of each job that the stream is done with, and its clip; None if it gave none.
-    """
-
-    def __init__(
-        self,
-        session: Session,
-        journal: Journal,
-        weight_of: Callable[[str], float],
-        over: Callable[[int, VideoClip | None], None],
-    ) -> None:
-        self.queue = FairQueue(weight_of)
-        self._session = session
-        self._journal = journal
-        self._over = over
-        self._waker = Waker()
-        self._feed = _Feed(self._next)
-        self._retired = False
-        self.over = False
-        """It has retired, and nothing that it took is under way any more."""
-
-    @property
-    def under_way(self) -> list[int]:
-        """The jobs that its stream has and that have no clip yet."""
-        return [*self._feed.given.values()]
-
-    def put(self, caller: str, job: int, priority: int) -> None:
-        """Queue a request."""
-        self.queue.push(caller, job, priority)
-        self._waker.ring()
-
-    def retire(self) -> None:
-        """Take nothing more out of the queue, and end with what was taken."""
-        self._retired = True
-        self._waker.ring()
-
-    async def run(self) -> None:
-        """Submit until cancelled or retired. If a stream ends by itself, go on with another one after a pause."""
-        while not self._retired:
-            await self._run_once()
-            if not self._retired:
-                await asyncio.sleep(PAUSE)
-        self.over = True
-
-    async def _run_once(self) -> None:
-        feed = self._feed = _Feed(self._next)
-        try:
-            async with self._session.stream_requests(feed) as clips:
-                async for clip in clips:
-                    self._over(feed.given.pop(clip.index), clip)
-        except Exception:
-            log.exception("submitting requests was interrupted; it goes on in %g s", PAUSE)
-        for job in feed.given.values():
-            self._over(job, None)
-
-    async def _next(self) -> JobRecord:
-        """Wait for the request that goes next, and return its job. `StopAsyncIteration` if the line has retired."""
-        while self._retired or (job := self.queue.pop()) is None:
-            if self._retired:
-                raise StopAsyncIteration
-            await self._waker.wait()
-        try:
-            [record] = self._journal.select("SELECT * FROM jobs WHERE id = ?", job)
-        except BaseException:
-            self._over(job, None)
-            raise
-        return record
-
-
-class _Feed:
-    """What one stream reads: job after job. `given` are those without a clip yet, by their index in the stream."""
-
-    def __init__(self, next_one: Callable[[], Awaitable[JobRecord]]) -> None:
-        self.given: dict[int, int] = {}
-        self._next = next_one
-        self._numbers = count()
-
-    def __aiter__(self) -> AsyncIterator[JobRecord]:
-        return self
-
-    async def __anext__(self) -> JobRecord:
-        record = await self._next()
-        self.given[next(self._numbers)] = record.id
-        return record
 
 
 def _pages(items: list[Item], size: int) -> Iterator[list[Item]]:

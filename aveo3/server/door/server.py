@@ -200,7 +200,10 @@ class DoorServer:
         return metrics
 
     async def reload(self) -> None:
-        """Read callers and lanes anew. What cannot be used is logged, and the old ones stay."""
+        """Read callers and lanes anew, and try lanes again that were closed for good.
+
+        What cannot be used is logged, and the old ones stay.
+        """
         assert self._dispatcher is not None
         async with self._reloading:
             names = self._callers.names
@@ -209,6 +212,8 @@ class DoorServer:
                 await reload_lanes(self._session, self._dispatcher)
             except (UsageError, JournalError) as error:
                 log.error("the lanes stay as they were: %s", error)
+            for lane in self._dispatcher.reopen():
+                log.info("lane %s was closed for good, and is tried again", lane)
 
     async def _status(self, intake: Intake, dispatcher: Dispatcher) -> dict[str, Any]:
         """What `aveo3 serve status` shows."""

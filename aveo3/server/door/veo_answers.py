@@ -17,6 +17,9 @@ from aveo3.server.door.standing import WITHDRAWN, has_ended, is_waiting
 
 DEVELOPER, VERTEX = "developer", "vertex"
 
+CLOSED = "Google takes nothing from this server now: whoever runs it must mend that first. The request waits."
+"""What is told of a request while every lane for it is closed."""
+
 _VERTEX_RESPONSE = "type.googleapis.com/cloud.ai.large_models.vision.GenerateVideoResponse"
 _DEVELOPER_RESPONSE = "type.googleapis.com/google.ai.generativelanguage.v1beta.PredictLongRunningResponse"
 _METADATA = "type.googleapis.com/aveo3.OperationMetadata"
@@ -58,6 +61,8 @@ def metadata(record: JobRecord, *, turn: Turn | None, now_utc: datetime, median:
             starts = now_utc + timedelta(seconds=turn.seconds if turn is not None else 0.0)
             told["expectedStartTime"] = time_of(starts)
             ends = starts + timedelta(seconds=median)
+        else:
+            told["message"] = CLOSED
         if record.attempts and record.error_message:
             told["message"] = record.error_message
     else:

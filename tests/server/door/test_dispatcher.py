@@ -23,10 +23,13 @@ from tests.support.emulated import emulator, quick
 
 
 @asynccontextmanager
-async def opened(server: MockServer, **values: Any) -> AsyncIterator[tuple[Session, Dispatcher]]:
+async def opened(
+    server: MockServer, *, weights: dict[str, float] | None = None, **values: Any
+) -> AsyncIterator[tuple[Session, Dispatcher]]:
+    weight_of = weights.__getitem__ if weights else lambda _: 1.0
     session = session_of(quick(server, **{"journal": "auto", "poll_interval": 2.0, **values}))
     await session.open()
-    dispatcher = Dispatcher(session)
+    dispatcher = Dispatcher(session, weight_of=weight_of)
     try:
         yield session, dispatcher
     finally:
@@ -45,13 +48,54 @@ async def test_one_request_of_a_caller_does_not_wait_behind_another_ones_many() 
     async with emulator(rpm=10) as server, opened(server, rate_limit=10) as (session, dispatcher):
         for number in range(40):
             accept(session, dispatcher, f"alice {number}")
-        await asyncio.sleep(1)  # the first ten are sent, and one stands ready
+        await asyncio.sleep(1)  # the first ten are sent
         accept(session, dispatcher, "bob 1", caller="bob")
         await until_ended(session, 20)
         assert "bob 1" in server.books.accepted_by_prompt
         await until_ended(session, 41)
         assert max(server.books.accepted_by_prompt.values()) == 1
         assert server.books.refused == 0
+
+
+WEIGHTS = {"alice": 3.0, "bob": 1.0}
+FALLBACK = {"fallback": "veo-3.1-lite-generate-001"}
+
+
+def went(server: MockServer) -> Counter[str]:
+    """How many of each caller were sent."""
+    return Counter(text.partition(" ")[0] for text in server.books.accepted_by_prompt)
+
+
+async def test_a_weight_is_the_share_of_a_lane_whatever_else_the_requests_may_use() -> None:
+    """Bob's go to this lane only, alice's to another one in need, too: they wait in different lines."""
+    async with (
+        emulator(rpm=10) as server,
+        opened(server, rate_limit=10, weights=WEIGHTS, **FALLBACK) as (session, dispatcher),
+    ):
+        for number in range(40):
+            accept(session, dispatcher, f"alice {number}")
+            accept(session, dispatcher, f"bob {number}", caller="bob", resolution="4k")
+        for minute in range(1, 5):
+            await asyncio.sleep(61)
+            share = 0.75 * (sent := 10 * minute + 10)
+            assert sum(went(server).values()) == sent
+            assert abs(went(server)["alice"] - share) <= 1.5  # within one, and who went before the other had come
+        assert max(server.books.accepted_by_prompt.values()) == 1
+
+
+async def test_a_reload_of_the_lanes_keeps_turns_and_shares() -> None:
+    async with emulator(rpm=10) as server, opened(server, rate_limit=10, weights=WEIGHTS) as (session, dispatcher):
+        for number in range(60):
+            accept(session, dispatcher, f"alice {number}")
+            accept(session, dispatcher, f"bob {number}", caller="bob")
+        for _ in range(50):
+            await asyncio.sleep(6)
+            await dispatcher.reroute()
+        sent = went(server)
+        assert sent.total() == 50
+        assert abs(sent["alice"] - 37.5) <= 1.5
+        await until_ended(session, 120)
+        assert Counter(server.books.accepted_by_prompt.values()) == {1: 120}
 
 
 async def test_priority_holds_until_the_turn_comes() -> None:

@@ -129,7 +129,6 @@ async def test_a_poll_tells_state_place_and_expected_time_and_no_done() -> None:
         ("error-13:1", {"code": 13}),
         ("error-8:1", {"code": 8}),
         ("drop-after:1", {"code": 2}),
-        ("permission:1", {"code": 7}),
     ],
 )
 async def test_ends_are_passed_on_in_googles_words(fault: str, expected: Any) -> None:

@@ -89,7 +89,7 @@ async def test_metrics_tell_what_waits_runs_is_done_and_what_it_cost() -> None:
         assert seen["aveo3_requests_accepted_total", "bob"] == 2
         assert seen["aveo3_accept_seconds_count",] == 6
         assert [sum(values(seen, f"aveo3_requests_{what}")) for what in ("waiting", "running")] == [4, 2]
-        assert door.waiting == 3  # the fourth is next in line of its lane, and in no queue any more
+        assert door.waiting == 2  # the next of each caller stands ready, and waits in no line any more
         assert max(values(seen, "aveo3_oldest_wait_seconds")) == pytest.approx(20, abs=1)
         assert seen["aveo3_lane_running", MODEL] == 2
         assert seen["aveo3_quota_used", MODEL] == seen["aveo3_quota_limit", MODEL] == 2
@@ -287,6 +287,37 @@ async def test_lanes_that_cannot_be_used_are_told_and_the_old_ones_stay(
         assert "the lanes stay as they were" in caplog.text
         await asyncio.sleep(300)
         assert google.books.accepted_by_prompt == {f"boat {number}": 1 for number in range(5)}
+
+
+async def test_requests_wait_while_the_account_is_closed_and_go_on_after_a_reload(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    async with (
+        emulator(faults=["billing@1-2"]) as google,
+        serving(google, rate_limit=10) as door,
+        aiohttp.ClientSession(door.url) as http,
+    ):
+        names = [await submit(http, None, f"boat {number}") for number in range(5)]
+        await asyncio.sleep(300)
+        assert google.books.submits == 1  # one found out; the others do not ask again
+        names.append(await submit(http, None, "boat 5"))
+        for name in names[1], names[-1]:
+            async with http.get(f"/v1beta/{name}") as answer:
+                metadata = (await answer.json())["metadata"]
+            assert metadata["state"] == "waiting"
+            assert "whoever runs it must mend that first" in metadata["message"]
+            assert "expectedStartTime" not in metadata
+        async with http.get("/readyz") as answer:
+            assert answer.status == 200
+        await door.reload()
+        await asyncio.sleep(300)
+        assert google.books.submits == 2  # one at a time, and it is closed again
+        assert google.books.accepted == 0
+        await door.reload()
+        await asyncio.sleep(100)
+        assert google.books.accepted_by_prompt == {f"boat {number}": 1 for number in range(6)}
+        assert f"lane {MODEL} was closed for good, and is tried again" in caplog.text
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
