@@ -59,16 +59,20 @@ def keep(video: Path, frame: Frame, path: Path) -> None:
     """
     picture = cut(video, frame)
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
-    try:
-        with new.open("wb") as file:
-            file.write(picture)
-            file.flush()
-            sync_file(file.fileno())
-        new.replace(path)
-    finally:
-        with suppress(OSError):
-            new.unlink()
+    new = path.with_name(f".{path.name}.new")  # one name: what a kill leaves there is overwritten
+    with _WRITING:
+        try:
+            with new.open("wb") as file:
+                file.write(picture)
+                file.flush()
+                sync_file(file.fileno())
+            new.replace(path)
+        finally:
+            with suppress(OSError):
+                new.unlink()
+
+
+_WRITING = threading.Lock()
 
 
 def cut(video: Path, frame: Frame) -> bytes:
