@@ -123,7 +123,8 @@ class Feeder:
             )
             return
         if lane is not None:
-            await self._in_flight.room_to_resume()  # after a stop here the feeder still owns the job, and gives it back
+            # After a stop here the feeder still owns the job, and gives it back.
+            await self._in_flight.room_to_resume(lane)
             self._hand_on(job.index)
             self._batch.events.planned(job)
             self._in_flight.resume(job, lane, backlog)
