@@ -44,6 +44,8 @@ class VeoClient:
     share the prompts, and replace the one place in the settings. Each client counts its own quota for each lane: share
     one client instead of making several for the same project.
 
+    `server` is the address of an `aveo3 serve` that makes the clips, as `Settings(server=…)`: see `aveo3 guide serve`.
+
     `backend` and `connect` are for tests and for your own services. Pass at most one of them:
 
     - `backend` serves every lane. The journal keeps its clips apart from Google's.
@@ -59,6 +61,7 @@ class VeoClient:
         self,
         settings: Settings | None = None,
         *,
+        server: str | None = None,
         lanes: Sequence[LaneSettings | Mapping[str, Any]] | None = None,
         backend: Backend | None = None,
         connect: Callable[[str, Settings], Awaitable[Backend]] | None = None,
@@ -70,7 +73,10 @@ class VeoClient:
             raise UsageError("lanes: give at least one, or leave them out for the place that the settings name")
         if backend is not None and connect is not None:
             raise UsageError("backend serves every lane, connect makes one for each: give one of them")
-        settings = settings if settings is not None else Settings()
+        if server is not None and settings is not None:
+            raise UsageError("server: these settings have a field of that name: Settings(server=…)")
+        if settings is None:
+            settings = Settings() if server is None else Settings(server=server)
         self._session = Session(
             settings,
             Lanes(settings, lanes, custom=backend is not None),

@@ -122,6 +122,10 @@ EMULATED = "mock"
 """The emulator's name, as a backend and as a service in the journal."""
 
 
+SERVER = "server"
+"""The name of an `aveo3 serve`, as a backend and as a service in the journal."""
+
+
 def is_emulated(service: str) -> bool:
     """Whether a service (or a backend) is the emulator: it bills nobody and forgets everything when its run ends."""
     return service == EMULATED

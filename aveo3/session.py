@@ -39,11 +39,12 @@ from aveo3.files import saving
 from aveo3.files.directories import check_writable
 from aveo3.journal.fresh import Fresh, check_fresh
 from aveo3.journal.journal import Journal
+from aveo3.journal.mixture import paid_elsewhere
 from aveo3.journal.place import journal_path
 from aveo3.journal.rows import JobRecord
 from aveo3.lanes.lanes import Lane, Lanes, wire_of
 from aveo3.lanes.routing import Routes
-from aveo3.lifecycle import EMULATED, is_emulated
+from aveo3.lifecycle import EMULATED, SERVER, is_emulated
 
 if TYPE_CHECKING:
     from aveo3.backends.base import Backend
@@ -99,6 +100,8 @@ class Session:
         """
         if self._backend is not None:
             return "custom"
+        if self.settings.server is not None:
+            return SERVER
         first = self._lanes.listed[0].settings if self._lanes.listed else self.settings
         if is_emulated(first.backend_name()):
             return EMULATED
@@ -142,7 +145,10 @@ class Session:
                 await self.lane_pool.open_lane(lane, for_use=bool(self._lanes.listed))
             http = await self._stack.enter_async_context(aiohttp.ClientSession(connector=connector(), trust_env=True))
             median = mock_mode.MEDIAN if is_emulated(self.service) else None
-            engine = Engine(self.settings, http, rng=self._rng, now_utc=self._now_utc, median=median)
+            settings = self.settings
+            if settings.server is not None:  # the server retries by itself
+                settings = settings.model_copy(update={"max_retries": 0})
+            engine = Engine(settings, http, rng=self._rng, now_utc=self._now_utc, median=median)
             if self.lane_pool.prior_runs is not None:
                 engine.pollers.restore(self.lane_pool.prior_runs.latencies())
             if self.settings.webhook is not None:
@@ -165,7 +171,8 @@ class Session:
                 raise UsageError(f"VEO3_MODEL: {error}.") from None
         self.check_prices(self._lanes)
         if self._backend is None:
-            check_network(asks_proxies=self.service == "google")
+            ours = self.service == SERVER and on_this_machine(self.settings.server)
+            check_network(asks_proxies=self.service in ("google", SERVER) and not ours)
         if self.settings.webhook is not None:
             self._webhook_settings()
         check_writable(self.settings.output_dir)
@@ -185,6 +192,8 @@ class Session:
         self.journal = self._stack.enter_context(
             Journal(path, now_utc=self._now_utc, without_secrets=self.lane_pool.without_keys)
         )
+        if (why := paid_elsewhere(self.journal.tallies(), self.service, path)) is not None:
+            raise UsageError(why)
         self.lane_pool.news.keep_in(self.journal, self.service)
         saving.sweep(self.settings.output_dir)
         if not is_emulated(self.service):

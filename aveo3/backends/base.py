@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from aveo3._visible import visible
 from aveo3.errors import AveoError
 from aveo3.models import VideoPrompt
+from aveo3.quota.gate_stats import AtServer
 from aveo3.verdicts import Verdict
 from aveo3.verdicts.problems import Problem
 
@@ -69,7 +70,19 @@ class LateRefusal:
     by_absence: bool = False
 
 
-PollResult = Running | Finished | Failure | LateRefusal
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A server gave the request up before a video was made: nothing is owed. `cancelled`: because somebody asked it to.
+
+    `kind` says why in one word, as in `clip.error_kind`.
+    """
+
+    kind: str
+    message: str
+    cancelled: bool = False
+
+
+PollResult = Running | Finished | Failure | LateRefusal | GivenUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +136,30 @@ class RenewsLogin(Protocol):
 
         Raises `PollError` if no token can be obtained.
         """
+        ...
+
+
+@runtime_checkable
+class Queues(Protocol):
+    """A backend that takes every request at once and queues it: an `aveo3 serve`."""
+
+    async def enqueue(self, prompt: VideoPrompt, model: str, *, key: str, output_uri: str | None = None) -> Verdict:
+        """As `Backend.submit`, but it may send the request again: with the same `key` the server takes it once.
+
+        So it waits until the server answers, and returns `uncertain` only after a long silence.
+        """
+        ...
+
+    async def ended(self, operation: str) -> None:
+        """Return when `operation` is to be polled: the server says that it has ended, or says nothing any more."""
+        ...
+
+    def forget(self, operation: str) -> None:
+        """`operation` is not waited for any more."""
+        ...
+
+    def at_server(self, model: str) -> AtServer:
+        """What is known of this client's requests for `model` there."""
         ...
 
 

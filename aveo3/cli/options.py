@@ -18,6 +18,10 @@ Rate = Annotated[str | None, typer.Option(help="Your quota: requests per time, s
 MaxConcurrency = Annotated[int | None, typer.Option(help="Limit of operations that run at once.")]
 Budget = Annotated[float | None, typer.Option(help="US$ that all clips of the output directory may cost together.")]
 Lanes = Annotated[Path | None, typer.Option(help="TOML file of lanes, each with a quota of its own.")]
+Server = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Have the aveo3 serve at this address make the clips, within its quota."),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for quota as long as it takes, even past midnight.")]
 Fresh = Annotated[
     bool,

@@ -101,7 +101,8 @@ async def run(
                 await stack.enter_async_context(page.opened(veo, usual=usual))
             clips = await stack.enter_async_context(open_stream(veo))
             opened.append(clips)
-            interrupts = Interrupts(clips, keeps=veo.journal is not None, after=after)
+            queued = veo.settings.server
+            interrupts = Interrupts(clips, keeps=veo.journal is not None, after=after, server=queued)
             if page is not None:
                 page.steer(veo, interrupts)
             bars: AbstractAsyncContextManager[Any] = nullcontext()
@@ -170,12 +171,15 @@ def _logged_after(final: list[Stats]) -> Iterator[None]:
 class Interrupts:
     """Ends a run. The first SIGINT finishes running clips; a second one, or any other signal, leaves at once.
 
-    SIGTERM and SIGHUP are usually followed by a kill, so there is no time to wait. The live page calls `stop` and
-    `leave`, too. A second call of either does nothing.
+    With a `server`, which goes on by itself, the first one leaves, too. SIGTERM and SIGHUP are usually followed by a
+    kill, so there is no time to wait. The live page calls `stop` and `leave`, too. A second call does nothing.
     """
 
-    def __init__(self, clips: ClipStream, *, keeps: bool, after: AfterClip | None = None) -> None:
+    def __init__(
+        self, clips: ClipStream, *, keeps: bool, after: AfterClip | None = None, server: str | None = None
+    ) -> None:
         self._after = after
+        self._server = server
         self._clips = clips
         self._keeps = keeps
         self._stopped = False
@@ -187,7 +191,7 @@ class Interrupts:
         return "leave" if self._leaving is not None else "stop" if self._stopped else None
 
     def __call__(self, number: signal.Signals) -> None:
-        if self.stopping is None and number is signal.SIGINT:
+        if self.stopping is None and number is signal.SIGINT and self._server is None:
             self.stop()
         else:
             self.leave()
@@ -205,7 +209,8 @@ class Interrupts:
             from aveo3.dispatch.batch import GRACE
 
             after = ", and the next run resumes them" if self._keeps else "; their names follow"
-            log.warning("leaving within %g s: running clips go on at Google%s", GRACE, after)
+            where = "what was ordered goes on at the server" if self._server else "running clips go on at Google"
+            log.warning("leaving within %g s: %s%s", GRACE, where, after)
             self._leaving = asyncio.ensure_future(self._clips.leave())
             if self._after is not None:
                 self._after.stop()
@@ -267,6 +272,11 @@ def _what_next(stats: Stats, others: int, too_dear: int, stuck: int, client: Veo
         yield f"{counted(owed, 'clip')} may be paid already: see aveo3 status {directory}, then aveo3 retry."
     if fresh and sum(stats.clips.values()) > stats.clips[ClipStatus.SUCCEEDED]:
         yield "--fresh goes on with this batch until each of its prompts has a video; --fresh=new begins another."
+    if client.settings.server is not None and stats.clips[ClipStatus.UNFINISHED]:
+        yield (
+            f"The server goes on with {counted(stats.clips[ClipStatus.UNFINISHED], 'clip')}, whether or not anybody "
+            "watches."
+        )
     if others:
         yield f"Earlier runs left {counted(others, 'clip')} unfinished: aveo3 resume {directory}"
 
@@ -305,7 +315,7 @@ def _without_keys(client: VeoClient) -> Callable[[str], str]:
     from aveo3.backends.http import without_key
 
     places = [client.settings, *(lane.settings for lane in client.routes.lanes.listed)]
-    keys = [place.api_key for place in places if place.api_key is not None]
+    keys = [key for place in places for key in place.secrets]
     return lambda text: reduce(without_key, keys, text)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from aveo3.cli.journal_view import counted, listed
 from aveo3.cli.preview import reading
-from aveo3.lifecycle import EMULATED, UNDER_WAY
+from aveo3.journal.mixture import paid_elsewhere
+from aveo3.lifecycle import EMULATED, SERVER, UNDER_WAY
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
@@ -24,8 +25,12 @@ def of_directory(settings: Settings) -> Settings:
 
 def mixture(settings: Settings, service: str | None) -> str | None:
     """A sentence if a run at `service` (None: without credentials) would put emulated clips among real ones."""
-    there = _services_of(settings)
-    if there == {EMULATED} and service in (_GOOGLE, None):
+    tallies = _tallies(settings)
+    path = settings.journal_path
+    if service is not None and path is not None and (why := paid_elsewhere(tallies, service, path)) is not None:
+        return why
+    there = {tally.service for tally in tallies}
+    if there == {EMULATED} and service in (_GOOGLE, SERVER, None):
         return (
             f"{settings.output_dir} holds clips of the emulator. For real ones name another directory (--output-dir); "
             "to go on with the emulator add --mock."
@@ -52,6 +57,7 @@ _REACHED = {
     _GOOGLE: "at Google: for these, set its credentials (aveo3 login), and neither VEO3_BASE_URL nor VEO3_MOCK_MODE",
     "local": "at a server on this machine: for these, set VEO3_BASE_URL to its address",
     EMULATED: "of the emulator: for these, set VEO3_MOCK_MODE=true",
+    SERVER: "at a server of aveo3: for these, set VEO3_SERVER to its address",
     "custom": "at a backend of your own: for these, call veo.resume() in Python",
 }
 

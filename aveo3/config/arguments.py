@@ -62,5 +62,8 @@ class SettingsArguments(TypedDict, total=False):
     location: str
     api_key: str | SecretStr | None
     credentials_file: str | PathLike[str] | None
+    server: str | None
+    server_key: str | SecretStr | None
+    server_priority: int
     use_vertex: bool | None
     _env_file: str | Path | None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 BackendName = Literal["vertex", "gemini", "mock"]
+ChosenBackend = Literal[BackendName, "server"]
+"""A backend, or `server`: an `aveo3 serve` makes the clips."""
 DEFAULT_MODELS = {"vertex": "veo-3.1-generate-001", "gemini": "gemini-omni-1.2-flash"}
 
 NO_BACKEND = (
@@ -18,13 +20,16 @@ NO_BACKEND = (
 
 def choose(
     *,
+    server: str | None,
     mock_mode: bool,
     backend: Literal["auto"] | BackendName,
     use_vertex: bool | None,
     project: str | None,
     has_key: bool,
-) -> tuple[BackendName | None, str]:
+) -> tuple[ChosenBackend | None, str]:
     """The backend and the reason for it; None if nothing speaks for any: `NO_BACKEND` says what to do then."""
+    if server is not None:
+        return "server", f"VEO3_SERVER={server}"
     if mock_mode:
         return "mock", "VEO3_MOCK_MODE is true"
     if backend != "auto":

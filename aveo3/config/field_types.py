@@ -32,6 +32,17 @@ def _plain_address(url: str) -> str:
     return url.rstrip("/")
 
 
+def _server_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address such as http://127.0.0.1:8790")
+    if parts.username or parts.query or parts.fragment:
+        raise ValueError("must hold no user name, password or query; put the key into VEO3_SERVER_KEY")
+    if (version := re.search(r"/v\d\w*/?$", url)) is not None:
+        raise ValueError(f"must not end in {version[0]}, because the version is added: leave it out")
+    return url.rstrip("/")
+
+
 def _without_version(url: str) -> str:
     if (version := re.search(r"/(v\d\w*)$", url)) is not None:
         raise ValueError(
@@ -144,5 +155,6 @@ Word = Annotated[str, BeforeValidator(trimmed)]
 Key = Annotated[SecretStr, BeforeValidator(key_of)]
 BaseAddress = Annotated[Address, AfterValidator(_without_version)]
 """The address of an API, without the version: that is a setting of its own."""
+ServerAddress = Annotated[str, BeforeValidator(trimmed), AfterValidator(_server_address)]
 Region = Annotated[str, BeforeValidator(lambda text: text.strip().lower() if isinstance(text, str) else text)]
 """A region of Google Cloud, in small letters: `us-central1`."""

@@ -15,6 +15,7 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -23,7 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from aveo3 import labels
 from aveo3.config import catalog, environment, file_names
-from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName, choose
+from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName, ChosenBackend, choose
 from aveo3.config.catalog import Catalog
 from aveo3.config.env_file import ENCODING
 from aveo3.config.environment import ENV_FILE, PREFIX, Variable
@@ -38,6 +39,7 @@ from aveo3.config.field_types import (
     PerMinute,
     Region,
     Seconds,
+    ServerAddress,
     Size,
     Word,
     at_home,
@@ -46,6 +48,7 @@ from aveo3.config.field_types import (
     writable_name,
 )
 from aveo3.config.rates import Rate, rate_of
+from aveo3.config.server_choice import in_the_way
 from aveo3.errors import UsageError
 from aveo3.input_forms import model_id
 from aveo3.models import Labels, ModelId, VideoPrompt
@@ -242,6 +245,16 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("GOOGLE_APPLICATION_CREDENTIALS"),
         description="file with a service account or other credentials; unset: those of gcloud or of the machine",
     )
+    server: ServerAddress | None = Field(
+        default=None,
+        description="address of an `aveo3 serve` that makes the clips: it queues them, and its lanes have the quota",
+    )
+    server_key: Key | None = Field(
+        default=None, description="key for that server, from `aveo3 serve keys add`; unset: it has no keys"
+    )
+    server_priority: Count = Field(
+        default=0, ge=-100, le=100, description="which clips go first at that server, among those of the same key"
+    )
     use_vertex: bool | None = Field(
         default=None,
         validation_alias=AliasChoices("GOOGLE_GENAI_USE_ENTERPRISE", "GOOGLE_GENAI_USE_VERTEXAI"),
@@ -255,7 +268,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise UsageError(environment.explain(error, type(self).model_fields, values)) from None
 
-    @field_validator("project", "api_key", mode="before")
+    @field_validator("project", "api_key", "server", "server_key", mode="before")
     @classmethod
     def _blank_is_unset(cls, value: Any) -> Any:
         return None if isinstance(value, str) and not trimmed(value) else value
@@ -304,6 +317,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _left_to_the_server(self) -> Settings:
+        if self.server is not None and (given := in_the_way(self)):
+            raise ValueError(f"VEO3_SERVER={self.server}: {'; '.join(given)}. Unset one or the other.")
+        return self
+
+    @model_validator(mode="after")
     def _within_reach(self) -> Settings:
         # A video's part has the longest name: that of the video and 24 signs more. The journal needs less.
         room = 120 if self.name == file_names.DEFAULT else file_names.LONGEST + 40
@@ -333,6 +352,11 @@ class Settings(BaseSettings):
         )
 
     @property
+    def secrets(self) -> list[SecretStr]:
+        """The keys in these settings, which nothing that is shown may hold."""
+        return [key for key in (self.api_key, self.server_key) if key]
+
+    @property
     def model_catalog(self) -> Catalog:
         """What is known of the models: the catalog that ships with this release, and `VEO3_CATALOG`."""
         return catalog.load(self.catalog)
@@ -342,19 +366,20 @@ class Settings(BaseSettings):
         """Where the journal is; None for a run without one."""
         return self.output_dir / JOURNAL if self.journal == "auto" else self.journal
 
-    def backend_name(self) -> BackendName:
+    def backend_name(self) -> ChosenBackend:
         """Which backend these settings choose. Raises `UsageError` naming the three ways if none is possible."""
         return self.backend_choice()[0]
 
-    def backend_choice(self) -> tuple[BackendName, str]:
+    def backend_choice(self) -> tuple[ChosenBackend, str]:
         """The backend and the reason for it, as `backend_name` chooses it."""
         name, why = self._choice()
         if name is None:
             raise UsageError(NO_BACKEND)
         return name, why
 
-    def _choice(self) -> tuple[BackendName | None, str]:
+    def _choice(self) -> tuple[ChosenBackend | None, str]:
         return choose(
+            server=self.server,
             mock_mode=self.mock_mode,
             backend=self.backend,
             use_vertex=self.use_vertex,

@@ -16,6 +16,7 @@ from aveo3.engine.runner import Engine
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip
 from aveo3.quota.permit import Permit
+from aveo3.quota.server_gate import ServerGate
 
 RESUMED_AT_ONCE = 64
 """Jobs of earlier runs that are polled or fetched at the same time."""
@@ -40,9 +41,10 @@ class InFlight:
         stake = job.route.at(lane.lane).cost_usd  # None if unknown, which `cost_usd` counts as free
         self._launch(self._engine.run(job, permit, lane), job, backlog, cost_usd, stake)
 
-    async def room_to_resume(self) -> None:
-        """Wait for one of the places for jobs of earlier runs; the next `resume` uses it."""
-        await self._resuming.acquire()
+    async def room_to_resume(self, lane: OpenLane) -> None:
+        """Wait for one of the places for jobs of earlier runs; the next `resume` in `lane` uses it."""
+        if not isinstance(lane.gate, ServerGate):  # they all wait there, and cost nothing here
+            await self._resuming.acquire()
 
     def resume(self, job: Job, lane: OpenLane, backlog: Backlog) -> None:
         """Start the task that resumes a job of an earlier run. If its operation has no result, `job` goes to
@@ -59,7 +61,8 @@ class InFlight:
         except asyncio.CancelledError:
             return job.cancel()
         finally:
-            self._resuming.release()
+            if not isinstance(lane.gate, ServerGate):
+                self._resuming.release()
 
     def _launch(
         self,

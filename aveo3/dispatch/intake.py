@@ -99,7 +99,7 @@ class Intake:
             )
             return None
         if lane is not None:
-            await self._in_flight.room_to_resume()  # after a stop here the job is still ours, and is given back
+            await self._in_flight.room_to_resume(lane)  # after a stop here the job is still ours, and is given back
             self.hand_on(job.index)
             self._batch.events.planned(job)
             self._in_flight.resume(job, lane, backlog)

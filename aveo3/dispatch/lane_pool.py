@@ -11,8 +11,10 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+from aveo3.backends.base import Queues
 from aveo3.config.settings import Settings
 from aveo3.dispatch.lane_news import LaneNews
 from aveo3.dispatch.prior_runs import PriorRuns
@@ -20,7 +22,9 @@ from aveo3.engine.open_lane import OpenLane
 from aveo3.errors import UsageError
 from aveo3.events.bus import EventBus
 from aveo3.lanes.lanes import PLACE, Lane, Lanes, same_place, wire_of
+from aveo3.lifecycle import SERVER
 from aveo3.quota.gate import QuotaGate
+from aveo3.quota.server_gate import ServerGate
 
 if TYPE_CHECKING:
     from aveo3.backends.base import Backend
@@ -63,6 +67,7 @@ class LanePool:
         self._now_utc = now_utc
         self._elsewhere: dict[tuple[str | None, ...], Backend] = {}
         self._settings_elsewhere: list[Settings] = []
+        self._server: Backend | None = None
         self._opening = asyncio.Lock()
         self._refused = 0  # refusals at the last `keep_lessons`
 
@@ -83,23 +88,31 @@ class LanePool:
                     if not self.lanes.listed:
                         raise
                     raise UsageError(f"lane {lane.name}: {error}") from error
-                remembered = self.prior_runs.of_lane(lane) if self.prior_runs is not None else None
-                if self.prior_runs is not None and (said := self.prior_runs.gone(lane.model)) is not None:
-                    log.warning("%s", said)
-                gate = QuotaGate(
-                    lane.settings,
-                    lane.model,
-                    rng=self._rng,
-                    now_utc=self._now_utc,
-                    remembered=remembered,
-                    lane=lane.name,
-                    tell=self.news.tell,
-                )
+                gate = self._gate_of(lane, backend)
                 for by in self.held_by:
                     gate.hold(by)
                 self.open_lanes[lane] = OpenLane(lane, gate, backend)
             self.open_lanes[lane].used |= for_use
             return self.open_lanes[lane]
+
+    def _gate_of(self, lane: Lane, backend: Backend) -> QuotaGate | ServerGate:
+        if isinstance(backend, Queues):
+            at_server = partial(backend.at_server, lane.model)
+            return ServerGate(
+                lane.settings, at_server=at_server, now_utc=self._now_utc, lane=lane.name, tell=self.news.tell
+            )
+        remembered = self.prior_runs.of_lane(lane) if self.prior_runs is not None else None
+        if self.prior_runs is not None and (said := self.prior_runs.gone(lane.model)) is not None:
+            log.warning("%s", said)
+        return QuotaGate(
+            lane.settings,
+            lane.model,
+            rng=self._rng,
+            now_utc=self._now_utc,
+            remembered=remembered,
+            lane=lane.name,
+            tell=self.news.tell,
+        )
 
     def replace(self, lanes: Lanes) -> None:
         """Use `lanes` from now on. Those that are open stay open, for what was sent to them."""
@@ -124,8 +137,12 @@ class LanePool:
         return self._elsewhere[key]
 
     async def _open(self, name: str, settings: Settings) -> Backend:
+        if name == SERVER and self._server is not None:  # one for all lanes: they share its stream of events
+            return self._server
         backend = await self._connect(name, settings)
         self._stack.push_async_callback(backend.aclose)
+        if name == SERVER:
+            self._server = backend
         return backend
 
     @property
@@ -153,6 +170,8 @@ class LanePool:
         """Keep the limits learnt from refusals for later runs."""
         if self.prior_runs is not None:
             for lane, opened in self.open_lanes.items():
+                if isinstance(opened.gate, ServerGate):
+                    continue
                 self.prior_runs.keep_lane(lane, opened.gate.remember())
                 stats = opened.gate.stats()
                 closed = stats.closed and self.without_keys(stats.closed)
@@ -169,7 +188,7 @@ class LanePool:
         """`text` without the API keys of all places."""
         lanes = (lane.settings for lane in self.lanes.listed)
         places = (self.lanes.settings, *lanes, *self._settings_elsewhere)
-        keys = {settings.api_key.get_secret_value() for settings in places if settings.api_key}
+        keys = {key.get_secret_value() for settings in places for key in settings.secrets}
         for key in sorted(keys, key=len, reverse=True):  # one key may be the beginning of another
             text = text.replace(key, "(the API key)")
         return text
@@ -181,8 +200,12 @@ class LanePool:
 
 
 async def connect(name: str, settings: Settings) -> Backend:
-    """Open Google's backend `name`: `vertex` or `gemini`. Raises `UsageError` without credentials."""
+    """Open Google's backend `name`, `vertex` or `gemini`, or `server`. Raises `UsageError` without credentials."""
     # Lazy: google.genai takes most of a second to import.
+    if name == SERVER:
+        from aveo3.backends.server import ServerBackend
+
+        return await ServerBackend.open(settings)
     if name == "vertex":
         from aveo3.backends.vertex import VertexBackend as Kind
     elif name == "gemini":

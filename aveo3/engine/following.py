@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from dataclasses import dataclass
+from math import inf
 from typing import TypeGuard
 
 from aveo3 import verdicts
@@ -13,10 +14,12 @@ from aveo3.backends.base import (
     Backend,
     Failure,
     Finished,
+    GivenUp,
     LateRefusal,
     OperationGone,
     PollError,
     PollResult,
+    Queues,
     Running,
 )
 from aveo3.config.settings import Settings
@@ -57,7 +60,7 @@ class Gone:
     message: str
 
 
-End = Finished | Failure | LateRefusal | LeftThere | Gone
+End = Finished | Failure | LateRefusal | GivenUp | LeftThere | Gone
 """The result of following an operation."""
 
 
@@ -82,10 +85,9 @@ class Follower:
         operation, sent_at = attempt.job.operation, attempt.sent_at
         assert operation is not None
         poller = self._poller(attempt)
-        deadline = sent_at + self._settings.operation_timeout
+        deadline = self._deadline(attempt)
         polled_at: float | None = sent_at
         if attempt.resumed:
-            deadline = max(deadline, now() + OVERTIME)
             # The time of the earlier run's last poll is unknown: poll at once, and learn no latency from the gap.
             polled_at = None
         poll: PollResult = Running()
@@ -96,7 +98,9 @@ class Follower:
                     return no_video or LeftThere(
                         "late", f"still running {now() - sent_at:.0f} s after its submit; may be billed"
                     )
-                if polled_at is not None:
+                if polled_at is not None and isinstance(attempt.backend, Queues):
+                    await attempt.backend.ended(operation)
+                elif polled_at is not None:
                     await poller.wait(operation, sent_at, polled_at, deadline)
                 poll = await self._poll(attempt, deadline, poller)
                 before, polled_at = polled_at, now()
@@ -114,7 +118,16 @@ class Follower:
             return no_video or Gone(str(error))
         finally:
             poller.ended(operation, ended_between)
+            if isinstance(attempt.backend, Queues):
+                attempt.backend.forget(operation)
         return poll
+
+    def _deadline(self, attempt: Attempt) -> float:
+        """When polling ends. A server has deadlines of its own, and nobody knows how long its queue is."""
+        if isinstance(attempt.backend, Queues):
+            return inf
+        deadline = attempt.sent_at + self._settings.operation_timeout
+        return max(deadline, now() + OVERTIME) if attempt.resumed else deadline
 
     async def _poll_once(self, attempt: Attempt, deadline: float, poller: Poller) -> PollResult:
         """Poll once. A failed poll proves nothing; `self._poll` repeats it until the operation's deadline."""

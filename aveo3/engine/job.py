@@ -179,15 +179,15 @@ class Job:
         if self.paid:
             self.paid_usd = record.cost_usd or 0.0
 
-    def turn_to(self, candidate: Candidate) -> dict[str, Any]:
-        """The changes to the record for a submit to `candidate`."""
+    def turn_to(self, candidate: Candidate, **more: str) -> dict[str, Any]:
+        """The changes to the record for a submit to `candidate`. `more` is kept with its place."""
         digests = dict(zip(self.route.models, self.known_by, strict=False)) if self.route is not None else {}
         sent_as = None if candidate.instead_of else digests.get(candidate.lane.model)
         sent_as = sent_as or candidate.prompt.digest(candidate.lane.model, self.media_hashes)
         return {
             "model": candidate.lane.model,
             "cost_usd": candidate.cost_usd,
-            "place": candidate.lane.place,
+            "place": {**candidate.lane.place, **more} if more else candidate.lane.place,
             "instead_of": candidate.instead_of,
             "translated": candidate.translated,
             "sent_as": None if sent_as == self.record.digest else sent_as,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from aveo3.backends.base import Backend
 from aveo3.lanes.lanes import Lane
 from aveo3.quota.gate import QuotaGate
+from aveo3.quota.server_gate import ServerGate
 from aveo3.verdicts.problems import Problem
 
 
@@ -16,7 +17,7 @@ class OpenLane:
     """A lane with its gate and its connection, shared by all batches of a client."""
 
     lane: Lane
-    gate: QuotaGate
+    gate: QuotaGate | ServerGate
     backend: Backend
     used: bool = False
     """True once a batch uses it."""

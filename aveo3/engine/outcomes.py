@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from aveo3 import verdicts
-from aveo3.backends.base import Failure, Finished, LateRefusal
+from aveo3.backends.base import Failure, Finished, GivenUp, LateRefusal
 from aveo3.config.catalog import UNLISTED_TIERS
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt
@@ -20,7 +20,7 @@ from aveo3.engine.retry import wait_before
 from aveo3.journal.next_step import NO_VIDEO, NOT_SENDABLE
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip
-from aveo3.verdicts import Ending, Verdict, VerdictKind
+from aveo3.verdicts import Ending, Refusal, Verdict, VerdictKind
 
 LATE_REFUSALS = 10
 """Times that a job may be accepted and then refused before it is deferred. Each time uses up a request."""
@@ -53,6 +53,9 @@ class Outcomes:
             return await self._uncertain(attempt, verdict.error_kind, verdict.message)
         if verdict.kind is VerdictKind.REJECTED:
             return self._rejected(job, verdict, submitted_utc=None, attempts=job.attempts - verdict.unsent)
+        if verdict.refusal is Refusal.BUDGET:  # a cheaper clip may fit
+            job.plan_again(verdict.error_kind, verdict.message, refused=True)
+            return job.end(State.DEFERRED, verdict.error_kind, verdict.message)
         is_refused = verdict.kind is VerdictKind.REFUSED
         if is_refused or attempt.is_probe or attempt.lane.gate.is_ill(besides=job.retries + 1):
             # Nothing happened, so no retry is used up: a probe only tests the lane, and in an outage other jobs fail,
@@ -74,6 +77,10 @@ class Outcomes:
             return self._failed(attempt.job, end)
         if isinstance(end, LateRefusal):
             return self._refused(attempt, end)
+        if isinstance(end, GivenUp):
+            attempt.job.plan_again(end.kind, end.message)
+            state = State.CANCELLED if end.cancelled else State.DEFERRED
+            return attempt.job.end(state, end.kind, end.message)
         if isinstance(end, LeftThere):
             return attempt.job.leave(end.kind, end.message)
         return await self._gone(attempt, end)

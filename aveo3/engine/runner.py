@@ -12,7 +12,7 @@ from datetime import datetime
 
 import aiohttp
 
-from aveo3.backends.base import Backend, Video
+from aveo3.backends.base import Backend, Queues, Video
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt, now
 from aveo3.engine.delivery import STOPPED, Delivery
@@ -22,15 +22,20 @@ from aveo3.engine.open_lane import OpenLane
 from aveo3.engine.outcomes import Outcomes
 from aveo3.engine.recovery import Recovery
 from aveo3.engine.submission import Submission
+from aveo3.journal.next_step import can_be_asked_again
 from aveo3.lanes.lanes import same_place
 from aveo3.lifecycle import State
-from aveo3.models import VideoClip
+from aveo3.models import ClipStatus, VideoClip
 from aveo3.polling.poller import Pollers
 from aveo3.quota.gate import QuotaGate
 from aveo3.quota.permit import Permit
 from aveo3.verdicts import VerdictKind
 
 log = logging.getLogger(__name__)
+
+
+KEY_LASTS = 7 * 86_400.0
+"""Seconds in which a request may be sent again with its key: a server whose journal was replaced would take it anew."""
 
 
 class Engine:
@@ -121,12 +126,39 @@ class Engine:
         """
         sent_utc = job.record.submitted_utc or self._now_utc()
         sent_at = now() - max(0.0, (self._now_utc() - sent_utc).total_seconds())
+        if can_be_asked_again(job):
+            return await self._ask_again(Attempt(job, lane, backend, lane.gate.adopt(), sent_at, resumed=True))
         if job.state is State.UNCERTAIN:
             return await self._recovery.recover(Attempt(job, lane, backend, None, sent_at, resumed=True))
         if not (same_place(lane.lane.place, job.place) and lane.lane.model == job.model):
             lane = self._lane_that_is_gone(job, lane)
         permit = lane.gate.adopt() if job.state is State.RUNNING else None
         return await self._see_through(Attempt(job, lane, backend, permit, sent_at, resumed=True))
+
+    async def _ask_again(self, attempt: Attempt) -> VideoClip | Again:
+        """Send a request to a server again whose answer an earlier run did not get: the server takes its key once.
+
+        Labels or media may have changed since: then the server says so, and a person decides.
+        """
+        job, days = attempt.job, KEY_LASTS / 86_400
+        if (self._now_utc() - (job.record.submitted_utc or job.record.queued_utc)).total_seconds() > KEY_LASTS:
+            attempt.finish()
+            why = f"its answer was lost more than {days:.0f} days ago, and the server may not know it any more"
+            return job.clip(ClipStatus.UNCERTAIN, also=why)
+        try:
+            verdict = await self._submission.post(attempt, job.prompt)
+        except BaseException:
+            attempt.finish()
+            raise
+        if verdict.kind is VerdictKind.ACCEPTED:
+            job.reopen(State.RUNNING, operation=verdict.operation)
+            return await self._see_through(attempt)
+        attempt.finish()
+        if verdict.kind is VerdictKind.UNCERTAIN or verdict.unsent:
+            return job.clip(ClipStatus.UNCERTAIN, also=verdict.message)
+        # It says why it does not take the request now: it does not have it, and the usual way tells the rest.
+        job.reopen(State.PLANNED, operation=None, submitted_utc=None, error_kind=None, error_message=None)
+        return Again(0.0)
 
     def _lane_that_is_gone(self, job: Job, lane: OpenLane) -> OpenLane:
         """The lane that `job` was sent to, after the settings of `lane`: neither its running slots nor its refusals
@@ -142,14 +174,14 @@ class Engine:
         job = attempt.job
         try:
             if job.leaving:
-                return job.cancel() if job.state is State.FETCHING else job.leave(*_LEFT_RUNNING)
+                return job.cancel() if job.state is State.FETCHING else job.leave(*_left_running(attempt))
             if job.state is State.FETCHING:
                 return await self._delivery.fetch(attempt, [Video(uri=uri) for uri in job.uris])
             job.events.running(job, resumed=attempt.resumed)
             end = await self._follower.follow(attempt)
             return await self._outcomes.ended(attempt, end)
         except asyncio.CancelledError:
-            return job.leave(*(STOPPED if job.state is State.FETCHING else _LEFT_RUNNING))
+            return job.leave(*(STOPPED if job.state is State.FETCHING else _left_running(attempt)))
         except Exception as error:  # a bug, in a backend or here: it must harm no other job, and not lose the name
             log.exception("following %s raised", job.operation)
             return job.leave("unexpected", f"{type(error).__name__}: {error}")
@@ -157,4 +189,7 @@ class Engine:
             attempt.finish()
 
 
-_LEFT_RUNNING = "left_running", "still running at Google when this program stopped"
+def _left_running(attempt: Attempt) -> tuple[str, str]:
+    if isinstance(attempt.backend, Queues):
+        return "left_running", "left at the server when this program stopped: the server goes on with it"
+    return "left_running", "still running at Google when this program stopped"

@@ -12,12 +12,14 @@ from datetime import datetime
 
 from aveo3 import _timeouts, verdicts
 from aveo3.backends import http
+from aveo3.backends.base import Queues
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import Job
 from aveo3.engine.open_lane import OpenLane
 from aveo3.errors import JournalError
-from aveo3.lanes.lanes import namespace
+from aveo3.journal.next_step import REQUEST_KEY
+from aveo3.lanes.lanes import is_server, namespace
 from aveo3.lanes.routing import Candidate
 from aveo3.lifecycle import State
 from aveo3.models import VideoClip, VideoPrompt
@@ -123,7 +125,7 @@ class Submission:
         job.move(
             State.SUBMITTING,
             attempts=number,
-            **job.turn_to(candidate),
+            **job.turn_to(candidate, **self._key_of(candidate)),
             # Each attempt has its own place, so a video there can only come from this attempt.
             output_uri=where and f"{where.rstrip('/')}/{job.name}/{number}-{uuid.uuid4().hex[:12]}/",
             submitted_utc=self._now_utc(),
@@ -136,10 +138,20 @@ class Submission:
             files=(),
         )
 
+    @staticmethod
+    def _key_of(candidate: Candidate) -> dict[str, str]:
+        """The idempotency key of an attempt at a server: random, since others may send the same prompts there."""
+        return {REQUEST_KEY: uuid.uuid4().hex} if is_server(candidate.lane.place) else {}
+
     async def post(self, attempt: Attempt, prompt: VideoPrompt) -> Verdict:
-        """Send the request, once. Without an answer, cancellation included, the verdict is uncertain."""
+        """Send the request, once. Without an answer, cancellation included, the verdict is uncertain.
+
+        A server gets it again until it answers: it takes a key once.
+        """
         job = attempt.job
         try:
+            if (key := job.place.get(REQUEST_KEY)) is not None and isinstance(attempt.backend, Queues):
+                return await attempt.backend.enqueue(prompt, job.model, key=key, output_uri=job.output_uri)
             async with _timeouts.timeout(self._timeout, ticks=2 * _timeouts.TICKS):  # after the backend's own
                 return await attempt.backend.submit(prompt, job.model, output_uri=job.output_uri)
         except asyncio.CancelledError:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -17,6 +17,9 @@ from aveo3.models import VideoPrompt
 ANSWER_LOST = "answer_lost"
 """The `error_kind` of a job whose submit was open when its run was killed."""
 
+
+REQUEST_KEY = "request_key"
+"""The name, in a job's place, of the idempotency key that its request to a server carries."""
 
 NO_VIDEO = "no_video"
 """The `error_kind` of a job whose operation ended with neither video nor reason."""
@@ -49,6 +52,8 @@ class LeftJob(Protocol):
     @property
     def uris(self) -> Sequence[str]: ...
     @property
+    def place(self) -> Mapping[str, str | None]: ...
+    @property
     def files(self) -> Sequence[Any]: ...
     @property
     def error_kind(self) -> str | None: ...
@@ -69,7 +74,8 @@ def next_step(job: LeftJob, service: str, *, made: bool) -> NextStep:
     not_by_google = job.state is State.REJECTED and (not job.attempts or job.error_kind == NOT_SENDABLE)
     if job.state in TO_SEND or not_by_google:
         return NextStep.SUBMIT
-    if job.state in ENDED and not (can_be_polled_again(job) or (job.state is State.UNCERTAIN and job.output_uri)):
+    can_be_found = can_be_polled_again(job) or can_be_asked_again(job) or job.output_uri
+    if job.state in ENDED and not (job.state is State.UNCERTAIN and can_be_found):
         return NextStep.HAND_OUT
     return NextStep.PICK_UP
 
@@ -88,6 +94,11 @@ def is_to_be_fetched(job: LeftJob, *, fetches: bool) -> bool:
 def can_be_polled_again(job: LeftJob) -> bool:
     """Whether one more poll of the operation, which is free, may find a video that an earlier run gave up."""
     return job.state is State.UNCERTAIN and job.error_kind in _POLLED_AGAIN and bool(job.operation)
+
+
+def can_be_asked_again(job: LeftJob) -> bool:
+    """Whether the request may be sent again without ordering twice: a server knows its key, if it came there."""
+    return job.state is State.UNCERTAIN and job.error_kind == ANSWER_LOST and REQUEST_KEY in job.place
 
 
 _POLLED_AGAIN = ("operation_gone", NO_VIDEO, "fetch")

@@ -19,7 +19,7 @@ from aveo3.config.environment import read_key
 from aveo3.config.settings import Settings, on_this_machine
 from aveo3.errors import UsageError
 from aveo3.lanes.lane_file import LaneSettings, checked, read
-from aveo3.lifecycle import is_emulated
+from aveo3.lifecycle import SERVER, is_emulated
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +55,12 @@ class Lanes:
         self.listed: list[Lane]
         if custom:
             self.listed = []
+        elif settings.server is not None:
+            if lanes:
+                raise UsageError(
+                    f"VEO3_SERVER={settings.server}: the server has the lanes. Leave one or the other out."
+                )
+            self.listed = []
         elif lanes is None and settings.lanes is not None:
             self.listed = _all(read(settings.lanes), settings, str(settings.lanes))
         else:
@@ -72,7 +78,8 @@ class Lanes:
         if self.listed:
             return [lane for lane in self.listed if lane.model == model]
         if model not in self._by_model:
-            self._by_model[model] = self._here(model) if self.custom else _implied(model, self.settings)
+            ours = self.custom or self.settings.server is not None
+            self._by_model[model] = self._here(model) if ours else _implied(model, self.settings)
         return [self._by_model[model]]
 
     def at(self, place: Mapping[str, str | None], model: str) -> Lane:
@@ -283,7 +290,8 @@ def _only_location(model: str, backend: str, settings: Settings) -> dict[str, st
 
 
 def _wire(model: str, settings: Settings) -> str:
-    """The wire protocol for a model: `vertex` or `gemini`. The emulator speaks both, so its models decide."""
+    """The wire protocol for a model: `vertex`, `gemini` or `server`. The emulator speaks both of Google's, so its
+    models decide."""
     name = settings.backend_name()
     if not is_emulated(name):
         return name
@@ -294,11 +302,18 @@ def _wire(model: str, settings: Settings) -> str:
 
 
 def wire_of(lane: Lane) -> str:
-    """The wire protocol of `lane`: `vertex` or `gemini`."""
+    """The wire protocol of `lane`: `vertex`, `gemini` or `server`."""
     return _wire(lane.model, lane.settings)
 
 
+def is_server(place: Mapping[str, str | None]) -> bool:
+    """True if what was sent from `place` went to an `aveo3 serve`."""
+    return place.get("backend") == SERVER
+
+
 def _place(backend: str, settings: Settings) -> dict[str, str | None]:
+    if backend == SERVER:
+        return {"backend": backend, "server": settings.server}
     return {"backend": backend, **{name: getattr(settings, name) for name in PLACE}}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from aveo3.config.catalog import Catalog
 from aveo3.config.source_clip import SourceClip
 from aveo3.errors import UsageError
-from aveo3.lanes.lanes import Lane, Lanes, same_place, wire_of
+from aveo3.lanes.lanes import Lane, Lanes, is_server, same_place, wire_of
 from aveo3.lanes.source_clips import source_of
 from aveo3.models import VideoPrompt
 
@@ -135,7 +135,8 @@ class Routes:
         """
         if not self.lanes.custom and (doubt := self._catalog.doubt(lane.model)) is not None:
             return [doubt]
-        problems = self._catalog.problems(prompt, lane.model, None if self.lanes.custom else wire_of(lane))
+        any_wire = self.lanes.custom or is_server(lane.place)  # a server knows where its lanes are
+        problems = self._catalog.problems(prompt, lane.model, None if any_wire else wire_of(lane))
         try:
             lane.settings.labels_of(prompt)
         except ValueError as error:

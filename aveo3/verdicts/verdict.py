@@ -35,6 +35,8 @@ class VerdictKind(StrEnum):
 class Refusal(StrEnum):
     """Which rule refused. Ordered by the wait they need: the last one that applies wins."""
 
+    QUEUE = "queue_full"  # an `aveo3 serve` queues no more requests of this caller now
+    BUDGET = "server_budget"  # the request does not fit into a budget of an `aveo3 serve`
     UNKNOWN = "shared_capacity"
     CONCURRENT = "concurrent"
     MINUTE = "minute_quota"

@@ -68,6 +68,9 @@ BY_EVERY_WAY: list[tuple[str, str, str, Any]] = [
     ("GOOGLE_API_KEY", "api_key", "k-123", SecretStr("k-123")),
     ("GEMINI_API_KEY", "api_key", "k-123", SecretStr("k-123")),
     ("GOOGLE_APPLICATION_CREDENTIALS", "credentials_file", "/tmp/sa.json", Path("/tmp/sa.json")),
+    ("VEO3_SERVER", "server", "https://videos.example.com/", "https://videos.example.com"),
+    ("VEO3_SERVER_KEY", "server_key", "aveo3_123", SecretStr("aveo3_123")),
+    ("VEO3_SERVER_PRIORITY", "server_priority", "-5", -5),
     ("GOOGLE_GENAI_USE_VERTEXAI", "use_vertex", "true", True),
     ("GOOGLE_GENAI_USE_ENTERPRISE", "use_vertex", "true", True),
 ]
@@ -119,6 +122,9 @@ DEFAULTS: dict[str, Any] = {
     "location": "us-central1",
     "api_key": None,
     "credentials_file": None,
+    "server": None,
+    "server_key": None,
+    "server_priority": 0,
     "use_vertex": None,
 }
 
@@ -724,3 +730,52 @@ def test_on_windows_a_longer_template_of_names_leaves_a_directory_less_room(monk
 
 def test_elsewhere_a_long_directory_is_named_as_it_is() -> None:
     assert Settings(output_dir="a/" * 300).output_dir == Path("a/" * 300)
+
+
+# ---- a server that makes the clips -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"mock_mode": True},
+        {"backend": "vertex"},
+        {"base_url": "http://127.0.0.1:1"},
+        {"lanes": "lanes.toml"},
+        {"fallback": "veo-3.1-fast-generate-001"},
+        {"rate_limit": 5},
+        {"daily_limit": 5},
+        {"spend_limit": 5},
+        {"webhook": "https://example.com/hook"},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+def test_what_only_the_server_decides_cannot_be_set_beside_it(given: dict[str, Any]) -> None:
+    said = refusal(server="http://127.0.0.1:8790", **given)
+    assert f"VEO3_{next(iter(given)).upper()} cannot go with it, because " in said
+    assert said.endswith("Unset one or the other.")
+
+
+def test_credentials_of_google_do_no_harm_beside_a_server() -> None:
+    assert Settings(server="http://127.0.0.1:8790", project="p", api_key="k").backend_name() == "server"
+
+
+@pytest.mark.parametrize(
+    ("server", "why"),
+    [
+        ("https://u:s3cr3t@example.com", "put the key into VEO3_SERVER_KEY"),
+        ("https://example.com/?key=s3cr3t", "put the key into VEO3_SERVER_KEY"),
+        ("https://example.com/v1", "must not end in /v1"),
+        ("example.com:8790", "must be an address such as http://127.0.0.1:8790"),
+    ],
+)
+def test_an_address_of_a_server_holds_neither_key_nor_version(server: str, why: str) -> None:
+    said = refusal(server=server)
+    assert why in said
+    assert "s3cr3t" not in said
+
+
+def test_a_key_of_a_server_is_shown_nowhere() -> None:
+    settings = Settings(server="http://127.0.0.1:8790", server_key="aveo3_s3cr3t")
+    assert "s3cr3t" not in repr(settings) + str(settings.model_dump(mode="json"))
+    assert "s3cr3t" not in refusal(server_key="aveo3_s3cr3t\x07")

@@ -481,6 +481,8 @@ def test_a_daily_quota_is_daily_however_short_the_delay_it_names(delay: str) -> 
 
 def test_the_rules_that_close_for_good_are_those_that_need_a_person() -> None:
     assert {refusal for refusal in Refusal if not refusal.for_good} == {
+        Refusal.QUEUE,
+        Refusal.BUDGET,
         Refusal.UNKNOWN,
         Refusal.CONCURRENT,
         Refusal.MINUTE,

@@ -69,6 +69,7 @@ def generate(
     max_concurrency: options.MaxConcurrency = None,
     budget: options.Budget = None,
     lanes: options.Lanes = None,
+    server: options.Server = None,
     fallback: Annotated[
         str | None, typer.Option(help="Models to use when all other lanes are closed, such as 'a -> b'.")
     ] = None,
@@ -123,6 +124,7 @@ def generate(
             "max_concurrency": max_concurrency,
             "budget": budget,
             "lanes": lanes,
+            "server": server,
             "fallback": fallback,
             "keep_remote": keep_remote,
             "webhook": webhook,

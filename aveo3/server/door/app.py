@@ -18,6 +18,7 @@ from aveo3.journal.requests import Request
 from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import State
 from aveo3.server.door import google_errors, omni_answers, openai_videos, veo_answers
+from aveo3.server.door.about import About
 from aveo3.server.door.callers import Caller
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.event_stream import EventStream
@@ -109,6 +110,7 @@ class Door:
             app.router.add_get(f"{place}/{{id:[^/]+}}", omni.get, allow_head=False)
             app.router.add_post(f"{place}/{{id:[^/]+}}/cancel", omni.cancel)
         app.router.add_get("/v1/events", EventStream(self, self._session, self._intake).get, allow_head=False)
+        app.router.add_get("/v1/server", About(self, self._session, self._dispatcher).get, allow_head=False)
         OpenAIRoutes(self, self._session, self._dispatcher, self._intake).add_to(app.router)
         app.router.add_get(f"{_VERSION}/files/{{file:[a-z0-9]+}}", self._file, allow_head=False)
         app.router.add_get(f"{_VERSION}/files/{{file:[a-z0-9]+}}:download", self._download)

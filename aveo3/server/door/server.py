@@ -77,6 +77,10 @@ class DoorServer:
         rng: random.Random | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        if settings.server is not None:
+            raise UsageError(
+                f"VEO3_SERVER={settings.server}: a server makes the clips itself, and asks no other. Unset it here."
+            )
         if settings.journal_path is None:
             raise UsageError("VEO3_JOURNAL=none: a server keeps its requests in the journal. Unset it.")
         self._callers = Callers(CallerFile(settings.output_dir), open_without_keys=is_loopback(host))
