@@ -39,6 +39,8 @@ class Request:
     """The gs:// prefix that the caller named for the videos."""
     deleted_utc: str | None = None
     """When the caller deleted it: it is not found any more."""
+    merge_key: str | None = None
+    """Equal requests of its caller have the same; None if it is not to be merged with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Requests:
         resource: str,
         storage_uri: str | None,
         callback: tuple[str, str] | None = None,
+        merge_key: str | None = None,
     ) -> tuple[Request, JobRecord]:
         """A new request with a new job, committed in one step. It outlives a power cut after `Journal.on_disk`.
 
@@ -85,7 +88,7 @@ class Requests:
         Raises `JournalError` if the disk refuses, or the caller has used `key` before.
         """
         record, steps = self._claims.new(service, digest, position=position, model=model, prompt=prompt)
-        request = Request(record.id, caller, key, body, priority, door_name, resource, storage_uri)
+        request = Request(record.id, caller, key, body, priority, door_name, resource, storage_uri, None, merge_key)
         told = () if callback is None else ((callbacks.ADD, astuple(callbacks.Callback(record.id, *callback))),)
         self._write(*steps, (_ACCEPT, astuple(request)), *told, commit=True, sync=True)
         return request, record
@@ -94,6 +97,22 @@ class Requests:
         """The request of `caller` that has this idempotency key; None if there is none."""
         found = self._reader.read("SELECT * FROM requests WHERE caller = ? AND request_key = ?", caller, key)
         return Request(*found[0]) if found else None
+
+    def equal_to(self, caller: str, merge_key: str, since: datetime) -> tuple[Request, JobRecord] | None:
+        """The last request of `caller` with this merge key, accepted at `since` or later, and its job.
+
+        None if there is none, or its caller deleted it.
+        """
+        found = self._reader.read(
+            "SELECT requests.* FROM requests JOIN jobs ON jobs.id = job WHERE caller = ? AND merge_key = ? "
+            "AND deleted_utc IS NULL AND queued_utc >= ? ORDER BY job DESC LIMIT 1",
+            *(caller, merge_key, since.isoformat()),
+        )
+        if not found:
+            return None
+        request = Request(*found[0])
+        [record] = self._reader.select("SELECT * FROM jobs WHERE id = ?", request.job)
+        return request, record
 
     def named(self, door_name: str) -> tuple[Request, JobRecord] | None:
         """The request whose operation has this name, and its job as it stands now; None if there is none."""
@@ -170,4 +189,4 @@ class Requests:
             last = page[-1].id
 
 
-_ACCEPT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ACCEPT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

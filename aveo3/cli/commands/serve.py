@@ -47,6 +47,13 @@ def serve(
     private_callbacks: Annotated[
         bool, typer.Option("--private-callbacks", help="Let callbacks go to private addresses, and by http.")
     ] = False,
+    merge_equal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Time, such as 30s, within which equal requests of a caller without an idempotency key are one clip.",
+        ),
+    ] = None,
     page: Annotated[
         bool, typer.Option("--page", help="Show it live in the browser: print a link to a page on this machine.")
     ] = False,
@@ -92,6 +99,7 @@ def serve(
         }
         from aveo3.config.settings import Settings
 
+        merged_within = _seconds(merge_equal)
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
         import asyncio
 
@@ -105,7 +113,33 @@ def serve(
         raise_limit()
         with _logging(settings, quiet=quiet):
             shows = _Page(page_port or 0, opens=opens) if page or opens or page_port is not None else None
-            asyncio.run(_serve(settings, host, port, private_callbacks=private_callbacks, page=shows, quiet=quiet))
+            asyncio.run(
+                _serve(
+                    settings,
+                    host,
+                    port,
+                    private_callbacks=private_callbacks,
+                    merge_equal=merged_within,
+                    page=shows,
+                    quiet=quiet,
+                )
+            )
+
+
+def _seconds(text: str | None) -> float | None:
+    """The value of --merge-equal. Raises `UsageError`."""
+    from aveo3.config.field_types import duration
+    from aveo3.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        seconds = float(duration(text))
+    except ValueError as error:
+        raise UsageError(f"--merge-equal {text}: it {error}") from None
+    if seconds <= 0:
+        raise UsageError(f"--merge-equal {text}: it must be more than 0. Leave it out to merge nothing.")
+    return seconds
 
 
 class _Page:
@@ -128,7 +162,14 @@ class _Page:
 
 
 async def _serve(
-    settings: Settings, host: str, port: int, *, private_callbacks: bool, page: _Page | None = None, quiet: bool
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    private_callbacks: bool,
+    merge_equal: float | None = None,
+    page: _Page | None = None,
+    quiet: bool,
 ) -> None:
     import asyncio
     import sys
@@ -147,7 +188,9 @@ async def _serve(
         reload.set()
 
     with on_signals(signalled):
-        server = DoorServer(settings, host=host, port=port, private_callbacks=private_callbacks)
+        server = DoorServer(
+            settings, host=host, port=port, private_callbacks=private_callbacks, merge_equal=merge_equal
+        )
         try:
             await server.__aenter__()
         except OSError as error:

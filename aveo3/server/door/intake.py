@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from aveo3 import _threads
@@ -49,9 +50,13 @@ class Intake:
         observer: Observer,
         *,
         disk: DiskRoom,
+        merge_equal: float | None = None,
         on_end: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`on_end` is called with the number of each job that has ended."""
+        """`on_end` is called with the number of each job that has ended.
+
+        `merge_equal`: seconds in which equal requests without a key are one; None to take each.
+        """
         assert session.journal is not None
         self.closed: str | None = "the server is starting"
         """Why the server takes no new requests; None if it does."""
@@ -61,6 +66,8 @@ class Intake:
         self._media = media
         self._observer = observer
         self._disk = disk
+        self._now_utc = now_utc
+        self._merge_equal = None if merge_equal is None else timedelta(seconds=merge_equal)
         self._on_end = on_end
         self._budgets = CallerBudgets(session.journal, now_utc)
         self._reserved: dict[int, float] = {}  # US$ of each request that has not ended; empty without a budget
@@ -103,9 +110,10 @@ class Intake:
             raise invalid(f"An idempotency key has 1 to {LONGEST_KEY} printable characters.")
         self._check_open()
         try:
-            is_new, request = False, self._with_key(caller, key, body)
+            merge_key = self._merge_key(body, key, callback)
+            is_new, request = False, self._known(caller, key, body, merge_key)
             if request is None:
-                is_new, request = await self._take(order, caller, resource, body, key, priority, callback)
+                is_new, request = await self._take(order, caller, resource, body, key, priority, callback, merge_key)
             await self._on_disk(request, is_new=is_new)
         except (JournalError, OSError) as error:
             log.error("a request was not taken: %s", error)
@@ -123,6 +131,7 @@ class Intake:
         key: str | None,
         priority: int,
         callback: tuple[str, str] | None,
+        merge_key: str | None,
     ) -> tuple[bool, Request]:
         """Check an order, keep its media, and write it; or the request that has its key by then. True if it is new."""
         prompt, model = order.prompt, order.prompt.model or ""
@@ -139,7 +148,7 @@ class Intake:
             record, hashes = await _threads.saving.run(self._media.record, prompt)
         # From here to the row nothing awaits: of two requests with one key, one finds the other.
         try:
-            if (known := self._with_key(caller, key, body)) is None:
+            if (known := self._known(caller, key, body, merge_key)) is None:
                 self._check_open()
                 if prompt.media:  # the lanes may have been reloaded meanwhile
                     route = self._route_of(order, prompt, model, caller)
@@ -148,7 +157,9 @@ class Intake:
                 self._check_room(caller)
                 self._check_budget(cost, model)
                 self._budgets.check(caller, cost)
-                request = self._write(order, caller, record, digest, route, resource, body, key, priority, callback)
+                request = self._write(
+                    order, caller, record, digest, route, resource, body, key, priority, callback, merge_key
+                )
                 self._reserve(request.job, cost)
                 self._budgets.reserve(caller, request.job, cost or 0.0)
                 return True, request
@@ -193,6 +204,7 @@ class Intake:
         key: str | None,
         priority: int,
         callback: tuple[str, str] | None,
+        merge_key: str | None,
     ) -> Request:
         request, _ = self._journal.requests.accept(
             self._session.service,
@@ -208,6 +220,7 @@ class Intake:
             resource=resource,
             storage_uri=order.storage_uri,
             callback=callback,
+            merge_key=merge_key,
         )
         self._dispatcher.add(request, route)
         return request
@@ -252,7 +265,17 @@ class Intake:
             self._reserved_usd = 0.0  # no rounding adds up
         self._on_end(job)
 
-    def _with_key(self, caller: Caller, key: str | None, body: str) -> Request | None:
+    def _merge_key(self, body: str, key: str | None, callback: tuple[str, str] | None) -> str | None:
+        """What equal requests have in common; None if this one is not merged. Who is told otherwise is no equal."""
+        if self._merge_equal is None or key is not None:
+            return None
+        return body if callback is None else hashlib.sha256(f"{body}\n{callback[0]}".encode()).hexdigest()
+
+    def _known(self, caller: Caller, key: str | None, body: str, merge_key: str | None) -> Request | None:
+        """The request that this one repeats. Raises `Refused` if its key belongs to another."""
+        if merge_key is not None and self._merge_equal is not None:
+            found = self._journal.requests.equal_to(caller.name, merge_key, self._now_utc() - self._merge_equal)
+            return None if found is None or found[1].error_kind == WITHDRAWN else found[0]
         if key is None or (known := self._journal.requests.with_key(caller.name, key)) is None:
             return None
         if known.body != body:

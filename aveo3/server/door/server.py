@@ -64,7 +64,8 @@ class DoorServer:
     Port 0 takes a free one. The settings are those of a run; but without a `quota_patience` of its own, a request waits
     for quota as long as it takes. Raises `UsageError` as `VeoClient` does, if the settings keep no journal, and if
     `host` can be reached from other machines; `OSError` if the port is in use. With `private_callbacks`, callbacks may
-    go to addresses that are not on the Internet, and by http.
+    go to addresses that are not on the Internet, and by http. Equal requests of a caller without an idempotency key are
+    one within `merge_equal` seconds.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class DoorServer:
         host: str = "127.0.0.1",
         port: int = 8790,
         private_callbacks: bool = False,
+        merge_equal: float | None = None,
         rng: random.Random | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -96,6 +98,7 @@ class DoorServer:
         self._since_utc = now_utc()
         self._reloading = asyncio.Lock()
         self._private_callbacks = private_callbacks
+        self._merge_equal = merge_equal
         self._rng = rng or random.Random()
         self._session = Session(
             settings,
@@ -176,7 +179,14 @@ class DoorServer:
             now_utc=self._now_utc,
         )
         intake = self._intake = Intake(
-            self._session, dispatcher, media, self._now_utc, observer, disk=disk, on_end=callbacks.ended
+            self._session,
+            dispatcher,
+            media,
+            self._now_utc,
+            observer,
+            disk=disk,
+            merge_equal=self._merge_equal,
+            on_end=callbacks.ended,
         )
         without = journal.stored_files.without_media()
         for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
