@@ -167,8 +167,8 @@ class DoorView:
             return
         self._busy, began = True, loop.time()
         try:
-            await self._show_rows()
             await self._show_figures()
+            await self._show_rows()
             await self._listing.read_some(self._worker)
         except JournalError as error:
             log.warning("the page cannot read the journal: %s", error)
