@@ -7,24 +7,20 @@ are those of the requests that run, that go next, and that ended last, some of e
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aveo3.errors import JournalError
-from aveo3.journal.journal import Journal
-from aveo3.journal.reader import PAGE
 from aveo3.journal.requests import Request
 from aveo3.journal.totals import Total, totals_of
 from aveo3.lifecycle import BILLED, State
 from aveo3.report.from_journal import Film, Frame, clip_row, films_of
 from aveo3.report.view import BudgetLeft, CallerRow, ClipRow, MoneyRow, RunRow, ServerRow
+from aveo3.server.door import page_rows
 from aveo3.server.door.google_errors import Refused
 from aveo3.server.door.queues import Queue, queues_of
 from aveo3.server.door.standing import is_waiting, waits
@@ -48,34 +44,8 @@ EVERY = 1.0
 SHARE = 0.1
 """Share of the time that goes into looking, at most."""
 
-MOST_RUNNING, MOST_WAITING, MOST_ENDED = 200, 150, 250
-"""Requests that are shown."""
-
 MOST_CALLERS = 200
 """Callers that have a row."""
-
-LOOK_BACK = 300_000
-"""Steps of the journal in which the first look searches for what ended last."""
-
-
-@dataclass(slots=True)
-class _Found:
-    """What one look at the journal has found."""
-
-    event: int
-    """The number of its last step."""
-    rows: list[tuple[Request, JobRecord]]
-
-
-@dataclass(slots=True)
-class _Known:
-    """What was found before."""
-
-    event: int | None = None
-    ended: dict[int, str] = field(default_factory=dict)
-    """The callers of requests that ended, the last one last."""
-    rows: dict[int, str] = field(default_factory=dict)
-    """The callers of the requests that are shown."""
 
 
 class DoorView:
@@ -121,7 +91,7 @@ class DoorView:
         )
         self._frame = Frame(home=self.home, url=str, directory=quoted(str(self.home)), unmade=None, active=True)
         self._listing = Listing(self.shown)
-        self._known = _Known()
+        self._known = page_rows.Known()
         self._worker = ThreadPoolExecutor(1, "aveo3-page-door")  # starts its thread with the first look
         self._busy = False
         self._not_before = 0.0
@@ -167,8 +137,8 @@ class DoorView:
             return
         self._busy, began = True, loop.time()
         try:
-            await self._show_rows()
             await self._show_figures()
+            await self._show_rows()
             await self._listing.read_some(self._worker)
         except JournalError as error:
             log.warning("the page cannot read the journal: %s", error)
@@ -275,42 +245,43 @@ class DoorView:
     # ---- rows --------------------------------------------------------------------------------------------------------
 
     async def _show_rows(self) -> None:
-        known = self._known
-        share = max(2, MOST_WAITING // max(1, len(self._dispatcher.waiting_by_caller())))
-        current = [
-            *self._dispatcher.under_way()[-MOST_RUNNING:],
-            *self._dispatcher.next_of_each(share)[:MOST_WAITING],
-        ]
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._worker, _look, self._journal.path, known, current
-        )
-        wanted = {*current, *known.ended}
-        for job in [job for job in known.rows if job not in wanted]:
-            del known.rows[job]
-            self._listing.rows(str(job), ())
-            self.shown.drop_clip(str(job))
+        known, jobs = self._known, page_rows.current(self._dispatcher)
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._worker, page_rows.look, self._journal.path, known, jobs)
+        for job in known.rows - {*jobs, *known.ended}:
+            self._hide(job)
         for number, (request, record) in enumerate(found.rows):
+            known.rows.add(record.id)
             if record.service == self._session.service and request.deleted_utc is None:
-                known.rows[record.id] = request.caller
-                self.shown.put_clip(self._row(request, record), ended=record.state not in _CHANGING)
+                row = self._row(request, record, found.removed.get(record.id))
+                self.shown.put_clip(row, ended=record.state not in page_rows.CHANGING)
+            else:
+                self._drop(record.id)
             if number % 50 == 49:
                 await asyncio.sleep(0)
-        known.event = found.event
 
-    def _row(self, request: Request, record: JobRecord) -> ClipRow:
+    def _hide(self, job: int) -> None:
+        self._known.rows.discard(job)
+        self._drop(job)
+
+    def _drop(self, job: int) -> None:
+        self._listing.rows(str(job), ())
+        self.shown.drop_clip(str(job))
+
+    def _row(self, request: Request, record: JobRecord, removed_by: str | None) -> ClipRow:
+        """The row of a request; `removed_by` is the setting because of which its files were removed."""
         key = str(record.id)
-        row = clip_row(record, self._frame, videos=self._listing.rows(key, films_of(record, self.home)))
+        films = films_of(record, self.home) if removed_by is None else []
+        row = clip_row(record, self._frame, videos=self._listing.rows(key, films))
         row["key"], row["prompt_id"], row["caller"] = key, request.door_name, request.caller
         if is_waiting(record):
             row["status"], row["next_move"], row["command"] = "waiting", None, None
         elif row["command"] != "aveo3 check":  # what a person does about a run is not what an operator does
             row["next_move"], row["command"] = _NEXT_MOVES.get(record.state), None
+        if removed_by is not None and record.state is State.SUCCEEDED:
+            row["error_message"] = f"Its video is not kept on this server any more: {removed_by}."
         return row
 
-
-_CHANGING = frozenset({State.PLANNED, State.SUBMITTING, State.RUNNING, State.FETCHING})
-
-_ENDED = tuple(sorted(set(State) - _CHANGING))
 
 _NEXT_MOVES = {
     State.UNCERTAIN: "a video may be billed: its caller was told so, and decides whether to order it again",
@@ -318,51 +289,6 @@ _NEXT_MOVES = {
     State.REJECTED: "its caller was told why",
     State.FAILED: "its caller was told, and may order it again",
 }
-
-
-def _look(path: Path, known: _Known, current: list[int]) -> _Found:
-    """Read what ended or changed, in a thread: `known.ended` is brought up to date here."""
-    with Journal(path, writes=False, checks=False) as journal:
-        event = journal.last_event()
-        first = known.event is None
-        since = max(0, event - LOOK_BACK) if known.event is None else known.event
-        states = ", ".join(f"'{state}'" for state in _ENDED)
-        ended = journal.read(
-            "SELECT events.job, caller FROM events CROSS JOIN requests ON requests.job = events.job "
-            f"WHERE events.id > ? AND events.id <= ? AND state IN ({states}) ORDER BY events.id DESC LIMIT 2000",
-            since,
-            event,
-        )
-        for job, caller in reversed(ended):
-            known.ended.pop(job, None)
-            known.ended[job] = caller
-        _trim(known.ended)
-        wanted = {*current, *known.ended}
-        stale = {job for job in wanted if job not in known.rows}
-        if not first:
-            query = "SELECT DISTINCT job FROM events WHERE id > ? AND job IN (SELECT value FROM json_each(?))"
-            stale.update(job for [job] in journal.read(query, since, json.dumps([*wanted])))
-        return _Found(event, [*_rows(journal, sorted(stale))])
-
-
-def _trim(ended: dict[int, str]) -> None:
-    """Keep `MOST_ENDED`: the oldest of who has most goes first, so that each caller keeps some."""
-    of_each = Counter(ended.values())
-    while (over := len(ended) - MOST_ENDED) > 0:
-        most = max(of_each.values())
-        full = {caller for caller, number in of_each.items() if number == most}
-        for job in [job for job, caller in ended.items() if caller in full][: max(1, min(over, most // 2))]:
-            of_each[ended.pop(job)] -= 1
-
-
-def _rows(journal: Journal, jobs: list[int]) -> Iterator[tuple[Request, JobRecord]]:
-    for begin in range(0, len(jobs), PAGE):
-        page = json.dumps(jobs[begin : begin + PAGE])
-        of_page = "IN (SELECT value FROM json_each(?))"
-        requests = {row[0]: Request(*row) for row in journal.read(f"SELECT * FROM requests WHERE job {of_page}", page)}
-        for record in journal.select(f"SELECT * FROM jobs WHERE id {of_page} ORDER BY id", page):
-            if record.id in requests:
-                yield requests[record.id], record
 
 
 def _empty(name: str) -> CallerRow:
@@ -383,7 +309,7 @@ def _empty(name: str) -> CallerRow:
 def _count(row: CallerRow, total: Total) -> None:
     if waits(total.state, total.why):
         row["waiting"] += total.jobs
-    elif total.state in _CHANGING:
+    elif total.state in page_rows.CHANGING:
         row["running"] += total.jobs
     elif total.state is State.SUCCEEDED:
         row["succeeded"] += total.jobs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from aveo3.journal.reader import JournalReader
 from aveo3.report.view import ClipRow
-from aveo3.server.door import page_view, server_file
+from aveo3.server.door import page_rows, page_view, server_file
 from aveo3.server.door.callers import Caller, CallerFile
 from aveo3.server.door.page_view import DoorView
 from aveo3.server.door.server import DoorServer
@@ -98,7 +99,7 @@ async def test_the_page_tells_what_waits_runs_and_is_done_by_caller() -> None:
 
 async def test_the_page_shows_a_bounded_part_and_some_of_each_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, most in (("MOST_WAITING", 20), ("MOST_ENDED", 10), ("MOST_RUNNING", 5)):
-        monkeypatch.setattr(page_view, name, most)
+        monkeypatch.setattr(page_rows, name, most)
     async with emulator(latency="5") as google, serving(google, rate_limit=20, max_concurrency=3) as door:
         view = door.page_view()
         order(door, 90)
@@ -137,6 +138,25 @@ async def test_a_look_at_a_long_queue_reads_only_what_it_shows(monkeypatch: pyte
         shown = await look(view)
         assert shown["server"]["counts"]["waiting"] > 2_900
         assert 0 < sum(read) < 30
+
+
+async def test_files_that_the_server_removed_are_no_trouble() -> None:
+    async with emulator(latency="5") as google, serving(google) as door:
+        view = door.page_view()
+        first, second = order(door, 2)
+        await asyncio.sleep(60)
+        assert [len(row["videos"]) for row in (await look(view))["clips"]] == [1, 1]
+        assert door.session.journal is not None
+        door.session.journal.stored_files.remove([int(first)], datetime.now(UTC), "VEO3_RETENTION")
+        door.session.journal.commit()
+        shown = await look(view)
+        gone, kept = row_of(shown, first), row_of(shown, second)
+        assert gone is not None
+        assert kept is not None
+        assert (gone["videos"], gone["next_move"]) == ([], None)
+        assert gone["error_message"] == "Its video is not kept on this server any more: VEO3_RETENTION."
+        assert len(kept["videos"]) == 1
+        assert view.films_of(first) == ()
 
 
 async def test_an_operator_cancels_what_waits_and_nothing_else() -> None:
@@ -209,13 +229,13 @@ async def test_only_the_page_itself_may_cancel() -> None:
 
 
 def test_of_whom_most_has_ended_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_view, "MOST_ENDED", 6)
+    monkeypatch.setattr(page_rows, "MOST_ENDED", 6)
     rng = random.Random(1)
     ended = dict.fromkeys(range(2, 40), "alice") | {1: "bob"} | {50: "carol", 51: "carol"}
-    page_view._trim(ended)
+    page_rows.trim(ended)
     assert ended == {37: "alice", 38: "alice", 39: "alice", 1: "bob", 50: "carol", 51: "carol"}
     many = {job: f"caller-{rng.randint(1, 20)}" for job in range(500)}
-    page_view._trim(many)
+    page_rows.trim(many)
     assert len(many) == 6
 
 
