@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -194,3 +195,82 @@ async def test_litellms_proxy_passes_films_on(tmp_path: Path) -> None:
             made = await asyncio.gather(*map(film, range(films)))
         assert all(each[4:8] == b"ftyp" for each in made)
         once_each(google, films)
+
+
+OPENAI_NODE = {
+    "name": "Film",
+    "type": "@n8n/n8n-nodes-langchain.openAi",
+    "typeVersion": 2,
+    "position": [200, 0],
+    "credentials": {"openAiApi": {"id": "server", "name": "server"}},
+    "parameters": {
+        "resource": "video",
+        "operation": "generate",
+        "modelId": {"__rl": True, "mode": "id", "value": "veo-3.1-generate-001"},
+        "prompt": "boat 0",
+        "seconds": 8,
+        "size": "1280x720",
+    },
+}
+
+
+async def n8n(tmp_path: Path, *words: str) -> str:
+    variables = {"N8N_USER_FOLDER": str(tmp_path), "N8N_DIAGNOSTICS_ENABLED": "false"}
+    child = await asyncio.create_subprocess_exec(
+        "n8n", *words, cwd=tmp_path, env={**os.environ, **variables}, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await child.communicate()
+    assert child.returncode == 0, said.decode("utf-8", "replace")[-3000:]
+    return said.decode("utf-8")
+
+
+async def films_of(tmp_path: Path, workflow: dict[str, Any]) -> list[Any]:
+    """What the node `Film` has given out when the workflow has run."""
+    file = tmp_path / "workflow.json"
+    file.write_text(json.dumps({**workflow, "id": "films"}), "utf-8")
+    await n8n(tmp_path, "import:workflow", f"--input={file}")
+    said = await n8n(tmp_path, "execute", "--id=films", "--rawOutput")
+    run = json.loads(said[said.index("{\n") :])
+    assert run["status"] == "success"
+    return [item for part in run["data"]["resultData"]["runData"]["Film"] for item in part["data"]["main"][0]]
+
+
+def is_video(item: Any) -> bool:
+    return bool(item["binary"]["data"]["mimeType"] == "video/mp4")
+
+
+async def test_n8n_gets_its_films_while_the_server_is_killed(tmp_path: Path) -> None:
+    need(program="n8n")
+    films = 12
+    workflow = json.loads(recipe("recipes", "n8n").text)
+    [prompts] = [node for node in workflow["nodes"] if node["name"] == "Prompts"]
+    prompts["parameters"]["jsCode"] = (
+        f"return Array.from({{length: {films}}}, (_, n) => ({{json: {{prompt: `boat ${{n}}`}}}}))"
+    )
+    async with at_a_quota(tmp_path) as (google, server):
+        text = json.dumps(workflow).replace(SERVER, server.url).replace('"amount": 10', '"amount": 1')
+        async with asyncio.TaskGroup() as tasks:
+            run = tasks.create_task(films_of(tmp_path, json.loads(text)))
+            tasks.create_task(server.killed_while(google, kills=2, quota=QUOTA))
+        made = run.result()
+        assert len(made) == films
+        assert all(map(is_video, made))
+        once_each(google, films)
+
+
+async def test_n8ns_openai_node_gets_its_film(tmp_path: Path) -> None:
+    need(program="n8n")
+    start = {"name": "Start", "type": "n8n-nodes-base.manualTrigger", "typeVersion": 1, "position": [0, 0]}
+    workflow: dict[str, Any] = {
+        "name": "Film",
+        "nodes": [{**start, "parameters": {}}, OPENAI_NODE],
+        "connections": {"Start": {"main": [[{"node": "Film", "type": "main", "index": 0}]]}},
+    }
+    async with at_a_quota(tmp_path) as (google, server):
+        login = {"apiKey": "anything", "url": f"{server.url}/v1", "header": False}
+        file = tmp_path / "credentials.json"
+        file.write_text(json.dumps([{"id": "server", "name": "server", "type": "openAiApi", "data": login}]), "utf-8")
+        await n8n(tmp_path, "import:credentials", f"--input={file}")
+        [made] = await films_of(tmp_path, workflow)
+        assert is_video(made)
+        once_each(google, 1)

@@ -1,17 +1,21 @@
-"""The recipes for web apps, driven as a browser would drive them."""
+"""The recipes for web apps, driven as a browser would; those at the server are programs of their languages."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from aiohttp.test_utils import TestClient, TestServer
 
-from tests.support.guide import GUIDES, blocks
+from tests.support.guide import GUIDES, Block, blocks
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
@@ -75,3 +79,31 @@ async def test_the_fastapi_app_hands_out_clips(monkeypatch: pytest.MonkeyPatch) 
         assert (found["status"], found["path"].suffix, found["why"]) == ("succeeded", ".mp4", None)
         with pytest.raises(_HTTPException, match="404"):
             await names["result"](99)
+
+
+AT_THE_SERVER = [block for block in blocks(GUIDES["recipes"].read_text("utf-8")) if block.comment]
+
+
+def read(block: Block) -> Any:
+    """Read a recipe as its language does, without running it. Raises if it does not belong to the language."""
+    if block.language == "python":
+        return compile(block.text, "recipe", "exec")
+    if block.language == "json":
+        return json.loads(block.text)
+    if block.language == "yaml":
+        return yaml.safe_load(block.text)
+    program = {"sh": ["sh", "-n"], "js": ["node", "--input-type=module", "--check"]}[block.language]
+    if shutil.which(program[0]) is None:
+        pytest.skip(f"{program[0]} is not on this machine")
+    return subprocess.run(program, input=block.text, text=True, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("block", AT_THE_SERVER, ids=[f"{block.comment}" for block in AT_THE_SERVER])
+def test_a_recipe_is_a_program_of_its_language(block: Block) -> None:
+    read(block)
+
+
+@pytest.mark.parametrize("language", ["python", "json", "yaml", "sh", "js"])
+def test_what_is_no_program_is_noticed(language: str) -> None:
+    with pytest.raises((SyntaxError, ValueError, yaml.YAMLError, subprocess.CalledProcessError)):
+        read(Block(language, 1, "{ ( [\n", None))
