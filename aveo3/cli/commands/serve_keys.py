@@ -47,12 +47,19 @@ def add(
         str | None,
         typer.Option(metavar="URL", help="Address that is told when one of its requests has ended; see guide serve."),
     ] = None,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="Let it have the requests, files and budgets of the last caller of its name."),
+    ] = False,
     output_dir: Directory = None,
 ) -> None:
     """Give a caller a key, which is shown once and kept nowhere.
 
     The key goes to standard output, everything else to standard error. A running server knows it at once; from the
     first key on, every request needs one. Days of a budget begin at midnight in Los Angeles.
+
+    A key cannot be shown again. For a new one, remove the caller and add it with --take-over: its requests, files and
+    budgets stay its own. Without, a caller with the name of an earlier one sees nothing of that one, and begins anew.
 
     With --callback, a second line of standard output is the secret that signs the callbacks. It is shown once, too.
 
@@ -85,7 +92,16 @@ def add(
             raise UsageError(f"{problem['loc'][0]}: {plain_reason(problem)} (it is {problem['input']!r:.60})") from None
         file = _file(output_dir)
         _check_models(caller.models)
-        key = file.add(caller)
+        key = file.add(caller, take_over=take_over)
+        account = file.read()[name].account
+        if take_over:
+            typer.echo(f"{name} goes on with the requests, files and budgets of the caller before it.", err=True)
+        elif account != name:
+            typer.echo(
+                f"There was a caller {name} before. This key does not see its requests and files, and budgets begin "
+                f"anew; figures call it {account}. To go on instead: remove it, and add it with --take-over.",
+                err=True,
+            )
         typer.echo(f"The key of {name}, shown only now:", err=True)
         typer.echo(key)
         if caller.callback_secret:
@@ -146,8 +162,8 @@ def remove(
 ) -> None:
     """Remove a caller's key.
 
-    A running server refuses it at once. What it had accepted by then is made all the same, and belongs to the next
-    caller of that name.
+    A running server refuses it at once. What it had accepted by then is made all the same. Nobody sees it, unless a
+    caller of that name is added with --take-over.
 
     Example: aveo3 serve keys remove film-team
     """
@@ -160,7 +176,8 @@ def _file(output_dir: Path | None) -> CallerFile:
     from aveo3.cli.journal_view import settings_of
     from aveo3.server.door.callers import CallerFile
 
-    return CallerFile(settings_of(output_dir).output_dir)
+    settings = settings_of(output_dir)
+    return CallerFile(settings.output_dir, settings.journal_path)
 
 
 def _callback(url: str | None) -> dict[str, str]:

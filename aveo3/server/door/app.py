@@ -221,7 +221,7 @@ class Door:
     def _find(self, name: str, caller: Caller) -> tuple[Request, JobRecord]:
         """The request whose operation is called `name`. Raises `Refused` if `caller` has none of that name."""
         found = self._journal.requests.named(name.rpartition("/operations/")[2])
-        if found is None or found[0].caller != caller.name or veo_answers.name_of(found[0]) != name:
+        if found is None or found[0].caller != caller.account or veo_answers.name_of(found[0]) != name:
             raise not_found(f"Operation {name[:300]!r}")
         return found
 
@@ -260,7 +260,7 @@ class Door:
     def _video(self, request: web.Request) -> tuple[str, JobRecord, Mapping[str, Any]]:
         caller, file = self.caller(request), request.match_info["file"]
         found = self._journal.requests.named(file[:-1])
-        if found is not None and found[0].caller == caller.name and file[-1].isdecimal():
+        if found is not None and found[0].caller == caller.account and file[-1].isdecimal():
             record = found[1]
             if record.state is State.SUCCEEDED and int(file[-1]) < len(record.files):
                 return file, record, record.files[int(file[-1])]

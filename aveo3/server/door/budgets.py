@@ -48,7 +48,7 @@ class CallerBudgets:
             return
         if usd is None:
             raise Refused(402, "The price of this model is unknown, and your key has a budget.")
-        account = self._account(caller.name)
+        account = self._account(caller.account)
         reserved = sum(each for each, _ in account.reserved.values())
         total = account.total_usd + reserved
         if caller.total_budget is not None and total + usd > caller.total_budget + _ROUNDING:
@@ -71,7 +71,7 @@ class CallerBudgets:
         """US$ that `caller` has left today, and in all; None where it has no budget."""
         if caller.day_budget is None and caller.total_budget is None:
             return None, None
-        account = self._account(caller.name)
+        account = self._account(caller.account)
         day = account.day_usd + sum(usd for usd, ends in account.reserved.values() if ends == account.ends)
         total = account.total_usd + sum(usd for usd, _ in account.reserved.values())
         return (
@@ -81,11 +81,11 @@ class CallerBudgets:
 
     def reserve(self, caller: Caller, job: int, usd: float) -> None:
         """Reserve the price of a request that was just accepted, if its caller has a budget."""
-        if caller.name in self._accounts:
-            account = self._account(caller.name)
+        if caller.account in self._accounts:
+            account = self._account(caller.account)
             account.reserved[job] = usd, account.ends
         else:
-            self.note_open(caller.name, job, usd, self._now_utc())
+            self.note_open(caller.account, job, usd, self._now_utc())
 
     def ended(self, caller: str, job: int) -> None:
         """Replace what was reserved for a job by what it cost."""

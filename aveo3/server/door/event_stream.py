@@ -56,9 +56,9 @@ class EventStream:
         caller = self._door.caller(http)
         newest = self._journal.requests.newest_event()
         after = min(_last_id(http, newest), newest)
-        if self._open[caller.name] >= STREAMS:
+        if self._open[caller.account] >= STREAMS:
             raise Refused(429, f"{STREAMS} event streams of yours are open already.", retry_after=ALIVE)
-        self._open[caller.name] += 1
+        self._open[caller.account] += 1
         try:
             answer = web.StreamResponse(
                 headers={
@@ -71,7 +71,7 @@ class EventStream:
             await _send(answer, f"retry: 3000\nid: {after}\n\n")
             await self._follow(http, answer, caller, after)
         finally:
-            self._open[caller.name] -= 1
+            self._open[caller.account] -= 1
         return answer
 
     async def _follow(self, http: web.Request, answer: web.StreamResponse, caller: Caller, after: int) -> None:
@@ -81,7 +81,7 @@ class EventStream:
             try:
                 newest = self._journal.requests.newest_event()
                 upto = min(newest, after + PAGE)
-                events = self._journal.requests.events(caller.name, after, upto) if upto > after else []
+                events = self._journal.requests.events(caller.account, after, upto) if upto > after else []
             except JournalError:
                 return
             after = max(after, upto)
@@ -97,7 +97,7 @@ class EventStream:
         if http.transport is None or http.transport.is_closing():
             return False
         try:
-            return self._door.caller(http).name == caller.name
+            return self._door.caller(http).account == caller.account
         except Refused:
             return False
 

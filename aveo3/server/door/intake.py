@@ -119,7 +119,7 @@ class Intake:
             log.error("a request was not taken: %s", error)
             raise Refused(503, "The request could not be written to disk.", retry_after=STOPPING) from error
         if is_new:
-            self._observer.accepted(caller.name, asyncio.get_running_loop().time() - began)
+            self._observer.accepted(caller.account, asyncio.get_running_loop().time() - began)
         return request
 
     async def _take(
@@ -212,7 +212,7 @@ class Intake:
             model=route.models[0],
             prompt=record,
             position=next(self._session.singles()),
-            caller=caller.name,
+            caller=caller.account,
             key=key,
             body=body,
             priority=priority,
@@ -274,9 +274,9 @@ class Intake:
     def _known(self, caller: Caller, key: str | None, body: str, merge_key: str | None) -> Request | None:
         """The request that this one repeats. Raises `Refused` if its key belongs to another."""
         if merge_key is not None and self._merge_equal is not None:
-            found = self._journal.requests.equal_to(caller.name, merge_key, self._now_utc() - self._merge_equal)
+            found = self._journal.requests.equal_to(caller.account, merge_key, self._now_utc() - self._merge_equal)
             return None if found is None or found[1].error_kind == WITHDRAWN else found[0]
-        if key is None or (known := self._journal.requests.with_key(caller.name, key)) is None:
+        if key is None or (known := self._journal.requests.with_key(caller.account, key)) is None:
             return None
         if known.body != body:
             raise Refused(
@@ -327,13 +327,13 @@ class Intake:
             )
 
     def _check_room(self, caller: Caller) -> None:
-        if caller.max_queued is None or (waiting := self._dispatcher.waiting_of(caller.name)) < caller.max_queued:
+        if caller.max_queued is None or (waiting := self._dispatcher.waiting_of(caller.account)) < caller.max_queued:
             return
         raise Refused(
             429,
             f"Resource has been exhausted: {waiting} of your requests wait already, and at most {caller.max_queued} "
             "may.",
-            retry_after=self._dispatcher.next_turn_of(caller.name),
+            retry_after=self._dispatcher.next_turn_of(caller.account),
         )
 
     def _reserve(self, job: int, cost: float | None) -> None:

@@ -100,7 +100,7 @@ class OmniRoutes:
         """The interaction in the path. Raises `Refused` as Google does if the caller has none of that name."""
         caller, name = self._door.caller(http), http.match_info["id"]
         found = self._journal.requests.named(name)
-        if found is None or found[0].caller != caller.name or found[0].resource != _resource_of(http):
+        if found is None or found[0].caller != caller.account or found[0].resource != _resource_of(http):
             raise invalid(f"Invalid interaction name: interactions/{name[:300]}")
         return found
 
@@ -109,7 +109,7 @@ class OmniRoutes:
         if not _OURS.fullmatch(name):
             return name
         found = self._journal.requests.named(name)
-        if found is None or found[0].caller != caller.name:
+        if found is None or found[0].caller != caller.account:
             raise invalid(f"Invalid interaction name: interactions/{name}")
         if found[1].state is not State.SUCCEEDED or found[1].operation is None:
             raise invalid(f"The interaction {name} has no video to continue: wait until it is completed.")

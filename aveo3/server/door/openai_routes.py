@@ -92,11 +92,11 @@ class OpenAIRoutes:
         after = None
         if (name := query.get("after")) is not None:
             found = self._journal.requests.named(name.removeprefix(PREFIX))
-            if found is None or found[0].caller != caller.name:
+            if found is None or found[0].caller != caller.account:
                 raise not_found(f"Video {name[:80]!r}")
             after = found[0].job
         page = self._journal.requests.page(
-            caller.name, RESOURCE, after=after, limit=int(limit) + 1, newest_first=order == "desc"
+            caller.account, RESOURCE, after=after, limit=int(limit) + 1, newest_first=order == "desc"
         )
         videos = [self._video(*each) for each in page[: int(limit)]]
         ends = {"first_id": videos[0]["id"], "last_id": videos[-1]["id"]} if videos else {}
@@ -132,7 +132,7 @@ class OpenAIRoutes:
     def _find(self, http: web.Request) -> tuple[Request, JobRecord]:
         caller, name = self._door.caller(http), http.match_info["id"]
         found = self._journal.requests.named(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else None
-        if found is None or found[0].caller != caller.name or found[0].resource != RESOURCE:
+        if found is None or found[0].caller != caller.account or found[0].resource != RESOURCE:
             raise not_found(f"Video {name[:80]!r}")
         return found
 

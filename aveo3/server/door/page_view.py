@@ -224,10 +224,10 @@ class DoorView:
         )
 
     def _is_operator(self, name: str) -> bool:
-        return (caller := self._callers.named(name)) is not None and caller.operator
+        return (caller := self._callers.with_account(name)) is not None and caller.operator
 
     def _show_budget(self, row: CallerRow) -> None:
-        if (caller := self._callers.named(row["name"])) is None:
+        if (caller := self._callers.with_account(row["name"])) is None:
             return
         row["has_key"] = True
         day, total = self._intake.budgets.left(caller)

@@ -85,7 +85,9 @@ class DoorServer:
             )
         if settings.journal_path is None:
             raise UsageError("VEO3_JOURNAL=none: a server keeps its requests in the journal. Unset it.")
-        self._callers = Callers(CallerFile(settings.output_dir), open_without_keys=is_loopback(host))
+        self._callers = Callers(
+            CallerFile(settings.output_dir, settings.journal_path), open_without_keys=is_loopback(host)
+        )
         if not is_loopback(host) and not self._callers.names:
             raise UsageError(
                 f"--host {host}: whoever reaches the server there could spend your money. Without keys it listens on "
@@ -172,7 +174,7 @@ class DoorServer:
         observer = metrics if metrics is not None else Observer()
         callbacks = CallbackSender(
             journal,
-            caller_named=self._callers.named,
+            caller_named=self._callers.with_account,
             catalog=self._session.settings.model_catalog,
             private=self._private_callbacks,
             rng=self._rng,

@@ -17,6 +17,7 @@ from aveo3.server.door.callers import Caller, CallerFile, Callers
 from aveo3.server.door.server import DoorServer
 from tests.support.door import MODEL, serving
 from tests.support.emulated import emulator, quick
+from tests.support.terminal import run
 
 VERTEX = f"/v1/projects/p/locations/us-central1/publishers/google/models/{MODEL}"
 DEVELOPER = f"/v1beta/models/{MODEL}"
@@ -196,3 +197,69 @@ def test_the_key_is_not_kept_and_only_the_owner_may_read_the_file() -> None:
     assert key not in repr(CallerFile(OUT).read()["alice"])
     with pytest.raises(UsageError, match="alice has a key already"):
         add("alice")
+
+
+async def test_a_caller_with_the_name_of_an_earlier_one_sees_nothing_of_it_unless_it_takes_over() -> None:
+    file = CallerFile(OUT)
+    first = add("alice", total_budget=4)
+    async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
+
+        async def seen(key: str) -> tuple[int, int, int]:
+            """Whether the first request and its file are seen, and whether the budget has room for one more."""
+            headers = {"x-goog-api-key": key}
+            async with http.get(f"/v1beta/{name}", headers=headers) as answer:
+                polled = answer.status
+            number = name.rpartition("/")[2]
+            async with http.get(f"/v1beta/files/{number}0:download?alt=media", headers=headers) as answer:
+                return polled, answer.status, (await submit(http, key, "a tree", path=DEVELOPER))[0]
+
+        _, body, _ = await submit(http, first, path=DEVELOPER)
+        name = body["name"]
+        await asyncio.sleep(10)
+        file.remove("alice")
+        second = add("alice", total_budget=4)
+        assert await seen(second) == (404, 403, 200)
+        file.remove("alice")
+        third = add("alice", total_budget=4)  # the one before is in nobody's way, either
+        assert await seen(third) == (404, 403, 200)
+        file.remove("alice")
+        again = file.add(Caller(name="alice", total_budget=4), take_over=True)
+        assert await seen(again) == (404, 403, 402)  # those of the last one
+        assert door.session.journal is not None
+        accounts = [request.caller for request, _ in door.session.journal.requests.in_states("local", *State)]
+        assert accounts == ["alice", "alice~2", "alice~3"]
+
+
+async def test_a_new_key_for_the_same_caller_takes_over_what_was_its_own() -> None:
+    file = CallerFile(OUT)
+    key = add("alice")
+    async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
+        _, body, _ = await submit(http, key, path=DEVELOPER)
+        file.remove("alice")
+        new = file.add(Caller(name="alice"), take_over=True)
+        for each, status in ((key, 401), (new, 200)):
+            async with http.get(f"/v1beta/{body['name']}", headers={"x-goog-api-key": each}) as answer:
+                assert answer.status == status
+
+
+async def test_nobody_inherits_what_a_server_without_keys_has_accepted() -> None:
+    async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
+        _, body, _ = await submit(http, None, path=DEVELOPER)
+        key = add("local")
+        async with http.get(f"/v1beta/{body['name']}", headers={"x-goog-api-key": key}) as answer:
+            assert answer.status == 404
+
+
+def test_keys_add_tells_what_becomes_of_the_requests_of_an_earlier_caller() -> None:
+    code, _, stderr = run("serve", "keys", "add", "alice", "--take-over")
+    assert (code, stderr) == (2, "aveo3: --take-over: no caller was called alice here before. Leave it out.\n")
+    run("serve", "keys", "add", "alice")
+    code, _, stderr = run("serve", "keys", "add", "alice")
+    assert (code, "add it with --take-over to let its requests" in stderr) == (2, True)
+    run("serve", "keys", "remove", "alice")
+    _, _, stderr = run("serve", "keys", "add", "alice")
+    assert "This key does not see its requests and files" in stderr
+    assert "figures call it alice~2" in stderr
+    run("serve", "keys", "remove", "alice")
+    _, _, stderr = run("serve", "keys", "add", "alice", "--take-over")
+    assert "alice goes on with the requests, files and budgets of the caller before it" in stderr
