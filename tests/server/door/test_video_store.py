@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from aveo3 import VeoClient
+from aveo3.errors import JournalError
 from aveo3.mock import MockServer
 from aveo3.server.door import video_store
 from aveo3.server.door.server import DoorServer
@@ -199,6 +200,27 @@ async def test_what_is_being_sent_stays_until_it_was_sent(monkeypatch: pytest.Mo
         assert await download == 200
         await asyncio.sleep(20)
         assert films() == set()
+
+
+async def test_what_the_journal_could_not_note_is_noted_by_the_next_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with emulator() as google, serving(google, retention=SPAN) as (door, http):
+        name = await submit(http, "a boat")
+        assert door.session.journal is not None
+        stored = door.session.journal.stored_files
+        failures: list[int] = []
+        remove = stored.remove
+
+        def refuse_once(*arguments: Any) -> None:
+            if not failures:
+                failures.append(len(films()))
+                raise JournalError("the disk is full")
+            remove(*arguments)
+
+        monkeypatch.setattr(stored, "remove", refuse_once)
+        await asyncio.sleep(SPAN + 20)
+        assert failures == [0]  # the file was gone by then
+        assert "VEO3_RETENTION" in (await poll(http, name))["error"]["message"]
+        assert stored.total().everything == 0
 
 
 async def test_another_file_in_the_place_of_a_video_stays() -> None:
