@@ -98,7 +98,7 @@ async def test_every_field_of_a_request_reaches_google_as_it_was(prompt: VideoPr
         await client.aio.interactions.create(**request)
         assert door.session.journal is not None
         [record] = door.session.journal.records()
-        kept = recorded_prompt(record.prompt)
+        kept = recorded_prompt(record.prompt, door.session.journal.home)
         assert record.digest == prompt.digest(MODEL) == kept.digest(MODEL)
         assert omni.request(kept, MODEL, delivery, kept.labels) == request
 
