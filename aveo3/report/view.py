@@ -178,6 +178,8 @@ class ServerRow(TypedDict):
     url: str
     not_ready: str | None
     """Why it takes no requests; None if it does."""
+    held: str | None
+    """Why it submits nothing, though a person has not paused it; None if it does."""
     counts: dict[str, int]
     """Requests by status, as `ClipRow.status`: all of them, not only those that are shown."""
     callers: list[CallerRow]
