@@ -101,6 +101,8 @@ class MoneyRow(TypedDict):
     unpriced: int
     """Clips of unknown price, which the sums count as free."""
     budget_usd: float | None
+    rest_usd: NotRequired[float | None]
+    """What the prompts that an active run has not sent will cost, at the mean price of those sent; None if unknown."""
 
 
 class RunRow(TypedDict):

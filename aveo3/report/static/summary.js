@@ -113,8 +113,10 @@
     ];
     if (sum.budget_usd === null) return [...made, figure("Budget", "none", null)];
     const left = sum.budget_usd - owed;
-    const note = [meter(owed, sum.budget_usd), left >= 0 ? `${money(left)} left` : `${money(-left)} over`];
-    return [...made, figure("Budget", money(sum.budget_usd), note, left <= 0 ? "warn" : null)];
+    const short = (sum.rest_usd ?? 0) > Math.max(0, left) + 0.005; // what is left does not pay for the rest
+    const said = [left >= 0 ? `${money(left)} left` : `${money(-left)} over`, short ? `the rest costs about ${money(sum.rest_usd)}` : null];
+    const note = [meter(owed, sum.budget_usd), said.filter(Boolean).join("; ")];
+    return [...made, figure("Budget", money(sum.budget_usd), note, left <= 0 || short ? "warn" : null)];
   }
 
   /** A thin bar; the words beside it say the same. */
