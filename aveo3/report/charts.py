@@ -152,7 +152,7 @@ def _quota(data: Columns) -> figure:
     strip = VStrip(x0="left", x1="right", fill_color="color", fill_alpha=0.18, line_color=None)
     bands = drawn.add_glyph(pauses, strip)
     lines = _source(data, "timeline-used")
-    used = drawn.multi_line("xs", "ys", source=lines, line_color="color", line_width=2, legend_field="lane")
+    used = drawn.multi_line("xs", "ys", source=lines, line_color="color", line_width=2, legend_field="legend")
     limits = _source(data, "timeline-limit")
     limit = drawn.multi_line("xs", "ys", source=limits, line_color="color", line_width=2, line_dash="dashed")
     refusals = _source(data, "timeline-refused")
@@ -178,6 +178,7 @@ def _quota(data: Columns) -> figure:
     )
     drawn.y_range.update(start=0, range_padding=0.2)
     _legend(drawn)
+    drawn.name, drawn.legend[0].name = "quota", "lanes"  # the page makes room for the names
     return drawn
 
 

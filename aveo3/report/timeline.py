@@ -56,7 +56,7 @@ def columns(view: View) -> Columns:
             crosses["color"].append(REFUSED)
     running, made = _running(view["steps"], end)
     return {
-        "timeline-used": used,
+        "timeline-used": {**used, "legend": short_names(used["lane"])},
         "timeline-limit": limits,
         "timeline-refused": crosses,
         "timeline-pauses": _pauses(view["lane_steps"], end),
@@ -146,6 +146,17 @@ def _thinned(values: Line) -> Line:
 def _value(line: Line, at: float) -> float:
     """The height of a line of steps at a moment. Refusals are few: a walk is quick enough."""
     return max((y for x, y in line if abs(x - at) < 1), default=next((y for x, y in reversed(line) if x <= at), 0))
+
+
+LONGEST = 32
+"""Characters of a name in a legend."""
+
+
+def short_names(names: list[str]) -> list[str]:
+    """`names` without the middle of those that are too long for a phone; whole if two would be the same."""
+    half = (LONGEST - 1) // 2
+    short = [name if len(name) <= LONGEST else f"{name[:half]}…{name[-half:]}" for name in names]
+    return short if len({*short}) == len({*names}) else names
 
 
 def _add(source: dict[str, list[Any]], line: Line, lane: str, colour: Mapping[str, str]) -> None:

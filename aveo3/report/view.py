@@ -101,6 +101,8 @@ class MoneyRow(TypedDict):
     unpriced: int
     """Clips of unknown price, which the sums count as free."""
     budget_usd: float | None
+    rest_usd: NotRequired[float | None]
+    """What the prompts that an active run has not sent will cost, at the mean price of those sent; None if unknown."""
 
 
 class RunRow(TypedDict):
@@ -178,6 +180,8 @@ class ServerRow(TypedDict):
     url: str
     not_ready: str | None
     """Why it takes no requests; None if it does."""
+    held: str | None
+    """Why it submits nothing, though a person has not paused it; None if it does."""
     counts: dict[str, int]
     """Requests by status, as `ClipRow.status`: all of them, not only those that are shown."""
     callers: list[CallerRow]

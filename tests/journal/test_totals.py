@@ -25,8 +25,10 @@ def add_job(db: sqlite3.Connection, job: int, caller: str | None) -> None:
         values,
     )
     if caller is not None:
-        row = (job, caller, None, "", 0, f"{job:032x}", "models/veo", None, None)
-        db.execute("INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        db.execute(
+            "INSERT INTO requests (job, caller, body, priority, door_name, resource) VALUES (?, ?, '', 0, ?, 'models')",
+            (job, caller, f"{job:032x}"),
+        )
 
 
 def move(db: sqlite3.Connection, rng: random.Random, jobs: int) -> None:

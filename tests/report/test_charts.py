@@ -153,3 +153,9 @@ def test_charts_of_nothing_say_so(tmp_path: Path) -> None:
     assert set(whole["texts"].values()) == {"Nothing has been sent.", "Nothing was spent."}
     assert whole["docs"] == {}
     assert set(charts.documents({**seen(tmp_path), "live": True})) == set(charts.NAMES)  # they may fill yet
+
+
+def test_names_that_would_be_the_same_without_their_middle_stay_whole() -> None:
+    names = ["a" * 20 + "1" + "b" * 20, "a" * 20 + "2" + "b" * 20]
+    assert timeline.short_names(names) == names
+    assert timeline.short_names([names[0], "c"]) == ["a" * 15 + "…" + "b" * 15, "c"]

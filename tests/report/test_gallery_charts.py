@@ -163,3 +163,37 @@ async def test_a_chart_of_money_is_drawn_once_there_is_some(browser: Browser, tm
         await page.evaluate("news => aveo3.charts.news(news)", spent)
         await page.wait_for_function("() => document.querySelectorAll('figure:not([hidden])').length === 3")
         await page.locator("#no-money").wait_for(state="hidden")
+
+
+LEGEND = """() => {
+    for (const document of Bokeh.documents) {
+        const legend = document.get_model_by_name("lanes");
+        if (legend) return [legend.ncols, document.get_model_by_name("quota").height];
+    }
+}"""
+
+
+@pytest.mark.parametrize(("width", "most"), [(390, 1), (1280, 6)])
+async def test_long_names_of_lanes_have_room_above_their_chart(
+    browser: Browser, tmp_path: Path, width: int, most: int
+) -> None:
+    names = ["the-project-of-the-film-team/us-central1/veo-3.1-generate-001", "europe-west4/veo-3.1-generate-001", "c"]
+    view = made(9)
+    keys = [clip["key"] for clip in view["clips"]]
+    for step in view["steps"]:
+        step["lane"] = names[keys.index(step["key"]) % 3]
+    view["lanes"] = [views.lane(name) for name in names]
+    charts = pytest.importorskip("aveo3.report.charts")
+    file = tmp_path / "report.html"
+    file.write_text(views.page(view, charts=charts.charts(view), bokeh=charts.script()), "utf-8")
+    async with tab(browser, size=(width, 844)) as page:
+        await page.goto(f"{file.as_uri()}#tab=charts")
+        await page.wait_for_function(DRAWN)
+        columns, height = await page.evaluate(LEGEND)
+        rows = -(-4 // columns)  # three lanes, and what was refused
+        assert 1 <= columns <= most
+        assert columns * 240 < max(width, 241)  # pixels of a name of 32 letters, and of its sign
+        assert height == 250 + 20 * (rows - 1)
+        legend = (await page.evaluate(SOURCE, "timeline-used"))["legend"]
+        assert max(len(name) for name in legend) <= 32
+        assert len({*legend}) == 3

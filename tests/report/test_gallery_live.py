@@ -180,6 +180,13 @@ async def test_the_head_counts_down_and_tells_the_breaker_the_quota_and_the_mone
             "before => document.querySelector('#lanes .ticking').textContent !== before", arg=before
         )
         assert "sends again" not in await page.locator("#announcements").inner_text()  # a countdown is not read out
+        wide = {"spent_usd": 9.6, "in_flight_usd": 3.2, "may_be_paid_usd": 0.0, "unpriced": 0, "budget_usd": 20.0}
+        run.patch(money={**wide, "rest_usd": 6.4})
+        await says(page, "#money", "$7.20 left")
+        assert "the rest" not in await page.locator("#money").inner_text()
+        run.patch(money={**wide, "rest_usd": 9.6})
+        await says(page, "#money", "$7.20 left; the rest costs about $9.60")
+        assert await page.locator("#money .tone-warn").count() == 1
         money = {"spent_usd": 9.6, "in_flight_usd": 3.2, "may_be_paid_usd": 0.0, "unpriced": 0, "budget_usd": 12.0}
         run.patch(money=money)
         await says(page, "#money", "$0.80 over")

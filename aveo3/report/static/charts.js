@@ -41,12 +41,24 @@
     };
   }
 
+  const QUOTA = { height: 250, row: 20, letter: 6.2, sign: 44, around: 96 }; // pixels: of the chart, its legend, what stands around
+
+  /** Room for the names of the lanes above their chart: as many beside each other as fit, and rows for the rest. */
+  function roomForLanes() {
+    const sources = [...drawn.values()].map((each) => each.get_model_by_name("timeline-used")).filter(Boolean);
+    const names = sources.flatMap((source) => [...(source.data.legend ?? [])]);
+    const longest = Math.max("refused".length, ...names.map((name) => name.length)) * QUOTA.letter + QUOTA.sign;
+    const ncols = Math.max(1, Math.min(names.length + 1, Math.floor((document.documentElement.clientWidth - QUOTA.around) / longest)));
+    const rows = Math.ceil((names.length + 1) / ncols);
+    return { lanes: { ncols }, quota: { height: QUOTA.height + QUOTA.row * (rows - 1) } };
+  }
+
   const dressOf = (all, type) => Object.entries(all).find(([end]) => type.endsWith(end))?.[1];
 
   function follow() {
-    const all = dresses(colours());
+    const [all, room] = [dresses(colours()), roomForLanes()];
     for (const each of drawn.values()) {
-      for (const root of each.roots()) for (const model of root.references()) model.setv(dressOf(all, model.type) ?? {});
+      for (const root of each.roots()) for (const model of root.references()) model.setv({ ...dressOf(all, model.type), ...room[model.name] });
     }
   }
 
@@ -106,6 +118,8 @@
         const source = each.get_model_by_name(name);
         if (source) source.data = news;
       }
+      const room = roomForLanes();
+      for (const name of Object.keys(room)) each.get_model_by_name(name)?.setv(room[name]);
     }
   }
 

@@ -30,6 +30,7 @@
     if (run.stopping === "leave") return { word: "Stopping now", icon: "stop", tone: "warn" };
     if (run.stopping) return { word: "Stopping after what runs", icon: "stop", tone: "warn" };
     if (run.paused) return { word: "Paused", icon: "pause", tone: "warn" };
+    if (server?.held) return { word: "Sends nothing", icon: "warning", tone: "warn" };
     return { word: "Running", icon: "play", tone: "run" };
   }
 
@@ -61,7 +62,7 @@
       run.paused ? "nothing more is sent until you go on" : null,
       next && waiting ? nextSubmit(run.next_submit_utc) : null,
       run.done_utc && waiting ? el("span", {}, "all sent about ", time(run.done_utc)) : null,
-      server.not_ready ? server.not_ready : null,
+      server.not_ready ?? server.held,
     ]);
   }
 
@@ -112,8 +113,10 @@
     ];
     if (sum.budget_usd === null) return [...made, figure("Budget", "none", null)];
     const left = sum.budget_usd - owed;
-    const note = [meter(owed, sum.budget_usd), left >= 0 ? `${money(left)} left` : `${money(-left)} over`];
-    return [...made, figure("Budget", money(sum.budget_usd), note, left <= 0 ? "warn" : null)];
+    const short = (sum.rest_usd ?? 0) > Math.max(0, left) + 0.005; // what is left does not pay for the rest
+    const said = [left >= 0 ? `${money(left)} left` : `${money(-left)} over`, short ? `the rest costs about ${money(sum.rest_usd)}` : null];
+    const note = [meter(owed, sum.budget_usd), said.filter(Boolean).join("; ")];
+    return [...made, figure("Budget", money(sum.budget_usd), note, left <= 0 || short ? "warn" : null)];
   }
 
   /** A thin bar; the words beside it say the same. */
@@ -133,7 +136,7 @@
   const WAITS = { quota: "Waits for its quota", clips: "Waits for a clip to end" };
 
   function laneState(lane, run) {
-    if (lane.closed) return { word: "Closed for this run", icon: "cross", tone: "bad" };
+    if (lane.closed) return { word: store.view.server ? "Closed" : "Closed for this run", icon: "cross", tone: "bad" };
     if (!run?.active || lane.breaker === null) return null;
     if (lane.breaker === "closed" && lane.opens_utc && until(lane.opens_utc) > 0) return { word: "Paused", icon: "pause", tone: "warn" };
     if (run.stopping) return { word: "Sends nothing more", icon: "stop", tone: "warn" };
@@ -183,7 +186,7 @@
         const before = told.lanes.get(name);
         if (now === before) continue;
         if (now === "open") announce(`The breaker of lane ${name} is open.`);
-        else if (now === "closed" && view.lanes.find((row) => row.name === name).closed) announce(`Lane ${name} sends nothing more in this run.`);
+        else if (now === "closed" && view.lanes.find((row) => row.name === name).closed) announce(view.server ? `Lane ${name} is closed.` : `Lane ${name} sends nothing more in this run.`);
         else if (before === "open" && now === "closed") announce(`Lane ${name} sends again.`);
       }
     }
@@ -202,7 +205,7 @@
     const run = view.run;
     const now = state(run, view.server);
     const counted = progress(view);
-    fill("headline", [counted, run, view.server?.not_ready], () => [
+    fill("headline", [counted, run, view.server?.not_ready, view.server?.held], () => [
       now ? el("span", { class: `status tone-${now.tone}` }, icon(now.icon), now.word) : null,
       el("span", { class: "words" }, headline(view)),
     ]);

@@ -79,6 +79,11 @@ class Intake:
         return self._budgets
 
     @property
+    def held(self) -> str | None:
+        """Why nothing is submitted, though requests may be taken; None if all is well."""
+        return "little room is left on its disk: it sends nothing until there is" if self._disk.is_low else None
+
+    @property
     def not_ready(self) -> str | None:
         """Why no request can be taken now; None if all is well."""
         return self.closed or self._disk.why_full() or self._journal.broken

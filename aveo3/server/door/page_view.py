@@ -87,7 +87,7 @@ class DoorView:
             money=MoneyRow(
                 spent_usd=0.0, in_flight_usd=0.0, may_be_paid_usd=0.0, unpriced=0, budget_usd=session.settings.budget
             ),
-            server=ServerRow(url=url, not_ready=None, counts={}, callers=[], more_callers=0),
+            server=ServerRow(url=url, not_ready=None, held=None, counts={}, callers=[], more_callers=0),
         )
         self._frame = Frame(home=self.home, url=str, directory=quoted(str(self.home)), unmade=None, active=True)
         self._listing = Listing(self.shown)
@@ -218,6 +218,7 @@ class DoorView:
         return ServerRow(
             url=self._url,
             not_ready=self._intake.not_ready,
+            held=self._intake.held,
             counts=dict(counts),
             callers=order[:MOST_CALLERS],
             more_callers=max(0, len(order) - MOST_CALLERS),

@@ -102,6 +102,7 @@ class LiveView:
         self._why: dict[str, str] = {}  # what was said when a lane paused or closed
         self._models: dict[str, str] = {}  # of the lanes
         self._earlier_usd = 0.0
+        self._priced_usd, self._priced = 0.0, 0  # submits with a known price
         self._total: int | None = 0
         self._begun_utc: datetime | None = None
         self._ended_utc: datetime | None = None
@@ -159,8 +160,14 @@ class LiveView:
                 may_be_paid_usd=0.0 if emulated else stats.may_be_paid_usd,
                 unpriced=0 if emulated else stats.unpriced,
                 budget_usd=client.settings.budget,
+                rest_usd=None if emulated else self._rest_usd(unsent),
             ),
         )
+
+    def _rest_usd(self, unsent: int) -> float | None:
+        if not self._batches or not self._priced:
+            return None
+        return round(unsent * self._priced_usd / self._priced, 2)
 
     def _lane(self, name: str, gate: GateStats, now: datetime, *, unsent: int) -> LaneRow:
         return lane_row(
@@ -264,6 +271,8 @@ class LiveView:
             case kinds.Submitted():
                 place = {"lane": event.lane}
                 self._models[event.lane] = event.model
+                if event.cost_usd is not None:
+                    self._priced_usd, self._priced = self._priced_usd + event.cost_usd, self._priced + 1
                 changes = {"attempts": event.attempt, "model": event.model, "submitted_utc": at, "place": place}
                 job.move(State.SUBMITTING, **changes, cost_usd=event.cost_usd, error_kind=None, error_message=None)
                 self._step(event, "submitted", event.lane)

@@ -157,6 +157,25 @@ def test_a_lane_with_all_its_slots_taken_waits_for_a_clip_to_end(tmp_path: Path)
     virtual(main)
 
 
+def test_what_the_rest_costs_is_known_from_the_first_submit_on(tmp_path: Path) -> None:
+    async def main() -> None:
+        client, view = watched(ScriptedBackend(latency=30.0, ending=film), tmp_path, max_concurrency=1)
+        async with client as veo, veo.stream(["a boat", "a train", "an owl"]) as clips:
+            view.attach(veo)
+            assert (await shown(view))["money"].get("rest_usd") is None
+            rest = []
+            for _ in range(3):
+                await asyncio.sleep(1)
+                rest.append((await shown(view))["money"].get("rest_usd"))
+                cost = (await anext(clips)).cost_usd
+            assert cost
+            assert rest == [pytest.approx(2 * cost), pytest.approx(cost), 0]
+            assert [clip async for clip in clips] == []
+            assert (await shown(view))["money"].get("rest_usd") is None  # the run has ended
+
+    virtual(main)
+
+
 def test_a_lane_that_is_refused_says_why_and_until_when(tmp_path: Path) -> None:
     async def main() -> None:
         backend = ScriptedBackend([MINUTE], ending=film)

@@ -72,7 +72,9 @@ class Desk(Shelf):
             caller(LONG, waiting=10, oldest_utc=waits, failed=2, cancelled=1, has_key=False),
         ]
         counts = {"waiting": 100_000, "running": 3, "succeeded": 7, "failed": 2, "cancelled": 1}
-        server = ServerRow(url="http://127.0.0.1:8790", not_ready=None, counts=counts, callers=callers, more_callers=4)
+        server = ServerRow(
+            url="http://127.0.0.1:8790", not_ready=None, held=None, counts=counts, callers=callers, more_callers=4
+        )
         self.shown = Shown(**{**whole, "server": server})
         for number in range(60):
             row: Any = views.clips(1)[0]
@@ -98,7 +100,8 @@ async def opened(browser: Browser, desk: Desk, **options: Any) -> AsyncIterator[
 async def test_an_operator_reads_the_figures_of_each_caller_and_those_of_all(browser: Browser, tmp_path: Path) -> None:
     from playwright.async_api import expect
 
-    async with opened(browser, Desk(tmp_path)) as page:
+    desk = Desk(tmp_path)
+    async with opened(browser, desk) as page:
         await expect(page.locator("#headline")).to_contain_text("100,000 waiting · 3 in flight · next submit in")
         await expect(page).to_have_title(re.compile("^100,000 waiting"))
         first = page.get_by_role("row", name="film-team")
@@ -116,6 +119,9 @@ async def test_an_operator_reads_the_figures_of_each_caller_and_those_of_all(bro
         await expect(page.locator(".shown")).to_contain_text("Showing 30 of 60")
         assert await page.locator(".card .facts").all_text_contents() != []
         assert await page.evaluate("window.hacked") is None
+        desk.shown.set(server={**desk.shown.fields["server"], "held": "little room is left on its disk"})
+        await expect(page.locator("#headline")).to_contain_text("Sends nothing")
+        await expect(page.locator("#headline")).to_contain_text("little room is left on its disk")
 
 
 async def test_buttons_ask_once_and_act_once(browser: Browser, tmp_path: Path) -> None:
