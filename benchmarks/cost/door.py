@@ -1,4 +1,5 @@
-"""What the server carries: durable accepts a second, how long they take beside many pollers, memory per request.
+"""What the server carries: durable accepts a second, how long they take beside many pollers, memory per request; and
+what programs get through it on a quota, beside LiteLLM's proxy and a plain reverse proxy: see `door_quota`.
 
 Real time. The server is a process of its own, and so is the emulator behind it; the load comes from this process. The
 journal is on the disk of `--directory`: an accept is answered when it is on that disk.
@@ -8,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import aiohttp
 import typer
 
+from benchmarks.cost import door_quota
 from benchmarks.harness import plots
 from benchmarks.harness.aims import Aim
 from benchmarks.harness.emulator import EmulatorProcess
@@ -56,31 +58,25 @@ class Run:
 
 
 @asynccontextmanager
-async def _server(google: str, directory: Path) -> AsyncIterator[tuple[str, int]]:
+async def _server(google: str, directory: Path, rate: str = "1/3600s") -> AsyncIterator[tuple[str, int]]:
     """The address of a server, and its process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
+    port = door_quota.free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("VEO3_")},
         "VEO3_BASE_URL": google,
         "VEO3_BACKEND": "vertex",
         "GOOGLE_API_KEY": "key",
+        "VEO3_POLL_INTERVAL": f"{door_quota.POLL:g}",
         "PYTHONPATH": str(ROOT),
     }
-    options = ("--quiet", "--port", str(port), "--output-dir", str(directory), "--rate", "1/3600s")
+    options = ("--quiet", "--port", str(port), "--output-dir", str(directory), "--rate", rate)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "aveo3", "serve", *options, cwd=directory, env=environment
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        async with aiohttp.ClientSession() as http:
-            while process.returncode is None:
-                with suppress(aiohttp.ClientError):
-                    async with http.get(f"{url}/readyz") as answer:
-                        if answer.status == 200:
-                            break
-                await asyncio.sleep(0.05)
+        await door_quota.until_ready(f"{url}/readyz", process)
         yield url, process.pid
     finally:
         with suppress(ProcessLookupError):
@@ -160,6 +156,11 @@ def _of(result: Result, kind: str, figure: str) -> list[float]:
     return [run[figure] for run in result["runs"] if run["kind"] == kind]
 
 
+def _on_the_quota(result: Result) -> dict[str, dict[str, Any]]:
+    """The runs of the contestants, by name."""
+    return {run["kind"]: run for run in result["runs"] if "makespan" in run}
+
+
 def summary(result: Result, *, markdown: bool = False) -> str:
     """Return a row per kind."""
     rows = [
@@ -173,10 +174,29 @@ def summary(result: Result, *, markdown: bool = False) -> str:
         for kind in KINDS
     ]
     headers = ["", "accepts a second", "ms, median", "ms, 99th percentile", "bytes of memory a request"]
+    contestants, options = _on_the_quota(result), result["options"]
+    alone = contestants[door_quota.ALONE]["makespan"]
+    told = [
+        [
+            kind,
+            f"{run['clips'] - run['made']}",
+            f"{run['refusals']}",
+            f"{run['at_google']}",
+            f"{run['makespan']:.1f}",
+            f"{run['makespan'] / alone:.3f}",
+        ]
+        for kind, run in contestants.items()
+    ]
+    columns = ["", "clips lost", "429s that programs saw", "429s of Google", "seconds", "times generate_many"]
+    [shares] = [run for run in result["runs"] if run["kind"] == "shares"]
     return (
         f"{table(headers, rows, words=1, markdown=markdown)}\n\n"
-        f"{result['options']['requests']:,} requests, median [lowest-highest] of {result['options']['repeat']} runs. "
-        f"{CONNECTIONS} connections from one process on the same machine."
+        f"{options['requests']:,} requests, median [lowest-highest] of {options['repeat']} runs. "
+        f"{CONNECTIONS} connections from one process on the same machine.\n\n"
+        f"{table(columns, told, words=1, markdown=markdown)}\n\n"
+        f"{options['clips']} clips at once, {options['limit']} in any {options['period']:g} s, clips of "
+        f"{options['latency']:g} s, one run each. Of {shares['counted']} clips, callers with weights of 1, 2 and 5 "
+        f"had {', '.join(map(str, shares['went'].values()))}."
     )
 
 
@@ -189,6 +209,35 @@ def aims(result: Result) -> list[Aim]:
         Aim("durable accepts", "≥ 400 a second", f"{accepts:.0f} a second", "", accepts >= 400),
         Aim("99 of 100 accepts, beside 5,000 pollers", "≤ 50 ms", f"{slowest:.0f} ms", "", slowest <= 50),
         Aim("memory of a queued request", "≤ 2 KB", f"{grown:.0f} bytes", "", grown <= 2048),
+        *_quota_aims(result),
+    ]
+
+
+def _quota_aims(result: Result) -> list[Aim]:
+    runs = _on_the_quota(result)
+    ratio = runs[door_quota.DOOR]["makespan"] / runs[door_quota.ALONE]["makespan"]
+    ours, others = (
+        runs[door_quota.DOOR],
+        [runs[kind] for kind in (door_quota.PROXY, door_quota.LITELLM) if kind in runs],
+    )
+    best = min(others, key=lambda run: (run["clips"] - run["made"], run["makespan"]))
+    lost, theirs = ours["clips"] - ours["made"], best["clips"] - best["made"]
+    [shares] = [door_quota.Shares(**run) for run in result["runs"] if run["kind"] == "shares"]
+    return [
+        Aim(
+            f"{ours['clips']} clips at once, {result['options']['limit']} in any {result['options']['period']:g} s",
+            "every clip; no 429; ≤ 1.01 x `generate_many`",
+            f"{lost} lost; {ours['refusals']} 429s; {ratio:.3f}",
+            f"{best['kind']}: {theirs} lost; {best['refusals']} 429s",
+            lost == 0 and ours["refusals"] == 0 and ratio <= 1.01,
+        ),
+        Aim(
+            "shares of three callers",
+            "within 5% of their weights",
+            f"{shares.furthest:.1%}",
+            "",
+            shares.furthest <= 0.05,
+        ),
     ]
 
 
@@ -205,13 +254,20 @@ def main(
     requests: Annotated[int, typer.Option(help="Requests per run.")] = 3000,
     repeat: Annotated[int, typer.Option(help="Runs of each kind.")] = 3,
     directory: Annotated[Path | None, typer.Option(help="Where the server writes; accepts wait for this disk.")] = None,
+    litellm: Annotated[str | None, typer.Option(help="LiteLLM's program; unset: as found on PATH, if it is.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few requests, one run, as a check that it works.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
 ) -> None:
     """Measure, and print a table."""
+    plan, clips = door_quota.Plan(), 60
     if quick:
-        requests, repeat = 100, 1
-    runs: list[Any] = asyncio.run(_measure(requests, repeat, directory))
-    options = {"requests": requests, "repeat": repeat}
-    result = new_result("door", QUESTION, ("aveo3", "aiohttp"), options, runs)
+        requests, repeat, clips = 100, 1, 20
+        plan = door_quota.Plan(clips=6, limit=3, period=1.0, latency=0.2)
+    program = litellm or (None if quick else shutil.which("litellm"))
+    runs = asyncio.run(_measure(requests, repeat, directory))
+    contestants = asyncio.run(door_quota.measure(plan, _server, program, directory))
+    shares = asyncio.run(door_quota.shares(_server, directory, clips=clips))
+    options = {"requests": requests, "repeat": repeat, **asdict(plan)}
+    every: list[Any] = [*runs, *contestants, shares]
+    result = new_result("door", QUESTION, ("aveo3", "aiohttp", "google-genai", "openai"), options, every)
     publish(result, summary(result), json_path)

@@ -52,6 +52,9 @@ log = logging.getLogger(__name__)
 LEAVE_WITHIN = 7.0
 """Seconds that submits and downloads under way get when the server stops."""
 
+SLOWEST_HEAD = 75.0
+"""Seconds after which a connection closes that has sent no whole head since it began, or since its last answer."""
+
 ANSWERS_WITHIN = 1.0
 """Seconds that answers under way get after that."""
 
@@ -209,7 +212,13 @@ class DoorServer:
             private_callbacks=self._private_callbacks,
             now_utc=self._now_utc,
         )
-        runner = web.AppRunner(door.app(), access_log=None, handle_signals=False, shutdown_timeout=ANSWERS_WITHIN)
+        runner = web.AppRunner(
+            door.app(),
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=SLOWEST_HEAD,
+            shutdown_timeout=ANSWERS_WITHIN,
+        )
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, self._host, self._port)

@@ -494,3 +494,22 @@ async def test_media_of_waiting_requests_are_found_wherever_the_directory_is_by_
 
 def _absolute(path: str) -> Path:
     return Path("clips", path).absolute()
+
+
+async def test_who_never_sends_a_whole_head_is_cut_off_and_large_heads_are_refused() -> None:
+    async with emulator() as google, serving(google) as door:
+        port = int(door.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        began = asyncio.get_running_loop().time()
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+        closed = asyncio.ensure_future(reader.read())
+        while not closed.done():
+            assert asyncio.get_running_loop().time() - began < 100
+            writer.write(b"X-Slow: 1\r\n")
+            await asyncio.sleep(10)
+        writer.close()
+        assert await closed == b""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Bomb: " + b"x" * 100_000 + b"\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.0 400")
+        writer.close()
