@@ -146,6 +146,6 @@ def estimate(prompts: Iterable[VideoPrompt], routes: Routes, *, clip_seconds: fl
         chains.add(prompt, usual)
         if clips := prompt.clips:
             dependents.append((share, clips))
-    for share, clips in dependents:
-        share.ready_at = max(share.ready_at, chains.ready_at(clips))
+    for share, names in dependents:
+        share.ready_at = max(share.ready_at, chains.ready_at(names))
     return [share.result() for share in shares.values() if share.clips or share.problems]
