@@ -197,7 +197,7 @@ class Dependents:
                 prompt = with_clips(prompt, clips, self._found.directory)
             except NotMade as error:
                 not_sent = error.words
-        job = await self._intake.plan(prompt, entry.index, not_sent, entry.wrong)
+        job = await self._intake.plan(prompt, entry.index, not_sent, entry.wrong, cuts=True)
         if job is None or not await self._can_be_sent(job, clips):
             return
         if (backlog := await self._intake.enqueue(job, first=True)) is not None:

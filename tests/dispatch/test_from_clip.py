@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aveo3 import ClipStatus, Media, UsageError, VeoClient, VideoPrompt
+from aveo3 import ClipStatus, Media, UsageError, VeoClient, VideoClip, VideoPrompt
 from aveo3.backends.base import Finished, PollResult, Video
 from aveo3.files import frames
 from aveo3.mock.state.films import FilmSpec, draw
@@ -361,5 +361,25 @@ def test_a_budget_that_ends_before_a_dependent_defers_it_as_any_other() -> None:
         async with client(Studio(), budget=5.0) as veo:
             clips = await veo.generate_many([scene("a"), scene("b", "a"), scene("c", "b")])
         assert [clip.error_kind for clip in clips] == [None, "budget", "source"]
+
+    virtual(main)
+
+
+def test_the_prompt_of_a_clip_is_the_one_that_was_asked_for_and_may_be_given_again() -> None:
+    """It then stays with the take that it began from, and says so if the picture is gone."""
+
+    async def main() -> None:
+        studio, asked = Studio(), scene("b", "a")
+        async with client(studio) as veo:
+            _, clip = await veo.generate_many([scene("a"), asked])
+            assert clip.prompt == asked
+            assert VideoClip.model_validate_json(clip.model_dump_json()) == clip
+            [again] = await veo.generate_many([clip.prompt])
+            assert (again.job, again.cached) == (clip.job, True)
+            shutil.rmtree("clips/.aveo3/frames")
+            other = clip.prompt.model_copy(update={"text": "another"})
+            ends = await veo.generate_many([clip.prompt, other])
+        assert statuses(ends) == ["succeeded", "rejected"]
+        assert "cannot read" in (ends[1].error_message or "")
 
     virtual(main)
