@@ -117,6 +117,9 @@ class VeoClient:
         and the next run resumes them. Raises `UsageError` if `prompts` is a single prompt, and any error that
         `prompts` itself raises.
 
+        Prompts may begin from the clips of others, see `Media.from_clip`: each is sent as soon as its clips are on
+        disk. Raises `UsageError`, before anything is sent, if there is no such clip, or a circle.
+
         With `fresh`, prompts that have a clip get a new one: a fresh batch. It ends when each of its prompts has a
         video. Until then, `fresh=True` goes on with it, so that no prompt is paid twice. `fresh="new"` always begins
         another.

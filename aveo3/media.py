@@ -118,6 +118,10 @@ class Media(BaseModel):
             )
         return cls(clip=name, frame=frame)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same. What was found for a clip does not count: it is no part of what was asked for."""
+        return type(other) is type(self) and self.__dict__ == other.__dict__
+
     @model_validator(mode="wrap")
     @classmethod
     def _near_names(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:

@@ -21,6 +21,8 @@ NAMED: dict[str, Any] = {
     "a path in an object": {"path": "secret.png", "mime_type": "image/png"},
     "a bucket": "gs://ours/secret.png",
     "an address": "https://generativelanguage.googleapis.com/v1beta/files/abc.png",
+    "a clip": {"clip": "theirs"},
+    "a frame of a clip": "clip:theirs#last",
     "a file address": "file:///etc/passwd.png",
 }
 

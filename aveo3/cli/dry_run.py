@@ -181,7 +181,8 @@ def _what_it_takes(share: Estimate) -> str:
     quota = f"{rate.limit} requests in {duration(rate.period)}"
     bound = f"limited by {limit_in_words(share.bound_by)}"
     if share.bound_by == "latency":
-        bound = "as long as one clip takes"
+        chained = share.waits["latency"] > 0
+        bound = f"as long as {'the longest chain of clips' if chained else 'one clip'} takes"
     clips = f"{share.clips} clip{'s' * (share.clips != 1)}"
     return f"{share.lane}: {clips}, {cost}, about {duration(share.seconds)} ({bound}; quota: {quota})"
 

@@ -116,7 +116,7 @@ def know(
                 to_send.append(index)
             continue
         route, _ = routes.of(prompt, places.get(prompt.previous or ""))
-        reading = read_media(prompt)
+        reading = read_media(prompt, cuts=sources is not None)
         contents: Iterable[Hashes] = [reading.hashes]
         if reading.unusable:
             recalled = recalled or RecalledMedia(record.prompt for record in records)

@@ -45,9 +45,13 @@ def dependent(source: Any) -> VideoPrompt | None:
 
     The planner says what is wrong with a prompt that is not valid.
     """
+    if type(source) is str:  # pydantic and ABCs take a microsecond to tell that
+        return None
     try:
         if isinstance(source, VideoPrompt):
             return source if source.clips else None
+        if isinstance(source, dict) and source.keys().isdisjoint(MEDIA_FIELDS):
+            return None
         if isinstance(source, Mapping) and any(_is_clip(source.get(name)) for name in MEDIA_FIELDS):
             prompt = as_prompt(source)
             return prompt if prompt.clips else None
@@ -68,6 +72,8 @@ def _is_clip(value: Any) -> bool:
 
 def name_in(source: Any) -> str | None:
     """The `id` of a prompt as it was given."""
+    if type(source) is str:
+        return None
     try:
         name = source.id if isinstance(source, VideoPrompt) else source.get("id") if isinstance(source, Mapping) else ""
     except Exception:  # the user's own object

@@ -23,7 +23,7 @@ from aveo3.dispatch.found_clips import (
 )
 from aveo3.dispatch.intake import Intake
 from aveo3.engine.job import Job
-from aveo3.errors import UsageError
+from aveo3.errors import JournalError, UsageError
 from aveo3.files import frames
 from aveo3.journal.next_step import NOT_SENDABLE
 from aveo3.lifecycle import State
@@ -111,7 +111,10 @@ class Dependents:
         entry = _Entry(prompt, index)
         self._open += 1
         for name in prompt.clips:
-            outcome = self._outcome(name)
+            try:
+                outcome = self._outcome(name)
+            except JournalError as error:
+                outcome = NotMade(str(error))
             if outcome is None:
                 entry.missing += 1
                 self._waiting.setdefault(name, []).append(entry)
@@ -194,7 +197,7 @@ class Dependents:
                 prompt = with_clips(prompt, clips, self._found.directory)
             except NotMade as error:
                 not_sent = error.words
-        job = await self._intake.plan(prompt, entry.index, not_sent, entry.wrong)
+        job = await self._intake.plan(prompt, entry.index, not_sent, entry.wrong, cuts=True)
         if job is None or not await self._can_be_sent(job, clips):
             return
         if (backlog := await self._intake.enqueue(job, first=True)) is not None:

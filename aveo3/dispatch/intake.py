@@ -37,16 +37,22 @@ class Intake:
         )
 
     async def plan(
-        self, prompt: Prompt | JobRecord, index: int, not_sent: str | None = None, wrong: str | None = None
+        self,
+        prompt: Prompt | JobRecord,
+        index: int,
+        not_sent: str | None = None,
+        wrong: str | None = None,
+        *,
+        cuts: bool = False,
     ) -> Job | None:
         """The job of one prompt; None if nothing is left to do for it, and its clip is already delivered.
 
-        `not_sent` and `wrong` as in `Planner.plan`.
+        `not_sent`, `wrong` and `cuts` as in `Planner.plan`.
         """
         await asyncio.sleep(0)  # a hundred thousand bad prompts in a row must not block the loop
         await self._batch.reader_has_room()
         try:
-            planned = await self._planner.plan(prompt, index, not_sent, wrong)
+            planned = await self._planner.plan(prompt, index, not_sent, wrong, cuts=cuts)
         except JournalError as error:
             self._batch.break_off(str(error))
             planned = self._planner.unsent(prompt, index, error)

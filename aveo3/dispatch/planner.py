@@ -67,12 +67,18 @@ class Planner:
         return Planner(self._routes, self._matcher, self._now_utc, numbers=self._numbers, requests=self._requests)
 
     async def plan(
-        self, source: Prompt | JobRecord, index: int, not_sent: str | None = None, wrong: str | None = None
+        self,
+        source: Prompt | JobRecord,
+        index: int,
+        not_sent: str | None = None,
+        wrong: str | None = None,
+        *,
+        cuts: bool = False,
     ) -> tuple[Job, VideoClip | None] | None:
         """The job of one prompt, and its clip if nothing is left to do for it. Reads local media in a thread.
 
         `not_sent` says why it must not be sent now, `wrong` why it never can be; a clip that an earlier run sent for it
-        is handed out, or resumed, even so.
+        is handed out, or resumed, even so. `cuts` as in `read_media`.
         None for a journal's job that another batch works on. Raises `JournalError`: call `unsent` then.
         """
         if isinstance(source, JobRecord):
@@ -82,7 +88,7 @@ class Planner:
             self.begun = self._matcher.job_of(source, index)
             return None if self.begun is None else (self.begun, await self._matcher.resolve(self.begun))
         try:
-            job, problems = await self._judge(source, index)
+            job, problems = await self._judge(source, index, cuts=cuts)
         except JournalError:
             raise
         except Exception as error:  # the user's own object: it may raise anything, and costs its own clip at most
@@ -162,7 +168,7 @@ class Planner:
             why += "; results of earlier runs are unchanged"
         return job, job.end(State.CANCELLED, "stopped", why)
 
-    async def _judge(self, source: Prompt, index: int) -> tuple[Job, list[str]]:
+    async def _judge(self, source: Prompt, index: int, *, cuts: bool = False) -> tuple[Job, list[str]]:
         """The job of one prompt, and its problems: one sentence for each; empty if it can work."""
         now_utc = self._now_utc()
         try:
@@ -170,7 +176,7 @@ class Planner:
         except ValidationError as error:
             return Job.planned(_unchecked(source), index, self._routes.lanes.settings.model, now_utc), explain(error)
         home = self._matcher.home_of(prompt.previous) if self._matcher is not None and prompt.previous else None
-        reading = await _threads.reading.run(read_media, prompt) if prompt.media else NO_MEDIA
+        reading = await _threads.reading.run(read_media, prompt, cuts=cuts) if prompt.media else NO_MEDIA
         clip = reading.source
         if self._matcher is not None and prompt.previous and costs_by_source(prompt):
             clip = await self._matcher.earlier_clip(prompt.previous, self._routes.lanes.settings.model_catalog)

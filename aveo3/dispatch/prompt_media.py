@@ -33,8 +33,11 @@ class MediaReading:
     """What the clip is that the prompt edits or upscales; None without one, or if it does not say."""
 
 
-def read_media(prompt: VideoPrompt) -> MediaReading:
-    """Read all local media of `prompt`. Blocks: reads the disk."""
+def read_media(prompt: VideoPrompt, *, cuts: bool = False) -> MediaReading:
+    """Read all local media of `prompt`. Blocks: reads the disk.
+
+    With `cuts`, the frames of clips need not be there: they will be cut before it is sent.
+    """
     hashes: list[str | None] = []
     problems, unusable, readable = [], set(), True
     source = None
@@ -49,6 +52,9 @@ def read_media(prompt: VideoPrompt) -> MediaReading:
                     problems.append(f"the clip {medium.clip!r} is not made yet")
                     unusable.add(place)
                     readable = False
+                elif not cuts and medium.file is not None and not medium.file.is_file():
+                    problems.append(f"cannot read {medium.file}: No such file or directory")
+                    unusable.add(place)
                 elif medium is prompt.video and costs_by_source(prompt) and medium.file is not None:
                     source = source_at(medium.file)
                 continue

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from aveo3.config.rates import Rate
+from aveo3.lanes.chains import Chains
 from aveo3.lanes.lanes import Lane
 from aveo3.lanes.routing import Routes
 from aveo3.models import VideoPrompt
@@ -43,6 +44,8 @@ class _Share:
     cost_usd: float = 0.0
     priced: bool = True
     latency: float = 0.0
+    ready_at: float = 0.0
+    """When the last clips that others depend on are made."""
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -52,7 +55,7 @@ class _Share:
     def waits(self, clips: int) -> dict[str, float]:
         """Seconds by which each rule alone would delay the last of `clips` requests: whole windows, slots or days."""
         settings, last = self.lane.settings, max(clips - 1, 0)
-        waits = {"latency": 0.0, "rate": last // self.rate.limit * self.rate.period}
+        waits = {"latency": self.ready_at, "rate": last // self.rate.limit * self.rate.period}
         if settings.spend_limit is not None and self.clips:
             before = self.cost_usd / self.clips * last
             waits["spend limit"] = before // settings.spend_limit * settings.spend_period
@@ -115,6 +118,7 @@ def estimate(prompts: Iterable[VideoPrompt], routes: Routes, *, clip_seconds: fl
     """
     catalog = routes.lanes.settings.model_catalog
     shares: dict[str, _Share] = {}
+    chains, dependents = Chains(), list[tuple[_Share, Sequence[str]]]()
     for prompt in prompts:
         route, problems = routes.for_estimate(prompt)
         problems += [f"cannot read {m.path}: no such file" for m in prompt.media if m.path and not m.path.is_file()]
@@ -139,4 +143,9 @@ def estimate(prompts: Iterable[VideoPrompt], routes: Routes, *, clip_seconds: fl
         share.priced = share.priced and cost is not None
         usual = catalog.latency(share.lane.model, prompt.resolution) if clip_seconds is None else clip_seconds
         share.latency = max(share.latency, usual)
+        chains.add(prompt, usual)
+        if clips := prompt.clips:
+            dependents.append((share, clips))
+    for share, names in dependents:
+        share.ready_at = max(share.ready_at, chains.ready_at(names))
     return [share.result() for share in shares.values() if share.clips or share.problems]

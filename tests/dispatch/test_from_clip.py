@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aveo3 import ClipStatus, Media, UsageError, VeoClient, VideoPrompt
+from aveo3 import ClipStatus, Media, UsageError, VeoClient, VideoClip, VideoPrompt
 from aveo3.backends.base import Finished, PollResult, Video
 from aveo3.files import frames
 from aveo3.mock.state.films import FilmSpec, draw
@@ -336,3 +336,50 @@ def test_a_long_chain_needs_no_task_for_what_waits(monkeypatch: pytest.MonkeyPat
 
     virtual(main)
     assert most < 12
+
+
+def test_a_fresh_batch_makes_sources_and_what_hangs_on_them_anew_and_goes_on_where_it_was_stopped() -> None:
+    async def main() -> None:
+        studio, prompts = Studio(latency=10.0), [scene("a"), scene("b", "a")]
+        async with client(studio) as veo:
+            await veo.generate_many(prompts)
+        studio.take = 1
+        async with client(studio) as veo, veo.stream(prompts, fresh=True) as clips:
+            asyncio.get_running_loop().call_later(5, clips.stop)
+            assert [clip.status.value async for clip in clips] == ["cancelled", "succeeded"]
+        async with client(studio) as veo:
+            again = await veo.generate_many(prompts, fresh=True)
+        assert [clip.cached for clip in again] == [True, False]
+        assert studio.accepted == {"scene a": 2, "scene b": 2}
+        assert studio.sent["scene b"] == [frames.cut(again[0].paths[0], "last")]
+
+    virtual(main)
+
+
+def test_a_budget_that_ends_before_a_dependent_defers_it_as_any_other() -> None:
+    async def main() -> None:
+        async with client(Studio(), budget=5.0) as veo:
+            clips = await veo.generate_many([scene("a"), scene("b", "a"), scene("c", "b")])
+        assert [clip.error_kind for clip in clips] == [None, "budget", "source"]
+
+    virtual(main)
+
+
+def test_the_prompt_of_a_clip_is_the_one_that_was_asked_for_and_may_be_given_again() -> None:
+    """It then stays with the take that it began from, and says so if the picture is gone."""
+
+    async def main() -> None:
+        studio, asked = Studio(), scene("b", "a")
+        async with client(studio) as veo:
+            _, clip = await veo.generate_many([scene("a"), asked])
+            assert clip.prompt == asked
+            assert VideoClip.model_validate_json(clip.model_dump_json()) == clip
+            [again] = await veo.generate_many([clip.prompt])
+            assert (again.job, again.cached) == (clip.job, True)
+            shutil.rmtree("clips/.aveo3/frames")
+            other = clip.prompt.model_copy(update={"text": "another"})
+            ends = await veo.generate_many([clip.prompt, other])
+        assert statuses(ends) == ["succeeded", "rejected"]
+        assert "cannot read" in (ends[1].error_message or "")
+
+    virtual(main)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aveo3 import Settings, VideoPrompt
+from aveo3 import Media, Settings, VideoPrompt
 from aveo3.lanes.estimate import StandIn, estimate, stand_ins
 from aveo3.lanes.lanes import Lanes
 from aveo3.lanes.routing import Routes
@@ -38,6 +38,18 @@ def test_the_slowest_rule_sets_the_time(limits: dict[str, float], seconds: float
     [share] = estimate(prompts(12), routes(**limits))
     assert (share.clips, share.cost_usd, share.bound_by) == (12, 38.4, bound_by)
     assert share.seconds == seconds
+
+
+def test_a_chain_takes_as_long_as_its_clips_one_after_another() -> None:
+    def scene(name: str, *begins: str) -> VideoPrompt:
+        pictures = [Media.from_clip(clip, "last") for clip in begins]
+        return VideoPrompt(id=name, text=name, reference_images=pictures)
+
+    chain = [scene("d", "c", "a", "made before"), scene("c", "b"), scene("b", "a"), scene("a"), *prompts(4)]
+    [share] = estimate(chain, routes(rate_limit=50))
+    assert (share.clips, share.seconds, share.bound_by, share.waits["latency"]) == (8, 4 * 70, "latency", 3 * 70)
+    [share] = estimate([scene("b", "c"), scene("c", "b")], routes(rate_limit=50))  # a circle is an error elsewhere
+    assert share.clips == 2
 
 
 def test_each_model_gets_its_share_and_its_price(tmp_path: Path) -> None:

@@ -147,6 +147,10 @@ def wrong() -> None:
     VideoPrompt(text="a boat", resolution="8k")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     VideoPrompt(txt="a boat")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     VideoPrompt(image=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    frame = Media.from_clip("intro", frame="last")
+    assert_type(frame, Media)
+    VideoPrompt(text="a boat", image=frame, last_frame=Media(clip="end", frame=1.5))
+    Media.from_clip("intro", frame="middle")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Media(file="a.png")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Settings(rate_limt=10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Settings(rate_limit="many")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
