@@ -16,7 +16,7 @@ from aveo3.backends.base import Backend, PollError, Probe
 from aveo3.config.network import check_network
 from aveo3.config.settings import Settings, check_alive, on_this_machine
 from aveo3.errors import UsageError
-from aveo3.lifecycle import is_emulated
+from aveo3.lifecycle import SERVER, is_emulated
 from aveo3.quota_checkup import QuotaReport, check_quota
 from aveo3.verdicts import problems
 from aveo3.verdicts.diagnosis import diagnose
@@ -31,6 +31,7 @@ LONGEST_CALL = 20.0
 SHOWN_CHARACTERS = 600
 """How much of Google's words a report shows."""
 
+QUOTA_AT_SERVER = "the server has the quota: `aveo3 check --quota` there tells it"
 NO_QUOTA_HERE = "mock mode has no quota at Google"
 NOTHING_TO_CHECK = "the emulator needs no credentials, no network and no money: there is nothing to check"
 
@@ -106,6 +107,8 @@ async def check(settings: Settings, *, quota: bool = False, lane: str | None = N
         nothing = QuotaReport(note=NO_QUOTA_HERE) if quota else None
         return replace(report, well={CheckStep.SETTINGS: f"{_choice(report)}; {NOTHING_TO_CHECK}"}, quota=nothing)
     settings = settings.model_copy(update={"request_timeout": min(settings.request_timeout, LONGEST_CALL)})
+    if name == SERVER:
+        return await _check_server(report, settings, quota=quota)
     if name == "vertex" and settings.project is not None:
         report = replace(report, project=settings.project, location=settings.location)
     try:
@@ -123,6 +126,29 @@ async def check(settings: Settings, *, quota: bool = False, lane: str | None = N
     if quota and not {finding.step for finding in report.wrong} & _BEFORE_THE_PROJECT:
         report = _with_quota(report, await check_quota(settings, name, longest=LONGEST_CALL, lane=lane))
     return report
+
+
+async def _check_server(report: CheckReport, settings: Settings, *, quota: bool) -> CheckReport:
+    from aveo3.server_checkup import check_server
+
+    try:
+        check_alive(settings)
+        check_network(asks_proxies=not on_this_machine(settings.server))
+    except UsageError as error:
+        return replace(report, settings_wrong=str(error))
+    probe, well, finding = await check_server(settings)
+    key = "VEO3_SERVER_KEY" if settings.server_key else "no key"
+    report = replace(report, credentials=key, address=probe.address)
+    if probe.status is not None:
+        report = replace(report, seconds=probe.seconds)
+    report = replace(report, well={CheckStep.SETTINGS: f"{_choice(report)}; {key}", **well})
+    if quota:
+        report = replace(report, quota=QuotaReport(note=QUOTA_AT_SERVER))
+    if finding is None:
+        return report
+    words = [http.without_key(part, settings.server_key) for part in (finding.what, finding.way_out, finding.said)]
+    finding = replace(finding, what=words[0], way_out=words[1], said=_one_line(words[2]))
+    return replace(report, wrong=(finding,))
 
 
 _BEFORE_THE_PROJECT = frozenset({CheckStep.ADDRESS, CheckStep.CREDENTIALS})

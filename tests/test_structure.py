@@ -33,7 +33,7 @@ mock_mode session
 client
 film
 testing
-simulation quota_checkup checkup
+simulation quota_checkup server_checkup checkup
 report
 server
 cli

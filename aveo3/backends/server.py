@@ -68,8 +68,7 @@ class ServerBackend:
 
         Raises `UsageError` if no `aveo3 serve` is there, or it does not take the key.
         """
-        session = aiohttp.ClientSession(connector=http.connector(), trust_env=not on_this_machine(settings.server))
-        backend = cls(session, settings, rng=rng or random.Random())
+        backend = cls.unopened(settings, rng=rng)
         try:
             backend._check_about(await backend.about())
             if settings.output_gcs_uri is not None and not settings.keep_remote:
@@ -79,6 +78,12 @@ class ServerBackend:
             await backend.aclose()
             raise
         return backend
+
+    @classmethod
+    def unopened(cls, settings: Settings, *, rng: random.Random | None = None) -> ServerBackend:
+        """The backend before its first request. It reads no events."""
+        session = aiohttp.ClientSession(connector=http.connector(), trust_env=not on_this_machine(settings.server))
+        return cls(session, settings, rng=rng or random.Random())
 
     # ---- requests ------------------------------------------------------------------------------------------------
 

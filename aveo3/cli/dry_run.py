@@ -110,8 +110,8 @@ def _facts(
                 "cost_usd": share.cost_usd,
                 "seconds": share.seconds,
                 "limited_by": share.bound_by,
-                "requests": share.rate.limit,
-                "period_seconds": share.rate.period,
+                "requests": None if share.bound_by == "server" else share.rate.limit,
+                "period_seconds": None if share.bound_by == "server" else share.rate.period,
                 "daily_limit": share.daily_limit,
                 "problems": list(share.problems),
             }
@@ -149,8 +149,10 @@ def _all_together(shares: list[Estimate]) -> str:
     from aveo3.cli.progress import duration
 
     clips, cost = sum(share.clips for share in shares), sum(share.cost_usd or 0.0 for share in shares)
-    slowest = max(share.seconds for share in shares)
-    return f"together: {clips} clips, US$ {cost:.2f} at list price, about {duration(slowest)}"
+    together = f"together: {clips} clips, US$ {cost:.2f} at list price"
+    if any(share.bound_by == "server" for share in shares):
+        return together
+    return f"{together}, about {duration(max(share.seconds for share in shares))}"
 
 
 def by_lane(known: Known, settings: Settings, routes: Routes, service: str) -> Iterator[str]:
@@ -178,12 +180,14 @@ def _what_it_takes(share: Estimate) -> str:
 
     rate = share.rate
     cost = "at an unknown price" if share.cost_usd is None else f"US$ {share.cost_usd:.2f} at list price"
+    clips = f"{share.clips} clip{'s' * (share.clips != 1)}"
+    if share.bound_by == "server":
+        return f"{share.lane}: {clips}, {cost}, as soon as the server's queue allows"
     quota = f"{rate.limit} requests in {duration(rate.period)}"
     bound = f"limited by {limit_in_words(share.bound_by)}"
     if share.bound_by == "latency":
         chained = share.waits["latency"] > 0
         bound = f"as long as {'the longest chain of clips' if chained else 'one clip'} takes"
-    clips = f"{share.clips} clip{'s' * (share.clips != 1)}"
     return f"{share.lane}: {clips}, {cost}, about {duration(share.seconds)} ({bound}; quota: {quota})"
 
 

@@ -21,10 +21,13 @@ from aveo3.dispatch.stats import Stats
 from aveo3.dispatch.time_left import USUAL, Pace, eta
 from aveo3.models import ClipStatus, VideoClip
 from aveo3.quota.breaker import BreakerState
-from aveo3.quota.gate_stats import GateStats
+from aveo3.quota.gate_stats import AtServer, GateStats
 
 REFRESH = 0.25
 """Seconds between two updates of the bars."""
+
+SILENT = 3.0
+"""Seconds without an answer of the server after which the bars say so."""
 
 STYLES = {
     ClipStatus.SUCCEEDED: "green",
@@ -93,11 +96,20 @@ def render(
     rows.add_column(no_wrap=True, overflow="ellipsis")
     if to_send:
         rows.add_row("submitted", _bar(stats.submitted, to_send), f"{stats.submitted}/{to_send}")
+    queues = [gate.at_server for gate in stats.gates.values() if gate.at_server is not None]
+    if queues:
+        running = sum(queue.running for queue in queues)
+        waiting = sum(queue.waiting for queue in queues)
+        rows.add_row("at server", _bar(waiting, max(total, 1), "cyan"), _queue(waiting, queues))
     rows.add_row("running", _bar(running, max(total, 1)), f"{running}")
     rows.add_row("finished", _bar(done, total, "green"), f"{done}/{total}{_unmade(stats)}")
     for model, gate in stats.gates.items():
         several = f" {model}" if len(stats.gates) > 1 else ""
-        rows.add_row("quota", _bar(gate.quota_used, gate.quota_limit, "cyan"), f"{_quota(gate)}{several}")
+        if gate.at_server is None:
+            rows.add_row("quota", _bar(gate.quota_used, gate.quota_limit, "cyan"), f"{_quota(gate)}{several}")
+        elif gate.at_server.silent_for >= SILENT:
+            words = f"silent for {duration(gate.at_server.silent_for)}: waiting"
+            rows.add_row("server", Text(words, "yellow"), several.strip())
         if (pause := _pause(gate)) is not None:
             rows.add_row(*pause, several.strip())
     if stats.paused:
@@ -166,6 +178,10 @@ def summary(stats: Stats, elapsed: float, *, note: str = "") -> Table:
         "may be paid", f"about US$ {stats.may_be_paid_usd:,.2f}{given_up}{note * bool(stats.may_be_paid_usd)}"
     )
     for model, gate in stats.gates.items():
+        if gate.at_server is not None:
+            closed = f"; takes no more: {gate.closed}" if gate.closed else ""
+            table.add_row("server", Text(f"{model}: {gate.accepted} ordered{closed}"))
+            continue
         limit = f"{gate.quota_limit:g} in {duration(gate.quota_period)}"
         running = f", {gate.running_limit:.0f} at once" if gate.running_limit < inf else ""
         share = f", {gate.accepted} accepted" if len(stats.gates) > 1 else ""
@@ -218,6 +234,15 @@ def _quota(gate: GateStats) -> str:
     if gate.quota_used >= gate.quota_limit:
         return f"all {limit} in {period} used"
     return f"{gate.quota_used:g} of {limit} in {period}"
+
+
+def _queue(waiting: int, queues: list[AtServer]) -> str:
+    """How many requests wait at a server, and when the first is sent."""
+    first = min((queue for queue in queues if queue.place is not None), key=lambda q: q.place or 0, default=None)
+    if not waiting or first is None:
+        return f"{waiting} wait"
+    starts = "" if not first.starts_in else f", in {duration(first.starts_in)}"
+    return f"{waiting} wait, place {first.place}{starts}"
 
 
 def _pause(gate: GateStats) -> tuple[str, Text] | None:

@@ -263,7 +263,8 @@ def _what_next(stats: Stats, others: int, too_dear: int, stuck: int, client: Veo
     if sum(count for status, count in stats.clips.items() if status in _GO_ON) > too_dear + stuck:
         instead = " with --fresh instead of --fresh=new" if fresh == "new" else ""
         closed = any(gate.closed is not None for gate in stats.gates.values())
-        again = "Do what the line `quota` says, then run" if closed else "Run"
+        line = "server" if client.settings.server is not None else "quota"
+        again = f"Do what the line `{line}` says, then run" if closed else "Run"
         yield (
             f"{again} the same command again{instead} to continue: finished and running clips are not sent a second "
             "time."

@@ -101,7 +101,9 @@ class Settings(BaseSettings):
         ge=1,
         description="requests a day of this client on each lane; days begin at midnight in Los Angeles",
     )
-    max_concurrency: Count | None = Field(default=None, ge=1, description="operations running at Google at once")
+    max_concurrency: Count | None = Field(
+        default=None, ge=1, description="operations running at Google at once; with VEO3_SERVER: requests at the server"
+    )
     spend_limit: Dollars | None = Field(
         default=None,
         gt=0,

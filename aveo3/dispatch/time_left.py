@@ -25,7 +25,9 @@ class Pace:
 
 
 def eta(stats: Stats, to_send: int, since: float = 0.0, *, usual: float = USUAL) -> float | None:
-    """Estimated seconds until the last clip is finished; None without an open lane, and while a person pauses submits.
+    """Estimated seconds until the last clip is finished.
+
+    None without an open lane, while a person pauses submits, and while clips wait at a server.
 
     The unsent clips wait for the current pause and for the quota; all lanes share them in proportion to their quotas.
     Then the last clip takes as long as clips have taken so far (before the first one: `usual`). All of this counts from
@@ -35,6 +37,9 @@ def eta(stats: Stats, to_send: int, since: float = 0.0, *, usual: float = USUAL)
     gates = [gate for gate in stats.gates.values() if gate.closed is None]
     if not gates:
         return None
+    queues = [gate.at_server for gate in gates if gate.at_server is not None]
+    if any(queue.waiting for queue in queues) or (queues and unsent > 0):
+        return None  # a server tells when the first in its queue is sent, not the last
     latency = stats.latency if stats.latency is not None else usual
     if unsent <= 0:
         return max(latency - since, 0.0) if any(gate.running for gate in gates) else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aveo3.journal.next_step import NOT_SENDABLE, can_be_polled_again
+from aveo3.journal.next_step import NOT_SENDABLE, can_be_asked_again, can_be_polled_again
 from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import UNDER_WAY, State
 from aveo3.models import ClipStatus
@@ -53,6 +53,8 @@ def next_move(record: JobRecord, *, active: bool, directory: str, unmade: str | 
     if state is State.SUBMITTING or state is State.UNCERTAIN:
         if record.output_uri or can_be_polled_again(record):
             return NextMove(f"{said}; resume looks for the video first, for free", f"aveo3 resume {directory}")
+        if can_be_asked_again(record):
+            return NextMove(f"{said}; the same command asks the server first, which takes the request once")
         return NextMove(said, f"aveo3 history {directory} {record.name}")
     again = None if unmade is None or active else f"aveo3 generate {unmade} --output-dir {directory}"
     if (way_out := _way_out(record)) is not None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from aveo3.config.rates import Rate
 from aveo3.lanes.chains import Chains
-from aveo3.lanes.lanes import Lane
+from aveo3.lanes.lanes import Lane, is_server
 from aveo3.lanes.routing import Routes
 from aveo3.models import VideoPrompt
 
@@ -28,7 +28,9 @@ class Estimate(NamedTuple):
     seconds: float
     """From the first submit to the last clip, if Google accepts every request."""
     bound_by: str
-    """The rule that sets the time: `latency`, `rate`, `spend limit`, `running slots` or `daily limit`."""
+    """The rule that sets the time: `latency`, `rate`, `spend limit`, `running slots` or `daily limit`.
+
+    With `server`, its queue decides, and `seconds` is the time of one clip."""
     waits: Mapping[str, float]
     """For each of these rules, the seconds by which it alone would delay the last submit."""
     problems: tuple[str, ...]
@@ -54,6 +56,8 @@ class _Share:
 
     def waits(self, clips: int) -> dict[str, float]:
         """Seconds by which each rule alone would delay the last of `clips` requests: whole windows, slots or days."""
+        if is_server(self.lane.place):
+            return {"server": 0.0}
         settings, last = self.lane.settings, max(clips - 1, 0)
         waits = {"latency": self.ready_at, "rate": last // self.rate.limit * self.rate.period}
         if settings.spend_limit is not None and self.clips:

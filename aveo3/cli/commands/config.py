@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from aveo3.cli.exit_codes import errors_as_messages
-from aveo3.lifecycle import is_emulated
+from aveo3.lifecycle import SERVER, is_emulated
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
@@ -74,10 +74,13 @@ def check() -> None:
         typer.echo(f"backend: {name} ({why})")
         typer.echo(f"model: {settings.model}{_about(settings)}")
         rate = settings.rate(settings.model)
-        typer.echo(f"quota: {rate.limit} requests in {rate.period:g} s, {rate.burst} at once")
+        quota = f"{rate.limit} requests in {rate.period:g} s, {rate.burst} at once"
+        typer.echo(f"quota: {quota if name != SERVER else 'that of the server'}")
         typer.echo(f"videos go to: {settings.output_gcs_uri or settings.output_dir}")
         if is_emulated(name):
             typer.echo("credentials: none needed")
+        elif name == SERVER:
+            typer.echo(f"credentials: {'VEO3_SERVER_KEY' if settings.server_key else 'none (VEO3_SERVER_KEY)'}")
         else:
             from aveo3.checkup import login_of
 

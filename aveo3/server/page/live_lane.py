@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from math import inf
 
 from aveo3.journal.wording import plain
 from aveo3.quota.gate_stats import GateStats
@@ -33,8 +34,8 @@ def lane_row(
     return LaneRow(
         name=name,
         model=model or (before["model"] if before else None),
-        limit=gate.quota_limit,
-        period=gate.quota_period,
+        limit=gate.quota_limit if gate.quota_limit < inf else None,
+        period=gate.quota_period if gate.quota_limit < inf else None,
         learnt=gate.quota_learnt,
         used=gate.quota_used,
         running=gate.running,
