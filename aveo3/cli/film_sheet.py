@@ -26,6 +26,8 @@ def write(desk: FilmDesk, path: Path) -> list[Path]:
     if find_spec("PIL") is None or find_spec("av") is None:
         raise UsageError("a contact sheet needs PyAV and Pillow: pip install 'aveo3[film]'")
     plans = [desk.plan(stage)[0] for stage in desk.stages]
+    begun = [plan for plan in plans if any(each.record is not None for each in plan.takes)]
+    plans = begun or plans  # a stage that nobody has begun would be empty pictures
     places = {scene.id: at for at, scene in enumerate(desk.story.scenes)}
     found = {each.take.id: each for plan in plans for each in plan.takes}
     picked = {each.take.id for plan in plans for each in plan.picked.values()}

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,7 @@ async def make_film(
     Raises `UsageError` for a story that cannot be made, before anything is sent, and `FilmError` if its files cannot be
     cut together: the clips are then on disk.
     """
+    check_extra()
     stage = Stage.DRAFT if draft else Stage.FINAL
     output_dir = veo.settings.output_dir
     picks = await asyncio.to_thread(record.read_picks, output_dir)
@@ -123,6 +125,18 @@ async def make_film(
     return FilmResult(
         None if reason is not None else target, by_scene, picked, missing, reason, film, tuple(takes.notes)
     )
+
+
+def check_extra() -> None:
+    """Raise `UsageError` if what cuts films is not installed: better before clips are paid than after."""
+    if missing := [name for name, module in _EXTRA.items() if find_spec(module) is None]:
+        raise UsageError(
+            f"nothing was sent: films are cut with {' and '.join(missing)}, not installed here: "
+            "pip install 'aveo3[film]'"
+        )
+
+
+_EXTRA = {"PyAV": "av", "NumPy": "numpy", "Pillow": "PIL"}
 
 
 async def _in_thread(

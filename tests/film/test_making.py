@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aveo3 import UsageError, VeoClient
+from aveo3 import JournalError, UsageError, VeoClient
 from aveo3.files import frames
 from aveo3.film import FilmResult, Story, make_film, record
 from aveo3.film.making import facts_of
@@ -193,3 +193,28 @@ def test_upscaled_finals_are_made_of_the_picked_drafts() -> None:
         assert result.film is not None
 
     virtual(main)
+
+
+async def test_without_what_cuts_films_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    studio = Studio()
+    monkeypatch.setattr("aveo3.film.making._EXTRA", {"PyAV": "no_such_module"})
+    with pytest.raises(
+        UsageError, match=r"^nothing was sent: films are cut with PyAV, not installed here: pip install"
+    ):
+        await made(story(), studio)
+    assert studio.sent == []
+
+
+def test_picks_are_whole_or_an_error_and_none_is_lost() -> None:
+    home = Path("film")
+    assert record.read_picks(home) == {}
+    record.pick(home, "a", 2)
+    record.pick(home, "b", 3)
+    assert record.read_picks(home) == {"a": 2, "b": 3}
+    path = record.directory_of(home) / record.PICKS
+    for content in ("{", '{"a": "2"}', "[1]"):
+        path.write_text(content)
+        with pytest.raises(JournalError, match="restore or remove it"):
+            record.read_picks(home)
+    (record.directory_of(home) / record.NAME).write_text("{")
+    assert record.read(home)["scenes"] == []  # it can be made again

@@ -89,6 +89,7 @@ def make(
         from aveo3.cli.event_lines import EventLines
         from aveo3.cli.telling import tell
         from aveo3.errors import UsageError
+        from aveo3.film.making import check_extra
         from aveo3.film.takes import Stage
 
         chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -104,6 +105,7 @@ def make(
                 typer.echo(line) if dry_run else tell(line, in_json=desk.settings.log_format == "json")
         if dry_run:
             raise typer.Exit(Exit.SOME_NOT if plan.problems else Exit.ALL_MADE)
+        check_extra()
         if plan.problems:
             raise UsageError("nothing was sent: some scenes can never be made:\n" + "\n".join(plan.problems[:20]))
         desk.note(plan, home=facts.home)
