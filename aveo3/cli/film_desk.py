@@ -74,7 +74,7 @@ def desk(where: Path, chosen: dict[str, Any], *, as_found: bool = False) -> Film
         file, home = Path(recorded), home or where
     story = Story.load(file)
     settings = Settings(**{**chosen, **({} if home is None else {"output_dir": home})})
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {"keep_remote": False}  # a film is cut from files
     if "output_dir" not in settings.model_fields_set:
         changes["output_dir"] = Path(file.stem)
     if "fallback" not in settings.model_fields_set and story.fallback:

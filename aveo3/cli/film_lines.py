@@ -37,7 +37,8 @@ def lines_of(plan: FilmPlan, desk: FilmDesk) -> Iterator[str]:
         yield f"  {each.take.id:{wide}}  {_standing(each)}"
     if len(told) > SHOWN:
         yield f"  … and {counted(len(told) - SHOWN, 'more clip')} (--json lists all)"
-    yield from plan.notes
+    if plan.to_send:
+        yield from plan.notes
 
 
 def summary_of(plan: FilmPlan, time: str = "") -> str:

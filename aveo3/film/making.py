@@ -81,6 +81,8 @@ async def make_film(
     cut together: the clips are then on disk.
     """
     check_extra()
+    if veo.settings.keep_remote:
+        raise UsageError("nothing was sent: a film is cut from files. Leave keep_remote (VEO3_KEEP_REMOTE) out.")
     stage = Stage.DRAFT if draft else Stage.FINAL
     output_dir = veo.settings.output_dir
     picks = await asyncio.to_thread(record.read_picks, output_dir)

@@ -186,7 +186,7 @@ class _Planner:
         cost = route.tiers[0][0].cost_usd if route is not None else None
         seconds = usual if self._clip_seconds is None else self._clip_seconds
         if source is not None and source.path is None:
-            anew = take.scene.id in self._before and source.take.scene is not take.scene
+            anew = take.stage in self._before.get(take.scene.id, {}) and source.take.scene is not take.scene
             why = f"{source.take.scene.id} is made anew" if anew else f"after {source.take.id}"
             return PlannedTake(take, "to make", why, prompt, cost, seconds, made_of=made_of)
         hashes = [self._hash(medium) for medium in prompt.media]

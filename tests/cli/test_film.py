@@ -163,6 +163,14 @@ def test_a_scene_without_a_clip_stops_the_film_or_is_left_out(emulated: dict[str
     assert "film: sea/film.mp4 (8 s" in stdout
 
 
+def test_without_a_journal_no_film_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEO3_JOURNAL", "none")
+    code, _, stderr = run("film", "make", story(), "--mock")
+    assert code == Exit.USAGE
+    assert "nothing was sent: a film is put together by its journal. Unset VEO3_JOURNAL=none." in stderr
+    assert not [*Path("sea").glob("*.mp4")]
+
+
 def test_a_directory_holds_one_film() -> None:
     run("film", "make", story(SCENES[:1]), "--mock", "-q")
     other = story(SCENES[:1], "land.yaml")

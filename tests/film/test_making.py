@@ -159,6 +159,8 @@ def test_drafts_have_all_takes_and_finals_the_picked_one() -> None:
         assert {(prompt.model, prompt.resolution) for prompt in studio.prompts} == {("veo-3.1-lite-generate-001", None)}
         assert {prompt.seed for prompt in studio.prompts} == {7, 8}
         record.pick(Path("film"), "b", 2)
+        async with studio.open() as veo:
+            assert {each.why for each in plan(drafted, veo).to_send} == {"", "after a.final", "after b.final"}
         studio.prompts.clear()
         finals = await made(drafted, studio)
         assert finals.path == Path("film/film.mp4")
@@ -195,13 +197,17 @@ def test_upscaled_finals_are_made_of_the_picked_drafts() -> None:
     virtual(main)
 
 
-async def test_without_what_cuts_films_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_would_end_without_a_film_is_refused_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     studio = Studio()
-    monkeypatch.setattr("aveo3.film.making._EXTRA", {"PyAV": "no_such_module"})
-    with pytest.raises(
-        UsageError, match=r"^nothing was sent: films are cut with PyAV, not installed here: pip install"
-    ):
-        await made(story(), studio)
+    with monkeypatch.context() as patch:
+        patch.setattr("aveo3.film.making._EXTRA", {"PyAV": "no_such_module"})
+        with pytest.raises(UsageError, match=r"^nothing was sent: films are cut with PyAV, not installed here"):
+            await made(story(), studio)
+    with pytest.raises(UsageError, match=r"^nothing was sent: a film is cut from files"):
+        async with studio.open(keep_remote=True) as veo:
+            await make_film(story(), veo)
     assert studio.sent == []
 
 

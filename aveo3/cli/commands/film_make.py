@@ -106,6 +106,8 @@ def make(
         if dry_run:
             raise typer.Exit(Exit.SOME_NOT if plan.problems else Exit.ALL_MADE)
         check_extra()
+        if desk.settings.journal_path is None:
+            raise UsageError("nothing was sent: a film is put together by its journal. Unset VEO3_JOURNAL=none.")
         if plan.problems:
             raise UsageError("nothing was sent: some scenes can never be made:\n" + "\n".join(plan.problems[:20]))
         desk.note(plan, home=facts.home)
