@@ -39,6 +39,13 @@ def lines_of(plan: FilmPlan, desk: FilmDesk) -> Iterator[str]:
         yield f"  … and {counted(len(told) - SHOWN, 'more clip')} (--json lists all)"
     if plan.to_send:
         yield from plan.notes
+        yield from _budget(plan, desk.settings.budget)
+
+
+def _budget(plan: FilmPlan, budget: float | None) -> Iterator[str]:
+    if budget is not None and plan.spent_usd + (plan.cost_usd or 0.0) > budget:
+        earlier = f" (US$ {plan.spent_usd:.2f} already spent)" if plan.spent_usd else ""
+        yield f"the budget of US$ {budget:g}{earlier} is too small: the clips beyond it are deferred"
 
 
 def summary_of(plan: FilmPlan, time: str = "") -> str:

@@ -183,7 +183,7 @@ def assemble(
         return None
     film = cutting.assemble(cut, target, on_progress=on_progress, stop=stop)
     facts = {"path": str(whole), "made_of": made_of, **_facts_of_file(whole)}
-    record.update(output_dir, lambda kept: {**kept, "films": {**kept["films"], stage: facts}})
+    record.try_update(output_dir, lambda kept: {**kept, "films": {**kept["films"], stage: facts}})
     return film
 
 

@@ -121,8 +121,7 @@ def plan_of(
 ) -> FilmPlan:
     """What a run of `takes` would do. Reads the cast's pictures. `clip_seconds`: of a clip; None: the catalog's.
 
-    `record` is what the directory keeps of the film's last run, for the reasons. Raises `OSError` for a picture that
-    cannot be read.
+    `record` is what the directory keeps of the film's last run, for the reasons.
     """
     planner = _Planner(takes, routes, facts, record, clip_seconds)
     planned = {take.id: planner.plan(take) for take in _sources_first(takes)}
@@ -162,7 +161,7 @@ class _Planner:
         self._before = {scene["id"]: scene["made_of"] for scene in record["scenes"]}
         self._known = any(takes.stage in scene["made_of"] for scene in record["scenes"])
         self._done: dict[str, PlannedTake] = {}
-        self._pictures: dict[Path, str] = {}
+        self._pictures: dict[Path, str | None] = {}
 
     def plan(self, take: Take) -> PlannedTake:
         """What a run would do for `take`, whose source is planned already."""
@@ -214,12 +213,15 @@ class _Planner:
         if medium.path is None:
             return medium.clip_content if medium.data is None else hashlib.sha256(medium.data).hexdigest()
         if medium.path not in self._pictures:
-            self._pictures[medium.path] = hashlib.sha256(medium.path.read_bytes()).hexdigest()
+            try:
+                self._pictures[medium.path] = hashlib.sha256(medium.path.read_bytes()).hexdigest()
+            except OSError:  # the run says so, and rejects what needs it
+                self._pictures[medium.path] = None
         return self._pictures[medium.path]
 
     def _made_of(self, prompt: VideoPrompt, take: Take, source: PlannedTake | None) -> dict[str, Any]:
         """What the take depends on, to tell later what has changed."""
-        plain = prompt.model_dump(mode="json", exclude_defaults=True, exclude={*MEDIA_FIELDS, "id", "text", "seed"})
+        plain = prompt.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_COMPARED)
         begins = take.scene.begins
         found: dict[str, Any] = {
             "text": prompt.text,
@@ -247,6 +249,8 @@ class _Planner:
         return f"changed: {', '.join(dict.fromkeys(words))}"
 
 
+_NOT_COMPARED = {*MEDIA_FIELDS, "id", "metadata", "text", "seed"}
+"""Fields of a prompt that are compared in another way, or differ from take to take."""
 _CHANGED = {
     "text": "its words",
     "pictures": "its pictures",

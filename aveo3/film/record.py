@@ -7,6 +7,7 @@ Both files are written as a whole or not at all. A report draws the storyboard f
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from filelock import FileLock, Timeout
 from aveo3.config.settings import JOURNAL
 from aveo3.errors import JournalError, UsageError
 from aveo3.files.syncing import sync_directory, sync_file
+
+log = logging.getLogger(__name__)
 
 NAME = "film.json"
 PICKS = "film-picks.json"
@@ -98,6 +101,14 @@ def update(output_dir: Path, change: Callable[[FilmRecord], FilmRecord]) -> None
     """Replace the record by what `change` makes of it. Raises `JournalError` if the disk refuses."""
     with _locked(output_dir) as directory:
         _write(directory / NAME, change(read(output_dir)))
+
+
+def try_update(output_dir: Path, change: Callable[[FilmRecord], FilmRecord]) -> None:
+    """The same after a run: what the disk refuses is logged, for the clips and the film are worth more."""
+    try:
+        update(output_dir, change)
+    except JournalError as error:
+        log.warning("the film's structure is not kept: %s", error)
 
 
 def read_picks(output_dir: Path) -> dict[str, int]:

@@ -25,7 +25,8 @@ def note(
 ) -> None:
     """Write the film's record as `plans` have its takes. Stages that are not among them stay as they were recorded.
 
-    `home` is the directory that the journal's paths are relative to, `file` the story's. Raises `JournalError`.
+    `home` is the directory that the journal's paths are relative to, `file` the story's. An error of the disk is
+    logged.
     """
     stages = {plan.stage for plan in plans}
 
@@ -41,7 +42,7 @@ def note(
             "scenes": _scenes(story, plans, picks, home, kept),
         }
 
-    record.update(output_dir, change)
+    record.try_update(output_dir, change)
 
 
 def _scenes(

@@ -151,6 +151,7 @@ class _Maker:
                 "resolution": resolution,
                 "duration_seconds": seconds,
                 "video": Media.from_clip(source),
+                "metadata": {"scene": scene.id, "take": number, "stage": Stage.FINAL.value},
             },
         )
         route, problems = self._routes.of(prompt)
@@ -167,6 +168,7 @@ class _Maker:
             said["seed"] = (said["seed"] + number - 1) % 2**32
         fields: dict[str, Any] = {_FIELDS.get(name, name): value for name, value in said.items()}
         fields |= {"id": self._id(scene, stage, number), "text": words_of(self._story, scene.prompt)}
+        fields["metadata"] = {"scene": scene.id, "take": number, "stage": stage.value}
         needs = None
         if begins is not None and begins.source is not None:
             source = self._scenes[begins.source]

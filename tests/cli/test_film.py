@@ -104,8 +104,9 @@ def test_what_a_change_makes_anew_is_told_before_it_is_made() -> None:
         ("two.take-1", "changed: its words")
     ]
     assert (stage["made"], stage["to_make"], stage["cost_usd"]) == (3, 1, 3.2)
-    code, _, stderr = run("film", "make", "sea.yaml", "--mock", "--dry-run")
+    code, stdout, _ = run("film", "make", "sea.yaml", "--mock", "--dry-run", "--budget", "1")
     assert code == Exit.ALL_MADE
+    assert "the budget of US$ 1 is too small: the clips beyond it are deferred" in stdout
     code, stdout, stderr = run("film", "make", "sea.yaml", "--mock", "--json")
     lines = [json.loads(line) for line in stdout.splitlines()]
     assert code == Exit.ALL_MADE

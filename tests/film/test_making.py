@@ -224,3 +224,16 @@ def test_picks_are_whole_or_an_error_and_none_is_lost() -> None:
             record.read_picks(home)
     (record.directory_of(home) / record.NAME).write_text("{")
     assert record.read(home)["scenes"] == []  # it can be made again
+
+
+def test_what_the_disk_refuses_of_the_structure_costs_no_film(caplog: pytest.LogCaptureFixture) -> None:
+    Path("film/.aveo3/film.json").mkdir(parents=True)  # it cannot be replaced by a file
+
+    async def main() -> None:
+        studio = Studio()
+        result = await made(story(), studio)
+        assert result.film is not None
+        assert studio.prompts[0].metadata == {"scene": "a", "take": 1, "stage": "final"}
+
+    virtual(main)
+    assert "the film's structure is not kept" in caplog.text
