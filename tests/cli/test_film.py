@@ -155,6 +155,7 @@ def test_a_scene_without_a_clip_stops_the_film_or_is_left_out(emulated: dict[str
     code, _, stderr = run("film", "make", story(SCENES[:2]), "--mock")
     assert code == Exit.SOME_NOT
     assert "the film is not assembled: two has no clip" in stderr
+    assert "  two.take-1: filtered: " in stderr
     assert not Path("sea/film.mp4").exists()
     [stage] = planned("sea")["stages"]
     assert [take["standing"] for take in stage["takes"]] == ["made", "ended"]

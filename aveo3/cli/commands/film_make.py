@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from aveo3.cli.film_desk import FilmDesk
     from aveo3.film.takes import Stage
 
+REASONS = 10
+"""Scenes without a clip whose reason is told after a run."""
+
 StoryArgument = Annotated[
     Path, typer.Argument(metavar="STORY", help="The story: a .yaml or .toml file, or the directory of its film.")
 ]
@@ -150,6 +153,8 @@ def _film_after(desk: FilmDesk, stage: Stage, code: Exit, film: Path | None, *, 
         cut = film_assembly.cut_of(desk, plan)
     except MissingScenes as error:
         tell(str(error), in_json=in_lines)
+        for each in plan.missing[:REASONS]:
+            tell(f"  {each.take.id}: {each.why or each.standing}", in_json=in_lines)
         if as_json:
             typer.echo(in_json({"film": None, "missing": missing}))
         return code if code is not Exit.ALL_MADE else Exit.SOME_NOT
