@@ -20,6 +20,7 @@ from benchmarks.contests import (
 )
 from benchmarks.cost import (
     door,
+    film_plan,
     first_paint,
     gate,
     journal,
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, readme.Benchmark] = {
     "journal": journal,
     "first-paint": first_paint,
     "door": door,
+    "film-plan": film_plan,
 }
 """Every benchmark by its name on the command line. `all` runs them, and benchmarks/README.md shows their tables and
 plots. Those from `known-rate` to `poll` run in virtual time and need no idle machine."""

@@ -72,7 +72,7 @@ class ServerBackend:
         try:
             backend._check_about(await backend.about())
             if settings.output_gcs_uri is not None and not settings.keep_remote:
-                await backend._bucket()
+                await backend._check_bucket()
             await backend._watch.start()
         except BaseException:
             await backend.aclose()
@@ -230,8 +230,22 @@ class ServerBackend:
     async def locate(self, uri: str) -> tuple[str, dict[str, str]] | None:
         """See `Backend.locate`. The key goes to the server and nowhere else."""
         if uri.startswith("gs://"):
-            return None if self._settings.keep_remote else await (await self._bucket()).place(uri)
+            if self._settings.keep_remote:
+                return None
+            try:
+                return await (await self._bucket()).place(uri)
+            except UsageError as error:
+                raise PollError(f"{uri}: {error}", final=True) from error
         return uri, self._headers if server_wire.is_server(uri, self._url) else {}
+
+    async def _check_bucket(self) -> None:
+        try:
+            await self._bucket()
+        except UsageError as error:
+            raise UsageError(
+                f"VEO3_OUTPUT_GCS_URI={self._settings.output_gcs_uri}: the videos cannot be fetched from there: "
+                f"{error} Set VEO3_KEEP_REMOTE=true to leave them there."
+            ) from error
 
     async def _bucket(self) -> Storage:
         if self._storage is None:

@@ -23,6 +23,7 @@ def run_batch(
     model: str | None,
     notes: list[str],
     fresh: Fresh = False,
+    offers_fresh: bool = True,
     after: AfterClip | None = None,
     events: EventLines | None = None,
     page: RunPage | None = None,
@@ -34,7 +35,8 @@ def run_batch(
     """Run `prompts`, or with `dry_run` only show what that would send and cost. Returns the exit code.
 
     `fields` and `model` are the command line's values for prompts, for messages. `notes` are printed before the first
-    clip. Raises `UsageError` where nothing can be sent, `typer.Exit` if the person at the terminal says no.
+    clip. `offers_fresh` says that the command has --fresh. Raises `UsageError` where nothing can be sent, `typer.Exit`
+    if the person at the terminal says no.
     """
     from aveo3.cli import dry_run as dry_runs
     from aveo3.cli.confirm import confirm_cost
@@ -68,7 +70,7 @@ def run_batch(
         known = know(prompts, settings, routes, service=service, fresh=fresh)
         if fresh != "new":
             check_remembered(settings, service=service)
-    known.read_notes = notes
+    known.read_notes, known.offers_fresh = notes, offers_fresh
     check_prices(prompts, settings, routes)
     check_options(known.to_send, fields, settings, routes, model=model)
     if dry_run:

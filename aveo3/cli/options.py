@@ -22,6 +22,7 @@ Server = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Have the aveo3 serve at this address make the clips, within its quota."),
 ]
+Fallback = Annotated[str | None, typer.Option(help="Models to use when all other lanes are closed, such as 'a -> b'.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for quota as long as it takes, even past midnight.")]
 Fresh = Annotated[
     bool,

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from aveo3.cli.journal_view import listed
+from aveo3.journal.reading import reading as reading
 from aveo3.lifecycle import WITHOUT_FILE, State, is_emulated
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
     from aveo3.journal.fresh import Fresh
-    from aveo3.journal.journal import Journal
     from aveo3.journal.rows import JobRecord
     from aveo3.lanes.routing import Routes
     from aveo3.models import VideoPrompt
@@ -41,6 +40,8 @@ class Known:
     """Prompts of `to_send` that have a clip here, which began from another take of a clip that they depend on."""
     blocked: int = 0
     """Prompts that are not sent, because a clip that they depend on ended without a video in an earlier run."""
+    offers_fresh: bool = True
+    """The command has --fresh."""
     gone: list[str] = field(default_factory=list)
     """What earlier runs heard of the models of `to_send` that Google has shut down, a sentence each."""
 
@@ -60,7 +61,8 @@ class Known:
                 "clip in it, and are not sent again (--fresh=new begins another)"
             )
         elif self.made:
-            yield f"{self.made:,} of these prompts already have a clip here: not sent again (--fresh makes new ones)"
+            hint = " (--fresh makes new ones)" if self.offers_fresh else ""
+            yield f"{self.made:,} of these prompts already have a clip here: not sent again{hint}"
         if self.under_way:
             yield f"{self.under_way:,} of these prompts were sent by an earlier run: they are resumed, not sent again"
         if self.settled:
@@ -264,22 +266,3 @@ def _jobs_and_batches(path: Path, service: str) -> tuple[list[JobRecord], Mappin
             return [], {}, set()
         records = [record for record in journal.records() if record.service == service]
         return records, journal.open_batches(service), journal.requested()
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[Journal | None]:
-    """The journal at `path`, to be read; None if there is none."""
-    from aveo3.errors import JournalError
-    from aveo3.journal.database import log_of
-    from aveo3.journal.journal import Journal
-
-    if not path.is_file() and not log_of(path).exists():
-        yield None
-        return
-    try:
-        reader = Journal(path, writes=False)
-    except JournalError:  # of an older version? A run may migrate it; any other error is raised again here
-        Journal(path).close()
-        reader = Journal(path, writes=False)
-    with reader as journal:
-        yield journal

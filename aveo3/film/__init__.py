@@ -1,15 +1,16 @@
-"""From a story to a film: `Story.load("story.yaml")`. `cut` knows files alone."""
+"""From a story to a film: `Story.load("story.yaml")`, `await make_film(story, veo)`. `cut` knows files alone."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aveo3.film.making import FilmResult, make_film
     from aveo3.film.story import Story
 
-_HOME = {"Story": "story"}
+_HOME = {"FilmResult": "making", "Story": "story", "make_film": "making"}
 
-__all__ = ["Story"]
+__all__ = ["FilmResult", "Story", "make_film"]
 
 
 def __getattr__(name: str) -> Any:

@@ -67,7 +67,9 @@ def expanded(text: str, cast: Mapping[str, CastMember]) -> str:
         else:
             words.append(member.name if piece.name in met else f"{member.name}, {member.words},")
         met.add(piece.name)
-    return re.sub(r",(\s*[,.;:!?])", r"\1", "".join(words)).removesuffix(",").strip()
+    whole = re.sub(r",(\s*[,.;:!?])", r"\1", "".join(words)).removesuffix(",").strip()
+    begins_with_a_name = re.match(r"\s*\{[^{]", text) is not None
+    return whole[:1].upper() + whole[1:] if begins_with_a_name else whole
 
 
 def words_of(story: Story, prompt: str) -> str:

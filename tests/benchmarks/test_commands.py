@@ -202,7 +202,9 @@ SLOW = ("overhead", "scale", "stall", "first-paint", "door", "outage", "gate")
 """Most of these measure processes of their own, a browser among them, and let them rest."""
 
 
-@pytest.mark.parametrize("name", ["cap", "journal", *(pytest.param(name, marks=pytest.mark.whole) for name in SLOW)])
+@pytest.mark.parametrize(
+    "name", ["cap", "film-plan", "journal", *(pytest.param(name, marks=pytest.mark.whole) for name in SLOW)]
+)
 def test_every_benchmark_runs_and_its_result_has_a_report(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

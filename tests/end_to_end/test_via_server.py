@@ -79,6 +79,34 @@ async def test_veo_and_omni_with_pictures_labels_and_priority_go_through_one_ser
     assert veos["parameters"] == {"sampleCount": 1, "seed": 3, "negativePrompt": "rain"}
 
 
+async def test_videos_go_to_the_bucket_that_the_client_names_and_are_fetched_from_there(tmp_path: Path) -> None:
+    async with emulator() as google, between() as proxy, before(google, proxy, tmp_path, storage_url=google.url):
+        place = {"output_gcs_uri": "gs://ours/films", "storage_url": google.url}
+        async with VeoClient(ours(proxy, tmp_path, **place)) as veo:
+            fetched = await veo.generate_many(BOATS)
+        async with VeoClient(ours(proxy, tmp_path / "left", **place, keep_remote=True)) as veo:
+            [left] = await veo.generate_many(["a kite"])
+    assert_on_disk(fetched)
+    assert all(clip.uris[0].startswith("gs://ours/films/") for clip in (*fetched, left))
+    assert (left.succeeded, left.paths) == (True, ())
+
+
+async def test_an_order_that_differs_from_the_first_under_its_key_is_left_to_a_person(tmp_path: Path) -> None:
+    async with emulator() as google, between() as proxy, before(google, proxy, tmp_path):
+        proxy.after = lambda request, answer: None if request.method == "POST" else answer
+        async with VeoClient(ours(proxy, tmp_path)) as veo, veo.stream(["a boat"]) as clips:
+            await asyncio.sleep(3)
+            await clips.leave()
+        proxy.after = lambda _, answer: answer
+        async with VeoClient(ours(proxy, tmp_path, labels={"team": "other"})) as veo:
+            [clip] = await veo.generate_many(["a boat"])
+        assert clip.status is ClipStatus.UNCERTAIN
+        assert "labels or another setting have changed" in (clip.error_message or "")
+        async with VeoClient(ours(proxy, tmp_path)) as veo:  # as it was
+            assert statuses(await veo.generate_many(["a boat"])) == ["succeeded"]
+    assert accepted(google) == {"a boat": 1}
+
+
 # ---- what goes wrong between -----------------------------------------------------------------------------------------
 
 

@@ -70,9 +70,7 @@ def generate(
     budget: options.Budget = None,
     lanes: options.Lanes = None,
     server: options.Server = None,
-    fallback: Annotated[
-        str | None, typer.Option(help="Models to use when all other lanes are closed, such as 'a -> b'.")
-    ] = None,
+    fallback: options.Fallback = None,
     keep_remote: Annotated[
         bool | None, typer.Option("--keep-remote/--fetch", help="Leave videos in their gs:// bucket, or download them.")
     ] = None,
