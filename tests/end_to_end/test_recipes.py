@@ -22,7 +22,7 @@ import pytest
 
 from aveo3.mock import MockServer
 from tests.support.emulated import emulator
-from tests.support.guide import recipe
+from tests.support.guide import instructions, recipe
 from tests.support.ports import free_port
 from tests.support.served import Served, served
 
@@ -195,6 +195,31 @@ async def test_litellms_proxy_passes_films_on(tmp_path: Path) -> None:
             made = await asyncio.gather(*map(film, range(films)))
         assert all(each[4:8] == b"ftyp" for each in made)
         once_each(google, films)
+
+
+async def test_the_container_is_healthy_and_process_1_ends_at_sigterm(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("only root makes a process 1")
+    steps = dict(instructions(recipe("recipes", "Dockerfile").text))
+    port = str(free_port())
+    words = [word.replace("8790", port) for word in json.loads(steps["CMD"])]
+    health = steps["HEALTHCHECK"].partition(" CMD ")[2].replace("8790", port).replace("python", sys.executable, 1)
+    serve, add = ([sys.executable, "-m", "aveo3", *command] for command in (words, ["serve", "keys", "add", "app"]))
+    async with emulator() as google:
+        settings = {"VEO3_BASE_URL": google.url, "VEO3_BACKEND": "vertex", "VEO3_OUTPUT_DIR": str(tmp_path)}
+        more: dict[str, Any] = {"env": {**os.environ, **settings, "GOOGLE_API_KEY": "key"}}
+        assert await (await asyncio.create_subprocess_exec(*add, **more)).wait() == 0
+        namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+        outer = await asyncio.create_subprocess_exec(*namespace, *serve, **more)
+        try:
+            await answering(f"http://127.0.0.1:{port}/readyz", outer)
+            assert await (await asyncio.create_subprocess_shell(health)).wait() == 0
+            os.kill(children_of(outer.pid)[0], signal.SIGTERM)
+            assert await asyncio.wait_for(outer.wait(), 10) == 0
+        finally:
+            if outer.returncode is None:
+                outer.kill()
+        assert await (await asyncio.create_subprocess_shell(f"{health} 2>/dev/null")).wait() != 0
 
 
 OPENAI_NODE = {

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from aiohttp.test_utils import TestClient, TestServer
 
-from tests.support.guide import GUIDES, Block, blocks
+from aveo3.cli import app
+from tests.support.guide import GUIDES, ROOT, Block, blocks, instructions
+from tests.support.guide import recipe as block_of
 
 # google-genai subclasses aiohttp's session, which aiohttp frowns upon.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
@@ -92,6 +97,8 @@ def read(block: Block) -> Any:
         return json.loads(block.text)
     if block.language == "yaml":
         return yaml.safe_load(block.text)
+    if block.language == "dockerfile":
+        return dict(instructions(block.text))
     program = {"sh": ["sh", "-n"], "js": ["node", "--input-type=module", "--check"]}[block.language]
     if shutil.which(program[0]) is None:
         pytest.skip(f"{program[0]} is not on this machine")
@@ -103,7 +110,33 @@ def test_a_recipe_is_a_program_of_its_language(block: Block) -> None:
     read(block)
 
 
-@pytest.mark.parametrize("language", ["python", "json", "yaml", "sh", "js"])
+@pytest.mark.parametrize("language", ["python", "json", "yaml", "sh", "js", "dockerfile"])
 def test_what_is_no_program_is_noticed(language: str) -> None:
     with pytest.raises((SyntaxError, ValueError, yaml.YAMLError, subprocess.CalledProcessError)):
         read(Block(language, 1, "{ ( [\n", None))
+
+
+def test_the_container_has_what_it_copies_and_starts_what_there_is() -> None:
+    steps = instructions(block_of("recipes", "Dockerfile").text)
+    copied = [name for word, rest in steps if word == "COPY" for name in rest.split()[:-1]]
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert {project["readme"], *project["license-files"], "aveo3", "pyproject.toml"} == set(copied)
+    [build] = [rest for word, rest in steps if "pip wheel" in rest]
+    extras = re.findall(r"\[(.+)\]", build)[0].split(",")
+    assert set(extras) <= project["optional-dependencies"].keys()
+    [users, home] = [rest for word, rest in steps if word in ("USER", "VOLUME")]
+    assert any(f"useradd --uid 1000 --create-home {users} " in rest for word, rest in steps if word == "RUN")
+    assert f"VEO3_OUTPUT_DIR={home}" in [rest for word, rest in steps if word == "ENV"]
+    [start] = [json.loads(rest) for word, rest in steps if word == "ENTRYPOINT"]
+    [words] = [json.loads(rest) for word, rest in steps if word == "CMD"]
+    assert start == list(project["scripts"])
+    command: Any = typer.main.get_command(app)
+    assert command.commands[words[0]].make_context("serve", words[1:]).params["host"] == "0.0.0.0"
+
+    compose = yaml.safe_load(block_of("recipes", "compose").text)
+    [(name, service)] = compose["services"].items()
+    assert service["volumes"] == [f"{next(iter(compose['volumes']))}:{home}"]
+    assert service["secrets"] == list(compose["secrets"])
+    shown = [block.text for block in blocks(GUIDES["recipes"].read_text("utf-8")) if "docker compose" in block.text]
+    assert f"docker compose run --rm {name} serve keys add" in shown[0]

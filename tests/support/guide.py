@@ -65,6 +65,17 @@ def recipe(guide: str, name: str) -> Block:
     return found
 
 
+def instructions(dockerfile: str) -> list[tuple[str, str]]:
+    """The instructions of a Dockerfile, and what follows each, on one line. Raises `ValueError` for anything else."""
+    found = []
+    for line in filter(None, dockerfile.replace("\\\n", "").splitlines()):
+        word, _, rest = line.partition(" ")
+        if not (word.isalpha() and word.isupper() and rest):
+            raise ValueError(f"not an instruction: {line!r}")
+        found.append((word, rest))
+    return found
+
+
 # ---- places ----------------------------------------------------------------------------------------------------------
 
 
