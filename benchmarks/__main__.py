@@ -19,6 +19,7 @@ from benchmarks.contests import (
     wrong_rate,
 )
 from benchmarks.cost import (
+    assemble,
     door,
     film_plan,
     first_paint,
@@ -54,6 +55,7 @@ BENCHMARKS: dict[str, readme.Benchmark] = {
     "first-paint": first_paint,
     "door": door,
     "film-plan": film_plan,
+    "assemble": assemble,
 }
 """Every benchmark by its name on the command line. `all` runs them, and benchmarks/README.md shows their tables and
 plots. Those from `known-rate` to `poll` run in virtual time and need no idle machine."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -198,7 +199,7 @@ def test_a_run_prints_a_table_and_writes_every_figure(tmp_path: Path) -> None:
 # ---- the pages -----------------------------------------------------------------------------------------------------
 
 
-SLOW = ("overhead", "scale", "stall", "first-paint", "door", "outage", "gate")
+SLOW = ("overhead", "scale", "stall", "first-paint", "door", "outage", "gate", "assemble")
 """Most of these measure processes of their own, a browser among them, and let them rest."""
 
 
@@ -208,6 +209,8 @@ SLOW = ("overhead", "scale", "stall", "first-paint", "door", "outage", "gate")
 def test_every_benchmark_runs_and_its_result_has_a_report(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name == "assemble" and shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not on this machine")
     path = tmp_path / f"{name}.json"
     result = CliRunner().invoke(app, [name, "--quick", "--json", str(path)], env={"HTTP_PROXY": None})
     assert result.exit_code == 0, result.output

@@ -129,7 +129,7 @@ class _Assembly:
         for block in film_sound(self._plan):
             yield block
             samples += block.shape[1]
-            self._tick("levels", samples / SAMPLE_RATE)
+            self._tick("levels", samples * self._plan.rate.numerator // (SAMPLE_RATE * self._plan.rate.denominator))
 
     def _write(self, part: Path, *, encodes: bool, copies_sound: bool, levels: Levels | None) -> None:
         import av
@@ -156,7 +156,7 @@ class _Assembly:
             pictures.put(picture)
             if sound is not None:
                 sound.until(number)
-            self._tick("film", float(number / self._plan.rate))
+            self._tick("film", number)
         pictures.end()
         if sound is not None:
             sound.end()
@@ -175,7 +175,7 @@ class _Assembly:
                 told = number
                 if sound is not None:
                     sound.until(number)
-                self._tick("film", float(number / self._plan.rate))
+                self._tick("film", number)
         if sound is not None:
             sound.end()
 
@@ -196,8 +196,9 @@ class _Assembly:
         if frames != self._plan.frames:
             raise FilmError(f"{self._target} has {frames} pictures instead of {self._plan.frames}: it was not kept")
 
-    def _tick(self, step: Literal["levels", "film"], seconds: float) -> None:
+    def _tick(self, step: Literal["levels", "film"], frame: int) -> None:
         if self._stop is not None and self._stop.is_set():
             raise AssemblyStopped(f"the assembly of {self._target} was stopped")
         if self._on_progress is not None:
-            self._on_progress(Progress(step, min(seconds, self._plan.seconds), self._plan.seconds))
+            seconds = self._plan.seconds
+            self._on_progress(Progress(step, min(float(frame / self._plan.rate), seconds), seconds))

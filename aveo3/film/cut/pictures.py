@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +19,8 @@ BT709, BT601 = 1, 6
 _MATRICES = {BT709: "bt709", 5: "bt601", BT601: "bt601"}
 LIMITED, FULL = 1, 2
 """FFmpeg's numbers for levels 16 to 235, and 0 to 255."""
+DECODERS = min(4, os.cpu_count() or 1)
+"""Threads that decode a shot: each holds pictures, and the encoder takes longer anyway."""
 _TURNS = {90: "transpose=cclock", 180: "hflip,vflip", 270: "transpose=clock"}
 """What makes a picture upright, by its rotation counterclockwise."""
 
@@ -111,6 +114,7 @@ def _shot_pictures(piece: Piece, plan: Plan) -> Iterator[Any]:
     held: Any = None
     with opened(shot) as container:
         video = container.streams.video[0]
+        video.codec_context.thread_count = DECODERS
         video.thread_type = "AUTO"
         if piece.source[0]:
             container.seek(facts.first + int(begin / facts.time_base), stream=video)

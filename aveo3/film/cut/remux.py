@@ -65,34 +65,39 @@ def copied(plan: Plan, pictures: Any, sound: Any | None) -> Iterator[tuple[int, 
     Raises `NotCopyable` where the packets turn out to depend on others that are cut off.
     """
     delay = max(piece.facts.delay for piece in plan.pieces if piece.facts)
+    tick = 1 / plan.rate
     written = 0
     cursor: int | None = None
     for number, piece in enumerate(plan.pieces):
         assert isinstance(piece.item, Shot)
         place = _placer(piece)
-        take = _sound_window(plan, number) if sound is not None else None
+        start = piece.start
         with opened(piece.item) as container:
-            streams = [container.streams.video[0], *(container.streams.audio[:1] if sound is not None else ())]
-            video = streams[0]
+            video = container.streams.video[0]
+            heard = container.streams.audio[0] if sound is not None else None
+            take = _sound_window(plan, number, heard) if heard is not None else None
             _seek(container, video, piece)
-            for packet in container.demux(streams):
-                if packet.size == 0 and packet.dts is None:  # PyAV's flush
-                    continue
-                if packet.stream is video:
+            index = video.index
+            for packet in container.demux([video, heard] if heard is not None else [video]):
+                if packet.stream_index == index:
+                    if packet.pts is None and packet.size == 0:  # PyAV's sign for the end
+                        continue
                     frame = place(packet)
                     if frame is None:
                         continue
-                    packet.stream, packet.time_base = pictures, 1 / plan.rate
-                    packet.pts, packet.dts, packet.duration = piece.start + frame, written - delay, 1
-                    if packet.dts > packet.pts:
+                    packet.stream, packet.time_base = pictures, tick
+                    packet.pts, packet.dts, packet.duration = start + frame, written - delay, 1
+                    if written - delay > start + frame:
                         raise NotCopyable("pictures", f"{piece.item} shows its pictures in an order of its own")
                     written += 1
-                elif take is not None and sound is not None:
+                elif take is not None and packet.pts is not None:
                     at = take(packet, cursor)
                     if at is None:
                         continue
                     cursor = at + packet.duration
                     packet.stream, packet.pts, packet.dts = sound, at, at
+                else:
+                    continue
                 yield written, packet
         if written != piece.end:
             there = written - piece.start
@@ -109,16 +114,16 @@ def _placer(piece: Piece) -> Callable[[Any], int | None]:
     """Tells the number of a packet's picture in the piece; None for one that is not in it."""
     facts = piece.facts
     assert facts is not None
-    first, end = piece.source
+    (first, end), origin = piece.source, facts.first
+    up, down = (facts.time_base * facts.rate).as_integer_ratio()  # whole numbers: this runs for each packet
     begun = past = False
 
     def place(packet: Any) -> int | None:
         nonlocal begun, past
         if packet.pts is None or packet.is_corrupt:
             raise NotCopyable("pictures", f"{piece.item} has pictures without a time, or broken ones")
-        exact = (packet.pts - facts.first) * facts.time_base * facts.rate
-        number: int = round(exact)
-        if abs(exact - number) > Fraction(1, 4):
+        number, rest = divmod((packet.pts - origin) * up * 2 + down, down * 2)
+        if abs(rest - down) * 2 > down:
             raise NotCopyable("pictures", f"{piece.item} has no steady frame rate")
         if packet.is_discard or not first <= number < end:
             past = past or number >= end
@@ -128,31 +133,32 @@ def _placer(piece: Piece) -> Callable[[Any], int | None]:
         if past:
             raise NotCopyable("pictures", f"{piece.item} ends at a picture that needs later ones")
         begun = True
-        return number - first
+        return int(number - first)
 
     return place
 
 
-def _sound_window(plan: Plan, number: int) -> Callable[[Any, int | None], int | None]:
+def _sound_window(plan: Plan, number: int, stream: Any) -> Callable[[Any, int | None], int | None]:
     """Tells where in the film, in samples, a packet of piece `number` sounds; None for one that is not in it."""
     piece = plan.pieces[number]
     facts = piece.facts
     assert facts is not None
     assert facts.sound is not None
     rate = facts.sound.rate
+    if stream.time_base != Fraction(1, rate):
+        raise NotCopyable("sound", f"the sound of {piece.item} has no regular packets")
     begin, end = (round(frame * rate / plan.rate) for frame in (piece.start, piece.end))
-    source = facts.first * facts.time_base + piece.source[0] / facts.rate
+    shift = begin - round((facts.first * facts.time_base + piece.source[0] / facts.rate) * rate)
     following = plan.pieces[number + 1] if number + 1 < len(plan.pieces) else None
     leads_in = following is not None and _leads_in(following)
-
     length = 0
 
     def take(packet: Any, cursor: int | None) -> int | None:
         nonlocal length
         length = max(length, packet.duration)
-        if not length or packet.pts is None or Fraction(packet.time_base) != Fraction(1, rate):
+        if not length:
             raise NotCopyable("sound", f"the sound of {piece.item} has no regular packets")
-        at: int = begin + round((packet.pts * packet.time_base - source) * rate)
+        at: int = packet.pts + shift
         if following:
             packet.duration = length  # a file may shorten its last packet, but the decoder does not
         if at < begin - length * 3 // 2 or at >= end:

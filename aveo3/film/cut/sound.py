@@ -169,7 +169,8 @@ def _pulled(graph: Any) -> Iterator[Block]:
             block: Block = graph.pull().to_ndarray()
         except (av.error.BlockingIOError, av.error.EOFError):
             return
-        np.nan_to_num(block, copy=False, nan=0.0, posinf=0.0, neginf=0.0)  # as broken files of floats have
+        if not np.isfinite(block).all():  # as broken files of floats have it
+            np.nan_to_num(block, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         yield block
 
 

@@ -89,7 +89,7 @@ def blamed(item: Shot | Music) -> Iterator[None]:
 
     try:
         yield
-    except av.error.InvalidDataError as error:
+    except (av.error.InvalidDataError, av.error.ArgumentError) as error:  # the latter: a format that is not let in
         raise BrokenShot(
             item, f"is broken, or no {'video' if isinstance(item, Shot) else 'sound'} file: {_reason(error)}"
         ) from error

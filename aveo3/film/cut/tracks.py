@@ -27,6 +27,7 @@ class PictureTrack:
         context.width, context.height, context.pix_fmt = plan.width, plan.height, "yuv420p"
         context.time_base = self._stream.time_base = 1 / plan.rate
         context.thread_count = 0
+        context.thread_type = "FRAME"  # threads that share one picture, PyAV's default, are slower and compress less
         context.options = {"crf": str(crf), "preset": preset}
         colours = colours_of(plan)
         context.color_primaries, context.color_trc = colours.primaries, colours.transfer
