@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from aveo3._visible import visible
 from aveo3.errors import AveoError
@@ -161,6 +162,16 @@ class Queues(Protocol):
     def at_server(self, model: str) -> AtServer:
         """What is known of this client's requests for `model` there."""
         ...
+
+
+def is_queue(backend: object) -> TypeGuard[Queues]:
+    """True for a backend that queues. It is asked several times a clip, and `isinstance` is slow with protocols."""
+    return _is_queue(type(backend))  # type: ignore[arg-type]  # mypy does not know that types are hashable
+
+
+@cache
+def _is_queue(kind: type) -> bool:
+    return issubclass(kind, Queues)
 
 
 class Backend(Protocol):

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aveo3.backends.base import Queues
+from aveo3.backends.base import is_queue
 from aveo3.config.settings import Settings
 from aveo3.dispatch.lane_news import LaneNews
 from aveo3.dispatch.prior_runs import PriorRuns
@@ -96,7 +96,7 @@ class LanePool:
             return self.open_lanes[lane]
 
     def _gate_of(self, lane: Lane, backend: Backend) -> QuotaGate | ServerGate:
-        if isinstance(backend, Queues):
+        if is_queue(backend):
             at_server = partial(backend.at_server, lane.model)
             return ServerGate(
                 lane.settings, at_server=at_server, now_utc=self._now_utc, lane=lane.name, tell=self.news.tell

@@ -19,8 +19,8 @@ from aveo3.backends.base import (
     OperationGone,
     PollError,
     PollResult,
-    Queues,
     Running,
+    is_queue,
 )
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt, now
@@ -98,7 +98,7 @@ class Follower:
                     return no_video or LeftThere(
                         "late", f"still running {now() - sent_at:.0f} s after its submit; may be billed"
                     )
-                if polled_at is not None and isinstance(attempt.backend, Queues):
+                if polled_at is not None and is_queue(attempt.backend):
                     await attempt.backend.ended(operation)
                 elif polled_at is not None:
                     await poller.wait(operation, sent_at, polled_at, deadline)
@@ -118,13 +118,13 @@ class Follower:
             return no_video or Gone(str(error))
         finally:
             poller.ended(operation, ended_between)
-            if isinstance(attempt.backend, Queues):
+            if is_queue(attempt.backend):
                 attempt.backend.forget(operation)
         return poll
 
     def _deadline(self, attempt: Attempt) -> float:
         """When polling ends. A server has deadlines of its own, and nobody knows how long its queue is."""
-        if isinstance(attempt.backend, Queues):
+        if is_queue(attempt.backend):
             return inf
         deadline = attempt.sent_at + self._settings.operation_timeout
         return max(deadline, now() + OVERTIME) if attempt.resumed else deadline

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import aiohttp
 
-from aveo3.backends.base import Backend, Queues, Video
+from aveo3.backends.base import Backend, Video, is_queue
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt, now
 from aveo3.engine.delivery import STOPPED, Delivery
@@ -190,6 +190,6 @@ class Engine:
 
 
 def _left_running(attempt: Attempt) -> tuple[str, str]:
-    if isinstance(attempt.backend, Queues):
+    if is_queue(attempt.backend):
         return "left_running", "left at the server when this program stopped: the server goes on with it"
     return "left_running", "still running at Google when this program stopped"

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from aveo3 import _timeouts, verdicts
 from aveo3.backends import http
-from aveo3.backends.base import Queues
+from aveo3.backends.base import is_queue
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import Job
@@ -150,7 +150,7 @@ class Submission:
         """
         job = attempt.job
         try:
-            if (key := job.place.get(REQUEST_KEY)) is not None and isinstance(attempt.backend, Queues):
+            if (key := job.place.get(REQUEST_KEY)) is not None and is_queue(attempt.backend):
                 return await attempt.backend.enqueue(prompt, job.model, key=key, output_uri=job.output_uri)
             async with _timeouts.timeout(self._timeout, ticks=2 * _timeouts.TICKS):  # after the backend's own
                 return await attempt.backend.submit(prompt, job.model, output_uri=job.output_uri)
