@@ -59,6 +59,8 @@ async def test_the_sdk_gets_its_film_and_never_a_429(delivery: str) -> None:
         assert len({interaction.id for interaction in made}) == 4
         for interaction in [await ended(client, each) for each in made]:
             assert interaction.status == "completed"
+            assert interaction.usage.total_output_tokens > 17_376  # five seconds of video, as the emulator tells
+            assert interaction.usage.output_tokens_by_modality[0].modality == "video"
             video = interaction.output_video
             if delivery == "uri":
                 film = await client.aio.files.download(file=video.uri)
