@@ -39,8 +39,8 @@ class Running:
 class Finished:
     """The operation ended without an error: `videos`, without those that a safety filter blocked for `filter_reasons`.
 
-    `tokens` are those that Google bills, by kind (see `ModelCard.token_prices`); empty if Google names none. If there
-    is neither a video nor a reason, `note` says what there is instead.
+    `tokens` are those that Google bills, by kind (see `ModelCard.token_prices`), and `usage` is Google's own account of
+    them; empty if Google names none. If there is neither a video nor a reason, `note` says what there is instead.
     """
 
     videos: tuple[Video, ...] = ()
@@ -48,6 +48,7 @@ class Finished:
     filter_reasons: tuple[str, ...] = ()
     tokens: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
+    usage: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,14 @@ class Failure:
 class LateRefusal:
     """Google accepted the submit and turned it down later. `verdict` is refused, rejected or unavailable.
 
-    There is no video. `tokens` as in `Finished`: Google bills text, too. `by_absence`: only what the answer lacks says
-    so.
+    There is no video. `tokens` and `usage` as in `Finished`: Google bills text, too. `by_absence`: only what the answer
+    lacks says so.
     """
 
     verdict: Verdict
     tokens: Mapping[str, int] = field(default_factory=dict)
     by_absence: bool = False
+    usage: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

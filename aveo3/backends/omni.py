@@ -135,7 +135,7 @@ def read(body: Any, operation: str, take: Callable[[bytes], Path | None]) -> Pol
         return Running()
     video, tokens = _video(body, take), _tokens(body)
     if video is not None:
-        return Finished((video,), tokens=tokens)
+        return Finished((video,), tokens=tokens, usage=_usage(body))
     if tokens.get("video"):
         return Finished(tokens=tokens, note=f"it ended {status} and is billed as a video, but holds none")
     if status == "completed":
@@ -159,12 +159,12 @@ def _without_video(body: Mapping[str, Any], tokens: Mapping[str, int]) -> PollRe
     ).strip()
     if words:
         why = f"the model answered with text instead of a video: {words[:1_000]}"
-        return LateRefusal(verdicts.rejected(why, filtered=True), tokens)
+        return LateRefusal(verdicts.rejected(why, filtered=True), tokens, usage=_usage(body))
     if not tokens:
         return Finished()
     # It also ends like this where uploaded clips may not be edited.
     why = "it ended without a video, a text or a charge (in the EEA, CH and UK uploaded clips cannot be edited)"
-    return LateRefusal(verdicts.rejected(why, filtered=True), tokens, by_absence=True)
+    return LateRefusal(verdicts.rejected(why, filtered=True), tokens, by_absence=True, usage=_usage(body))
 
 
 def _failed(body: Mapping[str, Any]) -> PollResult:
@@ -241,3 +241,28 @@ def _tokens(body: Mapping[str, Any]) -> dict[str, int]:
     # `total_tokens` includes thoughts. Sources disagree on whether `total_output_tokens` does.
     rest = count(usage.get("total_tokens")) - sent - video or put_out + count(usage.get("total_thought_tokens")) - video
     return {"input": sent, "video": video, "output": max(0, rest)}
+
+
+MOST_FIGURES = 40
+"""Of an account of tokens; a longer one is not kept."""
+
+
+def _usage(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Google's account of the tokens as it stands there: counts, and lists of counts by modality."""
+    usage = body.get("usage")
+    if not isinstance(usage, Mapping) or len(usage) > MOST_FIGURES:
+        return {}
+    return {str(name)[:80]: value for name, value in usage.items() if _is_count(value) or _is_by_modality(value)}
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
+
+
+def _is_by_modality(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= MOST_FIGURES
+        and all(isinstance(each, Mapping) and each.keys() == {"modality", "tokens"} for each in value)
+        and all(_is_count(each["tokens"]) and len(str(each["modality"])) <= 80 for each in value)
+    )

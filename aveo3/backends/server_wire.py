@@ -228,7 +228,7 @@ def _interaction(body: Mapping[str, Any], operation: str, server: str) -> PollRe
     result = omni.read(body, operation, lambda _: None)
     if isinstance(result, Finished):
         videos = tuple(Video(v.data, _here(v.uri, server) if v.uri else None, v.file) for v in result.videos)
-        return Finished(videos, tokens=result.tokens, note=result.note)
+        return Finished(videos, tokens=result.tokens, note=result.note, usage=result.usage)
     return result
 
 

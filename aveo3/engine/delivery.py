@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -64,17 +64,25 @@ class Delivery:
         *,
         held_back: str | None = None,
         cost_usd: float | None = None,
+        usage: Mapping[str, Any] | None = None,
     ) -> VideoClip:
         """Write the `videos` of the ended operation of `attempt` to the journal, then fetch them.
 
         `held_back` says why a filter blocked others, which are free. `cost_usd` is the cost according to Google; None
-        for an estimate.
+        for an estimate. `usage` as in `Finished`.
         """
         job = attempt.job
         made, wanted = len(videos), max(len(videos), job.prompt.number_of_videos)
         if cost_usd is None and (estimate := self._price(job)) is not None:
             cost_usd = round(estimate * made / wanted, 4)
-        self.note_made(job, videos, PARTLY_FILTERED if held_back else None, held_back, cost_usd=cost_usd)
+        self.note_made(
+            job,
+            videos,
+            PARTLY_FILTERED if held_back else None,
+            held_back,
+            cost_usd=cost_usd,
+            **job.noted_usage(usage or {}),
+        )
         return await self.fetch(attempt, videos)
 
     def _price(self, job: Job) -> float | None:

@@ -224,6 +224,10 @@ class Job:
         path = self.journal.relative(file.path) if self.journal is not None else str(file.path)
         return {"path": path, "size": file.size, "sha256": file.sha256}
 
+    def noted_usage(self, usage: Mapping[str, Any]) -> dict[str, Any]:
+        """The change that notes Google's account of an operation in place of an earlier one; none where both lack."""
+        return {"usage": dict(usage)} if usage or self.record.usage else {}
+
     async def on_disk(self) -> None:
         """Return when the intent to send it would survive a power cut. Raises `JournalError` if the disk refuses."""
         self.intended = True

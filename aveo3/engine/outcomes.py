@@ -90,7 +90,9 @@ class Outcomes:
         if end.videos:
             held_back = f"{end.filtered} held back: {reasons or 'no reason given'}" if end.filtered else None
             cost = self._cost_of(job, end.tokens)
-            return await self._delivery.deliver(attempt, end.videos, held_back=held_back, cost_usd=cost)
+            return await self._delivery.deliver(
+                attempt, end.videos, held_back=held_back, cost_usd=cost, usage=end.usage
+            )
         if not (reasons or end.filtered):
             why = f"{end.note or 'it ended with neither video nor error'}: it may be billed"
             return await self._uncertain(attempt, NO_VIDEO, why)
@@ -120,7 +122,9 @@ class Outcomes:
             cost = self._cost_of(job, end.tokens)
             if cost is None and not (end.tokens and job.prompt.service_tier in UNLISTED_TIERS):
                 cost = 0.0
-            return self._rejected(job, verdict, finished_utc=self._now_utc(), cost_usd=cost)
+            return self._rejected(
+                job, verdict, finished_utc=self._now_utc(), cost_usd=cost, **job.noted_usage(end.usage)
+            )
         if verdict.kind is not VerdictKind.REFUSED:
             return self._retry(job, verdict.error_kind, verdict.message, verdict.retry_after or 0.0)
         attempt.refuse_late(verdict)

@@ -59,6 +59,8 @@ class JobRecord:
     uris: tuple[str, ...] = ()
     files: tuple[Mapping[str, Any], ...] = ()
     """`path` (relative to the journal's directory if it lies in it), `size`, `sha256`."""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    """Google's account of the tokens of its operation; empty if it gave none."""
     submitted_utc: datetime | None = None
     finished_utc: datetime | None = None
     fetched_utc: datetime | None = None
@@ -196,7 +198,7 @@ def _from_row(row: sqlite3.Row) -> JobRecord:
     values["state"] = State(values["state"])
     for name in ("queued_utc", "submitted_utc", "finished_utc", "fetched_utc"):
         values[name] = to_time(values[name])
-    for name in ("prompt", "place"):
+    for name in ("prompt", "place", "usage"):
         text = values[name]
         values[name] = {} if text is None else json.loads(text)
         if not isinstance(values[name], dict):
@@ -220,7 +222,9 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("sunk_usd", "cost_usd"), (int, float, type(None))),
     **dict.fromkeys(("fresh_batch", "sunk_unpriced"), (int, type(None))),
     **dict.fromkeys(("service", "digest", "model", "prompt", "queued_utc", "state"), (str,)),
-    **dict.fromkeys((*_TEXTS, "uris", "files", "submitted_utc", "finished_utc", "fetched_utc"), (str, type(None))),
+    **dict.fromkeys(
+        (*_TEXTS, "uris", "files", "usage", "submitted_utc", "finished_utc", "fetched_utc"), (str, type(None))
+    ),
 }
 """What each column holds. SQLite keeps anything in any of them."""
 

@@ -388,15 +388,19 @@ LOOKS: dict[str, tuple[Act, PollResult]] = {
     "a word that nobody knows": (interaction("evaporated"), Running()),
     "made": (
         interaction("completed", THOUGHT, put_out(film(uri=GCS)), usage=USAGE),
-        Finished((Video(uri=GCS),), tokens=TOKENS),
+        Finished((Video(uri=GCS),), tokens=TOKENS, usage=USAGE),
     ),
     "the thought comes last": (
         interaction("completed", put_out(film(uri=GCS)), THOUGHT, usage=USAGE),
-        Finished((Video(uri=GCS),), tokens=TOKENS),
+        Finished((Video(uri=GCS),), tokens=TOKENS, usage=USAGE),
     ),
     "made, under a word that nobody knows": (
         interaction("evaporated", put_out(film(uri=GCS))),
         Finished((Video(uri=GCS),)),
+    ),
+    "made, with an account that nobody can read": (
+        interaction("completed", put_out(film(uri=GCS)), usage={"total_tokens": "x" * 9_999, "total_input_tokens": 19}),
+        Finished((Video(uri=GCS),), tokens={"input": 19, "video": 0, "output": 0}, usage={"total_input_tokens": 19}),
     ),
     "the last of two": (
         interaction("completed", put_out(film(uri="gs://b/draft.mp4")), put_out(film(uri=GCS))),
@@ -413,11 +417,12 @@ LOOKS: dict[str, tuple[Act, PollResult]] = {
             ),
             {"input": 19, "video": 0, "output": 265},
             by_absence=True,
+            usage=WORDS,
         ),
     ),
     "words instead": (
         interaction("completed", put_out({"type": "text", "text": "I can't make that."}), THOUGHT, usage=WORDS),
-        LateRefusal(rejected(SORRY), {"input": 19, "video": 0, "output": 265}),
+        LateRefusal(rejected(SORRY), {"input": 19, "video": 0, "output": 265}, usage=WORDS),
     ),
     "words and no usage": (
         interaction("completed", put_out({"type": "text", "text": "I can't make that."})),

@@ -600,3 +600,21 @@ def test_what_the_caller_knows_for_a_secret_is_in_no_byte_of_the_files() -> None
     with Journal(FILE, writes=False) as journal:
         assert [each.error_message for each in journal.records()] == ["API key *** not valid"]
         assert journal.history(1)[-1].changes == {"error_message": "API key *** not valid"}
+
+
+def test_a_journal_from_before_the_accounts_of_tokens_opens_and_keeps_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    added = MIGRATIONS.index(("ALTER TABLE jobs ADD COLUMN usage TEXT",))
+    monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS[:added])
+    with closing(connect(Path("old.db"), writes=True)) as db:
+        columns = "service, digest, ordinal, position, model, prompt, queued_utc, state"
+        db.execute(
+            f"INSERT INTO jobs ({columns}) VALUES ('gemini', 'a1', 1, 0, 'omni', '{{}}', '2026-11-20', 'planned')"
+        )
+        db.commit()
+    monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS)
+    with Journal(Path("old.db")) as journal:
+        [record] = journal.records()
+        assert record.usage == {}
+        journal.move(record.id, State.PLANNED, State.CANCELLED, usage={"total_tokens": 7})
+        [record] = journal.records()
+        assert record.usage == {"total_tokens": 7}

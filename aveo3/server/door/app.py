@@ -109,6 +109,7 @@ class Door:
             app.router.add_post(place, omni.create)
             app.router.add_get(f"{place}/{{id:[^/]+}}", omni.get, allow_head=False)
             app.router.add_post(f"{place}/{{id:[^/]+}}/cancel", omni.cancel)
+            app.router.add_delete(f"{place}/{{id:[^/]+}}", omni.delete)
         app.router.add_get("/v1/events", EventStream(self, self._session, self._intake).get, allow_head=False)
         app.router.add_get("/v1/server", About(self, self._session, self._dispatcher).get, allow_head=False)
         OpenAIRoutes(self, self._session, self._dispatcher, self._intake).add_to(app.router)

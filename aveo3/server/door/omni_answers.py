@@ -72,7 +72,7 @@ def accepted(request: Request, record: JobRecord) -> dict[str, Any]:
 def ended(request: Request, record: JobRecord, video: Mapping[str, Any] | None) -> dict[str, Any]:
     """An interaction that has ended: with `video`, or as its job says."""
     if video is not None:
-        return {**_head(request, record, "completed"), "steps": [_user_input(record), _output(video)]}
+        return {**_completed(request, record), "steps": [_user_input(record), _output(video)]}
     if (error := veo_answers.error(record)) is not None:
         status = "cancelled" if record.state is State.CANCELLED else "failed"
         told = {"code": word_of(error["code"]), "message": error["message"]}
@@ -80,7 +80,7 @@ def ended(request: Request, record: JobRecord, video: Mapping[str, Any] | None) 
         return body if status == "cancelled" else {**body, "error": told, "errors": [told]}
     words = _TOLD.sub("", record.error_message or "")
     return {
-        **_head(request, record, "completed"),
+        **_completed(request, record),
         "steps": [_user_input(record), _output({"type": "text", "text": words})],
     }
 
@@ -104,6 +104,11 @@ def _head(request: Request, record: JobRecord, status: str) -> dict[str, Any]:
         "model": record.model,
         **({"labels": labels} if labels else {}),
     }
+
+
+def _completed(request: Request, record: JobRecord) -> dict[str, Any]:
+    head = _head(request, record, "completed")
+    return {**head, "usage": record.usage} if record.usage else head
 
 
 def _user_input(record: JobRecord) -> dict[str, Any]:

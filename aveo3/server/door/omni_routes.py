@@ -1,4 +1,4 @@
-"""The Interactions API for Omni, on the paths of both of Google's APIs: create, get, cancel."""
+"""The Interactions API for Omni, on the paths of both of Google's APIs: create, get, cancel, delete."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class OmniRoutes:
             priority=priority_of(http),
             callback=self._door.callback(http, caller),
         )
-        found = self._journal.requests.named(request.door_name)
-        assert found is not None
+        if (found := self._journal.requests.named(request.door_name)) is None:
+            raise invalid("The interaction of this idempotency key was deleted. Use a new key for a new interaction.")
         return web.json_response(omni_answers.accepted(*found))
 
     async def get(self, http: web.Request) -> web.StreamResponse:
@@ -74,6 +74,22 @@ class OmniRoutes:
                 status="FAILED_PRECONDITION",
             )
         return await self._tell(http, *self._find(http))
+
+    async def delete(self, http: web.Request) -> web.StreamResponse:
+        """Delete an interaction that has ended, and its files; one that waits is cancelled by that."""
+        request, record = self._find(http)
+        if not veo_answers.ended(record, busy=self._dispatcher.is_busy(record.id)):
+            if not await self._intake.withdraw(request):
+                raise Refused(
+                    400,
+                    "The interaction was sent, or is about to be, and may be billed. Delete it when it has ended.",
+                    status="FAILED_PRECONDITION",
+                )
+            request, record = self._find(http)
+        self._journal.requests.delete(request.job)
+        await self._journal.on_disk()
+        await self._door.videos.delete(record)
+        return web.json_response({})
 
     async def _tell(self, http: web.Request, request: Request, record: JobRecord) -> web.StreamResponse:
         if not veo_answers.ended(record, busy=self._dispatcher.is_busy(record.id)):

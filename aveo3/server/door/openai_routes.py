@@ -123,10 +123,7 @@ class OpenAIRoutes:
             record = self._find(http)[1]
         self._journal.requests.delete(request.job)
         await self._journal.on_disk()
-        for file in record.files:
-            with suppress(OSError):
-                await _threads.saving.run(self._journal.locate(file).unlink, missing_ok=True)
-        self._door.videos.deleted(request.job)
+        await self._door.videos.delete(record)
         return web.json_response({"id": PREFIX + request.door_name, "object": "video.deleted", "deleted": True})
 
     def _find(self, http: web.Request) -> tuple[Request, JobRecord]:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -111,9 +111,18 @@ class VideoStore:
             setting = f"{stored.removed_by} since {datetime.fromisoformat(stored.removed_utc):%Y-%m-%d %H:%M} UTC"
         return f"the video was made, and its file is not kept on this server any more: {setting}"
 
-    def deleted(self, job: int) -> None:
-        """Note that its caller had the files of a job removed. Raises `JournalError`."""
-        self._journal.stored_files.remove([job], self._now_utc(), "its caller")
+    async def delete(self, record: JobRecord) -> None:
+        """Remove the files of an ended job, media included, for its caller; what of an uncertain one may yet be needed
+        stays. Its request must be deleted by now. Raises `JournalError`."""
+        for file in record.files:
+            with suppress(OSError):
+                await _threads.saving.run(self._journal.locate(file).unlink, missing_ok=True)
+        stored = self._journal.stored_files.of_job(record.id)
+        if record.state is State.UNCERTAIN or (stored is not None and stored.removed_utc is not None):
+            return
+        self._journal.stored_files.remove([record.id], self._now_utc(), "its caller")
+        if _keeps_media(record) and (media := hashes_in(record.prompt)):
+            await _threads.saving.run(self._media.release, media)
 
     # ---- sweeps ------------------------------------------------------------------------------------------------------
 

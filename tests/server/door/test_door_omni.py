@@ -47,7 +47,7 @@ async def ended(client: genai.Client, interaction: Any, every: float = 2.0) -> A
     return interaction
 
 
-def order(text: str = "a boat", **more: Any) -> dict[str, Any]:
+def order(text: Any = "a boat", **more: Any) -> dict[str, Any]:
     return {"model": MODEL, "input": text, "background": True, **more}
 
 
@@ -59,6 +59,8 @@ async def test_the_sdk_gets_its_film_and_never_a_429(delivery: str) -> None:
         assert len({interaction.id for interaction in made}) == 4
         for interaction in [await ended(client, each) for each in made]:
             assert interaction.status == "completed"
+            assert interaction.usage.total_output_tokens > 17_376  # five seconds of video, as the emulator tells
+            assert interaction.usage.output_tokens_by_modality[0].modality == "video"
             video = interaction.output_video
             if delivery == "uri":
                 film = await client.aio.files.download(file=video.uri)
@@ -171,6 +173,42 @@ async def test_what_cannot_work_is_refused_with_the_reason(change: dict[str, Any
         assert said in error["message"]
         assert door.session.journal is not None
         assert list(door.session.journal.records()) == []
+
+
+async def test_a_deleted_interaction_is_gone_with_its_files_and_one_that_waits_is_never_sent() -> None:
+    async with (
+        emulator(latency="5", faults=["error-13@2"]) as google,
+        on_gemini(google, rate_limit=1, rate_period=20, max_retries=0) as (door, client),
+        aiohttp.ClientSession(door.url) as http,
+    ):
+        output = door.session.settings.output_dir
+        headers = {"Idempotency-Key": "once"}
+        async with http.post("/v1/interactions", json=order("boat 0"), headers=headers) as answer:
+            first = (await answer.json())["id"]
+        image = {"type": "image", "mime_type": "image/png", "data": base64.b64encode(PNG).decode()}
+        config = {"video_config": {"task": "image_to_video"}}
+        second = await client.aio.interactions.create(**order([image], generation_config=config))
+        third = await client.aio.interactions.create(**order("boat 2"))
+        assert await client.aio.interactions.delete(third.id) is None
+        await asyncio.sleep(1)
+        async with http.delete(f"/v1/interactions/{first}") as answer:
+            assert answer.status == 400
+            assert "Delete it when it has ended" in await answer.text()
+        await ended(client, await client.aio.interactions.get(first))
+        await ended(client, second)
+        assert [*output.glob("*.mp4")]
+        assert [*output.glob(".aveo3/media/*")]
+        for made in (first, second.id):
+            await client.aio.interactions.delete(made)
+        assert [*output.glob("*.mp4")] == [*output.glob(".aveo3/media/*")] == []
+        for made in (first, second.id, third.id):
+            async with http.get(f"/v1/interactions/{made}") as answer:
+                assert answer.status == 400
+                assert "Invalid interaction name" in await answer.text()
+        async with http.post("/v1/interactions", json=order("boat 0"), headers=headers) as answer:
+            assert answer.status == 400
+            assert "was deleted" in await answer.text()
+        assert google.books.accepted_by_prompt.keys() == {"boat 0", ""}
 
 
 async def test_unknown_interactions_are_a_400_and_waiting_ones_can_be_cancelled() -> None:
