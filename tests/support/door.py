@@ -68,12 +68,15 @@ def accept(
     return request
 
 
+SERVER_OPTIONS = ("private_callbacks", "fetch_media", "private_media")
+
+
 @asynccontextmanager
 async def serving(emulator: MockServer, **values: Any) -> AsyncIterator[DoorServer]:
     """A door in front of `emulator`, with a journal, and settings as of `quick`."""
-    private = values.pop("private_callbacks", False)
+    options = {name: values.pop(name) for name in SERVER_OPTIONS if name in values}
     chosen = quick(emulator, **{"journal": "auto", "poll_interval": 0.5, **values})
-    async with DoorServer(chosen, port=0, private_callbacks=private) as door:
+    async with DoorServer(chosen, port=0, **options) as door:
         yield door
 
 

@@ -47,6 +47,12 @@ def serve(
     private_callbacks: Annotated[
         bool, typer.Option("--private-callbacks", help="Let callbacks go to private addresses, and by http.")
     ] = False,
+    fetch_media: Annotated[
+        bool, typer.Option("--fetch-media", help="Fetch pictures and videos that requests name by https://.")
+    ] = False,
+    private_media: Annotated[
+        bool, typer.Option("--private-media", help="Fetch them from private addresses, too.")
+    ] = False,
     merge_equal: Annotated[
         str | None,
         typer.Option(
@@ -119,6 +125,8 @@ def serve(
                     host,
                     port,
                     private_callbacks=private_callbacks,
+                    fetch_media=fetch_media,
+                    private_media=private_media,
                     merge_equal=merged_within,
                     page=shows,
                     quiet=quiet,
@@ -167,6 +175,8 @@ async def _serve(
     port: int,
     *,
     private_callbacks: bool,
+    fetch_media: bool = False,
+    private_media: bool = False,
     merge_equal: float | None = None,
     page: _Page | None = None,
     quiet: bool,
@@ -189,7 +199,13 @@ async def _serve(
 
     with on_signals(signalled):
         server = DoorServer(
-            settings, host=host, port=port, private_callbacks=private_callbacks, merge_equal=merge_equal
+            settings,
+            host=host,
+            port=port,
+            private_callbacks=private_callbacks,
+            fetch_media=fetch_media,
+            private_media=private_media,
+            merge_equal=merge_equal,
         )
         try:
             await server.__aenter__()

@@ -43,6 +43,9 @@ def add(
         bool,
         typer.Option("--operator", help="The key shows the figures of all callers (/metrics), and orders nothing."),
     ] = False,
+    steer: Annotated[
+        bool, typer.Option("--steer", help="With --operator: it may also pause, and cancel what waits, on the page.")
+    ] = False,
     callback: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Address that is told when one of its requests has ended; see guide serve."),
@@ -74,6 +77,8 @@ def add(
         from aveo3.input_forms import plain_reason
         from aveo3.server.door.callers import Caller
 
+        if steer and not operator:
+            raise UsageError("--steer: only an operator's key steers. Add --operator, or leave it out.")
         given: dict[str, Any] = {
             "name": name,
             "weight": weight,
@@ -82,6 +87,7 @@ def add(
             "max_queued": max_queued,
             "labels": label or {},
             "operator": operator,
+            "steers": steer,
             **_callback(callback),
             "created_utc": datetime.now(UTC),
         }
@@ -140,7 +146,8 @@ def list_(output_dir: Directory = None) -> None:
             typer.echo("there are no keys: `aveo3 serve` listens on this machine only", err=True)
         for caller in callers.values():
             if caller.operator:
-                typer.echo(f"{caller.name}: operator, orders nothing")
+                steers = "pauses and cancels" if caller.steers else "only shows"
+                typer.echo(f"{caller.name}: operator, {steers}, orders nothing")
                 continue
             limits = {"/day": caller.day_budget, "": caller.total_budget}
             budgets = [f"{usd:g}{unit}" for unit, usd in limits.items() if usd is not None]

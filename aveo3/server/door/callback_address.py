@@ -1,4 +1,5 @@
-"""Where callbacks may go. Callers choose the address, so it must not lead to what only this machine can reach."""
+"""Where callbacks may go, and media come from. Callers choose the address, so it must not lead to what only this
+machine can reach."""
 
 from __future__ import annotations
 

@@ -60,6 +60,8 @@ class Caller(BaseModel):
     """Labels for Google's bill that each of its requests gets."""
     operator: bool = False
     """It sends no requests, and sees the figures of all callers."""
+    steers: bool = False
+    """An operator that may also pause, and cancel what waits, through the page."""
     callback: str | None = None
     """The address that is told when one of its requests has ended; a request may name another."""
     callback_secret: str = Field(default="", repr=False)

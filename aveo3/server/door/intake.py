@@ -23,6 +23,7 @@ from aveo3.server.door.callers import Caller
 from aveo3.server.door.disk_room import DiskRoom
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid
+from aveo3.server.door.media_fetcher import MediaFetcher
 from aveo3.server.door.media_store import MediaStore, hashes_in
 from aveo3.server.door.observer import Observer
 from aveo3.server.door.standing import WITHDRAWN, is_waiting
@@ -50,10 +51,13 @@ class Intake:
         observer: Observer,
         *,
         disk: DiskRoom,
+        fetcher: MediaFetcher | None = None,
         merge_equal: float | None = None,
         on_end: Callable[[int], None] = lambda _: None,
     ) -> None:
         """`on_end` is called with the number of each job that has ended.
+
+        `fetcher` gets the media that are named by `https://`; None to leave them to Google.
 
         `merge_equal`: seconds in which equal requests without a key are one; None to take each.
         """
@@ -66,12 +70,18 @@ class Intake:
         self._media = media
         self._observer = observer
         self._disk = disk
+        self._fetcher = fetcher
         self._now_utc = now_utc
         self._merge_equal = None if merge_equal is None else timedelta(seconds=merge_equal)
         self._on_end = on_end
         self._budgets = CallerBudgets(session.journal, now_utc)
         self._reserved: dict[int, float] = {}  # US$ of each request that has not ended; empty without a budget
         self._reserved_usd = 0.0
+
+    @property
+    def fetches(self) -> bool:
+        """True if media are fetched from where a request names them."""
+        return self._fetcher is not None
 
     @property
     def budgets(self) -> CallerBudgets:
@@ -140,6 +150,10 @@ class Intake:
     ) -> tuple[bool, Request]:
         """Check an order, keep its media, and write it; or the request that has its key by then. True if it is new."""
         prompt, model = order.prompt, order.prompt.model or ""
+        if self._fetcher is not None and self._fetcher.has_any(prompt):
+            self._check_model(caller, model)
+            self._check_room(caller)
+            prompt = await self._fetcher.with_bytes(prompt, caller.account)
         if caller.labels:
             prompt = prompt.model_copy(update={"labels": {**prompt.labels, **caller.labels}})
         route = self._route_of(order, prompt, model, caller)
@@ -293,8 +307,7 @@ class Intake:
     def _route_of(self, order: Order, prompt: VideoPrompt, model: str, caller: Caller) -> Route:
         """The lanes for a prompt. Raises `Refused` with the reasons if there are none."""
         routes = self._session.routes
-        if caller.models and model not in caller.models:
-            raise Refused(403, f"Permission denied: your key may use {', '.join(caller.models)}, not {model}.")
+        self._check_model(caller, model)
         if (why := self._unknown(model)) is not None:
             raise Refused(404, f"Publisher Model `{model}` was not found: {why}.")
         if self._session.settings.model_catalog.is_omni(model) is not order.is_interaction:
@@ -308,6 +321,10 @@ class Intake:
         if order.storage_uri is not None and any(wire_of(candidate.lane) != "vertex" for candidate in route):
             raise invalid("`storageUri` is not supported for this model here: the Gemini API writes to no bucket.")
         return route
+
+    def _check_model(self, caller: Caller, model: str) -> None:
+        if caller.models and model not in caller.models:
+            raise Refused(403, f"Permission denied: your key may use {', '.join(caller.models)}, not {model}.")
 
     def _unknown(self, model: str) -> str | None:
         lanes, catalog = self._session.routes.lanes, self._session.settings.model_catalog

@@ -55,7 +55,9 @@ class OpenAIRoutes:
         settings = self._session.settings
 
         def read(fields: Mapping[str, Any]) -> Any:
-            return openai_videos.read_order(fields, settings.model_catalog, settings.model)
+            return openai_videos.read_order(
+                fields, settings.model_catalog, settings.model, fetches=self._intake.fetches
+            )
 
         if http.content_type == "application/json":
             order, digest = await self._door.body(http, lambda body: read(_flat(body)))

@@ -43,8 +43,9 @@ _TYPES = {401: "authentication_error", 429: "rate_limit_error", 402: "insufficie
 _CODES = {401: "invalid_api_key", 402: "insufficient_quota", 404: "not_found", 429: "rate_limit_exceeded"}
 
 
-def read_order(fields: Mapping[str, Any], catalog: Catalog, default_model: str) -> Order:
-    """What the `fields` of a request order. `input_reference` is a picture: bytes, or its `data:` URL.
+def read_order(fields: Mapping[str, Any], catalog: Catalog, default_model: str, *, fetches: bool = False) -> Order:
+    """What the `fields` of a request order. `input_reference` is a picture: bytes, or its `data:` URL; where the server
+    `fetches` media, an `https://` address, too.
 
     Raises `Refused` with a 400.
     """
@@ -62,7 +63,9 @@ def read_order(fields: Mapping[str, Any], catalog: Catalog, default_model: str) 
             raise invalid(f"Invalid size '{size!s:.40}': choose {', '.join(SIZES)}.")
         given["aspect_ratio"], given["resolution"] = SIZES[size]
     if (picture := fields.get("input_reference")) is not None:
-        if not isinstance(picture, bytes) and not (isinstance(picture, str) and picture.startswith("data:")):
+        if fetches and isinstance(picture, str) and picture.startswith("https://"):
+            picture = {"uri": picture, "mime_type": "image/png"}  # it goes out as what it is
+        elif not isinstance(picture, bytes) and not (isinstance(picture, str) and picture.startswith("data:")):
             raise invalid("'input_reference' must be a picture, uploaded or as a data: URL; no address is opened.")
         given["image"] = picture
     try:

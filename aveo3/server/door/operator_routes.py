@@ -53,14 +53,22 @@ class OperatorRoutes:
 
     def _guarded(self, handler: Handler) -> Handler:
         """`handler`, for operators only. A page can pause the server, so it needs a key or the token even without keys:
-        other users of this machine may send requests then, but stop nothing."""
+        other users of this machine may send requests then, but stop nothing. What changes something is a POST."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             self._check(request)
-            if not self._has_token(request) and not self._is_operator(request):
-                raise Refused(
-                    403, "Permission denied: this page needs the token in .aveo3/server.json, or an operator's key."
-                )
+            if not self._has_token(request):
+                caller = self._caller_of(credential_of(request))
+                if caller is None or not caller.operator:
+                    raise Refused(
+                        403, "Permission denied: this page needs the token in .aveo3/server.json, or an operator's key."
+                    )
+                if request.method != "GET" and not caller.steers:
+                    raise Refused(
+                        403,
+                        "Permission denied: this operator's key only shows. One that pauses and cancels: aveo3 serve "
+                        "keys add NAME --operator --steer.",
+                    )
             return await handler(request)
 
         return handle
@@ -68,10 +76,6 @@ class OperatorRoutes:
     def _has_token(self, request: web.Request) -> bool:
         credential = credential_of(request)
         return credential is not None and hmac.compare_digest(credential.encode("utf-8", "replace"), self._token)
-
-    def _is_operator(self, request: web.Request) -> bool:
-        caller = self._caller_of(credential_of(request))
-        return caller is not None and caller.operator
 
     def _check(self, request: web.Request) -> None:
         """Raise `Refused` unless an operator asks."""

@@ -32,6 +32,7 @@ from aveo3.server.door.disk_room import DiskRoom
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.guard import Guard, is_loopback
 from aveo3.server.door.intake import Intake
+from aveo3.server.door.media_fetcher import MediaFetcher
 from aveo3.server.door.media_store import MediaStore, hashes_in
 from aveo3.server.door.observer import Observer
 from aveo3.server.door.operator_routes import OperatorRoutes
@@ -67,8 +68,9 @@ class DoorServer:
     Port 0 takes a free one. The settings are those of a run; but without a `quota_patience` of its own, a request waits
     for quota as long as it takes. Raises `UsageError` as `VeoClient` does, if the settings keep no journal, and if
     `host` can be reached from other machines; `OSError` if the port is in use. With `private_callbacks`, callbacks may
-    go to addresses that are not on the Internet, and by http. Equal requests of a caller without an idempotency key are
-    one within `merge_equal` seconds.
+    go to addresses that are not on the Internet, and by http. With `fetch_media` it fetches media that requests name by
+    `https://`, with `private_media` also from addresses that are not on the Internet. Equal requests of a caller
+    without an idempotency key are one within `merge_equal` seconds.
     """
 
     def __init__(
@@ -78,6 +80,8 @@ class DoorServer:
         host: str = "127.0.0.1",
         port: int = 8790,
         private_callbacks: bool = False,
+        fetch_media: bool = False,
+        private_media: bool = False,
         merge_equal: float | None = None,
         rng: random.Random | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -103,6 +107,7 @@ class DoorServer:
         self._since_utc = now_utc()
         self._reloading = asyncio.Lock()
         self._private_callbacks = private_callbacks
+        self._fetcher = MediaFetcher(private=private_media) if fetch_media or private_media else None
         self._merge_equal = merge_equal
         self._rng = rng or random.Random()
         self._session = Session(
@@ -190,9 +195,12 @@ class DoorServer:
             self._now_utc,
             observer,
             disk=disk,
+            fetcher=self._fetcher,
             merge_equal=self._merge_equal,
             on_end=callbacks.ended,
         )
+        if self._fetcher is not None:
+            self._stack.push_async_callback(self._fetcher.close)
         without = journal.stored_files.without_media()
         for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
             if record.error_kind != WITHDRAWN and not (record.id in without and has_ended(record, busy=False)):

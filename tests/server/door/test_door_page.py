@@ -275,17 +275,19 @@ async def test_from_other_processes_only_an_operator_or_the_owner_of_the_directo
         assert await statuses(http, found[1]) == allowed
         callers = CallerFile(OUT)
         alice, watch = callers.add(Caller(name="alice")), callers.add(Caller(name="watch", operator=True))
+        boss = callers.add(Caller(name="boss", operator=True, steers=True))
         assert await statuses(http, None) == [401] * 6
         assert await statuses(http, "aveo3_wrong") == [401] * 6
         assert await statuses(http, alice) == [403] * 6
-        assert await statuses(http, watch) == allowed
+        assert await statuses(http, watch) == [*allowed[:3], 403, 403, 403]  # it only shows
+        assert await statuses(http, boss) == allowed
         assert await statuses(http, found[1]) == allowed
         assert not door.session.stats().paused
 
 
 @pytest.mark.real_time  # clients of two servers
 async def test_a_page_in_another_process_passes_on_what_it_shows_and_does() -> None:
-    watch = CallerFile(OUT).add(Caller(name="watch", operator=True))
+    watch = CallerFile(OUT).add(Caller(name="watch", operator=True, steers=True))
     async with emulator(latency="0.2") as google, serving(google, rate_limit=1, rate_period=600) as door:
         *_, last = order(door, 3)
         relay = RelayAnswers("clips", lambda: (door.url, watch))
