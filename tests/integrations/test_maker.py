@@ -171,7 +171,7 @@ def test_a_film_says_what_to_change(sets: Sets) -> None:
     nonsense: Any
     for nonsense in (7, "a, b", None, []):
         assert json.loads(maker.film(title="Boat", scenes=nonsense))["status"] == "refused"
-        assert json.loads(maker.clips(nonsense))["status"] == "refused"  # type: ignore[arg-type]
+        assert json.loads(maker.clips(nonsense))["status"] == "refused"
     unknown = json.loads(maker.film(title="Boat", scenes=[{"id": "a", "prompt": "{nobody} comes"}]))
     assert unknown["status"] == "refused"
     assert "nobody" in unknown["message"]
