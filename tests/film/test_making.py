@@ -228,11 +228,15 @@ def test_what_could_be_no_film_is_refused_before_its_clips_are_paid(
 ) -> None:
     monkeypatch.setattr("aveo3.film.cut.cards.FONTS", ())
     monkeypatch.setattr(cards, "_name", cards._name.__wrapped__)
+
+    async def main() -> None:
+        await made(story(film=film), studio, path=path)
+
     Path("no.ttf").write_text("neither a font nor music")
     Path("dir.mp4").mkdir()
     studio = Studio()
     with pytest.raises(UsageError, match=f"^nothing was sent: {says}"):
-        virtual(lambda: made(story(film=film), studio, path=path))
+        virtual(main)
     assert studio.sent == []
 
 
