@@ -81,6 +81,9 @@ class Film(Part):
         default=None, description="Seconds in which the film ends into black."
     )
     audio: YesNo = Field(default=True, description="Keep the sound of the clips.")
+    font: Place | None = Field(
+        default=None, description="A font file (TrueType, OpenType) for the cards, relative to the story file."
+    )
     music: Music | None = Field(default=None, description="Music under the film: a file, or its fields.")
     loudness: Annotated[Number, Field(ge=-40, le=-5)] | None = Field(
         default=-14.0, description="The loudness of the film in LUFS; null: as the clips have it."

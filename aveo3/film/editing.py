@@ -46,19 +46,19 @@ def cut_of(story: Story, clips: Mapping[str, Path | None]) -> cut.Cut:
         raise MissingScenes(missing)
     edit = _Edit(story)
     if film.opening is not None:
-        edit.add(_card(film.opening), None)
+        edit.add(_card(film.opening, story), None)
     for scene in story.scenes:
         edit.scene(scene, clips)
     if not any(isinstance(item, cut.Shot) for item in edit.items):
         raise MissingScenes(missing)
     if film.closing is not None:
-        edit.add(_card(film.closing), film.transition)
+        edit.add(_card(film.closing, story), film.transition)
     return cut.Cut(
         edit.items,
         edit.joins[1:],
         fade_in=film.fade_in or 0.0,
         fade_out=film.fade_out or 0.0,
-        music=_music(story),
+        music=music_of(story),
         loudness=film.loudness,
         title=story.title,
     )
@@ -83,11 +83,11 @@ class _Edit:
         if path is None and film.missing == "skip":
             return
         if scene.card is not None:
-            self.add(_card(scene.card), transition)
+            self.add(_card(scene.card, self._story), transition)
         if path is None:
             name = " ".join(scene.prompt.split())[:80]
             seconds = scene.seconds or self._story.defaults.seconds or MISSING_SECONDS
-            self.add(cut.Card(f"{scene.id}\n{name}", seconds), transition)
+            self.add(cut.Card(f"{scene.id}\n{name}", seconds, _font(self._story)), transition)
             self._last = None
             return
         start, joins_on = self._extends(scene, path, clips)
@@ -139,11 +139,26 @@ def _join(transition: Transition | None) -> cut.CrossFade | cut.ThroughBlack | N
     return None
 
 
-def _card(card: Card) -> cut.Card:
-    return cut.Card(card.text, card.seconds)
+def cards_of(story: Story) -> list[cut.Card]:
+    """The cards that the film has, whichever scenes are made."""
+    film = story.film
+    cards = [film.opening, *(scene.card for scene in story.scenes), film.closing]
+    return [_card(card, story) for card in cards if card is not None]
 
 
-def _music(story: Story) -> cut.Music | None:
+def _card(card: Card, story: Story) -> cut.Card:
+    return cut.Card(card.text, card.seconds, _font(story))
+
+
+def _font(story: Story) -> Path | None:
+    font = story.film.font
+    if font is not None and is_address(font):
+        raise UsageError(f"the font {font} is an address: download it, and give the file's path")
+    return None if font is None else Path(font)
+
+
+def music_of(story: Story) -> cut.Music | None:
+    """The music under the film. Raises `UsageError` if it is no file of this machine."""
     music = story.film.music
     if music is None:
         return None

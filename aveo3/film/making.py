@@ -7,13 +7,13 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aveo3.errors import UsageError
 from aveo3.film import record, storyboard
 from aveo3.film.plan import FilmPlan, JournalFacts, plan_of
+from aveo3.film.rehearsal import check_extra, check_film
 from aveo3.film.takes import Stage, Takes, takes_of
 from aveo3.models import VideoClip
 
@@ -94,6 +94,8 @@ async def make_film(
             "the story's fallback (%s) is not that of the client: open it with Settings(fallback=story.fallback)",
             " -> ".join(story.fallback),
         )
+    target = Path(path) if path is not None else output_dir / FILES[stage]
+    await asyncio.to_thread(check_film, story, target, facts_of(veo.journal, veo.settings, veo.service))
     for note in takes.notes:
         log.info("%s", note)
     done: dict[str, VideoClip] = {}
@@ -113,7 +115,6 @@ async def make_film(
     }
     picked = {scene: done[take.id] for scene, take in takes.picked.items() if take.id in done}
     paths = {scene: clip.path if clip.succeeded else None for scene, clip in picked.items()}
-    target = Path(path) if path is not None else output_dir / FILES[stage]
     missing = tuple(scene.id for scene in story.scenes if paths.get(scene.id) is None)
     film, reason = None, None
     from aveo3.film.editing import MissingScenes, cut_of
@@ -127,18 +128,6 @@ async def make_film(
     return FilmResult(
         None if reason is not None else target, by_scene, picked, missing, reason, film, tuple(takes.notes)
     )
-
-
-def check_extra() -> None:
-    """Raise `UsageError` if what cuts films is not installed: better before clips are paid than after."""
-    if missing := [name for name, module in _EXTRA.items() if find_spec(module) is None]:
-        raise UsageError(
-            f"nothing was sent: films are cut with {' and '.join(missing)}, not installed here: "
-            "pip install 'aveo3[film]'"
-        )
-
-
-_EXTRA = {"PyAV": "av", "NumPy": "numpy", "Pillow": "PIL"}
 
 
 async def _in_thread(

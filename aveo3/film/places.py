@@ -35,6 +35,8 @@ def absolute(story: Story, file: Path) -> Story:
         for scene in story.scenes
     )
     film = story.film
+    if film.font is not None:
+        film = film.model_copy(update={"font": whole(film.font)})
     if film.music is not None:
         film = film.model_copy(update={"music": film.music.model_copy(update={"file": whole(film.music.file)})})
     return story.model_copy(update={"cast": cast, "scenes": scenes, "film": film})

@@ -61,7 +61,7 @@ def checked(kind: type[Story], fields: Mapping[str, Any], path: Path, lines: Lin
 
 
 def media_of(story: Story) -> list[tuple[Where, str]]:
-    """Every picture and sound that a story names, with its place."""
+    """Every picture, sound and font that a story names, with its place."""
     found: list[tuple[Where, str]] = [
         (("cast", name, "pictures", at), place)
         for name, member in story.cast.items()
@@ -72,6 +72,8 @@ def media_of(story: Story) -> list[tuple[Where, str]]:
         for at, scene in enumerate(story.scenes)
         if scene.begins is not None and scene.begins.picture is not None
     ]
+    if story.film.font is not None:
+        found.append((("film", "font"), story.film.font))
     if story.film.music is not None:
         found.append((("film", "music", "file"), story.film.music.file))
     return found

@@ -19,8 +19,9 @@ from aveo3.config.settings import Settings
 from aveo3.errors import AveoError, UsageError
 from aveo3.film import Story, make_film, record
 from aveo3.film.cut import FilmError
-from aveo3.film.making import check_extra, facts_of
+from aveo3.film.making import facts_of
 from aveo3.film.plan import plan_of
+from aveo3.film.rehearsal import check_extra
 from aveo3.film.takes import Stage, takes_of
 from aveo3.input_forms import plain_reason
 from aveo3.integrations import orders, replies

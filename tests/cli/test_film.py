@@ -165,6 +165,17 @@ def test_a_scene_without_a_clip_stops_the_film_or_is_left_out(emulated: dict[str
     assert "film: sea/film.mp4 (8 s" in stdout
 
 
+def test_a_film_is_never_written_over_a_clip() -> None:
+    run("film", "make", story(SCENES[2:]), "--mock")
+    [clip] = Path("sea").glob("three.take-2*.mp4")  # the film has take 1
+    whole = clip.read_bytes()
+    for command in (["make", "sea.yaml", "--mock"], ["assemble", "sea.yaml"]):
+        code, _, stderr = run("film", *command, "--film", str(clip))
+        assert code == Exit.USAGE
+        assert f"{clip} is a clip: give the film another name" in stderr
+    assert clip.read_bytes() == whole
+
+
 def test_without_a_journal_no_film_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO3_JOURNAL", "none")
     code, _, stderr = run("film", "make", story(), "--mock")

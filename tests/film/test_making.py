@@ -11,6 +11,7 @@ import pytest
 from aveo3 import JournalError, UsageError, VeoClient
 from aveo3.files import frames
 from aveo3.film import FilmResult, Story, make_film, record
+from aveo3.film.cut import cards
 from aveo3.film.making import facts_of
 from aveo3.film.plan import FilmPlan, plan_of
 from aveo3.film.takes import Stage, takes_of
@@ -202,13 +203,57 @@ async def test_what_would_end_without_a_film_is_refused_before_anything_is_sent(
 ) -> None:
     studio = Studio()
     with monkeypatch.context() as patch:
-        patch.setattr("aveo3.film.making._EXTRA", {"PyAV": "no_such_module"})
+        patch.setattr("aveo3.film.rehearsal._EXTRA", {"PyAV": "no_such_module"})
         with pytest.raises(UsageError, match=r"^nothing was sent: films are cut with PyAV, not installed here"):
             await made(story(), studio)
     with pytest.raises(UsageError, match=r"^nothing was sent: a film is cut from files"):
         async with studio.open(keep_remote=True) as veo:
             await make_film(story(), veo)
     assert studio.sent == []
+
+
+@pytest.mark.parametrize(
+    ("film", "path", "says"),
+    [
+        ({}, "film.mov", "film.mov is no name of an MP4 file: let it end in .mp4"),
+        ({}, "film", "film is no name of an MP4 file"),
+        ({}, "dir.mp4", "dir.mp4 is a directory: name a file"),
+        ({"opening": "\u0928\u092e"}, None, "card '\u0928\u092e': no font at hand has the letters"),
+        ({"opening": "Sea", "font": "no.ttf"}, None, "card 'Sea' cannot be drawn: no.ttf is no font"),
+        ({"music": "no.ttf"}, None, r"music 'no.ttf' \(no.ttf\) is broken, or no sound file"),
+    ],
+)
+def test_what_could_be_no_film_is_refused_before_its_clips_are_paid(
+    film: dict[str, Any], path: str | None, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aveo3.film.cut.cards.FONTS", ())
+    monkeypatch.setattr(cards, "_name", cards._name.__wrapped__)
+
+    async def main() -> None:
+        await made(story(film=film), studio, path=path)
+
+    Path("no.ttf").write_text("neither a font nor music")
+    Path("dir.mp4").mkdir()
+    studio = Studio()
+    with pytest.raises(UsageError, match=f"^nothing was sent: {says}"):
+        virtual(main)
+    assert studio.sent == []
+
+
+def test_a_film_takes_the_place_of_no_clip() -> None:
+    async def main() -> None:
+        studio = Studio()
+        result = await made(story(), studio)
+        path = result.picked["a"].path
+        assert path is not None
+        whole = path.read_bytes()
+        other = story(scenes=changed("a", prompt="another"))  # the clip is none of this film
+        with pytest.raises(UsageError, match=r"^nothing was sent: .*mp4 is a clip: give the film another name"):
+            await made(other, studio, path=path)
+        assert path.read_bytes() == whole
+        assert len(studio.sent) == 4
+
+    virtual(main)
 
 
 def test_picks_are_whole_or_an_error_and_none_is_lost() -> None:

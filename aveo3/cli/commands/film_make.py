@@ -87,12 +87,12 @@ def make(
             "mock_mode": mock or None,
             **options.rate_fields(rate),
         }
-        from aveo3.cli import after_clip, film_desk, film_lines
+        from aveo3.cli import after_clip, film_assembly, film_desk, film_lines
         from aveo3.cli.batch import run_batch
         from aveo3.cli.event_lines import EventLines
         from aveo3.cli.telling import tell
         from aveo3.errors import UsageError
-        from aveo3.film.making import check_extra
+        from aveo3.film.rehearsal import check_film
         from aveo3.film.takes import Stage
 
         chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -108,11 +108,11 @@ def make(
                 typer.echo(line) if dry_run else tell(line, in_json=desk.settings.log_format == "json")
         if dry_run:
             raise typer.Exit(Exit.SOME_NOT if plan.problems else Exit.ALL_MADE)
-        check_extra()
         if desk.settings.journal_path is None:
             raise UsageError("nothing was sent: a film is put together by its journal. Unset VEO3_JOURNAL=none.")
         if plan.problems:
             raise UsageError("nothing was sent: some scenes can never be made:\n" + "\n".join(plan.problems[:20]))
+        check_film(desk.story, film_assembly.target_of(desk, stage, film), facts)
         desk.note(plan, home=facts.home)
         code = run_batch(
             takes.prompts,
@@ -194,6 +194,7 @@ def assemble(
     """
     with errors_as_messages():
         from aveo3.cli import film_assembly, film_desk
+        from aveo3.film.rehearsal import check_target
         from aveo3.film.takes import Stage
 
         stage = Stage.DRAFT if draft else Stage.FINAL
@@ -207,6 +208,7 @@ def assemble(
         else:
             desk.note(plan, home=facts.home)
             target = film_assembly.target_of(desk, stage, film)
+            check_target(target, facts)
             made = film_assembly.assembled(desk, stage, cut, target, anew=True, quiet=quiet)
             typer.echo(film_assembly.described(target, made))
             for note in made.notes if made is not None else ():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from aveo3.errors import UsageError
 from aveo3.film.cut.errors import AssemblyStopped, FilmError
 from aveo3.film.cut.model import AssembledFilm, Cut, Music, Progress, Shot
-from aveo3.film.cut.output import whole_file
+from aveo3.film.cut.output import check_name, whole_file
 from aveo3.film.cut.plan import SAMPLE_RATE, Plan, plan
 from aveo3.film.cut.remux import NotCopyable, copied, why_not_pictures, why_not_sound
 from aveo3.film.cut.sources import facts_of, opened
@@ -19,8 +19,6 @@ from aveo3.film.cut.sources import facts_of, opened
 if TYPE_CHECKING:
     from aveo3.film.cut.loudness import Levels
     from aveo3.film.cut.sound import Block
-
-SUFFIXES = (".mp4", ".m4v")
 
 
 def assemble(
@@ -44,8 +42,7 @@ def assemble(
     target = Path(target)
     if find_spec("av") is None or find_spec("numpy") is None:
         raise UsageError("films are assembled by PyAV and NumPy: pip install 'aveo3[film]'")
-    if target.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{target} is no name of an MP4 file: let it end in .mp4")
+    check_name(target)
     if not 0 <= crf <= 51:
         raise UsageError(f"crf is {crf!r}: give a number from 0 to 51, such as 18")
     if preset not in PRESETS:

@@ -17,7 +17,20 @@ from aveo3.files.file_lock import lock
 from aveo3.files.syncing import sync_directory, sync_file
 from aveo3.film.cut.errors import FilmError
 
+SUFFIXES = (".mp4", ".m4v")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def check_name(target: Path) -> None:
+    """Raise `UsageError` if `target` is no name for a film. Can be asked before there is anything to cut."""
+    if target.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{target} is no name of an MP4 file: let it end in .mp4")
+    _check_no_directory(target)
+
+
+def _check_no_directory(target: Path) -> None:
+    if target.is_dir():
+        raise UsageError(f"{target} is a directory: name a file, such as {target / 'film.mp4'}")
 
 
 @contextmanager
@@ -26,8 +39,7 @@ def whole_file(target: Path) -> Iterator[Path]:
 
     Raises `FilmError` if the directory cannot be written to, or the disk is full.
     """
-    if target.is_dir():
-        raise UsageError(f"{target} is a directory: name a file, such as {target / 'film.mp4'}")
+    _check_no_directory(target)
     with told(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target)

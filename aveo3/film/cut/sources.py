@@ -147,6 +147,13 @@ def facts_of(shot: Shot) -> ClipFacts:
         )
 
 
+def check_music(music: Music) -> None:
+    """Raise `BrokenShot` if the file has no sound that can be decoded. Reads its beginning."""
+    with opened(music) as container:
+        if sound_facts(container) is None:
+            raise BrokenShot(music, "has no sound")
+
+
 def sound_facts(container: Any) -> SoundFacts | None:
     """The first sound stream of an open file; None if there is none that can be decoded."""
     for stream in container.streams.audio:

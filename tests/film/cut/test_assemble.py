@@ -23,7 +23,7 @@ def numbered(name: str, first: int = 0, end: int = 48) -> list[tuple[int, int]]:
     return [(spec(name).mark, number) for number in range(first, end)]
 
 
-@pytest.mark.parametrize("loudness", [None, -14.0])
+@pytest.mark.parametrize("loudness", [None, pytest.param(-14.0, marks=pytest.mark.whole)])
 def test_hard_cuts_copy_every_picture_and_keep_the_sound_with_it(tmp_path: Path, loudness: float | None) -> None:
     # Lengths that are no whole number of the sound's packets, so that errors would add up.
     lengths = {"a": 1.5, "b": 2.25, "c": 1.25, "d": 1.5, "e": 1.75}
@@ -87,21 +87,32 @@ def test_items_are_mixed_faded_and_shown_for_whole_pictures(tmp_path: Path) -> N
 WEBM = {"suffix": ".webm", "codec": "libvpx", "options": {"cpu-used": "8", "b": "2M"}, "sound_codec": "libopus"}
 
 
+ODD: list[dict[str, Any]] = [
+    {
+        "size": (640, 360),
+        "sound_rate": 44_100,
+        "layout": "mono",
+        "sound_seconds": 1.3,
+    },  # the quick one: several at once
+    {"size": (640, 360)},
+    {"size": (640, 180), "options": {"x264-params": "sar=1/2", "crf": "12"}},
+    {"suffix": ".mkv"},
+    WEBM,
+    {"pixels": "yuv420p10le"},
+    {"pixels": "yuvj420p"},
+    {"sound_rate": 44_100, "layout": "mono"},
+    {"sound_seconds": 1.3},
+    {"sound_seconds": 0.5},
+    {"sound": False},
+]
+
+
 @pytest.mark.parametrize(
     "odd",
     [
-        {"size": (640, 360)},
-        {"size": (640, 180), "options": {"x264-params": "sar=1/2", "crf": "12"}},
-        {"suffix": ".mkv"},
-        WEBM,
-        {"pixels": "yuv420p10le"},
-        {"pixels": "yuvj420p"},
-        {"sound_rate": 44_100, "layout": "mono"},
-        {"sound_seconds": 1.3},
-        {"sound_seconds": 0.5},
-        {"sound": False},
+        pytest.param(odd, id="-".join(odd), marks=[] if number == 0 else pytest.mark.whole)
+        for number, odd in enumerate(ODD)
     ],
-    ids=lambda odd: "-".join(odd),
 )
 def test_a_shot_unlike_the_first_one_is_brought_into_its_shape(tmp_path: Path, odd: dict[str, Any]) -> None:
     shots = [Shot(made(tmp_path, "a")), Shot(made(tmp_path, "b", **odd)), Shot(made(tmp_path, "c"))]
@@ -128,7 +139,7 @@ def test_a_picture_of_another_shape_gets_bars(tmp_path: Path) -> None:
     assert last[:, 244:].max() < 8 < last[90, 220]
 
 
-@pytest.mark.parametrize("rate", [Fraction(30), Fraction(24000, 1001)])
+@pytest.mark.parametrize("rate", [Fraction(30), pytest.param(Fraction(24000, 1001), marks=pytest.mark.whole)])
 def test_another_frame_rate_keeps_the_film_in_step(tmp_path: Path, rate: Fraction) -> None:
     shots = [Shot(made(tmp_path, "a")), Shot(made(tmp_path, "b", rate=rate)), Shot(made(tmp_path, "c"))]
     result = film(Cut(shots), tmp_path)
@@ -142,7 +153,7 @@ def test_another_frame_rate_keeps_the_film_in_step(tmp_path: Path, rate: Fractio
     assert heard(result.path)[-2:] == pytest.approx([2 + between / 24, 3 + between / 24], abs=0.002)
 
 
-@pytest.mark.parametrize("rotation", [90, 180, 270])
+@pytest.mark.parametrize("rotation", [90, *(pytest.param(each, marks=pytest.mark.whole) for each in (180, 270))])
 def test_pictures_on_their_side_are_put_upright(tmp_path: Path, rotation: int) -> None:
     path = made(tmp_path, "a", 1)
     with av.open(str(path)) as container:
