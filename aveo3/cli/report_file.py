@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,9 @@ from aveo3.cli.telling import tell
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
     from aveo3.journal.journal import Journal
+    from aveo3.report.from_journal import Film
     from aveo3.report.posters import Posters
-    from aveo3.report.view import View
+    from aveo3.report.view import FilmRow, VideoRow, View
 
 REPORT = "report.html"
 
@@ -46,7 +48,7 @@ def make(settings: Settings, base: Path | None, *, sheet: Path | None = None) ->
     """
     from aveo3.journal.journal import Journal
     from aveo3.report import html
-    from aveo3.report.from_journal import Film, frame_of, url_from, view_of
+    from aveo3.report.from_journal import frame_of, url_from, view_of
     from aveo3.report.posters import PATIENCE, Posters, can_cut
 
     html.check_extra()
@@ -65,11 +67,27 @@ def make(settings: Settings, base: Path | None, *, sheet: Path | None = None) ->
         view = view_of(journal, settings, frame, posters=stills)
         sheets = [] if sheet is None else _sheets(journal, frame.home, view, posters, sheet)
     notes = []
+    if (film := _film_row(settings.output_dir, url, posters)) is not None:
+        view["film"] = film
+        notes += [film["problem"]] if film["problem"] is not None else []
     if not can_cut():
         notes.append(f"clips have no stills: they need PyAV and Pillow ({html.INSTALL})")
     if posters.left_out:
         notes.append(f"{counted(posters.left_out, 'clip')} have no still yet: the next report goes on with them")
     return Report(html.report_of(view), view, notes, sheets, posters.left_out)
+
+
+def _film_row(output_dir: Path, url: Callable[[Path], str], posters: Posters) -> FilmRow | None:
+    """The film of a directory, if a story was made there."""
+    from aveo3.report.storyboard import Board, film_video, make_command
+
+    def video(_: str, film: Film) -> VideoRow:
+        still = posters.of(film)
+        data = None if still is None else f"data:image/webp;base64,{base64.b64encode(still).decode()}"
+        return film_video(film, url(film.path), data)
+
+    board = Board(output_dir)
+    return board.row(make_command(board.home, quoted), video, picks=False)
 
 
 def _sheets(journal: Journal, home: Path, view: View, posters: Posters, sheet: Path) -> list[Path]:

@@ -19,6 +19,7 @@ SCRIPTS = (
     "player.js",
     "card.js",
     "gallery.js",
+    "storyboard.js",
     "summary.js",
     "trouble.js",
     "callers.js",
@@ -28,7 +29,7 @@ SCRIPTS = (
     "main.js",
 )
 """In the order in which the page needs them. They are classic scripts: a browser loads no module from a file."""
-STYLES = ("base.css", "page.css", "cards.css")
+STYLES = ("base.css", "page.css", "cards.css", "storyboard.css")
 
 
 def source(name: str) -> str:

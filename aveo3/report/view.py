@@ -189,6 +189,54 @@ class ServerRow(TypedDict):
     """How many have no row."""
 
 
+class TakeRow(TypedDict):
+    """One take of a scene. Its clip has the key `job`; that of one which was noted before it was sent, the prompt ID
+    `id`."""
+
+    id: str
+    stage: str
+    """`draft` or `final`."""
+    number: int
+    """From 1. A final of a draft has the number of the draft."""
+    job: str | None
+
+
+class SceneRow(TypedDict):
+    """One scene of a film."""
+
+    id: str
+    prompt: str
+    begins: str | None
+    """Where it begins, as words after "from"; None: by itself."""
+    source: str | None
+    """The scene that it begins from."""
+    stage: str
+    """The stage whose takes are picked."""
+    picked: int
+    changed: bool
+    """Another take was picked since the film was planned or made."""
+    hangs: list[str]
+    """The scenes that begin from it, directly or not: made anew if another take is picked."""
+    takes: list[TakeRow]
+
+
+class FilmRow(TypedDict):
+    """The film that the directory holds."""
+
+    title: str
+    noted_utc: str
+    """When it was last planned or made: what was sent later is not among the jobs of its takes."""
+    films: dict[str, VideoRow]
+    """The assembled films by stage, `final` first."""
+    scenes: list[SceneRow]
+    picks: bool
+    """The page can pick takes."""
+    command: str
+    """What makes what is not there, and the film."""
+    problem: str | None
+    """Why it is not shown as it should be, in a sentence."""
+
+
 class View(TypedDict):
     """Everything. A patch of the live page has the same keys; what it leaves out has not changed, and its `clips` and
     `lanes` replace those of the same key or name, its `steps` and `lane_steps` are added, and clips whose keys are in
@@ -208,6 +256,8 @@ class View(TypedDict):
     money: MoneyRow
     steps: list[Step]
     lane_steps: list[LaneStep]
+    film: NotRequired[FilmRow | None]
+    """The film of the directory; absent or None if it has none."""
     server: NotRequired[ServerRow]
     """A server's page: `clips` are then a part of its requests."""
     gone: NotRequired[list[str]]

@@ -128,12 +128,14 @@ def make(
             as_json=as_json,
             quiet=quiet,
         )
-        if report:
-            from aveo3.cli import report_file
+        try:
+            if code is not Exit.INTERRUPTED:
+                code = _film_after(desk, stage, code, film, as_json=as_json, quiet=quiet)
+        finally:  # the report has the film on top
+            if report:
+                from aveo3.cli import report_file
 
-            report_file.after_run(desk.settings, quiet=quiet)
-        if code is not Exit.INTERRUPTED:
-            code = _film_after(desk, stage, code, film, as_json=as_json, quiet=quiet)
+                report_file.after_run(desk.settings, quiet=quiet)
     raise typer.Exit(code)
 
 

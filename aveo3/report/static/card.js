@@ -154,5 +154,5 @@
   }
 
   card.made = 0;
-  Object.assign(aveo3, { card, statusMark });
+  Object.assign(aveo3, { card, cost, renew, statusMark });
 })();

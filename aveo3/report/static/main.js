@@ -4,7 +4,7 @@
   const aveo3 = globalThis.aveo3;
 
   function start() {
-    for (const part of ["theme", "gallery", "summary", "trouble", "callers", "tabs", "charts", "filters", "liveRun"]) aveo3[part].start();
+    for (const part of ["theme", "gallery", "storyboard", "summary", "trouble", "callers", "tabs", "charts", "filters", "liveRun"]) aveo3[part].start();
     const view = document.getElementById("view").textContent.trim();
     if (!view) return;
     aveo3.store.set(JSON.parse(view));

@@ -16,10 +16,10 @@
     if (focus) player.button.focus();
   }
 
-  function play(button, row, video) {
+  function play(button, name, video) {
     for (const other of players) other.video.pause();
     while (players.length >= KEPT) close(players[0], false);
-    const element = el("video", { src: video.src, controls: true, playsinline: true, "aria-label": `Video of ${named(row)}` });
+    const element = el("video", { src: video.src, controls: true, playsinline: true, "aria-label": `Video of ${name}` });
     if (safeUrl(video.poster)) element.poster = video.poster;
     const player = { video: element, button };
     element.addEventListener("keydown", (event) => {
@@ -51,9 +51,9 @@
 
   const blank = (drawing, words, more) => [icon(drawing), el("span", {}, words), more];
 
-  function poster(row, video) {
+  function poster(name, video) {
     const badge = [video.seconds === null ? null : duration(video.seconds), video.height ? `${Math.min(video.width, video.height)}p` : null];
-    const button = el("button", { type: "button", class: "play", "aria-label": `Play ${named(row)}` });
+    const button = el("button", { type: "button", class: "play", "aria-label": `Play ${name}` });
     if (safeUrl(video.poster)) {
       button.append(el("img", {
         src: video.poster, alt: "", loading: "lazy", decoding: "async", width: video.width, height: video.height,
@@ -61,7 +61,7 @@
       }));
     }
     button.append(el("span", { class: "triangle" }, icon("play")));
-    button.addEventListener("click", () => play(button, row, video));
+    button.addEventListener("click", () => play(button, name, video));
     return [button, badge.some(Boolean) ? el("span", { class: "badge", text: badge.filter(Boolean).join(" · ") }) : ""];
   }
 
@@ -70,14 +70,14 @@
     return height > width;
   }
 
-  /** The content of a card's frame, for one of its videos. */
-  function picture(row, number) {
+  /** The content of a card's frame, for one of its videos. `name` is what screen readers call it. */
+  function picture(row, number, name = named(row)) {
     const video = row.videos[number];
     if (video) {
       const tall = video.height > video.width;
       if (video.missing) return { tall, content: el("div", { class: "blank" }, blank("missing", "The file is missing")) };
       if (!safeUrl(video.src)) return { tall, content: el("div", { class: "blank" }, blank("missing", "The file lies where this page cannot reach it")) };
-      return { tall, content: poster(row, video) };
+      return { tall, content: poster(name, video) };
     }
     const { word, icon: drawing, tone } = status(row.status);
     let more = null;
