@@ -103,9 +103,7 @@ def _font(card: Card, text: str, size: int) -> Any:
             return ImageFont.truetype(name, size) if name else ImageFont.load_default(size)
         font, missing, where = None, _missing("", letters), "no font at hand has"
     if missing:
-        raise UsageError(
-            f"{card}: {where}{' not' if card.font else ''} the letters {missing!r}: set `font` to one that has"
-        )
+        raise UsageError(f"{card}: {where} the letters {missing!r}: set `font` to one that has them")
     return font
 
 

@@ -69,7 +69,7 @@ def test_a_long_text_is_drawn_smaller_and_one_that_never_fits_is_an_error() -> N
 
 
 def test_letters_that_no_font_has_are_named_with_the_way_out() -> None:
-    with pytest.raises(UsageError, match=r"no font at hand has the letters 'म': set `font` to one that has$"):
+    with pytest.raises(UsageError, match=r"no font at hand has the letters 'म': set `font` to one that has them$"):
         inked("Sea म")
 
 
