@@ -191,7 +191,7 @@ def summary(result: Result, *, markdown: bool = False) -> str:
 def aims(result: Result) -> list[Aim]:
     """Return aveo3's processor time as a multiple of ffmpeg's: other work of the machine does not count in it."""
     found = []
-    for case in (LARGE, ENCODE):
+    for case in (COPY, LARGE, ENCODE):
         times = _times(result, case, AVEO3, "cpu_s")
         moviepy = _of(result, case, MOVIEPY, "cpu_s")
         others = f"MoviePy {_times(result, case, MOVIEPY, 'cpu_s'):.2f} ×" if moviepy else ""
