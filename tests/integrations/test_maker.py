@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+import aveo3.mock
 from aveo3 import JournalError, Settings, UsageError, VeoClient
 from aveo3.integrations.maker import Maker, _file_name
+from aveo3.mock import MockOptions
 from tests.support.settings import settings
 from tests.support.studio import Studio
 
@@ -177,11 +179,16 @@ def test_a_film_says_what_to_change(sets: Sets) -> None:
     assert "nobody" in unknown["message"]
 
 
-def test_the_emulator_has_the_budget_too(tmp_path: Path) -> None:
-    maker = Maker(4, Settings(mock_mode=True, output_dir=tmp_path))
+def test_the_emulator_has_the_budget_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hasty(**options: Any) -> MockOptions:
+        return MockOptions.model_validate({**options, "latency": "0.01", "films": "bundled"})
+
+    monkeypatch.setattr(aveo3.mock, "MockOptions", hasty)
+    emulated = Settings(mock_mode=True, output_dir=tmp_path, poll_interval=0.01)
+    maker = Maker(4, emulated)
     assert json.loads(maker.clips(clips("one")))["status"] == "made"
     assert json.loads(maker.clips(clips("two")))["status"] == "refused"
-    assert json.loads(Maker(4, Settings(mock_mode=True, output_dir=tmp_path)).clips(clips("two")))["status"] == "made"
+    assert json.loads(Maker(4, emulated).clips(clips("two")))["status"] == "made"
 
 
 @pytest.mark.parametrize("budget", [-1, float("nan"), float("inf"), "5", True, None])
