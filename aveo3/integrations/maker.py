@@ -36,6 +36,10 @@ class _Refused(Exception):
     """The order is not carried out; the message is for the model."""
 
 
+class _Broken(Exception):
+    """The order ended in an error when it may have been sent; the message is for the model."""
+
+
 class Maker:
     """Makes what tools order, with `budget_usd` US$ for all of them together.
 
@@ -76,7 +80,7 @@ class Maker:
         self._earlier_usd = 0.0  # spent before the client opened
         self._emulated_usd = 0.0  # spent on the emulator, whose journal counts for no budget
         self._reserved_usd = 0.0  # of orders under way, for clips that have not ended
-        self._left_usd = self._budget_usd  # as last known
+        self._left_usd: float | None = None  # as last known
 
     @property
     def budget_usd(self) -> float:
@@ -123,20 +127,26 @@ class Maker:
         return replies.broken(str(error), money)
 
     def _money(self) -> dict[str, float]:
-        return {"budget_usd": round(self._budget_usd, 4), "left_usd": round(max(self._left_usd, 0.0), 4)}
+        money = {"budget_usd": round(self._budget_usd, 4)}
+        return money if self._left_usd is None else {**money, "left_usd": round(max(self._left_usd, 0.0), 4)}
 
     # ---- the client --------------------------------------------------------------------------------------------
 
     def _connect(self) -> VeoClient:
-        # The client's own budget is the last guard: it submits nothing above it, whatever was estimated here.
-        limit = max(self._budget_usd - self._emulated_usd, 0.0)
-        return self._client(self._settings.model_copy(update={"budget": limit}))
+        return self._client(self._settings.model_copy(update={"budget": self._limit}))
+
+    @property
+    def _limit(self) -> float:
+        """The client's own budget, the last guard: it submits nothing above it, whatever was estimated here."""
+        return max(self._budget_usd - self._emulated_usd, 0.0)
 
     def _opened(self, veo: VeoClient) -> None:
+        if veo.settings.budget != self._limit or veo.journal is None:
+            raise UsageError("client: make the client of the settings that it is given, which hold the budget")
         self._films = asyncio.Lock()
         if is_emulated(veo.service):
             self._earlier_usd = self._emulated_usd
-        elif veo.journal is not None:
+        else:
             self._earlier_usd = veo.journal.spent(veo.service)
         self._count(veo)
 
@@ -146,8 +156,9 @@ class Maker:
 
     def _count(self, veo: VeoClient) -> float:
         """US$ that no order under way may still spend."""
-        self._left_usd = self._budget_usd - self._earlier_usd - veo.stats().cost_usd - self._reserved_usd
-        return self._left_usd
+        left = self._budget_usd - self._earlier_usd - veo.stats().cost_usd - self._reserved_usd
+        self._left_usd = left
+        return left
 
     @contextmanager
     def _reserve(
@@ -172,6 +183,8 @@ class Maker:
 
         try:
             yield ended
+        except (AveoError, FilmError) as error:
+            raise _Broken(str(error)) from error
         finally:
             self._reserved_usd -= sum(outstanding.values())
             self._count(veo)
@@ -243,7 +256,7 @@ class Maker:
 
 _Ended = Callable[[VideoClip], None]
 _Work = Callable[[VeoClient], Awaitable[str]]
-_KNOWN = (_Refused, ValidationError, AveoError, FilmError)
+_KNOWN = (_Refused, _Broken, ValidationError, AveoError, FilmError)
 _ROUNDING = 1e-6  # a millionth of a dollar
 
 
@@ -271,5 +284,5 @@ def _count_of(number: int, what: str) -> str:
 
 
 def _file_name(title: str) -> str:
-    """A title as part of a file's name: small letters, digits and dashes, whatever the title is."""
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60] or "untitled"
+    """A title as part of a file's name: letters of any script, digits and dashes, whatever the title is."""
+    return re.sub(r"[\W_]+", "-", title.casefold())[:40].strip("-") or "untitled"

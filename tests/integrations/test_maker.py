@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from aveo3 import Settings, UsageError, VeoClient
-from aveo3.integrations.maker import Maker
+import aveo3.mock
+from aveo3 import JournalError, Settings, UsageError, VeoClient
+from aveo3.integrations.maker import Maker, _file_name
+from aveo3.mock import MockOptions
 from tests.support.settings import settings
 from tests.support.studio import Studio
 
@@ -177,11 +179,16 @@ def test_a_film_says_what_to_change(sets: Sets) -> None:
     assert "nobody" in unknown["message"]
 
 
-def test_the_emulator_has_the_budget_too(tmp_path: Path) -> None:
-    maker = Maker(4, Settings(mock_mode=True, output_dir=tmp_path))
+def test_the_emulator_has_the_budget_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hasty(**options: Any) -> MockOptions:
+        return MockOptions.model_validate({**options, "latency": "0.01", "films": "bundled"})
+
+    monkeypatch.setattr(aveo3.mock, "MockOptions", hasty)
+    emulated = Settings(mock_mode=True, output_dir=tmp_path, poll_interval=0.01)
+    maker = Maker(4, emulated)
     assert json.loads(maker.clips(clips("one")))["status"] == "made"
     assert json.loads(maker.clips(clips("two")))["status"] == "refused"
-    assert json.loads(Maker(4, Settings(mock_mode=True, output_dir=tmp_path)).clips(clips("two")))["status"] == "made"
+    assert json.loads(Maker(4, emulated).clips(clips("two")))["status"] == "made"
 
 
 @pytest.mark.parametrize("budget", [-1, float("nan"), float("inf"), "5", True, None])
@@ -194,6 +201,35 @@ def test_a_budget_needs_the_journal_and_the_smaller_one_counts(tmp_path: Path) -
     with pytest.raises(UsageError, match="needs the journal"):
         Maker(5, settings(output_dir=tmp_path))
     assert Maker(5, Settings(mock_mode=True, output_dir=tmp_path, budget=2)).budget_usd == 2
+
+
+def test_a_client_without_the_budget_is_not_used(sets: Sets) -> None:
+    free = settings(output_dir=sets.home, journal=sets.home / "journal.db")
+    maker = Maker(1, free, client=lambda _: VeoClient(free, backend=sets.studio))
+    said = json.loads(maker.clips(clips("one")))
+    assert said["status"] == "refused"
+    assert said["message"].startswith("client: make the client of the settings that it is given")
+    assert "left_usd" not in said  # nobody has counted
+    assert sets.studio.prompts == []
+
+
+def test_an_error_after_the_clips_were_sent_does_not_say_that_nothing_was(
+    sets: Sets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*arguments: Any, **options: Any) -> None:
+        raise JournalError("the disk is full")
+
+    monkeypatch.setattr("aveo3.integrations.maker.make_film", full)
+    said = json.loads(sets.maker(10).film(title="Boat", scenes=[{"id": "a", "prompt": "one"}]))
+    assert said == {"status": "not made", "message": "the disk is full", "budget_usd": 10, "left_usd": 10}
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [("../..\\A: b", "a-b"), ("Море", "море"), ("星 の 海", "星-の-海"), ("...", "untitled"), ("x" * 99, "x" * 40)],
+)
+def test_a_title_is_a_safe_file_name(title: str, name: str) -> None:
+    assert _file_name(title) == name
 
 
 def test_nothing_of_crewai_is_imported_by_aveo3() -> None:
