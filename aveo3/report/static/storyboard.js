@@ -47,11 +47,11 @@
     if (isMade(take, clip)) return null;
     if (clip?.error_message) return { text: clip.error_message, next: clip.next_move };
     if (clip?.videos[0]?.missing) return { text: "its file is missing", next: clip.next_move };
-    if (clip) return { text: aveo3.status(clip.status).word.toLowerCase(), next: clip.next_move };
+    if (clip) return { text: aveo3.status(clip.status).word.toLowerCase(), next: clip.next_move, calm: !aveo3.ENDED.has(clip.status) };
     const source = byId.get(scene.source);
     const before = source && shownOf(source, clipOf);
-    if (source && !isMade(before, before && clipOf(before))) return { text: `it begins from ${source.id}, which has no clip yet` };
-    return { text: take ? "not made yet" : `the final of draft ${scene.picked} is not made yet` };
+    if (source && !isMade(before, before && clipOf(before))) return { text: `it begins from ${source.id}, which has no clip yet`, calm: true };
+    return { text: take ? "not made yet" : `the final of draft ${scene.picked} is not made yet`, calm: true };
   }
 
   // ---- the film ---------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@
       parts.prompt.title = scene.prompt.length > 120 ? scene.prompt : "";
       parts.begins.textContent = scene.begins ? `Begins from ${scene.begins}.` : "";
       renew(parts.reason, why, () => (why ? [
-        el("p", { class: "error" }, el("strong", { text: "No clip: " }), why.text),
+        el("p", { class: why.calm ? "muted" : "error" }, el("strong", { text: why.calm ? "No clip yet: " : "No clip: " }), why.text),
         why.next ? el("p", { class: "next" }, el("strong", { text: "Next: " }), why.next) : null,
       ].filter(Boolean) : []));
       const ids = new Set(scene.takes.map((take) => take.id));
