@@ -35,6 +35,7 @@ class _Take(BaseModel):
     stage: str = Field(pattern="^(draft|final)$")
     take: int = Field(ge=1, le=1000)
     job: str | None = Field(default=None, max_length=500)
+    status: str | None = Field(default=None, max_length=50)
 
 
 class _Scene(BaseModel):
@@ -148,7 +149,7 @@ class Board:
                 changed=self.picked(scene) != scene.picked,
                 hangs=_all_after(scene.id, hangs),
                 takes=[
-                    TakeRow(id=each.id, stage=each.stage, number=each.take, job=each.job)
+                    TakeRow(id=each.id, stage=each.stage, number=each.take, job=each.job, status=each.status)
                     for each in sorted(scene.takes, key=lambda each: (each.stage == "final", each.take))
                 ],
             )

@@ -199,6 +199,8 @@ class TakeRow(TypedDict):
     number: int
     """From 1. A final of a draft has the number of the draft."""
     job: str | None
+    status: str | None
+    """A `ClipStatus` as it was noted: the page of a run does not list the clips of earlier ones."""
 
 
 class SceneRow(TypedDict):

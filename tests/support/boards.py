@@ -13,7 +13,7 @@ from tests.support.reports import Past
 
 def take(scene: str, number: int, job: int | None) -> dict[str, Any]:
     """A take as `film.json` has it; `job` is its number in the journal."""
-    name = None if job is None else f"{job:08x}" + "0" * 56
+    name = None if job is None else f"{job:08x}"
     return {"id": f"{scene}.take-{number}", "stage": "final", "take": number, "job": name, "status": None, "path": None}
 
 

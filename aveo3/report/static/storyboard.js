@@ -29,25 +29,29 @@
   }
 
   const isThere = (clip) => Boolean(clip?.videos[0]) && !clip.videos[0].missing;
+  /** True if a take has a video: the page of a run does not list those of earlier runs. */
+  const isMade = (take, clip) => (clip ? isThere(clip) : take?.status === "succeeded");
   const makes = (view) => view.film.command + (view.service === "mock" ? " --mock" : "");
   const pickedOf = (scene) => scene.takes.find((take) => take.stage === scene.stage && take.number === scene.picked);
 
   /** The take that the film shows, or would show: a final if there are finals. */
-  const shownOf = (scene) => scene.takes.find((take) => take.stage === "final" && take.number === scene.picked)
-    ?? (scene.takes.some((take) => take.stage === "final" && take.job !== null) ? null : pickedOf(scene));
+  function shownOf(scene, clipOf) {
+    const finals = scene.takes.filter((take) => take.stage === "final" && (take.job !== null || clipOf(take)));
+    return finals.length ? finals.find((take) => take.number === scene.picked) ?? null : pickedOf(scene);
+  }
 
   /** Why a scene has no clip in the film; null if it has one. */
   function missing(scene, clipOf, byId) {
-    const take = shownOf(scene);
+    const take = shownOf(scene, clipOf);
     const clip = take && clipOf(take);
-    if (isThere(clip)) return null;
+    if (isMade(take, clip)) return null;
     if (clip?.error_message) return { text: clip.error_message, next: clip.next_move };
     if (clip?.videos[0]?.missing) return { text: "its file is missing", next: clip.next_move };
-    if (clip) return { text: aveo3.status(clip.status).word.toLowerCase(), next: clip.next_move };
+    if (clip) return { text: aveo3.status(clip.status).word.toLowerCase(), next: clip.next_move, calm: !aveo3.ENDED.has(clip.status) };
     const source = byId.get(scene.source);
-    const before = source && shownOf(source);
-    if (source && !isThere(before && clipOf(before))) return { text: `it begins from ${source.id}, which has no clip yet` };
-    return { text: take ? "not made yet" : `the final of draft ${scene.picked} is not made yet` };
+    const before = source && shownOf(source, clipOf);
+    if (source && !isMade(before, before && clipOf(before))) return { text: `it begins from ${source.id}, which has no clip yet`, calm: true };
+    return { text: take ? "not made yet" : `the final of draft ${scene.picked} is not made yet`, calm: true };
   }
 
   // ---- the film ---------------------------------------------------------------------------------------------------------
@@ -105,11 +109,12 @@
     parts.head.append(parts.mark);
     const root = el("li", { class: "take" }, parts.frame, el("div", { class: "take-body" }, parts.head, parts.facts, parts.pick));
 
-    function update(scene, clip, picks) {
+    function update(news, current, clip, picks) {
+      [scene, take] = [news, current];
       const picked = take.stage === scene.stage && take.number === scene.picked;
       root.classList.toggle("is-picked", picked);
-      renew(parts.frame, [clip?.videos[0], clip ? null : 0, clip?.videos.length ? null : [clip?.status, clip?.submitted_utc]], () => {
-        if (!clip) return el("div", { class: "blank tone-wait" }, icon("dots"), el("span", { text: "Not made yet" }));
+      renew(parts.frame, [clip?.videos[0], clip ? null : take.status ?? "", clip?.videos.length ? null : [clip?.status, clip?.submitted_utc]], () => {
+        if (!clip) return el("div", { class: "blank tone-wait" }, icon("dots"), el("span", { text: take.status ? "Of an earlier run" : "Not made yet" }));
         const { tall, content } = player.picture(clip, 0, `${name.toLowerCase()} of ${scene.id}`);
         parts.frame.classList.toggle("tall", tall);
         return content;
@@ -117,9 +122,9 @@
       renew(parts.mark, clip?.status, () => (clip ? statusMark(clip) : []));
       const price = clip && cost(clip);
       renew(parts.facts, [price, clip?.model], () => [clip?.model, price].filter(Boolean).map((text) => el("span", { text })));
-      renew(parts.pick, [picked, picks, isThere(clip), busy], () => {
+      renew(parts.pick, [picked, picks, isMade(take, clip), busy], () => {
         if (picked) return el("span", { class: "status tone-good" }, icon("check"), "Picked");
-        if (!picks || take.stage !== scene.stage || !isThere(clip)) return [];
+        if (!picks || take.stage !== scene.stage || !isMade(take, clip)) return [];
         return el("button", {
           type: "button", text: "Pick", "aria-label": `Pick ${name.toLowerCase()} of ${scene.id}`, disabled: busy, on: { click: () => pick(scene, take) },
         });
@@ -148,7 +153,7 @@
       parts.prompt.title = scene.prompt.length > 120 ? scene.prompt : "";
       parts.begins.textContent = scene.begins ? `Begins from ${scene.begins}.` : "";
       renew(parts.reason, why, () => (why ? [
-        el("p", { class: "error" }, el("strong", { text: "No clip: " }), why.text),
+        el("p", { class: why.calm ? "muted" : "error" }, el("strong", { text: why.calm ? "No clip yet: " : "No clip: " }), why.text),
         why.next ? el("p", { class: "next" }, el("strong", { text: "Next: " }), why.next) : null,
       ].filter(Boolean) : []));
       const ids = new Set(scene.takes.map((take) => take.id));
@@ -161,7 +166,7 @@
       for (const [at, take] of scene.takes.entries()) {
         if (!tiles.has(take.id)) tiles.set(take.id, takeTile(scene, take));
         const tile = tiles.get(take.id);
-        tile.update(scene, clipOf(take), picks);
+        tile.update(scene, take, clipOf(take), picks);
         if (parts.takes.children[at] !== tile.root) parts.takes.insertBefore(tile.root, parts.takes.children[at] ?? null);
       }
     }

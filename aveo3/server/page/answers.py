@@ -46,6 +46,14 @@ class Cancels(Protocol):
         """Cancel what a row shows. Returns why that cannot be; None if it is done."""
 
 
+@runtime_checkable
+class Picks(Protocol):
+    """A source of a film, of whose scenes a person may pick takes."""
+
+    async def pick(self, scene: str, take: str) -> str | None:
+        """Pick a take. Returns why that cannot be; None if it is done. Nothing is sent."""
+
+
 class Answers(Protocol):
     """Answers what a page asks for."""
 
@@ -72,6 +80,9 @@ class Answers(Protocol):
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """Cancel the row `key`."""
 
+    async def pick(self, request: web.Request) -> web.StreamResponse:
+        """Pick the `take` of a `scene`."""
+
     async def close(self) -> None:
         """Send everybody what is newest, and end."""
 
@@ -96,6 +107,7 @@ def routes_of(
         web.get(f"{prefix}/posters/{{key}}/{{number}}", of("still"), allow_head=False),
         web.post(f"{prefix}/actions/{{name}}", of("act")),
         web.post(f"{prefix}/cancel/{{key}}", of("cancel")),
+        web.post(f"{prefix}/picks/{{scene}}/{{take}}", of("pick")),
     ]
 
 
@@ -146,6 +158,13 @@ class SourceAnswers:
         if not isinstance(self._source, Cancels):
             raise web.HTTPConflict(text="This page cancels no single clip.")
         if (why := await self._source.cancel(request.match_info["key"])) is not None:
+            raise web.HTTPConflict(text=why)
+        return web.Response(text="done")
+
+    async def pick(self, request: web.Request) -> web.StreamResponse:
+        if not isinstance(self._source, Picks):
+            raise web.HTTPConflict(text="This page shows no film.")
+        if (why := await self._source.pick(request.match_info["scene"], request.match_info["take"])) is not None:
             raise web.HTTPConflict(text=why)
         return web.Response(text="done")
 

@@ -43,7 +43,7 @@ class Videos:
         self._home = home
         self._worker = worker
         self._posters = Posters(home)
-        self._stills: dict[Path, bytes | None] = {}  # the newest ones
+        self._stills: dict[Film, bytes | None] = {}  # the newest ones
         self._cutting = asyncio.Lock()  # a run needs the machine, too
         self._sending: dict[asyncio.Task[None] | None, None] = {}  # in the order in which they began
 
@@ -61,13 +61,13 @@ class Videos:
 
     async def still(self, film: Film) -> bytes | None:
         """The still of a film as WebP; None if there is none. Cuts one at a time."""
-        if film.path in self._stills:
-            return self._stills[film.path]
+        if film in self._stills:
+            return self._stills[film]
         async with self._cutting:
             found = await asyncio.get_running_loop().run_in_executor(self._worker, self._cut, film)
         if len(self._stills) >= STILLS:
             del self._stills[next(iter(self._stills))]
-        self._stills[film.path] = found
+        self._stills[film] = found
         return found
 
     def _cut(self, film: Film) -> bytes | None:

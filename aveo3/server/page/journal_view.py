@@ -26,6 +26,7 @@ from aveo3.report.lanes import lane_rows, lane_steps
 from aveo3.report.steps import steps_of_job
 from aveo3.report.view import LaneRow, LaneStep, MoneyRow, RunRow, Step
 from aveo3.server.page.answers import Actions
+from aveo3.server.page.film_board import FilmBoard
 from aveo3.server.page.listing import Listing
 from aveo3.server.page.shown import Shown
 
@@ -105,6 +106,7 @@ class JournalView:
         self._now_utc = now_utc
         self._quoted = quoted
         self._listing = Listing(self.shown)
+        self._board = FilmBoard(self.shown, self.home, quoted)
         self._known = _Known()
         self._worker = ThreadPoolExecutor(1, "aveo3-page-journal")
         self._busy = False
@@ -115,7 +117,11 @@ class JournalView:
 
     def films_of(self, key: str) -> tuple[Film, ...]:
         """The videos of a clip, in the order of its row."""
-        return self._listing.films_of(key)
+        return self._listing.films_of(key) or self._board.films_of(key)
+
+    async def pick(self, scene: str, take: str) -> str | None:
+        """Pick a take of the directory's film. Returns why that cannot be; None if it is done."""
+        return await self._board.pick(scene, take)
 
     def actions(self) -> Actions:
         """Nothing: another process makes the clips."""
@@ -133,6 +139,7 @@ class JournalView:
                 if news is None:
                     break
                 await self._show(news)
+            await self._board.refresh(self._worker)
             await self._listing.read_some(self._worker)
         except JournalError as error:
             if str(error) != self._told:

@@ -26,6 +26,7 @@ from aveo3.quota.gate_stats import GateStats
 from aveo3.report.from_journal import Film, Frame, clip_row
 from aveo3.report.view import ClipRow, LaneRow, LaneStep, MoneyRow, RunRow, Step
 from aveo3.server.page.answers import Actions
+from aveo3.server.page.film_board import FilmBoard
 from aveo3.server.page.listing import Listing
 from aveo3.server.page.live_lane import lane_row, steady
 from aveo3.server.page.shown import Shown
@@ -91,6 +92,7 @@ class LiveView:
         )
         self._now_utc = now_utc
         self._listing = Listing(self.shown)
+        self._board = FilmBoard(self.shown, self.home, quoted)
         self._frame = Frame(home=self.home, url=str, directory=quoted(str(self.home)), unmade=None, active=True)
         self._frame_of_ended = replace(self._frame, active=False)
         self._client: VeoClient | None = None
@@ -123,7 +125,11 @@ class LiveView:
 
     def films_of(self, key: str) -> tuple[Film, ...]:
         """The videos of a clip, in the order of its row."""
-        return self._listing.films_of(key)
+        return self._listing.films_of(key) or self._board.films_of(key)
+
+    async def pick(self, scene: str, take: str) -> str | None:
+        """Pick a take of the directory's film. Returns why that cannot be; None if it is done."""
+        return await self._board.pick(scene, take)
 
     def actions(self) -> Actions:
         """What a person may do now: nothing once the run has ended."""
@@ -141,6 +147,7 @@ class LiveView:
             if number % 100 == 99:
                 await asyncio.sleep(0)  # the run goes first
         self._show_client()
+        await self._board.refresh(self._worker)
         await self._listing.read_some(self._worker)
 
     def _show_client(self) -> None:

@@ -53,6 +53,9 @@ class RelayAnswers:
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         return await self._pass_on(request, "cancel", "key")
 
+    async def pick(self, request: web.Request) -> web.StreamResponse:
+        raise web.HTTPConflict(text="This page shows no film.")
+
     async def close(self) -> None:
         if self._http is not None:
             await self._http.close()
