@@ -111,7 +111,7 @@ class Door:
             app.router.add_post(f"{place}/{{id:[^/]+}}/cancel", omni.cancel)
             app.router.add_delete(f"{place}/{{id:[^/]+}}", omni.delete)
         app.router.add_get("/v1/events", EventStream(self, self._session, self._intake).get, allow_head=False)
-        app.router.add_get("/v1/server", About(self, self._session, self._dispatcher).get, allow_head=False)
+        About(self, self._session, self._dispatcher).add_to(app.router, _VERSION)
         OpenAIRoutes(self, self._session, self._dispatcher, self._intake).add_to(app.router)
         app.router.add_get(f"{_VERSION}/files/{{file:[a-z0-9]+}}", self._file, allow_head=False)
         app.router.add_get(f"{_VERSION}/files/{{file:[a-z0-9]+}}:download", self._download)
