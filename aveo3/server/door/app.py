@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import re
@@ -19,6 +18,7 @@ from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import State
 from aveo3.server.door import google_errors, omni_answers, openai_videos, veo_answers
 from aveo3.server.door.about import About
+from aveo3.server.door.caller_places import CallerPlaces
 from aveo3.server.door.callers import Caller
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.event_stream import EventStream
@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 LARGEST_BODY = 100 << 20
 """Bytes of a request: Google takes about as much."""
 
-LARGE_BODY, LARGE_BODIES = 1 << 20, 4
-"""Of bodies with more bytes than this, so many are read at the same time."""
+LARGE_BODY, LARGE_BODIES, OF_ONE_CALLER = 1 << 20, 4, 2
+"""Of bodies with more bytes than this, so many are read at the same time, and so many of one caller."""
 
 _VERSION = "/{version:v1|v1beta|v1beta1}"
 _MODEL = "publishers/google/models/{model:[A-Za-z0-9._-]+}"
@@ -89,7 +89,7 @@ class Door:
         self._observer = observer
         self._private_callbacks = private_callbacks
         self.now_utc = now_utc
-        self._large = asyncio.Semaphore(LARGE_BODIES)
+        self.large_bodies = CallerPlaces(LARGE_BODIES, OF_ONE_CALLER)
 
     def app(self) -> web.Application:
         """The application with all routes."""
@@ -111,7 +111,7 @@ class Door:
             app.router.add_post(f"{place}/{{id:[^/]+}}/cancel", omni.cancel)
             app.router.add_delete(f"{place}/{{id:[^/]+}}", omni.delete)
         app.router.add_get("/v1/events", EventStream(self, self._session, self._intake).get, allow_head=False)
-        app.router.add_get("/v1/server", About(self, self._session, self._dispatcher).get, allow_head=False)
+        About(self, self._session, self._dispatcher).add_to(app.router, _VERSION)
         OpenAIRoutes(self, self._session, self._dispatcher, self._intake).add_to(app.router)
         app.router.add_get(f"{_VERSION}/files/{{file:[a-z0-9]+}}", self._file, allow_head=False)
         app.router.add_get(f"{_VERSION}/files/{{file:[a-z0-9]+}}:download", self._download)
@@ -160,14 +160,14 @@ class Door:
         """Where the end of a request is told: see `callback_of`."""
         return callback_of(request, caller, private=self._private_callbacks)
 
-    async def body(self, request: web.Request, read: Callable[[Any], Body]) -> tuple[Body, str]:
+    async def body(self, request: web.Request, caller: Caller, read: Callable[[Any], Body]) -> tuple[Body, str]:
         """What `read` makes of the JSON of a request, and the SHA-256 of its bytes.
 
         Large bodies are read in a thread, a few at a time.
         """
         if request.content_length is not None and request.content_length <= LARGE_BODY:
             return parsed(await bytes_of(request), read)
-        async with self._large:
+        async with self.large_bodies.place(caller.account):
             return await _threads.reading.run(parsed, await bytes_of(request), read)
 
     # ---- submits and operations --------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ class Door:
     async def _submit(self, request: web.Request) -> web.StreamResponse:
         caller = self.caller(request)
         model, resource = request.match_info["model"], _resource_of(request)
-        order, digest = await self.body(request, lambda body: read_order(body, model))
+        order, digest = await self.body(request, caller, lambda body: read_order(body, model))
         accepted = await self._intake.accept(
             order,
             caller,
@@ -189,7 +189,7 @@ class Door:
 
     async def _fetch(self, request: web.Request) -> web.StreamResponse:
         caller = self.caller(request)
-        name, _ = await self.body(request, _operation_name)
+        name, _ = await self.body(request, caller, _operation_name)
         return await self._operation(request, *self._find(name, caller))
 
     async def _get(self, request: web.Request) -> web.StreamResponse:

@@ -41,7 +41,7 @@ class OmniRoutes:
     async def create(self, http: web.Request) -> web.StreamResponse:
         """Accept a request."""
         caller, resource = self._door.caller(http), _resource_of(http)
-        order, digest = await self._door.body(http, read_order)
+        order, digest = await self._door.body(http, caller, read_order)
         if (earlier := order.prompt.previous) is not None:
             google = self._at_google(earlier, caller)
             order = order.with_prompt(order.prompt.model_copy(update={"previous": google}))

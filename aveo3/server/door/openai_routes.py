@@ -60,9 +60,10 @@ class OpenAIRoutes:
             )
 
         if http.content_type == "application/json":
-            order, digest = await self._door.body(http, lambda body: read(_flat(body)))
+            order, digest = await self._door.body(http, caller, lambda body: read(_flat(body)))
         else:
-            fields, digest = await _form(http)
+            async with self._door.large_bodies.place(caller.account):
+                fields, digest = await _form(http)
             order = await _threads.reading.run(read, fields)
         request = await self._intake.accept(
             order,

@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from aveo3.journal.rows import recorded_prompt
 from aveo3.lifecycle import State
 from aveo3.models import VideoPrompt
 from aveo3.server.door import app
+from aveo3.server.door.callers import Caller, CallerFile
 from tests.support.door import MODEL, TOKEN, film, sdk, serving
 from tests.support.emulated import emulator, quick
 
@@ -448,6 +450,29 @@ async def test_a_body_that_is_too_large_is_refused_and_a_large_one_is_read(monke
             body = json.dumps({"instances": [{"prompt": "a boat", "image": image}]}).encode()
             async with http.post(f"{VERTEX}:predictLongRunning", data=io.BytesIO(body)) as answer:
                 assert answer.status == status
+
+
+async def test_large_bodies_that_one_caller_sends_slowly_hold_up_no_other() -> None:
+    async def crawling() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(5)
+
+    image = {"bytesBase64Encoded": base64.b64encode(PNG + bytes(2 << 20)).decode(), "mimeType": "image/png"}
+    body = json.dumps({"instances": [{"prompt": "a boat", "image": image}]}).encode()
+    async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
+        callers = CallerFile(door.session.settings.output_dir)
+        slow, quick_one = ({"x-goog-api-key": callers.add(Caller(name=name))} for name in ("slow", "quick"))
+        path, clock = f"{VERTEX}:predictLongRunning", asyncio.get_running_loop().time
+        tasks = [asyncio.create_task(http.post(path, data=crawling(), headers=slow)) for _ in range(8)]
+        await asyncio.sleep(1)
+        began = clock()
+        async with http.post(path, data=io.BytesIO(body), headers=quick_one) as answer:
+            assert answer.status == 200
+        assert clock() - began < 10
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def test_requests_through_the_door_take_no_longer_than_a_batch() -> None:

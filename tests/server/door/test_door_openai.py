@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import openai
 import pytest
+from google import genai
+from google.genai import types
 
 from aveo3.models import VideoPrompt
 from aveo3.server.door.callers import Caller, CallerFile
@@ -165,3 +168,38 @@ async def test_the_same_form_with_the_same_key_is_one_video() -> None:
         assert len(ids) == 1
         with pytest.raises(openai.ConflictError):
             await client.videos.create(model=MODEL, prompt="a ship", **more)
+
+
+def one_lane() -> Path:
+    """A file of lanes that has one."""
+    file = Path("lanes.toml")
+    file.write_text(f'[[lane]]\nmodel = "{MODEL}"\nproject = "p"\n')
+    return file
+
+
+@pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
+async def test_openais_and_googles_clients_list_the_models_that_their_key_may_use() -> None:
+    async with emulator() as google, serving(google) as door:
+        callers = CallerFile(door.session.settings.output_dir)
+        alice = callers.add(Caller(name="alice", models=(MODEL,)))
+        bob = callers.add(Caller(name="bob"))
+        seen = {}
+        for key in (alice, bob):
+            options = types.HttpOptions(base_url=door.url)
+            googles = genai.Client(api_key=key, http_options=options)
+            async with sdk(door, key) as client:
+                seen[key] = [model.id async for model in client.models.list()]
+                assert [f"models/{model}" for model in seen[key]] == [
+                    model.name async for model in await googles.aio.models.list()
+                ]
+                assert (await client.models.retrieve(MODEL)).id == MODEL
+                assert (await googles.aio.models.get(model=MODEL)).name == f"models/{MODEL}"
+                if key == alice:
+                    with pytest.raises(openai.NotFoundError):
+                        await client.models.retrieve("veo-3.1-fast-generate-001")
+            await googles.aio.aclose()
+        assert seen[alice] == [MODEL]
+        assert len(seen[bob]) > 2
+    lanes = one_lane()
+    async with emulator() as google, serving(google, lanes=lanes, api_key=None) as door, sdk(door, bob) as client:
+        assert [model.id async for model in client.models.list()] == [MODEL]
