@@ -32,6 +32,9 @@ SUBMIT_GRACE = 2.0
 """Seconds beyond the request's timeout after which a submit without an answer counts as lost."""
 
 
+_BUCKET = re.compile(r"storage\.(objects|buckets)|gs://|cloud storage|\bbucket\b", re.IGNORECASE)
+"""Words of a 403 that is about a bucket."""
+
 ASK_TIMEOUT = 10.0
 """Seconds for the free request that precedes a probe."""
 
@@ -153,7 +156,8 @@ class Submission:
             if (key := job.place.get(REQUEST_KEY)) is not None and is_queue(attempt.backend):
                 return await attempt.backend.enqueue(prompt, job.model, key=key, output_uri=job.output_uri)
             async with _timeouts.timeout(self._timeout, ticks=2 * _timeouts.TICKS):  # after the backend's own
-                return await attempt.backend.submit(prompt, job.model, output_uri=job.output_uri)
+                verdict = await attempt.backend.submit(prompt, job.model, output_uri=job.output_uri)
+            return _of_its_bucket(job, prompt, verdict)
         except asyncio.CancelledError:
             job.leaving = True
             return verdicts.uncertain("stopped before the answer came: a video may be under way and billed")
@@ -204,3 +208,14 @@ class Submission:
         elif verdict.kind is VerdictKind.UNAVAILABLE:  # the gate or the clip reports the others
             words = verdicts.brief(verdict.message)
             log.warning("%s: %r: %s", verdict.kind, attempt.job.prompt.text[:60], words)
+
+
+def _of_its_bucket(job: Job, prompt: VideoPrompt, verdict: Verdict) -> Verdict:
+    """`verdict`; but rejected if Google may not use a bucket that the request itself names.
+
+    That is no fault of the lane, which would be closed to everybody.
+    """
+    names_bucket = job.storage_uri is not None or any(medium.uri is not None for medium in prompt.media)
+    if verdict.refusal is verdicts.Refusal.PERMISSION and names_bucket and _BUCKET.search(verdict.message):
+        return verdicts.rejected(verdict.message, status=verdict.status)
+    return verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -83,3 +83,27 @@ def test_the_name_is_found_by_an_index_however_many_jobs_there_are(tmp_path: Pat
     with Journal(tmp_path / "journal.db") as journal:
         plan = journal.read("EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE operation = ? AND id != ?", NAME, 1)
     assert "jobs_by_operation" in plan[0]["detail"]
+
+
+DENIED = "Permission 'storage.objects.create' denied on resource (or it may not exist)."
+
+
+@pytest.mark.parametrize(
+    ("storage_uri", "image", "message", "kind"),
+    [
+        ("gs://theirs/out", None, DENIED, VerdictKind.REJECTED),
+        (None, "gs://theirs/boat.png", "gs://theirs/boat.png cannot be read", VerdictKind.REJECTED),
+        (None, None, DENIED, VerdictKind.REFUSED),  # the bucket of the settings: so it would be for every prompt
+        ("gs://theirs/out", None, "Permission 'aiplatform.endpoints.predict' denied", VerdictKind.REFUSED),
+    ],
+)
+async def test_a_bucket_of_the_request_that_google_may_not_use_closes_no_lane(
+    tmp_path: Path, storage_uri: str | None, image: str | None, message: str, kind: VerdictKind
+) -> None:
+    denied = verdicts.Verdict(VerdictKind.REFUSED, message, refusal=verdicts.Refusal.PERMISSION, status=403)
+    with Journal(tmp_path / "journal.db") as journal:
+        attempt = submitting(journal, "a")
+        attempt.job.storage_uri = storage_uri
+        cast("Mock", attempt.backend).submit = AsyncMock(return_value=denied)
+        verdict = await Submission(settings(), now_utc).post(attempt, VideoPrompt(text="a", image=image))
+    assert (verdict.kind, verdict.message, verdict.status) == (kind, message, 403)
