@@ -62,16 +62,19 @@ class Known:
             )
         elif self.made:
             hint = " (--fresh makes new ones)" if self.offers_fresh else ""
-            yield f"{self.made:,} of these prompts already have a clip here: not sent again{hint}"
+            yield f"{self.made:,} of these prompts already {_have(self.made)} a clip here: not sent again{hint}"
         if self.under_way:
-            yield f"{self.under_way:,} of these prompts were sent by an earlier run: they are resumed, not sent again"
+            they = (
+                "was sent by an earlier run: it is" if self.under_way == 1 else "were sent by an earlier run: they are"
+            )
+            yield f"{self.under_way:,} of these prompts {they} resumed, not sent again"
         if self.settled:
             which = listed(f"{count:,} {state}" for state, count in self.settled.items())
             yield f"{which} in an earlier run: not sent again (to change that: aveo3 retry)"
         if self.made_anew:
             yield (
-                f"{self.made_anew:,} of these prompts already have a clip here and are made anew, because a clip that "
-                "they depend on is another one now, or will be"
+                f"{self.made_anew:,} of these prompts already {_have(self.made_anew)} a clip here, to be made anew: "
+                "a clip that it depends on is another one now, or will be"
             )
         if self.blocked:
             yield f"{self.blocked:,} of these prompts depend on a clip that ended without a video: not sent"
@@ -266,3 +269,7 @@ def _jobs_and_batches(path: Path, service: str) -> tuple[list[JobRecord], Mappin
             return [], {}, set()
         records = [record for record in journal.records() if record.service == service]
         return records, journal.open_batches(service), journal.requested()
+
+
+def _have(number: int) -> str:
+    return "has" if number == 1 else "have"

@@ -68,7 +68,7 @@ def test_the_dry_run_says_what_is_made_anew_because_its_source_is() -> None:
     file = write(CALM, {**STORM, "text": "a heavy storm"}, INTRO, ALONE)
     after = facts(file)
     assert (after["to_send"], after["made_anew"], after["already_made"]) == (2, 1, 2)
-    assert any("1 of these prompts already have a clip here and are made anew" in note for note in after["notes"])
+    assert any("1 of these prompts already has a clip here, to be made anew" in note for note in after["notes"])
     code, stdout, _ = run("generate", file, "--mock", "--json")
     assert code == Exit.ALL_MADE
     assert {line["text"]: line["cached"] for line in map(json.loads, stdout.splitlines())} == {

@@ -765,7 +765,7 @@ def test_the_same_command_again_sends_nothing_but_fresh_does() -> None:
         code, stdout, stderr = run("generate", "-", "--fresh", stdin="boat\n")
         assert (code, at.accepted, "have a clip here" in stderr) == (0, 4, False)
         code, stdout, _ = run("generate", "-", "--dry-run", stdin="boat\nelk\n")
-        assert stdout.startswith("1 of these prompts already have a clip here")
+        assert stdout.startswith("1 of these prompts already has a clip here")
         assert "1 clip, US$ 3.20" in stdout
         code, stdout, _ = run("generate", "-", "--dry-run", "--budget", "1", stdin="boat\n")
         assert "the budget of" not in stdout, "there is nothing left to stop"
@@ -873,7 +873,7 @@ def test_a_clip_that_google_could_not_deliver_is_resumed_and_told_so_before() ->
             journal.move(entry.id, State.FETCHING, State.UNCERTAIN, error_kind="fetch")
         code, _, stderr = run("generate", "-", stdin="boat\n")
         assert (code, at.accepted) == (0, 1)
-    assert "1 of these prompts were sent by an earlier run: they are resumed, not sent again" in stderr
+    assert "1 of these prompts was sent by an earlier run: it is resumed, not sent again" in stderr
     assert "aveo3 retry" not in stderr
 
 
