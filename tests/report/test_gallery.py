@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -302,6 +303,7 @@ async def test_the_head_says_what_came_of_the_run_what_it_cost_and_what_to_do(br
     async with tab(browser) as page:
         await page.goto(saved(made, tmp_path))
         assert await page.locator("#headline").inner_text() == "Ended\n5 of 11 clips are here"
+        assert re.findall(r"null|undefined|NaN", await page.locator("body").inner_text()) == []
         figures = await page.locator("#money").inner_text()
         assert "Spent\n$14.00" in figures
         assert "May be paid\n$3.20\ntheir answers were lost" in figures

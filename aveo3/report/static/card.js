@@ -87,7 +87,7 @@
     place.signature = signature;
     const focused = place.contains(document.activeElement) ? [...place.querySelectorAll(FOCUS)].indexOf(document.activeElement) : null;
     player.release(place);
-    place.replaceChildren(...[fill()].flat());
+    place.replaceChildren(...[fill()].flat().filter((child) => child !== null && child !== undefined)); // else it writes "null"
     if (focused === null) return;
     const now = place.querySelectorAll(FOCUS);
     (now[Math.max(0, focused)] ?? now[0] ?? place.closest("article"))?.focus();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ async def test_a_click_picks_a_take_and_says_what_hangs_on_it(browser: Browser, 
         await scenes.nth(1).filter(has_text="Google filtered it.").wait_for()
         assert "it begins from beam, which has no clip yet" in await scenes.nth(2).inner_text()
         assert "Picked" in await scenes.nth(0).locator(".take").nth(0).inner_text()
+        assert re.findall(r"null|undefined|NaN", await page.locator("body").inner_text()) == []
         await page.get_by_role("button", name="Pick take 2 of storm").click()
         said = page.locator("#picked").filter(has_text="storm: take 2 is picked. Nothing was sent.")
         await said.wait_for()
