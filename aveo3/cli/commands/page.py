@@ -32,9 +32,9 @@ def page(
     """Show a directory live in the browser.
 
     It prints a link to a page on this machine. The page has what `aveo3 report` shows, and changes as another process
-    makes clips; a run may also begin later. It only reads the journal, and ends with Ctrl-C. To pause or stop a run on
-    its page, use `aveo3 generate --page`. If `aveo3 serve` runs in the directory, or at the address, the page is the
-    server's, by caller, with its buttons. It needs aveo3[report].
+    makes clips; a run may also begin later. It sends nothing, and ends with Ctrl-C; of a film it picks takes. To pause
+    or stop a run on its page, use `aveo3 generate --page`. If `aveo3 serve` runs in the directory, or at the address,
+    the page is the server's, by caller, with its buttons. It needs aveo3[report].
 
     Exit codes: 2 bad usage, the port is taken, no server answers, or aveo3[report] is missing; 130 you stopped it.
 
