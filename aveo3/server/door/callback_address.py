@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
+import aiohttp
 from yarl import URL
 
 LONGEST = 2000
@@ -57,5 +59,24 @@ def public_socket(info: tuple[Any, ...]) -> socket.socket:
     """
     address = ip_address(str(info[4][0]).partition("%")[0])
     if not is_public(address):
-        raise PermissionError(errno.EACCES, f"{address} is a private address, where this server sends no callbacks")
+        raise PermissionError(errno.EACCES, f"{address} is a private address, where this server connects to nothing")
     return socket.socket(*info[:3])
+
+
+def session(within: float, *, private: bool, headers: Mapping[str, str] | None = None) -> aiohttp.ClientSession:
+    """A session for addresses that callers name: it keeps no connection, cookie or look-up, and unpacks nothing.
+
+    A request may take `within` seconds. Without `private` it connects to public addresses only.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0,
+            force_close=True,
+            use_dns_cache=False,
+            socket_factory=None if private else public_socket,
+        ),
+        timeout=aiohttp.ClientTimeout(total=within),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,  # a small answer must not become a large one
+        headers=headers,
+    )

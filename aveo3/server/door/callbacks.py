@@ -226,14 +226,4 @@ class CallbackSender:
             raise Undelivered(f"HTTP {status}", final=status == GONE)
 
     def _session(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,
-                force_close=True,
-                use_dns_cache=False,
-                socket_factory=None if self._private else callback_address.public_socket,
-            ),
-            timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-        )
+        return callback_address.session(ANSWER_WITHIN, private=self._private)

@@ -100,18 +100,8 @@ class MediaFetcher:
         return bytes(content)
 
     def _session(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,
-                force_close=True,
-                use_dns_cache=False,
-                socket_factory=None if self._private else callback_address.public_socket,
-            ),
-            timeout=aiohttp.ClientTimeout(total=WITHIN),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # a small answer must not become a large one
-            headers={"User-Agent": "aveo3", "Accept-Encoding": "identity"},
-        )
+        headers = {"User-Agent": "aveo3", "Accept-Encoding": "identity"}
+        return callback_address.session(WITHIN, private=self._private, headers=headers)
 
 
 def _is_elsewhere(medium: Media) -> bool:
