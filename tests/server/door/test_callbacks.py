@@ -219,7 +219,7 @@ async def test_private_addresses_get_nothing_however_they_are_named() -> None:
             await asyncio.sleep(20)
             assert door.session.journal is not None
             named, *numbers = (why for [why] in door.session.journal.read("SELECT outcome FROM callbacks ORDER BY job"))
-            assert "127.0.0.1 is a private address, where this server sends no callbacks" in named
+            assert "127.0.0.1 is a private address, where this server connects to nothing" in named
             assert len(numbers) == 2
             assert all(numbers)
             assert mine.got == []
