@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,12 +47,21 @@ def read_yaml(text: str) -> tuple[Any, dict[tuple[str | int, ...], int]]:
         except (ValueError, TypeError) as error:
             raise YamlBroken(f"{_mark(node)}: {error}") from None
 
-    try:
+    with reading(reader):
         root = reader.get_single_node()
         if root is None:
             return {}, lines
         check_size(root)
         return value_of(root, ()), lines
+
+
+@contextmanager
+def reading(reader: yaml.SafeLoader) -> Iterator[None]:
+    """Raises `YamlBroken`, with the place, for what the reader raises in the block, and disposes of it."""
+    import yaml
+
+    try:
+        yield
     except RecursionError:
         raise YamlBroken("1: it is nested too deeply") from None
     except yaml.MarkedYAMLError as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from aveo3.input_forms import SEVERAL_MEDIA
 from aveo3.models import VideoPrompt, field_name
-from aveo3.yaml_nodes import LARGEST, YamlBroken, check_size, loader
+from aveo3.yaml_nodes import LARGEST, YamlBroken, check_size, loader, reading
 
 if TYPE_CHECKING:
     import yaml
@@ -237,41 +237,32 @@ def read_yaml(text: str, *_: object) -> Iterator[PromptEntry]:
         raise Broken(f"1: YAML of more than {LARGEST // 2**20} MiB takes minutes to read: use JSON lines")
     reader = loader(text)
     try:
-        root = reader.get_single_node()
-        if root is None:
-            return
-        check_size(root)
-        if isinstance(root, yaml.MappingNode):
-            root = next((value for key, value in root.value if key.value == "prompts"), root)
-        if not isinstance(root, yaml.SequenceNode):
-            kind = type(reader.construct_document(root)).__name__
-            if kind != "NoneType":
-                raise Broken(f"1:1: a YAML file of prompts is a list (- …), not a {kind}")
-            return
-        for node in root.value:
-            where = f"{node.start_mark.line + 1}:{node.start_mark.column + 1}"
-            keys = [str(key.value) for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
-            if twice := next((key for key in keys if keys.count(key) > 1), None):
-                raise Broken(f"{where}: {twice} is there twice: one of them would be lost")
-            try:
-                value = reader.construct_document(node)
-            except (ValueError, TypeError) as error:
-                raise Broken(f"{where}: {_plain(error)}") from None
-            if not isinstance(value, str | dict):
-                raise Broken(f"{where}: a prompt is a text or a mapping of fields, not a {type(value).__name__}")
-            yield PromptEntry(where, {**_fields(value), **_texts(node)})
+        with reading(reader):
+            root = reader.get_single_node()
+            if root is None:
+                return
+            check_size(root)
+            if isinstance(root, yaml.MappingNode):
+                root = next((value for key, value in root.value if key.value == "prompts"), root)
+            if not isinstance(root, yaml.SequenceNode):
+                kind = type(reader.construct_document(root)).__name__
+                if kind != "NoneType":
+                    raise Broken(f"1:1: a YAML file of prompts is a list (- …), not a {kind}")
+                return
+            for node in root.value:
+                where = f"{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+                keys = [str(key.value) for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+                if twice := next((key for key in keys if keys.count(key) > 1), None):
+                    raise Broken(f"{where}: {twice} is there twice: one of them would be lost")
+                try:
+                    value = reader.construct_document(node)
+                except (ValueError, TypeError) as error:
+                    raise Broken(f"{where}: {_plain(error)}") from None
+                if not isinstance(value, str | dict):
+                    raise Broken(f"{where}: a prompt is a text or a mapping of fields, not a {type(value).__name__}")
+                yield PromptEntry(where, {**_fields(value), **_texts(node)})
     except YamlBroken as error:
         raise Broken(str(error)) from None
-    except RecursionError:
-        raise Broken("1: it is nested too deeply") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{mark.line + 1}:{mark.column + 1}: " if mark else "1: "
-        raise Broken(f"{place}{error.problem}") from None
-    except yaml.YAMLError as error:
-        raise Broken(f"1: {error}") from None
-    finally:
-        reader.dispose()
 
 
 def _texts(node: yaml.Node) -> dict[str, str]:
