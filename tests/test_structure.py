@@ -22,7 +22,7 @@ from aveo3.mock import MockOptions
 HOUSE = Path(aveo3.__path__[0])
 
 FLOORS = """
-lifecycle media_types near_names input_forms yaml_nodes json_values labels _visible wording stills media models
+lifecycle media_types near_names input_forms yaml_nodes json_values labels _visible wording stills display media models
 clips untrusted errors _waker events _timeouts _threads
 config files
 verdicts polling
