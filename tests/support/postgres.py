@@ -5,10 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from aveo3.journal.place import SharedJournal
+from aveo3.journal.writer import Step
 from benchmarks.harness.postgres_server import PostgresServer
 
 _numbers = itertools.count(1)
@@ -31,3 +35,40 @@ def database(server: PostgresServer, template: str = "template1") -> Iterator[st
         yield server.create(name, template)
     finally:
         server.drop(name)
+
+
+def empty_journal(server: PostgresServer) -> str:
+    """The name of a database with an empty journal, which nobody is connected to: others are copies of it."""
+    from aveo3.journal.postgres_migration import prepare  # `psycopg` is imported by tests that need it
+    from aveo3.journal.postgres_session import connect
+
+    name = "empty_journal"
+    if not server.execute(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
+        place = SharedJournal(SecretStr(server.create(name)), Path())
+        with closing(connect(place)) as session:
+            prepare(session, place, writes=True)
+    return name
+
+
+def place_of(url: str) -> SharedJournal:
+    """The journal at an address, whose files are relative to the directory of the test."""
+    return SharedJournal(SecretStr(url), Path.cwd())
+
+
+PLAN = (
+    "INSERT INTO jobs (id, service, digest, ordinal, position, model, prompt, queued_utc, state) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+EVENT = "INSERT INTO events (job, at_utc, state, changes) VALUES (?, ?, ?, ?)"
+
+
+def planned(job: int, ordinal: int | None = None) -> Step:
+    """The step that plans a job, as the journal does it."""
+    values = (job, "google", "0a", job if ordinal is None else ordinal, 0, "veo", "{}", "2026", "planned")
+    return (PLAN, values), (EVENT, (job, "2026", "planned", "{}"))
+
+
+def moved(job: int, old: str, new: str) -> Step:
+    """The step that moves a job."""
+    change = "UPDATE jobs SET state = ? WHERE id = ? AND state = ?", (new, job, old)
+    return change, (EVENT, (job, "2026", new, "{}"))
