@@ -127,6 +127,6 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture
 def postgres_place(postgres_server: PostgresServer) -> Iterator[SharedJournal]:
-    """An empty journal in a database of its own."""
-    with postgres.database(postgres_server, postgres.empty_journal(postgres_server)) as url:
+    """An empty journal."""
+    with postgres.journal(postgres_server) as url:
         yield postgres.place_of(url)

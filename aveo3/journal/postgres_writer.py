@@ -478,6 +478,7 @@ class PostgresWriter:
     def _made(self, batch: list[Pending]) -> None:
         self._flushes += 1
         self._unsure = []
+        self.broken = None  # before anybody hears that a step is written
         with self._changing:
             for pending in batch:
                 pending.written = True

@@ -306,6 +306,7 @@ async def test_what_only_a_leader_writes_ends_with_its_session(
         writer.write(moved(1, "planned", "submitting"), commit=True, fenced=True)
         with pytest.raises(NotLeading):
             await writer.on_disk()
+    writer.settle()
 
     assert lost == ["lost"]
     assert not writer.leading
