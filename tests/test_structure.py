@@ -32,6 +32,7 @@ engine
 dispatch
 mock_mode session
 client
+notebook
 film
 integrations
 testing
