@@ -22,8 +22,8 @@ from aveo3.mock import MockOptions
 HOUSE = Path(aveo3.__path__[0])
 
 FLOORS = """
-lifecycle media_types near_names input_forms yaml_nodes json_values labels media models
-clips untrusted _visible errors _waker events _timeouts _threads
+lifecycle media_types near_names input_forms yaml_nodes json_values labels _visible wording stills display media models
+clips untrusted errors _waker events _timeouts _threads
 config files
 verdicts polling
 lanes quota backends journal
