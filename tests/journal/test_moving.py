@@ -47,7 +47,7 @@ def filled(place: Any) -> None:
 
 
 def without_null(value: Any) -> Any:
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+    return value.replace("\0", "\\x00") if isinstance(value, str) else value
 
 
 def content(side: Side) -> dict[str, list[Any]]:

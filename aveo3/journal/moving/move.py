@@ -117,9 +117,9 @@ def _copy(source: Side, destination: Side, table: str) -> int:
 
 
 def _portable(row: Row) -> Row:
-    """A row as both databases can hold it: PostgreSQL has no null character, which means nothing in our texts."""
+    """A row as both databases can hold it: PostgreSQL has no null character."""
     if any(isinstance(value, str) and "\0" in value for value in row):
-        return tuple(value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in row)
+        return tuple(value.replace("\0", "\\x00") if isinstance(value, str) else value for value in row)
     return row
 
 

@@ -33,7 +33,7 @@ class SqliteSide:
 
     def __init__(self, path: Path, *, made: bool) -> None:
         """`made`: it is a destination, and need not be there."""
-        self.name = str(path)
+        self.name = str(path.absolute())
         self._path = real(path)
         self._made = made
         self._lock = FileLock(f"{self._path}.lock", thread_local=False)
