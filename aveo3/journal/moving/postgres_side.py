@@ -72,8 +72,8 @@ class PostgresSide:
         while not self.execute("SELECT pg_try_advisory_lock(?)", (ALIVE_LOCK,))[0][0]:
             if time.monotonic() > until:
                 raise JournalError(
-                    f"{self.name} is in use: stop all servers, workers and runs that work with it first (`aveo3 status` "
-                    "lists them). Nothing was changed."
+                    f"{self.name} is in use: stop all servers, workers and runs that work with it first (`aveo3 "
+                    "status` lists them). Nothing was changed."
                 )
             time.sleep(0.2)
 
