@@ -21,6 +21,7 @@ from aveo3.cli.commands import (
     guide,
     history,
     login,
+    mcp,
     models,
     page,
     report,
@@ -99,6 +100,7 @@ app.command()(models.models)
 app.command()(login.login)
 app.command()(check.check)
 app.command()(simulate.simulate)
+app.command()(mcp.mcp)
 app.command()(demo.demo)
 app.command()(guide.guide)
 app.command()(completion.completion)
