@@ -137,6 +137,7 @@ _ABOUT: dict[str, tuple[str, ...]] = {
         *("VEO3_REQUEST_TIMEOUT", "VEO3_OPERATION_TIMEOUT", "VEO3_POLL_INTERVAL", "VEO3_POLL_RATE"),
         *("VEO3_WEBHOOK", "VEO3_WEBHOOK_LISTEN"),
     ),
+    "Agents, by `aveo3 mcp`": ("VEO3_MCP_BUDGET", "VEO3_MCP_ASK_ABOVE", "VEO3_MCP_MEDIA", "VEO3_MCP_TOKEN"),
     "Trying and debugging": (
         *("VEO3_MOCK_MODE", "VEO3_DEBUG_MODE", "VEO3_LOG_FORMAT", "VEO3_OTEL", "VEO3_OTEL_CONTENT"),
     ),
