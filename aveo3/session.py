@@ -189,6 +189,8 @@ class Session:
 
     def _open_journal(self) -> None:
         """Open the journal, and read what earlier runs spent and learnt."""
+        if self.settings.database is not None:
+            raise UsageError("VEO3_DATABASE: this command keeps its journal in the output directory. Unset it here.")
         if (path := self.settings.journal_path) is None:
             return
         self.journal = self._stack.enter_context(
@@ -210,7 +212,11 @@ class Session:
 
     def _open_telemetry(self) -> None:
         telemetry = switch.connect(
-            self.bus, wanted=self.settings.otel, content=self.settings.otel_content, now_utc=self._now_utc
+            self.bus,
+            wanted=self.settings.otel,
+            content=self.settings.otel_content,
+            now_utc=self._now_utc,
+            stats=self.stats,
         )
         if telemetry is not None:
             self._stack.callback(telemetry.close)
