@@ -11,11 +11,12 @@ from aveo3.mcp_server.desk import Desk
 from aveo3.mcp_server.views import JobView
 from aveo3.report import posters
 from aveo3.report.from_journal import Film
+from aveo3.stills import can_cut
 
 
 async def still_of(desk: Desk, view: JobView) -> str | None:
     """A still of the first video of a job, as JPEG in base64; None without a video."""
-    if not view.paths or not posters.can_cut():
+    if not view.paths or not can_cut():
         return None
     film = looking.film_of(desk, view.job)
     return None if film is None else await asyncio.to_thread(_still, posters.Posters(desk.settings.output_dir), film)

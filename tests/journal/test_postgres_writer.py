@@ -310,6 +310,7 @@ async def test_what_only_a_leader_writes_ends_with_its_session(
 
     assert lost == ["lost"]
     assert not writer.leading
+    writer.settle()
     assert jobs_of(database) == [(1, "planned"), (2, "cancelled")], "other steps are written by another session"
 
 
