@@ -42,8 +42,8 @@ async def test_a_result_has_files_and_a_still(tmp_path: Path) -> None:
         await it.call("wait", jobs=[job["job"]])
         result: Any = await it.client.call_tool("result", {"job": job["job"]})
         text, still = result.content
-        assert is_there(result.structured_content)
-        assert result.structured_content["paths"][0] in text.text
+        assert is_there(result.structured_content["job"])
+        assert result.structured_content["job"]["paths"][0] in text.text
         assert base64.b64decode(still.data).startswith(b"\xff\xd8\xff")
         assert still.mime_type == "image/jpeg"
 
