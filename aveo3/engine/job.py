@@ -212,7 +212,8 @@ class Job:
         if files is not None:
             changes = {**changes, "files": tuple(map(self._noted, files))}
         if self.journal is not None:
-            self.journal.move(self.record.id, self.record.state, state, **changes)
+            record = self.record
+            self.journal.move(record.id, record.state, state, attempt=record.attempts, **changes)
         old = self.record.state
         self.record = self.record.moved(state, changes)
         if files is not None:

@@ -130,8 +130,11 @@ class Journal(JournalReader):
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
-    def move(self, job: int, old: State, new: State, **changes: Any) -> None:
+    def move(self, job: int, old: State, new: State, *, attempt: int | None = None, **changes: Any) -> None:
         """Note that `job` has gone from `old` to `new`, and the columns that change with it.
+
+        `attempt` says which submit an answer belongs to, as the job counts its `attempts`. It is welcome even if the
+        job was marked uncertain meanwhile, by a process that took this one for dead; but not after a later submit.
 
         Raises `IllegalMove` if the tables do not list the move, and `JournalError` if the job is not in `old`, or if
         the move is the intent to submit and cannot be written. Any other move that cannot be written stays in memory,
@@ -141,16 +144,18 @@ class Journal(JournalReader):
             raise IllegalMove(f"job {job} cannot go from {old} to {new}")
         if unknown := changes.keys() - CHANGING:
             raise TypeError(f"a job has no {', '.join(sorted(unknown))}")
+        answer = attempt is not None and old is State.SUBMITTING and new is not old
         columns = "".join(f", {name} = ?" for name in changes)
         if changes.get("error_message"):  # Google's or a proxy's words: they may quote the request, key included
             changes["error_message"] = self._without_secrets(changes["error_message"])
         changes = {name: storable(value) for name, value in changes.items()}
         at = self._stamp()
         intent = new is State.SUBMITTING and new is not old
+        stands, where = ("state = ?", (old,)) if not answer else (_OPEN, (attempt, State.SUBMITTING, State.UNCERTAIN))
         self._write(
             (
-                f"UPDATE jobs SET state = ?{columns} WHERE id = ? AND state = ?",
-                (new, *(to_column(value) for value in changes.values()), job, old),
+                f"UPDATE jobs SET state = ?{columns} WHERE id = ? AND {stands}",
+                (new, *(to_column(value) for value in changes.values()), job, *where),
             ),
             (EVENT, (job, at, new, json.dumps(changes, default=plain))),
             commit=intent or old is not State.PLANNED,
@@ -191,4 +196,6 @@ class Journal(JournalReader):
         return self._now_utc().isoformat()
 
 
-_KEEP = "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+_OPEN = "attempts = ? AND state IN (?, ?)"
+"""True for a job that waits for the answer to this submit, or was given up meanwhile."""
+_KEEP = "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT (service, kind, name) DO UPDATE SET value = excluded.value"
