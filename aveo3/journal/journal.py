@@ -101,6 +101,12 @@ class Journal(JournalReader):
                 atexit.register(self.close)  # a run that is not closed ends with the process
             undo.pop_all()
 
+    shared = False
+    """True if other processes write to it, too."""
+    lease: float | None = None
+    """Seconds after the intent to submit in which the request must leave: later another process may have taken the job
+    for lost. None if no other process can."""
+
     @property
     def broken(self) -> str | None:
         """Why nothing more can be written, and so nothing more may be submitted; None if all is well."""
