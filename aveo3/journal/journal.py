@@ -32,6 +32,7 @@ from aveo3.files.directories import make_directory
 from aveo3.journal.callbacks import Callbacks
 from aveo3.journal.claims import EVENT, MET, Claims
 from aveo3.journal.database import closed_mark, connect, log_of, real, refused
+from aveo3.journal.lane_locks import LaneLocks, OwnLocks
 from aveo3.journal.lane_steps import to_insert
 from aveo3.journal.next_step import ANSWER_LOST
 from aveo3.journal.reader import JournalReader
@@ -106,6 +107,10 @@ class Journal(JournalReader):
     lease: float | None = None
     """Seconds after the intent to submit in which the request must leave: later another process may have taken the job
     for lost. None if no other process can."""
+
+    def lane_locks(self) -> LaneLocks:
+        """The locks of the lanes."""
+        return OwnLocks()
 
     @property
     def broken(self) -> str | None:
