@@ -27,6 +27,7 @@ from aveo3.dispatch.planner import Prompt
 from aveo3.quota.breaker import BreakerState
 from aveo3.testing import ScriptedBackend
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
+from tests.support.journals import sqlite_of
 from tests.support.settings import settings
 from tests.support.virtual import NoJitter, now, statuses, virtual
 from tests.support.virtual import client as calm_client
@@ -490,7 +491,7 @@ def test_closing_never_hides_a_result_and_closes_each_thing(
             veo._session._stack.callback(lambda: 1 / 0)
         assert clip.succeeded
         assert journal is not None
-        assert not journal._lock.is_locked
+        assert not sqlite_of(journal)._lock.is_locked
 
     virtual(main)
     assert caplog.text.count("division by zero") == 3

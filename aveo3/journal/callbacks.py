@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from datetime import datetime
 
-from aveo3.journal.fresh import Write, marks
+from aveo3.journal.fresh import marks
 from aveo3.journal.reader import JournalReader
+from aveo3.journal.writer import Write
 from aveo3.lifecycle import State
 
 

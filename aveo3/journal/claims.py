@@ -7,17 +7,17 @@ hold which jobs a batch has met, so memory does not grow with their number.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from aveo3.errors import JournalError
-from aveo3.journal.fresh import JOIN, Fresh, FreshBatches, Write, goes_on, marks
+from aveo3.journal.database import Row
+from aveo3.journal.fresh import JOIN, Fresh, FreshBatches, goes_on, marks
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import JobRecord, from_row
-from aveo3.journal.writer import Step
+from aveo3.journal.writer import Step, Write
 from aveo3.lifecycle import ENDED, TO_SEND, State
 
 
@@ -199,7 +199,7 @@ class Claims:
             self._write((_CURSOR, (stream, known_by, passed)))
         return found
 
-    def _is_free(self, row: sqlite3.Row, column: str, *, fresh: bool) -> bool:
+    def _is_free(self, row: Row, column: str, *, fresh: bool) -> bool:
         return row["id"] not in self._held and may_be_given(State(row["state"]), column, fresh=fresh)
 
     def _hold(self, stream: int, record: JobRecord, known_by: str | None = None, *, joins: bool = False) -> None:

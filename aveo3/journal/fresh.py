@@ -11,12 +11,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal
 
 from aveo3.errors import UsageError
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import JobRecord
-from aveo3.journal.writer import Statement
+from aveo3.journal.writer import Statement, Write
 from aveo3.lifecycle import State
 
 Fresh = bool | Literal["new"]
@@ -26,12 +26,6 @@ TRIED_ANEW = frozenset({State.FILTERED, State.REJECTED})
 """Nothing was made and hardly anything paid: a fresh batch tries these again with a new job."""
 
 clips_log = logging.getLogger("aveo3.clips")
-
-
-class Write(Protocol):
-    """Writes one step into the journal, whole or not at all."""
-
-    def __call__(self, *step: Statement, commit: bool = False, sync: bool = False, keep: bool = False) -> None: ...
 
 
 def check_fresh(fresh: Fresh) -> None:

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Collection
 from typing import Protocol
 
+LEASE = 15.0
+"""Seconds without a sign of life after which the database ends the session that holds the locks."""
+
 
 class LaneLocks(Protocol):
     """The locks that this process holds. They are lost together, with the session that holds them.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
 from aveo3.events.kinds import LaneClosed, LaneEvent, LaneOpened, LanePaused, LimitLearnt
+from aveo3.journal.database import Row
 from aveo3.journal.rows import storable, to_time
 from aveo3.journal.writer import Statement
 
@@ -54,7 +54,7 @@ def to_insert(service: str, event: LaneEvent) -> Statement:
     return _INSERT, tuple(map(storable, values))
 
 
-def from_row(row: sqlite3.Row) -> LaneStep:
+def from_row(row: Row) -> LaneStep:
     """The change in one row. Raises `ValueError` if it holds no instant."""
     return LaneStep(
         at_utc=datetime.fromisoformat(row["at_utc"]),

@@ -1,12 +1,55 @@
-"""Where the journal of an output directory is, for those who want to read it."""
+"""Where a journal is: a file, or a database that many processes share."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from aveo3.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class SharedJournal:
+    """A journal in a PostgreSQL database, to which many processes on many machines may write."""
+
+    url: SecretStr
+    """`postgresql://user:password@host:port/database?parameters`, as libpq takes it."""
+    home: Path
+    """The directory of the videos and media, which all of these processes see."""
+
+    def __str__(self) -> str:
+        """Hosts, ports and the database, without the user's name, password or any other parameter."""
+        url = self.url.get_secret_value()
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return "PostgreSQL"
+        if url.count("@") > parts.netloc.count("@"):  # a sign in the password was not quoted: it would be shown
+            return "PostgreSQL"
+        given = dict(parse_qsl(parts.query))
+        hosts = unquote(parts.netloc.rpartition("@")[2]) or given.get("host", "localhost")
+        if "port" in given:
+            hosts += f":{given['port']}"
+        database = given.get("dbname") or unquote(parts.path.removeprefix("/"))
+        return f"PostgreSQL at {hosts}" + (f", database {database}" if database else "")
+
+
+Place = Path | SharedJournal
+"""A file of SQLite, or a database of PostgreSQL."""
+
+
+def home_of(place: Place) -> Path:
+    """The directory from which the journal at `place` counts the paths of its files."""
+    from aveo3.config.settings import JOURNAL
+
+    if isinstance(place, SharedJournal):
+        return place.home
+    return place.parent.parent if place.parent.name == JOURNAL.parent.name else place.parent
 
 
 def journal_path(settings: Settings) -> Path:

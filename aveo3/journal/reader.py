@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aveo3.config.settings import JOURNAL
 from aveo3.errors import JournalError
-from aveo3.journal.database import refused, unreadable
+from aveo3.journal.database import Database, Row
 from aveo3.journal.lane_steps import LaneStep
 from aveo3.journal.lane_steps import from_row as to_lane_step
+from aveo3.journal.place import Place, home_of
 from aveo3.journal.rows import Event, JobRecord, Left, Run, StateCount, from_row, to_time
-from aveo3.journal.writer import Writer
 from aveo3.lifecycle import OWED, SPENT, State
 
 PAGE = 1000
@@ -24,16 +22,21 @@ PAGE = 1000
 
 
 class JournalReader:
-    """Reads the journal at `path`, open as `db`, including what `writer` has not committed yet.
+    """Reads the journal in `database`, including what its writer has not committed yet.
 
-    Every method raises `JournalError` naming the file if it cannot be read, or holds values that make no sense.
+    Every method raises `JournalError` naming it if it cannot be read, or holds values that make no sense.
     """
 
-    def __init__(self, path: Path, db: sqlite3.Connection, writer: Writer) -> None:
-        self.path = path
-        self.home = path.parent.parent if path.parent.name == JOURNAL.parent.name else path.parent
-        self._db = db
-        self._writer = writer
+    def __init__(self, database: Database) -> None:
+        self.place: Place = database.place
+        self.home = home_of(self.place)
+        self._database = database
+        self._writer = database.writer
+
+    @property
+    def path(self) -> Path:
+        """The journal's file; of a shared one, the directory that all its processes see."""
+        return self.place if isinstance(self.place, Path) else self.place.home
 
     def records(self, *states: State) -> Iterator[JobRecord]:
         """All jobs, or those in `states`, in the order in which they were planned. Holds one page in memory."""
@@ -241,31 +244,24 @@ class JournalReader:
     def read(self, query: str, *values: Any) -> list[Any]:
         """The rows that `query` finds."""
         with self._reading():
-            return self._db.execute(query, values).fetchall()
+            return list(self._database.execute(query, values))
 
     @contextmanager
-    def rows(self, query: str, *values: Any) -> Iterator[sqlite3.Cursor]:
+    def rows(self, query: str, *values: Any) -> Iterator[Iterator[Row]]:
         """The same, read row by row while the `with` block lasts."""
-        with self._reading():
-            found = self._db.execute(query, values)
-            try:
-                yield found
-            finally:
-                found.close()
+        with self._reading(), self._database.rows(query, values) as found:
+            yield found
 
     @contextmanager
     def _reading(self, place: str = "") -> Iterator[None]:
-        """Turn what goes wrong into a `JournalError`, which names `place` if values make no sense."""
+        """Turn what makes no sense into a `JournalError`, which names `place`."""
         try:
-            if self._writer.waiting:
-                self._writer.begin()
+            self._writer.settle()
             yield
         except JournalError:
             raise
-        except sqlite3.Error as error:
-            raise refused(self.path, error) from error
         except (ValueError, TypeError, RecursionError) as error:  # a column holds no instant, state or JSON
-            raise unreadable(self.path, f"{place}: {error}" if place else error) from error
+            raise self._database.unreadable(f"{place}: {error}" if place else error) from error
 
 
 def _event(at: str, state: str, changes: str) -> Event:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def reading(path: Path) -> Iterator[Journal | None]:
     """The journal at `path`, to be read; None if there is none."""
     from aveo3.errors import JournalError
-    from aveo3.journal.database import log_of
     from aveo3.journal.journal import Journal
+    from aveo3.journal.sqlite_files import log_of
 
     if not path.is_file() and not log_of(path).exists():
         yield None

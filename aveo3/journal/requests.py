@@ -13,9 +13,10 @@ from typing import Any
 
 from aveo3.journal import callbacks
 from aveo3.journal.claims import Claims
-from aveo3.journal.fresh import Write, marks
+from aveo3.journal.fresh import marks
 from aveo3.journal.reader import PAGE, JournalReader
 from aveo3.journal.rows import JobRecord
+from aveo3.journal.writer import Write
 from aveo3.lifecycle import State
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aveo3.input_forms import MEDIA_FIELDS, ONE_MEDIUM, SEVERAL_MEDIA
+from aveo3.journal.database import Row
 from aveo3.lifecycle import SPENT, State
 from aveo3.media import Media, ReferenceImage
 from aveo3.models import VideoPrompt
@@ -182,7 +182,7 @@ def replay(events: Iterable[Event]) -> dict[str, Any]:
     return row
 
 
-def from_row(row: sqlite3.Row) -> JobRecord:
+def from_row(row: Row) -> JobRecord:
     """The job that a row of the table `jobs` stands for. Raises `ValueError` naming the job if that makes no sense."""
     try:
         return _from_row(row)
@@ -190,7 +190,7 @@ def from_row(row: sqlite3.Row) -> JobRecord:
         raise ValueError(f"job {row['id']}: {error}") from error
 
 
-def _from_row(row: sqlite3.Row) -> JobRecord:
+def _from_row(row: Row) -> JobRecord:
     values: dict[str, Any] = dict(zip(row.keys(), row, strict=True))
     for name, kinds in _KINDS.items():
         if not isinstance(values[name], kinds):

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from aveo3.journal.fresh import Write
 from aveo3.journal.reader import JournalReader
+from aveo3.journal.writer import Write
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from aveo3.cli import terminal
 from aveo3.cli.commands import retry, status
 from aveo3.cli.exit_codes import Exit
 from aveo3.dispatch.prior_runs import PriorRuns
-from aveo3.journal import database
+from aveo3.journal import sqlite_schema
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import State
@@ -843,7 +843,7 @@ def test_many_cached_clips_are_counted_and_not_listed() -> None:
 def test_a_run_migrates_a_journal_of_an_older_version(monkeypatch: pytest.MonkeyPatch) -> None:
     with Desk() as desk:
         desk.job(State.SUCCEEDED)
-    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, ("CREATE TABLE more (n INTEGER)",)))
+    monkeypatch.setattr(sqlite_schema, "MIGRATIONS", (*sqlite_schema.MIGRATIONS, ("CREATE TABLE more (n INTEGER)",)))
     with house():
         assert run("status")[0] == 0  # it reads a copy in memory
         assert run("generate", "-", "--quiet", stdin="boat\n") == (0, "", "")

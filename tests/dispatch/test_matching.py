@@ -31,6 +31,7 @@ from aveo3.lifecycle import State
 from aveo3.testing import ScriptedBackend
 from aveo3.testing.scripted import FILM
 from aveo3.verdicts import Refusal, Verdict, VerdictKind
+from tests.support.journals import sqlite_of
 from tests.support.virtual import client, statuses, virtual
 
 UNCERTAIN = verdicts.uncertain("HTTP 500: internal", 500)
@@ -584,8 +585,8 @@ def test_a_full_disk_stops_the_run_and_nothing_is_lost_or_paid_twice(commits: in
         backend = ScriptedBackend(latency=10.0, ending=inline)
         async with client(backend, journal="auto", max_concurrency=1) as veo:
             assert veo.journal is not None
-            disk = FullDisk(veo.journal._db, commits)
-            veo.journal._writer._db = disk  # type: ignore[assignment]
+            disk = FullDisk(sqlite_of(veo.journal).connection, commits)
+            sqlite_of(veo.journal).writer._db = disk  # type: ignore[assignment]
             clips = await veo.generate_many(["a", "b", "c"])
             sent = len(backend.submits)
             assert sent <= commits  # each was in the journal before it was sent

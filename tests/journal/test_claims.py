@@ -13,7 +13,7 @@ from aveo3.errors import JournalError
 from aveo3.journal.claims import Claims, DryClaims
 from aveo3.journal.fresh import Fresh
 from aveo3.journal.journal import Journal
-from aveo3.journal.writer import BATCH
+from aveo3.journal.sqlite_writer import BATCH
 from aveo3.lifecycle import State
 from tests.support.journals import FULL, PLAIN_PATH, batch, entry, flaky, plan, walk
 

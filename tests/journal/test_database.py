@@ -16,13 +16,16 @@ from urllib.parse import unquote
 import pytest
 
 from aveo3.errors import JournalError
-from aveo3.journal import database
-from aveo3.journal.database import APPLICATION_ID, MIGRATIONS, closed_mark, connect, log_of, uri_of
+from aveo3.journal import sqlite_connect, sqlite_schema
 from aveo3.journal.journal import Journal
+from aveo3.journal.sqlite_connect import connect
+from aveo3.journal.sqlite_errors import WHO_LOCKS
+from aveo3.journal.sqlite_files import closed_mark, log_of, uri_of
+from aveo3.journal.sqlite_schema import APPLICATION_ID, MIGRATIONS
+from aveo3.journal.sqlite_writer import SqliteWriter
 from aveo3.journal.wal_sync import SYNCS_LATER
-from aveo3.journal.writer import Writer
 from aveo3.lifecycle import State
-from tests.support.journals import FILE, left_by_a_kill, plan, states, walk
+from tests.support.journals import FILE, left_by_a_kill, plan, sqlite_of, states, walk
 
 WAL = FILE.with_name(f"{FILE.name}-wal")
 
@@ -143,7 +146,7 @@ def test_a_disk_that_is_full_when_a_run_begins_is_named(file: Path, monkeypatch:
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("aveo3.journal.journal.load_ballast", full)
+        patch.setattr("aveo3.journal.sqlite.load_ballast", full)
         with pytest.raises(JournalError, match=r"the journal .*journal\.db cannot be"):
             Journal(file)
     Journal(file).close()
@@ -202,10 +205,10 @@ def test_an_error_in_the_middle_of_a_claim_leaves_the_journal_usable(file: Path)
         plan(journal, "waits")
         bad = plan(journal, digest=digest).id
         journal.claims.release(bad)
-        journal._db.execute("UPDATE jobs SET prompt = '{' WHERE id = ?", (bad,))
+        sqlite_of(journal).connection.execute("UPDATE jobs SET prompt = '{' WHERE id = ?", (bad,))
         with pytest.raises(JournalError, match="cannot be read"):
             journal.claims.claim(journal.claims.begin_stream(), "vertex", (digest,))
-        journal._db.execute("UPDATE jobs SET prompt = '{}' WHERE id = ?", (bad,))
+        sqlite_of(journal).connection.execute("UPDATE jobs SET prompt = '{}' WHERE id = ?", (bad,))
         found = journal.claims.claim(journal.claims.begin_stream(), "vertex", (digest,))
         assert found is not None
         assert found.id == bad
@@ -271,7 +274,7 @@ def test_a_journal_that_lost_its_log_is_refused_until_somebody_says_that_nothing
 def test_a_journal_that_another_program_has_locked_is_not_called_damaged(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_PATIENCE", 0)
+    monkeypatch.setattr(sqlite_connect, "BUSY_PATIENCE", 0)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalError, match=r"journal\.db (cannot be written: database )?is locked"):
@@ -282,14 +285,14 @@ def test_a_journal_that_another_program_has_locked_is_not_called_damaged(
         for writes in (True, False):
             with pytest.raises(JournalError) as refused:
                 Journal(file, writes=writes)
-            assert str(refused.value) == f"the journal {file} is locked. {database.WHO_LOCKS}"
+            assert str(refused.value) == f"the journal {file} is locked. {WHO_LOCKS}"
 
 
 def test_a_lock_of_ten_seconds_is_waited_for_and_one_in_mid_run_names_who_may_hold_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert database.BUSY_PATIENCE > 10
-    monkeypatch.setattr(database, "BUSY_PATIENCE", 0)
+    assert sqlite_connect.BUSY_PATIENCE > 10
+    monkeypatch.setattr(sqlite_connect, "BUSY_PATIENCE", 0)
     with Journal(FILE) as journal, closing(sqlite3.connect(FILE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalError, match=r"is locked.*a database browser, the sqlite3 shell"):
@@ -381,7 +384,7 @@ def test_an_opening_that_fails_after_a_kill_leaves_nothing_to_be_refused_later(
         walk(journal, plan(journal).id, State.PLANNED, State.SUBMITTING, State.RUNNING)
         killed = left_by_a_kill(journal)
     with monkeypatch.context() as patch:
-        patch.setattr("aveo3.journal.journal.load_ballast", lambda path: 1 / 0)
+        patch.setattr("aveo3.journal.sqlite.load_ballast", lambda path: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             Journal(killed)
     with Journal(killed) as journal:
@@ -523,7 +526,7 @@ def test_a_path_of_windows_reaches_sqlite_as_it_is(path: str, monkeypatch: pytes
 def test_an_older_journal_can_be_read_and_the_next_run_brings_it_up_to_date(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, SECOND))
+    monkeypatch.setattr(sqlite_schema, "MIGRATIONS", (*MIGRATIONS, SECOND))
     before = contents(file.parent)
     with closing(connect(file, writes=False)) as copy:
         assert copy.execute("SELECT count(*), min(mood) FROM jobs").fetchone()[:] == (300, "good")
@@ -540,20 +543,22 @@ def test_an_older_journal_can_be_read_and_the_next_run_brings_it_up_to_date(
 
 def test_a_step_that_fails_halfway_changes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = file.read_bytes()
-    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, (*SECOND, "DROP TABLE jobs", "SELECT no FROM where")))
+    monkeypatch.setattr(
+        sqlite_schema, "MIGRATIONS", (*MIGRATIONS, (*SECOND, "DROP TABLE jobs", "SELECT no FROM where"))
+    )
     for _ in range(2):
         with pytest.raises(JournalError, match=r"journal\.db cannot be read: "):
             Journal(file)
         assert version(file) == len(MIGRATIONS)
         assert "mood" not in columns(file, "jobs")
     assert file.read_bytes() == before
-    monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS)
+    monkeypatch.setattr(sqlite_schema, "MIGRATIONS", MIGRATIONS)
     with Journal(file, writes=False) as journal:
         assert journal.counts() == {State.PLANNED: 300}
 
 
 def test_of_two_steps_the_one_that_succeeded_stays(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, SECOND, ("SELECT no FROM where",)))
+    monkeypatch.setattr(sqlite_schema, "MIGRATIONS", (*MIGRATIONS, SECOND, ("SELECT no FROM where",)))
     with pytest.raises(JournalError):
         connect(file, writes=True)
     assert version(file) == len(MIGRATIONS) + 1
@@ -567,7 +572,7 @@ def test_a_step_comes_to_stand_there_whole_or_not_at_all(wrong: str) -> None:
     add = "INSERT INTO one VALUES (?, ?)"
     with closing(sqlite3.connect("steps.db", isolation_level=None)) as db:
         db.execute("CREATE TABLE one (id INTEGER PRIMARY KEY, what TEXT)")
-        writer = Writer(db, Path("steps.db"), Path("steps.db-wal"))
+        writer = SqliteWriter(db, Path("steps.db"), Path("steps.db-wal"))
         writer.write(((add, (1, "waits")),))
         for commit, keep in product((False, True), repeat=2):
             with pytest.raises(JournalError, match=r"^steps\.db"):
@@ -604,14 +609,14 @@ def test_what_the_caller_knows_for_a_secret_is_in_no_byte_of_the_files() -> None
 
 def test_a_journal_from_before_the_accounts_of_tokens_opens_and_keeps_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     added = MIGRATIONS.index(("ALTER TABLE jobs ADD COLUMN usage TEXT",))
-    monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS[:added])
+    monkeypatch.setattr(sqlite_schema, "MIGRATIONS", MIGRATIONS[:added])
     with closing(connect(Path("old.db"), writes=True)) as db:
         columns = "service, digest, ordinal, position, model, prompt, queued_utc, state"
         db.execute(
             f"INSERT INTO jobs ({columns}) VALUES ('gemini', 'a1', 1, 0, 'omni', '{{}}', '2026-11-20', 'planned')"
         )
         db.commit()
-    monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS)
+    monkeypatch.setattr(sqlite_schema, "MIGRATIONS", MIGRATIONS)
     with Journal(Path("old.db")) as journal:
         [record] = journal.records()
         assert record.usage == {}

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aveo3.errors import UsageError
-from aveo3.journal import database
+from aveo3.journal import sqlite_schema
 from aveo3.journal.fresh import Fresh, check_fresh
 from aveo3.journal.journal import Journal
+from aveo3.journal.sqlite_connect import connect
 from aveo3.lifecycle import State
 from tests.support.journals import PLAIN_PATH, batch, entry, plan, walk
 
@@ -186,8 +187,8 @@ def test_any_other_value_of_fresh_is_a_mistake_because_it_would_be_paid_for() ->
 
 def test_a_journal_from_before_fresh_batches_opens_and_keeps_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as before:
-        before.setattr(database, "MIGRATIONS", database.MIGRATIONS[:3])
-        database.connect(Path("journal.db"), writes=True).close()
+        before.setattr(sqlite_schema, "MIGRATIONS", sqlite_schema.MIGRATIONS[:3])
+        connect(Path("journal.db"), writes=True).close()
     with closing(sqlite3.connect("journal.db", isolation_level=None)) as db:
         db.execute(
             "INSERT INTO jobs (service, digest, ordinal, position, model, prompt, queued_utc, state) "

@@ -37,6 +37,7 @@ from tests.support.journals import (
     flaky,
     left_by_a_kill,
     plan,
+    sqlite_of,
     states,
     walk,
 )
@@ -368,8 +369,8 @@ def test_a_full_disk_refuses_what_is_about_to_be_sent_and_keeps_what_came_of_the
     for text in ("sent", "waiting"):
         plan(journal, text)
     journal.move(1, State.PLANNED, State.SUBMITTING)
-    [pages] = journal._db.execute("PRAGMA page_count").fetchone()
-    journal._db.execute(f"PRAGMA max_page_count = {pages}")
+    [pages] = sqlite_of(journal).connection.execute("PRAGMA page_count").fetchone()
+    sqlite_of(journal).connection.execute(f"PRAGMA max_page_count = {pages}")
     journal.move(1, State.SUBMITTING, State.RUNNING, operation="o" * 20_000)
     assert journal.broken == f"the journal {FILE} cannot be written: {FULL}"
     with pytest.raises(JournalError, match=rf"^the journal .*journal\.db cannot be written: {FULL}\. Free the disk"):
@@ -382,7 +383,7 @@ def test_a_full_disk_refuses_what_is_about_to_be_sent_and_keeps_what_came_of_the
     with Journal(FILE, writes=False) as other:
         assert states(other) == [State.SUBMITTING, State.PLANNED]
 
-    journal._db.execute("PRAGMA max_page_count = 1000000")
+    sqlite_of(journal).connection.execute("PRAGMA max_page_count = 1000000")
     journal.move(1, State.FETCHING, State.SUCCEEDED)
     assert journal.broken is None
     with Journal(FILE, writes=False) as other:
@@ -540,7 +541,7 @@ def holder() -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_second_writer_is_told_who_has_the_journal_and_readers_are_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aveo3.journal.journal.LOCK_PATIENCE", 0.0)
+    monkeypatch.setattr("aveo3.journal.sqlite.LOCK_PATIENCE", 0.0)
     with holder() as process:
         with pytest.raises(JournalError) as refused:
             Journal(FILE)
@@ -584,24 +585,24 @@ def test_a_killed_process_frees_the_journal_and_what_it_was_sending_is_uncertain
 def test_who_has_the_journal_but_has_not_said_so_is_not_taken_for_the_last_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("aveo3.journal.journal.LOCK_PATIENCE", 0.0)
+    monkeypatch.setattr("aveo3.journal.sqlite.LOCK_PATIENCE", 0.0)
     Journal(FILE).close()
     with Journal(FILE, writes=False) as reader:
-        reader._lock.acquire()
+        sqlite_of(reader)._lock.acquire()
         with pytest.raises(JournalError, match=r"journal\.db is in use\. Wait for its end"):
             Journal(FILE)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege")
 def test_a_link_to_a_journal_is_the_same_journal(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aveo3.journal.journal.LOCK_PATIENCE", 0.0)
+    monkeypatch.setattr("aveo3.journal.sqlite.LOCK_PATIENCE", 0.0)
     Path("link.db").symlink_to(FILE)
     with pytest.raises(JournalError, match=r"^link\.db is in use by process"):
         Journal(Path("link.db"))
 
 
 def test_a_reader_that_never_ends_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aveo3.journal.database.BUSY_PATIENCE", 0.05)  # it is what closing takes here
+    monkeypatch.setattr("aveo3.journal.sqlite_connect.BUSY_PATIENCE", 0.05)  # it is what closing takes here
     journal = Journal(FILE)
     plan(journal)
     journal.move(1, State.PLANNED, State.SUBMITTING)
@@ -643,7 +644,7 @@ with Journal(Path(sys.argv[1])) as journal:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_neither_writes_into_the_journal_nor_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aveo3.journal.journal.LOCK_PATIENCE", 0.0)
+    monkeypatch.setattr("aveo3.journal.sqlite.LOCK_PATIENCE", 0.0)
     monkeypatch.setattr(f"{__name__}.HOLDER", FORKS)
     with holder() as process:
         with pytest.raises(JournalError, match=f"in use by process {process.pid} "):
@@ -659,9 +660,9 @@ def test_a_forked_child_neither_writes_into_the_journal_nor_closes_it(monkeypatc
 @contextmanager
 def counted_commits(journal: Journal) -> Iterator[Callable[[], int]]:
     seen: list[str] = []
-    journal._db.set_trace_callback(seen.append)
+    sqlite_of(journal).connection.set_trace_callback(seen.append)
     yield lambda: seen.count("COMMIT")
-    journal._db.set_trace_callback(None)
+    sqlite_of(journal).connection.set_trace_callback(None)
 
 
 def test_a_clip_costs_four_commits(journal: Journal) -> None:

@@ -12,7 +12,7 @@ from aveo3.journal import reader
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import Left, StateCount
 from aveo3.lifecycle import State
-from tests.support.journals import PLAIN_PATH, batch, plan, states, walk
+from tests.support.journals import PLAIN_PATH, batch, plan, sqlite_of, states, walk
 from tests.support.virtual import START_UTC
 
 
@@ -113,6 +113,6 @@ def test_sums_make_no_job_of_any_row(journal: Journal, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("values", ["place = '{'", "submitted_utc = 'soon'"])
 def test_sums_of_what_makes_no_sense_are_refused(journal: Journal, values: str) -> None:
     walk(journal, plan(journal).id, *PLAIN_PATH[:3])
-    journal._db.execute(f"UPDATE jobs SET {values}")
+    sqlite_of(journal).connection.execute(f"UPDATE jobs SET {values}")
     with pytest.raises(JournalError, match=r"journal\.db cannot be read: "):
         journal.left(State.RUNNING, but="mock", since=START_UTC)

@@ -16,7 +16,7 @@ from aveo3.lanes.lanes import Lanes
 from aveo3.lanes.routing import Routes
 from aveo3.lifecycle import State
 from aveo3.models import VideoPrompt
-from tests.support.journals import FILE, left_by_a_kill, states
+from tests.support.journals import FILE, left_by_a_kill, sqlite_of, states
 from tests.support.journals import journal as journal
 from tests.support.settings import settings
 
@@ -129,14 +129,14 @@ def test_the_requests_in_a_state_come_in_the_order_of_acceptance(
 async def test_many_accepts_share_a_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     with Journal(FILE) as journal:
         syncs = 0
-        sync = journal._writer.wal_sync._sync
+        sync = sqlite_of(journal).writer.wal_sync._sync
 
         def counted() -> None:
             nonlocal syncs
             syncs += 1
             sync()
 
-        monkeypatch.setattr(journal._writer.wal_sync, "_sync", counted)
+        monkeypatch.setattr(sqlite_of(journal).writer.wal_sync, "_sync", counted)
 
         async def durable(number: int) -> None:
             accept(journal, str(number))

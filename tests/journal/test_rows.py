@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aveo3.journal.database import MIGRATIONS
 from aveo3.journal.rows import CHANGING, Event, JobRecord, job_name, plain, replay, storable, to_column, to_time
+from aveo3.journal.sqlite_schema import MIGRATIONS
 from aveo3.lifecycle import State
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from aveo3.journal import database
-from aveo3.journal.database import MIGRATIONS
+from aveo3.journal import sqlite_schema
 from aveo3.journal.journal import Journal
+from aveo3.journal.sqlite_schema import MIGRATIONS
 from aveo3.journal.stored_files import StoredBytes
 from aveo3.lifecycle import State
 from tests.support.journals import FILE
@@ -93,7 +93,7 @@ def test_what_ended_before_there_was_the_table_is_in_it(tmp_path: Path) -> None:
         for job in (1, 2):
             row = job, "alice", None, "b", 0, str(job), "models/veo", None, None
             db.execute("INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        db.execute(f"PRAGMA application_id = {database.APPLICATION_ID}")
+        db.execute(f"PRAGMA application_id = {sqlite_schema.APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {before}")
         db.commit()
     with Journal(file) as journal:

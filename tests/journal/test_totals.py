@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from aveo3.journal import database
-from aveo3.journal.database import MIGRATIONS, connect
+from aveo3.journal import sqlite_schema
+from aveo3.journal.sqlite_connect import connect
+from aveo3.journal.sqlite_schema import MIGRATIONS
 from aveo3.journal.totals import MIGRATION
 
 STATES = ("planned", "submitting", "running", "fetching", "succeeded", "cancelled", "deferred", "failed")
@@ -78,12 +79,12 @@ def test_the_totals_are_those_of_all_requests_after_any_steps(seed: int) -> None
 
 def test_an_older_journal_is_counted_when_it_is_brought_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(1)
-    monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS[:BEFORE])
+    monkeypatch.setattr(sqlite_schema, "MIGRATIONS", MIGRATIONS[:BEFORE])
     with closing(connect(Path("journal.db"), writes=True)) as db:
         for job in range(1, 31):
             add_job(db, job, rng.choice(("alice", "bob", None)))
             move(db, rng, job)
-    monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS)
+    monkeypatch.setattr(sqlite_schema, "MIGRATIONS", MIGRATIONS)
     with closing(connect(Path("journal.db"), writes=False)) as db:  # a copy in memory
         assert counted(db) == looked_at(db) != []
     with closing(connect(Path("journal.db"), writes=True)) as db:

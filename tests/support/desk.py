@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from aveo3.journal.database import log_of
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
+from aveo3.journal.sqlite_files import log_of
 from aveo3.lifecycle import State
+from tests.support.journals import sqlite_of
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PATH = Path("clips/.aveo3/journal.db")
@@ -72,12 +73,12 @@ class Desk:
     def killed(self) -> None:
         """End like a killed process, without closing the journal."""
         atexit.unregister(self.journal.close)
-        self.journal._writer.wal_sync.close()
+        sqlite_of(self.journal).writer.wal_sync.close()
         log_file = log_of(self.journal.path)
         log = log_file.read_bytes()
-        self.journal._db.close()
+        sqlite_of(self.journal).connection.close()
         log_file.write_bytes(log)  # a kill leaves this file; closing removes it
-        self.journal._lock.release()
+        sqlite_of(self.journal)._lock.release()
 
 
 SENT = (State.SUBMITTING, State.RUNNING)

@@ -14,12 +14,20 @@ import pytest
 
 from aveo3.journal.fresh import Fresh
 from aveo3.journal.journal import Journal
+from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import JobRecord
+from aveo3.journal.sqlite import SqliteDatabase
 from aveo3.lifecycle import State
 
 FILE = Path(".aveo3", "journal.db")
 PLAIN_PATH = (State.PLANNED, State.SUBMITTING, State.RUNNING, State.FETCHING, State.SUCCEEDED)
 FULL = "database or disk is full"
+
+
+def sqlite_of(journal: JournalReader) -> SqliteDatabase:
+    """The SQLite file under `journal`, to look at or to harm."""
+    assert isinstance(journal._database, SqliteDatabase)
+    return journal._database
 
 
 def plan(journal: Journal, text: str = "a boat", *, stream: int | None = None, digest: str | None = None) -> JobRecord:
@@ -96,8 +104,9 @@ class Flaky:
 
 def flaky(journal: Journal) -> Flaky:
     """Put one between `journal` and its file."""
-    between = Flaky(journal._db)
-    journal._writer._db = between  # type: ignore[assignment]
+    database = sqlite_of(journal)
+    between = Flaky(database.connection)
+    database.writer._db = between  # type: ignore[assignment]
     return between
 
 

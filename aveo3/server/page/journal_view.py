@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from aveo3.errors import JournalError
 from aveo3.events.kinds import LaneClosed, LaneOpened, LanePaused
-from aveo3.journal.database import log_of
-from aveo3.journal.journal import Journal, in_use
+from aveo3.journal.journal import Journal
 from aveo3.journal.review import money_of
+from aveo3.journal.sqlite_files import in_use, log_of
 from aveo3.lifecycle import State
 from aveo3.report.from_journal import Film, Frame, clip_row, films_of, frame_of, run_row
 from aveo3.report.lanes import lane_rows, lane_steps

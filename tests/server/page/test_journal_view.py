@@ -12,7 +12,8 @@ import pytest
 
 from aveo3 import Settings
 from aveo3.events.kinds import LaneClosed, LaneOpened, LanePaused
-from aveo3.journal.journal import Journal, in_use
+from aveo3.journal.journal import Journal
+from aveo3.journal.sqlite_files import in_use
 from aveo3.lifecycle import State
 from aveo3.report.view import View
 from aveo3.server.page import journal_view
