@@ -187,6 +187,8 @@ class Session:
 
     def _open_journal(self) -> None:
         """Open the journal, and read what earlier runs spent and learnt."""
+        if self.settings.database is not None:
+            raise UsageError("VEO3_DATABASE: this command keeps its journal in the output directory. Unset it here.")
         if (path := self.settings.journal_path) is None:
             return
         self.journal = self._stack.enter_context(

@@ -22,6 +22,8 @@ from aiohttp import ClientResponse
 from aveo3.cli import catalog_age
 from aveo3.config import catalog
 from aveo3.testing import VirtualTimeLoop
+from benchmarks.harness.postgres_server import PostgresServer
+from tests.support import postgres
 from tests.support.browser import chromium
 
 hypothesis.settings.register_profile("aveo3", deadline=None)  # no test hangs on how fast the machine is
@@ -106,3 +108,17 @@ async def browser() -> AsyncIterator[Any]:
     """One headless Chromium for all tests of a session; see `tests/support/browser.py`."""
     async with chromium() as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests of a process."""
+    with postgres.server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of an empty database, with a password in it."""
+    with postgres.database(postgres_server) as url:
+        yield url

@@ -39,6 +39,7 @@ class SettingsArguments(TypedDict, total=False):
     output_dir: str | PathLike[str]
     name: str
     journal: str | PathLike[str] | None
+    database: str | SecretStr | None
     output_gcs_uri: str | None
     keep_remote: bool
     storage_url: str

@@ -23,9 +23,10 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from aveo3 import labels
-from aveo3.config import catalog, environment, file_names
+from aveo3.config import catalog, database_choice, environment, file_names
 from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName, ChosenBackend, choose
 from aveo3.config.catalog import Catalog
+from aveo3.config.database_address import DatabaseAddress, passwords_in, shown_address
 from aveo3.config.env_file import ENCODING
 from aveo3.config.environment import ENV_FILE, PREFIX, Variable
 from aveo3.config.field_types import (
@@ -154,6 +155,11 @@ class Settings(BaseSettings):
         description="file that records every job; auto: .aveo3/journal.db in the output directory; `none`: no record, "
         "so the same prompts are sent and paid again",
     )
+    database: DatabaseAddress | None = Field(
+        default=None,
+        description="address of a PostgreSQL database that keeps the journal instead, for several processes and "
+        "machines; a password may stand in PGPASSWORD or ~/.pgpass",
+    )
     output_gcs_uri: Word | None = Field(
         default=None,
         pattern=r"^gs://.+",
@@ -270,7 +276,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise UsageError(environment.explain(error, type(self).model_fields, values)) from None
 
-    @field_validator("project", "api_key", "server", "server_key", mode="before")
+    @field_validator("project", "api_key", "server", "server_key", "database", mode="before")
     @classmethod
     def _blank_is_unset(cls, value: Any) -> Any:
         return None if isinstance(value, str) and not trimmed(value) else value
@@ -325,6 +331,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _on_several_machines(self) -> Settings:
+        if self.database is not None and (given := database_choice.in_the_way(self)):
+            raise ValueError(
+                f"VEO3_DATABASE={shown_address(self.database)}: {'; '.join(given)}. Unset one or the other."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _within_reach(self) -> Settings:
         # A video's part has the longest name: that of the video and 24 signs more. The journal needs less.
         room = 120 if self.name == file_names.DEFAULT else file_names.LONGEST + 40
@@ -355,8 +369,9 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> list[SecretStr]:
-        """The keys in these settings, which nothing that is shown may hold."""
-        return [key for key in (self.api_key, self.server_key) if key]
+        """The keys and passwords in these settings, which nothing that is shown may hold."""
+        database = [] if self.database is None else passwords_in(self.database.get_secret_value())
+        return [*(key for key in (self.api_key, self.server_key) if key), *map(SecretStr, database)]
 
     @property
     def model_catalog(self) -> Catalog:
@@ -365,7 +380,7 @@ class Settings(BaseSettings):
 
     @property
     def journal_path(self) -> Path | None:
-        """Where the journal is; None for a run without one."""
+        """Where the file of the journal is; None for a run without one."""
         return self.output_dir / JOURNAL if self.journal == "auto" else self.journal
 
     def backend_name(self) -> ChosenBackend:

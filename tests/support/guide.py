@@ -129,7 +129,7 @@ _ABOUT: dict[str, tuple[str, ...]] = {
         *("VEO3_QUOTA_RESET_INTERVAL", "VEO3_RESEND_503"),
     ),
     "Files": (
-        *("VEO3_OUTPUT_DIR", "VEO3_NAME", "VEO3_JOURNAL", "VEO3_OUTPUT_GCS_URI", "VEO3_KEEP_REMOTE"),
+        *("VEO3_OUTPUT_DIR", "VEO3_NAME", "VEO3_JOURNAL", "VEO3_DATABASE", "VEO3_OUTPUT_GCS_URI", "VEO3_KEEP_REMOTE"),
         *("VEO3_STORAGE_URL", "VEO3_RETENTION", "VEO3_DISK_LIMIT"),
     ),
     "Time and polling": (
