@@ -126,14 +126,17 @@ class Leading:
         return {lane for key, lane in self._lanes.items() if ALL in held or key in held}
 
     async def _run(self) -> None:
+        told = None
         while True:
             try:
                 if not (held := await self._locks.take_free(self._wanted)):
                     await self._leave()  # another process leads
                     held = await self._locks.wait(self._wanted)
+                told = None
                 await self._lead(held)
             except JournalError as error:
-                log.warning("%s", error)
+                if str(error) != told:
+                    log.warning("%s", told := str(error))
                 await asyncio.sleep(AGAIN)
             except Exception:
                 log.exception("leading lanes was interrupted; it goes on in %g s", AGAIN)
