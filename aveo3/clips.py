@@ -22,6 +22,12 @@ class Clips(list[VideoClip]):
         blank = dict.fromkeys(name for own in metadata for name in own)
         return [_row(clip) | blank | own for clip, own in zip(self, metadata, strict=True)]
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of them."""
+        from aveo3.display.clips import batch_page
+
+        return batch_page(self)
+
 
 def _metadata(clip: VideoClip) -> dict[str, Any]:
     return {f"metadata.{text_of(key)}": value for key, value in clip.prompt.metadata.items()}

@@ -427,6 +427,12 @@ class VideoClip(BaseModel):
         """True if the video was made."""
         return self.status is ClipStatus.SUCCEEDED
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from aveo3.display.clips import clip_page
+
+        return clip_page(self)
+
 
 def as_prompt(prompt: str | Mapping[str, Any] | VideoPrompt) -> VideoPrompt:
     """A `VideoPrompt` from the user's input: a `VideoPrompt`, a mapping of its fields, or its text alone.

@@ -45,6 +45,7 @@ from aveo3.journal.rows import JobRecord
 from aveo3.lanes.lanes import Lane, Lanes, wire_of
 from aveo3.lanes.routing import Routes
 from aveo3.lifecycle import EMULATED, SERVER, is_emulated
+from aveo3.telemetry import switch
 
 if TYPE_CHECKING:
     from aveo3.backends.base import Backend
@@ -138,6 +139,7 @@ class Session:
         try:
             self._check()
             self._stack.enter_context(_threads.held())
+            self._open_telemetry()
             self._open_journal()
             if is_emulated(self.service):
                 self._use(await self._stack.enter_async_context(mock_mode.emulator(self.settings, self._lanes.listed)))
@@ -207,6 +209,13 @@ class Session:
                     "budget out."
                 )
             self.lane_pool.prior_runs = PriorRuns(self.journal, self.service, self._now_utc())
+
+    def _open_telemetry(self) -> None:
+        telemetry = switch.connect(
+            self.bus, wanted=self.settings.otel, content=self.settings.otel_content, now_utc=self._now_utc
+        )
+        if telemetry is not None:
+            self._stack.callback(telemetry.close)
 
     def _use(self, lanes: Lanes) -> None:
         """Replace the lanes and the settings by those of `lanes`."""

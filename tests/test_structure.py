@@ -22,9 +22,10 @@ from aveo3.mock import MockOptions
 HOUSE = Path(aveo3.__path__[0])
 
 FLOORS = """
-lifecycle media_types near_names input_forms yaml_nodes json_values labels media models
-clips untrusted _visible errors _waker events _timeouts _threads
+lifecycle media_types near_names input_forms yaml_nodes json_values labels _visible wording stills display media models
+clips untrusted errors _waker events _timeouts _threads
 config files
+telemetry
 verdicts polling
 lanes quota backends journal
 engine
@@ -295,7 +296,7 @@ def test_every_module_can_be_imported_without_what_only_unix_has() -> None:
     [
         ("aveo3", ["google.genai", "aiohttp", "pydantic", "asyncio"]),
         ("aveo3.cli", ["google.genai", "aiohttp", "av", "PIL", "pydantic", "asyncio", "aveo3.mock"]),
-        ("aveo3.client", ["google.genai", "aveo3.mock"]),
+        ("aveo3.client", ["google.genai", "aveo3.mock", "opentelemetry"]),
     ],
 )
 def test_importing_loads_nothing_that_is_not_needed_yet(module: str, costly: list[str]) -> None:

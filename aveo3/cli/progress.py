@@ -22,6 +22,7 @@ from aveo3.dispatch.time_left import USUAL, Pace, eta
 from aveo3.models import ClipStatus, VideoClip
 from aveo3.quota.breaker import BreakerState
 from aveo3.quota.gate_stats import AtServer, GateStats
+from aveo3.wording import duration as duration
 
 REFRESH = 0.25
 """Seconds between two updates of the bars."""
@@ -207,19 +208,6 @@ def clip_line(clip: VideoClip) -> Text:
     if clip.operation and not clip.succeeded:
         line.append(f" ({clip.operation})", style="dim")
     return line
-
-
-def duration(seconds: float) -> str:
-    """`0.4 s`, `42 s`, `3 min 20 s`, `2 h 5 min`."""
-    if seconds < 10:
-        return f"{round(seconds, 2):.2g} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
-    minutes = whole % 3600 // 60
-    return f"{whole // 3600} h" + (f" {minutes} min" if minutes else "")
 
 
 def _bar(done: float, total: float, style: str = "bright_blue") -> ProgressBar:

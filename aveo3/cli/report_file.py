@@ -49,7 +49,8 @@ def make(settings: Settings, base: Path | None, *, sheet: Path | None = None) ->
     from aveo3.journal.journal import Journal
     from aveo3.report import html
     from aveo3.report.from_journal import frame_of, url_from, view_of
-    from aveo3.report.posters import PATIENCE, Posters, can_cut
+    from aveo3.report.posters import PATIENCE, Posters
+    from aveo3.stills import can_cut
 
     html.check_extra()
     path = journal_path(settings)

@@ -55,6 +55,8 @@ class SettingsArguments(TypedDict, total=False):
     mock_mode: bool
     debug_mode: bool
     log_format: Literal["text", "json"]
+    otel: bool | None
+    otel_content: bool
     lanes: str | PathLike[str] | None
     fallback: str | Sequence[str]
     labels: str | Mapping[str, str]

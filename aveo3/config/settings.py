@@ -214,6 +214,15 @@ class Settings(BaseSettings):
         default="text",
         description="how the command line logs; json: one JSON object a line on standard error, events included",
     )
+    otel: bool | None = Field(
+        default=None,
+        description="traces and metrics by OpenTelemetry; unset: if the program has set up a provider, or the command "
+        "line knows an OTEL_EXPORTER_OTLP_ENDPOINT",
+    )
+    otel_content: bool = Field(
+        default=False,
+        description="put prompts, messages and files into the traces: they may be private, and traces go far",
+    )
 
     lanes: Path | None = Field(
         default=None, description="TOML file of lanes, each with a quota of its own, that share the prompts"

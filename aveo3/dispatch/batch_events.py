@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from aveo3.dispatch.budget import Budget
 from aveo3.engine.job import Job
 from aveo3.engine.job_events import JobEvents, lane_of
 from aveo3.events.bus import EventBus
 from aveo3.events.kinds import BudgetChanged, Ended, Planned, RunBegun, RunEnded, Waiting
-from aveo3.models import ClipStatus, VideoClip
+from aveo3.models import ClipStatus, VideoClip, VideoPrompt
 
 
 class BatchEvents(JobEvents):
@@ -78,6 +79,8 @@ class BatchEvents(JobEvents):
                 labels=prompt.labels,
                 model=job.model,
                 state=job.state.value,
+                backend=_backend_of(job),
+                parameters=_parameters_of(job.prompt),
             )
 
     def waiting(self, job: Job, waits_for: str, lane: str) -> None:
@@ -105,3 +108,18 @@ class BatchEvents(JobEvents):
                 submitted_utc=clip.submitted_utc,
                 finished_utc=clip.finished_utc,
             )
+
+
+_PARAMETERS = ("duration_seconds", "resolution", "aspect_ratio", "seed", "generate_audio", "task")
+
+
+def _parameters_of(prompt: VideoPrompt) -> dict[str, Any]:
+    """What `prompt` sets besides its text, its media and what is the user's own."""
+    found = {name: value for name in _PARAMETERS if (value := getattr(prompt, name)) is not None}
+    return found if prompt.number_of_videos == 1 else {**found, "number_of_videos": prompt.number_of_videos}
+
+
+def _backend_of(job: Job) -> str | None:
+    """What the first lane of `job` speaks to, or the one that it was sent to."""
+    first = next(iter(job.route), None) if job.route is not None and not job.place else None
+    return (job.place if first is None else first.lane.place).get("backend")

@@ -56,7 +56,13 @@ class JobEvents:
         job.waits_for = None
         if self._bus.listening:
             self._publish(
-                Submitted, job, lane=lane_of(job), model=job.model, attempt=job.attempts, cost_usd=job.cost_usd
+                Submitted,
+                job,
+                lane=lane_of(job),
+                model=job.model,
+                attempt=job.attempts,
+                cost_usd=job.cost_usd,
+                backend=job.place.get("backend"),
             )
 
     def running(self, job: Job, *, resumed: bool) -> None:

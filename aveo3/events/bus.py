@@ -1,4 +1,4 @@
-"""Hands each event to a client's listener and to its readers. Publishing never waits, and raises nothing of theirs."""
+"""Hands each event to a client's listeners and to its readers. Publishing never waits, and raises nothing of theirs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EventBus:
     Check `listening` before you build an event: with nobody there, publishing costs that one attribute.
     """
 
-    __slots__ = ("_closed", "_failed", "_listener", "_now_utc", "_readers", "listening")
+    __slots__ = ("_closed", "_failed", "_listeners", "_now_utc", "_readers", "listening")
 
     def __init__(
         self, listener: Listener | None = None, now_utc: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -42,10 +42,10 @@ class EventBus:
                 "on_event is a coroutine function, and publishing never waits. Give a plain function, or read with "
                 "`async for event in veo.events()`."
             )
-        self._listener = listener
+        self._listeners: tuple[Listener, ...] = () if listener is None else (listener,)
         self._now_utc = now_utc
         self._readers: tuple[ref[EventReader], ...] = ()
-        self._failed = False
+        self._failed: tuple[Listener, ...] = ()
         self._closed = False
         self.listening = listener is not None
         """True if somebody gets what is published."""
@@ -55,14 +55,21 @@ class EventBus:
         for weak in self._readers:
             if (reader := weak()) is not None:
                 reader._put(event)
-        if self._listener is None:
-            return
-        try:
-            self._listener(event)
-        except (Exception, asyncio.CancelledError):
-            if not self._failed:
-                self._failed = True
-                log.exception("on_event raised at %s; the run goes on, and further errors of it are not logged", event)
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except (Exception, asyncio.CancelledError):
+                if listener not in self._failed:
+                    self._failed += (listener,)
+                    log.exception(
+                        "on_event raised at %s; the run goes on, and further errors of it are not logged", event
+                    )
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener`, too, with each event from now on. It must be quick, and no coroutine function."""
+        if not self._closed:
+            self._listeners += (listener,)
+            self.listening = True
 
     def reader(self, buffer: int = BUFFER) -> EventReader:
         """A new reader, which gets every event from now on."""
@@ -78,7 +85,7 @@ class EventBus:
 
     def _remove(self, gone: ref[EventReader]) -> None:
         self._readers = tuple(weak for weak in self._readers if weak is not gone)
-        self.listening = bool(self._readers) or (self._listener is not None and not self._closed)
+        self.listening = bool(self._readers or self._listeners)
 
     def _drop(self, reader: EventReader) -> None:
         for weak in self._readers:
@@ -89,7 +96,7 @@ class EventBus:
         """Publish nothing more. Readers get what waits for them, and then end."""
         self._closed = True
         readers, self._readers = self._readers, ()
-        self._listener, self.listening = None, False
+        self._listeners, self.listening = (), False
         for weak in readers:
             if (reader := weak()) is not None:
                 reader._end()

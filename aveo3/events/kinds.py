@@ -70,6 +70,11 @@ class Planned(JobEvent):
     """The model that it will be sent to; a lane or fallback may change it."""
     state: str = "planned"
     """`planned` for a prompt to send; else the state in which an earlier run left its job."""
+    backend: str | None = None
+    """What its first lane speaks to: `vertex`, `gemini`, `mock` or `server`; None for a backend of your own."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What the prompt sets of `duration_seconds`, `resolution`, `aspect_ratio`, `number_of_videos`, `seed`,
+    `generate_audio` and `task`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +98,8 @@ class Submitted(JobEvent):
     """From 1, over all runs; requests that could not leave do not count."""
     cost_usd: float | None
     """At list price; None if unknown."""
+    backend: str | None = None
+    """What its lane speaks to, as in `planned`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,12 @@ class FilmResult:
         costs = [clip.cost_usd for clips in self.clips.values() for clip in clips if clip.succeeded]
         return None if None in costs else round(sum(cost or 0.0 for cost in costs), 4)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from aveo3.display.film import film_page
+
+        return film_page(self)
+
 
 async def make_film(
     story: Story,

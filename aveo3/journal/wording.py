@@ -6,16 +6,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from aveo3.input_forms import SEVERAL_MEDIA
+from aveo3.wording import counted as counted
+from aveo3.wording import listed as listed
+from aveo3.wording import plain as plain
+from aveo3.wording import priced as priced
 
 if TYPE_CHECKING:
     from aveo3.journal.rows import JobRecord
-
-
-def plain(text: str) -> str:
-    """`text` in one line, without control characters."""
-    if not text.isprintable():
-        text = "".join(sign if sign.isprintable() else " " for sign in text)
-    return " ".join(text.split())
 
 
 def prompt_words(prompt: Any) -> str:
@@ -25,23 +22,7 @@ def prompt_words(prompt: Any) -> str:
     return text or f"({' and '.join(media) or 'no text'})"
 
 
-def counted(number: int, thing: str = "job") -> str:
-    """`1 job`, `1,200 jobs`."""
-    return f"{number:,} {thing}{'s' * (number != 1)}"
-
-
-def listed(parts: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *most, last = parts
-    return f"{', '.join(most)} and {last}" if most else last
-
-
 def dollars(records: Iterable[JobRecord]) -> str:
     """The cost of all `records` at list price: `US$ 6.40`, `US$ 3.20 and 1 of unknown price`."""
     costs = [record.cost_usd for record in records]
     return priced(sum(cost or 0.0 for cost in costs), costs.count(None))
-
-
-def priced(total: float, unknown: int) -> str:
-    """`total` dollars and the number of jobs with an `unknown` price, in words; see `dollars`."""
-    return f"US$ {total:,.2f}" + (f" and {unknown:,} of unknown price" if unknown else "")

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from aveo3._visible import unsigned
 from aveo3.errors import AveoError
 from aveo3.files.film_facts import film_facts
 from aveo3.input_forms import MEDIA_FIELDS, SEVERAL_MEDIA
@@ -232,15 +233,6 @@ def _medium(noted: Any) -> str:
     if isinstance(uri := noted.get("uri"), str):
         return unsigned(uri)
     return f"{noted.get('mime_type', 'media')} {str(noted.get('sha256') or '')[:8]}".strip()
-
-
-def unsigned(uri: str) -> str:
-    """An address without its query, fragment and user, which may hold what gives access."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return uri.partition("?")[0].partition("#")[0]
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _labels(value: Any) -> dict[str, str]:

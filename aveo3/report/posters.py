@@ -1,4 +1,4 @@
-"""Cuts a still out of each film, small enough for a page of thousands. Needs PyAV and Pillow: `aveo3[report]`.
+"""The stills of a page of thousands of films, which `aveo3.stills` cuts.
 
 Stills are kept in `.aveo3/posters` of the output directory, by the hash of their film, so that the next report, and a
 live page, find them. A film that is missing or broken has none; a directory that cannot be written to keeps none.
@@ -7,42 +7,25 @@ live page, find them. A film that is missing or broken has none; a directory tha
 from __future__ import annotations
 
 import base64
-import io
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from aveo3.config.settings import JOURNAL
 from aveo3.report.from_journal import Film
+from aveo3.stills import can_cut, cut
 
 log = logging.getLogger(__name__)
 
-LONG_SIDE = 320
-"""Pixels of a still's longer side: a card of the gallery is about as wide."""
-QUALITY = 60
-"""Of WebP: a still has a few kB."""
 INLINE = 500
 """Stills that are put into the page itself, which then shows them wherever it is moved. The rest are files."""
-FLAT = 6
-"""Levels of grey between the darkest and the lightest point of a picture that shows nothing, as a fade-in begins."""
-TRIES = 4
-"""Pictures that are looked at until one shows something."""
 PATIENCE = 20.0
 """Seconds that one report spends on new stills: a film in 1080p takes some 40 ms, so thousands take minutes."""
-SECOND = 1.0
-"""Where in a film its still is cut from, if it is long enough."""
-
-
-def can_cut() -> bool:
-    """True if PyAV and Pillow are installed."""
-    return find_spec("av") is not None and find_spec("PIL") is not None
 
 
 def directory_of(output_dir: Path) -> Path:
@@ -127,45 +110,3 @@ class Posters:
 
 def _is_hash(text: str) -> bool:
     return len(text) >= 32 and set(text) <= set("0123456789abcdef")
-
-
-def cut(path: Path) -> bytes | None:
-    """A still of the film at `path` as WebP; None if it cannot be read."""
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            picture = next(_pictures(container), None)
-            if picture is None:
-                return None
-            file = io.BytesIO()
-            picture.save(file, "WEBP", quality=QUALITY, method=4)
-            return file.getvalue()
-    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
-        log.debug("no still can be cut from %s: %s", path, error)
-        return None
-
-
-def _pictures(container: Any) -> Iterator[Any]:
-    """The first picture after about a second that shows something, else the first of all."""
-    import av
-
-    [stream, *_] = container.streams.video
-    stream.codec_context.skip_frame = "NONKEY"  # key frames alone can be decoded by themselves
-    length = float(stream.duration * stream.time_base) if stream.duration else 0.0
-    if length > 2 * SECOND:
-        with suppress(av.FFmpegError):
-            container.seek(int(SECOND / stream.time_base), stream=stream)
-    first = None
-    for number, frame in enumerate(container.decode(stream)):
-        share = LONG_SIDE / max(frame.width, frame.height)
-        size = (max(2, round(frame.width * share)), max(2, round(frame.height * share)))
-        picture = frame.reformat(*size, format="rgb24").to_image()
-        first = first or picture
-        low, high = picture.convert("L").getextrema()
-        if high - low > FLAT:
-            yield picture
-        if number + 1 >= TRIES:
-            break
-    if first is not None:
-        yield first

@@ -13,12 +13,13 @@ from urllib.parse import unquote
 
 import pytest
 
+from aveo3._visible import unsigned
 from aveo3.events.kinds import LanePaused, LimitLearnt
 from aveo3.journal.journal import Journal
 from aveo3.journal.review import status_of
 from aveo3.journal.sqlite_schema import APPLICATION_ID, MIGRATIONS
 from aveo3.lifecycle import State
-from aveo3.report.from_journal import unsigned, url_from
+from aveo3.report.from_journal import url_from
 from tests.support.reports import START, Past, by_text, multiply, seen
 
 

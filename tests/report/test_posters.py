@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from aveo3 import stills as cutting
 from aveo3.mock.state.films import FilmSpec, draw
 from aveo3.report import posters
 from aveo3.report.from_journal import Film, url_from
-from aveo3.report.posters import Posters, cut, directory_of
+from aveo3.report.posters import Posters, directory_of
+from aveo3.stills import cut
 
 HASH = "ab" * 32
 
@@ -108,7 +110,7 @@ def test_a_directory_that_cannot_be_written_to_keeps_none(film: Film) -> None:
 
 
 def test_without_pyav_there_are_no_stills(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posters, "find_spec", lambda name: None)
+    monkeypatch.setattr(cutting, "find_spec", lambda name: None)
     stills = Posters(film.path.parent)
     assert stills.urls([film], None) == {}
     assert stills.left_out == 0

@@ -11,8 +11,8 @@ from aveo3 import UsageError
 from aveo3.lifecycle import State
 from aveo3.mock.state.films import FilmSpec, draw
 from aveo3.report import sheet
-from aveo3.report.posters import cut
 from aveo3.report.view import ClipRow, View
+from aveo3.stills import cut
 from tests.support.reports import Past, multiply, seen
 
 TEXTS = (

@@ -136,7 +136,9 @@ _ABOUT: dict[str, tuple[str, ...]] = {
         *("VEO3_REQUEST_TIMEOUT", "VEO3_OPERATION_TIMEOUT", "VEO3_POLL_INTERVAL", "VEO3_POLL_RATE"),
         *("VEO3_WEBHOOK", "VEO3_WEBHOOK_LISTEN"),
     ),
-    "Trying and debugging": ("VEO3_MOCK_MODE", "VEO3_DEBUG_MODE", "VEO3_LOG_FORMAT"),
+    "Trying and debugging": (
+        *("VEO3_MOCK_MODE", "VEO3_DEBUG_MODE", "VEO3_LOG_FORMAT", "VEO3_OTEL", "VEO3_OTEL_CONTENT"),
+    ),
 }
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from aveo3.film import record
 from aveo3.report.from_journal import Film
-from aveo3.report.posters import can_cut
 from aveo3.report.storyboard import Board, film_video, make_command
 from aveo3.report.view import FilmRow, VideoRow
 from aveo3.server.page.shown import Shown
+from aveo3.stills import can_cut
 
 PREFIX = "film-"
 """What the keys of assembled films begin with, before their stage. No job has such a name."""

@@ -11,9 +11,9 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from aveo3.report.from_journal import FileFacts, Film, facts_of
-from aveo3.report.posters import can_cut
 from aveo3.report.view import VideoRow
 from aveo3.server.page.shown import Shown
+from aveo3.stills import can_cut
 
 AT_ONCE = 100
 """Clips whose files are read with each refresh."""

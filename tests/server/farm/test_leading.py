@@ -209,7 +209,7 @@ async def test_an_unknown_lane_and_a_choice_of_lanes_beside_a_budget_are_refused
         await session.open()
         try:
             dispatcher = SharedDispatcher(session)
-            with pytest.raises(UsageError, match="no lane is called 'other': the lanes are veo-3.1-generate-001, veo-"):
+            with pytest.raises(UsageError, match="no lane is called 'other': the lanes are veo-"):
                 Leading(session, dispatcher, Locks(), names=["other"], now_utc=now_utc)
             with pytest.raises(UsageError, match="VEO3_BUDGET=5 is one for all lanes"):
                 Leading(session, dispatcher, Locks(), names=[session.settings.model], now_utc=now_utc)
