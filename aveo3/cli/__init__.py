@@ -20,6 +20,7 @@ from aveo3.cli.commands import (
     generate,
     guide,
     history,
+    journal,
     login,
     models,
     page,
@@ -105,4 +106,5 @@ app.command()(completion.completion)
 app.command("mock-server", cls=_MockServer)(_mock_server)
 app.add_typer(film.app, name="film")
 app.add_typer(serve.app, name="serve")
+app.add_typer(journal.app, name="journal")
 app.add_typer(config.app, name="config")

@@ -92,8 +92,8 @@ class FreshOrNew(TyperCommand):
         )
 
 
-def database_field(address: str | None) -> dict[str, Any]:
-    """The value of --database as a setting. Raises `UsageError` if it holds a password, which `ps` would show."""
+def database_field(address: str | None, option: str = "--database") -> dict[str, Any]:
+    """The address in an option, as a setting. Raises `UsageError` if it holds a password, which `ps` would show."""
     from aveo3.config.database_address import database_address, passwords_in
     from aveo3.errors import UsageError
 
@@ -102,10 +102,10 @@ def database_field(address: str | None) -> dict[str, Any]:
     try:
         checked = database_address(address).get_secret_value()
     except ValueError as error:
-        raise UsageError(f"--database (hidden) is refused: {error}") from None
+        raise UsageError(f"{option} (hidden) is refused: {error}") from None
     if passwords_in(checked):
         raise UsageError(
-            "--database: it holds a password, and each user of this machine can see it in the list of processes. Put "
+            f"{option}: it holds a password, and each user of this machine can see it in the list of processes. Put "
             "the address into VEO3_DATABASE, or the password into PGPASSWORD or ~/.pgpass. Nothing was sent."
         )
     return {"database": checked}

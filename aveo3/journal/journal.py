@@ -28,6 +28,7 @@ from aveo3.journal.callbacks import Callbacks
 from aveo3.journal.claims import EVENT, Claims
 from aveo3.journal.lane_locks import LEASE, LaneLocks, OwnLocks
 from aveo3.journal.lane_steps import to_insert
+from aveo3.journal.moving.mark import KIND, mark_in
 from aveo3.journal.next_step import ANSWER_LOST
 from aveo3.journal.opening import opened
 from aveo3.journal.place import Place
@@ -101,6 +102,8 @@ class Journal(JournalReader):
 
     def _begin_run(self) -> None:
         """Note this run. Where no other process writes, mark the open submits of a killed one as uncertain."""
+        if (mark := mark_in(self.kept("", KIND))) is not None:
+            raise mark.refusal(self._database.place)
         lost = [] if self._database.shared else self.read("SELECT id FROM jobs WHERE state = ?", State.SUBMITTING)
         begin = "INSERT INTO runs (pid, host, started_utc) VALUES (?, ?, ?)"
         self._write((begin, (os.getpid(), socket.gethostname(), self._stamp())), commit=True)
