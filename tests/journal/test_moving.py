@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from aveo3.errors import JournalError, UsageError
 from aveo3.events.kinds import LanePaused
 from aveo3.journal.journal import Journal
 from aveo3.journal.moving.move import give_up, move
+from aveo3.journal.moving.postgres_side import PostgresSide
 from aveo3.journal.moving.side import TABLES, Side
 from aveo3.journal.moving.sqlite_side import SqliteSide
+from aveo3.journal.place import Place, SharedJournal
+from aveo3.journal.requests import Request
 from aveo3.journal.totals import totals_of
 from aveo3.lifecycle import State
+from tests.support import postgres
 from tests.support.journals import FILE, PLAIN_PATH, plan, walk
 
 WHEN = datetime(2026, 11, 27, tzinfo=UTC)
+
+
+def ordered(journal: Journal, n: int) -> Request:
+    request, _ = journal.requests.accept(
+        "google",
+        f"{n:064x}",
+        model="veo",
+        prompt={"text": f"clip {n}"},
+        position=n,
+        caller="shop",
+        key=f"k{n}",
+        body="b",
+        priority=n,
+        door_name=f"d{n}",
+        resource="models/veo",
+        storage_uri=None,
+        callback=("https://shop.example/done", "http://door"),
+    )
+    return request
 
 
 def filled(place: Any) -> None:
@@ -32,11 +61,7 @@ def filled(place: Any) -> None:
         stream = journal.claims.begin_stream("new")
         plan(journal, "made anew", stream=stream)
         for n in range(3):
-            request, _ = journal.requests.accept(
-                "google", f"{n:064x}", model="veo", prompt={"text": f"clip {n}"}, position=n, caller="shop",
-                key=f"k{n}", body="b", priority=n, door_name=f"d{n}", resource="models/veo", storage_uri=None,
-                callback=("https://shop.example/done", "http://door"),
-            )  # fmt: skip
+            request = ordered(journal, n)
             walk(journal, request.job, *PLAIN_PATH[:4])
             files = [{"path": f"{n}.mp4", "size": 100 + n, "sha256": "0"}]
             journal.move(request.job, State.FETCHING, State.SUCCEEDED, files=files, cost_usd=1.2)
@@ -60,62 +85,81 @@ def content(side: Side) -> dict[str, list[Any]]:
         return found
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    place = tmp_path / "here" / FILE
-    filled(place)
-    return place
+@pytest.fixture(params=["directory to database", "database to directory"])
+def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Place, Place]]:
+    """A journal with rows in every table, and a place that has none."""
+    here, there = tmp_path / "here" / FILE, tmp_path / "there" / FILE
+    with postgres.database(request.getfixturevalue("postgres_server")) as url:
+        database = SharedJournal(SecretStr(url), tmp_path / "all")
+        filled(here)
+        if request.param == "directory to database":
+            yield here, database
+            return
+        move(*sides(here, database))
+        yield database, there
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "there" / FILE
+def source(way: tuple[Place, Place]) -> Place:
+    return way[0]
 
 
-def sides(source: Path, target: Path) -> tuple[SqliteSide, SqliteSide]:
-    return SqliteSide(source, made=False), SqliteSide(target, made=True)
+@pytest.fixture
+def target(way: tuple[Place, Place]) -> Place:
+    return way[1]
 
 
-def test_every_row_arrives_and_the_old_journal_says_where_it_went(source: Path, target: Path) -> None:
-    before = content(SqliteSide(source, made=False))
+def side(place: Place, *, made: bool = False) -> SqliteSide | PostgresSide:
+    return SqliteSide(place, made=made) if isinstance(place, Path) else PostgresSide(place, made=made)
+
+
+def sides(source: Place, target: Place) -> tuple[Side, Side]:
+    return side(source), side(target, made=True)
+
+
+def test_every_row_arrives_and_the_old_journal_says_where_it_went(source: Place, target: Place) -> None:
+    before = content(side(source))
     assert all(before.values()), "every table has rows"
     moved = move(*sides(source, target))
     assert moved.rows == {table: len(rows) for table, rows in before.items()}
     assert moved.state == "moved"
-    after = content(SqliteSide(target, made=False))
+    after = content(side(target))
     assert after == {table: [tuple(map(without_null, row)) for row in rows] for table, rows in before.items()}
-    with pytest.raises(JournalError, match=f"was moved to {target} at .* UTC, and takes nothing more here"):
+    with pytest.raises(JournalError, match=f"was moved to {re.escape(str(target))} at .* UTC, and takes nothing"):
         Journal(source)
     with Journal(source, writes=False) as old, Journal(target) as new:
         assert [each.name for each in old.records()] == [each.name for each in new.records()]
-        new.requests.accept(
-            "google", "f" * 64, model="veo", prompt={"text": "later"}, position=9, caller="shop", key="k9", body="b",
-            priority=0, door_name="d9", resource="models/veo", storage_uri=None,
-        )  # fmt: skip
+        ordered(new, 9)
         assert [total.jobs for total in totals_of(new)] == [1, 3], "triggers count on from there"
 
 
 def test_an_older_aveo3_that_knows_no_mark_cannot_write_either(
-    source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+    source: Place, target: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     move(*sides(source, target))
     monkeypatch.setattr("aveo3.journal.journal.mark_in", lambda _: None)
-    with pytest.raises(JournalError, match=f"the journal was moved to {target}"):
+    with pytest.raises(JournalError, match=f"the journal was moved to {re.escape(str(target))}"):
         Journal(source)
 
 
-def test_a_journal_may_come_back_to_where_it_was(source: Path, target: Path) -> None:
+def test_a_journal_may_come_back_to_where_it_was(source: Place, target: Place) -> None:
     move(*sides(source, target))
     with Journal(target) as journal:
-        plan(journal, "made meanwhile")
+        ordered(journal, 9)
     moved = move(*sides(target, source))
     assert moved.state == "moved"
     with Journal(source) as journal:
-        assert [each.prompt["text"] for each in journal.records()][-1] == "made meanwhile"
+        assert [each.prompt["text"] for each in journal.records()][-1] == "clip 9"
     with pytest.raises(JournalError, match="was moved to"):
         Journal(target)
     assert move(*sides(target, source)).state == "before"
-    assert len([*source.parent.glob("journal.db.moved-*")]) == 1
+    if isinstance(source, Path):
+        assert len([*source.parent.glob("journal.db.moved-*")]) == 1
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aveo3.journal.moving.postgres_side.LOOK", 0.1)
 
 
 class Killed(BaseException):
@@ -124,10 +168,10 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("step", range(4))
 def test_a_move_that_is_killed_anywhere_is_ended_by_the_same_command(
-    source: Path, target: Path, step: int, monkeypatch: pytest.MonkeyPatch
+    source: Place, target: Place, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = content(SqliteSide(source, made=False))
-    at, here = [0], SqliteSide(source, made=False)
+    before = content(side(source))
+    at, here = [0], side(source)
     marks = here.mark
 
     def mark(*arguments: Any) -> None:
@@ -143,14 +187,14 @@ def test_a_move_that_is_killed_anywhere_is_ended_by_the_same_command(
         monkeypatch.setattr("aveo3.journal.moving.move._copy", _die)
         monkeypatch.setattr(here, "mark", lambda given, name: marks(given, name) if given else _die())
     with pytest.raises(Killed):
-        move(here, SqliteSide(target, made=True))
+        move(here, side(target, made=True))
     monkeypatch.undo()
     if step:
         with pytest.raises(JournalError, match=r"has not ended|was moved"):
             Journal(source)
     moved = move(*sides(source, target))
     assert moved.state == {0: "moved", 1: "moved", 2: "finished", 3: "before"}[step]
-    assert {table: len(rows) for table, rows in content(SqliteSide(target, made=False)).items()} == {
+    assert {table: len(rows) for table, rows in content(side(target)).items()} == {
         table: len(rows) for table, rows in before.items()
     }
     with pytest.raises(JournalError, match="was moved"):
@@ -162,18 +206,18 @@ def _die(*_: object) -> None:
 
 
 def test_an_interrupted_move_can_be_taken_back_unless_it_arrived(
-    source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+    source: Place, target: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = SqliteSide(source, made=False)
+    here = side(source)
     marks = here.mark
     monkeypatch.setattr("aveo3.journal.moving.move._copy", _die)
     monkeypatch.setattr(here, "mark", lambda given, name: marks(given, name) if given else _die())
     with pytest.raises(Killed):
-        move(here, SqliteSide(target, made=True))
+        move(here, side(target, made=True))
     monkeypatch.undo()
-    elsewhere = SqliteSide(target.parent / "other.db", made=True)
+    elsewhere = SqliteSide(tmp_path / "other.db", made=True)
     with pytest.raises(JournalError, match="run that one again, or take it back with --give-up"):
-        move(SqliteSide(source, made=False), elsewhere)
+        move(side(source), elsewhere)
     assert give_up(*sides(source, target))
     assert not give_up(*sides(source, target))
     Journal(source).close()
@@ -183,29 +227,60 @@ def test_an_interrupted_move_can_be_taken_back_unless_it_arrived(
 
 
 def test_a_row_that_does_not_arrive_as_it_was_stops_the_move(
-    source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+    source: Place, target: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill = SqliteSide.fill
+    kind = type(side(target))
+    fill = kind.fill
 
-    def wrong(self: SqliteSide, table: str, columns: Any, rows: Any) -> int:
-        return fill(self, table, columns, (("?", *row[1:]) if table == "memory" else row for row in rows))
+    def wrong(self: Any, table: str, columns: Any, rows: Any) -> int:
+        return fill(self, table, columns, ((*row[:-1], "?") if table == "memory" else row for row in rows))
 
-    monkeypatch.setattr(SqliteSide, "fill", wrong)
+    monkeypatch.setattr(kind, "fill", wrong)
     with pytest.raises(JournalError, match=r"a row of memory \(service google, .* name veo\) did not arrive"):
         move(*sides(source, target))
     monkeypatch.undo()
     Journal(source).close()
-    assert not target.exists()
     assert move(*sides(source, target)).state == "moved"
 
 
-def test_a_move_mixes_no_journals_and_disturbs_no_run(source: Path, target: Path) -> None:
+def test_a_move_mixes_no_journals_and_disturbs_no_run(source: Place, target: Place, tmp_path: Path) -> None:
     with Journal(target) as journal:
-        plan(journal)
+        ordered(journal, 0)
         with pytest.raises(JournalError, match="is in use"):
             move(*sides(source, target))
-    with pytest.raises(UsageError, match=r"is not empty \(1 jobs, 1 events\)"):
+    with pytest.raises(UsageError, match=r"is not empty \(1 jobs, 1 events, 1 requests\)"):
         move(*sides(source, target))
     with Journal(source), pytest.raises(JournalError, match="is in use"):
-        move(*sides(source, target.with_name("new.db")))
+        move(*sides(source, tmp_path / "new.db"))
     Journal(source).close()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pydantic import SecretStr
+from aveo3.journal.moving import move as moving
+from aveo3.journal.moving.postgres_side import PostgresSide
+from aveo3.journal.moving.sqlite_side import SqliteSide
+from aveo3.journal.place import SharedJournal
+
+copy = moving._copy
+moving._copy = lambda a, b, table: os.kill(os.getpid(), signal.SIGKILL) if table == "requests" else copy(a, b, table)
+here = Path(sys.argv[1])
+moving.move(SqliteSide(here, made=False), PostgresSide(SharedJournal(SecretStr(sys.argv[2]), here.parent), made=True))
+"""
+
+
+def test_a_kill_9_among_the_rows_leaves_the_journal_where_it_was(tmp_path: Path, postgres_url: str) -> None:
+    here = tmp_path / FILE
+    filled(here)
+    before = content(side(here))
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(here), postgres_url], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(JournalError, match=r"its move to PostgreSQL at .* began at .* and has not ended"):
+        Journal(here)
+    database = SharedJournal(SecretStr(postgres_url), tmp_path)
+    assert move(*sides(here, database)).state == "moved"
+    assert {table: len(rows) for table, rows in content(side(database)).items()} == {
+        table: len(rows) for table, rows in before.items()
+    }

@@ -143,12 +143,12 @@ def _lines(moved: Moved, missing: int, destination: str) -> list[str]:
     lines.append(f"{moved.source} takes nothing more, and says where its journal went")
     if moved.destination.startswith("PostgreSQL"):
         lines.append(
-            "next: on each machine set VEO3_DATABASE, and VEO3_OUTPUT_DIR to the directory with the videos, which all of "
-            "them must see; then `aveo3 check` looks at both"
+            "next: on each machine set VEO3_DATABASE, and VEO3_OUTPUT_DIR to the directory with the videos, which all "
+            "of them must see; then `aveo3 check` looks at both"
         )
     if missing:
         lines.append(
-            f"{missing:,} videos are not in {destination}: move them there, with all of the directory .aveo3, before the "
-            "next run. A prompt whose video is missing is made and paid again."
+            f"{missing:,} videos are not in {destination}: move them there, with all of the directory .aveo3, before "
+            "the next run. A prompt whose video is missing is made and paid again."
         )
     return lines
