@@ -212,7 +212,11 @@ class Session:
 
     def _open_telemetry(self) -> None:
         telemetry = switch.connect(
-            self.bus, wanted=self.settings.otel, content=self.settings.otel_content, now_utc=self._now_utc
+            self.bus,
+            wanted=self.settings.otel,
+            content=self.settings.otel_content,
+            now_utc=self._now_utc,
+            stats=self.stats,
         )
         if telemetry is not None:
             self._stack.callback(telemetry.close)

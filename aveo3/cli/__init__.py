@@ -23,6 +23,7 @@ from aveo3.cli.commands import (
     history,
     journal,
     login,
+    mcp,
     models,
     page,
     report,
@@ -102,6 +103,7 @@ app.command()(models.models)
 app.command()(login.login)
 app.command()(check.check)
 app.command()(simulate.simulate)
+app.command()(mcp.mcp)
 app.command()(demo.demo)
 app.command()(guide.guide)
 app.command()(completion.completion)

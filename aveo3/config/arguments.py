@@ -30,6 +30,10 @@ class SettingsArguments(TypedDict, total=False):
     spend_period: float
     budget: float | None
     confirm_above: float | None
+    mcp_budget: float | None
+    mcp_ask_above: float | None
+    mcp_media: str | Sequence[Path]
+    mcp_token: str | SecretStr | None
     quota_patience: float | None
     backend: Literal["auto", "vertex", "gemini", "mock"]
     model: str

@@ -5,6 +5,7 @@ An argument beats the environment, the environment beats `.env`. Nothing else in
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,6 +122,25 @@ class Settings(BaseSettings):
         ge=0,
         description="US$ of new clips above which the command line asks before it sends, if it runs on a terminal; "
         "0: always; `none` or `off`: never",
+    )
+    mcp_budget: Dollars | None = Field(
+        default=None,
+        ge=0,
+        description="US$ that agents may spend through `aveo3 mcp` in this output directory, ever; unset: they start "
+        "nothing",
+    )
+    mcp_ask_above: DollarsOrOff = Field(
+        default=20,
+        ge=0,
+        description="US$ that agents may spend before a person is asked again; 0: always ask; `none` or `off`: never",
+    )
+    mcp_media: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="directories, with the path separator of this machine between them, whose pictures agents may "
+        "send, beside the working directory and the output directory",
+    )
+    mcp_token: Key | None = Field(
+        default=None, description="Bearer token that `aveo3 mcp --http` asks for; needed beyond this machine"
     )
     quota_patience: Seconds | None = Field(
         default=3600,
@@ -285,7 +305,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise UsageError(environment.explain(error, type(self).model_fields, values)) from None
 
-    @field_validator("project", "api_key", "server", "server_key", "database", mode="before")
+    @field_validator("project", "api_key", "server", "server_key", "database", "mcp_token", mode="before")
     @classmethod
     def _blank_is_unset(cls, value: Any) -> Any:
         return None if isinstance(value, str) and not trimmed(value) else value
@@ -305,6 +325,16 @@ class Settings(BaseSettings):
     def _readable_catalog(cls, path: Path | None) -> Path | None:
         catalog.load(path)
         return path
+
+    @field_validator("mcp_media", mode="before")
+    @classmethod
+    def _directories(cls, places: Any) -> Any:
+        return [place for place in places.split(os.pathsep) if place] if isinstance(places, str) else places
+
+    @field_validator("mcp_media")
+    @classmethod
+    def _homes(cls, places: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(at_home(place) for place in places)
 
     @field_validator("fallback", mode="before")
     @classmethod
@@ -380,7 +410,7 @@ class Settings(BaseSettings):
     def secrets(self) -> list[SecretStr]:
         """The keys and passwords in these settings, which nothing that is shown may hold."""
         database = [] if self.database is None else passwords_in(self.database.get_secret_value())
-        return [*(key for key in (self.api_key, self.server_key) if key), *map(SecretStr, database)]
+        return [*(key for key in (self.api_key, self.server_key, self.mcp_token) if key), *map(SecretStr, database)]
 
     @property
     def model_catalog(self) -> Catalog:

@@ -59,7 +59,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             IMMUTABLE STRICT LANGUAGE plpgsql AS $$ BEGIN
                 RETURN document::json ->> field;
             EXCEPTION WHEN data_exception THEN
-                RETURN nullif(trim(BOTH '"' FROM (document::json -> field)::text), 'null');
+                document := regexp_replace(
+                    document, '(?<!\\\\)((\\\\\\\\)*)\\\\u(0000|d[89a-f][0-9a-f]{2})', '\\1?', 'gi'
+                );
+                RETURN document::json ->> field;
             END $$""",
         # What both databases have.
         f"""CREATE TABLE jobs (
@@ -111,7 +114,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             reason {_TEXT}, message {_TEXT}
         )""",
         *_trigger(
-            "lane_events_kept", "INSERT ON lane_events", "DELETE FROM aveo3.lane_events WHERE id <= NEW.id - 10000;"
+            "lane_events_kept",
+            "INSERT ON lane_events",
+            # In this form it reads the index, whatever is known of the table.
+            "DELETE FROM aveo3.lane_events WHERE id IN "
+            "(SELECT id FROM aveo3.lane_events WHERE id <= NEW.id - 10000 ORDER BY id LIMIT 100);",
         ),
         f"""CREATE TABLE callbacks (
             job BIGINT PRIMARY KEY REFERENCES requests (job),

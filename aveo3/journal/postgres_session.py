@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psycopg
 
@@ -92,8 +92,13 @@ def connect(place: SharedJournal, *, patience: float = PATIENCE, **settings: str
 
 
 def _parameters(place: SharedJournal) -> dict[str, Any]:
+    url = place.url.get_secret_value()
     try:
-        given = psycopg.conninfo.conninfo_to_dict(place.url.get_secret_value())
+        given = psycopg.conninfo.conninfo_to_dict(url)
+        parts = urlsplit(url)
+        # libpq would take a password with such signs in it for a host or a database, and name it in its errors.
+        if parts.scheme not in ("postgresql", "postgres") or url.count("@") > 1 or ("@" in url) > ("@" in parts.netloc):
+            raise ValueError
     except (psycopg.Error, ValueError):
         raise JournalError(
             "the address of the database makes no sense. It is postgresql://user:password@host:port/database, with "

@@ -315,6 +315,10 @@ class PostgresWriter:
             self._flush()
         except Unreachable as error:
             return error
+        except Exception as error:  # nobody must wait for ever because of it
+            log.exception("a flush to %s was interrupted", self._place)
+            self.broken = f"{self._place} cannot be written: {error!r}"
+            return Unreachable(self.broken)
         return None
 
     def _ended(self, loop: AbstractEventLoop, error: Unreachable | None) -> None:
@@ -338,8 +342,10 @@ class PostgresWriter:
         if not self._turn.acquire(timeout=PATIENCE):
             raise Unreachable(f"{self._place} has not answered for {PATIENCE:g} s. aveo3 tries again.")
         try:
-            while batch := self._next_batch():
-                self._make(self._usable(), batch)
+            while self._queue:
+                session = self._usable()  # which may change the queue
+                if batch := self._next_batch():
+                    self._make(session, batch)
         except Unreachable as error:
             if self.broken is None:
                 log.error("%s; what happens now is kept in memory", error)
@@ -472,6 +478,7 @@ class PostgresWriter:
     def _made(self, batch: list[Pending]) -> None:
         self._flushes += 1
         self._unsure = []
+        self.broken = None  # before anybody hears that a step is written
         with self._changing:
             for pending in batch:
                 pending.written = True
