@@ -22,7 +22,7 @@ from aveo3.backends.http import connector
 from aveo3.config.network import check_network
 from aveo3.config.settings import Settings, check_alive, on_this_machine
 from aveo3.dispatch.backlog import Order
-from aveo3.dispatch.batch import Batch
+from aveo3.dispatch.batch import GRACE, Batch
 from aveo3.dispatch.batch_events import BatchEvents
 from aveo3.dispatch.budget import Budget
 from aveo3.dispatch.found_clips import FoundClips
@@ -285,19 +285,27 @@ class Session:
         return self._stream(prompts, engine, planner, matcher, resumes=resumes)
 
     def stream_requests(
-        self, jobs: list[JobRecord] | AsyncIterable[JobRecord], order: Order | None = None
+        self,
+        jobs: list[JobRecord] | AsyncIterable[JobRecord],
+        order: Order | None = None,
+        *,
+        storage_uri_of: Callable[[int], str | None] | None = None,
     ) -> ClipStream:
         """The clips of jobs that came as requests: those that wait are submitted, those under way are resumed.
 
         `order` decides which of them goes next at each lane; it gives `jobs` one by one as their turns come near. Each
-        record must be as it stands in the journal. Raises `UsageError` if the session is not open, or keeps no journal.
+        record must be as it stands in the journal. `storage_uri_of` returns the bucket that a request names; None to
+        read it from the journal. Raises `UsageError` if the session is not open, or keeps no journal.
         """
         engine = self._open_engine()
         if self.journal is None:
             raise UsageError("requests are kept in the journal, and VEO3_JOURNAL=none: unset it")
-        matcher = JobMatcher(self.journal, self.service)
-        planner = Planner(self.routes, matcher, self._now_utc, requests=lambda: self.routes)
+        matcher = JobMatcher(self.journal, self.service, storage_uri_of=storage_uri_of)
+        planner = Planner(self.routes, matcher, self._now_utc, requests=self._routes_led)
         return self._stream(jobs, engine, planner, matcher, lookahead=None if order is None else inf, order=order)
+
+    def _routes_led(self) -> Routes:
+        return self.routes if self.lane_pool.led is None else self.routes.within(self.lane_pool.led)
 
     def _open_engine(self) -> Engine:
         if self.engine is None:
@@ -325,7 +333,8 @@ class Session:
             service=self.service,
             output_dir=self.settings.output_dir,
         )
-        batch = Batch(self.lane_pool, self._tally, self._now_utc, events=events, resumes=resumes)
+        grace = self.settings.request_timeout + GRACE if self.journal is not None and self.journal.shared else GRACE
+        batch = Batch(self.lane_pool, self._tally, self._now_utc, events=events, resumes=resumes, grace=grace)
         stream = ClipStream(
             source,
             batch,

@@ -26,6 +26,7 @@ from aveo3.errors import JournalError
 from aveo3.events.kinds import LaneClosed, LaneEvent, LanePaused
 from aveo3.journal.callbacks import Callbacks
 from aveo3.journal.claims import EVENT, Claims
+from aveo3.journal.lane_locks import LEASE, LaneLocks, OwnLocks
 from aveo3.journal.lane_steps import to_insert
 from aveo3.journal.moving.mark import KIND, mark_in
 from aveo3.journal.next_step import ANSWER_LOST
@@ -76,6 +77,21 @@ class Journal(JournalReader):
             raise
         if writes:
             atexit.register(self.close)  # a run that is not closed ends with the process
+
+    @property
+    def shared(self) -> bool:
+        """True if other processes write to it, too."""
+        return self._database.shared
+
+    @property
+    def lease(self) -> float | None:
+        """Seconds after the intent to submit in which the request must leave: later another process may have taken the
+        job for lost. None if no other process can."""
+        return LEASE if self._database.shared else None
+
+    def lane_locks(self) -> LaneLocks:
+        """The locks of the lanes."""
+        return OwnLocks()
 
     @property
     def broken(self) -> str | None:
