@@ -167,7 +167,10 @@ class Journal(JournalReader):
         In a shared journal a move of another attempt is not made, and whoever holds the job here hears nothing of it:
         another process has gone on with it. An answer is written even if that process took the submit for lost.
         """
-        self._move(job, old, new, self._as_known(old, attempt) if self.shared else ("state = ?", (old,)), changes)
+        if self.shared:
+            self._move(job, old, new, self._as_known(old, attempt), changes)
+        else:
+            self.move(job, old, new, **changes)
 
     def _move(
         self, job: int, old: State, new: State, known: tuple[str, tuple[Any, ...]], changes: dict[str, Any]
