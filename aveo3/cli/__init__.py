@@ -16,6 +16,7 @@ from aveo3.cli.commands import (
     completion,
     config,
     demo,
+    enqueue,
     film,
     generate,
     guide,
@@ -91,6 +92,7 @@ def _options(
 
 app.command(cls=FreshOrNew)(generate.generate)
 app.command(cls=FreshOrNew)(upscale.upscale)
+app.command()(enqueue.enqueue)
 app.command()(status.status)
 app.command()(history.history)
 app.command()(report.report)
