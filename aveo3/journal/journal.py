@@ -26,7 +26,7 @@ from aveo3.errors import JournalError
 from aveo3.events.kinds import LaneClosed, LaneEvent, LanePaused
 from aveo3.journal.callbacks import Callbacks
 from aveo3.journal.claims import EVENT, Claims
-from aveo3.journal.lane_locks import LEASE, LaneLocks, OwnLocks
+from aveo3.journal.lane_locks import LEASE, LaneLocks
 from aveo3.journal.lane_steps import to_insert
 from aveo3.journal.moving.mark import KIND, mark_in
 from aveo3.journal.next_step import ANSWER_LOST
@@ -78,6 +78,10 @@ class Journal(JournalReader):
         if writes:
             atexit.register(self.close)  # a run that is not closed ends with the process
 
+    def now_utc(self) -> datetime:
+        """The time by the journal's clock."""
+        return self._now_utc()
+
     @property
     def shared(self) -> bool:
         """True if other processes write to it, too."""
@@ -91,7 +95,7 @@ class Journal(JournalReader):
 
     def lane_locks(self) -> LaneLocks:
         """The locks of the lanes."""
-        return OwnLocks()
+        return self._database.lane_locks()
 
     @property
     def broken(self) -> str | None:

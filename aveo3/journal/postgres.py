@@ -15,6 +15,7 @@ from aveo3.errors import JournalError
 from aveo3.journal.database import Damaged, Unreachable
 from aveo3.journal.place import SharedJournal
 from aveo3.journal.postgres_clock import ServerClock
+from aveo3.journal.postgres_locks import PostgresLocks
 from aveo3.journal.postgres_migration import prepare
 from aveo3.journal.postgres_session import PostgresRow, Session, connect, refused
 from aveo3.journal.postgres_statements import query as prepared
@@ -132,6 +133,10 @@ class PostgresDatabase:
 
     def run_ends(self) -> None:
         """Nothing is to be done."""
+
+    def lane_locks(self) -> PostgresLocks:
+        """The locks of the lanes."""
+        return PostgresLocks(self.place, self.writer)
 
     def in_use(self) -> bool:
         """True if any process, this one included, has the journal open for writing now."""

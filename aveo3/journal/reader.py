@@ -235,6 +235,10 @@ class JournalReader:
         absolute, home = path.absolute(), self.home.absolute()
         return str(absolute.relative_to(home) if absolute.is_relative_to(home) else absolute)
 
+    def next_job(self) -> int:
+        """A number for a new job."""
+        return self._database.next_job()
+
     # ---- by any query ------------------------------------------------------------------------------------------
 
     def select(self, query: str, *values: Any) -> list[JobRecord]:

@@ -59,7 +59,6 @@ class Leading:
         names: Collection[str] | None = None,
         duties: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
         count: Callable[[Request, JobRecord], object] = lambda *_: None,
-        now_utc: Callable[[], datetime],
     ) -> None:
         assert session.journal is not None
         self.since_utc: datetime | None = None
@@ -70,7 +69,6 @@ class Leading:
         self._locks = locks
         self._duties = duties
         self._count = count
-        self._now_utc = now_utc
         self._token = secrets.token_hex(8)
         self._task: asyncio.Task[None] | None = None
         self._on_duty = AsyncExitStack()
@@ -90,7 +88,10 @@ class Leading:
                 f"VEO3_BUDGET={settings.budget:g} is one for all lanes, so one process leads them all: leave the "
                 "choice of lanes out, or the budget."
             )
-        return {lane_key(lane): lane for lane in known if names is None or lane.name in names}
+        return {self._lock_of(lane): lane for lane in known if names is None or lane.name in names}
+
+    def _lock_of(self, lane: Lane) -> str:
+        return f"{self._session.service} {lane_key(lane)}"
 
     @property
     def led(self) -> tuple[str, ...]:
@@ -119,11 +120,15 @@ class Leading:
 
     @property
     def _wanted(self) -> Collection[str]:
-        return (ALL,) if self._session.settings.budget is not None else self._lanes
+        return (self._all,) if self._session.settings.budget is not None else self._lanes
+
+    @property
+    def _all(self) -> str:
+        return f"{self._session.service} {ALL}"
 
     def _of(self, held: Collection[str]) -> set[Lane]:
         """The lanes that these locks are of."""
-        return {lane for key, lane in self._lanes.items() if ALL in held or key in held}
+        return {lane for key, lane in self._lanes.items() if self._all in held or key in held}
 
     async def _run(self) -> None:
         told = None
@@ -169,7 +174,7 @@ class Leading:
 
     async def _begin(self, lanes: Collection[Lane]) -> None:
         """Lead `lanes`, beside those that are led already."""
-        pool, now = self._session.lane_pool, self._now_utc()
+        pool, now = self._session.lane_pool, self._session.now_utc()
         for lane in lanes:
             await pool.open_lane(lane, for_use=False)
         pool.lead(lanes, await _threads.reading.run(_used, self._journal, self._session.service, now, lanes))

@@ -34,8 +34,12 @@ class FarmWorker:
     ) -> None:
         if "quota_patience" not in settings.model_fields_set:
             settings = settings.model_copy(update={"quota_patience": None})
+        if settings.database is None:
+            raise UsageError(
+                "a worker makes the requests in a database that several processes share: name it with VEO3_DATABASE. "
+                "On one machine, `aveo3 serve` needs none."
+            )
         self._names = lanes
-        self._now_utc = now_utc
         self._session = Session(
             settings,
             Lanes(settings),
@@ -43,6 +47,7 @@ class FarmWorker:
             connect=lane_pool.connect,
             rng=rng or random.Random(),
             now_utc=now_utc,
+            shares=True,
         )
         self._stack = AsyncExitStack()
         self._leading: Leading | None = None
@@ -77,14 +82,8 @@ class FarmWorker:
 
     async def _start(self) -> None:
         journal = self._session.journal
-        if journal is None or not journal.shared:
-            raise UsageError(
-                "a worker makes the requests in a database that several processes share: name it with VEO3_DATABASE. "
-                "On one machine, `aveo3 serve` needs none."
-            )
+        assert journal is not None
         dispatcher = SharedDispatcher(self._session)
-        self._leading = leading = Leading(
-            self._session, dispatcher, journal.lane_locks(), names=self._names, now_utc=self._now_utc
-        )
+        self._leading = leading = Leading(self._session, dispatcher, journal.lane_locks(), names=self._names)
         self._stack.push_async_callback(leading.close)
         leading.start()

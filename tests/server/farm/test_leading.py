@@ -81,7 +81,7 @@ async def standby(server: MockServer, **values: Any) -> AsyncIterator[tuple[Sess
     session = session_of(quick(server, **{"journal": "auto", "poll_interval": 2.0, **values}), now_utc)
     await session.open()
     locks, dispatcher = Locks(), SharedDispatcher(session)
-    leading = Leading(session, dispatcher, locks, now_utc=now_utc)
+    leading = Leading(session, dispatcher, locks)
     leading.start()
     try:
         yield session, dispatcher, locks, leading
@@ -210,8 +210,8 @@ async def test_an_unknown_lane_and_a_choice_of_lanes_beside_a_budget_are_refused
         try:
             dispatcher = SharedDispatcher(session)
             with pytest.raises(UsageError, match="no lane is called 'other': the lanes are veo-"):
-                Leading(session, dispatcher, Locks(), names=["other"], now_utc=now_utc)
+                Leading(session, dispatcher, Locks(), names=["other"])
             with pytest.raises(UsageError, match="VEO3_BUDGET=5 is one for all lanes"):
-                Leading(session, dispatcher, Locks(), names=[session.settings.model], now_utc=now_utc)
+                Leading(session, dispatcher, Locks(), names=[session.settings.model])
         finally:
             await session.close()
