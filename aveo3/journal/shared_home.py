@@ -54,6 +54,17 @@ def check_home(journal: Journal) -> None:
         raise UsageError(_other(journal, noted, is_there=token is not None))
 
 
+def why_not_home(journal: Journal) -> str | None:
+    """`check_home` without writing anything: the sentence of its error; None if all is well, or nobody came yet."""
+    if (noted := _noted(journal)) is None:
+        return None
+    try:
+        token = _read(journal.home)
+    except UsageError as error:
+        return str(error)
+    return None if token == noted["token"] else _other(journal, noted, is_there=token is not None)
+
+
 def home_of_others(journal: Journal) -> tuple[str, str] | None:
     """The path and the host of whoever noted the directory first; None if nobody has."""
     noted = _noted(journal)
