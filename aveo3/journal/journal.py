@@ -24,6 +24,7 @@ from typing import Any, Self
 
 from aveo3.errors import JournalError
 from aveo3.events.kinds import LaneClosed, LaneEvent, LanePaused
+from aveo3.journal.bell import Bell
 from aveo3.journal.callbacks import Callbacks
 from aveo3.journal.claims import EVENT, Claims
 from aveo3.journal.lane_locks import LEASE, LaneLocks
@@ -96,6 +97,10 @@ class Journal(JournalReader):
     def lane_locks(self) -> LaneLocks:
         """The locks of the lanes."""
         return self._database.lane_locks()
+
+    def bell(self) -> Bell:
+        """What rings when other processes may have written."""
+        return self._database.bell()
 
     @property
     def broken(self) -> str | None:
