@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,8 +105,12 @@ def mcp(
             **options.rate_fields(rate),
         }
         from aveo3.config.settings import Settings
+        from aveo3.errors import UsageError
 
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        try:
+            settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        except UsageError as error:  # the options have shorter names than the settings
+            raise UsageError(re.sub(r"\bmcp_(\w+=)", r"\1", str(error))) from None
         _log_to_stderr(debug=settings.debug_mode)
         import asyncio
 
