@@ -77,7 +77,11 @@ def add_resources(server: DeskServer) -> None:
 
 def _add_guide(server: DeskServer, topic: str, text: str) -> None:
     @server.resource(
-        f"aveo3://guide/{topic}", name=f"guide {topic}", title=text.partition("\n")[0][2:], mime_type="text/markdown"
+        f"aveo3://guide/{topic}",
+        name=f"guide {topic}",
+        title=text.partition("\n")[0][2:],
+        description=text.split("\n\n")[1],
+        mime_type="text/markdown",
     )
     def guide() -> str:
         return text
