@@ -116,6 +116,7 @@ class JobMatcher:
         job.take_up(record, self._journal)
         if (request := self._journal.requests.of_job(record.id)) is not None:
             job.storage_uri = request.storage_uri
+            job.accepted_utc, job.traceparent = record.queued_utc, request.traceparent
         return job
 
     def clips_named(self, names: Iterable[str]) -> dict[str, JobRecord]:
