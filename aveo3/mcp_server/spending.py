@@ -5,7 +5,6 @@ So a restart gives no new budget, and neither does a kill. What a person makes i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,8 +68,7 @@ def records(journal: Journal, service: str) -> list[JobRecord]:
 
 def read(journal: Journal, jobs: Iterable[int]) -> list[JobRecord]:
     """The jobs with these numbers as they stand now, oldest first."""
-    query = "SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-    return journal.select(query, json.dumps([*jobs]))
+    return journal.select_among("SELECT * FROM jobs WHERE id IN ({}) ORDER BY id", sorted({*jobs}))
 
 
 def _cost_of(record: JobRecord, entry: Mapping[str, Any], is_busy: Callable[[JobRecord], bool]) -> float:
