@@ -60,6 +60,10 @@ class Job:
     """None: the record is only in memory."""
     storage_uri: str | None = None
     """The gs:// prefix that its caller named: its videos go there and stay there. None: as the lane's settings say."""
+    accepted_utc: datetime | None = None
+    """When a server accepted it as a request; None for a prompt of this program."""
+    traceparent: str | None = None
+    """The W3C trace context that came with the request."""
     position: int | None = None
     """Its place for the name of its file: its index in the earlier batch that first sent it, or the number of a single
     prompt. None: its index."""
@@ -212,8 +216,8 @@ class Job:
         if files is not None:
             changes = {**changes, "files": tuple(map(self._noted, files))}
         if self.journal is not None:
-            record = self.record
-            self.journal.move(record.id, record.state, state, attempt=record.attempts, **changes)
+            attempt = self.record.attempts, self.record.submitted_utc
+            self.journal.move_attempt(self.record.id, self.record.state, state, attempt, **changes)
         old = self.record.state
         self.record = self.record.moved(state, changes)
         if files is not None:
@@ -276,7 +280,23 @@ class Job:
             return self.clip(ClipStatus(self.state), cached=True)
         again = " again" if self.attempts else ""
         why = f"the run was stopped before this prompt was sent{again}"
+        if self.is_shared:  # whoever leads next sends it
+            return self.clip(ClipStatus.CANCELLED, kind="stopped", also=why)
         return self.end(State.CANCELLED, "stopped", why, operation=None)
+
+    def put_off(self, kind: str, message: str) -> VideoClip:
+        """Return the clip of a planned job that is not sent now, for a reason that does not lie in it.
+
+        In a shared journal it stays as it is: another process may be at it by now.
+        """
+        if self.is_shared:
+            return self.clip(ClipStatus.DEFERRED, kind=kind, also=message)
+        return self.end(State.DEFERRED, kind, message)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may go on with it."""
+        return self.journal is not None and self.journal.shared
 
     def leave(self, kind: str, message: str) -> VideoClip:
         """Leave the paid operation or video at Google. Its clip names it. With a journal, the next run resumes it."""

@@ -24,8 +24,10 @@ from typing import Any, Self
 
 from aveo3.errors import JournalError
 from aveo3.events.kinds import LaneClosed, LaneEvent, LanePaused
+from aveo3.journal.bell import Bell
 from aveo3.journal.callbacks import Callbacks
 from aveo3.journal.claims import EVENT, Claims
+from aveo3.journal.lane_locks import LEASE, LaneLocks
 from aveo3.journal.lane_steps import to_insert
 from aveo3.journal.moving.mark import KIND, mark_in
 from aveo3.journal.next_step import ANSWER_LOST
@@ -76,6 +78,29 @@ class Journal(JournalReader):
             raise
         if writes:
             atexit.register(self.close)  # a run that is not closed ends with the process
+
+    def now_utc(self) -> datetime:
+        """The time by the journal's clock."""
+        return self._now_utc()
+
+    @property
+    def shared(self) -> bool:
+        """True if other processes write to it, too."""
+        return self._database.shared
+
+    @property
+    def lease(self) -> float | None:
+        """Seconds after the intent to submit in which the request must leave: later another process may have taken the
+        job for lost. None if no other process can."""
+        return LEASE if self._database.shared else None
+
+    def lane_locks(self) -> LaneLocks:
+        """The locks of the lanes."""
+        return self._database.lane_locks()
+
+    def bell(self) -> Bell:
+        """What rings when other processes may have written."""
+        return self._database.bell()
 
     @property
     def broken(self) -> str | None:
@@ -130,38 +155,62 @@ class Journal(JournalReader):
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
-    def move(self, job: int, old: State, new: State, *, attempt: int | None = None, **changes: Any) -> None:
+    def move(self, job: int, old: State, new: State, **changes: Any) -> None:
         """Note that `job` has gone from `old` to `new`, and the columns that change with it.
-
-        `attempt` says which submit an answer belongs to, as the job counts its `attempts`. It is welcome even if the
-        job was marked uncertain meanwhile, by a process that took this one for dead; but not after a later submit.
 
         Raises `IllegalMove` if the tables do not list the move, and `JournalError` if the job is not in `old`, or if
         the move is the intent to submit and cannot be written. Any other move that cannot be written stays in memory,
         is tried again with each later write, and sets `broken`.
         """
+        self._move(job, old, new, ("state = ?", (old,)), changes)
+
+    def move_attempt(
+        self, job: int, old: State, new: State, attempt: tuple[int, datetime | None], **changes: Any
+    ) -> None:
+        """`move` for a process that holds the job, and knows the number of its attempts and when it was sent last.
+
+        In a shared journal a move of another attempt is not made, and whoever holds the job here hears nothing of it:
+        another process has gone on with it. An answer is written even if that process took the submit for lost.
+        """
+        if self.shared:
+            self._move(job, old, new, self._as_known(old, attempt), changes)
+        else:
+            self.move(job, old, new, **changes)
+
+    def _move(
+        self, job: int, old: State, new: State, known: tuple[str, tuple[Any, ...]], changes: dict[str, Any]
+    ) -> None:
         if new is not old and new not in NEXT[old] and new not in REOPEN.get(old, ()):
             raise IllegalMove(f"job {job} cannot go from {old} to {new}")
         if unknown := changes.keys() - CHANGING:
             raise TypeError(f"a job has no {', '.join(sorted(unknown))}")
-        answer = attempt is not None and old is State.SUBMITTING and new is not old
         columns = "".join(f", {name} = ?" for name in changes)
         if changes.get("error_message"):  # Google's or a proxy's words: they may quote the request, key included
             changes["error_message"] = self._without_secrets(changes["error_message"])
         changes = {name: storable(value) for name, value in changes.items()}
         at = self._stamp()
         intent = new is State.SUBMITTING and new is not old
-        stands, where = ("state = ?", (old,)) if not answer else (_OPEN, (attempt, State.SUBMITTING, State.UNCERTAIN))
+        where, expected = known
         self._write(
             (
-                f"UPDATE jobs SET state = ?{columns} WHERE id = ? AND {stands}",
-                (new, *(to_column(value) for value in changes.values()), job, *where),
+                f"UPDATE jobs SET state = ?{columns} WHERE id = ? AND {where}",
+                (new, *(to_column(value) for value in changes.values()), job, *expected),
             ),
             (EVENT, (job, at, new, json.dumps(changes, default=plain))),
             commit=intent or old is not State.PLANNED,
             sync=new not in FOUND_AGAIN,
             keep=not intent,
+            fenced=intent,
         )
+
+    @staticmethod
+    def _as_known(old: State, attempt: tuple[int, datetime | None]) -> tuple[str, tuple[Any, ...]]:
+        """The condition that a job is as its process knows it, and the values."""
+        attempts, sent_utc = attempt
+        if old is not State.SUBMITTING or sent_utc is None:
+            return "state = ? AND attempts = ?", (old, attempts)
+        sent = to_column(storable(sent_utc))  # of two processes that intend the same attempt, only one has this instant
+        return "state IN (?, ?) AND attempts = ? AND submitted_utc = ?", (old, State.UNCERTAIN, attempts, sent)
 
     def commit(self) -> None:
         """Commit all steps by now, and have them synced soon. Raises `JournalError` if the disk refuses."""
@@ -171,9 +220,13 @@ class Journal(JournalReader):
         """Note changes of a job that stays in its state."""
         self.move(job, state, state, **changes)
 
-    def keep(self, service: str, kind: str, name: str, value: Mapping[str, Any]) -> None:
-        """Keep a value that belongs to no job for later runs; it replaces the one of the same name."""
-        self._write((_KEEP, (service, kind, name, json.dumps(value))), keep=True)
+    def keep(self, service: str, kind: str, name: str, value: Mapping[str, Any], *, fenced: bool = False) -> None:
+        """Keep a value that belongs to no job for later runs; it replaces the one of the same name.
+
+        With `fenced`, at once, and only while this process leads.
+        """
+        step = _KEEP, (service, kind, name, json.dumps(value))
+        self._write(step, commit=fenced, keep=not fenced, fenced=fenced)
 
     def keep_lane_event(self, service: str, event: LaneEvent) -> None:
         """Keep a change of a lane; the newest 10,000 are kept.
@@ -187,15 +240,15 @@ class Journal(JournalReader):
         """Return when all that was committed by now outlives a power cut. Raises `JournalError` if it may not."""
         await self._writer.on_disk()
 
-    def _write(self, *step: Statement, commit: bool = False, sync: bool = False, keep: bool = False) -> None:
+    def _write(
+        self, *step: Statement, commit: bool = False, sync: bool = False, keep: bool = False, fenced: bool = False
+    ) -> None:
         if os.getpid() != self._process:
             raise JournalError(f"{self.place} was opened by process {self._process}; a fork of it must open its own.")
-        self._writer.write(step, commit=commit, sync=sync, keep=keep)
+        self._writer.write(step, commit=commit, sync=sync, keep=keep, fenced=fenced)
 
     def _stamp(self) -> str:
         return self._now_utc().isoformat()
 
 
-_OPEN = "attempts = ? AND state IN (?, ?)"
-"""True for a job that waits for the answer to this submit, or was given up meanwhile."""
 _KEEP = "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT (service, kind, name) DO UPDATE SET value = excluded.value"

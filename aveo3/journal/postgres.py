@@ -14,7 +14,9 @@ import psycopg
 from aveo3.errors import JournalError
 from aveo3.journal.database import Damaged, Unreachable
 from aveo3.journal.place import SharedJournal
+from aveo3.journal.postgres_bell import PostgresBell
 from aveo3.journal.postgres_clock import ServerClock
+from aveo3.journal.postgres_locks import PostgresLocks
 from aveo3.journal.postgres_migration import prepare
 from aveo3.journal.postgres_session import PostgresRow, Session, connect, refused
 from aveo3.journal.postgres_statements import query as prepared
@@ -132,6 +134,14 @@ class PostgresDatabase:
 
     def run_ends(self) -> None:
         """Nothing is to be done."""
+
+    def bell(self) -> PostgresBell:
+        """What rings at each flush of any process."""
+        return PostgresBell(self.place)
+
+    def lane_locks(self) -> PostgresLocks:
+        """The locks of the lanes."""
+        return PostgresLocks(self.place, self.writer)
 
     def in_use(self) -> bool:
         """True if any process, this one included, has the journal open for writing now."""

@@ -128,12 +128,12 @@ class Session(psycopg.Connection[PostgresRow]):
         return super().wait(self._bounded(gen), *arguments, **named)
 
     def _bounded(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        end = time.monotonic() + self.patience
+        begun = time.monotonic()
         try:
             wanted = next(gen)
             while True:
                 ready = yield wanted
-                if not ready and time.monotonic() > end:
+                if not ready and time.monotonic() > begun + self.patience:
                     self.pgconn.finish()  # the answer may still come, to nobody
                     raise psycopg.OperationalError(f"no answer within {self.patience:g} s")
                 wanted = gen.send(ready)

@@ -6,7 +6,7 @@ names one request of its caller for as long as its row lives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any
@@ -42,6 +42,8 @@ class Request:
     """When the caller deleted it: it is not found any more."""
     merge_key: str | None = None
     """Equal requests of its caller have the same; None if it is not to be merged with others."""
+    traceparent: str | None = None
+    """The W3C trace context of whoever asked for it: another process may make it, much later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Requests:
         storage_uri: str | None,
         callback: tuple[str, str] | None = None,
         merge_key: str | None = None,
+        traceparent: str | None = None,
     ) -> tuple[Request, JobRecord]:
         """A new request with a new job, committed in one step. It outlives a power cut after `Journal.on_disk`.
 
@@ -89,7 +92,8 @@ class Requests:
         Raises `JournalError` if the disk refuses, or the caller has used `key` before.
         """
         record, steps = self._claims.new(service, digest, position=position, model=model, prompt=prompt)
-        request = Request(record.id, caller, key, body, priority, door_name, resource, storage_uri, None, merge_key)
+        where = door_name, resource, storage_uri
+        request = Request(record.id, caller, key, body, priority, *where, None, merge_key, traceparent)
         told = () if callback is None else ((callbacks.ADD, astuple(callbacks.Callback(record.id, *callback))),)
         self._write(*steps, (_ACCEPT, astuple(request)), *told, commit=True, sync=True)
         return request, record
@@ -156,6 +160,16 @@ class Requests:
         found = self._reader.read("SELECT * FROM requests WHERE job = ?", job)
         return Request(*found[0]) if found else None
 
+    def of_jobs(self, service: str, jobs: Sequence[int]) -> list[tuple[Request, JobRecord]]:
+        """Those of `jobs` that came as requests to `service`, in the order of their acceptance."""
+        query = (
+            f"SELECT jobs.* FROM requests JOIN jobs ON jobs.id = job WHERE service = ? AND jobs.id IN ({marks(jobs)})"
+        )
+        records = self._reader.select(f"{query} ORDER BY jobs.id", service, *jobs)
+        of_page = f"SELECT * FROM requests WHERE job IN ({marks(records)})"
+        found = {row[0]: Request(*row) for row in self._reader.read(of_page, *(record.id for record in records))}
+        return [(found[record.id], record) for record in records]
+
     def newest_event(self) -> int:
         """The number of the newest event of any job; 0 without any."""
         return int(self._reader.read("SELECT coalesce(max(id), 0) FROM events")[0][0])
@@ -190,4 +204,4 @@ class Requests:
             last = page[-1].id
 
 
-_ACCEPT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ACCEPT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

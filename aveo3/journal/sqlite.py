@@ -13,7 +13,9 @@ from filelock import FileLock, Timeout
 
 from aveo3.errors import JournalError
 from aveo3.files.directories import make_directory
+from aveo3.journal.bell import Clockwork
 from aveo3.journal.database import Damaged
+from aveo3.journal.lane_locks import OwnLocks
 from aveo3.journal.sqlite_connect import connect
 from aveo3.journal.sqlite_errors import refused, unreadable
 from aveo3.journal.sqlite_files import ballast_of, closed_mark, in_use, load_ballast, log_of, mark_closed, real
@@ -143,6 +145,14 @@ class SqliteDatabase:
         if self._lock.is_locked:
             with suppress(OSError):
                 ballast_of(self.place).unlink(missing_ok=True)
+
+    def bell(self) -> Clockwork:
+        """No other process writes."""
+        return Clockwork()
+
+    def lane_locks(self) -> OwnLocks:
+        """No other process can lead."""
+        return OwnLocks()
 
     def in_use(self) -> bool:
         """True if a process has the journal open for writing."""

@@ -26,10 +26,11 @@ from aveo3.journal.reading import reading
 from aveo3.journal.rows import JobRecord, prompt_record
 from aveo3.lanes.estimate import estimate
 from aveo3.lanes.routing import Routes
-from aveo3.lifecycle import UNDER_WAY, State, is_emulated
+from aveo3.lifecycle import UNDER_WAY, State
 from aveo3.mcp_server import spending
+from aveo3.mcp_server.films import Films
 from aveo3.mcp_server.media import AllowedMedia
-from aveo3.mcp_server.views import Money
+from aveo3.mcp_server.till import Till
 from aveo3.mock_mode import clip_seconds
 from aveo3.models import VideoPrompt
 
@@ -42,15 +43,15 @@ log = logging.getLogger(__name__)
 class Desk:
     """Orders of agents, with the budget of `settings`: `async with Desk(settings) as desk`.
 
-    `client` makes the client out of its settings, for tests. Raises `UsageError` without a journal, which keeps what
-    was spent, and without credentials.
+    `client` makes the client of its settings and `on_event`, for tests. Raises `UsageError` without a journal, which
+    keeps what was spent, and without credentials.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        client: Callable[[Settings], VeoClient] = VeoClient,
+        client: Callable[..., VeoClient] = VeoClient,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if settings.journal_path is None:
@@ -68,10 +69,12 @@ class Desk:
         self._tasks: set[asyncio.Task[None]] = set()
         self._streams: dict[int, ClipStream | None] = {}
         """Jobs under way here; None until the stream is open."""
+        self._resumed: set[int] = set()
+        """Those that an earlier run has sent: another stream with their prompts waits for them."""
         self._prices: dict[int, float] = {}
         self._news = asyncio.Event()
-        self.committed_usd: dict[str, float] = {}
-        """US$ of orders under way whose jobs are not in the journal yet, by name."""
+        self.till = Till(settings, self.service, self.journal, self.busy)
+        self.films = Films(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,19 +103,13 @@ class Desk:
 
     async def _opened(self) -> VeoClient:
         budget = self.settings.mcp_budget or 0.0
-        veo = self._make_client(self.settings.model_copy(update={"budget": budget}))
+        veo = self._make_client(self.settings.model_copy(update={"budget": budget}), on_event=self.films.heard)
         try:
             await veo.__aenter__()
         except JournalError as error:
             raise Refused(f"nothing was sent: {error}") from error
-        # The last guard: whatever was estimated, the client submits nothing above this.
         assert veo.journal is not None
-        spent = spending.spent(veo.journal, self.service, lambda _: False)
-        emulated = is_emulated(self.service)
-        before = spent.billed_usd if emulated else spent.usd
-        limit = max(budget - before, 0.0) + veo._session.budget.before
-        own = self.settings.budget
-        veo._session.budget.limit = limit if own is None or emulated else min(limit, own)
+        veo._session.budget.limit = self.till.limit(veo.journal, veo._session.budget.before)
         return veo
 
     async def _close_if_idle(self) -> None:
@@ -165,11 +162,20 @@ class Desk:
         with reading(path) as journal:  # of an older version, or damaged: then it says so
             yield journal
 
+    @property
+    def open_journal(self) -> Journal | None:
+        """The journal while the client is open; None otherwise."""
+        return None if self._veo is None else self._veo.journal
+
     def is_busy(self, job: int) -> bool:
         """Whether this process works on a job."""
         return job in self._streams or (
             self._veo is not None and self._veo.journal is not None and self._veo.journal.claims.holds(job)
         )
+
+    def is_sending(self, job: int) -> bool:
+        """Whether this process sends a job, or has sent it: a stream with the same prompt would pay again."""
+        return self.is_busy(job) and job not in self._resumed
 
     def busy(self, journal: Journal) -> Callable[[JobRecord], bool]:
         """Whether a process works on a job, as far as can be known: of another process, its state tells."""
@@ -191,28 +197,6 @@ class Desk:
         """How long a clip takes; None: as the catalog says."""
         return clip_seconds(self.settings)
 
-    def money(self) -> Money:
-        """The budget, and what is left of it."""
-        with self.journal() as journal:
-            spent = spending.Spent()
-            if journal is not None:
-                spent = spending.spent(journal, self.service, self.busy(journal))
-            before = 0.0 if journal is None or is_emulated(self.service) else journal.spent(self.service)
-        committed = sum(self.committed_usd.values())
-        budget, own = self.settings.mcp_budget, self.settings.budget
-        left = 0.0 if budget is None else budget - spent.usd - committed
-        note = _NO_BUDGET if budget is None else ""
-        if own is not None and own - before - committed < left:
-            left, note = own - before - committed, f"VEO3_BUDGET={own:g} leaves less than the budget of agents."
-        return Money(
-            budget_usd=budget,
-            spent_usd=round(spent.usd + committed, 4),
-            left_usd=round(max(left, 0.0), 4),
-            ask_above_usd=self.settings.mcp_ask_above,
-            unasked_usd=round(spent.unasked_usd + committed, 4),
-            note=note,
-        )
-
     async def quotes(self, prompts: Sequence[VideoPrompt]) -> list[Quote]:
         """What starting `prompts` would send."""
         with self.journal() as journal:
@@ -228,41 +212,6 @@ class Desk:
         shares = estimate(todo, self.routes, clip_seconds=self.clip_seconds)
         return max((share.seconds for share in shares), default=0.0)
 
-    # ---- money -----------------------------------------------------------------------------------------------------
-
-    def needs_person(self, cost_usd: float, money: Money | None = None) -> bool:
-        """Whether a person must agree to an order of this price."""
-        above = self.settings.mcp_ask_above
-        if above is None or cost_usd <= 0:
-            return False
-        unasked = (money or self.money()).unasked_usd
-        return unasked + cost_usd > above + spending.ROUNDING
-
-    def check_money(self, cost_usd: float, what: str, agreed_usd: float | None) -> None:
-        """Raise `Refused` for an order of this price that the budget or a person does not allow.
-
-        `agreed_usd`: what a person has agreed to; None: nobody was asked, or nobody agreed.
-        """
-        if cost_usd <= 0:
-            return
-        money = self.money()
-        if money.budget_usd is None:
-            raise Refused(f"nothing was sent: {_NO_BUDGET}")
-        if cost_usd > money.left_usd + spending.ROUNDING:
-            raise Refused(
-                f"nothing was sent: {what} would cost US$ {cost_usd:.2f} at list price, and US$ {money.left_usd:.2f} "
-                f"of the budget of US$ {money.budget_usd:.2f} are left. No tool can raise the budget. Order fewer or "
-                "shorter clips, or tell the person that the budget is used up. "
-                f"{money.note or 'They can raise VEO3_MCP_BUDGET and start this server again.'}"
-            )
-        if self.needs_person(cost_usd, money) and (agreed_usd is None or cost_usd > agreed_usd + spending.ROUNDING):
-            raise Refused(
-                f"nothing was sent: {what} would cost US$ {cost_usd:.2f}, US$ {money.unasked_usd:.2f} were ordered "
-                f"since a person last agreed, and above US$ {money.ask_above_usd:g} a person must agree. Your client "
-                "did not ask them, or they did not agree. They can raise VEO3_MCP_ASK_ABOVE and start this server "
-                "again, or make the clips themselves with aveo3 generate."
-            )
-
     # ---- clips -----------------------------------------------------------------------------------------------------
 
     async def start(
@@ -272,17 +221,16 @@ class Desk:
 
         Prompts that were ordered before give the same jobs, at no cost. Raises `Refused`: then nothing was sent.
         """
-        if self.settings.mcp_budget is None:
-            raise Refused(f"nothing was sent: {_NO_BUDGET}")
+        self.till.check_budget()
         async with self.open() as veo:
             quotes = await self.quotes(prompts)
             if problems := [problem for quote in quotes for problem in quote.problems]:
                 raise Refused(f"nothing was sent: {'; '.join(problems[:10])}")
             new = [quote for quote in quotes if quote.is_to_send]
             cost = sum(known(quote.cost_usd) for quote in new)
-            self.check_money(cost, count_of(len(new), "new clip"), agreed_usd)
+            self.till.check(cost, count_of(len(new), "new clip"), agreed_usd)
             seconds = self.seconds_for(quotes)
-            agreed = agreed_usd is not None and self.needs_person(cost)
+            agreed = agreed_usd is not None and self.till.needs_person(cost)
             records = await self._planned(veo, quotes, agreed=agreed)
             for quote, record in zip(quotes, records, strict=True):
                 if quote.step is not NextStep.HAND_OUT and not self.is_busy(record.id):
@@ -309,6 +257,8 @@ class Desk:
         prices = {
             record.id: known(quote.cost_usd) for quote, record in zip(quotes, records, strict=True) if quote.is_to_send
         }
+        if agreed:
+            spending.agree(journal, self.service, self.now_utc())
         if prices:
             spending.note(journal, self.service, prices, self.now_utc(), approved=agreed)
             self._prices |= prices
@@ -323,6 +273,7 @@ class Desk:
             stream = session.stream_requests([record])
         else:  # under way, by an earlier run: nothing is to be sent
             stream = session.stream([record], fresh=False, resumes=True)
+            self._resumed.add(record.id)
         self.run(self._follow(record.id, stream))
 
     async def _follow(self, job: int, stream: ClipStream) -> None:
@@ -334,6 +285,7 @@ class Desk:
                     self.ring()
         finally:
             self._streams.pop(job, None)
+            self._resumed.discard(job)
 
     async def cancel(self, records: Sequence[JobRecord]) -> None:
         """Stop those of `records` that wait to be sent. What was sent goes on: it is paid."""
@@ -384,8 +336,3 @@ class Desk:
 
 
 _GOES_ON = UNDER_WAY | {State.PLANNED, State.SUBMITTING}
-
-_NO_BUDGET = (
-    "there is no budget for agents. A person sets it, in US$: VEO3_MCP_BUDGET=10 in the environment of this server, or "
-    "aveo3 mcp --budget 10. Then start the server again. No tool can set it."
-)

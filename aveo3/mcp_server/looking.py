@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from aveo3.errors import UsageError
@@ -14,9 +15,11 @@ from aveo3.journal.rows import JobRecord, is_job_id
 from aveo3.lifecycle import State
 from aveo3.mcp_server import spending, views
 from aveo3.mcp_server.desk import Desk
-from aveo3.mcp_server.views import Estimated, Jobs, JobView, Models, ModelView
+from aveo3.mcp_server.films import PREFIX
+from aveo3.mcp_server.orders import Film as FilmOrder
+from aveo3.mcp_server.views import Estimated, Jobs, JobView, Models, ModelView, Result
 from aveo3.models import VideoPrompt
-from aveo3.report.from_journal import Film
+from aveo3.report.from_journal import Film as Video
 
 MOST_JOBS = 50
 """Jobs that one answer lists."""
@@ -66,19 +69,31 @@ def views_of(desk: Desk, journal: Journal, records: Sequence[JobRecord]) -> list
 
 
 def status(desk: Desk, names: Sequence[str] | None) -> Jobs:
-    """How the jobs with these names stand; None: those that agents ordered, newest first."""
+    """How the jobs and films with these names stand; None: those that agents ordered, newest first."""
+    jobs, films = _apart(names)
     with desk.journal() as journal:
         if journal is None:
             if names:
                 raise Refused(f"no job has the name {names[0][:80]!r}: nothing was ordered yet")
             return Jobs(jobs=[], all_ended=True)
-        records = _of_agents(desk, journal) if names is None else found(desk, journal, names)
+        records = _of_agents(desk, journal) if names is None else found(desk, journal, jobs)
         seen = views_of(desk, journal, records[:MOST_JOBS] if names is None else records)
+        shown = desk.films.views(journal)
+    if unknown := [name for name in films if name not in shown]:
+        raise Refused(f"no film has the name {unknown[0][:80]!r}: use the names that start and status give")
+    chosen = [*shown.values()] if names is None else [shown[name] for name in films]
     return Jobs(
         jobs=seen,
-        all_ended=all(each.ended for each in seen),
+        films=chosen,
+        all_ended=all(each.ended for each in seen) and all(each.ended for each in chosen),
         more=max(0, len(records) - MOST_JOBS) if names is None else 0,
     )
+
+
+def _apart(names: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """The names of jobs, and those of films."""
+    given = names or ()
+    return [name for name in given if not name.startswith(PREFIX)], [name for name in given if name.startswith(PREFIX)]
 
 
 async def wait(desk: Desk, names: Sequence[str] | None, seconds: float, tell: Tell) -> Jobs:
@@ -87,10 +102,11 @@ async def wait(desk: Desk, names: Sequence[str] | None, seconds: float, tell: Te
     until = loop.time() + min(max(seconds, 0.0), LONGEST_WAIT)
     while True:
         now = status(desk, names)
-        ended, left = sum(each.ended for each in now.jobs), until - loop.time()
+        every = [*(job.ended for job in now.jobs), *(film.ended for film in now.films)]
+        ended, left = sum(every), until - loop.time()
         if now.all_ended or left <= 0:
             return now
-        await tell(ended, len(now.jobs), f"{ended} of {len(now.jobs)} clips have ended")
+        await tell(ended, len(every), f"{ended} of {len(every)} have ended")
         await desk.news(min(HEARTBEAT, left))
 
 
@@ -138,8 +154,22 @@ async def estimate(desk: Desk, prompts: Sequence[VideoPrompt]) -> Estimated:
         cost_usd=cost,
         seconds=round(desk.seconds_for(quotes), 1),
         problems=[problem for quote in quotes for problem in quote.problems],
-        needs_person=cost is not None and desk.needs_person(cost),
-        money=desk.money(),
+        needs_person=cost is not None and desk.till.needs_person(cost),
+        money=desk.till.money(),
+    )
+
+
+async def estimate_film(desk: Desk, order: FilmOrder) -> Estimated:
+    """What making a film would send and cost. Sends nothing."""
+    plan = await desk.films.plan(order)
+    seconds = plan.chain_seconds
+    return Estimated(
+        clips=len(plan.takes),
+        new_clips=len(plan.to_send),
+        cost_usd=plan.cost_usd,
+        seconds=round(seconds, 1),
+        needs_person=plan.cost_usd is not None and desk.till.needs_person(plan.cost_usd),
+        money=desk.till.money(),
     )
 
 
@@ -148,24 +178,33 @@ async def take_up(desk: Desk, names: Sequence[str] | None) -> None:
     with desk.journal() as journal:
         if journal is None:
             return
-        records = _of_agents(desk, journal) if names is None else found(desk, journal, names)
+        records = _of_agents(desk, journal) if names is None else found(desk, journal, _apart(names)[0])
     await desk.take_up(records)
 
 
 async def cancel(desk: Desk, names: Sequence[str]) -> None:
     """Stop the jobs with these names that are not sent yet."""
+    jobs, films = _apart(names)
     with desk.journal() as journal:
-        records = [] if journal is None else found(desk, journal, names)
+        records = [] if journal is None else found(desk, journal, jobs)
     await desk.cancel(records)
+    for name in films:
+        await desk.films.cancel(name)
+    if films:
+        await take_up(desk, None)  # what the film has sent
 
 
-def film_of(desk: Desk, name: str) -> Film | None:
-    """The first video of the job with this name; None if it has none here."""
+def result(desk: Desk, name: str) -> tuple[Result, Video | None]:
+    """The job or film with this name, and its video, if it is here."""
+    now = status(desk, [name])
+    if now.films:
+        [film] = now.films
+        here = film.path is not None and Path(film.path).is_file()
+        return Result(film=film), Video(Path(film.path), 0, "") if film.path is not None and here else None
+    [job] = now.jobs
     with desk.journal() as journal:
-        if journal is None:
-            return None
-        for record in found(desk, journal, [name]):
-            for file in record.files:
-                if (path := journal.locate(file)).is_file():
-                    return Film(path, int(file["size"]), str(file["sha256"]))
-    return None
+        for file in [] if journal is None else found(desk, journal, [name])[0].files:
+            path = Path() if journal is None else journal.locate(file)
+            if path.is_file():
+                return Result(job=job), Video(path, int(file["size"]), str(file["sha256"]))
+    return Result(job=job), None

@@ -41,8 +41,11 @@ def note(journal: Journal, service: str, jobs: Mapping[int, float], at_utc: date
     at = at_utc.isoformat()
     for job, usd in jobs.items():
         journal.keep(service, JOBS, str(job), {"usd": usd, "at_utc": at, "approved": approved})
-    if approved:
-        journal.keep(service, APPROVALS, "last", {"at_utc": at})
+
+
+def agree(journal: Journal, service: str, at_utc: datetime) -> None:
+    """Note that a person has agreed to an order: what agents ordered until now is no longer `unasked`."""
+    journal.keep(service, APPROVALS, "last", {"at_utc": at_utc.isoformat()})
 
 
 def spent(journal: Journal, service: str, is_busy: Callable[[JobRecord], bool]) -> Spent:

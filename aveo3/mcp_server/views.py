@@ -92,6 +92,13 @@ class Estimated(BaseModel):
     money: Money
 
 
+class Result(BaseModel):
+    """The answer of `result`: a job, or a film."""
+
+    job: JobView | None = None
+    film: FilmView | None = None
+
+
 class ModelView(BaseModel):
     """One model."""
 

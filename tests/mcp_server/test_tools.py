@@ -42,8 +42,8 @@ async def test_a_result_has_files_and_a_still(tmp_path: Path) -> None:
         await it.call("wait", jobs=[job["job"]])
         result: Any = await it.client.call_tool("result", {"job": job["job"]})
         text, still = result.content
-        assert is_there(result.structured_content)
-        assert result.structured_content["paths"][0] in text.text
+        assert is_there(result.structured_content["job"])
+        assert result.structured_content["job"]["paths"][0] in text.text
         assert base64.b64decode(still.data).startswith(b"\xff\xd8\xff")
         assert still.mime_type == "image/jpeg"
 
@@ -150,6 +150,24 @@ async def test_a_session_that_ends_leaves_its_clips_to_the_next(tmp_path: Path) 
         await it.call("wait", seconds=300)
         assert (await it.call("budget"))["spent_usd"] == pytest.approx(2 * CLIP_USD)
     assert len(studio.prompts) == 2
+
+
+async def test_a_kill_before_the_first_request_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio = Studio(latency=1)
+    with monkeypatch.context() as killed:
+        killed.setattr("aveo3.mcp_server.desk.Desk._launch", lambda *_, **__: None)  # nothing is sent any more
+        async with agent(studio, tmp_path) as it:
+            [before] = (await it.call("start", clips=clips("one")))["jobs"]
+    async with agent(studio, tmp_path) as it:
+        [job] = (await it.call("status"))["jobs"]
+        assert (job["status"], job["ended"]) == ("planned", True)
+        assert "call start" in job["what_to_do"]
+        assert (await it.call("budget"))["spent_usd"] == 0
+        [after] = (await it.call("start", clips=clips("one")))["jobs"]
+        assert after["job"] == before["job"]
+        await it.call("wait")
+        assert (await it.call("budget"))["spent_usd"] == pytest.approx(CLIP_USD)
+    assert len(studio.prompts) == 1
 
 
 async def test_waiting_reports_progress(tmp_path: Path) -> None:

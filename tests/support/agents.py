@@ -45,9 +45,9 @@ def clips(*prompts: str, **fields: Any) -> list[dict[str, Any]]:
     return [{"prompt": prompt, **fields} for prompt in prompts]
 
 
-def client_of(studio: Studio, chosen: Settings) -> VeoClient:
+def client_of(studio: Studio, chosen: Settings, **more: Any) -> VeoClient:
     """A client whose clips a studio makes."""
-    return VeoClient(chosen, backend=studio, rng=NoJitter(), now_utc=now_utc)
+    return VeoClient(chosen, backend=studio, rng=NoJitter(), now_utc=now_utc, **more)
 
 
 def desk_of(studio: Studio, home: Path, **values: Any) -> Desk:
