@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import json
 import os
 import signal
@@ -154,10 +155,19 @@ async def test_stdout_belongs_to_the_protocol(tmp_path: Path) -> None:
     assert answers[3]["result"]["structuredContent"]["new_cost_usd"] == CLIP_USD
 
 
-def test_without_the_package_a_sentence_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mcp", None)  # as if it were not installed
+@pytest.mark.parametrize(("version", "said"), [(None, "is not installed"), ("1.26.0", "and 1.26.0 is installed")])
+def test_without_the_package_a_sentence_names_the_command(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, said: str
+) -> None:
+    def of(package: str) -> str:
+        if version is None:
+            raise importlib.metadata.PackageNotFoundError(package)
+        return version
+
+    monkeypatch.setattr(importlib.metadata, "version", of)
     result = CliRunner().invoke(app, ["mcp"])
     assert result.exit_code == 2
+    assert said in result.stderr
     assert "pip install 'aveo3[mcp]'" in result.stderr
 
 

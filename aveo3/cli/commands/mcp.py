@@ -148,13 +148,20 @@ async def _serve(settings: Settings, http: str | None) -> None:
 
 
 def _check_extra() -> None:
-    """Raise `UsageError` if the protocol's package is not installed."""
-    from importlib.util import find_spec
+    """Raise `UsageError` if the protocol's package is not installed, or an old one is."""
+    from importlib.metadata import PackageNotFoundError, version
 
     from aveo3.errors import UsageError
 
-    if find_spec("mcp") is None:
-        raise UsageError("aveo3 mcp needs the package mcp, which is not installed: pip install 'aveo3[mcp]'")
+    try:
+        found = version("mcp")
+    except PackageNotFoundError:
+        raise UsageError("aveo3 mcp needs the package mcp, which is not installed: pip install 'aveo3[mcp]'") from None
+    if found.split(".")[0] in ("0", "1"):
+        raise UsageError(
+            f"aveo3 mcp needs the package mcp from 2.3 on, and {found} is installed: pip install 'aveo3[mcp]', in an "
+            "environment of its own if another program needs the old one"
+        )
 
 
 def _log_to_stderr(*, debug: bool) -> None:
