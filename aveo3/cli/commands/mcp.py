@@ -114,7 +114,10 @@ def mcp(
         _log_to_stderr(debug=settings.debug_mode)
         import asyncio
 
-        asyncio.run(_serve(settings, http))
+        from aveo3.cli.telemetry import exported
+
+        with exported(settings):
+            asyncio.run(_serve(settings, http))
 
 
 async def _serve(settings: Settings, http: str | None) -> None:
