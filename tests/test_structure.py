@@ -36,7 +36,7 @@ notebook
 film
 integrations
 testing
-simulation quota_checkup server_checkup checkup
+simulation quota_checkup server_checkup database_checkup checkup
 report
 server
 mcp_server

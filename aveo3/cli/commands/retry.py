@@ -12,7 +12,7 @@ from aveo3.cli.exit_codes import Exit, errors_as_messages
 from aveo3.cli.journal_view import (
     counted,
     directory_and_ids,
-    journal_path,
+    journal_place,
     listed,
     prompt_words,
     settings_of,
@@ -80,7 +80,7 @@ def retry(
         home, ids = directory_and_ids([*([] if directory is None else [directory]), *(jobs or [])])
         settings = settings_of(home)
         flags = dict(zip(RETRIABLE, (uncertain, failed, filtered, rejected), strict=True))
-        path = journal_path(settings)
+        path = journal_place(settings)
         with Journal(path) as journal:
             states = [state for state, wanted in flags.items() if wanted]
             if not ids and not states:

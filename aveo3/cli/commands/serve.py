@@ -117,7 +117,7 @@ def serve(
         if (why := mixture(settings, VeoClient(settings).service)) is not None:
             raise UsageError(why)
         raise_limit()
-        with _logging(settings, quiet=quiet):
+        with logging_to_lines(settings, quiet=quiet):
             shows = _Page(page_port or 0, opens=opens) if page or opens or page_port is not None else None
             asyncio.run(
                 _serve(
@@ -232,8 +232,8 @@ async def _serve(
 
 
 @contextmanager
-def _logging(settings: Settings, *, quiet: bool) -> Iterator[None]:
-    """Send aveo3's log to stderr, as lines."""
+def logging_to_lines(settings: Settings, *, quiet: bool) -> Iterator[None]:
+    """Send aveo3's log to stderr, as lines, while the block runs."""
     import logging
 
     from aveo3.cli.terminal import LineFormatter

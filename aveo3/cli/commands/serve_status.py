@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from aveo3.cli.exit_codes import errors_as_messages
-from aveo3.cli.journal_view import age, journal_path, plain, priced, settings_of
+from aveo3.cli.journal_view import age, journal_place, plain, priced, settings_of
 from aveo3.cli.json_lines import in_json
 
 PATIENCE = 10.0
@@ -90,7 +90,7 @@ def _of_directory(directory: Path | None) -> dict[str, Any]:
     from aveo3.server.door.server_file import read
 
     settings = settings_of(directory)
-    path = journal_path(settings)
+    path = journal_place(settings)
     if (found := read(settings.output_dir)) is not None:
         try:
             told = asyncio.run(asked(*found))

@@ -17,7 +17,7 @@ from aveo3.cli.journal_view import (
     age,
     counted,
     fields,
-    journal_path,
+    journal_place,
     last_change,
     plain,
     priced,
@@ -77,7 +77,7 @@ def status(
         from aveo3.journal.journal import Journal
 
         settings = settings_of(directory)
-        with Journal(journal_path(settings), writes=False) as journal:
+        with Journal(journal_place(settings), writes=False) as journal:
             if json_lines:
                 from aveo3.dispatch.prior_runs import gone_models
 
@@ -114,7 +114,7 @@ class _Report:
         from aveo3.journal.next_move import advice
 
         total = sum(self._counts.values())
-        self._say(f"{self._journal.path}: {counted(total)}", "bold")
+        self._say(f"{self._journal.place}: {counted(total)}", "bold")
         if (run := self._journal.last_run()) is not None:
             self._say(who(run, at_work=self._at_work))
         if not total:
