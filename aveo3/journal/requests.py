@@ -86,7 +86,9 @@ class Requests:
 
         `callback`: the address that is told of its end, and the server's own as the caller used it.
 
-        Raises `JournalError` if the disk refuses, or the caller has used `key` before.
+        Raises `KeyTaken` if the caller has used `key` before (`table` is `requests`), or another process has given the
+        ordinal away meanwhile (`jobs`: accept it again), and any other `JournalError` if the database refuses. A shared
+        one may only tell so in `Journal.on_disk`.
         """
         record, steps = self._claims.new(service, digest, position=position, model=model, prompt=prompt)
         request = Request(record.id, caller, key, body, priority, door_name, resource, storage_uri, None, merge_key)
