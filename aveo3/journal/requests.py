@@ -86,7 +86,9 @@ class Requests:
 
         `callback`: the address that is told of its end, and the server's own as the caller used it.
 
-        Raises `JournalError` if the disk refuses, or the caller has used `key` before.
+        Raises `KeyTaken` if the caller has used `key` before (`table` is `requests`), or another process has given the
+        ordinal away meanwhile (`jobs`: accept it again), and any other `JournalError` if the database refuses. A shared
+        one may only tell so in `Journal.on_disk`.
         """
         record, steps = self._claims.new(service, digest, position=position, model=model, prompt=prompt)
         request = Request(record.id, caller, key, body, priority, door_name, resource, storage_uri, None, merge_key)
@@ -171,10 +173,13 @@ class Requests:
         return int(self._reader.read("SELECT coalesce(max(id), 0) FROM events")[0][0])
 
     def events(self, caller: str, after: int, upto: int) -> list[RequestEvent]:
-        """The steps of the requests of `caller` whose numbers are above `after`, up to `upto`. Reads that range."""
+        """The steps of the requests of `caller` whose numbers are above `after`, up to `upto`. Reads that range.
+
+        The 0 has the database begin with the range, and not with all requests of the caller.
+        """
         rows = self._reader.read(
-            "SELECT events.id, at_utc, state, json_extract(changes, '$.error_kind'), requests.* "
-            "FROM events CROSS JOIN requests ON requests.job = events.job WHERE events.id > ? AND events.id <= ? "
+            f"SELECT events.id, at_utc, state, {self._reader.json_text('changes', 'error_kind')}, requests.* "
+            "FROM events JOIN requests ON requests.job = events.job + 0 WHERE events.id > ? AND events.id <= ? "
             "AND caller = ? AND deleted_utc IS NULL ORDER BY events.id",
             *(after, upto, caller),
         )
