@@ -143,7 +143,10 @@ def test_the_check_of_the_statements_would_notice() -> None:
     assert of_one_database(MODULES["journal.stored_files_schema"].read_text("utf-8"))
 
 
-NEED_OTHER_PROGRAMS = ("integrations.crewai", "mcp_server.tools", "mcp_server.transport")
+NEED_OTHER_PROGRAMS = (
+    "integrations.crewai",
+    *(f"mcp_server.{name}" for name in ("http", "resources", "tools", "transport")),
+)
 """Modules that can be imported only where somebody else's program is installed; `.ci/run` has a step for each, or
 `aveo3[test]` brings it."""
 USES_THE_EMULATOR = ("mock_mode", "simulation", "cli")

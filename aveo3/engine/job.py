@@ -60,6 +60,10 @@ class Job:
     """None: the record is only in memory."""
     storage_uri: str | None = None
     """The gs:// prefix that its caller named: its videos go there and stay there. None: as the lane's settings say."""
+    accepted_utc: datetime | None = None
+    """When a server accepted it as a request; None for a prompt of this program."""
+    traceparent: str | None = None
+    """The W3C trace context that came with the request."""
     position: int | None = None
     """Its place for the name of its file: its index in the earlier batch that first sent it, or the number of a single
     prompt. None: its index."""

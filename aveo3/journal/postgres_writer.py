@@ -231,6 +231,7 @@ class PostgresWriter:
             if session is not None:
                 with suppress(psycopg.Error):
                     session.execute("DELETE FROM writers WHERE id = $1", (self._id,))
+                    session.execute("SELECT pg_advisory_unlock_all()")  # the server hears late that a session closes
                 session.close()
         self._leader = self._session = None
 
