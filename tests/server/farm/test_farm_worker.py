@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +21,6 @@ from aveo3.journal.journal import Journal
 from aveo3.journal.place import SharedJournal
 from aveo3.lifecycle import State
 from aveo3.mock import MockServer
-from benchmarks.harness.postgres_server import PostgresServer
 from tests.support.children import until
 from tests.support.door import accept, session_of
 from tests.support.emulated import emulator, quick
