@@ -92,8 +92,8 @@ class PostgresDatabase:
 
     @contextmanager
     def rows(self, query: str, values: Sequence[Any] = (), /) -> Iterator[Iterator[PostgresRow]]:
-        """The same, read some rows at a time. The query has an order, and no limit."""
-        yield self._pages(query, values)
+        """The same, read some rows at a time if the query has an order. It has no limit."""
+        yield self._pages(query, values) if " ORDER BY " in query else iter(self.execute(query, values))
 
     def _pages(self, query: str, values: Sequence[Any]) -> Iterator[PostgresRow]:
         offset, limit = 0, FIRST_ROWS

@@ -252,6 +252,15 @@ class JournalReader:
         with self._reading():
             return list(self._database.execute(query, values))
 
+    def read_unsettled(self, query: str, *values: Any) -> list[Row]:
+        """The same, perhaps without the last steps of this process: it does not wait for them."""
+        return list(self._database.execute(query, values))
+
+    @property
+    def settled(self) -> bool:
+        """Whether all steps of this process are in the database."""
+        return not self._writer.waiting
+
     @contextmanager
     def rows(self, query: str, *values: Any) -> Iterator[Iterator[Row]]:
         """The same, read row by row while the `with` block lasts."""
