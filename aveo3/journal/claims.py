@@ -83,7 +83,7 @@ class Claims:
         self._write(*begin, *steps)
         self._fresh.joined(stream, batch, begin)
         met = self._met[stream]
-        met.got(key_of("digest", digest), record.ordinal, sparse=True)
+        met.got(key_of("digest", digest), record.ordinal, sparse=record.ordinal == 1)  # there is none before the first
         met.jobs.add(record.id)
         self._held.add(record.id)
         return record
