@@ -15,6 +15,9 @@ from typing import Any, Self
 
 from benchmarks.harness.machine import ROOT
 
+_LONGEST_LINE = 2**28
+"""Bytes of an answer: the log of an hour has tens of thousands of requests."""
+
 
 class EmulatorProcess:
     """`async with EmulatorProcess() as google`, then for each run: `start`, `align`, the run itself, `stop`."""
@@ -27,6 +30,7 @@ class EmulatorProcess:
             cwd=ROOT,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
         )
         return self
 
@@ -36,7 +40,10 @@ class EmulatorProcess:
         await self._process.wait()
 
     async def start(self, options: Mapping[str, Any]) -> str:
-        """Start an emulator with these `MockOptions` and return its URL. `film_mb` sets the size of each film in MB."""
+        """Start an emulator with these `MockOptions` and return its URL. `film_mb` sets the size of each film in MB.
+
+        With `log=True`, `counts` works, and the books have `requests`: see `RequestLog`.
+        """
         url = (await self._ask("start", **options))["url"]
         assert isinstance(url, str)
         return url
@@ -44,6 +51,14 @@ class EmulatorProcess:
     async def align(self, edge_in: float) -> None:
         """Place an edge of the fixed windows `edge_in` seconds from now. Call this at the start of the run."""
         await self._ask("align", edge_in=edge_in)
+
+    async def counts(self) -> dict[str, int]:
+        """Return what the log has counted so far: `requests`, prompts `accepted`, prompts whose film was `fetched`."""
+        return await self._ask("counts")
+
+    async def change(self, **options: Any) -> None:
+        """Change `MockOptions` of the running emulator."""
+        await self._ask("change", **options)
 
     async def stop(self) -> dict[str, Any]:
         """Stop the emulator and return its books, with `accepted_at`: seconds from `align` to each accepted submit."""
@@ -64,25 +79,35 @@ class EmulatorProcess:
 async def serve() -> None:
     """The server side: read commands from stdin until it closes."""
     from aveo3.mock import MockOptions, MockServer
+    from benchmarks.harness.request_log import RequestLog
 
     server: MockServer | None = None
+    log: RequestLog | None = None
     accepted_at: list[float] = []
     started_at = 0.0
     while line := await asyncio.to_thread(sys.stdin.readline):
         verb, arguments = json.loads(line)
         answer: dict[str, Any] = {}
         if verb == "start":
-            film_mb = arguments.pop("film_mb", None)
+            film_mb, logged = arguments.pop("film_mb", None), arguments.pop("log", False)
             server = await MockServer(MockOptions.model_validate(arguments)).__aenter__()
             if film_mb is not None:
                 _make_films_long(server, film_mb)
             accepted_at = _record_acceptances(server)
+            log = RequestLog(server) if logged else None
             answer["url"] = server.url
         elif verb == "align" and server is not None:
             started_at = server.emulator.clock.now()
             server.rules = server.options.model_copy(update={"phase": started_at + arguments["edge_in"]}).rules()
+        elif verb == "counts" and log is not None:
+            answer = log.counts()
+        elif verb == "change" and server is not None:
+            server.change(**arguments)
         elif verb == "stop" and server is not None:
             answer = server.books.as_dict() | {"accepted_at": [round(at - started_at, 6) for at in accepted_at]}
+            if log is not None:
+                await log.stop()
+                answer["requests"] = log.as_list()
             await server.__aexit__(None, None, None)
         print(json.dumps(answer), flush=True)
 

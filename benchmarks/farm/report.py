@@ -1,0 +1,161 @@
+"""The tables, the plot and the aims of the farm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.farm.names import CONTESTANTS, OURS
+from benchmarks.farm.plan import AWAY, CLOCKS, DISTURBANCES, KILLS, NONE
+from benchmarks.farm.runner import Run
+from benchmarks.harness import plots
+from benchmarks.harness.aims import Aim
+from benchmarks.harness.table import spread, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from benchmarks.harness.results import Result
+
+QUESTION = "Processes that share one quota: what is sent twice, refused or late when one dies, or the database does?"
+PANELS = 2
+
+
+def _races(result: Result, disturbance: str, name: str) -> list[Run]:
+    return [
+        Run(**run) for run in result["runs"] if (run.get("disturbance"), run.get("contestant")) == (disturbance, name)
+    ]
+
+
+def _names(result: Result) -> list[str]:
+    """The contestants with runs, aveo3 first."""
+    there = {run["contestant"] for run in result["runs"] if "contestant" in run}
+    return [name for name in CONTESTANTS if name in there]
+
+
+def line(run: Run) -> str:
+    """Return one run as a line, for whoever waits."""
+    return (
+        f"{run.contestant}, {run.disturbance}: {run.made} of {run.clips} made, {run.sent_twice} sent twice, "
+        f"{run.refused} refused, {run.ratio:.2f} x optimum"
+    )
+
+
+def summary(result: Result, *, markdown: bool = False) -> str:
+    """Return a row per disturbance and contestant, and the aims."""
+    rows = [
+        _row(disturbance, CONTESTANTS[name], runs)
+        for disturbance in DISTURBANCES
+        for name in _names(result)
+        if (runs := _races(result, disturbance, name))
+    ]
+    headers = ["", "", "made", "sent twice", "refused", "x optimum", "slowest poll", "pause", "resumed", "idle"]
+    options = result["options"]
+    times = "one run" if options["repeat"] == 1 else f"{options['repeat']} runs"
+    verdicts = [f"{aim.of}: {aim}" for aim in aims(result) if aim.met is not None]
+    return (
+        f"{table(headers, rows, words=2, markdown=markdown)}\n\n"
+        f"{options['clips']} clips of {options['latency']:g} s for {options['workers']} worker processes, "
+        f"{options['limit']} in any {options['period']:g} s; optimum {options['optimum']:g} s; {times} of each. "
+        "Durations in seconds. Slowest poll: after a "
+        "death, of an operation that ran then. Pause: the longest without a submit around the outage; resumed: from "
+        "the engine's return to the next submit. Idle: the longest time in which clips waited, quota was free and "
+        f"nothing was sent. {' '.join(verdicts)}"
+    )
+
+
+def _row(disturbance: str, name: str, runs: Sequence[Run]) -> list[str]:
+    def figure(values: Iterable[float | None], digits: int = 1) -> str:
+        found = [value for value in values if value is not None]
+        return spread(found, digits) if found else ""
+
+    return [
+        disturbance,
+        name,
+        f"{sum(run.made for run in runs)} of {sum(run.clips for run in runs)}",
+        figure((run.sent_twice for run in runs), 0),
+        figure((run.refused for run in runs), 0),
+        figure((run.ratio for run in runs), 2),
+        figure(run.slowest_poll for run in runs),
+        figure(run.pause for run in runs),
+        figure(run.resumed for run in runs),
+        figure(run.idle for run in runs),
+    ]
+
+
+# ---- aims ------------------------------------------------------------------------------------------------------------
+
+
+def aims(result: Result) -> list[Aim]:
+    """Return the aims of aveo3 that have runs."""
+    found = []
+    for disturbance, most in ((NONE, 1.05), (KILLS, 1.10)):
+        if runs := _races(result, disturbance, OURS):
+            reached = max(run.ratio for run in runs)
+            found.append(
+                Aim(
+                    disturbance,
+                    f"no clip sent twice; none refused; ≤ {most:.2f} x optimum",
+                    _outcome(runs),
+                    _best(result, disturbance),
+                    _clean(runs) and reached <= most,
+                )
+            )
+    if runs := _races(result, AWAY, OURS):
+        late = max((run.resumed if run.resumed is not None else float("inf")) for run in runs)
+        found.append(
+            Aim(
+                AWAY,
+                "no clip sent twice; none refused; submits resume ≤ 2 s afterwards",
+                f"{_outcome(runs)}; {late:.1f} s",
+                _best(result, AWAY),
+                _clean(runs) and late <= 2.0,
+            )
+        )
+    if runs := _races(result, CLOCKS, OURS):
+        found.append(Aim(CLOCKS, "none refused", _outcome(runs), _best(result, CLOCKS), _clean(runs)))
+    return found
+
+
+def _clean(runs: Sequence[Run]) -> bool:
+    return not any(run.sent_twice or run.refused or run.never_sent for run in runs)
+
+
+def _outcome(runs: Sequence[Run]) -> str:
+    lost = sum(run.clips - run.made for run in runs)
+    return (
+        f"{f'{lost} lost; ' if lost else ''}{sum(run.sent_twice for run in runs)} twice; "
+        f"{sum(run.refused for run in runs)} refused; {max(run.ratio for run in runs):.2f}"
+    )
+
+
+def _best(result: Result, disturbance: str) -> str:
+    """The rival that loses the fewest clips, and among those the fastest."""
+    others = {name: runs for name in _names(result) if name != OURS and (runs := _races(result, disturbance, name))}
+    if not others:
+        return ""
+    best = min(others, key=lambda name: _rank(others[name]))
+    return f"{CONTESTANTS[best]}: {_outcome(others[best])}"
+
+
+def _rank(runs: Sequence[Run]) -> tuple[int, float]:
+    return sum(run.clips - run.made + run.sent_twice for run in runs), median(run.ratio for run in runs)
+
+
+# ---- the plot --------------------------------------------------------------------------------------------------------
+
+
+def draw(result: Result, axes: Sequence[Axes]) -> None:
+    """Draw the makespans of all cases on the left, refusals on the right."""
+    ratios: dict[str, list[float]] = {}
+    refused: dict[str, list[float]] = {}
+    for name in _names(result):
+        for disturbance in DISTURBANCES:
+            if runs := _races(result, disturbance, name):
+                words = f"{name}, {disturbance}"
+                ratios[words] = [run.ratio for run in runs]
+                refused[words] = [float(run.refused) for run in runs]
+    plots.bars(axes[0], ratios, "times the optimum")
+    plots.bars(axes[1], refused, "refused")
+    axes[1].set_yticklabels([])

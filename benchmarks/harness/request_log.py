@@ -1,0 +1,88 @@
+"""A log of all requests that the emulator got, in its own process: when each arrived, what became of it, who asked for
+its operation and when. The books only count; who judges several processes needs instants and order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC
+from typing import Any
+
+from aveo3.mock import MockServer
+from aveo3.mock.state.request_log import Request
+
+STEP = 0.01
+"""Seconds between two looks at the running operations: the precision of `polled_at` and `fetched_at`."""
+
+
+class RequestLog:
+    """Watches one emulator. All instants are seconds since the epoch, on the clock of this machine."""
+
+    def __init__(self, server: MockServer) -> None:
+        self._emulator = emulator = server.emulator
+        self._requests: list[Request] = []
+        self._polled_at: dict[int, list[float]] = {}
+        self._fetched_at: dict[int, float] = {}
+        self._epoch = emulator.clock.utc_at(0.0).astimezone(UTC).timestamp()
+        arrived = emulator.arrived
+
+        def logged(owner: str, model: str) -> Request:
+            entry = arrived(owner, model)
+            self._requests.append(entry)
+            return entry
+
+        emulator.arrived = logged  # type: ignore[method-assign]
+        self._watching = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Stop watching. The log stays readable."""
+        self._watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._watching
+
+    def counts(self) -> dict[str, Any]:
+        """Return the number of requests, of prompts accepted and of operations whose film was fetched."""
+        accepted = {entry.prompt for entry in self._requests if entry.operation is not None}
+        fetched = {entry.prompt for entry in self._requests if entry.number in self._fetched_at}
+        return {"requests": len(self._requests), "accepted": len(accepted), "fetched": len(fetched)}
+
+    def as_list(self) -> list[dict[str, Any]]:
+        """Return all requests, in the order of their arrival."""
+        self._look()
+        return [self._row(entry) for entry in self._requests]
+
+    def _row(self, entry: Request) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "at": self._instant(entry.at),
+            "prompt": entry.prompt,
+            "answer": entry.answer,
+            "fault": entry.fault,
+        }
+        if (operation := entry.operation) is not None:
+            row |= {
+                "operation": operation.name,
+                "done_at": self._instant(operation.done_at),
+                "polled_at": self._polled_at.get(entry.number, []),
+                "fetched_at": self._fetched_at.get(entry.number),
+            }
+        return row
+
+    def _instant(self, at: float) -> float:
+        return round(self._epoch + at / self._emulator.clock.speed, 4)
+
+    async def _watch(self) -> None:
+        while True:
+            self._look()
+            await asyncio.sleep(STEP)
+
+    def _look(self) -> None:
+        now = self._instant(self._emulator.settle())
+        for entry in self._requests:
+            if (operation := entry.operation) is None or entry.number in self._fetched_at:
+                continue
+            polled = self._polled_at.setdefault(entry.number, [])
+            if operation.polls > len(polled):
+                polled += [now] * (operation.polls - len(polled))
+            if operation.fetched:
+                self._fetched_at[entry.number] = now
