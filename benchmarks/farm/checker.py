@@ -6,7 +6,7 @@ record of a process that it is about to send one.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +27,8 @@ class Request:
     done_at: float | None = None
     polled_at: tuple[float, ...] = ()
     fetched_at: float | None = None
+    process: int | None = None
+    """Who sent it, by the id of the process; None if it had ended when the request arrived."""
 
     @property
     def accepted(self) -> bool:
@@ -35,16 +37,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Intent:
-    """One record in the journal that a clip is about to be sent. `number` orders the intents as they were committed.
+    """One record in the journal that a clip is about to be sent."""
 
-    `leader` names the process, and, if the journal tells it, the term in which it led.
-    """
-
-    number: int
     at: float
     prompt: str
-    lane: str
-    leader: str
 
 
 @dataclass(frozen=True)
@@ -69,6 +65,7 @@ def requests_of(books: Mapping[str, Any]) -> list[Request]:
             done_at=row.get("done_at"),
             polled_at=tuple(row.get("polled_at", ())),
             fetched_at=row.get("fetched_at"),
+            process=row.get("process"),
         )
         for row in books["requests"]
     ]
@@ -109,31 +106,31 @@ def never_sent(requests: Iterable[Request], prompts: Iterable[str]) -> list[str]
 
 @dataclass(frozen=True)
 class TwoLeaders:
-    """An intent of a leader that another had succeeded, by number."""
+    """A request of a process that another had succeeded."""
 
-    lane: str
-    leader: str
-    successor: str
-    number: int
+    at: float
+    process: int
+    successor: int
 
 
-def two_leaders(intents: Iterable[Intent], ended: Iterable[str] = ()) -> list[TwoLeaders]:
-    """Return the intents that a leader wrote after another one had begun to lead the lane.
+def two_leaders(requests: Iterable[Request], ended: Iterable[int] = ()) -> list[TwoLeaders]:
+    """Return the requests to a lane that a process sent after another one had begun to.
 
-    A leader may come back if the one in between has ended: name those in `ended`. Leaders with a term in their name
-    never come back.
+    A process may come back if those in between have ended: name them in `ended`. Requests of unknown processes, which
+    had ended when their last request arrived, are left out.
     """
     gone, found = set(ended), []
-    past: dict[str, list[str]] = defaultdict(list)
-    for intent in sorted(intents, key=lambda intent: intent.number):
-        leaders = past[intent.lane]
-        if intent.leader in leaders:
-            later = [leader for leader in leaders[leaders.index(intent.leader) + 1 :] if leader not in gone]
+    past: list[int] = []
+    for request in sorted(requests, key=lambda request: request.at):
+        if request.process is None:
+            continue
+        if request.process in past:
+            later = [each for each in past[past.index(request.process) + 1 :] if each not in gone]
             if later:
-                found.append(TwoLeaders(intent.lane, intent.leader, later[0], intent.number))
+                found.append(TwoLeaders(request.at, request.process, later[0]))
                 continue
-            leaders.remove(intent.leader)
-        leaders.append(intent.leader)
+            past.remove(request.process)
+        past.append(request.process)
     return found
 
 
@@ -167,30 +164,13 @@ def _free_at(accepted: Sequence[float], now: float, limit: int, period: float) -
     return max(now, accepted[past - limit] + period)
 
 
-def takeover(requests: Iterable[Request], died_at: float, limit: int, period: float, *, clips: int) -> float | None:
-    """Return the seconds from a death until the next submit, without those in which the quota was used up.
+def takeover(requests: Iterable[Request], died_at: float, died: int) -> float | None:
+    """Return the seconds from a death, or a freeze, until another process sends a request; None if none did.
 
-    None if nothing waited any more. What was already on its way when the sender died does not count as the next.
+    It contains the time in which the quota was used up, so it is for lanes whose quota frees all the time.
     """
-    ordered = sorted(requests, key=lambda request: request.at)
-    accepted = [request.at for request in ordered if request.accepted]
-    if bisect_left(accepted, died_at) >= clips:
-        return None
-    following = next((request.at for request in ordered if request.at > died_at + ON_ITS_WAY), None)
-    if following is None:
-        return None
-    return max(0.0, following - _free_at(accepted, died_at, limit, period))
-
-
-ON_ITS_WAY = 0.02
-"""Seconds after the death of a process in which its last request may still arrive: half a round trip."""
-
-
-def takeover_by_intent(intents: Iterable[Intent], died_at: float, died: str) -> float | None:
-    """Return the seconds from a death until another leader writes its first intent; None if there was none."""
-    return min(
-        (intent.at - died_at for intent in intents if intent.at > died_at and intent.leader != died), default=None
-    )
+    others = (request.at for request in requests if request.at > died_at and request.process not in (died, None))
+    return min((at - died_at for at in others), default=None)
 
 
 def makespan(requests: Iterable[Request], began: float) -> float:

@@ -1,13 +1,16 @@
-"""A log of all requests that the emulator got, in its own process: when each arrived, what became of it, who asked for
-its operation and when. The books only count; who judges several processes needs instants and order.
+"""A log of all requests that the emulator got, in its own process: when each arrived, from which process, what became
+of it, and when its operation was polled. The books only count; who judges several processes needs instants and order.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import suppress
 from datetime import UTC
 from typing import Any
+
+import psutil
 
 from aveo3.mock import MockServer
 from aveo3.mock.state.request_log import Request
@@ -24,12 +27,15 @@ class RequestLog:
         self._requests: list[Request] = []
         self._polled_at: dict[int, list[float]] = {}
         self._fetched_at: dict[int, float] = {}
+        self._process: dict[int, int | None] = {}
+        self._pids: dict[int, int] = {}
         self._epoch = emulator.clock.utc_at(0.0).astimezone(UTC).timestamp()
         arrived = emulator.arrived
 
-        def logged(owner: str, model: str) -> Request:
-            entry = arrived(owner, model)
+        def logged(owner: str, model: str, port: int | None) -> Request:
+            entry = arrived(owner, model, port)
             self._requests.append(entry)
+            self._process[entry.number] = self._process_of(port)
             return entry
 
         emulator.arrived = logged  # type: ignore[method-assign]
@@ -58,6 +64,7 @@ class RequestLog:
             "prompt": entry.prompt,
             "answer": entry.answer,
             "fault": entry.fault,
+            "process": self._process[entry.number],
         }
         if (operation := entry.operation) is not None:
             row |= {
@@ -70,6 +77,20 @@ class RequestLog:
 
     def _instant(self, at: float) -> float:
         return round(self._epoch + at / self._emulator.clock.speed, 4)
+
+    def _process_of(self, port: int | None) -> int | None:
+        """The process at the other end of a connection from this machine; None if it is gone."""
+        if port is None:
+            return None
+        if (pid := self._pids.get(port)) is not None and _lives(pid):
+            return pid
+        found = {
+            connection.laddr.port: connection.pid
+            for connection in psutil.net_connections("tcp")
+            if connection.pid is not None and connection.laddr
+        }
+        self._pids |= found
+        return found.get(port)
 
     async def _watch(self) -> None:
         while True:
@@ -86,3 +107,11 @@ class RequestLog:
                 polled += [now] * (operation.polls - len(polled))
             if operation.fetched:
                 self._fetched_at[entry.number] = now
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

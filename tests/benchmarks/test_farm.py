@@ -110,7 +110,7 @@ async def test_the_log_knows_every_request_and_when_its_operation_was_polled_and
         await log.stop()
     accepted, refused = requests_of({"requests": log.as_list()})
     assert (accepted.prompt, accepted.answer) == ("a", "accepted")
-    assert refused == Request(refused.at, "b", "refused")
+    assert refused == Request(refused.at, "b", "refused", process=os.getpid())
     assert accepted.done_at is not None
     assert accepted.fetched_at is not None
     assert began < accepted.at < accepted.done_at <= accepted.fetched_at < time.time()

@@ -18,14 +18,9 @@ from benchmarks.farm.checker import (
     resumed,
     slowest_poll,
     takeover,
-    takeover_by_intent,
     two_leaders,
     without_intent,
 )
-
-
-def intents(*leaders: str, lane: str = "lane") -> list[Intent]:
-    return [Intent(number, float(number), f"p{number}", lane, leader) for number, leader in enumerate(leaders)]
 
 
 def sent(*at: float, answer: str = "accepted") -> list[Request]:
@@ -43,16 +38,16 @@ def test_a_prompt_that_was_accepted_twice_was_paid_twice_and_one_that_was_refuse
 
 def test_every_request_needs_an_intent_of_its_own_before_it() -> None:
     first, again = Request(10.0, "a", "refused"), Request(12.0, "a")
-    one, two = Intent(1, 9.99, "a", "lane", "A"), Intent(2, 11.99, "a", "lane", "A")
+    one, two = Intent(9.99, "a"), Intent(11.99, "a")
     assert without_intent([first, again], [one, two]) == []
     assert without_intent([first, again], [one]) == [again]
     assert without_intent([first], [two]) == [first]  # an intent afterwards is none
-    assert without_intent([first], [Intent(1, 9.0, "b", "lane", "A")]) == [first]
+    assert without_intent([first], [Intent(9.0, "b")]) == [first]
 
 
 def test_an_intent_may_seem_a_little_later_than_its_request_but_not_more() -> None:
-    assert without_intent([Request(10.0, "a")], [Intent(1, 10.04, "a", "lane", "A")]) == []
-    assert without_intent([Request(10.0, "a")], [Intent(1, 10.2, "a", "lane", "A")]) != []
+    assert without_intent([Request(10.0, "a")], [Intent(10.04, "a")]) == []
+    assert without_intent([Request(10.0, "a")], [Intent(10.2, "a")]) != []
 
 
 def test_what_was_only_refused_was_never_sent_successfully() -> None:
@@ -62,25 +57,23 @@ def test_what_was_only_refused_was_never_sent_successfully() -> None:
 # ---- one leader ------------------------------------------------------------------------------------------------------
 
 
-def test_a_leader_that_writes_after_its_successor_has_begun_is_a_second_leader() -> None:
-    assert two_leaders(intents("A", "A", "B", "B", "C")) == []
-    assert two_leaders(intents("A", "B", "A")) == [TwoLeaders("lane", "A", "B", 2)]
-    assert [each.number for each in two_leaders(intents("A", "B", "A", "B", "A"))] == [2, 4]
+def by(*processes: int | None) -> list[Request]:
+    return [Request(float(at), f"p{at}", process=process) for at, process in enumerate(processes)]
 
 
-def test_the_order_is_that_of_the_journal_not_of_the_clocks() -> None:
-    late = [Intent(1, 5.0, "a", "lane", "A"), Intent(3, 4.0, "b", "lane", "A"), Intent(2, 6.0, "c", "lane", "B")]
-    assert [each.number for each in two_leaders(late)] == [3]
+def test_a_process_that_sends_after_its_successor_has_begun_is_a_second_leader() -> None:
+    assert two_leaders(by(1, 1, 2, 2, 3)) == []
+    assert two_leaders(by(1, 2, 1)) == [TwoLeaders(2.0, 1, 2)]
+    assert [each.at for each in two_leaders(by(1, 2, 1, 2, 1))] == [2.0, 4.0]
 
 
-def test_a_leader_may_come_back_once_its_successor_has_ended() -> None:
-    assert two_leaders(intents("A", "B", "A", "A"), ended=["B"]) == []
-    assert two_leaders(intents("A", "B", "C", "A"), ended=["B"]) == [TwoLeaders("lane", "A", "C", 3)]
+def test_a_process_may_lead_again_once_its_successor_has_ended() -> None:
+    assert two_leaders(by(1, 2, 1, 1), ended=[2]) == []
+    assert two_leaders(by(1, 2, 3, 1), ended=[2]) == [TwoLeaders(3.0, 1, 3)]
 
 
-def test_two_lanes_may_have_two_leaders() -> None:
-    two = [*intents("A", "A", "A", lane="x"), *intents("B", "B", "B", lane="y")]
-    assert two_leaders(two) == []
+def test_a_request_of_a_process_that_had_ended_when_it_arrived_proves_nothing() -> None:
+    assert two_leaders(by(1, 2, None, 2)) == []
 
 
 # ---- time ------------------------------------------------------------------------------------------------------------
@@ -104,17 +97,10 @@ def test_a_request_that_was_refused_uses_no_quota_but_ends_an_idle_time() -> Non
     assert idle(requests, limit=9, period=2.0, clips=2, began=0.0) == [Idle(1.0, 4.0), Idle(0.0, 1.0)]
 
 
-def test_a_takeover_lasts_from_the_death_or_from_the_first_free_slot() -> None:
-    requests = sent(0.0, 0.0, 2.3, 2.3)
-    assert takeover(requests, 0.5, limit=2, period=2.0, clips=9) == pytest.approx(0.3)
-    assert takeover(requests, 2.1, limit=2, period=2.0, clips=9) == pytest.approx(0.2)
-    assert takeover(requests, 2.29, limit=2, period=2.0, clips=9) is None  # the next was on its way
-    assert takeover(sent(0.0, 0.0, 0.1), 1.0, limit=2, period=2.0, clips=3) is None  # nothing waits
-
-
-def test_a_takeover_by_intent_is_that_of_another_process() -> None:
-    assert takeover_by_intent(intents("A", "A", "A", "B"), 0.5, "A") == 2.5
-    assert takeover_by_intent(intents("A", "A"), 0.5, "A") is None
+def test_a_takeover_lasts_until_another_process_sends() -> None:
+    assert takeover(by(1, 1, 1, 2), 0.5, 1) == 2.5
+    assert takeover(by(1, None, 2), 0.5, 1) == 1.5
+    assert takeover(by(1, 1, 2), 2.5, 2) is None
 
 
 def test_the_makespan_ends_with_the_last_film() -> None:
@@ -141,7 +127,7 @@ def test_the_slowest_poll_after_a_death_is_of_what_ran_then() -> None:
 
 def test_the_log_of_the_emulator_is_read() -> None:
     rows = [
-        {"at": 1.0, "prompt": "a", "answer": "refused", "fault": ""},
+        {"at": 1.0, "prompt": "a", "answer": "refused", "fault": "", "process": 7},
         {
             "at": 2.0,
             "prompt": "a",
@@ -153,6 +139,6 @@ def test_the_log_of_the_emulator_is_read() -> None:
         },
     ]
     assert requests_of({"requests": rows}) == [
-        Request(1.0, "a", "refused"),
+        Request(1.0, "a", "refused", process=7),
         Request(2.0, "a", "accepted", 3.0, (3.1,), 3.1),
     ]
