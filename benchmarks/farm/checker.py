@@ -113,15 +113,21 @@ class TwoLeaders:
     successor: int
 
 
-def two_leaders(requests: Iterable[Request], ended: Iterable[int] = ()) -> list[TwoLeaders]:
+def two_leaders(
+    requests: Iterable[Request], ended: Iterable[int] = (), resets: Iterable[float] = ()
+) -> list[TwoLeaders]:
     """Return the requests to a lane that a process sent after another one had begun to.
 
-    A process may come back if those in between have ended: name them in `ended`. Requests of unknown processes, which
+    A process may come back if those in between have ended: name them in `ended`. At the instants `resets` the database
+    ended all sessions, so that from then on any process may lead. Requests of unknown processes, which
     had ended when their last request arrived, are left out.
     """
-    gone, found = set(ended), []
+    gone, found, ahead = set(ended), [], sorted(resets)
     past: list[int] = []
     for request in sorted(requests, key=lambda request: request.at):
+        while ahead and ahead[0] <= request.at:
+            del ahead[0]
+            past.clear()
         if request.process is None:
             continue
         if request.process in past:

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 from benchmarks.farm import worker_task
-from benchmarks.farm.crew import READY, Crew, Worker
+from benchmarks.farm.checker import Intent
+from benchmarks.farm.crew import READY, Worker
+from benchmarks.farm.names import OURS
 from benchmarks.farm.plan import Plan
 from benchmarks.harness.postgres_server import PostgresServer
 from benchmarks.harness.redis_server import RedisServer
@@ -43,14 +46,20 @@ class Farm(Protocol):
     async def enqueue(self, prompts: Sequence[str]) -> None:
         """Put the clips into the queue, which is empty."""
 
-    async def leader(self, crew: Crew) -> Worker | None:
-        """The worker that a disturbance strikes; None where all are alike."""
+    async def states(self) -> Mapping[str, int]:
+        """How many clips are in which state, as its journal says; empty without a journal."""
+        ...
+
+    async def intents(self) -> list[Intent] | None:
+        """What its journal says that it was about to send; None without a journal."""
         ...
 
 
 class Contestant(Protocol):
     """`open` starts the engine and prepares everything, untimed."""
 
+    LEADS: bool
+    """Whether one worker submits for all. Then that one is struck, else any."""
     PACKAGES: tuple[str, ...]
 
     def open(self, plan: Plan, url: str, place: Path) -> AbstractAsyncContextManager[Farm]: ...
@@ -77,7 +86,10 @@ class _Fleet:
     def is_ready(self, line: str) -> bool:
         return line.strip() == READY
 
-    async def leader(self, crew: Crew) -> Worker | None:
+    async def states(self) -> Mapping[str, int]:
+        return {}
+
+    async def intents(self) -> list[Intent] | None:
         return None
 
 
@@ -105,6 +117,7 @@ class _DbosFarm(_Fleet):
 
 
 class Dbos:
+    LEADS = False
     PACKAGES: tuple[str, ...] = ("dbos", "google-genai")
 
     @asynccontextmanager
@@ -137,6 +150,7 @@ class _RedisFarm(_Fleet):
 
 
 class RedisLimiter:
+    LEADS = False
     PACKAGES: tuple[str, ...] = ("pyrate-limiter", "redis", "google-genai")
 
     @asynccontextmanager
@@ -148,4 +162,7 @@ class RedisLimiter:
 
 def roster() -> dict[str, Contestant]:
     """Return all contestants by their name on the command line."""
-    return {"dbos": Dbos(), "redis": RedisLimiter()}
+    from benchmarks.farm.aveo3_farm import Aveo3
+
+    ours: dict[str, Contestant] = {OURS: Aveo3()} if find_spec("aveo3.cli.commands.worker") else {}
+    return {**ours, "dbos": Dbos(), "redis": RedisLimiter()}

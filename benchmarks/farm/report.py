@@ -7,8 +7,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.farm.names import CONTESTANTS, OURS
-from benchmarks.farm.plan import AWAY, CLOCKS, DISTURBANCES, KILLS, NONE
+from benchmarks.farm.plan import AWAY, CLOCKS, DISTURBANCES, KILLS, NONE, OF_OURS, RESTART
 from benchmarks.farm.runner import Run
+from benchmarks.farm.takeovers import FROZEN, KILLED, LEASE, Takeovers
 from benchmarks.harness import plots
 from benchmarks.harness.aims import Aim
 from benchmarks.harness.table import spread, table
@@ -26,6 +27,10 @@ def _races(result: Result, disturbance: str, name: str) -> list[Run]:
     return [
         Run(**run) for run in result["runs"] if (run.get("disturbance"), run.get("contestant")) == (disturbance, name)
     ]
+
+
+def _takeovers(result: Result, kind: str) -> list[Takeovers]:
+    return [Takeovers(**run) for run in result["runs"] if run.get("kind") == kind and "strikes" in run]
 
 
 def _names(result: Result) -> list[str]:
@@ -46,23 +51,48 @@ def summary(result: Result, *, markdown: bool = False) -> str:
     """Return a row per disturbance and contestant, and the aims."""
     rows = [
         _row(disturbance, CONTESTANTS[name], runs)
-        for disturbance in DISTURBANCES
+        for disturbance in (*DISTURBANCES, *OF_OURS)
         for name in _names(result)
         if (runs := _races(result, disturbance, name))
     ]
-    headers = ["", "", "made", "sent twice", "refused", "x optimum", "slowest poll", "pause", "resumed", "idle"]
+    headers = [
+        "",
+        "",
+        "made",
+        "uncertain",
+        "sent twice",
+        "refused",
+        "x optimum",
+        "slowest poll",
+        "pause",
+        "resumed",
+        "idle",
+    ]
     options = result["options"]
-    times = "one run" if options["repeat"] == 1 else f"{options['repeat']} runs"
+    runs_of_each = "one run" if options["repeat"] == 1 else f"{options['repeat']} runs"
     verdicts = [f"{aim.of}: {aim}" for aim in aims(result) if aim.met is not None]
     return (
         f"{table(headers, rows, words=2, markdown=markdown)}\n\n"
         f"{options['clips']} clips of {options['latency']:g} s for {options['workers']} worker processes, "
-        f"{options['limit']} in any {options['period']:g} s; optimum {options['optimum']:g} s; {times} of each. "
+        f"{options['limit']} in any {options['period']:g} s; optimum {options['optimum']:g} s; {runs_of_each} of each. "
         "Durations in seconds. Slowest poll: after a "
         "death, of an operation that ran then. Pause: the longest without a submit around the outage; resumed: from "
         "the engine's return to the next submit. Idle: the longest time in which clips waited, quota was free and "
-        f"nothing was sent. {' '.join(verdicts)}"
+        f"nothing was sent.{_told(result)} {' '.join(verdicts)}"
     )
+
+
+def _told(result: Result) -> str:
+    """What was measured besides the races."""
+    words = ""
+    for kind in (KILLED, FROZEN):
+        for run in _takeovers(result, kind):
+            words += (
+                f" After {run.strikes} leaders were {kind}, the next submit came after {run.percentile(0.5):.2f} s in "
+                f"the median and {run.percentile(0.99):.2f} s in 99 of 100; of {run.sent} clips {run.sent_twice} were "
+                f"sent twice, {run.uncertain} are uncertain."
+            )
+    return words
 
 
 def _row(disturbance: str, name: str, runs: Sequence[Run]) -> list[str]:
@@ -74,9 +104,10 @@ def _row(disturbance: str, name: str, runs: Sequence[Run]) -> list[str]:
         disturbance,
         name,
         f"{sum(run.made for run in runs)} of {sum(run.clips for run in runs)}",
+        figure((run.uncertain for run in runs), 0) if any(run.without_intent is not None for run in runs) else "",
         figure((run.sent_twice for run in runs), 0),
         figure((run.refused for run in runs), 0),
-        figure((run.ratio for run in runs), 2),
+        figure((run.ratio for run in runs if run.made == run.clips), 2),
         figure(run.slowest_poll for run in runs),
         figure(run.pause for run in runs),
         figure(run.resumed for run in runs),
@@ -115,19 +146,44 @@ def aims(result: Result) -> list[Aim]:
         )
     if runs := _races(result, CLOCKS, OURS):
         found.append(Aim(CLOCKS, "none refused", _outcome(runs), _best(result, CLOCKS), _clean(runs)))
+    if runs := _races(result, RESTART, OURS):
+        unsure = sum(run.uncertain for run in runs)
+        found.append(
+            Aim(
+                RESTART,
+                "none refused; none uncertain",
+                f"{_outcome(runs)}; {unsure} uncertain",
+                "",
+                _clean(runs) and not unsure,
+            )
+        )
+    for kind, most in ((KILLED, 0.5), (FROZEN, LEASE + 1.0)):
+        for run in _takeovers(result, kind):
+            reached = run.percentile(0.99)
+            found.append(
+                Aim(
+                    f"a leader is {kind}, {run.strikes} times: until the next submit",
+                    f"≤ {most:g} s in 99 of 100; no clip sent twice",
+                    f"{run.percentile(0.5):.2f} s in the median, {reached:.2f} s; {run.sent_twice} twice",
+                    "",
+                    reached <= most and not run.sent_twice and not run.two_leaders and not run.without_intent,
+                )
+            )
     return found
 
 
 def _clean(runs: Sequence[Run]) -> bool:
-    return not any(run.sent_twice or run.refused or run.never_sent for run in runs)
+    """No clip was sent twice, refused or left, nobody sent without an intent, or after a successor."""
+    return not any(
+        run.sent_twice or run.refused or run.never_sent or run.two_leaders or run.without_intent for run in runs
+    )
 
 
 def _outcome(runs: Sequence[Run]) -> str:
     lost = sum(run.clips - run.made for run in runs)
-    return (
-        f"{f'{lost} lost; ' if lost else ''}{sum(run.sent_twice for run in runs)} twice; "
-        f"{sum(run.refused for run in runs)} refused; {max(run.ratio for run in runs):.2f}"
-    )
+    twice, refused = sum(run.sent_twice for run in runs), sum(run.refused for run in runs)
+    reached = f"{lost} lost" if lost else f"{max(run.ratio for run in runs):.2f}"
+    return f"{twice} twice; {refused} refused; {reached}"
 
 
 def _best(result: Result, disturbance: str) -> str:

@@ -7,19 +7,22 @@ import random
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.farm import checker
 from benchmarks.farm.contestants import Contestant, Farm
 from benchmarks.farm.crew import Crew, Worker
-from benchmarks.farm.plan import AWAY, CLOCKS, KILLS, NONE, SKEWS, Plan
+from benchmarks.farm.plan import AWAY, CLOCKS, KILLS, NONE, RESTART, SKEWS, Plan
 from benchmarks.harness.emulator import EmulatorProcess
 from benchmarks.harness.machine import load
 from benchmarks.harness.shifted_clock import shifted_clock
 
-QUIET = 15.0
-"""A run ends this many seconds after the last thing that happened at Google, with what it has."""
+RESTARTS = 3
+
+QUIET = 90.0
+"""A run ends this many seconds after the last thing that happened at Google, and after its disturbance, with what
+it has. DBOS waits up to a minute between its tries to reach a database that is away."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,12 @@ class Run:
     """The longest time in which work waited, quota was free and nothing was sent."""
     crashes: int
     """Workers that ended by themselves."""
+    uncertain: int
+    """Clips whose answer was lost, by the journal. They are not sent again by themselves."""
+    two_leaders: int | None
+    """Requests of a process that another had succeeded; None where nobody leads."""
+    without_intent: int | None
+    """Requests that no record in the journal preceded; None without a journal."""
     load: float | None
     """The machine's load average when the run began."""
 
@@ -59,8 +68,11 @@ class Run:
 class Happened:
     """What a disturbance did, for the judge. Instants are seconds since the epoch."""
 
-    deaths: list[float]
-    away: tuple[float, float] | None = None
+    deaths: list[float] = field(default_factory=list)
+    killed: list[int] = field(default_factory=list)
+    """The ids of the processes that died, in the same order."""
+    outages: list[tuple[float, float]] = field(default_factory=list)
+    """When the engine was away."""
 
 
 async def run(
@@ -72,13 +84,17 @@ async def run(
     try:
         with tempfile.TemporaryDirectory(prefix="farm-") as place:
             async with contestant.open(plan, url, Path(place)) as farm:
-                began, happened, crashes = await _disturbed(farm, disturbance, plan, emulator, random.Random(seed))
+                began, happened, crashes = await _disturbed(
+                    farm, disturbance, plan, emulator, random.Random(seed), leads=contestant.LEADS
+                )
+                states, intents = await farm.states(), await farm.intents()
     finally:
         books = await emulator.stop()
     requests = checker.requests_of(books)
     unsent = checker.never_sent(requests, plan.prompts)
-    away = happened.away
+    outages = happened.outages
     stalls = checker.idle(requests, plan.limit, plan.period, clips=plan.clips - len(unsent), began=began)
+    leaders = checker.two_leaders(requests, happened.killed, (gone_at for gone_at, _ in outages))
     return Run(
         contestant=name,
         disturbance=disturbance,
@@ -91,28 +107,33 @@ async def run(
         optimum=plan.optimum,
         makespan=round(checker.makespan(requests, began), 3),
         slowest_poll=round(checker.slowest_poll(requests, happened.deaths), 3) if happened.deaths else None,
-        pause=round(checker.pause(requests, *away), 3) if away else None,
-        resumed=_rounded(checker.resumed(requests, away[1])) if away else None,
+        pause=round(max(checker.pause(requests, *outage) for outage in outages), 3) if outages else None,
+        resumed=_latest([checker.resumed(requests, back_at) for _, back_at in outages]),
         idle=round(stalls[0].seconds, 3) if stalls else 0.0,
         crashes=crashes,
+        uncertain=states.get("uncertain", 0),
+        two_leaders=len(leaders) if contestant.LEADS else None,
+        without_intent=None if intents is None else len(checker.without_intent(requests, intents)),
         load=begun_with,
     )
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+def _latest(values: Sequence[float | None]) -> float | None:
+    """The largest; None if there is none, or submits never resumed."""
+    found = [value for value in values if value is not None]
+    return round(max(found), 3) if found and len(found) == len(values) else None
 
 
 async def _disturbed(
-    farm: Farm, disturbance: str, plan: Plan, emulator: EmulatorProcess, rng: random.Random
+    farm: Farm, disturbance: str, plan: Plan, emulator: EmulatorProcess, rng: random.Random, *, leads: bool
 ) -> tuple[float, Happened, int]:
     workers = farm.workers()
     if disturbance == CLOCKS:
         workers = [_off(worker, SKEWS[worker.number % len(SKEWS)]) for worker in workers]
-    happened = Happened([])
+    happened = Happened()
     async with Crew(workers, restart_after=plan.restart_after, ready=farm.is_ready) as crew:
         began = time.time()
-        disturbing = asyncio.create_task(_disturb(disturbance, farm, crew, plan, rng, happened))
+        disturbing = asyncio.create_task(_disturb(disturbance, farm, crew, plan, emulator, rng, happened, leads=leads))
         try:
             await farm.enqueue(plan.prompts)
             await _until_the_end(plan, emulator, disturbing)
@@ -128,13 +149,22 @@ def _off(worker: Worker, seconds: int) -> Worker:
 
 
 async def _disturb(
-    disturbance: str, farm: Farm, crew: Crew, plan: Plan, rng: random.Random, happened: Happened
+    disturbance: str,
+    farm: Farm,
+    crew: Crew,
+    plan: Plan,
+    emulator: EmulatorProcess,
+    rng: random.Random,
+    happened: Happened,
+    *,
+    leads: bool,
 ) -> None:
+    began = time.monotonic()
     if disturbance == KILLS:
-        began = time.monotonic()
         for at in plan.kills_at():
             await asyncio.sleep(began + at - time.monotonic())
-            worker = await farm.leader(crew) or _any(crew.workers, rng)
+            worker = await target(crew, emulator, rng, leads=leads)
+            happened.killed.append(worker.pid)
             happened.deaths.append(crew.kill(worker))
     elif disturbance == AWAY:
         await asyncio.sleep(plan.optimum / 3)
@@ -142,13 +172,23 @@ async def _disturb(
         await asyncio.to_thread(farm.engine.kill)
         await asyncio.sleep(gone_at + plan.away - time.time())
         await asyncio.to_thread(farm.engine.again)
-        happened.away = gone_at, time.time()
+        happened.outages.append((gone_at, time.time()))
+    elif disturbance == RESTART:
+        for at in plan.kills_at()[:RESTARTS]:
+            await asyncio.sleep(began + at - time.monotonic())
+            gone_at = time.time()
+            await asyncio.to_thread(farm.engine.kill)
+            await asyncio.to_thread(farm.engine.again)
+            happened.outages.append((gone_at, time.time()))
     elif disturbance not in (NONE, CLOCKS):
         raise ValueError(f"no contestant goes through {disturbance!r}")
 
 
-def _any(workers: Sequence[Worker], rng: random.Random) -> Worker:
-    return rng.choice([worker for worker in workers if worker.process is not None and worker.is_ready.is_set()])
+async def target(crew: Crew, emulator: EmulatorProcess, rng: random.Random, *, leads: bool) -> Worker:
+    """The worker that is struck: the one that has sent the last request, if one sends for all, else any."""
+    if leads and (worker := crew.by_pid((await emulator.counts())["last"])) is not None:
+        return worker
+    return rng.choice([worker for worker in crew.workers if worker.process is not None and worker.is_ready.is_set()])
 
 
 async def _until_the_end(plan: Plan, emulator: EmulatorProcess, disturbing: asyncio.Task[None]) -> None:
@@ -156,7 +196,9 @@ async def _until_the_end(plan: Plan, emulator: EmulatorProcess, disturbing: asyn
     while last["fetched"] < plan.clips:
         if disturbing.done() and (error := disturbing.exception()) is not None:
             raise error
-        if time.monotonic() - changed_at > QUIET and disturbing.done():
+        if not disturbing.done():
+            changed_at = time.monotonic()
+        if time.monotonic() - changed_at > QUIET:
             return
         await asyncio.sleep(0.1)
         counts = await emulator.counts()

@@ -53,7 +53,8 @@ class EmulatorProcess:
         await self._ask("align", edge_in=edge_in)
 
     async def counts(self) -> dict[str, int]:
-        """Return what the log has counted so far: `requests`, prompts `accepted`, prompts whose film was `fetched`."""
+        """Return what the log has counted so far: `requests`, prompts `accepted`, prompts whose film was
+        `fetched`, and `last`: the id of the process that has sent the last request."""
         return await self._ask("counts")
 
     async def change(self, **options: Any) -> None:

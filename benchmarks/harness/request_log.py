@@ -48,10 +48,11 @@ class RequestLog:
             await self._watching
 
     def counts(self) -> dict[str, Any]:
-        """Return the number of requests, of prompts accepted and of operations whose film was fetched."""
+        """Return the number of requests, of prompts accepted and of those whose film was fetched; who sent last."""
         accepted = {entry.prompt for entry in self._requests if entry.operation is not None}
         fetched = {entry.prompt for entry in self._requests if entry.number in self._fetched_at}
-        return {"requests": len(self._requests), "accepted": len(accepted), "fetched": len(fetched)}
+        last = next((pid for entry in reversed(self._requests) if (pid := self._process[entry.number]) is not None), 0)
+        return {"requests": len(self._requests), "accepted": len(accepted), "fetched": len(fetched), "last": last}
 
     def as_list(self) -> list[dict[str, Any]]:
         """Return all requests, in the order of their arrival."""

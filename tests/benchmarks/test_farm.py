@@ -16,11 +16,13 @@ import pytest
 
 from aveo3.mock import MockOptions, MockServer
 from benchmarks.farm import report
-from benchmarks.farm.checker import Request, requests_of
+from benchmarks.farm.chaos import Outcome, Strike
+from benchmarks.farm.checker import Idle, Request, requests_of
 from benchmarks.farm.crew import Crew, Worker
 from benchmarks.farm.names import OURS
 from benchmarks.farm.plan import AWAY, CLOCKS, KILLS, NONE, Plan
 from benchmarks.farm.runner import Run
+from benchmarks.farm.takeovers import Takeovers
 from benchmarks.harness.request_log import RequestLog
 from benchmarks.harness.shifted_clock import can_shift, shifted_clock
 
@@ -106,7 +108,7 @@ async def test_the_log_knows_every_request_and_when_its_operation_was_polled_and
                     done = (await answer.json()).get("done", False)
                 await asyncio.sleep(0.02)
             await asyncio.sleep(0.02)
-            assert log.counts() == {"requests": 2, "accepted": 1, "fetched": 1}
+            assert log.counts() == {"requests": 2, "accepted": 1, "fetched": 1, "last": os.getpid()}
         await log.stop()
     accepted, refused = requests_of({"requests": log.as_list()})
     assert (accepted.prompt, accepted.answer) == ("a", "accepted")
@@ -135,6 +137,9 @@ A_RUN = Run(
     resumed=None,
     idle=0.1,
     crashes=0,
+    uncertain=0,
+    two_leaders=None,
+    without_intent=None,
     load=0.5,
 )
 
@@ -182,4 +187,59 @@ def test_the_best_rival_loses_nothing_and_pays_once_and_then_is_the_fastest() ->
 def test_the_table_has_a_row_for_each_disturbance_and_contestant() -> None:
     shown = report.summary(a_result(ours(), A_RUN, replace(A_RUN, disturbance=KILLS, refused=206)), markdown=True)
     rows = [line.split("|")[1:-1] for line in shown.splitlines() if line.startswith("|")]
-    assert [(row[0].strip(), row[4].strip()) for row in rows[2:]] == [(NONE, "0"), (NONE, "0"), (KILLS, "206")]
+    assert [(row[0].strip(), row[5].strip()) for row in rows[2:]] == [(NONE, "0"), (NONE, "0"), (KILLS, "206")]
+
+
+def test_what_was_measured_of_takeovers_is_told_and_judged() -> None:
+    def taken_over(kind: str, *seconds: float, **changes: int) -> Takeovers:
+        figures = {"sent": 9, "sent_twice": 0, "refused": 0, "uncertain": 1, "two_leaders": 0, "without_intent": 0}
+        return Takeovers(kind=kind, seconds=seconds, strikes=len(seconds), load=0.5, **{**figures, **changes})
+
+    def met(run: Takeovers) -> bool | None:
+        [aim] = report.aims(a_result() | {"runs": [asdict(run)]})
+        return aim.met
+
+    assert met(taken_over("killed", 0.1, 0.2, 0.5)) is True
+    assert met(taken_over("killed", 0.1, 0.2, 0.6)) is False
+    assert met(taken_over("killed", 0.1, two_leaders=1)) is False
+    assert met(taken_over("frozen", 15.9)) is True
+    assert met(taken_over("frozen", 16.1)) is False
+    told = report.summary(a_result() | {"runs": [asdict(taken_over("killed", 0.1, 0.2, 0.6))]})
+    assert "After 3 leaders were killed, the next submit came after 0.20 s in the median and 0.60 s in 99 of" in told
+
+
+# ---- the hour of two machines ----------------------------------------------------------------------------------------
+
+
+def an_hour(
+    *requests: Request, strikes: tuple[Strike, ...] = (), uncertain: tuple[str, ...] = (), **more: Any
+) -> Outcome:
+    figures: dict[str, Any] = {
+        "seed": 1,
+        "clips": len(requests),
+        "seconds": 60.0,
+        "paid_twice": {},
+        "without_intent": 0,
+        "two_leaders": (),
+        "refused": 0,
+        "states": {},
+        "films": 0,
+        "idle": (),
+    }
+    return Outcome(**{**figures, **more}, strikes=strikes, requests=requests, uncertain=uncertain)
+
+
+def test_an_uncertain_clip_is_explained_by_a_strike_while_it_was_sent() -> None:
+    killed = Strike("kill", 50.0, 7, "aveo3 worker", True, 50.0)
+    at_the_time = an_hour(Request(50.01, "a"), strikes=(killed,), uncertain=("a", "never arrived"))
+    assert at_the_time.unexplained() == []
+    long_before = an_hour(Request(40.0, "a"), strikes=(killed,), uncertain=("a",))
+    assert long_before.unexplained() == ["a"]
+
+
+def test_a_lane_may_be_idle_for_a_lease_only_around_a_freeze() -> None:
+    frozen = Strike("freeze", 50.0, 7, "aveo3 serve", True, 68.0)
+    idle = Idle(50.0, 65.5)
+    assert an_hour(idle=(idle,), strikes=(frozen,)).too_idle(2.0) == []
+    assert an_hour(idle=(idle,)).too_idle(2.0) == [idle]
+    assert an_hour(idle=(Idle(50.0, 66.5),), strikes=(frozen,)).too_idle(2.0) == [Idle(50.0, 66.5)]

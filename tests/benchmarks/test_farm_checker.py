@@ -72,6 +72,11 @@ def test_a_process_may_lead_again_once_its_successor_has_ended() -> None:
     assert two_leaders(by(1, 2, 3, 1), ended=[2]) == [TwoLeaders(3.0, 1, 3)]
 
 
+def test_when_the_database_has_ended_all_sessions_any_process_may_lead() -> None:
+    assert two_leaders(by(1, 2, 1, 1), resets=[1.5]) == []
+    assert two_leaders(by(1, 2, 1, 2), resets=[0.5]) == [TwoLeaders(3.0, 2, 1)]
+
+
 def test_a_request_of_a_process_that_had_ended_when_it_arrived_proves_nothing() -> None:
     assert two_leaders(by(1, 2, None, 2)) == []
 
