@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aveo3 import mock_mode
 from aveo3.clips import Clips
+from aveo3.config.database_address import shown_address
 from aveo3.config.settings import Settings
 from aveo3.dispatch import lane_pool
 from aveo3.dispatch.planner import Prompt, Prompts
@@ -94,6 +95,11 @@ class VeoClient:
         the client was opened before: it opens only once. Raises `JournalError`, a subclass, if another run with this
         journal is active, or the journal cannot be used.
         """
+        if (database := self.settings.database) is not None:
+            raise UsageError(
+                f"VEO3_DATABASE={shown_address(database)}: several machines share the quota there, and a client of its "
+                "own would send beside them. Run `aveo3 serve` with it and use VEO3_SERVER here, or `aveo3 generate`."
+            )
         await self._session.open()
         return self
 

@@ -22,7 +22,7 @@ from aveo3.backends.http import connector
 from aveo3.config.network import check_network
 from aveo3.config.settings import Settings, check_alive, on_this_machine
 from aveo3.dispatch.backlog import Order
-from aveo3.dispatch.batch import Batch
+from aveo3.dispatch.batch import GRACE, Batch
 from aveo3.dispatch.batch_events import BatchEvents
 from aveo3.dispatch.budget import Budget
 from aveo3.dispatch.found_clips import FoundClips
@@ -40,7 +40,7 @@ from aveo3.files.directories import check_writable
 from aveo3.journal.fresh import Fresh, check_fresh
 from aveo3.journal.journal import Journal
 from aveo3.journal.mixture import paid_elsewhere
-from aveo3.journal.place import journal_path
+from aveo3.journal.place import SharedJournal, journal_path
 from aveo3.journal.rows import JobRecord
 from aveo3.lanes.lanes import Lane, Lanes, wire_of
 from aveo3.lanes.routing import Routes
@@ -57,7 +57,8 @@ log = logging.getLogger(__name__)
 class Session:
     """Opens once and closes once. `budget` and `stats` can also be read before and after that.
 
-    `backend` serves every lane; if it is None, `connect` creates one for each.
+    `backend` serves every lane; if it is None, `connect` creates one for each. Only with `shares` may the settings name
+    a database: other processes work with its journal, too, and its clock counts.
     """
 
     def __init__(
@@ -70,7 +71,11 @@ class Session:
         rng: random.Random,
         now_utc: Callable[[], datetime],
         on_event: Listener | None = None,
+        shares: bool = False,
     ) -> None:
+        self._clock = now_utc
+        self._now_utc = now_utc = self.now_utc
+        self._shares = shares
         self.settings = settings
         self.bus = EventBus(on_event, now_utc)
         self.journal: Journal | None = None
@@ -79,7 +84,6 @@ class Session:
         self.budget = Budget(settings.budget)
         self._backend = backend
         self._rng = rng
-        self._now_utc = now_utc
         self._stack = AsyncExitStack()
         self.lane_pool = LanePool(
             lanes, self._stack, backend=backend, connect=connect, rng=rng, now_utc=now_utc, bus=self.bus
@@ -92,6 +96,10 @@ class Session:
         self._opened = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+
+    def now_utc(self) -> datetime:
+        """The time by the clock that counts days and windows: that of the database, where there is one."""
+        return self._clock()
 
     @cached_property
     def service(self) -> str:
@@ -189,12 +197,21 @@ class Session:
 
     def _open_journal(self) -> None:
         """Open the journal, and read what earlier runs spent and learnt."""
-        if (path := self.settings.journal_path) is None:
+        without_keys = self.lane_pool.without_keys
+        if (database := self.settings.database) is not None:
+            if not self._shares:
+                raise UsageError(
+                    "VEO3_DATABASE: this command keeps its journal in the output directory: unset it."
+                )
+            shared = SharedJournal(database, self.settings.output_dir.absolute())
+            self.journal = self._stack.enter_context(Journal(shared, without_secrets=without_keys))
+            self._clock = self.journal.now_utc
+        elif (path := self.settings.journal_path) is not None:
+            self.journal = self._stack.enter_context(Journal(path, now_utc=self._now_utc, without_secrets=without_keys))
+        else:
             return
-        self.journal = self._stack.enter_context(
-            Journal(path, now_utc=self._now_utc, without_secrets=self.lane_pool.without_keys)
-        )
-        if (why := paid_elsewhere(self.journal.tallies(), self.service, path)) is not None:
+        place = self.journal.place
+        if (why := paid_elsewhere(self.journal.tallies(), self.service, place)) is not None:
             raise UsageError(why)
         self.lane_pool.news.keep_in(self.journal, self.service)
         saving.sweep(self.settings.output_dir)
@@ -202,7 +219,7 @@ class Session:
             self.budget.before = self.journal.spent(self.service)
             if self.settings.budget is not None and (clips := self.journal.unpriced(self.service)):
                 raise UsageError(
-                    f"{path} has {clips:,} clips of earlier runs whose price was unknown, so nobody can say what is "
+                    f"{place} has {clips:,} clips of earlier runs whose price was unknown, so nobody can say what is "
                     f"left of the budget of US$ {self.settings.budget:g}: use another output directory, or leave the "
                     "budget out."
                 )
@@ -210,7 +227,11 @@ class Session:
 
     def _open_telemetry(self) -> None:
         telemetry = switch.connect(
-            self.bus, wanted=self.settings.otel, content=self.settings.otel_content, now_utc=self._now_utc
+            self.bus,
+            wanted=self.settings.otel,
+            content=self.settings.otel_content,
+            now_utc=self._now_utc,
+            stats=self.stats,
         )
         if telemetry is not None:
             self._stack.callback(telemetry.close)
@@ -279,19 +300,27 @@ class Session:
         return self._stream(prompts, engine, planner, matcher, resumes=resumes)
 
     def stream_requests(
-        self, jobs: list[JobRecord] | AsyncIterable[JobRecord], order: Order | None = None
+        self,
+        jobs: list[JobRecord] | AsyncIterable[JobRecord],
+        order: Order | None = None,
+        *,
+        storage_uri_of: Callable[[int], str | None] | None = None,
     ) -> ClipStream:
         """The clips of jobs that came as requests: those that wait are submitted, those under way are resumed.
 
         `order` decides which of them goes next at each lane; it gives `jobs` one by one as their turns come near. Each
-        record must be as it stands in the journal. Raises `UsageError` if the session is not open, or keeps no journal.
+        record must be as it stands in the journal. `storage_uri_of` returns the bucket that a request names; None to
+        read it from the journal. Raises `UsageError` if the session is not open, or keeps no journal.
         """
         engine = self._open_engine()
         if self.journal is None:
             raise UsageError("requests are kept in the journal, and VEO3_JOURNAL=none: unset it")
-        matcher = JobMatcher(self.journal, self.service)
-        planner = Planner(self.routes, matcher, self._now_utc, requests=lambda: self.routes)
+        matcher = JobMatcher(self.journal, self.service, storage_uri_of=storage_uri_of)
+        planner = Planner(self.routes, matcher, self._now_utc, requests=self._routes_led)
         return self._stream(jobs, engine, planner, matcher, lookahead=None if order is None else inf, order=order)
+
+    def _routes_led(self) -> Routes:
+        return self.routes if self.lane_pool.led is None else self.routes.within(self.lane_pool.led)
 
     def _open_engine(self) -> Engine:
         if self.engine is None:
@@ -319,7 +348,8 @@ class Session:
             service=self.service,
             output_dir=self.settings.output_dir,
         )
-        batch = Batch(self.lane_pool, self._tally, self._now_utc, events=events, resumes=resumes)
+        grace = self.settings.request_timeout + GRACE if self.journal is not None and self.journal.shared else GRACE
+        batch = Batch(self.lane_pool, self._tally, self._now_utc, events=events, resumes=resumes, grace=grace)
         stream = ClipStream(
             source,
             batch,

@@ -21,6 +21,7 @@ from aiohttp import ClientResponse
 
 from aveo3.cli import catalog_age
 from aveo3.config import catalog
+from aveo3.journal.place import SharedJournal
 from aveo3.testing import VirtualTimeLoop
 from benchmarks.harness.postgres_server import PostgresServer
 from tests.support import postgres
@@ -122,3 +123,10 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The address of an empty database, with a password in it."""
     with postgres.database(postgres_server) as url:
         yield url
+
+
+@pytest.fixture
+def postgres_place(postgres_server: PostgresServer) -> Iterator[SharedJournal]:
+    """An empty journal."""
+    with postgres.journal(postgres_server) as url:
+        yield postgres.place_of(url)

@@ -495,3 +495,10 @@ def test_closing_never_hides_a_result_and_closes_each_thing(
 
     virtual(main)
     assert caplog.text.count("division by zero") == 3
+
+
+async def test_a_client_sends_nothing_beside_the_leaders_of_a_shared_database() -> None:
+    client = VeoClient(Settings(database="postgresql://u:s3cr3t@db/veo", api_key="k"))
+    with pytest.raises(UsageError, match="VEO3_DATABASE=postgresql://db/veo: several machines share") as refused:
+        await client.__aenter__()
+    assert "s3cr3t" not in str(refused.value)

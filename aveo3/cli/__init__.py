@@ -16,11 +16,14 @@ from aveo3.cli.commands import (
     completion,
     config,
     demo,
+    enqueue,
     film,
     generate,
     guide,
     history,
+    journal,
     login,
+    mcp,
     models,
     page,
     report,
@@ -89,6 +92,7 @@ def _options(
 
 app.command(cls=FreshOrNew)(generate.generate)
 app.command(cls=FreshOrNew)(upscale.upscale)
+app.command()(enqueue.enqueue)
 app.command()(status.status)
 app.command()(history.history)
 app.command()(report.report)
@@ -99,10 +103,12 @@ app.command()(models.models)
 app.command()(login.login)
 app.command()(check.check)
 app.command()(simulate.simulate)
+app.command()(mcp.mcp)
 app.command()(demo.demo)
 app.command()(guide.guide)
 app.command()(completion.completion)
 app.command("mock-server", cls=_MockServer)(_mock_server)
 app.add_typer(film.app, name="film")
 app.add_typer(serve.app, name="serve")
+app.add_typer(journal.app, name="journal")
 app.add_typer(config.app, name="config")

@@ -22,6 +22,14 @@ Server = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Have the aveo3 serve at this address make the clips, within its quota."),
 ]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="PostgreSQL database that keeps the journal of several machines; a password goes into VEO3_DATABASE or "
+        "PGPASSWORD.",
+    ),
+]
 Fallback = Annotated[str | None, typer.Option(help="Models to use when all other lanes are closed, such as 'a -> b'.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for quota as long as it takes, even past midnight.")]
 Fresh = Annotated[
@@ -82,6 +90,25 @@ class FreshOrNew(TyperCommand):
         return super().parse_args(
             ctx, ["--fresh-new" if arg == "--fresh=new" else arg for arg in args[:end]] + args[end:]
         )
+
+
+def database_field(address: str | None, option: str = "--database") -> dict[str, Any]:
+    """The address in an option, as a setting. Raises `UsageError` if it holds a password, which `ps` would show."""
+    from aveo3.config.database_address import database_address, passwords_in
+    from aveo3.errors import UsageError
+
+    if address is None:
+        return {}
+    try:
+        checked = database_address(address).get_secret_value()
+    except ValueError as error:
+        raise UsageError(f"{option} (hidden) is refused: {error}") from None
+    if passwords_in(checked):
+        raise UsageError(
+            f"{option}: it holds a password, and each user of this machine can see it in the list of processes. Put "
+            "the address into VEO3_DATABASE, or the password into PGPASSWORD or ~/.pgpass. Nothing was sent."
+        )
+    return {"database": checked}
 
 
 def rate_fields(text: str | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ relative to the file.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,36 +29,54 @@ def read_prompts(source: str | Path, *, lines: Lines = "ask", notes: list[str] |
     `lines` says what to do with lines of a text that are hardly prompts. `notes` gets a sentence on lines that were
     skipped. Raises `UsageError` that names file, line and column of each mistake, of the first ten if there are more.
     """
-    name = name_of(source)
-    text = read_text(source)
-    if lines != "keep":
-        text = without_fences(text)
-    home = Path() if str(source) == "-" else Path(source).parent
-    prompts, problems, skipped = [], [], Skipped()
-    try:
-        for entry in READERS[format_of(source, text, as_it_is=lines == "keep")](text, lines, skipped):
-            try:
-                prompts.append(VideoPrompt.model_validate(from_home(_named(entry.fields), home)))
-            except ValidationError as error:
-                problems += [f"{name}:{entry.where}: {sentence}" for sentence in explain(error)]
-            except ValueError as error:
-                problems.append(f"{name}:{entry.where}: {error}")
-    except Broken as broken:
-        problems.append(f"{name}:{broken}")
-    except Doubtful as doubtful:
-        raise UsageError(
-            f"nothing was sent: {name}:{doubtful}. Correct it, or say what you mean: --lines strip removes bullets, "
-            "numbers and lines without words, --lines keep makes every line a prompt as it is."
-        ) from None
-    if problems:
-        rest = len(problems) - SHOWN_PROBLEMS
-        more = [f"… and {rest} more"] if rest > 0 else []
-        raise UsageError("nothing was sent: correct the file first\n" + "\n".join(problems[:SHOWN_PROBLEMS] + more))
-    if not prompts:
-        raise UsageError(f"{name} holds no prompts: write one a line; blank lines and # comments do not count.")
-    if notes is not None:
-        notes += _told(name, skipped)
-    return prompts
+    return list(PromptFile(source, lines=lines, notes=notes))
+
+
+class PromptFile:
+    """The prompts of a file, taken apart anew each time it is iterated; only its text stays in memory.
+
+    An iteration ends with the `UsageError` of `read_prompts` if the file has a mistake: go through it once, and the
+    next time it has none.
+    """
+
+    def __init__(self, source: str | Path, *, lines: Lines = "ask", notes: list[str] | None = None) -> None:
+        self.name = name_of(source)
+        text = read_text(source)
+        self._text = text if lines == "keep" else without_fences(text)
+        self._format = format_of(source, self._text, as_it_is=lines == "keep")
+        self._home = Path() if str(source) == "-" else Path(source).parent
+        self._lines = lines
+        self._notes = notes
+
+    def __iter__(self) -> Iterator[VideoPrompt]:
+        name, problems, skipped, there = self.name, [], Skipped(), False
+        try:
+            for entry in READERS[self._format](self._text, self._lines, skipped):
+                try:
+                    prompt = VideoPrompt.model_validate(from_home(_named(entry.fields), self._home))
+                except ValidationError as error:
+                    problems += [f"{name}:{entry.where}: {sentence}" for sentence in explain(error)]
+                except ValueError as error:
+                    problems.append(f"{name}:{entry.where}: {error}")
+                else:
+                    there = True
+                    yield prompt
+        except Broken as broken:
+            problems.append(f"{name}:{broken}")
+        except Doubtful as doubtful:
+            raise UsageError(
+                f"nothing was sent: {name}:{doubtful}. Correct it, or say what you mean: --lines strip removes "
+                "bullets, numbers and lines without words, --lines keep makes every line a prompt as it is."
+            ) from None
+        if problems:
+            rest = len(problems) - SHOWN_PROBLEMS
+            more = [f"… and {rest} more"] if rest > 0 else []
+            raise UsageError("nothing was sent: correct the file first\n" + "\n".join(problems[:SHOWN_PROBLEMS] + more))
+        if not there:
+            raise UsageError(f"{name} holds no prompts: write one a line; blank lines and # comments do not count.")
+        if self._notes is not None:
+            self._notes += _told(name, skipped)
+            self._notes = None
 
 
 def _told(name: str, skipped: Skipped) -> list[str]:

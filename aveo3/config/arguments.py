@@ -30,6 +30,10 @@ class SettingsArguments(TypedDict, total=False):
     spend_period: float
     budget: float | None
     confirm_above: float | None
+    mcp_budget: float | None
+    mcp_ask_above: float | None
+    mcp_media: str | Sequence[Path]
+    mcp_token: str | SecretStr | None
     quota_patience: float | None
     backend: Literal["auto", "vertex", "gemini", "mock"]
     model: str
@@ -39,6 +43,7 @@ class SettingsArguments(TypedDict, total=False):
     output_dir: str | PathLike[str]
     name: str
     journal: str | PathLike[str] | None
+    database: str | SecretStr | None
     output_gcs_uri: str | None
     keep_remote: bool
     storage_url: str

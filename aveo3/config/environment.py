@@ -175,7 +175,7 @@ def explain(error: ValidationError, fields: Fields, values: Mapping[str, Any]) -
 def is_secret(name: str, value: object) -> bool:
     """True if the value of a field is a key, or may contain a key or password."""
     is_address = name.endswith(("url", "webhook", "server"))
-    return name.endswith("_key") or (is_address and any(sign in str(value) for sign in "@?"))
+    return name.endswith("_key") or name == "database" or (is_address and any(sign in str(value) for sign in "@?"))
 
 
 def why(problem: Mapping[str, Any], field: FieldInfo) -> str:

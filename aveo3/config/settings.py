@@ -5,6 +5,7 @@ An argument beats the environment, the environment beats `.env`. Nothing else in
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +24,10 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from aveo3 import labels
-from aveo3.config import catalog, environment, file_names
+from aveo3.config import catalog, database_choice, environment, file_names
 from aveo3.config.backend_choice import DEFAULT_MODELS, NO_BACKEND, BackendName, ChosenBackend, choose
 from aveo3.config.catalog import Catalog
+from aveo3.config.database_address import DatabaseAddress, passwords_in, shown_address
 from aveo3.config.env_file import ENCODING
 from aveo3.config.environment import ENV_FILE, PREFIX, Variable
 from aveo3.config.field_types import (
@@ -121,6 +123,25 @@ class Settings(BaseSettings):
         description="US$ of new clips above which the command line asks before it sends, if it runs on a terminal; "
         "0: always; `none` or `off`: never",
     )
+    mcp_budget: Dollars | None = Field(
+        default=None,
+        ge=0,
+        description="US$ that agents may spend through `aveo3 mcp` in this output directory, ever; unset: they start "
+        "nothing",
+    )
+    mcp_ask_above: DollarsOrOff = Field(
+        default=20,
+        ge=0,
+        description="US$ that agents may spend before a person is asked again; 0: always ask; `none` or `off`: never",
+    )
+    mcp_media: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="directories, with the path separator of this machine between them, whose pictures agents may "
+        "send, beside the working directory and the output directory",
+    )
+    mcp_token: Key | None = Field(
+        default=None, description="Bearer token that `aveo3 mcp --http` asks for; needed beyond this machine"
+    )
     quota_patience: Seconds | None = Field(
         default=3600,
         ge=0,
@@ -153,6 +174,11 @@ class Settings(BaseSettings):
         default="auto",
         description="file that records every job; auto: .aveo3/journal.db in the output directory; `none`: no record, "
         "so the same prompts are sent and paid again",
+    )
+    database: DatabaseAddress | None = Field(
+        default=None,
+        description="address of a PostgreSQL database that keeps the journal instead, for several processes and "
+        "machines; a password may stand in PGPASSWORD or ~/.pgpass",
     )
     output_gcs_uri: Word | None = Field(
         default=None,
@@ -279,7 +305,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise UsageError(environment.explain(error, type(self).model_fields, values)) from None
 
-    @field_validator("project", "api_key", "server", "server_key", mode="before")
+    @field_validator("project", "api_key", "server", "server_key", "database", "mcp_token", mode="before")
     @classmethod
     def _blank_is_unset(cls, value: Any) -> Any:
         return None if isinstance(value, str) and not trimmed(value) else value
@@ -299,6 +325,16 @@ class Settings(BaseSettings):
     def _readable_catalog(cls, path: Path | None) -> Path | None:
         catalog.load(path)
         return path
+
+    @field_validator("mcp_media", mode="before")
+    @classmethod
+    def _directories(cls, places: Any) -> Any:
+        return [place for place in places.split(os.pathsep) if place] if isinstance(places, str) else places
+
+    @field_validator("mcp_media")
+    @classmethod
+    def _homes(cls, places: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(at_home(place) for place in places)
 
     @field_validator("fallback", mode="before")
     @classmethod
@@ -334,6 +370,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _on_several_machines(self) -> Settings:
+        if self.database is not None and (given := database_choice.in_the_way(self)):
+            raise ValueError(
+                f"VEO3_DATABASE={shown_address(self.database)}: {'; '.join(given)}. Unset one or the other."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _within_reach(self) -> Settings:
         # A video's part has the longest name: that of the video and 24 signs more. The journal needs less.
         room = 120 if self.name == file_names.DEFAULT else file_names.LONGEST + 40
@@ -364,8 +408,9 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> list[SecretStr]:
-        """The keys in these settings, which nothing that is shown may hold."""
-        return [key for key in (self.api_key, self.server_key) if key]
+        """The keys and passwords in these settings, which nothing that is shown may hold."""
+        database = [] if self.database is None else passwords_in(self.database.get_secret_value())
+        return [*(key for key in (self.api_key, self.server_key, self.mcp_token) if key), *map(SecretStr, database)]
 
     @property
     def model_catalog(self) -> Catalog:
@@ -374,7 +419,7 @@ class Settings(BaseSettings):
 
     @property
     def journal_path(self) -> Path | None:
-        """Where the journal is; None for a run without one."""
+        """Where the file of the journal is; None for a run without one."""
         return self.output_dir / JOURNAL if self.journal == "auto" else self.journal
 
     def backend_name(self) -> ChosenBackend:

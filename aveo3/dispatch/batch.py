@@ -33,7 +33,8 @@ UNCOLLECTED = 100
 class Batch:
     """One batch while it runs. Feeder, lane workers and jobs in flight share it.
 
-    `resumes`: the batch finishes jobs of earlier runs and submits nothing.
+    `resumes`: the batch finishes jobs of earlier runs and submits nothing. `grace`: seconds that submits and downloads
+    in progress get when it is left.
     """
 
     def __init__(
@@ -44,9 +45,11 @@ class Batch:
         *,
         events: BatchEvents,
         resumes: bool = False,
+        grace: float = GRACE,
     ) -> None:
         self.events = events
         self.resumes = resumes
+        self._grace = grace
         self.now_utc = now_utc
         self.stopping = False
         """Nothing more is submitted."""
@@ -158,7 +161,7 @@ class Batch:
     async def leave(self) -> None:
         """Stop without waiting for running operations: their clips become `unfinished`, and the next run resumes them.
 
-        Submits in progress get `GRACE` seconds to learn their operation's name, and downloads the same time to reach
+        Submits in progress get some seconds to learn their operation's name, and downloads the same time to reach
         the disk. Cancelling `leave` ends this time.
         """
         self.stop()
@@ -170,7 +173,7 @@ class Batch:
         try:
             if tasks := [*self.helpers, *self.jobs]:
                 with suppress(TimeoutError):
-                    async with _timeouts.timeout(GRACE):
+                    async with _timeouts.timeout(self._grace):
                         await asyncio.wait(tasks)
         finally:
             for task in self.jobs:

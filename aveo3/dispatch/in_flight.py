@@ -114,7 +114,9 @@ class InFlight:
     def _break_off_if_hopeless(self, job: Job, clip: VideoClip) -> None:
         if clip.error_kind == "disk":  # every further clip would be paid and lost like this one
             self._batch.break_off(clip.error_message)
-        elif job.journal is not None and job.journal.broken:  # without a journal entry nothing may be sent
+        elif (
+            job.journal is not None and not job.is_shared and job.journal.broken
+        ):  # without a journal entry nothing may be sent
             self._batch.break_off(job.journal.broken)
 
     def _try_again(self, job: Job, backlog: Backlog, again: Again) -> None:

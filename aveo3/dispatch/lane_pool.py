@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from aveo3.backends.base import Backend
 
 log = logging.getLogger(__name__)
+
+STANDBY = "standby"
+"""Who holds the gates of lanes that this process does not lead."""
 
 Connect = Callable[[str, Settings], Awaitable["Backend"]]
 """Creates a lane's backend from the name of its wire (`vertex`, `gemini`) and the lane's settings."""
@@ -60,6 +64,8 @@ class LanePool:
         """Limits learnt by earlier runs, and the store for those of this run; None if nothing is kept."""
         self.held_by: set[str] = set()
         """Who has paused all submits, `person` or `disk`: see `QuotaGate.hold`."""
+        self.led: frozenset[Lane] | None = None
+        """The lanes that this process leads; the others submit nothing. None: all, for no other process can."""
         self._stack = stack
         self._backend = backend
         self._connect = connect
@@ -89,11 +95,44 @@ class LanePool:
                         raise
                     raise UsageError(f"lane {lane.name}: {error}") from error
                 gate = self._gate_of(lane, backend)
-                for by in self.held_by:
-                    gate.hold(by)
+                self._hold(lane, gate)
                 self.open_lanes[lane] = OpenLane(lane, gate, backend)
             self.open_lanes[lane].used |= for_use
             return self.open_lanes[lane]
+
+    def _hold(self, lane: Lane, gate: QuotaGate | ServerGate) -> None:
+        """Have a new gate stand still as the others do."""
+        for by in self.held_by:
+            gate.hold(by)
+        if self.led is not None and lane not in self.led:
+            gate.hold(STANDBY)
+
+    def lead(self, lanes: Collection[Lane], prior_runs: PriorRuns) -> None:
+        """Lead `lanes`, which are open, too: their gates begin anew with what `prior_runs` has; backends stay open."""
+        self.prior_runs = prior_runs
+        self.led = frozenset(lanes) | (self.led or frozenset())
+        for lane in lanes:
+            old = self.open_lanes[lane]
+            old.gate.hold(STANDBY)  # for good: only what is under way knows it still
+            gate = self._gate_of(lane, old.backend)
+            self._hold(lane, gate)
+            self.open_lanes[lane] = replace(old, gate=gate, used=True, taken=0, problem=None, diagnosing=asyncio.Lock())
+
+    def stand_by(self) -> None:
+        """Submit nothing: this process leads no lane, or does not know whether it still does."""
+        for opened in self.open_lanes.values():
+            opened.gate.hold(STANDBY)
+
+    def lead_on(self) -> None:
+        """Go on after `stand_by`: nobody has led these lanes meanwhile."""
+        for lane, opened in self.open_lanes.items():
+            if self.led is None or lane in self.led:
+                opened.gate.go_on(STANDBY)
+
+    def leave(self) -> None:
+        """Lead no lane any more."""
+        self.led = frozenset()
+        self.stand_by()
 
     def _gate_of(self, lane: Lane, backend: Backend) -> QuotaGate | ServerGate:
         if is_queue(backend):

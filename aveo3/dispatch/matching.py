@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class JobMatcher:
     `service` separates the clips of an emulator from Google's. With `fresh`, prompts that have a clip get a new one,
     and get that once: see `aveo3.journal.fresh`.
     With `fetches`, a video that an earlier run left in its bucket is fetched. `numbers` are the positions of new jobs;
-    None: their indices.
+    None: their indices. `storage_uri_of` returns the bucket that a request names; None to read it from the journal.
     """
 
     def __init__(
@@ -47,11 +47,13 @@ class JobMatcher:
         fresh: Fresh = False,
         fetches: bool = False,
         numbers: Iterator[int] | None = None,
+        storage_uri_of: Callable[[int], str | None] | None = None,
     ) -> None:
         self._journal = journal
         self._service = service
         self._fetches = fetches
         self._numbers = numbers
+        self._storage_uri_of = storage_uri_of or self._read_storage_uri
         self._claims = journal.claims
         self._stream = self._claims.begin_stream(fresh)
 
@@ -114,9 +116,12 @@ class JobMatcher:
     def _taken_up(self, record: JobRecord, index: int) -> Job:
         job = Job(recorded_prompt(record.prompt, self._journal.home), index, record)
         job.take_up(record, self._journal)
-        if (request := self._journal.requests.of_job(record.id)) is not None:
-            job.storage_uri = request.storage_uri
+        job.storage_uri = self._storage_uri_of(record.id)
         return job
+
+    def _read_storage_uri(self, job: int) -> str | None:
+        request = self._journal.requests.of_job(job)
+        return None if request is None else request.storage_uri
 
     def clips_named(self, names: Iterable[str]) -> dict[str, JobRecord]:
         """The jobs that prompts call so: the newest whose prompt has this `id`, else the one with this ID."""

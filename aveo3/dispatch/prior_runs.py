@@ -56,7 +56,7 @@ class PriorRuns:
         """The stored `remember()` of the gate of `lane`, with the quota used since then; None if there is none."""
         settings, rate = lane.settings, lane.settings.rate(lane.model)
         longest = max(rate.period, settings.spend_period if settings.spend_limit is not None else 0.0)
-        learnt = self._limits.get(_name(lane))
+        learnt = self._limits.get(lane_key(lane))
         begins = self._now_utc - timedelta(seconds=2 * longest)
         if settings.daily_limit is not None:
             begins = min(begins, next_pacific_midnight(self._now_utc) - timedelta(hours=25))
@@ -85,7 +85,7 @@ class PriorRuns:
 
     def keep_lane(self, lane: Lane, limits: Mapping[str, Any]) -> None:
         """Store the `remember()` of the gate of `lane`, if it holds something new."""
-        name = _name(lane)
+        name = lane_key(lane)
         if limits["learnt"] != self._limits.get(name, {}).get("learnt", {}):
             kept = {key: value for key, value in limits.items() if key != "used"}
             self._limits[name] = kept
@@ -150,7 +150,7 @@ def _submits(journal: Journal, service: str, since: datetime) -> Iterator[Submit
         later[job] = event.at_utc, event.state
 
 
-def _name(lane: Lane) -> str:
+def lane_key(lane: Lane) -> str:
     """The key of a lane from run to run. Its name is not enough: people may change it."""
     place = lane.place
     parts = [lane.model, *(place.get(name) for name in ("backend", "credentials", "project", "location"))]

@@ -33,7 +33,7 @@ def eta(stats: Stats, to_send: int, since: float = 0.0, *, usual: float = USUAL)
     Then the last clip takes as long as clips have taken so far (before the first one: `usual`). All of this counts from
     the last submit, `since` seconds ago.
     """
-    unsent = to_send - stats.submitted - sum(stats.clips[status] for status in _NEVER_SENT)
+    unsent = to_send - stats.submitted - sum(stats.clips[status] for status in NEVER_SENT)
     gates = [gate for gate in stats.gates.values() if gate.closed is None]
     if not gates:
         return None
@@ -51,4 +51,4 @@ def eta(stats: Stats, to_send: int, since: float = 0.0, *, usual: float = USUAL)
     return pause + max(max(0.0, unsent - free) / together + latency - since, latency)
 
 
-_NEVER_SENT = (ClipStatus.REJECTED, ClipStatus.DEFERRED, ClipStatus.CANCELLED)
+NEVER_SENT = (ClipStatus.REJECTED, ClipStatus.DEFERRED, ClipStatus.CANCELLED)

@@ -57,13 +57,15 @@ def card(clip: VideoClip, output: Output, *kinds: str, name: str | None = None, 
     files = [link(path) for path in clip.paths] if plays else []
     files += [text(unsigned(uri)) for uri in clip.uris if not clip.paths]
     classes = " ".join(f"aveo3-{kind}" for kind in ("card", *kinds))
+    why = "" if clip.succeeded else shortened(plain(clip.error_message or ""), WORDS)
     cached = "&nbsp;from an earlier run" if clip.cached else ""
     return (
         f'<figure class="{classes}">{films}<figcaption>'
         f"{label(clip.status)}<span>{cached}</span>"
         f"<div>{text(shortened(words, WORDS))}</div>"
         f"{block('small', dotted(facts))}"
-        f"{block('small', _next_move(clip))}"
+        f"{block('small', text(_next_move(clip)))}"
+        f"{block('small', text(why))}"
         f"{block('small', ', '.join(files))}"
         "</figcaption></figure>"
     )
@@ -95,16 +97,11 @@ def _is_billed(clip: VideoClip) -> bool:
 
 
 def _next_move(clip: VideoClip) -> str:
-    """Why there is no video, and what to do; nothing for a video that is there."""
+    """What to do about a clip; nothing for a video that is there."""
     if clip.succeeded:
-        gone = bool(clip.paths) and not all(map(is_there, clip.paths))
-        return text(GONE) if gone else ""
-    why = shortened(plain(clip.error_message or ""), WORDS)
-    return text(f"{_sentence(clip.status.advice)} {_sentence(why)}".strip())
-
-
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:].rstrip('.')}." if words else ""
+        return GONE if clip.paths and not all(map(is_there, clip.paths)) else ""
+    advice = clip.status.advice
+    return f"{advice[:1].upper()}{advice[1:]}."
 
 
 def _summary(clips: Sequence[VideoClip]) -> str:

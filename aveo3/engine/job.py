@@ -275,7 +275,23 @@ class Job:
             return self.clip(ClipStatus(self.state), cached=True)
         again = " again" if self.attempts else ""
         why = f"the run was stopped before this prompt was sent{again}"
+        if self.is_shared:  # whoever leads next sends it
+            return self.clip(ClipStatus.CANCELLED, kind="stopped", also=why)
         return self.end(State.CANCELLED, "stopped", why, operation=None)
+
+    def put_off(self, kind: str, message: str) -> VideoClip:
+        """Return the clip of a planned job that is not sent now, for a reason that does not lie in it.
+
+        In a shared journal it stays as it is: another process may be at it by now.
+        """
+        if self.is_shared:
+            return self.clip(ClipStatus.DEFERRED, kind=kind, also=message)
+        return self.end(State.DEFERRED, kind, message)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may go on with it."""
+        return self.journal is not None and self.journal.shared
 
     def leave(self, kind: str, message: str) -> VideoClip:
         """Leave the paid operation or video at Google. Its clip names it. With a journal, the next run resumes it."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from math import inf
 
 from aveo3 import _timeouts, verdicts
 from aveo3.backends import http
 from aveo3.backends.base import is_queue
 from aveo3.config.settings import Settings
-from aveo3.engine.attempt import Attempt
+from aveo3.engine.attempt import Attempt, now
 from aveo3.engine.job import Job
 from aveo3.engine.open_lane import OpenLane
 from aveo3.errors import JournalError
@@ -44,6 +46,24 @@ _FOR_A_PERSON = (Problem.TLS, Problem.OUT_OF_DATE, Problem.PROXY)
 
 _OUT_OF_ORDER = re.compile(r"ClientHttpProxyError: 5\d\d")
 """The proxy itself is well, and does not reach Google now."""
+
+
+class _Lease:
+    """How long the intent to send a job holds, from now on. Counts the time that the machine sleeps, too."""
+
+    def __init__(self, job: Job) -> None:
+        self.seconds = inf if job.journal is None or job.journal.lease is None else job.journal.lease
+        self._began, self._slept = now(), _slept()
+
+    @property
+    def is_over(self) -> bool:
+        return now() - self._began + _slept() - self._slept > self.seconds
+
+
+def _slept() -> float:
+    """Seconds that the loop's clock has left out because the machine slept, where the system can tell."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if boot is None else time.clock_gettime(boot) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 class Submission:
@@ -106,20 +126,26 @@ class Submission:
         """
         if job.leaving:
             return job.cancel()
+        lease = _Lease(job)
         try:
             self._note_intent(job, candidate)
         except JournalError as error:
-            return job.end(State.DEFERRED, "journal", str(error))
+            return job.put_off("journal", str(error))
         try:
             await job.on_disk()
         except JournalError as error:
             job.not_sent()
-            return job.end(State.DEFERRED, "journal", str(error))
+            return job.put_off("journal", str(error))
         except asyncio.CancelledError:
             job.leaving = True
         if job.leaving:
             job.not_sent()
             return job.cancel()
+        if lease.is_over:
+            job.not_sent()
+            why = f"not sent: its intent was more than {lease.seconds:g} s old, and another process may have taken over"
+            log.warning("%r: %s", job.prompt.text[:60], why)
+            return job.put_off("journal", why)
         return None
 
     def _note_intent(self, job: Job, candidate: Candidate) -> None:

@@ -17,23 +17,16 @@ from pydantic import ValidationError
 from aveo3.client import VeoClient
 from aveo3.config.settings import Settings
 from aveo3.errors import AveoError, UsageError
-from aveo3.film import Story, make_film, record
+from aveo3.film import Story, make_film
 from aveo3.film.cut import FilmError
 from aveo3.film.making import facts_of
-from aveo3.film.plan import plan_of
 from aveo3.film.rehearsal import check_extra
-from aveo3.film.takes import Stage, takes_of
 from aveo3.input_forms import plain_reason
 from aveo3.integrations import orders, replies
 from aveo3.integrations.client_thread import ClientThread
-from aveo3.journal.claims import DryClaims
-from aveo3.journal.next_step import NextStep, is_to_be_fetched, next_step, record_as_found
-from aveo3.lifecycle import State, is_emulated
+from aveo3.integrations.quotes import Refused, count_of, known, plan_of_film, quotes_of
+from aveo3.lifecycle import is_emulated
 from aveo3.models import VideoClip, VideoPrompt
-
-
-class _Refused(Exception):
-    """The order is not carried out; the message is for the model."""
 
 
 class _Broken(Exception):
@@ -121,8 +114,8 @@ class Maker:
         """What the model is told. Errors of programs are not for it: they are raised."""
         money = self._money()
         if isinstance(error, ValidationError):
-            return replies.refusal("nothing was sent: " + "; ".join(_problems(error)), money)
-        if isinstance(error, _Refused | UsageError):
+            return replies.refusal("nothing was sent: " + "; ".join(problems_of(error)), money)
+        if isinstance(error, Refused | UsageError):
             return replies.refusal(str(error), money)
         return replies.broken(str(error), money)
 
@@ -166,11 +159,11 @@ class Maker:
     ) -> Iterator[Callable[[VideoClip], None]]:
         """Set aside what the clips with these ids cost; call what it gives with each clip that ends.
 
-        Raises `_Refused` if that is more than what is left.
+        Raises `Refused` if that is more than what is left.
         """
         cost, left = sum(prompts.values()), self._count(veo)
         if cost > left + _ROUNDING:
-            raise _Refused(
+            raise Refused(
                 f"nothing was sent: {what} would cost US$ {cost:.2f} at list price, and US$ {max(left, 0.0):.2f} of "
                 f"the budget of US$ {self._budget_usd:.2f} are left. The budget is fixed, and no order can raise it. "
                 "Order fewer or shorter clips, or tell the person you work for that the budget is used up."
@@ -197,7 +190,7 @@ class Maker:
             prompts = [p for number, each in enumerate(order.clips, 1) for p in each.prompts(number)]
             costs = self._costs_of(prompts, veo)
             made: dict[int, VideoClip] = {}
-            with self._reserve(veo, costs, _count_of(len(costs), "new clip")) as ended:
+            with self._reserve(veo, costs, count_of(len(costs), "new clip")) as ended:
                 async with veo.stream(prompts) as stream:
                     async for clip in stream:
                         made[clip.index] = clip
@@ -213,9 +206,10 @@ class Maker:
             arguments = orders.FilmArguments.model_validate({**order, **plain})
             story = Story.model_validate(arguments.fields(self._story))
             async with self._films:  # a directory's record is that of one film at a time
-                costs = await self._costs_of_film(story, veo)
-                path = veo.settings.output_dir / f"film-{_file_name(story.title)}.mp4"
-                with self._reserve(veo, costs, f"{_count_of(len(costs), 'new clip')} of the film") as ended:
+                plan = await plan_of_film(story, veo)
+                costs = {planned.take.id: known(planned.cost_usd) for planned in plan.to_send}
+                path = veo.settings.output_dir / f"film-{file_name(story.title)}.mp4"
+                with self._reserve(veo, costs, f"{count_of(len(costs), 'new clip')} of the film") as ended:
                     result = await make_film(story, veo, path=path, on_clip=ended)
             made = [clip for clips in result.clips.values() for clip in clips]
             return replies.film(result, made, self._money())
@@ -223,55 +217,22 @@ class Maker:
         return work
 
     def _costs_of(self, prompts: Sequence[VideoPrompt], veo: VeoClient) -> dict[str, float]:
-        """What each prompt costs that would be sent, by its id. Raises `_Refused` for what can never be made."""
+        """What each prompt costs that would be sent, by its id. Raises `Refused` for what can never be made."""
         facts = facts_of(veo.journal, veo.settings, veo.service)
-        claims = DryClaims(record_as_found(each) for each in facts.records if each.id not in facts.requested)
-        costs: dict[str, float] = {}
-        for prompt in prompts:
-            route, _ = veo.routes.of(prompt)
-            found = claims.claim([prompt.digest(model, ()) for model in veo.routes.models_of(prompt, route)])
-            if found is not None:
-                there = found.files and all((facts.home / str(file["path"])).is_file() for file in found.files)
-                made = found.state is State.SUCCEEDED and bool(there or found.uris)
-                made = made and not is_to_be_fetched(found, fetches=facts.fetches)
-                if next_step(found, facts.service, made=made) is not NextStep.SUBMIT:
-                    continue
-            shares = veo.estimate([prompt])
-            if problems := [problem for share in shares for problem in share.problems]:
-                raise _Refused(f"nothing was sent: clip {prompt.id}: {'; '.join(problems)}")
-            costs[prompt.id or ""] = _known(_sum_of([share.cost_usd for share in shares if share.clips]))
-        return costs
-
-    async def _costs_of_film(self, story: Story, veo: VeoClient) -> dict[str, float]:
-        """What each take costs that would be sent, by its id."""
-        output_dir = veo.settings.output_dir
-        picks = await asyncio.to_thread(record.read_picks, output_dir)
-        takes = takes_of(story, veo.routes, stage=Stage.FINAL, picks=picks)
-        facts = facts_of(veo.journal, veo.settings, veo.service)
-        plan = plan_of(story, takes, veo.routes, facts, record.read(output_dir))
-        if plan.problems:
-            raise _Refused("nothing was sent: " + "; ".join(plan.problems[:10]))
-        return {planned.take.id: _known(planned.cost_usd) for planned in plan.to_send}
+        quotes = [each for each in quotes_of(prompts, veo.routes, facts) if each.is_to_send]
+        for quote in quotes:
+            if quote.problems:
+                raise Refused(f"nothing was sent: clip {quote.prompt.id}: {'; '.join(quote.problems)}")
+        return {quote.prompt.id or "": known(quote.cost_usd) for quote in quotes}
 
 
 _Ended = Callable[[VideoClip], None]
 _Work = Callable[[VeoClient], Awaitable[str]]
-_KNOWN = (_Refused, _Broken, ValidationError, AveoError, FilmError)
+_KNOWN = (Refused, _Broken, ValidationError, AveoError, FilmError)
 _ROUNDING = 1e-6  # a millionth of a dollar
 
 
-def _sum_of(costs: Sequence[float | None]) -> float | None:
-    """The sum; None if one is unknown."""
-    return None if None in costs else sum(cost or 0.0 for cost in costs)
-
-
-def _known(cost: float | None) -> float:
-    if cost is None:
-        raise _Refused("nothing was sent: the price of a clip is unknown, and there is a budget. Tell the person.")
-    return cost
-
-
-def _problems(error: ValidationError) -> list[str]:
+def problems_of(error: ValidationError) -> list[str]:
     """One sentence for each mistake in an order."""
     return [
         f"{'.'.join(map(str, problem['loc'])) or 'order'}: {plain_reason(problem)}"
@@ -279,10 +240,6 @@ def _problems(error: ValidationError) -> list[str]:
     ]
 
 
-def _count_of(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _file_name(title: str) -> str:
+def file_name(title: str) -> str:
     """A title as part of a file's name: letters of any script, digits and dashes, whatever the title is."""
     return re.sub(r"[\W_]+", "-", title.casefold())[:40].strip("-") or "untitled"

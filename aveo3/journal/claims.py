@@ -1,7 +1,7 @@
 """Assigns the journal's jobs to the prompts of a batch, and holds each job for the batch that works on it.
 
-Equal prompts of one batch get a job each, and the next batch gets the same jobs in the same order. Temporary tables
-hold which jobs a batch has met, so memory does not grow with their number.
+Equal prompts of one batch get a job each, and the next batch gets the same jobs in the same order. Which jobs a batch
+has met is known in memory, and only while it works.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from aveo3.errors import JournalError
 from aveo3.journal.database import Row
 from aveo3.journal.fresh import JOIN, Fresh, FreshBatches, goes_on, marks
+from aveo3.journal.met import Met, key_of, order_of
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import JobRecord, from_row
 from aveo3.journal.writer import Step, Write
@@ -30,7 +31,7 @@ class Claims:
         self._stamp = stamp
         self._fresh = FreshBatches(reader, write, stamp)
         self._streams = 0
-        self._jobs = int(reader.read("SELECT coalesce(max(id), 0) FROM jobs")[0][0])
+        self._met: defaultdict[int, Met] = defaultdict(Met)  # by stream
         self._held: set[int] = set()  # the jobs that this process works on …
         self._resumed: set[int] = set()  # … and those among them that `resume` took up, without a prompt
         self._lost: set[int] = set()  # jobs that may be paid, and whose state here is not that of the journal
@@ -43,7 +44,7 @@ class Claims:
 
     def end_stream(self, stream: int, *, all_made: bool) -> None:
         """End a batch of prompts; `all_made` says that each of them has its video."""
-        self._fresh.end(stream, all_made=all_made)
+        self._fresh.end(stream, self._met.pop(stream, Met()).jobs, all_made=all_made)
 
     def claim(self, stream: int, service: str, digests: Sequence[str]) -> JobRecord | None:
         """Claim for `stream` the job that earlier batches left for this prompt; None if there is none.
@@ -61,14 +62,14 @@ class Claims:
             for column, digest in lookups(digests):
                 if (found := self._next_of(batches, stream, service, column, digest)) is not None:
                     assert found.fresh_batch is not None
-                    self._hold(stream, found)
+                    self._met[stream].jobs.add(found.id)
+                    self._held.add(found.id)
                     self._fresh.go_on(stream, found.fresh_batch)
                     return found
         elif batches := self._fresh.superseded(stream, service):
             self._take_out_of(batches, service, digests)
         for column, digest in lookups(digests):
             if (found := self._next_free(stream, service, column, digest)) is not None:
-                self._hold(stream, found, f"{column} {digest}", joins=True)
                 return found
         return None
 
@@ -78,9 +79,11 @@ class Claims:
         """A new job for a prompt, claimed for `stream`."""
         batch, begin = self._fresh.to_join(stream, service)
         record, steps = self.new(service, digest, position=position, model=model, prompt=prompt, batch=batch)
-        met = (_CURSOR, (stream, f"digest {digest}", record.id)), (_MET, (stream, record.id))
-        self._write(*begin, *steps, *met)
+        self._write(*begin, *steps)
         self._fresh.joined(stream, batch, begin)
+        met = self._met[stream]
+        met.got(key_of("digest", digest), record.ordinal, sparse=True)
+        met.jobs.add(record.id)
         self._held.add(record.id)
         return record
 
@@ -97,11 +100,11 @@ class Claims:
         """A new job, and the statements that write it."""
         last = "SELECT coalesce(max(ordinal), 0) FROM jobs WHERE service = ? AND digest = ?"
         at, ordinal = self._stamp(), self._reader.read(last, service, digest)[0][0] + 1
-        self._jobs += 1
-        values = (self._jobs, service, digest, ordinal, position, model, json.dumps(prompt), at, batch, State.PLANNED)
-        begun = (EVENT, (self._jobs, at, State.PLANNED, json.dumps({"model": model})))
+        job = self._reader.next_job()
+        values = (job, service, digest, ordinal, position, model, json.dumps(prompt), at, batch, State.PLANNED)
+        begun = (EVENT, (job, at, State.PLANNED, json.dumps({"model": model})))
         record = JobRecord(
-            id=self._jobs,
+            id=job,
             service=service,
             digest=digest,
             ordinal=ordinal,
@@ -129,7 +132,10 @@ class Claims:
         if job in self._held:
             return None
         [record] = self._reader.select("SELECT * FROM jobs WHERE id = ?", job)
-        self._hold(stream, record, f"digest {record.digest}")
+        met = self._met[stream]
+        met.got(key_of("digest", record.digest), record.ordinal, sparse=False)
+        met.jobs.add(job)
+        self._held.add(job)
         self._resumed.add(job)
         return record
 
@@ -137,7 +143,8 @@ class Claims:
         """Whether `resume` holds a job that `stream` could otherwise claim for this prompt."""
         if not self._resumed:
             return False
-        return any(job in self._resumed and not self._has_met(stream, job) for job in self._known_as(service, digests))
+        met = self._met[stream].jobs
+        return any(job in self._resumed and job not in met for job in self._known_as(service, digests))
 
     def _known_as(self, service: str, digests: Sequence[str]) -> list[int]:
         """The jobs that have any of `digests`."""
@@ -160,15 +167,28 @@ class Claims:
 
     def _next_of(self, batches: Sequence[int], stream: int, service: str, column: str, digest: str) -> JobRecord | None:
         """The next job for a prompt in one of the fresh `batches`; the latest batch goes first."""
+        met, order = self._met[stream], order_of(column)
         query = (
-            f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND fresh_batch IN ({marks(batches)}) AND NOT "
-            "EXISTS (SELECT 1 FROM met WHERE stream = ? AND job = jobs.id) ORDER BY fresh_batch DESC, id"
+            f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND {order} > ? AND +fresh_batch = ? "
+            f"ORDER BY {order}"  # the plus keeps the index of the batch out, which has all of its jobs
         )
-        with self._reader.rows(query, service, digest, *batches, stream) as rows:
-            for row in rows:
-                free = row["id"] not in self._held and may_be_given(State(row["state"]), column, fresh=False)
-                if free and goes_on(record := from_row(row)):
-                    return record
+        for batch in sorted(batches, reverse=True):
+            key, passed, all_met, found = key_of(column, digest, batch), 0, True, None
+            upto = met.behind(key)
+            with self._reader.rows(query, service, digest, upto, batch) as rows:
+                for row in rows:
+                    if row["id"] in met.jobs:
+                        if all_met:
+                            upto, passed = row[order], passed + 1
+                        continue
+                    all_met = False
+                    free = row["id"] not in self._held and may_be_given(State(row["state"]), column, fresh=False)
+                    if free and goes_on(record := from_row(row)):
+                        found = record
+                        break
+            met.looked(key, upto, passed, over=False)
+            if found is not None:
+                return found
         return None
 
     def _take_out_of(self, batches: Sequence[int], service: str, digests: Sequence[str]) -> None:
@@ -181,47 +201,39 @@ class Claims:
             self._write(*((JOIN, (None, job)) for [job] in jobs))
 
     def _next_free(self, stream: int, service: str, column: str, digest: str) -> JobRecord | None:
-        fresh = self._fresh.is_fresh(stream)
-        query = f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND id > ? AND {OURS} ORDER BY id"
-        known_by, found = f"{column} {digest}", None
-        begun = passed = self._cursor(stream, known_by)
-        all_met = True
-        with self._reader.rows(query, service, digest, begun) as rows:
+        """The next job for a prompt by one of its digests, held from now on; None if there is none."""
+        fresh, met, key = self._fresh.is_fresh(stream), self._met[stream], key_of(column, digest)
+        order = order_of(column)
+        query = f"SELECT * FROM jobs WHERE service = ? AND {column} = ? AND {order} > ? AND {OURS} ORDER BY {order}"
+        upto, passed, over, found = met.behind(key), 0, False, None
+        with self._reader.rows(query, service, digest, upto) as rows:
             for row in rows:
-                if self._has_met(stream, row["id"]):
-                    passed = row["id"] if all_met else passed
+                if row["id"] in met.jobs:
+                    if not over:
+                        upto, passed = row[order], passed + 1
                 elif self._is_free(row, column, fresh=fresh):
                     found = from_row(row)
                     break
                 else:
-                    all_met = False
-        if found is None and passed > begun:  # otherwise each of many equal prompts would read all these rows again
-            self._write((_CURSOR, (stream, known_by, passed)))
+                    over = True
+        if found is not None:
+            self._join(stream, found)
+            self._held.add(found.id)
+        met.looked(key, upto, passed, over=over)
+        if found is not None:
+            met.got(key, found.ordinal if order == "ordinal" else found.id, sparse=True)
+            met.jobs.add(found.id)
         return found
 
     def _is_free(self, row: Row, column: str, *, fresh: bool) -> bool:
         return row["id"] not in self._held and may_be_given(State(row["state"]), column, fresh=fresh)
 
-    def _hold(self, stream: int, record: JobRecord, known_by: str | None = None, *, joins: bool = False) -> None:
-        """Note that `stream` works on a job; with `joins`, as part of the stream's fresh batch, if it has one.
-
-        `known_by` is the key that found it; later jobs of that key are looked for behind it.
-        """
-        batch, begin = self._fresh.to_join(stream, record.service) if joins else (None, ())
-        join = [] if batch is None else [(JOIN, (batch, record.id))]
-        cursor = [] if known_by is None else [(_CURSOR, (stream, known_by, record.id))]
-        self._write(*begin, *join, *cursor, (_MET, (stream, record.id)))
-        self._fresh.joined(stream, batch, begin)
-        self._held.add(record.id)
-
-    def _cursor(self, stream: int, known_by: str) -> int:
-        """The last job that `stream` has passed under this key."""
-        found = self._reader.read("SELECT job FROM cursors WHERE stream = ? AND known_by = ?", stream, known_by)
-        return int(found[0][0]) if found else 0
-
-    def _has_met(self, stream: int, job: int) -> bool:
-        """Whether another prompt of `stream` already got this job, under any digest."""
-        return bool(self._reader.read("SELECT 1 FROM met WHERE stream = ? AND job = ?", stream, job))
+    def _join(self, stream: int, record: JobRecord) -> None:
+        """Make a job part of the stream's fresh batch, if it has one."""
+        batch, begin = self._fresh.to_join(stream, record.service)
+        if batch is not None:
+            self._write(*begin, (JOIN, (batch, record.id)))
+            self._fresh.joined(stream, batch, begin)
 
 
 class DryClaims:
@@ -272,13 +284,6 @@ def may_be_given(state: State, column: str, *, fresh: bool) -> bool:
     return not (fresh and state in ENDED)
 
 
-MET = (
-    "CREATE TEMP TABLE cursors (stream INTEGER, known_by TEXT, job INTEGER, PRIMARY KEY (stream, known_by))",
-    "CREATE TEMP TABLE met (stream INTEGER, job INTEGER, PRIMARY KEY (stream, job)) WITHOUT ROWID",
-)
-"""Temporary tables of the jobs that each batch has passed."""
-_CURSOR = "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET job = max(job, excluded.job)"
-_MET = "INSERT INTO met VALUES (?, ?) ON CONFLICT DO UPDATE SET job = job"
 _PLAN = (
     "INSERT INTO jobs (id, service, digest, ordinal, position, model, prompt, queued_utc, fresh_batch, state) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

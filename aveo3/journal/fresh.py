@@ -8,7 +8,7 @@ rejected is tried with a new job. The batches of streams that still work are lef
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -113,31 +113,33 @@ class FreshBatches:
             self._owners[number] = stream
             self._streams[stream].batches.append(number)
 
-    def end(self, stream: int, *, all_made: bool) -> None:
-        """End the work of `stream`: if all of its prompts have a video, and so has the rest of its batches, they end.
+    def end(self, stream: int, met: Set[int], *, all_made: bool) -> None:
+        """End the work of `stream`, which has met these jobs.
 
-        They end together or not at all: else what is left of one would be made beside what the other has made.
+        If all of its prompts have a video, and so has the rest of its batches, they end together; or not at all: else
+        what is left of one would be made beside what the other has made.
         """
         if (fresh := self._streams.pop(stream, None)) is None:
             return
         for batch in fresh.batches:
             self._owners.pop(batch, None)
-        if not all_made or not fresh.batches or self._has_more(stream, fresh.batches):
+        if not all_made or not fresh.batches or self._has_more(fresh.batches, met):
             return
         at = self._stamp()
         self._write(*((_END, (at, batch)) for batch in fresh.batches), commit=True, keep=True)
         for batch in fresh.batches:
             del self._open[batch]
 
-    def _has_more(self, stream: int, batches: list[int]) -> bool:
-        """Whether `batches` have jobs that are not made, or that `stream` has not met."""
-        tried_anew = [state.value for state in TRIED_ANEW]
-        query = (
-            "SELECT 1 FROM jobs LEFT JOIN met ON met.stream = ? AND met.job = jobs.id "
-            f"WHERE fresh_batch IN ({marks(batches)}) AND NOT (state = ? AND met.job IS NOT NULL) "
-            f"AND NOT (state IN ({marks(tried_anew)}) AND met.job IS NULL) LIMIT 1"
-        )
-        return bool(self._reader.read(query, stream, *batches, State.SUCCEEDED.value, *tried_anew))
+    def _has_more(self, batches: Sequence[int], met: Set[int]) -> bool:
+        """Whether `batches` have jobs that are not made, or that are not among those `met`."""
+        query = f"SELECT id, state FROM jobs WHERE fresh_batch IN ({marks(batches)})"
+        with self._reader.rows(query, *batches) as rows:
+            for job, state in rows:
+                if state in TRIED_ANEW if job in met else state not in TRIED_ANEW:
+                    return True
+                if job in met and state != State.SUCCEEDED:
+                    return True
+        return False
 
 
 def goes_on(record: JobRecord) -> bool:

@@ -26,7 +26,9 @@ from aveo3.errors import JournalError
 from aveo3.events.kinds import LaneClosed, LaneEvent, LanePaused
 from aveo3.journal.callbacks import Callbacks
 from aveo3.journal.claims import EVENT, Claims
+from aveo3.journal.lane_locks import LEASE, LaneLocks
 from aveo3.journal.lane_steps import to_insert
+from aveo3.journal.moving.mark import KIND, mark_in
 from aveo3.journal.next_step import ANSWER_LOST
 from aveo3.journal.opening import opened
 from aveo3.journal.place import Place
@@ -76,6 +78,25 @@ class Journal(JournalReader):
         if writes:
             atexit.register(self.close)  # a run that is not closed ends with the process
 
+    def now_utc(self) -> datetime:
+        """The time by the journal's clock."""
+        return self._now_utc()
+
+    @property
+    def shared(self) -> bool:
+        """True if other processes write to it, too."""
+        return self._database.shared
+
+    @property
+    def lease(self) -> float | None:
+        """Seconds after the intent to submit in which the request must leave: later another process may have taken the
+        job for lost. None if no other process can."""
+        return LEASE if self._database.shared else None
+
+    def lane_locks(self) -> LaneLocks:
+        """The locks of the lanes."""
+        return self._database.lane_locks()
+
     @property
     def broken(self) -> str | None:
         """Why nothing more can be written, and so nothing more may be submitted; None if all is well."""
@@ -85,6 +106,8 @@ class Journal(JournalReader):
 
     def _begin_run(self) -> None:
         """Note this run. Where no other process writes, mark the open submits of a killed one as uncertain."""
+        if (mark := mark_in(self.kept("", KIND))) is not None:
+            raise mark.refusal(self._database.place)
         lost = [] if self._database.shared else self.read("SELECT id FROM jobs WHERE state = ?", State.SUBMITTING)
         begin = "INSERT INTO runs (pid, host, started_utc) VALUES (?, ?, ?)"
         self._write((begin, (os.getpid(), socket.gethostname(), self._stamp())), commit=True)

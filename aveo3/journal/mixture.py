@@ -4,14 +4,14 @@ it would make and pay the same prompts again. Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
+from aveo3.journal.place import Place
 from aveo3.journal.rows import StateCount
 from aveo3.lifecycle import OWED, SERVER, is_emulated
 
 
-def paid_elsewhere(tallies: Iterable[StateCount], service: str, path: Path) -> str | None:
-    """A sentence if the journal at `path` has clips that a run at `service` would make and pay again; else None."""
+def paid_elsewhere(tallies: Iterable[StateCount], service: str, place: Place) -> str | None:
+    """A sentence if the journal at `place` has clips that a run at `service` would make and pay again; else None."""
     through = service == SERVER
     others = sum(
         tally.jobs
@@ -23,6 +23,6 @@ def paid_elsewhere(tallies: Iterable[StateCount], service: str, path: Path) -> s
     theirs = "were made without a server" if through else "came through a server (VEO3_SERVER)"
     ours = "through a server" if through else "without one"
     return (
-        f"{path} has {others:,} clips that {theirs}: a run {ours} would make and pay the same prompts again. Name "
+        f"{place} has {others:,} clips that {theirs}: a run {ours} would make and pay the same prompts again. Name "
         "another output directory (--output-dir)."
     )

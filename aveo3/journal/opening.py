@@ -18,4 +18,8 @@ def opened(place: Place, *, writes: bool, checks: bool) -> Database:
     """
     if isinstance(place, Path):
         return SqliteDatabase(place, writes=writes, checks=checks)
-    raise JournalError(f"{place}: this version of aveo3 keeps its journal in a file. Name a directory.")
+    try:
+        from aveo3.journal.postgres import PostgresDatabase
+    except ImportError as error:
+        raise JournalError(f"a journal in PostgreSQL needs psycopg: pip install 'aveo3[postgres]' ({error})") from None
+    return PostgresDatabase(place, writes=writes)

@@ -137,10 +137,12 @@ class JournalReader:
     def changed_since(self, event: int, most: int) -> tuple[list[JobRecord], int]:
         """Up to `most` jobs that changed after the event of this number, and the number of the last event of these."""
         found = self.read("SELECT id, job FROM events WHERE id > ? ORDER BY id LIMIT ?", event, most)
+        if not found:
+            return [], event
         jobs = list(dict.fromkeys(job for _, job in found))
         marks = ", ".join("?" * len(jobs))
         records = self.select(f"SELECT * FROM jobs WHERE id IN ({marks}) ORDER BY id", *jobs)
-        return records, found[-1][0] if found else event
+        return records, int(found[-1][0])
 
     def events_since(self, service: str, since: datetime) -> Iterator[tuple[int, Event]]:
         """Every event since an instant with the number of its job, latest first. Reads page by page."""
@@ -232,6 +234,10 @@ class JournalReader:
         """`path` as the journal keeps it: relative where possible, so that the directory may be moved as a whole."""
         absolute, home = path.absolute(), self.home.absolute()
         return str(absolute.relative_to(home) if absolute.is_relative_to(home) else absolute)
+
+    def next_job(self) -> int:
+        """A number for a new job."""
+        return self._database.next_job()
 
     # ---- by any query ------------------------------------------------------------------------------------------
 

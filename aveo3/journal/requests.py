@@ -6,7 +6,7 @@ names one request of its caller for as long as its row lives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any
@@ -155,6 +155,16 @@ class Requests:
         """The request that `job` came as; None if it came otherwise."""
         found = self._reader.read("SELECT * FROM requests WHERE job = ?", job)
         return Request(*found[0]) if found else None
+
+    def of_jobs(self, service: str, jobs: Sequence[int]) -> list[tuple[Request, JobRecord]]:
+        """Those of `jobs` that came as requests to `service`, in the order of their acceptance."""
+        query = (
+            f"SELECT jobs.* FROM requests JOIN jobs ON jobs.id = job WHERE service = ? AND jobs.id IN ({marks(jobs)})"
+        )
+        records = self._reader.select(f"{query} ORDER BY jobs.id", service, *jobs)
+        of_page = f"SELECT * FROM requests WHERE job IN ({marks(records)})"
+        found = {row[0]: Request(*row) for row in self._reader.read(of_page, *(record.id for record in records))}
+        return [(found[record.id], record) for record in records]
 
     def newest_event(self) -> int:
         """The number of the newest event of any job; 0 without any."""

@@ -13,8 +13,8 @@ from filelock import FileLock, Timeout
 
 from aveo3.errors import JournalError
 from aveo3.files.directories import make_directory
-from aveo3.journal.claims import MET
 from aveo3.journal.database import Damaged
+from aveo3.journal.lane_locks import OwnLocks
 from aveo3.journal.sqlite_connect import connect
 from aveo3.journal.sqlite_errors import refused, unreadable
 from aveo3.journal.sqlite_files import ballast_of, closed_mark, in_use, load_ballast, log_of, mark_closed, real
@@ -36,7 +36,6 @@ class SqliteDatabase:
     def __init__(self, path: Path, *, writes: bool, checks: bool) -> None:
         self.place = path
         self._writes = writes
-        self._last_job: int | None = None
         self._lock = FileLock(f"{real(path)}.lock", thread_local=False)
         with ExitStack() as undo:
             undo.callback(self._lock.release)
@@ -49,10 +48,9 @@ class SqliteDatabase:
             undo.callback(self.connection.close)
             self.writer = SqliteWriter(self.connection, path, log_file)
             undo.callback(self.writer.close)
+            self._last_job = int(self.execute("SELECT coalesce(max(id), 0) FROM jobs")[0][0])
             if writes:
                 try:
-                    for table in MET:
-                        self.connection.execute(table)
                     load_ballast(path)
                 except (sqlite3.Error, OSError) as error:
                     raise refused(path, error) from error
@@ -85,8 +83,6 @@ class SqliteDatabase:
 
     def next_job(self) -> int:
         """The next number: no other process writes."""
-        if self._last_job is None:
-            self._last_job = int(self.execute("SELECT coalesce(max(id), 0) FROM jobs")[0][0])
         self._last_job += 1
         return self._last_job
 
@@ -148,6 +144,10 @@ class SqliteDatabase:
         if self._lock.is_locked:
             with suppress(OSError):
                 ballast_of(self.place).unlink(missing_ok=True)
+
+    def lane_locks(self) -> OwnLocks:
+        """No other process can lead."""
+        return OwnLocks()
 
     def in_use(self) -> bool:
         """True if a process has the journal open for writing."""

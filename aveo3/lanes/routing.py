@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -51,6 +52,14 @@ class Route:
         return list(dict.fromkeys(candidate.lane.model for candidate in self if candidate.instead_of is None))
 
 
+def within(route: Route, lanes: Collection[Lane]) -> Route | None:
+    """What of `route` goes to `lanes`; None if its first tier has none of them."""
+    if not any(candidate.lane in lanes for candidate in route.tiers[0]):
+        return None
+    tiers = (tuple(candidate for candidate in tier if candidate.lane in lanes) for tier in route.tiers)
+    return Route(tuple(filter(None, tiers)))
+
+
 class Routes:
     """Finds the route of each prompt. `fallback` is the chain of models that are used when all other lanes are closed.
 
@@ -64,6 +73,7 @@ class Routes:
         self._catalog: Catalog = lanes.settings.model_catalog
         self._model = lanes.settings.model
         self.fallback = lanes.settings.fallback
+        self._within: Collection[Lane] | None = None
         for model in self.fallback:
             if not lanes.custom and not self._catalog.knows(model):
                 hint = f"did you mean {near}? " if (near := self._catalog.nearest(model)) else ""
@@ -80,6 +90,12 @@ class Routes:
                 raise UsageError(f"VEO3_FALLBACK: no lane has {model}: the lanes have {have}.")
             if (gone := self._catalog.retired.get(model)) is not None:
                 raise UsageError(f"VEO3_FALLBACK: {model} was retired by Google on {gone.on}: use {gone.replacement}.")
+
+    def within(self, lanes: Collection[Lane]) -> Routes:
+        """The routes of a process that submits to `lanes` only. What has none of them in its first tier stays whole."""
+        routes = copy(self)
+        routes._within = lanes
+        return routes
 
     def for_estimate(self, prompt: VideoPrompt) -> tuple[Route | None, list[str]]:
         """`of`, with costs by the clip that `prompt` edits or upscales, if it is a local one. Reads the disk."""
@@ -125,7 +141,8 @@ class Routes:
             if not able:
                 return None, [f"the earlier clip was made at {_place_name(home)}, and no lane is at that place"]
         candidates = [Candidate(lane, prompt, self._catalog.cost_usd(prompt, lane.model, source)) for lane in able]
-        return Route((*_tiers(candidates), *self._stand_ins(prompt, own_model, able, home, source))), []
+        route = Route((*_tiers(candidates), *self._stand_ins(prompt, own_model, able, home, source)))
+        return route if self._within is None else within(route, self._within) or route, []
 
     def _problems(self, prompt: VideoPrompt, lane: Lane) -> list[str]:
         """Why `lane` cannot take `prompt`: one sentence each.

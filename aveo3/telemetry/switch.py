@@ -12,15 +12,21 @@ from aveo3.errors import UsageError
 from aveo3.events.bus import EventBus
 
 if TYPE_CHECKING:
+    from aveo3.dispatch.stats import Stats
     from aveo3.telemetry.client_telemetry import ClientTelemetry
 
 log = logging.getLogger(__name__)
 
 
 def connect(
-    bus: EventBus, *, wanted: bool | None, content: bool, now_utc: Callable[[], datetime]
+    bus: EventBus,
+    *,
+    wanted: bool | None,
+    content: bool,
+    now_utc: Callable[[], datetime],
+    stats: Callable[[], Stats],
 ) -> ClientTelemetry | None:
-    """The telemetry of the client whose events `bus` publishes; None if it is off.
+    """The telemetry of the client whose events `bus` publishes; None if it is off. `stats` returns the client's totals.
 
     `wanted` None: on if the program has set up a provider of OpenTelemetry. Raises `UsageError` if it is wanted and not
     installed.
@@ -35,7 +41,7 @@ def connect(
         raise UsageError(
             f"VEO3_OTEL=true: OpenTelemetry is not installed: {error}. pip install 'aveo3[otel]', or unset it."
         ) from None
-    telemetry = ClientTelemetry(content=content, now_utc=now_utc)
+    telemetry = ClientTelemetry(content=content, now_utc=now_utc, stats=stats)
     bus.listen(telemetry.take)
     return telemetry
 

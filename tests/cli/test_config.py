@@ -35,9 +35,11 @@ def test_show_prints_every_value_and_its_source(monkeypatch: pytest.MonkeyPatch)
     Path(".env").write_text("VEO3_RATE_LIMIT=9\nVEO3_MODEL=from-file\n")
     monkeypatch.setenv("VEO3_MODEL", "from-environment")
     monkeypatch.setenv("GOOGLE_API_KEY", "AIza-secret")
+    monkeypatch.setenv("VEO3_DATABASE", "postgresql://me:AIza-secret@db:5433/veo")
     code, stdout, _ = run("config", "show")
     assert code == 0
     for line in (
+        "VEO3_DATABASE = postgresql://db:5433/veo   from environment",
         "VEO3_RATE_LIMIT = 9   from .env",
         "VEO3_MODEL = from-environment   from environment",
         "VEO3_MAX_RETRIES = 3   from default",

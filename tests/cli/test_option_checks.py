@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from aveo3.cli.exit_codes import Exit
+from aveo3.cli.options import database_field
+from aveo3.errors import UsageError
 from aveo3.lifecycle import State
 from aveo3.models import VideoPrompt
 from tests.support.desk import Desk
@@ -101,3 +103,14 @@ def test_a_simulation_refuses_such_options_as_well(option: list[str]) -> None:
     assert stderr.count("\n") == 1
     code, _, stderr = run("simulate", "--clips", "3", "--model", "veo-3.1-fast")
     assert (code, "did you mean" in stderr) == (Exit.USAGE, True)
+
+
+@pytest.mark.parametrize("address", ["postgresql://me:s3cr3t@db/veo", "postgresql://db/veo?password=s3cr3t"])
+def test_a_password_on_the_command_line_is_refused_without_showing_it(address: str) -> None:
+    with pytest.raises(UsageError, match="the password into PGPASSWORD") as refused:
+        database_field(address)
+    assert "s3cr3t" not in str(refused.value)
+    with pytest.raises(UsageError, match="--database \\(hidden\\) is refused: must be an address of PostgreSQL"):
+        database_field(address.replace("postgresql", "mysql"))
+    assert database_field("postgresql://me@db/veo") == {"database": "postgresql://me@db/veo"}
+    assert database_field(None) == {}

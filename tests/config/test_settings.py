@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from aveo3 import LaneSettings, Settings, UsageError, VideoPrompt
 from aveo3.config import field_types
+from aveo3.config.database_address import shown_address
 from aveo3.config.environment import read_key
 from aveo3.config.rates import Rate
 from aveo3.config.settings import describe
@@ -32,6 +33,10 @@ BY_EVERY_WAY: list[tuple[str, str, str, Any]] = [
     ("VEO3_SPEND_PERIOD", "spend_period", "300", 300),
     ("VEO3_BUDGET", "budget", "20", 20),
     ("VEO3_CONFIRM_ABOVE", "confirm_above", "off", None),
+    ("VEO3_MCP_BUDGET", "mcp_budget", "10", 10),
+    ("VEO3_MCP_ASK_ABOVE", "mcp_ask_above", "none", None),
+    ("VEO3_MCP_MEDIA", "mcp_media", "/tmp/a", (Path("/tmp/a"),)),
+    ("VEO3_MCP_TOKEN", "mcp_token", "t-123", SecretStr("t-123")),
     ("VEO3_QUOTA_PATIENCE", "quota_patience", "60", 60),
     ("VEO3_BACKEND", "backend", "vertex", "vertex"),
     ("VEO3_MODEL", "model", "veo-3.1-fast-generate-001", "veo-3.1-fast-generate-001"),
@@ -70,6 +75,7 @@ BY_EVERY_WAY: list[tuple[str, str, str, Any]] = [
     ("GOOGLE_API_KEY", "api_key", "k-123", SecretStr("k-123")),
     ("GEMINI_API_KEY", "api_key", "k-123", SecretStr("k-123")),
     ("GOOGLE_APPLICATION_CREDENTIALS", "credentials_file", "/tmp/sa.json", Path("/tmp/sa.json")),
+    ("VEO3_DATABASE", "database", "postgresql://db/veo", SecretStr("postgresql://db/veo")),
     ("VEO3_SERVER", "server", "https://videos.example.com/", "https://videos.example.com"),
     ("VEO3_SERVER_KEY", "server_key", "aveo3_123", SecretStr("aveo3_123")),
     ("VEO3_SERVER_PRIORITY", "server_priority", "-5", -5),
@@ -92,6 +98,10 @@ DEFAULTS: dict[str, Any] = {
     "spend_period": 600,
     "budget": None,
     "confirm_above": 20,
+    "mcp_budget": None,
+    "mcp_ask_above": 20,
+    "mcp_media": (),
+    "mcp_token": None,
     "quota_patience": 3600,
     "backend": "auto",
     "model": "veo-3.1-generate-001",
@@ -103,6 +113,7 @@ DEFAULTS: dict[str, Any] = {
     "output_dir": Path("clips"),
     "name": "{index:04}-{slug}-{job}",
     "journal": "auto",
+    "database": None,
     "output_gcs_uri": None,
     "keep_remote": False,
     "storage_url": "https://storage.googleapis.com",
@@ -783,3 +794,67 @@ def test_a_key_of_a_server_is_shown_nowhere() -> None:
     settings = Settings(server="http://127.0.0.1:8790", server_key="aveo3_s3cr3t")
     assert "s3cr3t" not in repr(settings) + str(settings.model_dump(mode="json"))
     assert "s3cr3t" not in refusal(server_key="aveo3_s3cr3t\x07")
+
+
+# ---- a database that several machines share --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("mysql://u:s3cr3t@db/veo", "and not of mysql"),
+        ("sqlite:///s3cr3t.db", "the journal is a file in the output directory then"),
+        ("postgresql+psycopg://u:s3cr3t@db/veo", "not with postgresql+psycopg://"),
+        ("jdbc:postgresql://u:s3cr3t@db/veo", "not with jdbc:postgresql://"),
+        ("host=db password=s3cr3t", "must be an address such as postgresql://USER@HOST/DATABASE"),
+        ("db.example.com/s3cr3t", "must be an address such as"),
+        ("postgresql://u:s3cr3t@x@db/veo", "%40 for @"),
+        ("postgresql://u:s3cr3t/x@db/veo", "%2F for /"),
+        ("postgresql://u:100%s3cr3t@db/veo", "% itself as %25"),
+        ("postgresql://u:s3cr3t@db:s3cr3t/veo", "the port as a number"),
+        ("postgresql://u:s3 cr3t@db/veo", "must hold no spaces"),
+        ("postgresql://db/veo?s3cr3t", "must have name=value"),
+    ],
+)
+def test_a_wrong_address_of_a_database_says_what_is_wrong_and_shows_no_password(address: str, why: str) -> None:
+    said = refusal(database=address)
+    assert why in said
+    assert said.startswith("database=(hidden) (as an argument) is refused: ")
+    assert "s3cr3t" not in said
+
+
+@pytest.mark.parametrize(
+    ("address", "seen"),
+    [
+        ("postgresql://u:s3cr3t@db.example.com:5433/veo", "postgresql://db.example.com:5433/veo"),
+        ("postgres://u:s3cr3t%40@a:1,b:2/veo?target_session_attrs=read-write", "postgresql://a:1,b:2/veo"),
+        ("postgresql://u@[::1]:5432/veo?password=s3cr3t&sslmode=require", "postgresql://[::1]:5432/veo"),
+        ("postgresql:///?service=farm", "postgresql:///?service=farm"),
+        ("postgresql:///veo?host=/var/run/postgresql&port=5433", "postgresql:///var/run/postgresql:5433/veo"),
+        (" 'postgresql://' ", "postgresql:///"),
+    ],
+)
+def test_an_address_of_a_database_is_shown_without_user_and_password(address: str, seen: str) -> None:
+    settings = Settings(database=address)
+    assert settings.database is not None
+    assert shown_address(settings.database) == seen
+    assert "s3cr3t" not in repr(settings) + str(settings.model_dump(mode="json"))
+    assert any("s3cr3t" in key.get_secret_value() for key in settings.secrets) is ("s3cr3t" in address)
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"journal": "j.db"}, "VEO3_JOURNAL cannot go with it, because the journal is in the database"),
+        ({"journal": None}, "VEO3_JOURNAL cannot go with it"),
+        ({"server": "http://127.0.0.1:8790"}, "VEO3_SERVER cannot go with it"),
+        ({"webhook": "https://example.com/hook"}, "VEO3_WEBHOOK cannot go with it"),
+        ({"mock_mode": True}, "VEO3_MOCK_MODE cannot go with it, because the emulator runs in one process"),
+        ({"backend": "mock"}, "VEO3_BACKEND=mock cannot go with it"),
+    ],
+)
+def test_what_means_one_machine_cannot_be_set_beside_a_database(given: dict[str, Any], what: str) -> None:
+    said = refusal(database="postgresql://u:s3cr3t@db/veo", **given)
+    assert said.startswith("VEO3_DATABASE=postgresql://db/veo: ")
+    assert what in said
+    assert said.endswith("Unset one or the other.")

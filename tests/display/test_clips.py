@@ -94,8 +94,8 @@ def test_a_clip_shows_its_film_with_a_poster_its_status_model_and_cost() -> None
 @pytest.mark.parametrize(
     ("status", "values", "says"),
     [
-        (ClipStatus.FILTERED, {"cost_usd": 0.0}, "Blocked by a safety filter, not billed: change the prompt. Why."),
-        (ClipStatus.DEFERRED, {"cost_usd": None}, "run it again when quota or budget allows. Why."),
+        (ClipStatus.FILTERED, {"cost_usd": 0.0}, "Blocked by a safety filter, not billed: change the prompt. why."),
+        (ClipStatus.DEFERRED, {"cost_usd": None}, "run it again when quota or budget allows. why."),
         (ClipStatus.CANCELLED, {}, "a boat veo-3.1 Never sent, not billed: run it again."),
         (ClipStatus.UNCERTAIN, {}, "may cost US$ 3.20 at list price Sent, outcome unknown, may be billed"),
         (ClipStatus.UNCERTAIN, {"cost_usd": None}, "veo-3.1 · price unknown Sent"),

@@ -9,17 +9,19 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from aveo3 import VideoPrompt, verdicts
+from aveo3 import ClipStatus, VideoClip, VideoPrompt, verdicts
 from aveo3.backends.base import Backend
 from aveo3.engine.attempt import Attempt
 from aveo3.engine.job import Job
 from aveo3.engine.submission import Submission
 from aveo3.errors import JournalError
 from aveo3.journal.journal import Journal
+from aveo3.lanes.lanes import Lanes
+from aveo3.lanes.routing import Candidate
 from aveo3.lifecycle import State
 from aveo3.verdicts import VerdictKind
 from tests.support.settings import settings
-from tests.support.virtual import START_UTC, now_utc
+from tests.support.virtual import START_UTC, now_utc, stall
 
 HERE = {"backend": "vertex", "project": "p", "location": "l", "lane": "first"}
 NAME = "projects/p/operations/7d1f"
@@ -107,3 +109,65 @@ async def test_a_bucket_of_the_request_that_google_may_not_use_closes_no_lane(
         cast("Mock", attempt.backend).submit = AsyncMock(return_value=denied)
         verdict = await Submission(settings(), now_utc).post(attempt, VideoPrompt(text="a", image=image))
     assert (verdict.kind, verdict.message, verdict.status) == (kind, message, 403)
+
+
+class Shared(Journal):
+    """As one on PostgreSQL: others write there, too. `wait` seconds pass until an intent is on the disk."""
+
+    shared = True
+    lease: float | None = 15.0
+    wait = 0.0
+    refuses = False
+
+    async def on_disk(self) -> None:
+        stall(self.wait)
+        if self.refuses:
+            raise JournalError("the database is away")
+
+
+async def intended(journal: Journal) -> tuple[Job, VideoClip | None]:
+    """A planned job and what `intend` says of it."""
+    job = Job.planned(VideoPrompt(text="a"), 0, "veo", START_UTC, known_by=("a",))
+    job.take_up(journal.claims.plan(1, "google", "a", position=0, model="veo", prompt={"text": "a"}), journal)
+    [lane] = Lanes(settings(backend="gemini", model="veo")).of("veo")
+    return job, await Submission(settings(), now_utc).intend(job, Candidate(lane, job.prompt, 1.0))
+
+
+async def test_an_intent_that_is_older_than_the_lease_is_not_sent_and_the_job_stays_planned(tmp_path: Path) -> None:
+    with Shared(tmp_path / "journal.db") as journal:
+        journal.wait = 14.9
+        job, unsent = await intended(journal)
+        assert (job.state, unsent) == (State.SUBMITTING, None)
+        journal.wait = 15.1
+        job, unsent = await intended(journal)
+        [record] = journal.select("SELECT * FROM jobs WHERE id = ?", job.record.id)
+    assert (record.state, record.attempts, record.submitted_utc) == (State.PLANNED, 0, None)
+    assert unsent is not None
+    assert (unsent.status, unsent.error_kind) == (ClipStatus.DEFERRED, "journal")
+    assert (unsent.error_message or "").startswith("not sent: its intent was more than 15 s old")
+
+
+async def test_a_journal_of_one_process_has_no_lease(tmp_path: Path) -> None:
+    class Slow(Shared):
+        shared, lease, wait = False, None, 3600.0
+
+    with Slow(tmp_path / "journal.db") as journal:
+        job, unsent = await intended(journal)
+    assert (job.state, unsent) == (State.SUBMITTING, None)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_a_job_whose_intent_is_refused_is_left_to_whoever_leads_in_a_shared_journal(
+    tmp_path: Path, shared: bool
+) -> None:
+    with Shared(tmp_path / "journal.db") as journal:
+        journal.shared, journal.refuses = shared, True
+        job, unsent = await intended(journal)
+        [record] = journal.select("SELECT * FROM jobs WHERE id = ?", job.record.id)
+    assert record.state is (State.PLANNED if shared else State.DEFERRED)
+    assert unsent is not None
+    assert (unsent.status, unsent.error_kind, unsent.error_message) == (
+        ClipStatus.DEFERRED,
+        "journal",
+        "the database is away",
+    )

@@ -14,7 +14,7 @@ import pytest
 
 import aveo3.mock
 from aveo3 import JournalError, Settings, UsageError, VeoClient
-from aveo3.integrations.maker import Maker, _file_name
+from aveo3.integrations.maker import Maker, file_name
 from aveo3.mock import MockOptions
 from tests.support.settings import settings
 from tests.support.studio import Studio
@@ -228,8 +228,8 @@ def test_an_error_after_the_clips_were_sent_does_not_say_that_nothing_was(
     ("title", "name"),
     [("../..\\A: b", "a-b"), ("Море", "море"), ("星 の 海", "星-の-海"), ("...", "untitled"), ("x" * 99, "x" * 40)],
 )
-def test_a_title_is_a_safe_file_name(title: str, name: str) -> None:
-    assert _file_name(title) == name
+def test_a_title_is_a_safefile_name(title: str, name: str) -> None:
+    assert file_name(title) == name
 
 
 def test_nothing_of_crewai_is_imported_by_aveo3() -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,30 +15,38 @@ from hypothesis import strategies as st
 
 from aveo3.errors import JournalError
 from aveo3.journal.claims import Claims, DryClaims
+from aveo3.journal.database import Row
 from aveo3.journal.fresh import Fresh
 from aveo3.journal.journal import Journal
+from aveo3.journal.met import FEW
 from aveo3.journal.sqlite_writer import BATCH
 from aveo3.lifecycle import State
-from tests.support.journals import FULL, PLAIN_PATH, batch, entry, flaky, plan, walk
+from tests.support.journals import FULL, PLAIN_PATH, batch, entry, flaky, plan, sqlite_of, walk
 
 
-def test_many_equal_prompts_are_each_looked_up_once_by_what_was_sent_for_them(
+def test_many_equal_prompts_look_at_few_jobs_each_by_what_was_sent_for_them_too(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    polls, stream, met = [0], journal.claims.begin_stream(), journal.claims._has_met
+    looks, stream, rows = [0], journal.claims.begin_stream(), journal.rows
 
-    def counted(stream: int, job: int) -> bool:
-        polls[0] += 1
-        return met(stream, job)
+    @contextmanager
+    def counted(query: str, *values: Any) -> Iterator[Iterator[Row]]:
+        def counting(found: Iterator[Row]) -> Iterator[Row]:
+            for row in found:
+                looks[0] += 1
+                yield row
 
-    monkeypatch.setattr(journal.claims, "_has_met", counted)
+        with rows(query, *values) as found:
+            yield counting(found)
+
+    monkeypatch.setattr(journal, "rows", counted)
     for _ in range(100):
         assert journal.claims.claim(stream, "vertex", ("a1", "b2")) is None
         job = plan(journal, stream=stream, digest="a1").id
         walk(journal, job, *PLAIN_PATH)
         journal.note(job, State.SUCCEEDED, sent_as="b2")
         journal.claims.release(job)
-    assert polls[0] <= 2 * 100
+    assert looks[0] <= (FEW + 1) * 2 * 100
 
 
 def test_equal_prompts_in_one_batch_get_jobs_of_their_own_and_the_next_batch_the_same_in_order(
@@ -91,14 +103,55 @@ def test_a_claim_that_could_not_be_written_leaves_the_job_for_the_next_batch(jou
     [job] = batch(journal, "a1")
     walk(journal, job, *PLAIN_PATH[:3])
     for _ in range(BATCH):
-        journal.claims.take(1, job)
-        journal.claims.release(job)
+        journal.keep("vertex", "lane", "a", {})
     disk = flaky(journal)
     disk.full = True
+    stream = journal.claims.begin_stream(fresh="new")
     with pytest.raises(JournalError, match=FULL):
-        journal.claims.claim(journal.claims.begin_stream(), "vertex", ("a1",))
+        journal.claims.claim(stream, "vertex", ("a1",))
     disk.full = False
     assert batch(journal, "a1") == [job]
+
+
+def test_a_stream_does_not_go_back_to_a_job_that_it_passed_over_while_another_had_it(journal: Journal) -> None:
+    first, second = batch(journal, "a1", "a1")
+    one, two = journal.claims.begin_stream(), journal.claims.begin_stream()
+    assert journal.claims.take(one, first) is not None
+    claimed = journal.claims.claim(two, "vertex", ("a1",))
+    assert claimed is not None
+    assert claimed.id == second
+    journal.claims.release(first)
+    assert journal.claims.claim(two, "vertex", ("a1",)) is None
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_the_work_of_a_claim_does_not_grow_with_the_number_of_equal_prompts(fresh: bool) -> None:
+    counts: dict[int, list[int]] = {100: [], 200: []}
+    for number, found in counts.items():
+        with Journal(Path(f"{number}.db")) as journal:
+            for _ in range(2):
+                stream, steps = journal.claims.begin_stream(fresh), [0]
+                sqlite_of(journal).connection.set_progress_handler(partial(steps.append, 0), 100)
+                for _ in range(number):
+                    job = journal.claims.claim(stream, "vertex", ("a1",)) or plan(journal, stream=stream, digest="a1")
+                    journal.claims.release(job.id)
+                sqlite_of(journal).connection.set_progress_handler(None, 0)
+                journal.claims.end_stream(stream, all_made=False)
+                found.append(len(steps))
+    assert all(twice < 2.6 * once for once, twice in zip(*counts.values(), strict=True)), counts
+
+
+def test_what_a_batch_has_met_takes_little_memory_and_is_forgotten_with_it(journal: Journal) -> None:
+    """Some 75 bytes a job in a set of 100,000; a prompt without equals takes no more."""
+    claims, stream = journal.claims, journal.claims.begin_stream()
+    for number in range(50):
+        assert claims.claim(stream, "vertex", (f"{number:x}",)) is None
+        plan(journal, stream=stream, digest=f"{number:x}")
+    met = claims._met[stream]
+    assert len(met.jobs) == 50
+    assert met._marks == {}
+    claims.end_stream(stream, all_made=False)
+    assert stream not in claims._met
 
 
 digests = st.sampled_from("abc")

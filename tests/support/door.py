@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -30,14 +30,14 @@ MODEL = "veo-3.1-generate-001"
 TOKEN = Credentials(token="anything")  # type: ignore[no-untyped-call]
 
 
-def session_of(settings: Settings) -> Session:
+def session_of(settings: Settings, now_utc: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Session:
     return Session(
         settings,
         Lanes(settings),
         backend=None,
         connect=lane_pool.connect,
         rng=random.Random(1),
-        now_utc=lambda: datetime.now(UTC),
+        now_utc=now_utc,
     )
 
 

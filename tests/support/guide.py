@@ -25,6 +25,7 @@ from aveo3.config.settings import describe
 from aveo3.events.kinds import KINDS, ORDER, Event, JobEvent, LaneEvent
 from aveo3.mock import FAULTS
 from aveo3.mock.config.faults import Point
+from aveo3.telemetry.instruments import INSTRUMENTS, Instrument
 from aveo3.verdicts.problems import REMEDIES
 from tests.support import sdk_fields
 
@@ -129,13 +130,14 @@ _ABOUT: dict[str, tuple[str, ...]] = {
         *("VEO3_QUOTA_RESET_INTERVAL", "VEO3_RESEND_503"),
     ),
     "Files": (
-        *("VEO3_OUTPUT_DIR", "VEO3_NAME", "VEO3_JOURNAL", "VEO3_OUTPUT_GCS_URI", "VEO3_KEEP_REMOTE"),
+        *("VEO3_OUTPUT_DIR", "VEO3_NAME", "VEO3_JOURNAL", "VEO3_DATABASE", "VEO3_OUTPUT_GCS_URI", "VEO3_KEEP_REMOTE"),
         *("VEO3_STORAGE_URL", "VEO3_RETENTION", "VEO3_DISK_LIMIT"),
     ),
     "Time and polling": (
         *("VEO3_REQUEST_TIMEOUT", "VEO3_OPERATION_TIMEOUT", "VEO3_POLL_INTERVAL", "VEO3_POLL_RATE"),
         *("VEO3_WEBHOOK", "VEO3_WEBHOOK_LISTEN"),
     ),
+    "Agents, by `aveo3 mcp`": ("VEO3_MCP_BUDGET", "VEO3_MCP_ASK_ABOVE", "VEO3_MCP_MEDIA", "VEO3_MCP_TOKEN"),
     "Trying and debugging": (
         *("VEO3_MOCK_MODE", "VEO3_DEBUG_MODE", "VEO3_LOG_FORMAT", "VEO3_OTEL", "VEO3_OTEL_CONTENT"),
     ),
@@ -293,6 +295,16 @@ def events(_: str = "") -> str:
     return "\n" + "\n".join(parts) + "\n"
 
 
+def metrics(_: str = "") -> str:
+    """Every metric, with its labels and what `instruments.py` says of it."""
+    return "\n" + "\n".join(_folded(_metric(each), "  ") for each in INSTRUMENTS.values()) + "\n\n"
+
+
+def _metric(each: Instrument) -> str:
+    labels = f"; {', '.join(f'`{label}`' for label in each.labels)}" if each.labels else ""
+    return f"- `{each.name}` ({each.kind}, {each.unit}{labels}): {each.text}"
+
+
 def _words(kind: type[Event]) -> str:
     return (kind.__doc__ or "").strip()
 
@@ -354,6 +366,7 @@ DRAWN: dict[str, tuple[str, Callable[[str], str]]] = {
     "veo fields": ("sdk-fields", lambda _: sdk_fields.drawn(sdk_fields.VEO)),
     "omni fields": ("sdk-fields", lambda _: sdk_fields.drawn(sdk_fields.OMNI)),
     "events": ("events", events),
+    "metrics": ("otel", metrics),
     "order": ("events", lambda _: f"```text{ORDER}```\n"),
     "names aveo3": ("python-api", names("aveo3")),
     "names aveo3.mock": ("python-api", names("aveo3.mock")),

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.metrics import _internal as metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import DataPointT, InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -20,6 +23,8 @@ class Exported:
         self._spans = InMemorySpanExporter()
         self.tracer_provider = TracerProvider()
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._spans))
+        self._reader = InMemoryMetricReader()
+        self.meter_provider = MeterProvider([self._reader])
 
     @property
     def spans(self) -> list[ReadableSpan]:
@@ -38,6 +43,24 @@ class Exported:
         [job] = self.jobs
         return job
 
+    def read(self) -> dict[str, dict[tuple[str, ...], DataPointT]]:
+        """What a reader gets now: the points of each metric, by the values of their attributes in the order of the
+        names. The next one gets new exemplars only."""
+        data = self._reader.get_metrics_data()
+        return {
+            metric.name: {
+                tuple(str(value) for _, value in sorted((point.attributes or {}).items())): point
+                for point in metric.data.data_points
+            }
+            for resource in (data.resource_metrics if data is not None else ())
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
+
+    def values(self, name: str) -> dict[tuple[str, ...], float]:
+        """The values of a counter or gauge now, as in `read`."""
+        return {labels: getattr(point, "value") for labels, point in self.read().get(name, {}).items()}  # noqa: B009
+
 
 @contextmanager
 def exporting() -> Iterator[Exported]:
@@ -45,8 +68,10 @@ def exporting() -> Iterator[Exported]:
     exported = Exported()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trace, "_TRACER_PROVIDER", exported.tracer_provider)
+        patch.setattr(metrics, "_METER_PROVIDER", exported.meter_provider)
         yield exported
     exported.tracer_provider.shutdown()
+    exported.meter_provider.shutdown()
 
 
 def told(span: ReadableSpan) -> Mapping[str, Any]:

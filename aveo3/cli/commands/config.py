@@ -27,6 +27,7 @@ def show() -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    from aveo3.config.database_address import shown_address
     from aveo3.config.settings import Settings, describe
 
     with errors_as_messages():
@@ -34,6 +35,8 @@ def show() -> None:
     console, origins = Console(highlight=False), settings.origins()
     for variable in describe():
         value, origin = getattr(settings, variable.field), origins[variable.field]
+        if variable.field == "database" and value is not None:
+            value = shown_address(value)
         line = Text.assemble((variable.name, "bold"), " = ", (_shown(value), "" if origin == "default" else "green"))
         console.print(line.append(f"   from {origin}", "dim"), soft_wrap=True)
         console.print(Padding(Text(variable.meaning, "dim"), (0, 0, 0, 4)))

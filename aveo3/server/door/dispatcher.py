@@ -11,9 +11,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import islice
-from math import inf, isfinite
 from typing import Any, TypeVar
 
+from aveo3.dispatch.stream import ClipStream
 from aveo3.errors import JournalError, UsageError
 from aveo3.journal.fresh import marks
 from aveo3.journal.journal import Journal
@@ -24,10 +24,10 @@ from aveo3.journal.rows import JobRecord, recorded_prompt
 from aveo3.lanes.routing import Route, Routes
 from aveo3.lifecycle import WITHOUT_FILE, State
 from aveo3.models import ClipStatus, VideoClip
-from aveo3.server.door import pace
 from aveo3.server.door.sender import Key, Sender
 from aveo3.server.door.shares import Shares
 from aveo3.server.door.standing import is_waiting
+from aveo3.server.door.turns import Turns
 from aveo3.server.door.waiting_line import WaitingLine
 from aveo3.session import Session
 
@@ -39,16 +39,18 @@ PAUSE = 5.0
 AGAIN_AFTER = 60.0
 """Seconds until a clip that could not be brought to its end is taken up again, as the next run would."""
 
-_LEFT = (State.PLANNED, State.CANCELLED, State.DEFERRED, State.RUNNING, State.FETCHING, State.UNCERTAIN)
+LEFT = (State.PLANNED, State.CANCELLED, State.DEFERRED, State.RUNNING, State.FETCHING, State.UNCERTAIN)
 
 Item = TypeVar("Item")
 
 
-class Dispatcher:
+class Dispatcher(Turns):
     """Submits and resumes the requests in the journal of `session`, which is open and keeps one.
 
     `weight_of` returns the weight of a caller; `ended` is called with the number of each job that has ended.
     """
+
+    pause = PAUSE
 
     def __init__(
         self,
@@ -58,14 +60,11 @@ class Dispatcher:
         ended: Callable[[int], None] = lambda _: None,
     ) -> None:
         assert session.journal is not None
-        self._session = session
+        super().__init__(session, Shares(weight_of))
         self.journal: Journal = session.journal
-        self._shares = Shares(weight_of)
         self._ended = ended
-        self._lines: dict[Key, WaitingLine] = {}
         self._old_lines: list[WaitingLine] = []
         """Lines of the lanes before a reload, while what waits there is moved."""
-        self._sender: Sender | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._resumed: set[int] = set()
         """Jobs of an earlier run that a stream works on, or will in its turn."""
@@ -73,7 +72,7 @@ class Dispatcher:
     def start(self, count: Callable[[Request, JobRecord], object] = lambda *_: None) -> None:
         """Take up what an earlier run left; `count` is called with each request that has not ended, and its job."""
         under_way: list[JobRecord] = []
-        for request, record in self.journal.requests.in_states(self._session.service, *_LEFT):
+        for request, record in self.journal.requests.in_states(self._session.service, *LEFT):
             if is_waiting(record):
                 self.add(request, self._route_of(record))
                 count(request, record)
@@ -92,16 +91,19 @@ class Dispatcher:
         is_first = caller not in line.callers
         line.push(caller, job, priority)
         if self._sender is None:
-            self._sender = Sender(self._session, self.journal, self._lines, self._shares, self._over)
+            self._sender = self._new_sender()
             self._start(self._send(self._sender))
         elif is_first:  # else this changes no turn
             self._sender.ring()
+
+    def _new_sender(self) -> Sender:
+        return Sender(self._session, self.journal, self._lines, self._shares, self._over)
 
     async def _send(self, sender: Sender) -> None:
         """Submit until cancelled. If the stream ends by itself, go on with another one after a pause."""
         while True:
             await sender.run_once()
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(self.pause)
 
     def cancel(self, request: Request) -> bool:
         """Take a request out of its line; False if it is not there any more, because its turn has come."""
@@ -111,81 +113,6 @@ class Dispatcher:
         if self._sender is not None:
             self._sender.ring()
         return True
-
-    def ahead_of(self, request: Request) -> tuple[int, Key] | None:
-        """How many requests go before this one, and the lanes it waits for; None if it does not wait."""
-        numbers = request.caller, request.job, request.priority
-        for key, line in self._lines.items():
-            if line.has(*numbers):
-                return self._place(key, *numbers), key
-        return None
-
-    def _place(self, key: Key, caller: str, job: int, priority: int) -> int:
-        """How many of the waiting requests go before this one if none comes any more, at the first of its lanes."""
-        if not key:
-            return self._lines[key].rank(caller, job, priority)
-        lane = key[0][0]
-        lines = [line for tiers, line in self._lines.items() if tiers and lane in tiers[0]]
-        waiting = {each: sum(line.waiting_of(each) for line in lines) for line in lines for each in line.callers}
-        ready = self._sender.ready(lane) if self._sender is not None else {}
-        rank = sum(line.rank(caller, job, priority) for line in lines)
-        return self._shares.ahead_of(lane, caller, rank, waiting, ready)
-
-    def expected_in(self, request: Request) -> tuple[int, float] | None:
-        """The place of a request in its queue, from 1, and the seconds until it is sent, as far as can be known.
-
-        None if its turn has come.
-        """
-        if (found := self.ahead_of(request)) is None:
-            key = self._sender.key_of_ready(request.job) if self._sender is not None else None
-            if key is None:
-                return None
-            found = 0, key  # it stands ready
-        place, key = found
-        return place + 1, pace.seconds_until(place, key, self._session.lane_pool.open_lanes)
-
-    def next_turn_of(self, caller: str) -> float:
-        """Seconds until the next waiting request of `caller` is sent, as far as can be known; at least 1."""
-        opened = self._session.lane_pool.open_lanes
-        turns = []
-        for key, line in self._lines.items():
-            if line.waiting_of(caller):
-                priority, job = line.head_of(caller)
-                turns.append(pace.seconds_until(self._place(key, caller, job, priority), key, opened))
-        return max(1.0, min(turns, default=1.0))
-
-    @property
-    def waiting(self) -> int:
-        """How many requests wait for their turn."""
-        return sum(len(line) for line in self._lines.values())
-
-    def waiting_of(self, caller: str) -> int:
-        """How many requests of `caller` wait for their turn."""
-        return sum(line.waiting_of(caller) for line in self._lines.values())
-
-    def waiting_by_caller(self) -> dict[str, tuple[int, int]]:
-        """By caller: how many requests wait for their turn, and the job of the one that was accepted first."""
-        found: dict[str, tuple[int, int]] = {}
-        for line in self._lines.values():
-            for caller in line.callers:
-                oldest = line.oldest_of(caller)
-                others, first = found.get(caller, (0, oldest))
-                found[caller] = others + line.waiting_of(caller), min(first, oldest)
-        return found
-
-    def next_of_each(self, most: int) -> list[int]:
-        """The jobs that go next: up to `most` of each caller and choice of lanes."""
-        return [job for line in self._lines.values() for job in line.first_of_each(most)]
-
-    def last_turn_in(self) -> float | None:
-        """Seconds until the last waiting request is sent, as far as can be known.
-
-        None if none waits, or if one waits for lanes that are closed until a person has mended why.
-        """
-        opened = self._session.lane_pool.open_lanes
-        turns = [pace.seconds_until(len(line) - 1, key, opened) for key, line in self._lines.items() if line]
-        last = max(turns, default=inf)
-        return last if isfinite(last) else None
 
     def under_way(self) -> list[int]:
         """The jobs that streams work on, or will next: they are in no line any more."""
@@ -198,7 +125,7 @@ class Dispatcher:
     def check_routes(self, routes: Routes) -> None:
         """Raise `UsageError` if a request that waits, and has lanes now, would have none with `routes`."""
         waiting = [number for key, line in self._lines.items() if key for _, number, _ in line.entries()]
-        for page in _pages(waiting, PAGE):
+        for page in pages(waiting, PAGE):
             for record in self.journal.select(f"SELECT * FROM jobs WHERE id IN ({marks(page)})", *page):
                 if self._route_of(record, routes) is None:
                     raise UsageError(
@@ -215,7 +142,7 @@ class Dispatcher:
         self._old_lines += lines
         self._lines.clear()
         for line in lines:
-            for page in _pages(line.entries(), PAGE):
+            for page in pages(line.entries(), PAGE):
                 query = f"SELECT * FROM jobs WHERE id IN ({marks(page)})"
                 try:
                     found = self.journal.select(query, *(number for _, number, _ in page))
@@ -257,6 +184,10 @@ class Dispatcher:
             await asyncio.wait(tasks)
             raise
 
+    async def close(self) -> None:
+        """Leave at the end of the process."""
+        await self.leave()
+
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -278,17 +209,20 @@ class Dispatcher:
             self._resumed |= {record.id for record in records}
             self._start(self._run_resumed(records))
 
+    def _stream_of(self, records: list[JobRecord]) -> ClipStream:
+        return self._session.stream_requests(records)
+
     async def _run_resumed(self, records: list[JobRecord]) -> None:
         left = {record.id for record in records}
         try:
-            async with self._session.stream_requests(records) as clips:
+            async with self._stream_of(records) as clips:
                 async for clip in clips:
                     job = records[clip.index].id
                     left.discard(job)
                     self._resumed.discard(job)
                     self._over(job, clip)
         except Exception:
-            log.exception("resuming requests was interrupted; it goes on in %g s", PAUSE)
+            log.exception("resuming requests was interrupted; it goes on in %g s", self.pause)
         self._resumed -= left
         for job in left:
             self._over(job, None)
@@ -322,7 +256,7 @@ class Dispatcher:
             self._ended(job)
 
 
-def _pages(items: list[Item], size: int) -> Iterator[list[Item]]:
+def pages(items: list[Item], size: int) -> Iterator[list[Item]]:
     rest = iter(items)
     while page := list(islice(rest, size)):
         yield page

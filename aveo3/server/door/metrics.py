@@ -1,6 +1,7 @@
 """Figures of the door for Prometheus. Counters follow what happens; everything else is read when somebody asks.
 
-Labels are bounded: callers, lanes and kinds beyond `MOST` share the value `OTHER`, whatever names come.
+What follows from a client's events and totals has the names of `aveo3.telemetry`, as Prometheus spells them. Labels are
+bounded: callers, lanes and kinds beyond `MOST` share the value `OTHER`, whatever names come.
 """
 
 from __future__ import annotations
@@ -13,21 +14,16 @@ from prometheus_client.registry import Collector
 
 from aveo3.dispatch.stats import Stats
 from aveo3.events.kinds import Event
-from aveo3.events.kinds import Refused as RefusedEvent
 from aveo3.lifecycle import State
-from aveo3.quota.breaker import BreakerState
 from aveo3.server.door.disk_room import DiskRoom
 from aveo3.server.door.observer import Observer
 from aveo3.server.door.queues import Queue
 from aveo3.server.door.video_store import BY_AGE, BY_ROOM, VideoStore
+from aveo3.telemetry import instruments
+from aveo3.telemetry.instruments import INSTRUMENTS, OTHER, Bounded, Instrument
+from aveo3.telemetry.measuring import Measuring, standing
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-
-MOST = 200
-"""How many values a label has."""
-
-OTHER = "(other)"
-"""No caller has this name: it begins with a parenthesis."""
 
 _ACCEPT_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -42,7 +38,8 @@ class Metrics(Observer):
         self, stats: Callable[[], Stats], queues: Callable[[], dict[str, Queue]], videos: VideoStore, disk: DiskRoom
     ) -> None:
         registry = self._registry = CollectorRegistry()
-        self._callers, self._lanes, self._kinds = _Bounded(), _Bounded(), _Bounded()
+        self._callers = Bounded()  # none is called `OTHER`: it begins with a parenthesis
+        self._measuring = Measuring()
         self._accepted = Counter(
             "aveo3_requests_accepted",
             "Requests that are on disk and were answered with a name.",
@@ -61,19 +58,18 @@ class Metrics(Observer):
             ["code"],
             registry=registry,
         )
-        self._refusals = Counter(
-            "aveo3_google_refusals",
-            "Submits that Google refused for now, by kind of refusal.",
-            ["lane", "kind"],
-            registry=registry,
-        )
+        self._adding = {
+            each: _registered(each, registry)
+            for each in INSTRUMENTS.values()
+            if each.kind != "gauge" and each not in _FROM_TOTALS
+        }
         self._accept_seconds = Histogram(
             "aveo3_accept_seconds",
             "Time from reading a request until it is on disk.",
             buckets=_ACCEPT_SECONDS,
             registry=registry,
         )
-        registry.register(_Now(stats, queues, videos, disk, self._callers, self._lanes))
+        registry.register(_Now(stats, queues, videos, disk, self._callers))
 
     def text(self) -> bytes:
         """All figures in Prometheus's text format, of the type `CONTENT_TYPE`."""
@@ -91,22 +87,24 @@ class Metrics(Observer):
 
     def on_event(self, event: Event) -> None:
         """Count an event of the client."""
-        if isinstance(event, RefusedEvent):
-            self._refusals.labels(self._lanes(event.lane), self._kinds(event.reason)).inc()
+        for measured in self._measuring.of(event):
+            if (family := self._adding.get(measured.instrument)) is not None:
+                one = family.labels(*measured.labels) if measured.labels else family
+                if isinstance(one, Histogram):
+                    one.observe(measured.value)
+                else:
+                    one.inc(measured.value)
 
 
-class _Bounded:
-    """The value of a label: the name itself for the first `MOST` names, `OTHER` for the rest."""
+_FROM_TOTALS = (instruments.SPENT, instruments.SUBMITS)
+"""Counters that are read like gauges: the client counts them already."""
 
-    def __init__(self) -> None:
-        self._known: set[str] = set()
 
-    def __call__(self, name: str) -> str:
-        if name not in self._known:
-            if len(self._known) >= MOST:
-                return OTHER
-            self._known.add(name)
-        return name
+def _registered(instrument: Instrument, registry: CollectorRegistry) -> Counter | Histogram:
+    name, text, labels = instrument.prometheus, instrument.text, instrument.prometheus_labels
+    if instrument.kind == "histogram":
+        return Histogram(name, text, labels, buckets=instrument.buckets, registry=registry)
+    return Counter(name, text, labels, registry=registry)
 
 
 class _Now(Collector):
@@ -118,15 +116,14 @@ class _Now(Collector):
         queues: Callable[[], dict[str, Queue]],
         videos: VideoStore,
         disk: DiskRoom,
-        callers: _Bounded,
-        lanes: _Bounded,
+        callers: Bounded,
     ) -> None:
         self._stats = stats
         self._queues = queues
         self._videos = videos
         self._disk = disk
         self._callers = callers
-        self._lanes = lanes
+        self._lanes = Bounded()
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: a registry then reads nothing when it is set up."""
@@ -135,18 +132,22 @@ class _Now(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._waiting()
         stats = self._stats()
-        yield from self._lane_figures(stats)
-        yield CounterMetricFamily(
-            "aveo3_spent_usd", "US$ at list price, billed since the server began.", stats.spent_usd
-        )
-        yield GaugeMetricFamily("aveo3_in_flight_usd", "US$ at list price of the clips in flight.", stats.in_flight_usd)
-        yield GaugeMetricFamily(
-            "aveo3_may_be_paid_usd",
-            "US$ at list price of clips whose answer was lost or given up.",
-            stats.may_be_paid_usd,
-        )
+        gauges = {
+            each: GaugeMetricFamily(each.prometheus, each.text, labels=each.prometheus_labels)
+            for each in INSTRUMENTS.values()
+            if each.kind == "gauge"
+        }
+        for measured in standing(stats, self._lanes):
+            gauges[measured.instrument].add_metric(measured.labels, float(measured.value))
+        yield from gauges.values()
+        yield CounterMetricFamily(instruments.SPENT.prometheus, instruments.SPENT.text, stats.spent_usd)
+        submits = instruments.SUBMITS
+        accepted = CounterMetricFamily(submits.prometheus, submits.text, labels=submits.prometheus_labels)
+        for lane, gate in stats.gates.items():
+            if (name := self._lanes(lane)) != OTHER:
+                accepted.add_metric([name], gate.accepted)
+        yield accepted
         yield from self._stored()
-        yield GaugeMetricFamily("aveo3_paused", "1 while a person has paused all submits.", float(stats.paused))
 
     def _waiting(self) -> Iterator[Metric]:
         waiting = GaugeMetricFamily("aveo3_requests_waiting", "Requests that wait for their turn.", labels=["caller"])
@@ -191,38 +192,3 @@ class _Now(Collector):
             "1 while nothing is submitted for want of room.",
             float(self._disk.is_low),
         )
-
-    def _lane_figures(self, stats: Stats) -> Iterator[Metric]:
-        families = {
-            name: GaugeMetricFamily(f"aveo3_{name}", text, labels=["lane"])
-            for name, text in {
-                "lane_running": "Operations that run at Google.",
-                "lane_running_limit": "How many operations may run at once.",
-                "quota_used": "Submits that count against the quota now.",
-                "quota_limit": "Submits that the quota allows in one period.",
-                "quota_period_seconds": "Length of the quota's period.",
-                "lane_opens_in_seconds": "Time until the lane may submit again; 0 if it is not paused.",
-                "lane_closed": "1 if the lane will never submit again: credentials, billing, a quota of 0.",
-            }.items()
-        }
-        breaker = GaugeMetricFamily(
-            "aveo3_breaker_state", "1 for the state in which the circuit breaker is.", labels=["lane", "state"]
-        )
-        submits = CounterMetricFamily("aveo3_submits_accepted", "Submits that Google accepted.", labels=["lane"])
-        for lane, gate in stats.gates.items():
-            if (name := self._lanes(lane)) == OTHER:
-                continue  # a sum of quotas says nothing
-            for family, value in (
-                ("lane_running", gate.running),
-                ("lane_running_limit", gate.running_limit),
-                ("quota_used", gate.quota_used),
-                ("quota_limit", gate.quota_limit),
-                ("quota_period_seconds", gate.quota_period),
-                ("lane_opens_in_seconds", gate.opens_in),
-                ("lane_closed", gate.closed is not None),
-            ):
-                families[family].add_metric([name], float(value))
-            for state in BreakerState:
-                breaker.add_metric([name, state.value], float(gate.breaker is state))
-            submits.add_metric([name], gate.accepted)
-        yield from (*families.values(), breaker, submits)

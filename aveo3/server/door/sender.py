@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 
+from aveo3 import _threads
 from aveo3.dispatch.backlog import Backlog, Backlogs, LaneQueue
 from aveo3.engine.job import Job
-from aveo3.errors import GateClosed
+from aveo3.errors import GateClosed, JournalError
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
 from aveo3.lanes.lanes import Lane
@@ -24,6 +26,9 @@ log = logging.getLogger(__name__)
 
 Key = tuple[tuple[Lane, ...], ...]
 """The lanes that a request may go to, tier by tier; empty if none can take it any more."""
+
+AWAY = 0.5
+"""Seconds until a shared journal that is away is read again."""
 
 Over = Callable[[int, VideoClip | None], None]
 
@@ -47,19 +52,31 @@ class Sender:
     """
 
     def __init__(
-        self, session: Session, journal: Journal, lines: Mapping[Key, WaitingLine], shares: Shares, over: Over
+        self,
+        session: Session,
+        journal: Journal,
+        lines: Mapping[Key, WaitingLine],
+        shares: Shares,
+        over: Over,
+        storage_uri_of: Callable[[int], str | None] | None = None,
     ) -> None:
+        """`storage_uri_of` returns the bucket that a request names; None to read it from the journal."""
         self._session = session
         self._journal = journal
         self._lines = lines
         self._shares = shares
         self._over = over
+        self._storage_uri_of = storage_uri_of
         self._feed = Feed(lines, shares, self._record_of)
 
     @property
     def under_way(self) -> list[int]:
         """The jobs that its stream has and that have no clip yet."""
         return [given.job for given in self._feed.given.values()]
+
+    def has(self, job: int) -> bool:
+        """True if its stream has a job that has no clip yet."""
+        return any(given.job == job for given in self._feed.given.values())
 
     def ready(self, lane: Lane) -> Counter[str]:
         """By caller: how many requests stand ready to be submitted to `lane`."""
@@ -81,7 +98,7 @@ class Sender:
         """Submit until cancelled, or until the stream ends by itself: the disk is full, or the journal locked."""
         feed = self._feed = Feed(self._lines, self._shares, self._record_of)
         try:
-            async with self._session.stream_requests(feed, feed) as clips:
+            async with self._session.stream_requests(feed, feed, storage_uri_of=self._storage_uri_of) as clips:
                 async for clip in clips:
                     self._over(feed.given.pop(clip.index).job, clip)
         except Exception:
@@ -90,13 +107,20 @@ class Sender:
         for given in left.values():
             self._over(given.job, None)
 
-    def _record_of(self, job: int) -> JobRecord:
-        try:
-            [record] = self._journal.select("SELECT * FROM jobs WHERE id = ?", job)
-        except BaseException:
-            self._over(job, None)
-            raise
-        return record
+    async def _record_of(self, job: int) -> JobRecord:
+        """A job as it stands now. From a shared journal it is read in a thread, again until that is there."""
+        query = "SELECT * FROM jobs WHERE id = ?"
+        if not self._journal.shared:
+            [record] = self._journal.select(query, job)
+            return record
+        while True:
+            try:
+                [record] = await _threads.reading.run(self._journal.select, query, job)
+            except JournalError as error:
+                log.error("%s", error)
+                await asyncio.sleep(AWAY)
+            else:
+                return record
 
 
 class Feed:
@@ -106,7 +130,9 @@ class Feed:
     stands ready; so at most one request of a caller does for the same lanes.
     """
 
-    def __init__(self, lines: Mapping[Key, WaitingLine], shares: Shares, record_of: Callable[[int], JobRecord]) -> None:
+    def __init__(
+        self, lines: Mapping[Key, WaitingLine], shares: Shares, record_of: Callable[[int], Awaitable[JobRecord]]
+    ) -> None:
         self.given: dict[int, _Given] = {}
         """By index in the stream."""
         self.backlogs = Backlogs(self)
@@ -135,16 +161,15 @@ class Feed:
             self.backlogs.ring()  # it may have ended while it was planned: then it is another's turn
         while (wanted := self._wanted()) is None:
             await self.backlogs.room.wait()
-        return self._take(*wanted)
+        return await self._take(*wanted)
 
-    def _take(self, key: Key, caller: str) -> JobRecord:
+    async def _take(self, key: Key, caller: str) -> JobRecord:
         line = self._lines[key]
         priority, job = line.head_of(caller)
         line.remove(caller, job, priority)
-        record = self._record_of(job)
         self._coming = next(self._numbers)
-        self.given[self._coming] = _Given(job, caller, priority, key)
-        return record
+        self.given[self._coming] = _Given(job, caller, priority, key)  # if it cannot be read, the stream ends with it
+        return await self._record_of(job)
 
     def _wanted(self) -> tuple[Key, str] | None:
         """The line and the caller whose next request has to stand ready, and does not; None if there is none."""

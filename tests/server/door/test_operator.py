@@ -22,10 +22,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from aveo3.cli.commands import serve as serve_command
 from aveo3.models import VideoPrompt
-from aveo3.server.door import metrics, server_file
+from aveo3.server.door import server_file
 from aveo3.server.door.callers import Caller, CallerFile
 from aveo3.server.door.media_store import MediaStore
 from aveo3.server.door.server import DoorServer
+from aveo3.telemetry import instruments
 from tests.support.door import MODEL, serving
 from tests.support.emulated import emulator, quick
 from tests.support.terminal import run
@@ -125,6 +126,28 @@ async def test_refusals_are_counted_by_kind() -> None:
         assert sum(refusals.values()) == google.books.refused > 0
 
 
+async def test_metrics_have_every_name_of_opentelemetry_as_prometheus_spells_it() -> None:
+    async with (
+        emulator(latency="40") as google,
+        DoorServer(quick(google, journal="auto", poll_interval=0.5), port=0, now_utc=loop_time_utc) as door,
+        aiohttp.ClientSession(door.url) as http,
+    ):
+        await submit(http, None)
+        await asyncio.sleep(300)
+        async with http.get("/metrics") as answer:
+            families = {each.name: each for each in text_string_to_metric_families(await answer.text())}
+        for each in instruments.INSTRUMENTS.values():
+            assert families[each.prometheus].type == each.kind
+        duration = {
+            sample.name: sample.value
+            for sample in families["gen_ai_client_operation_duration_seconds"].samples
+            if sample.labels.get("gen_ai_request_model") == MODEL and "le" not in sample.labels
+        }
+        assert duration["gen_ai_client_operation_duration_seconds_count"] == 1
+        assert duration["gen_ai_client_operation_duration_seconds_sum"] >= 40
+        assert families["aveo3_clips"].samples[0].labels == {"status": "succeeded"}
+
+
 async def test_no_caller_sees_the_figures_of_others_and_an_operator_orders_nothing() -> None:
     async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
         assert ("aveo3_paused",) in await scraped(http)  # without keys, this machine may see all
@@ -141,7 +164,7 @@ async def test_no_caller_sees_the_figures_of_others_and_an_operator_orders_nothi
 
 
 async def test_however_many_callers_come_labels_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "MOST", 2)
+    monkeypatch.setattr(instruments, "MOST", 2)
     keys = [add(f"caller-{number}") for number in range(5)]
     watch = add("watch", operator=True)
     async with emulator() as google, serving(google) as door, aiohttp.ClientSession(door.url) as http:
@@ -149,7 +172,7 @@ async def test_however_many_callers_come_labels_stay_bounded(monkeypatch: pytest
             await submit(http, key)
         seen = await scraped(http, watch)
         accepted = {key[1]: value for key, value in seen.items() if key[0] == "aveo3_requests_accepted_total"}
-        assert accepted == {"caller-0": 1, "caller-1": 1, metrics.OTHER: 3}
+        assert accepted == {"caller-0": 1, "caller-1": 1, instruments.OTHER: 3}
 
 
 async def test_without_the_package_the_door_works_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

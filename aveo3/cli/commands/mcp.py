@@ -1,0 +1,139 @@
+"""`aveo3 mcp`: gives agents tools that make clips, within a budget that a person sets. Reads options, serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from aveo3.cli import options
+from aveo3.cli.exit_codes import errors_as_messages
+
+
+def mcp(
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", "-o", help="Directory for the videos and the journal.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="US$ that agents may spend in this directory, ever; see VEO3_MCP_BUDGET.")
+    ] = None,
+    ask_above: Annotated[
+        str | None, typer.Option(help="US$ that agents may spend before a person is asked; see VEO3_MCP_ASK_ABOVE.")
+    ] = None,
+    media: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Directory whose pictures agents may send, too. May be given again."),
+    ] = None,
+    name: options.Name = None,
+    rate: options.Rate = None,
+    max_concurrency: options.MaxConcurrency = None,
+    lanes: options.Lanes = None,
+    server: options.Server = None,
+    mock: options.Mock = False,
+) -> None:
+    """Give agents tools that make clips.
+
+    They speak the Model Context Protocol (MCP): a client starts this program and talks to it over stdin and stdout. The
+    tools return at once: estimate, start, status, wait, result, cancel, models, budget. It needs aveo3[mcp].
+
+    Agents spend nothing unless you set a budget in US$. It belongs to the output directory and counts all sessions: a
+    restart gives no new one. No tool can raise it. Above US$ 20 (VEO3_MCP_ASK_ABOVE) a person is asked.
+
+    It keeps the journal of the other commands: `aveo3 status` shows what agents did. Use an output directory of its
+    own: while clips of agents are under way, no other run can use it. Give whole paths: clients start this program
+    anywhere. VEO3_* and GOOGLE_* variables set everything else. `aveo3 guide mcp` tells more.
+
+    Exit codes: 0 the client left, or it was stopped; 2 bad usage, or aveo3[mcp] is missing.
+
+    \b
+    Claude Code:
+      claude mcp add aveo3 --env VEO3_MCP_BUDGET=10 -- aveo3 mcp -o ~/clips
+
+    \b
+    Claude Desktop, in claude_desktop_config.json, and Cursor, in .cursor/mcp.json:
+      {
+        "mcpServers": {
+          "aveo3": {
+            "command": "aveo3",
+            "args": ["mcp", "--output-dir", "/home/me/clips"],
+            "env": {"VEO3_MCP_BUDGET": "10", "GEMINI_API_KEY": "your key"}
+          }
+        }
+      }
+
+    \b
+    VS Code, in .vscode/mcp.json:
+      {
+        "servers": {
+          "aveo3": {
+            "type": "stdio",
+            "command": "aveo3",
+            "args": ["mcp", "--output-dir", "/home/me/clips"],
+            "env": {"VEO3_MCP_BUDGET": "10", "GEMINI_API_KEY": "your key"}
+          }
+        }
+      }
+
+    Examples:
+
+      aveo3 mcp --budget 10 --output-dir clips
+
+      aveo3 mcp --mock --budget 10 --output-dir mock-clips
+    """
+    with errors_as_messages():
+        _check_extra()
+        given: dict[str, Any] = {
+            "output_dir": output_dir,
+            "mcp_budget": budget,
+            "mcp_ask_above": ask_above,
+            "mcp_media": tuple(media) if media else None,
+            "name": name,
+            "max_concurrency": max_concurrency,
+            "lanes": lanes,
+            "server": server,
+            "mock_mode": mock or None,
+            **options.rate_fields(rate),
+        }
+        from aveo3.config.settings import Settings
+
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        _log_to_stderr(debug=settings.debug_mode)
+        import asyncio
+
+        asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Any) -> None:
+    import asyncio
+    from importlib.metadata import version
+
+    from aveo3.cli.signals import on_signals
+    from aveo3.mcp_server.desk import Desk
+    from aveo3.mcp_server.transport import serve_stdio
+
+    stop = asyncio.Event()
+    with on_signals(lambda _: stop.set()):
+        await serve_stdio(Desk(settings), version("aveo3"), stop)
+
+
+def _check_extra() -> None:
+    """Raise `UsageError` if the protocol's package is not installed."""
+    from importlib.util import find_spec
+
+    from aveo3.errors import UsageError
+
+    if find_spec("mcp") is None:
+        raise UsageError("aveo3 mcp needs the package mcp, which is not installed: pip install 'aveo3[mcp]'")
+
+
+def _log_to_stderr(*, debug: bool) -> None:
+    """Send every log to stderr, as lines: stdout belongs to the protocol."""
+    import logging
+
+    from aveo3.cli.terminal import LineFormatter
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("aveo3").setLevel(logging.DEBUG if debug else logging.INFO)

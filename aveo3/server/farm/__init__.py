@@ -1,0 +1,1 @@
+"""Several processes, perhaps on several machines, with one journal and one quota."""

@@ -1,0 +1,89 @@
+"""A process that makes the requests of others, without a door of its own: it leads lanes, or stands by for them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Self
+
+from aveo3.config.settings import Settings
+from aveo3.dispatch import lane_pool
+from aveo3.errors import UsageError
+from aveo3.lanes.lanes import Lanes
+from aveo3.server.door.shared_dispatcher import SharedDispatcher
+from aveo3.server.farm.leading import Leading
+from aveo3.session import Session
+
+
+class FarmWorker:
+    """Works while its block runs: `async with FarmWorker(Settings(database=…)) as worker`.
+
+    `lanes`: the lanes to lead, by their names; None for all. Raises `UsageError` as `VeoClient` does, without a
+    database, and for a lane that the settings do not have; `JournalError` if the database cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        lanes: Collection[str] | None = None,
+        rng: random.Random | None = None,
+        now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        if "quota_patience" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"quota_patience": None})
+        if settings.database is None:
+            raise UsageError(
+                "a worker makes the requests in a database that several processes share: name it with VEO3_DATABASE. "
+                "On one machine, `aveo3 serve` needs none."
+            )
+        self._names = lanes
+        self._session = Session(
+            settings,
+            Lanes(settings),
+            backend=None,
+            connect=lane_pool.connect,
+            rng=rng or random.Random(),
+            now_utc=now_utc,
+            shares=True,
+        )
+        self._stack = AsyncExitStack()
+        self._leading: Leading | None = None
+
+    @property
+    def session(self) -> Session:
+        """What the worker works with; open while it runs."""
+        return self._session
+
+    @property
+    def led(self) -> tuple[str, ...]:
+        """The names of the lanes that it leads now; empty while it stands by."""
+        return self._leading.led if self._leading is not None else ()
+
+    @property
+    def since_utc(self) -> datetime | None:
+        """When it began to lead; None while it stands by."""
+        return self._leading.since_utc if self._leading is not None else None
+
+    async def __aenter__(self) -> Self:
+        await self._session.open()
+        try:
+            self._stack.push_async_callback(self._session.close)
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        journal = self._session.journal
+        assert journal is not None
+        dispatcher = SharedDispatcher(self._session)
+        self._leading = leading = Leading(self._session, dispatcher, journal.lane_locks(), names=self._names)
+        self._stack.push_async_callback(leading.close)
+        leading.start()
