@@ -200,9 +200,7 @@ class Session:
         without_keys = self.lane_pool.without_keys
         if (database := self.settings.database) is not None:
             if not self._shares:
-                raise UsageError(
-                    "VEO3_DATABASE: this command keeps its journal in the output directory: unset it."
-                )
+                raise UsageError("VEO3_DATABASE: this command keeps its journal in the output directory: unset it.")
             shared = SharedJournal(database, self.settings.output_dir.absolute())
             self.journal = self._stack.enter_context(Journal(shared, without_secrets=without_keys))
             self._clock = self.journal.now_utc

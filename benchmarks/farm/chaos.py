@@ -23,6 +23,7 @@ from benchmarks.farm import checker
 from benchmarks.farm.aveo3_farm import Aveo3Farm, environment
 from benchmarks.farm.crew import Crew, Worker
 from benchmarks.farm.plan import Plan
+from benchmarks.farm.runner import UNENDED
 from benchmarks.farm.takeovers import LEASE
 from benchmarks.harness.emulator import EmulatorProcess
 from benchmarks.harness.environment import forget_the_environment
@@ -213,7 +214,7 @@ class Chaos:
         async with asyncio.timeout(120):
             while True:
                 states = await farm.states()
-                if sum(states.get(state, 0) for state in ("planned", "submitting", "running", "fetching")) == 0:
+                if not states.keys() & UNENDED:
                     return
                 await asyncio.sleep(0.2)
 

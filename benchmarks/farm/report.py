@@ -107,7 +107,7 @@ def _row(disturbance: str, name: str, runs: Sequence[Run]) -> list[str]:
         figure((run.uncertain for run in runs), 0) if any(run.without_intent is not None for run in runs) else "",
         figure((run.sent_twice for run in runs), 0),
         figure((run.refused for run in runs), 0),
-        figure((run.ratio for run in runs if run.made == run.clips), 2),
+        figure((run.ratio for run in runs if not run.lost), 2),
         figure(run.slowest_poll for run in runs),
         figure(run.pause for run in runs),
         figure(run.resumed for run in runs),
@@ -174,13 +174,11 @@ def aims(result: Result) -> list[Aim]:
 
 def _clean(runs: Sequence[Run]) -> bool:
     """No clip was sent twice, refused or left, nobody sent without an intent, or after a successor."""
-    return not any(
-        run.sent_twice or run.refused or run.never_sent or run.two_leaders or run.without_intent for run in runs
-    )
+    return not any(run.sent_twice or run.refused or run.lost or run.two_leaders or run.without_intent for run in runs)
 
 
 def _outcome(runs: Sequence[Run]) -> str:
-    lost = sum(run.clips - run.made for run in runs)
+    lost = sum(run.lost for run in runs)
     twice, refused = sum(run.sent_twice for run in runs), sum(run.refused for run in runs)
     reached = f"{lost} lost" if lost else f"{max(run.ratio for run in runs):.2f}"
     return f"{twice} twice; {refused} refused; {reached}"
@@ -196,7 +194,7 @@ def _best(result: Result, disturbance: str) -> str:
 
 
 def _rank(runs: Sequence[Run]) -> tuple[int, float]:
-    return sum(run.clips - run.made + run.sent_twice for run in runs), median(run.ratio for run in runs)
+    return sum(run.lost + run.sent_twice for run in runs), median(run.ratio for run in runs)
 
 
 # ---- the plot --------------------------------------------------------------------------------------------------------

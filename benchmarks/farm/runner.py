@@ -20,6 +20,11 @@ from benchmarks.harness.shifted_clock import shifted_clock
 
 RESTARTS = 3
 
+UNENDED = {"planned", "submitting", "running", "fetching"}
+
+SETTLED = 3.0
+"""Seconds without anything that happened at Google, after which the journal is asked whether all clips have ended."""
+
 QUIET = 90.0
 """A run ends this many seconds after the last thing that happened at Google, and after its disturbance, with what
 it has. DBOS waits up to a minute between its tries to reach a database that is away."""
@@ -63,6 +68,11 @@ class Run:
     def ratio(self) -> float:
         return self.makespan / self.optimum
 
+    @property
+    def lost(self) -> int:
+        """Clips that nobody will make, and that nobody says are uncertain."""
+        return max(0, self.clips - self.made - self.uncertain)
+
 
 @dataclass
 class Happened:
@@ -91,6 +101,7 @@ async def run(
     finally:
         books = await emulator.stop()
     requests = checker.requests_of(books)
+    began = min([began, *(request.at for request in requests[:1])])  # the first may go while the others are enqueued
     unsent = checker.never_sent(requests, plan.prompts)
     outages = happened.outages
     stalls = checker.idle(requests, plan.limit, plan.period, clips=plan.clips - len(unsent), began=began)
@@ -132,11 +143,11 @@ async def _disturbed(
         workers = [_off(worker, SKEWS[worker.number % len(SKEWS)]) for worker in workers]
     happened = Happened()
     async with Crew(workers, restart_after=plan.restart_after, ready=farm.is_ready) as crew:
-        began = time.time()
         disturbing = asyncio.create_task(_disturb(disturbance, farm, crew, plan, emulator, rng, happened, leads=leads))
         try:
             await farm.enqueue(plan.prompts)
-            await _until_the_end(plan, emulator, disturbing)
+            began = time.time()
+            await _until_the_end(farm, plan, emulator, disturbing)
         finally:
             disturbing.cancel()
             await asyncio.gather(disturbing, return_exceptions=True)
@@ -191,16 +202,23 @@ async def target(crew: Crew, emulator: EmulatorProcess, rng: random.Random, *, l
     return rng.choice([worker for worker in crew.workers if worker.process is not None and worker.is_ready.is_set()])
 
 
-async def _until_the_end(plan: Plan, emulator: EmulatorProcess, disturbing: asyncio.Task[None]) -> None:
+async def _until_the_end(farm: Farm, plan: Plan, emulator: EmulatorProcess, disturbing: asyncio.Task[None]) -> None:
     last, changed_at = await emulator.counts(), time.monotonic()
     while last["fetched"] < plan.clips:
         if disturbing.done() and (error := disturbing.exception()) is not None:
             raise error
         if not disturbing.done():
             changed_at = time.monotonic()
-        if time.monotonic() - changed_at > QUIET:
+        quiet = time.monotonic() - changed_at
+        if quiet > QUIET or (quiet > SETTLED and await _all_ended(farm)):
             return
         await asyncio.sleep(0.1)
         counts = await emulator.counts()
         if counts != last:
             last, changed_at = counts, time.monotonic()
+
+
+async def _all_ended(farm: Farm) -> bool:
+    """Whether the journal says that nothing waits or runs: some clips may be uncertain."""
+    states = await farm.states()
+    return bool(states) and not states.keys() & UNENDED
