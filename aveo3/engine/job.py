@@ -212,7 +212,8 @@ class Job:
         if files is not None:
             changes = {**changes, "files": tuple(map(self._noted, files))}
         if self.journal is not None:
-            self.journal.move(self.record.id, self.record.state, state, **changes)
+            attempt = self.record.attempts, self.record.submitted_utc
+            self.journal.move_attempt(self.record.id, self.record.state, state, attempt, **changes)
         old = self.record.state
         self.record = self.record.moved(state, changes)
         if files is not None:

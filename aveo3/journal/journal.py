@@ -157,6 +157,24 @@ class Journal(JournalReader):
         the move is the intent to submit and cannot be written. Any other move that cannot be written stays in memory,
         is tried again with each later write, and sets `broken`.
         """
+        self._move(job, old, new, ("state = ?", (old,)), changes)
+
+    def move_attempt(
+        self, job: int, old: State, new: State, attempt: tuple[int, datetime | None], **changes: Any
+    ) -> None:
+        """`move` for a process that holds the job, and knows the number of its attempts and when it was sent last.
+
+        In a shared journal a move of another attempt is not made, and whoever holds the job here hears nothing of it:
+        another process has gone on with it. An answer is written even if that process took the submit for lost.
+        """
+        if self.shared:
+            self._move(job, old, new, self._as_known(old, attempt), changes)
+        else:
+            self.move(job, old, new, **changes)
+
+    def _move(
+        self, job: int, old: State, new: State, known: tuple[str, tuple[Any, ...]], changes: dict[str, Any]
+    ) -> None:
         if new is not old and new not in NEXT[old] and new not in REOPEN.get(old, ()):
             raise IllegalMove(f"job {job} cannot go from {old} to {new}")
         if unknown := changes.keys() - CHANGING:
@@ -167,16 +185,27 @@ class Journal(JournalReader):
         changes = {name: storable(value) for name, value in changes.items()}
         at = self._stamp()
         intent = new is State.SUBMITTING and new is not old
+        where, expected = known
         self._write(
             (
-                f"UPDATE jobs SET state = ?{columns} WHERE id = ? AND state = ?",
-                (new, *(to_column(value) for value in changes.values()), job, old),
+                f"UPDATE jobs SET state = ?{columns} WHERE id = ? AND {where}",
+                (new, *(to_column(value) for value in changes.values()), job, *expected),
             ),
             (EVENT, (job, at, new, json.dumps(changes, default=plain))),
             commit=intent or old is not State.PLANNED,
             sync=new not in FOUND_AGAIN,
             keep=not intent,
+            fenced=intent,
         )
+
+    @staticmethod
+    def _as_known(old: State, attempt: tuple[int, datetime | None]) -> tuple[str, tuple[Any, ...]]:
+        """The condition that a job is as its process knows it, and the values."""
+        attempts, sent_utc = attempt
+        if old is not State.SUBMITTING or sent_utc is None:
+            return "state = ? AND attempts = ?", (old, attempts)
+        sent = to_column(storable(sent_utc))  # of two processes that intend the same attempt, only one has this instant
+        return "state IN (?, ?) AND attempts = ? AND submitted_utc = ?", (old, State.UNCERTAIN, attempts, sent)
 
     def commit(self) -> None:
         """Commit all steps by now, and have them synced soon. Raises `JournalError` if the disk refuses."""
@@ -186,9 +215,13 @@ class Journal(JournalReader):
         """Note changes of a job that stays in its state."""
         self.move(job, state, state, **changes)
 
-    def keep(self, service: str, kind: str, name: str, value: Mapping[str, Any]) -> None:
-        """Keep a value that belongs to no job for later runs; it replaces the one of the same name."""
-        self._write((_KEEP, (service, kind, name, json.dumps(value))), keep=True)
+    def keep(self, service: str, kind: str, name: str, value: Mapping[str, Any], *, fenced: bool = False) -> None:
+        """Keep a value that belongs to no job for later runs; it replaces the one of the same name.
+
+        With `fenced`, at once, and only while this process leads.
+        """
+        step = _KEEP, (service, kind, name, json.dumps(value))
+        self._write(step, commit=fenced, keep=not fenced, fenced=fenced)
 
     def keep_lane_event(self, service: str, event: LaneEvent) -> None:
         """Keep a change of a lane; the newest 10,000 are kept.
@@ -202,13 +235,15 @@ class Journal(JournalReader):
         """Return when all that was committed by now outlives a power cut. Raises `JournalError` if it may not."""
         await self._writer.on_disk()
 
-    def _write(self, *step: Statement, commit: bool = False, sync: bool = False, keep: bool = False) -> None:
+    def _write(
+        self, *step: Statement, commit: bool = False, sync: bool = False, keep: bool = False, fenced: bool = False
+    ) -> None:
         if os.getpid() != self._process:
             raise JournalError(f"{self.place} was opened by process {self._process}; a fork of it must open its own.")
-        self._writer.write(step, commit=commit, sync=sync, keep=keep)
+        self._writer.write(step, commit=commit, sync=sync, keep=keep, fenced=fenced)
 
     def _stamp(self) -> str:
         return self._now_utc().isoformat()
 
 
-_KEEP = "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+_KEEP = "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT (service, kind, name) DO UPDATE SET value = excluded.value"

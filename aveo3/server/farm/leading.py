@@ -183,7 +183,7 @@ class Leading:
         leads_already = self.since_utc is not None
         self.since_utc = self.since_utc or now
         for lane in lanes:
-            self._journal.keep(self._session.service, LEADERS, lane_key(lane), self._entry(lane, now))
+            self._journal.keep(self._session.service, LEADERS, lane_key(lane), self._entry(lane, now), fenced=True)
             log.info("this process leads lane %s", lane.name)
         await self._dispatcher.lead(lanes, self._count)
         if not leads_already:
