@@ -22,6 +22,9 @@ _LONGEST_LINE = 2**28
 class EmulatorProcess:
     """`async with EmulatorProcess() as google`, then for each run: `start`, `align`, the run itself, `stop`."""
 
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -69,9 +72,10 @@ class EmulatorProcess:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        stdin.write(json.dumps([verb, arguments]).encode() + b"\n")
-        await stdin.drain()
-        answer = await stdout.readline()
+        async with self._turn:
+            stdin.write(json.dumps([verb, arguments]).encode() + b"\n")
+            await stdin.drain()
+            answer = await stdout.readline()
         if not answer:
             raise RuntimeError(f"the emulator's process ended during {verb!r}; its output is above")
         return dict(json.loads(answer))
