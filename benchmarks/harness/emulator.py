@@ -69,6 +69,10 @@ class EmulatorProcess:
         return await self._ask("stop")
 
     async def _ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
+        # Who is cancelled leaves no answer behind that the next one would take for its own.
+        return await asyncio.shield(self._exchange(verb, arguments))
+
+    async def _exchange(self, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
