@@ -56,7 +56,7 @@ class Aveo3Farm:
         return [Worker(number, ("-m", "aveo3", "worker"), self.environment, self.place) for number in numbers]
 
     def is_ready(self, line: str) -> bool:
-        return bool(line.strip())
+        return line.startswith(("working for", "Taking requests at"))
 
     async def enqueue(self, prompts: Sequence[str]) -> None:
         file = self.place / "prompts.txt"

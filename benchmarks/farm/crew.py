@@ -109,7 +109,7 @@ class Crew:
                     env={**os.environ, **worker.environment, "PYTHONPATH": str(ROOT)},
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.PIPE,
-                    stderr=log,
+                    stderr=asyncio.subprocess.STDOUT,
                     start_new_session=True,
                 )
                 try:
