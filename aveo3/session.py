@@ -40,7 +40,7 @@ from aveo3.files.directories import check_writable
 from aveo3.journal.fresh import Fresh, check_fresh
 from aveo3.journal.journal import Journal
 from aveo3.journal.mixture import paid_elsewhere
-from aveo3.journal.place import SharedJournal, journal_path
+from aveo3.journal.place import SharedJournal, journal_place
 from aveo3.journal.rows import JobRecord
 from aveo3.lanes.lanes import Lane, Lanes, wire_of
 from aveo3.lanes.routing import Routes
@@ -376,13 +376,13 @@ class Session:
         """
         if self.engine is None:
             without_keys = self.lane_pool.without_keys
-            path = journal_path(self.settings)
+            path = journal_place(self.settings)
             with Journal(path, writes=writes, now_utc=self._now_utc, without_secrets=without_keys) as journal:
                 yield journal
             return
         self.check_loop()
         if self.journal is None:
-            journal_path(self.settings)  # raises
+            journal_place(self.settings)  # raises
         assert self.journal is not None
         yield self.journal
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ notebook
 film
 integrations
 testing
-simulation quota_checkup server_checkup checkup
+simulation quota_checkup server_checkup database_checkup checkup
 report
 server
 mcp_server
@@ -100,6 +101,51 @@ def wrong_way(module: str, code: str) -> set[str]:
 NEED_OTHER_PROGRAMS = ("integrations.crewai", "mcp_server.tools", "mcp_server.transport")
 """Modules that can be imported only where somebody else's program is installed; `.ci/run` has a step for each, or
 `aveo3[test]` brings it."""
+SQLITE = re.compile(r"journal\.(moving\.)?sqlite(_\w+)?")
+"""The modules that know SQLite."""
+OWN_DIALECT = re.compile(r"journal\.(moving\.)?(sqlite(_\w+)?|postgres(_\w+)?|\w+_schema)")
+ONLY_SQLITE = re.compile(
+    r"\biif\(|\btotal\(|julianday|json_extract|json_each|json_array_length|\browid\b|CROSS JOIN|ON CONFLICT DO|"
+    r"INSERT OR|REPLACE INTO|\bsum\(\w+ (=|IN) |\bPRAGMA\b|\bTEMP TABLE\b|\bGLOB\b|\bmax\([^()]*,"
+)
+SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE TABLE|ON CONFLICT|WHERE|PRAGMA)\b")
+
+
+def texts(code: str) -> Iterator[str]:
+    """The texts in `code` that look like SQL, formatted ones without their values."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.search(node.value):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "()" for part in node.values)
+
+
+def of_one_database(code: str) -> list[str]:
+    """What in the SQL of `code` only SQLite understands."""
+    return [found.group() for text in texts(code) if SQL.search(text) for found in ONLY_SQLITE.finditer(text)]
+
+
+def test_sqlite_is_named_by_its_own_modules_alone() -> None:
+    named = re.compile(r"^\s*(import|from) sqlite3\b", re.MULTILINE)
+    found = {name for name, file in MODULES.items() if named.search(file.read_text("utf-8"))}
+    assert found
+    assert {name for name in found if not SQLITE.fullmatch(name)} == set()
+
+
+def test_statements_are_those_that_both_databases_understand() -> None:
+    own = {name for name in MODULES if room_of(name) == "mock" or OWN_DIALECT.fullmatch(name)}
+    found = {name: of_one_database(file.read_text("utf-8")) for name, file in MODULES.items() if name not in own}
+    assert {name: words for name, words in found.items() if words} == {}
+
+
+def test_the_check_of_the_statements_would_notice() -> None:
+    assert of_one_database("q = 'SELECT iif(a, 1, 2), total(b) FROM c WHERE d IN (SELECT value FROM json_each(?))'")
+    assert of_one_database("q = f'INSERT INTO {t} VALUES (?) ON CONFLICT DO NOTHING'")
+    assert of_one_database("q = 'SELECT sum(state = ?) FROM jobs'")
+    assert of_one_database("q = 'SELECT coalesce(max(id), 0), sum(n) FROM jobs ON CONFLICT (a, b) DO NOTHING'") == []
+    assert of_one_database(MODULES["journal.stored_files_schema"].read_text("utf-8"))
+
+
 USES_THE_EMULATOR = ("mock_mode", "simulation", "cli")
 
 

@@ -33,6 +33,7 @@ from aveo3.cli.commands import (
     simulate,
     status,
     upscale,
+    worker,
 )
 from aveo3.cli.options import FreshOrNew
 from aveo3.cli.streams import prepare_streams
@@ -92,6 +93,7 @@ def _options(
 
 app.command(cls=FreshOrNew)(generate.generate)
 app.command(cls=FreshOrNew)(upscale.upscale)
+app.command()(worker.worker)
 app.command()(enqueue.enqueue)
 app.command()(status.status)
 app.command()(history.history)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aveo3.cli.shells import quoted
 from aveo3.journal.place import journal_path as journal_path
+from aveo3.journal.place import journal_place as journal_place
 from aveo3.journal.wording import counted as counted
 from aveo3.journal.wording import dollars as dollars
 from aveo3.journal.wording import listed as listed
@@ -39,10 +40,18 @@ STYLES = {
 
 
 def settings_of(directory: Path | None, **more: Any) -> Settings:
-    """The settings for the journal in `directory`; None means the output directory of the settings."""
+    """The settings for the journal in `directory`; None means that of the settings: their database, or directory.
+
+    A directory with a journal of its own is looked at even where the settings name a database.
+    """
     from aveo3.config.settings import Settings
 
-    return Settings(**more) if directory is None else Settings(output_dir=directory, **more)
+    if directory is None:
+        return Settings(**more)
+    settings = Settings(output_dir=directory, **more)
+    path = settings.journal_path
+    own = settings.database is not None and path is not None and path.is_file()
+    return settings.model_copy(update={"database": None}) if own else settings
 
 
 def directory_and_ids(names: list[str]) -> tuple[Path | None, list[str]]:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from aveo3.cli.journal_view import counted, journal_path
+from aveo3.cli.journal_view import counted, journal_place
 from aveo3.cli.shells import quoted
 from aveo3.cli.telling import tell
 
@@ -53,7 +53,7 @@ def make(settings: Settings, base: Path | None, *, sheet: Path | None = None) ->
     from aveo3.stills import can_cut
 
     html.check_extra()
-    path = journal_path(settings)
+    path = journal_place(settings)
     posters = Posters(settings.output_dir)
     url = _address if base is None else url_from(base)
 

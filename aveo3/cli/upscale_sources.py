@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from aveo3.cli.journal_view import counted, journal_path, settings_of
+from aveo3.cli.journal_view import counted, journal_place, settings_of
 from aveo3.errors import UsageError
 from aveo3.lifecycle import State, is_emulated
 from aveo3.models import VideoPrompt, reason
@@ -53,7 +53,7 @@ class Sources:
 
         copies = large = gone = 0
         try:
-            journal_file = journal_path(settings_of(home))
+            journal_file = journal_place(settings_of(home))
         except UsageError as error:
             raise UsageError(f"{error} Name the files in {home} instead.") from None
         with Journal(journal_file, writes=False) as journal:
@@ -83,7 +83,7 @@ class Sources:
         from aveo3.journal.journal import Journal
         from aveo3.journal.retrying import find
 
-        with Journal(journal_path(settings_of(home)), writes=False) as journal:
+        with Journal(journal_place(settings_of(home)), writes=False) as journal:
             records = find(name, journal)
             made = [record for record in records if record.state is State.SUCCEEDED]
             if not made:

@@ -212,8 +212,10 @@ class Job:
         if files is not None:
             changes = {**changes, "files": tuple(map(self._noted, files))}
         if self.journal is not None:
-            attempt = self.record.attempts, self.record.submitted_utc
-            self.journal.move_attempt(self.record.id, self.record.state, state, attempt, **changes)
+            record = self.record
+            self.journal.move(
+                record.id, record.state, state, attempt=record.attempts, sent_utc=record.submitted_utc, **changes
+            )
         old = self.record.state
         self.record = self.record.moved(state, changes)
         if files is not None:

@@ -226,7 +226,8 @@ class Submission:
         """Write the operation's name to the journal if the request was accepted: from now on money may be owed."""
         if verdict.kind is VerdictKind.ACCEPTED:
             try:
-                attempt.job.move(State.RUNNING, operation=verdict.operation)
+                # Another process may have taken this one for dead, and given a reason why the job is uncertain.
+                attempt.job.move(State.RUNNING, operation=verdict.operation, error_kind=None, error_message=None)
             except BaseException:  # the log is the last place for the name
                 log.error("accepted, but the journal did not take it: %s", verdict.operation)
                 raise

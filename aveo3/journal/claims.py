@@ -34,6 +34,7 @@ class Claims:
         self._met: defaultdict[int, Met] = defaultdict(Met)  # by stream
         self._held: set[int] = set()  # the jobs that this process works on …
         self._resumed: set[int] = set()  # … and those among them that `resume` took up, without a prompt
+        self._planned: dict[tuple[str, str], int] = {}  # the last ordinals, while they may not be in the database
         self._lost: set[int] = set()  # jobs that may be paid, and whose state here is not that of the journal
 
     def begin_stream(self, fresh: Fresh = False) -> int:
@@ -82,7 +83,7 @@ class Claims:
         self._write(*begin, *steps)
         self._fresh.joined(stream, batch, begin)
         met = self._met[stream]
-        met.got(key_of("digest", digest), record.ordinal, sparse=True)
+        met.got(key_of("digest", digest), record.ordinal, sparse=record.ordinal == 1)  # there is none before the first
         met.jobs.add(record.id)
         self._held.add(record.id)
         return record
@@ -98,9 +99,7 @@ class Claims:
         batch: int | None = None,
     ) -> tuple[JobRecord, Step]:
         """A new job, and the statements that write it."""
-        last = "SELECT coalesce(max(ordinal), 0) FROM jobs WHERE service = ? AND digest = ?"
-        at, ordinal = self._stamp(), self._reader.read(last, service, digest)[0][0] + 1
-        job = self._reader.next_job()
+        at, ordinal, job = self._stamp(), self._next_ordinal(service, digest), self._reader.next_job()
         values = (job, service, digest, ordinal, position, model, json.dumps(prompt), at, batch, State.PLANNED)
         begun = (EVENT, (job, at, State.PLANNED, json.dumps({"model": model})))
         record = JobRecord(
@@ -116,6 +115,15 @@ class Claims:
             state=State.PLANNED,
         )
         return record, ((_PLAN, values), begun)
+
+    def _next_ordinal(self, service: str, digest: str) -> int:
+        """One more than any equal job has. Those that are not in the database yet are not waited for."""
+        if self._reader.settled:
+            self._planned.clear()
+        last = "SELECT coalesce(max(ordinal), 0) FROM jobs WHERE service = ? AND digest = ?"
+        known = int(self._reader.read_unsettled(last, service, digest)[0][0])
+        ordinal = self._planned[service, digest] = max(known, self._planned.get((service, digest), 0)) + 1
+        return ordinal
 
     def hold(self, job: int) -> bool:
         """Hold a job that came as a request; False if this process works on it already.

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from aveo3.errors import JournalError
+from aveo3.journal.bell import Bell
 from aveo3.journal.lane_locks import LaneLocks
 from aveo3.journal.place import Place
 from aveo3.journal.writer import Writer
@@ -97,6 +98,10 @@ class Database(Protocol):
 
     def run_ends(self) -> None:
         """Told before the end of this process's run is written."""
+        ...
+
+    def bell(self) -> Bell:
+        """What rings when other processes may have written."""
         ...
 
     def lane_locks(self) -> LaneLocks:

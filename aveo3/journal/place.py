@@ -52,6 +52,16 @@ def home_of(place: Place) -> Path:
     return place.parent.parent if place.parent.name == JOURNAL.parent.name else place.parent
 
 
+def journal_place(settings: Settings) -> Place:
+    """Where the journal is that the settings name: a database, or a file that is there.
+
+    Raises `UsageError` if the settings turn it off, `JournalError` if the file does not exist.
+    """
+    if settings.database is not None:
+        return SharedJournal(settings.database, settings.output_dir.absolute())
+    return journal_path(settings)
+
+
 def journal_path(settings: Settings) -> Path:
     """The path of the journal. Raises `UsageError` if the settings turn it off, `JournalError` if it does not exist."""
     from aveo3.errors import JournalError, UsageError

@@ -14,6 +14,7 @@ import psycopg
 from aveo3.errors import JournalError
 from aveo3.journal.database import Damaged, Unreachable
 from aveo3.journal.place import SharedJournal
+from aveo3.journal.postgres_bell import PostgresBell
 from aveo3.journal.postgres_clock import ServerClock
 from aveo3.journal.postgres_locks import PostgresLocks
 from aveo3.journal.postgres_migration import prepare
@@ -91,8 +92,8 @@ class PostgresDatabase:
 
     @contextmanager
     def rows(self, query: str, values: Sequence[Any] = (), /) -> Iterator[Iterator[PostgresRow]]:
-        """The same, read some rows at a time. The query has an order, and no limit."""
-        yield self._pages(query, values)
+        """The same, read some rows at a time if the query has an order. It has no limit."""
+        yield self._pages(query, values) if " ORDER BY " in query else iter(self.execute(query, values))
 
     def _pages(self, query: str, values: Sequence[Any]) -> Iterator[PostgresRow]:
         offset, limit = 0, FIRST_ROWS
@@ -133,6 +134,10 @@ class PostgresDatabase:
 
     def run_ends(self) -> None:
         """Nothing is to be done."""
+
+    def bell(self) -> PostgresBell:
+        """What rings at each flush of any process."""
+        return PostgresBell(self.place)
 
     def lane_locks(self) -> PostgresLocks:
         """The locks of the lanes."""

@@ -78,6 +78,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             sunk_unpriced BIGINT, usage {_TEXT},
             UNIQUE (service, digest, ordinal)
         ) WITH (fillfactor = 70)""",  # a row changes five times: room for its next version beside it
+        # Two processes may plan equal prompts at once. Writers take turns, so what is counted here is whole.
+        """CREATE FUNCTION jobs_numbered() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF EXISTS (SELECT FROM aveo3.jobs
+                WHERE service = NEW.service AND digest = NEW.digest AND ordinal = NEW.ordinal) THEN
+                SELECT max(ordinal) + 1 INTO NEW.ordinal FROM aveo3.jobs
+                WHERE service = NEW.service AND digest = NEW.digest;
+            END IF;
+            RETURN NEW;
+        END $$""",
+        "CREATE TRIGGER jobs_numbered BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION jobs_numbered()",
         "CREATE INDEX jobs_by_sent_as ON jobs (service, sent_as) WHERE sent_as IS NOT NULL",
         "CREATE INDEX jobs_by_fresh_batch ON jobs (fresh_batch) WHERE fresh_batch IS NOT NULL",
         "CREATE INDEX jobs_by_operation ON jobs (operation) WHERE operation IS NOT NULL",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,12 @@ from aveo3.lifecycle import OWED, SPENT, State
 
 PAGE = 1000
 """Rows that are read at once."""
+
+SUMS = (
+    "count(*), coalesce(sum(cost_usd), 0.0), count(*) - count(cost_usd), coalesce(sum(sunk_usd), 0.0), "
+    "CAST(coalesce(sum(sunk_unpriced), 0) AS INTEGER)"
+)
+"""The columns of a `StateCount`, from `jobs` on."""
 
 
 class JournalReader:
@@ -78,13 +84,13 @@ class JournalReader:
 
     def newest_with(self, service: str, ids: Iterable[str]) -> list[JobRecord]:
         """The newest job of `service` for each of these `id`s of prompts, without requests. Reads all jobs."""
-        wanted = json.dumps([*ids])
+        text = self.json_text("prompt", "id")
         query = (
-            "SELECT * FROM jobs WHERE id IN (SELECT max(id) FROM jobs WHERE service = ? AND "
-            "json_extract(prompt, '$.id') IN (SELECT value FROM json_each(?)) "
-            "AND NOT EXISTS (SELECT 1 FROM requests WHERE job = jobs.id) GROUP BY json_extract(prompt, '$.id'))"
+            f"SELECT * FROM jobs WHERE id IN (SELECT max(id) FROM jobs WHERE service = ? AND {text} IN ({{}}) "
+            f"AND NOT EXISTS (SELECT 1 FROM requests WHERE job = jobs.id) GROUP BY {text})"
         )
-        return self.select(query, service, wanted)
+        with self._reading():
+            return [from_row(row) for row in self.among(query, [*dict.fromkeys(ids)], service)]
 
     def history(self, job: int) -> list[Event]:
         """The life of a job, first to last."""
@@ -95,14 +101,18 @@ class JournalReader:
     def spent(self, service: str) -> float:
         """What the jobs of `service` cost so far or may cost, in US$, attempts that were given up included."""
         marks = ", ".join("?" * len(SPENT))
-        query = f"SELECT total(sunk_usd) + total(iif(state IN ({marks}), cost_usd, 0)) FROM jobs WHERE service = ?"
+        query = (
+            f"SELECT coalesce(sum(sunk_usd), 0) + coalesce(sum(cost_usd) FILTER (WHERE state IN ({marks})), 0) "
+            "FROM jobs WHERE service = ?"
+        )
         return float(self.read(query, *SPENT, service)[0][0])
 
     def unpriced(self, service: str) -> int:
         """How many clips of `service` are or may be paid at a price that was unknown: `spent` counts them as free."""
         marks = ", ".join("?" * len(OWED))
         query = (
-            f"SELECT total(state IN ({marks}) AND cost_usd IS NULL) + total(sunk_unpriced) FROM jobs WHERE service = ?"
+            f"SELECT count(*) FILTER (WHERE state IN ({marks}) AND cost_usd IS NULL) + coalesce(sum(sunk_unpriced), 0) "
+            "FROM jobs WHERE service = ?"
         )
         return int(self.read(query, *OWED, service)[0][0])
 
@@ -182,10 +192,7 @@ class JournalReader:
 
     def tallies(self) -> list[StateCount]:
         """The number of jobs and what they cost, by service and state."""
-        query = (
-            "SELECT service, state, count(*), total(cost_usd), count(*) - count(cost_usd), total(sunk_usd), "
-            "coalesce(sum(sunk_unpriced), 0) FROM jobs GROUP BY service, state"
-        )
+        query = f"SELECT service, state, {SUMS} FROM jobs GROUP BY service, state"
         rows = self.read(query)
         with self._reading():
             return [StateCount(service, State(state), *sums) for service, state, *sums in rows]
@@ -193,14 +200,15 @@ class JournalReader:
     def left(self, *states: State, but: str, since: datetime) -> list[Left]:
         """The jobs in `states`, of all services `but` one, by backend; `stale` counts those unchanged since `since`."""
         marks = ", ".join("?" * len(states))
-        query = (
-            "SELECT json_extract(place, '$.backend'), count(*), changed, total(day <= julianday(?)), min(day) FROM "
-            f"(SELECT place, changed, julianday(changed) AS day FROM (SELECT place, {_CHANGED} AS changed FROM jobs "
-            f"WHERE state IN ({marks}) AND service != ?)) GROUP BY 1"
-        )
-        rows = self.read(query, since.isoformat(), *states, but)  # SQLite takes `changed` from the row of the min()
-        with self._reading():
-            return [Left(backend, n, datetime.fromisoformat(at), int(old)) for backend, n, at, old, _ in rows]
+        text = self.json_text("place", "backend")
+        query = f"SELECT {text}, {_CHANGED} FROM jobs WHERE state IN ({marks}) AND service != ?"
+        found: dict[str | None, Left] = {}
+        with self.rows(query, *states, but) as rows:
+            for backend, noted in rows:  # in any time zone, so the texts have no order
+                at = datetime.fromisoformat(noted)
+                of = found.get(backend, Left(backend, 0, at, 0))
+                found[backend] = Left(backend, of.jobs + 1, min(of.oldest_utc, at), of.stale + (at <= since))
+        return sorted(found.values(), key=lambda left: left.backend or "")
 
     def open_batches(self, service: str) -> dict[int, datetime]:
         """The fresh batches of `service` that have not ended, and when each began."""
@@ -212,8 +220,8 @@ class JournalReader:
     def fresh_batches(self) -> list[tuple[datetime, int, int]]:
         """When each fresh batch began that has not ended, with the number of its jobs, and of those that are made."""
         query = (
-            "SELECT begun_utc, count(*), sum(state = ?) FROM batches JOIN jobs ON fresh_batch = batches.id "
-            "WHERE ended_utc IS NULL GROUP BY batches.id"
+            "SELECT begun_utc, count(*), count(*) FILTER (WHERE state = ?) "
+            "FROM batches JOIN jobs ON fresh_batch = batches.id WHERE ended_utc IS NULL GROUP BY batches.id"
         )
         rows = self.read(query, State.SUCCEEDED)
         with self._reading("a fresh batch"):
@@ -235,6 +243,10 @@ class JournalReader:
         absolute, home = path.absolute(), self.home.absolute()
         return str(absolute.relative_to(home) if absolute.is_relative_to(home) else absolute)
 
+    def json_text(self, column: str, field: str) -> str:
+        """SQL for the text of one field of a JSON object in a column; NULL without that field."""
+        return self._database.json_text(column, field)
+
     def next_job(self) -> int:
         """A number for a new job."""
         return self._database.next_job()
@@ -251,6 +263,26 @@ class JournalReader:
         """The rows that `query` finds."""
         with self._reading():
             return list(self._database.execute(query, values))
+
+    def read_unsettled(self, query: str, *values: Any) -> list[Row]:
+        """The same, perhaps without the last steps of this process: it does not wait for them."""
+        return list(self._database.execute(query, values))
+
+    @property
+    def settled(self) -> bool:
+        """Whether all steps of this process are in the database."""
+        return not self._writer.waiting
+
+    def among(self, query: str, values: Sequence[Any], *before: Any) -> list[Any]:
+        """The rows that `query` finds, where `{}` stands for `values` of any number, behind all others.
+
+        It is asked once for each page of them, so what it counts must add up.
+        """
+        rows: list[Any] = []
+        for start in range(0, len(values), PAGE):
+            page = values[start : start + PAGE]
+            rows += self.read(query.format(", ".join("?" * len(page))), *before, *page)
+        return rows
 
     @contextmanager
     def rows(self, query: str, *values: Any) -> Iterator[Iterator[Row]]:

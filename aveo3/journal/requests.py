@@ -171,10 +171,13 @@ class Requests:
         return int(self._reader.read("SELECT coalesce(max(id), 0) FROM events")[0][0])
 
     def events(self, caller: str, after: int, upto: int) -> list[RequestEvent]:
-        """The steps of the requests of `caller` whose numbers are above `after`, up to `upto`. Reads that range."""
+        """The steps of the requests of `caller` whose numbers are above `after`, up to `upto`. Reads that range.
+
+        The 0 has the database begin with the range, and not with all requests of the caller.
+        """
         rows = self._reader.read(
-            "SELECT events.id, at_utc, state, json_extract(changes, '$.error_kind'), requests.* "
-            "FROM events CROSS JOIN requests ON requests.job = events.job WHERE events.id > ? AND events.id <= ? "
+            f"SELECT events.id, at_utc, state, {self._reader.json_text('changes', 'error_kind')}, requests.* "
+            "FROM events JOIN requests ON requests.job = events.job + 0 WHERE events.id > ? AND events.id <= ? "
             "AND caller = ? AND deleted_utc IS NULL ORDER BY events.id",
             *(after, upto, caller),
         )

@@ -35,7 +35,7 @@ def find(name: str, journal: JournalReader) -> list[JobRecord]:
     if not matches:
         total = sum(journal.counts().values())
         raise UsageError(
-            f"no job in {journal.path} has the ID {name!r}: use an ID that `aveo3 status` shows, or its beginning, "
+            f"no job in {journal.place} has the ID {name!r}: use an ID that `aveo3 status` shows, or its beginning, "
             f"such as {next((e.name for e in journal.records()), '1a2b3c4d')!r}"
             + (f" (there are {total:,} jobs)" if total > 1 else "")
         )

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from aveo3.errors import JournalError
 from aveo3.files.directories import make_directory
+from aveo3.journal.bell import Clockwork
 from aveo3.journal.database import Damaged
 from aveo3.journal.lane_locks import OwnLocks
 from aveo3.journal.sqlite_connect import connect
@@ -144,6 +145,10 @@ class SqliteDatabase:
         if self._lock.is_locked:
             with suppress(OSError):
                 ballast_of(self.place).unlink(missing_ok=True)
+
+    def bell(self) -> Clockwork:
+        """No other process writes."""
+        return Clockwork()
 
     def lane_locks(self) -> OwnLocks:
         """No other process can lead."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from aveo3.journal import stored_files_schema, totals
+from aveo3.journal import stored_files_schema, totals_schema
 
 APPLICATION_ID = 0x6176_656F  # "aveo", in the file's header: aveo3 touches no other database
 
@@ -79,7 +79,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "CREATE INDEX callbacks_open ON callbacks (job) WHERE closed_utc IS NULL",
     ),
-    totals.MIGRATION,
+    totals_schema.MIGRATION,
     stored_files_schema.MIGRATION,
     (
         "ALTER TABLE requests ADD COLUMN merge_key TEXT",

@@ -61,7 +61,9 @@ class StoredFiles:
 
     def largest_of_last(self) -> int:
         """Bytes of the largest videos of the last 50 requests that ended; 0 without any."""
-        query = "SELECT coalesce(max(bytes), 0) FROM (SELECT bytes FROM stored_files ORDER BY job DESC LIMIT 50)"
+        query = (
+            "SELECT coalesce(max(bytes), 0) FROM (SELECT bytes FROM stored_files ORDER BY job DESC LIMIT 50) AS last"
+        )
         return int(self._reader.read(query)[0][0])
 
     def ended_before(self, instant: datetime, behind: Stored | None, limit: int) -> list[Stored]:
@@ -103,6 +105,6 @@ class StoredFiles:
 
 _COLLECT = (
     "UPDATE stored_files SET collected = collected | ?, "
-    "collected_utc = iif((collected | ?) = (1 << files) - 1, ?, NULL) WHERE job = ?"
+    "collected_utc = CASE WHEN (collected | ?) = (1 << files) - 1 THEN ? END WHERE job = ?"
 )
 _REMOVE = "UPDATE stored_files SET removed_utc = ?, removed_by = ? WHERE job = ?"

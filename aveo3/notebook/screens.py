@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from typing import Any, Protocol, TextIO
 
@@ -86,7 +87,8 @@ class Line(LastWords):
     """One line of a terminal, written over."""
 
     def show(self, html: str, words: str) -> None:
-        self._write(f"\r{visible(words)}\x1b[K")
+        width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be written over
+        self._write(f"\r{visible(words)[:width]}\x1b[K")
 
     def end(self, html: str, words: str) -> None:
         self._write(f"\r\x1b[K{visible(words)}\n")

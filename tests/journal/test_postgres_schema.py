@@ -152,7 +152,11 @@ def test_new_rows_follow_those_that_were_copied(session: Session) -> None:
         assert session.execute(f"SELECT nextval(pg_get_serial_sequence('{table}', 'id'))").fetchone() == (42,)
 
 
-def test_a_job_has_one_row_for_each_number_and_each_place_among_equals(session: Session) -> None:
-    session.execute(JOB + "(1, 's', 'd', 1, 0, 'm', '{}', '', 'planned', NULL)")
+def test_equal_jobs_that_were_planned_at_once_get_places_of_their_own(session: Session) -> None:
+    for job, ordinal in ((1, 1), (2, 1), (3, 7), (4, 7)):
+        session.execute(JOB + f"({job}, 's', 'd', {ordinal}, 0, 'm', '{{}}', '', 'planned', NULL)")
+    found = session.execute("SELECT id, ordinal FROM jobs ORDER BY id").fetchall()
+    assert [*map(tuple, found)] == [(1, 1), (2, 2), (3, 7), (4, 8)]
+
     with pytest.raises(psycopg.errors.UniqueViolation):
-        session.execute(JOB + "(2, 's', 'd', 1, 0, 'm', '{}', '', 'planned', NULL)")
+        session.execute(JOB + "(4, 's', 'd', 9, 0, 'm', '{}', '', 'planned', NULL)")

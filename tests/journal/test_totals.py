@@ -12,7 +12,7 @@ import pytest
 from aveo3.journal import sqlite_schema
 from aveo3.journal.sqlite_connect import connect
 from aveo3.journal.sqlite_schema import MIGRATIONS
-from aveo3.journal.totals import MIGRATION
+from aveo3.journal.totals_schema import MIGRATION
 
 STATES = ("planned", "submitting", "running", "fetching", "succeeded", "cancelled", "deferred", "failed")
 BEFORE = MIGRATIONS.index(MIGRATION)

@@ -189,14 +189,15 @@ class Terminal(io.StringIO):
 def test_without_a_kernel_it_is_a_line_of_a_terminal_or_the_end_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     shell = SimpleNamespace(get_ipython=lambda: SimpleNamespace())  # IPython on a terminal
     monkeypatch.setitem(sys.modules, "IPython", shell)
+    monkeypatch.setenv("COLUMNS", "8")
     for stream, kind, written in (
-        (Terminal(), Line, "\rhalf\x1b[K\r\x1b[Kthe end \\x1b\n"),
+        (Terminal(), Line, "\rhalf of\x1b[K\r\x1b[Kthe end \\x1b\n"),
         (io.StringIO(), LastWords, "the end \\x1b\n"),
     ):
         monkeypatch.setattr(sys, "stderr", stream)
         screen = screens.screen()
         assert type(screen) is kind
-        screen.show("<b>half</b>", "half")
+        screen.show("<b>half</b>", "half of them")
         screen.end("<b>end</b>", "the end \x1b")
         assert stream.getvalue() == written
         stream.close()

@@ -141,7 +141,7 @@ def test_steps_tell_a_refusal_from_a_retry_and_leave_out_what_never_left(past: P
     past.submit(job)
     journal.move(job, State.SUBMITTING, State.PLANNED, attempts=1, submitted_utc=None)  # it never left
     past.run(job)
-    changes = {**again, "retries": 1, "error_kind": "operation_failed", "error_message": "13"}
+    changes: dict[str, Any] = {**again, "retries": 1, "error_kind": "operation_failed", "error_message": "13"}
     journal.move(job, State.RUNNING, State.PLANNED, **changes)
     past.make(job)
     journal.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -31,7 +31,7 @@ def directory(tmp_path: Path) -> Path:
     past.make(past.plan(EVIL, id=EVIL, project_id=EVIL, labels={"a": EVIL}), "a boat #1 100% 'ü' 🎬.mp4")
     refused = past.plan("refused")
     past.submit(refused)
-    words = {"attempts": 1, "retries": 0, "error_kind": EVIL, "error_message": EVIL}
+    words: dict[str, Any] = {"attempts": 1, "retries": 0, "error_kind": EVIL, "error_message": EVIL}
     past.journal.move(refused, State.SUBMITTING, State.PLANNED, **words)
     past.make(past.plan("missing", service="mock"), film=b"")
     past.make(past.plan("broken"), film=b"no film")

@@ -51,7 +51,7 @@ class Past:
         return claims.plan(self._stream, service, digest, position=position, model=MODEL, prompt=prompt).id
 
     def submit(self, job: int, *, cost_usd: float | None = 3.2, place: dict[str, str] | None = None) -> None:
-        changes = {"attempts": 1, "model": MODEL, "cost_usd": cost_usd, "place": place or PLACE}
+        changes: dict[str, Any] = {"attempts": 1, "model": MODEL, "cost_usd": cost_usd, "place": place or PLACE}
         self.journal.move(job, State.PLANNED, State.SUBMITTING, **changes, submitted_utc=self.clock())
 
     def run(self, job: int, **more: Any) -> None:

@@ -18,6 +18,7 @@ from aveo3.errors import UsageError
 if TYPE_CHECKING:
     from aveo3.checkup import CheckReport
     from aveo3.config.settings import Settings
+    from aveo3.database_checkup import DatabaseReport
     from aveo3.lanes.lanes import Lanes
     from aveo3.verdicts.problems import Finding
 
@@ -38,6 +39,7 @@ def check(
     Nothing is generated and nothing is billed. It polls Vertex AI for an operation that does not exist, asks the
     Gemini API to describe the model, and lists the bucket of VEO3_OUTPUT_GCS_URI. It cannot check billing on the
     Gemini API. With --quota it lists the quotas of the project on Vertex AI, and compares them with the settings.
+    With VEO3_DATABASE it asks the database, too: whether it keeps what was paid, and all machines see one directory.
 
     Exit codes: 0 everything answers, 1 something does not, 2 the settings are wrong.
 
@@ -59,18 +61,29 @@ def check(
         places = _places(settings)
     notes = [*what_is_old(settings), *_gone(settings, places)]
     sheets = asyncio.run(_ask(places, quota=quota))
+    database = None
+    if settings.database is not None:
+        from aveo3.database_checkup import check_database
+
+        database = check_database(settings)
     if json_line:
         lanes_json = [{"lane": place.name, **sheet.as_dict()} for place, sheet in zip(places, sheets, strict=True)]
         values = sheets[0].as_dict() if len(sheets) == 1 else {"ok": all(s.ok for s in sheets), "lanes": lanes_json}
+        if database is not None:
+            values = {**values, "ok": values["ok"] and database.ok, "database": database.as_dict()}
         print(in_json({**values, "notes": notes}))
     for words in notes if not json_line else ():
         _line("catalog", "NOTE", plain(words), "yellow")
+    if database is not None and not json_line:
+        _print_database(database)
     for place, sheet in zip(places, sheets, strict=True):
         if not json_line:
             if len(sheets) > 1:
                 typer.secho(place.name, bold=True)
             _print_report(sheet)
-    if not all(sheet.ok for sheet in sheets):
+    if database is not None and not database.ok and not json_line:
+        typer.echo("not ready: see the database above")
+    if not all(sheet.ok for sheet in sheets) or (database is not None and not database.ok):
         raise typer.Exit(Exit.USAGE if any(sheet.settings_wrong for sheet in sheets) else Exit.SOME_NOT)
 
 
@@ -146,6 +159,13 @@ def _print_report(sheet: CheckReport) -> None:
         typer.echo("ready")
     elif [*failed] == [CheckStep.QUOTA] and failed[CheckStep.QUOTA].problem is not Problem.NO_QUOTA:
         typer.echo("ready, but the quota could not be read")
+
+
+def _print_database(report: DatabaseReport) -> None:
+    shown = {"ok": ("ok", "green"), "note": ("NOTE", "yellow"), "failed": ("FAILED", "red")}
+    for finding in report.findings:
+        state, colour = shown[finding.state]
+        _line(finding.step, state, plain(finding.words), colour)
 
 
 def _print_quota(sheet: CheckReport) -> None:

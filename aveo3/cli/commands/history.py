@@ -13,7 +13,7 @@ from aveo3.cli.journal_view import (
     STYLES,
     directory_and_ids,
     fields,
-    journal_path,
+    journal_place,
     plain,
     priced,
     prompt_words,
@@ -56,7 +56,7 @@ def history(
         from aveo3.journal.journal import Journal
 
         home, name = _directory_and_id([name for name in (directory, job) if name is not None])
-        with Journal(journal_path(settings_of(home)), writes=False) as journal:
+        with Journal(journal_place(settings_of(home)), writes=False) as journal:
             for record in find(name, journal):
                 if json_line:
                     steps = [
@@ -86,7 +86,7 @@ def _example(directory: Path) -> str | None:
     """The ID of a job in `directory`; None if it has none. Raises `JournalError` if there is no journal."""
     from aveo3.journal.journal import Journal
 
-    with Journal(journal_path(settings_of(directory)), writes=False) as journal:
+    with Journal(journal_place(settings_of(directory)), writes=False) as journal:
         return next((record.name for record in journal.records()), None)
 
 

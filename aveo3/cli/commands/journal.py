@@ -71,6 +71,8 @@ def move(
             return
         moved = moving.move(here, there)
         missing = _missing(destination)
+        if moved.state == "moved":
+            _forget_directory(source, destination)
     if json_line:
         _print_json(moved, missing)
         return
@@ -120,6 +122,16 @@ def _missing(destination: str) -> int:
         return 0
     with Journal(path, writes=False, checks=False) as journal:
         return sum(not journal.locate(file).exists() for record in journal.records() for file in record.files)
+
+
+def _forget_directory(source: str, destination: str) -> None:
+    """Let the next database take a directory that another one had before."""
+    from aveo3.journal.place import home_of
+    from aveo3.journal.shared_home import forget
+
+    path = _file_of(source) if source != DATABASE and "://" not in source else None
+    if path is not None and (destination == DATABASE or "://" in destination):
+        forget(home_of(path))
 
 
 def _print_json(moved: Moved, missing: int) -> None:

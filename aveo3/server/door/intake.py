@@ -202,7 +202,7 @@ class Intake:
         [record] = self._journal.select("SELECT * FROM jobs WHERE id = ?", request.job)
         if record.state is not State.PLANNED:  # it was stopped by the end of an earlier run
             self._journal.move(request.job, record.state, State.PLANNED)
-        changes = {"error_kind": WITHDRAWN, "error_message": f"cancelled by {by} before it was sent"}
+        changes: dict[str, Any] = {"error_kind": WITHDRAWN, "error_message": f"cancelled by {by} before it was sent"}
         self._journal.move(request.job, State.PLANNED, State.CANCELLED, cost_usd=0.0, **changes)
         self.ended(request.job)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 from aveo3.config.settings import Settings
 from aveo3.dispatch.stats import Stats
 from aveo3.journal.journal import Journal
+from aveo3.journal.place import Place
 from aveo3.journal.review import money_of
 from aveo3.journal.rows import StateCount
 from aveo3.journal.stored_files import StoredBytes
@@ -26,9 +26,9 @@ from aveo3.server.door.standing import waits
 RUNNING = (State.SUBMITTING, State.RUNNING, State.FETCHING)
 
 
-def requests_and_money(path: Path) -> dict[str, Any]:
-    """`callers`, `money` and `videos` of the journal at `path`, without its server. Raises `JournalError`."""
-    with Journal(path, writes=False, checks=False) as journal:
+def requests_and_money(place: Place) -> dict[str, Any]:
+    """`callers`, `money` and `videos` of the journal at `place`, without its server. Raises `JournalError`."""
+    with Journal(place, writes=False, checks=False) as journal:
         totals = totals_of(journal)
         waiting = any(waits(each.state, each.why) for each in totals)
         oldest = {tuple(key): at for *key, at in journal.read(_OLDEST)} if waiting else {}
@@ -36,9 +36,9 @@ def requests_and_money(path: Path) -> dict[str, Any]:
         return {**told, "videos": videos_of(journal.stored_files.total())}
 
 
-def tallies_beside(path: Path) -> list[StateCount]:
-    """What else than requests is in the journal at `path`. A server reads it once: meanwhile no run adds to it."""
-    with Journal(path, writes=False, checks=False) as journal:
+def tallies_beside(place: Place) -> list[StateCount]:
+    """What else than requests is in the journal at `place`. A server reads it once: meanwhile no run adds to it."""
+    with Journal(place, writes=False, checks=False) as journal:
         return tallies_of_runs(journal)
 
 

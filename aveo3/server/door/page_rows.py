@@ -5,12 +5,12 @@ Reads the journal by a connection of its own, in a thread: what changed since th
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aveo3.journal.fresh import marks
 from aveo3.journal.journal import Journal
 from aveo3.journal.reader import PAGE
 from aveo3.journal.requests import Request
@@ -70,10 +70,10 @@ def look(path: Path, known: Known, jobs: list[int]) -> Found:
             known.ended[job] = caller
         trim(known.ended)
         wanted = {*jobs, *known.ended}
-        removed = {job: str(setting) for job, setting in journal.read(_REMOVED, json.dumps([*known.ended]))}
+        removed = {job: str(setting) for job, setting in journal.among(_REMOVED, [*known.ended])}
         stale = (wanted - known.rows) | (removed.keys() ^ known.removed.keys()) & wanted
         if known.event is not None:
-            stale |= {job for [job] in journal.read(_CHANGED, since, json.dumps([*wanted]))}
+            stale |= {job for [job] in journal.among(_CHANGED, [*wanted], since)}
         found = Found([*_rows(journal, sorted(stale))], removed)
     known.event, known.removed = event, removed
     return found
@@ -91,18 +91,18 @@ def trim(ended: dict[int, str]) -> None:
 
 def _rows(journal: Journal, jobs: list[int]) -> Iterator[tuple[Request, JobRecord]]:
     for begin in range(0, len(jobs), PAGE):
-        page = json.dumps(jobs[begin : begin + PAGE])
-        requests = {row[0]: Request(*row) for row in journal.read(f"SELECT * FROM requests WHERE job {_LISTED}", page)}
-        for record in journal.select(f"SELECT * FROM jobs WHERE id {_LISTED} ORDER BY id", page):
+        page = jobs[begin : begin + PAGE]
+        listed = f"IN ({marks(page)})"
+        requests = {row[0]: Request(*row) for row in journal.read(f"SELECT * FROM requests WHERE job {listed}", *page)}
+        for record in journal.select(f"SELECT * FROM jobs WHERE id {listed} ORDER BY id", *page):
             if record.id in requests:
                 yield requests[record.id], record
 
 
-_LISTED = "IN (SELECT value FROM json_each(?))"
 _STATES = ", ".join(f"'{state}'" for state in sorted(set(State) - CHANGING))
 _ENDED = (
-    "SELECT events.job, caller FROM events CROSS JOIN requests ON requests.job = events.job "
+    "SELECT events.job, caller FROM events JOIN requests ON requests.job = events.job + 0 "
     f"WHERE events.id > ? AND events.id <= ? AND state IN ({_STATES}) ORDER BY events.id DESC LIMIT 2000"
 )
-_CHANGED = f"SELECT DISTINCT job FROM events WHERE id > ? AND job {_LISTED}"
-_REMOVED = f"SELECT job, removed_by FROM stored_files WHERE removed_utc IS NOT NULL AND files > 0 AND job {_LISTED}"
+_CHANGED = "SELECT DISTINCT job FROM events WHERE id > ? AND job IN ({})"
+_REMOVED = "SELECT job, removed_by FROM stored_files WHERE removed_utc IS NOT NULL AND files > 0 AND job IN ({})"

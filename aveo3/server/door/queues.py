@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,7 +38,7 @@ def queues_of(dispatcher: Dispatcher, journal: Journal, now: datetime) -> dict[s
     for caller, (number, oldest) in dispatcher.waiting_by_caller().items():
         [[queued_utc]] = journal.read("SELECT queued_utc FROM jobs WHERE id = ?", oldest)
         wait(caller, number, queued_utc)
-    rows = journal.read(_UNDER_WAY, json.dumps(dispatcher.under_way()))
+    rows = journal.among(_UNDER_WAY, dispatcher.under_way())
     for caller, state, number, queued_utc in rows:
         if state == State.PLANNED:
             wait(caller, number, queued_utc)
@@ -50,5 +49,5 @@ def queues_of(dispatcher: Dispatcher, journal: Journal, now: datetime) -> dict[s
 
 _UNDER_WAY = (
     "SELECT caller, state, count(*), min(queued_utc) FROM requests JOIN jobs ON jobs.id = job "
-    "WHERE job IN (SELECT value FROM json_each(?)) GROUP BY caller, state"
+    "WHERE job IN ({}) GROUP BY caller, state"
 )

@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, nullcontext, suppress
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from aveo3.journal.journal import Journal
 from aveo3.journal.lane_locks import LaneLocks
 from aveo3.journal.requests import Request
 from aveo3.journal.rows import JobRecord
+from aveo3.journal.tail import tail
 from aveo3.lanes.lanes import Lane
 from aveo3.server.door.shared_dispatcher import SharedDispatcher
 from aveo3.session import Session
@@ -71,6 +72,7 @@ class Leading:
         self._count = count
         self._token = secrets.token_hex(8)
         self._task: asyncio.Task[None] | None = None
+        self._heard = 0  # the last event of the journal that was heard of
         self._on_duty = AsyncExitStack()
         self._lanes = self._chosen(names)
 
@@ -151,13 +153,17 @@ class Leading:
         """Lead until the locks are lost."""
         lost = asyncio.ensure_future(self._locks.until_lost())
         lost.add_done_callback(self._hold)
+        hearing: list[asyncio.Future[None]] = []
         try:
             lanes = self._of(held)
+            newest = await _threads.reading.run(self._journal.last_event)
             if self.since_utc is not None and lanes == self._dispatcher.led and await self._is_unbroken(lanes):
                 self._session.lane_pool.lead_on()
             else:
                 await self._leave()
+                self._heard = newest  # what comes later may not be among what is taken up
                 await self._begin(lanes)
+            hearing.append(asyncio.ensure_future(self._hear()))
             while not lost.done():
                 await asyncio.wait([lost], timeout=MORE)
                 if not lost.done() and len(self._dispatcher.led) < len(self._lanes):
@@ -167,6 +173,21 @@ class Leading:
         finally:
             self._session.lane_pool.stand_by()
             lost.cancel()
+            for task in hearing:
+                task.cancel()
+
+    async def _hear(self) -> None:
+        """Go on with what other processes change."""
+        async with aclosing(tail(self._journal, self._heard)) as changes:
+            async for jobs, last in changes:
+                while self._dispatcher.led:
+                    try:
+                        await self._dispatcher.heard(jobs)
+                        self._heard = last
+                        break
+                    except JournalError as error:
+                        log.debug("%s", error)
+                        await asyncio.sleep(AGAIN)
 
     def _hold(self, _: object) -> None:
         """The locks are lost: submit nothing from this instant on."""

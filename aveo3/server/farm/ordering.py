@@ -22,6 +22,7 @@ from aveo3.errors import UsageError
 from aveo3.journal.journal import Journal
 from aveo3.journal.place import SharedJournal
 from aveo3.journal.requests import Request
+from aveo3.journal.shared_home import check_home
 from aveo3.lanes.lanes import Lanes
 from aveo3.lanes.routing import Route
 from aveo3.models import VideoPrompt
@@ -97,6 +98,7 @@ class Ordering:
         _ = session.service  # raises if nothing says who makes the clips
         place = SharedJournal(settings.database, settings.output_dir.absolute())
         with _threads.held(), Journal(place) as journal:
+            await _threads.reading.run(check_home, journal)
             session.journal = journal
             ordering = cls(session, journal, who, key, priority)
             await _threads.reading.run(ordering._read)
