@@ -143,10 +143,10 @@ async def _disturbed(
         workers = [_off(worker, SKEWS[worker.number % len(SKEWS)]) for worker in workers]
     happened = Happened()
     async with Crew(workers, restart_after=plan.restart_after, ready=farm.is_ready) as crew:
+        await farm.enqueue(plan.prompts)
+        began = time.time()
         disturbing = asyncio.create_task(_disturb(disturbance, farm, crew, plan, emulator, rng, happened, leads=leads))
         try:
-            await farm.enqueue(plan.prompts)
-            began = time.time()
             await _until_the_end(farm, plan, emulator, disturbing)
         finally:
             disturbing.cancel()
