@@ -25,6 +25,7 @@ from benchmarks.cost import (
     first_paint,
     gate,
     journal,
+    journal_databases,
     memory,
     overhead,
     scale,
@@ -53,6 +54,7 @@ BENCHMARKS: dict[str, readme.Benchmark] = {
     "memory": memory,
     "stall": stall,
     "journal": journal,
+    "journal-databases": journal_databases,
     "first-paint": first_paint,
     "door": door,
     "farm": farm,
@@ -75,7 +77,7 @@ IN_ALL = {
 def overview(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         for name, benchmark in BENCHMARKS.items():
-            typer.echo(f"{name:<12} {benchmark.QUESTION}")
+            typer.echo(f"{name:<18} {benchmark.QUESTION}")
         typer.echo("\nRun one: python -m benchmarks NAME [--quick] [--help]")
         typer.echo("Run all, and update the tables and plots: python -m benchmarks all")
 

@@ -21,7 +21,7 @@ from aiohttp import ClientResponse
 
 from aveo3.cli import catalog_age
 from aveo3.config import catalog
-from aveo3.journal.place import SharedJournal
+from aveo3.journal.place import Place, SharedJournal
 from aveo3.testing import VirtualTimeLoop
 from benchmarks.harness.postgres_server import PostgresServer
 from tests.support import postgres
@@ -61,6 +61,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def journal_place() -> Place:
+    """Where the fixture `journal` has its journal; the tests of the journal have several of them."""
+    return Path(".aveo3", "journal.db")
 
 
 @pytest.fixture(autouse=True)

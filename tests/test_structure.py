@@ -98,9 +98,6 @@ def wrong_way(module: str, code: str) -> set[str]:
     return {name for name in found if room_of(name) not in allowed}
 
 
-NEED_OTHER_PROGRAMS = ("integrations.crewai", "mcp_server.tools", "mcp_server.transport")
-"""Modules that can be imported only where somebody else's program is installed; `.ci/run` has a step for each, or
-`aveo3[test]` brings it."""
 SQLITE = re.compile(r"journal\.(moving\.)?sqlite(_\w+)?")
 """The modules that know SQLite."""
 OWN_DIALECT = re.compile(r"journal\.(moving\.)?(sqlite(_\w+)?|postgres(_\w+)?|\w+_schema)")
@@ -146,6 +143,12 @@ def test_the_check_of_the_statements_would_notice() -> None:
     assert of_one_database(MODULES["journal.stored_files_schema"].read_text("utf-8"))
 
 
+NEED_OTHER_PROGRAMS = (
+    "integrations.crewai",
+    *(f"mcp_server.{name}" for name in ("http", "resources", "tools", "transport")),
+)
+"""Modules that can be imported only where somebody else's program is installed; `.ci/run` has a step for each, or
+`aveo3[test]` brings it."""
 USES_THE_EMULATOR = ("mock_mode", "simulation", "cli")
 
 

@@ -23,6 +23,7 @@ from aveo3.backends.server_watch import EVENTS, ServerWatch
 from aveo3.backends.server_wire import AskAgain, Turn
 from aveo3.config.settings import on_this_machine
 from aveo3.errors import UsageError
+from aveo3.telemetry.trace_context import HEADER, outgoing
 from aveo3.verdicts import Verdict
 from aveo3.verdicts.problems import Problem
 
@@ -106,6 +107,8 @@ class ServerBackend:
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         if self._settings.server_priority:
             headers["Aveo3-Priority"] = str(self._settings.server_priority)
+        if (context := outgoing.get()) is not None:
+            headers[HEADER] = context
         return await self._until_answered(path, body, headers, model)
 
     async def _until_answered(self, path: str, body: bytes, headers: dict[str, str], model: str) -> Verdict:

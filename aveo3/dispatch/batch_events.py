@@ -81,6 +81,8 @@ class BatchEvents(JobEvents):
                 state=job.state.value,
                 backend=_backend_of(job),
                 parameters=_parameters_of(job.prompt),
+                accepted_utc=job.accepted_utc,
+                traceparent=job.traceparent,
             )
 
     def waiting(self, job: Job, waits_for: str, lane: str) -> None:

@@ -53,7 +53,7 @@ class JobMatcher:
         self._service = service
         self._fetches = fetches
         self._numbers = numbers
-        self._storage_uri_of = storage_uri_of or self._read_storage_uri
+        self._storage_uri_of = storage_uri_of
         self._claims = journal.claims
         self._stream = self._claims.begin_stream(fresh)
 
@@ -116,12 +116,12 @@ class JobMatcher:
     def _taken_up(self, record: JobRecord, index: int) -> Job:
         job = Job(recorded_prompt(record.prompt, self._journal.home), index, record)
         job.take_up(record, self._journal)
-        job.storage_uri = self._storage_uri_of(record.id)
+        if self._storage_uri_of is not None:
+            job.storage_uri, job.accepted_utc = self._storage_uri_of(record.id), record.queued_utc
+        elif (request := self._journal.requests.of_job(record.id)) is not None:
+            job.storage_uri = request.storage_uri
+            job.accepted_utc, job.traceparent = record.queued_utc, request.traceparent
         return job
-
-    def _read_storage_uri(self, job: int) -> str | None:
-        request = self._journal.requests.of_job(job)
-        return None if request is None else request.storage_uri
 
     def clips_named(self, names: Iterable[str]) -> dict[str, JobRecord]:
         """The jobs that prompts call so: the newest whose prompt has this `id`, else the one with this ID."""

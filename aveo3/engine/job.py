@@ -60,6 +60,10 @@ class Job:
     """None: the record is only in memory."""
     storage_uri: str | None = None
     """The gs:// prefix that its caller named: its videos go there and stay there. None: as the lane's settings say."""
+    accepted_utc: datetime | None = None
+    """When a server accepted it as a request; None for a prompt of this program."""
+    traceparent: str | None = None
+    """The W3C trace context that came with the request."""
     position: int | None = None
     """Its place for the name of its file: its index in the earlier batch that first sent it, or the number of a single
     prompt. None: its index."""
@@ -212,10 +216,8 @@ class Job:
         if files is not None:
             changes = {**changes, "files": tuple(map(self._noted, files))}
         if self.journal is not None:
-            record = self.record
-            self.journal.move(
-                record.id, record.state, state, attempt=record.attempts, sent_utc=record.submitted_utc, **changes
-            )
+            attempt = self.record.attempts, self.record.submitted_utc
+            self.journal.move(self.record.id, self.record.state, state, attempt=attempt, **changes)
         old = self.record.state
         self.record = self.record.moved(state, changes)
         if files is not None:

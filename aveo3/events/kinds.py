@@ -75,6 +75,10 @@ class Planned(JobEvent):
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """What the prompt sets of `duration_seconds`, `resolution`, `aspect_ratio`, `number_of_videos`, `seed`,
     `generate_audio` and `task`."""
+    accepted_utc: datetime | None = None
+    """When a server accepted it as a request; None for a prompt of this program."""
+    traceparent: str | None = None
+    """The W3C trace context that came with the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

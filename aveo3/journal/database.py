@@ -34,7 +34,15 @@ class WrongValues(DatabaseError):
 
 
 class KeyTaken(WrongValues):
-    """Another row has the key that must be its own: somebody else was first."""
+    """Another row has the key that must be its own: somebody else was first.
+
+    `table` has that row. `jobs`: the number or the ordinal was given out meanwhile, another one will do. `requests`:
+    its caller has used the idempotency key.
+    """
+
+    def __init__(self, message: str, table: str) -> None:
+        super().__init__(message)
+        self.table = table
 
 
 class RowChanged(DatabaseError):

@@ -161,15 +161,15 @@ class Journal(JournalReader):
         old: State,
         new: State,
         *,
-        attempt: int | None = None,
-        sent_utc: datetime | None = None,
+        attempt: int | tuple[int, datetime | None] | None = None,
         **changes: Any,
     ) -> None:
         """Note that `job` has gone from `old` to `new`, and the columns that change with it.
 
-        `attempt` says which submit an answer belongs to, as the job counts its `attempts`, and `sent_utc` when that was
-        sent. It is welcome even if the job was marked uncertain meanwhile, by a process that took this one for dead;
-        but not after a later submit. In a shared journal no other move of an earlier attempt is made, either.
+        `attempt` says which submit an answer belongs to, as the job counts its `attempts`, perhaps with the instant at
+        which that was sent. It is welcome even if the job was marked uncertain meanwhile, by a process that took this
+        one for dead; but not after a later submit. In a shared journal no other move of an earlier attempt is made,
+        either.
 
         Raises `IllegalMove` if the tables do not list the move, and `JournalError` if the job is not in `old`, or if
         the move is the intent to submit and cannot be written. Any other move that cannot be written stays in memory,
@@ -179,14 +179,13 @@ class Journal(JournalReader):
             raise IllegalMove(f"job {job} cannot go from {old} to {new}")
         if unknown := changes.keys() - CHANGING:
             raise TypeError(f"a job has no {', '.join(sorted(unknown))}")
-        answer = attempt is not None and old is State.SUBMITTING and new is not old
         columns = "".join(f", {name} = ?" for name in changes)
         if changes.get("error_message"):  # Google's or a proxy's words: they may quote the request, key included
             changes["error_message"] = self._without_secrets(changes["error_message"])
         changes = {name: storable(value) for name, value in changes.items()}
         at = self._stamp()
         intent = new is State.SUBMITTING and new is not old
-        stands, where = self._as_known(old, new, attempt, sent_utc)
+        stands, where = self._as_known(old, new, attempt)
         self._write(
             (
                 f"UPDATE jobs SET state = ?{columns} WHERE id = ? AND {stands}",
@@ -200,9 +199,10 @@ class Journal(JournalReader):
         )
 
     def _as_known(
-        self, old: State, new: State, attempt: int | None, sent_utc: datetime | None
+        self, old: State, new: State, attempt: int | tuple[int, datetime | None] | None
     ) -> tuple[str, tuple[Any, ...]]:
         """The condition that a job is as its process knows it, and the values."""
+        attempt, sent_utc = attempt if isinstance(attempt, tuple) else (attempt, None)
         if attempt is not None and old is State.SUBMITTING and new is not old:
             values = attempt, State.SUBMITTING, State.UNCERTAIN
             if sent_utc is None or not self.shared:

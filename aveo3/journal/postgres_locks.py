@@ -177,7 +177,7 @@ class PostgresLocks:
 
     def _take_more(self, lanes: Collection[str]) -> frozenset[str]:
         keys = {_key(lane): lane for lane in lanes}
-        return frozenset(keys[key] for [key] in self._writer.ask(_TRY.decode(), [*keys]) if self._writer.leading)
+        return frozenset(keys[key] for [key] in self._writer.ask(_TRY.decode(), [*keys], of_leader=True))
 
     def _any_free(self, lanes: Collection[str]) -> bool:
         with suppress(JournalError):

@@ -113,7 +113,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             job BIGINT PRIMARY KEY REFERENCES jobs (id),
             caller {_TEXT} NOT NULL, request_key {_TEXT}, body {_TEXT} NOT NULL, priority BIGINT NOT NULL,
             door_name {_TEXT} NOT NULL UNIQUE, resource {_TEXT} NOT NULL, storage_uri {_TEXT},
-            deleted_utc {_TEXT}, merge_key {_TEXT},
+            deleted_utc {_TEXT}, merge_key {_TEXT}, traceparent {_TEXT},
             UNIQUE (caller, request_key)
         )""",
         "CREATE INDEX requests_by_merge_key ON requests (caller, merge_key) WHERE merge_key IS NOT NULL",

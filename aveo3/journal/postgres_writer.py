@@ -231,6 +231,7 @@ class PostgresWriter:
             if session is not None:
                 with suppress(psycopg.Error):
                     session.execute("DELETE FROM writers WHERE id = $1", (self._id,))
+                    session.execute("SELECT pg_advisory_unlock_all()")  # the server hears late that a session closes
                 session.close()
         self._leader = self._session = None
 
@@ -256,15 +257,17 @@ class PostgresWriter:
         """Whether a leader's session makes the flushes."""
         return self._leader is not None
 
-    def ask(self, query: str, *values: Any) -> list[Any]:
+    def ask(self, query: str, *values: Any, of_leader: bool = False) -> list[Any]:
         """The rows that a query of PostgreSQL's own (`$1`) finds in the session that writes now. Blocks.
 
-        For locks, and as the beat that keeps the session; it measures the server's clock, too, if the query selects
-        `clock_timestamp()`. Raises `DatabaseError`; `Unreachable` if the session has ended.
+        Raises `DatabaseError`; with `of_leader`, `NotLeading` if that session is not a leader's, or has ended.
         """
         with self._turn:
             try:
-                return self._usable().execute(query.encode(), values).fetchall()
+                session = self._usable()
+                if of_leader and session is not self._leader:
+                    raise NotLeading(f"{self._place}: {_NOT_LEADING}")
+                return session.execute(query.encode(), values).fetchall()
             except psycopg.Error as error:
                 self._drop_ended()
                 raise refused(self._place, error) from None
@@ -393,7 +396,8 @@ class PostgresWriter:
         if self._leader is not None and self._leader.closed:
             self._leader, lost, self._lost = None, self._lost, None
             if lost is not None:
-                lost()
+                with suppress(RuntimeError):  # the loop that it would tell is closed
+                    lost()
 
     def _refuse_fenced(self) -> None:
         """Nothing that only a leader may write is written by another session."""

@@ -42,6 +42,8 @@ class Request:
     """When the caller deleted it: it is not found any more."""
     merge_key: str | None = None
     """Equal requests of its caller have the same; None if it is not to be merged with others."""
+    traceparent: str | None = None
+    """The W3C trace context of whoever asked for it: another process may make it, much later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +83,19 @@ class Requests:
         storage_uri: str | None,
         callback: tuple[str, str] | None = None,
         merge_key: str | None = None,
+        traceparent: str | None = None,
     ) -> tuple[Request, JobRecord]:
         """A new request with a new job, committed in one step. It outlives a power cut after `Journal.on_disk`.
 
         `callback`: the address that is told of its end, and the server's own as the caller used it.
 
-        Raises `JournalError` if the disk refuses, or the caller has used `key` before.
+        Raises `KeyTaken` if the caller has used `key` before (`table` is `requests`), or another process has given the
+        ordinal away meanwhile (`jobs`: accept it again), and any other `JournalError` if the database refuses. A shared
+        one may only tell so in `Journal.on_disk`.
         """
         record, steps = self._claims.new(service, digest, position=position, model=model, prompt=prompt)
-        request = Request(record.id, caller, key, body, priority, door_name, resource, storage_uri, None, merge_key)
+        where = door_name, resource, storage_uri
+        request = Request(record.id, caller, key, body, priority, *where, None, merge_key, traceparent)
         told = () if callback is None else ((callbacks.ADD, astuple(callbacks.Callback(record.id, *callback))),)
         self._write(*steps, (_ACCEPT, astuple(request)), *told, commit=True, sync=True)
         return request, record
@@ -203,4 +209,4 @@ class Requests:
             last = page[-1].id
 
 
-_ACCEPT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ACCEPT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

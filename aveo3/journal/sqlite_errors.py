@@ -46,9 +46,12 @@ def unreadable(path: Path, why: object) -> Damaged:
 
 def not_taken(path: Path, values: Sequence[object], error: Exception) -> WrongValues:
     """The error for a statement that the journal does not take, whatever the disk does."""
+    message = f"{path} does not take {values!r:.200}: {error}"
     code = getattr(error, "sqlite_errorcode", 0)
-    kind = KeyTaken if code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY) else WrongValues
-    return kind(f"{path} does not take {values!r:.200}: {error}")
+    if code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
+        table, _, _ = str(error).rpartition(": ")[2].partition(".")  # UNIQUE constraint failed: table.column, …
+        return KeyTaken(message, table)
+    return WrongValues(message)
 
 
 WRONG = (  # the values are wrong; other errors of SQLite come from the disk

@@ -86,6 +86,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX requests_by_merge_key ON requests (caller, merge_key) WHERE merge_key IS NOT NULL",
     ),
     ("ALTER TABLE jobs ADD COLUMN usage TEXT",),
+    ("ALTER TABLE requests ADD COLUMN traceparent TEXT",),
 )
 """Item n makes version n+1 of the schema out of version n, in a transaction of its own. Never edit one: add one."""
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 
 from aveo3.mcp_server import looking
 from aveo3.mcp_server.desk import Desk
+from aveo3.mcp_server.resources import DeskServer, add_resources
 from aveo3.mcp_server.tools import add_tools
 
 INSTRUCTIONS = """\
@@ -26,7 +28,7 @@ def server_of(desk: Desk, version: str = "") -> MCPServer[Desk]:
     async def lifespan(_: MCPServer[Desk]) -> AsyncIterator[Desk]:
         yield desk  # of all clients together
 
-    server = MCPServer(
+    server = DeskServer(
         "aveo3",
         title="aveo3: video clips",
         instructions=INSTRUCTIONS,
@@ -34,14 +36,25 @@ def server_of(desk: Desk, version: str = "") -> MCPServer[Desk]:
         log_level="WARNING",
         lifespan=lifespan,
     )
+    server.desk = desk
     add_tools(server)
+    add_resources(server)
     return server
+
+
+@contextlib.asynccontextmanager
+async def resuming(desk: Desk) -> AsyncIterator[None]:
+    """Take up, while the block runs, what earlier sessions have sent."""
+    task = asyncio.create_task(looking.take_up(desk, None))
+    try:
+        yield
+    finally:
+        await cancelled(task)
 
 
 async def serve_stdio(desk: Desk, version: str, stop: asyncio.Event) -> None:
     """Serve one client over stdin and stdout until it leaves, or `stop` is set."""
-    async with desk:
-        resuming = asyncio.create_task(looking.take_up(desk, None))
+    async with desk, resuming(desk):
         serving = asyncio.create_task(server_of(desk, version).run_stdio_async())
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -49,7 +62,12 @@ async def serve_stdio(desk: Desk, version: str, stop: asyncio.Event) -> None:
             if serving.done():
                 serving.result()
         finally:
-            for task in (resuming, serving, stopping):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await cancelled(stopping)
+            await cancelled(serving)
+
+
+async def cancelled(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, and wait for its end."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -53,7 +53,7 @@ class Measuring:
         match event:
             case kinds.Planned():
                 self._jobs[event.batch, event.index] = _Job(
-                    event.at_utc,
+                    event.accepted_utc or event.at_utc,
                     event.model,
                     event.backend,
                     is_new=event.state == "planned",

@@ -14,10 +14,11 @@ from typing import Any
 from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
 
 from aveo3.events import kinds
 from aveo3.telemetry import attributes as names
+from aveo3.telemetry.trace_context import outgoing
 
 _STOPPED = frozenset({"stopped", "left_running"})
 """Kinds of ends that somebody asked for: no errors."""
@@ -78,6 +79,7 @@ class JobSpans:
         if isinstance(event, kinds.Submitted | kinds.Running):
             # Published in the task of this attempt: what it does from here on, such as HTTP, belongs to the span.
             contexts.attach(job.context)
+            outgoing.set(_traceparent(job.span))
         if job.span.is_recording():
             self._tell(job, event)
         return job.context
@@ -100,15 +102,14 @@ class JobSpans:
             told["aveo3.resumed_from"] = event.state
         if self._content:
             told[names.INPUT] = names.input_messages(event.text)
-        parent, links = self._callers.get(event.batch) or contexts.get_current(), ()
-        span = self._tracer.start_span(
-            f"{names.GENERATE} {event.model}",
-            parent,
-            SpanKind.CLIENT,
-            told,
-            links,
-            start_time=_nanoseconds(event.at_utc),
-        )
+        parent, links = self._callers.get(event.batch) or contexts.get_current(), _links(event.traceparent)
+        if event.accepted_utc is not None:  # whoever asked got its answer at once, and this may be hours later
+            parent = Context()
+        since = event.accepted_utc or event.at_utc
+        name, kind = f"{names.GENERATE} {event.model}", SpanKind.CLIENT
+        span = self._tracer.start_span(name, parent, kind, told, links, start_time=_nanoseconds(since))
+        if event.accepted_utc is not None:
+            span.add_event("aveo3.planned", timestamp=_nanoseconds(event.at_utc))
         return _Open(span, trace.set_span_in_context(span, parent))
 
     def _tell(self, job: _Open, event: kinds.JobEvent) -> None:
@@ -219,6 +220,22 @@ class JobSpans:
 
 
 _FINISH = {"succeeded": ("stop",), "filtered": ("content_filter",)}
+
+
+def _links(traceparent: str | None) -> tuple[Link, ...]:
+    if traceparent is None:
+        return ()
+    _, of_trace, of_span, flags = traceparent.split("-")
+    remote = SpanContext(int(of_trace, 16), int(of_span, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
+    return (Link(remote),)
+
+
+def _traceparent(span: Span) -> str | None:
+    """The context of `span` as a header; None if it has none, because nothing is set up."""
+    context = span.get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

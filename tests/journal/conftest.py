@@ -1,3 +1,24 @@
-"""Fixtures of the tests of this package."""
+"""Fixtures of the tests of this package: they run over every database that a journal may stand on."""
 
+from __future__ import annotations
+
+import pytest
+
+from aveo3.journal.place import Place
+from tests.support.journals import FILE
 from tests.support.journals import journal as journal
+
+DATABASES = ("sqlite",)
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    """The name of the database under `journal_place` and `journal`."""
+    return str(request.param)
+
+
+@pytest.fixture
+def journal_place(database: str) -> Place:
+    """An empty place for a journal in that database."""
+    assert database == "sqlite"
+    return FILE

@@ -25,7 +25,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from aveo3.errors import JournalError
-from aveo3.journal.database import RowChanged
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import CHANGING, JobRecord, plain, replay, storable
 from aveo3.lifecycle import NEXT, REOPEN, IllegalMove, State
@@ -641,30 +640,6 @@ with Journal(Path(sys.argv[1])) as journal:
     print("ready", flush=True)
     sys.stdin.read()
 """
-
-
-def test_an_answer_that_comes_after_its_job_was_marked_uncertain_is_written(journal: Journal) -> None:
-    job = plan(journal).id
-    journal.move(job, State.PLANNED, State.SUBMITTING, attempts=1)
-    journal.move(job, State.SUBMITTING, State.UNCERTAIN, error_kind="answer_lost", error_message="taken for dead")
-    cleared: dict[str, Any] = {"error_kind": None, "error_message": None}
-    journal.move(job, State.SUBMITTING, State.RUNNING, attempt=1, operation="operations/7", **cleared)
-    found = entry(journal, job)
-    assert (found.state, found.operation, found.error_kind) == (State.RUNNING, "operations/7", None)
-    assert replay(journal.history(job))["error_kind"] is None
-
-
-@pytest.mark.parametrize("later", [State.SUBMITTING, State.UNCERTAIN, State.RUNNING])
-def test_an_answer_to_an_earlier_submit_of_a_job_is_not_written(journal: Journal, later: State) -> None:
-    job = plan(journal).id
-    journal.move(job, State.PLANNED, State.SUBMITTING, attempts=1)
-    journal.move(job, State.SUBMITTING, State.PLANNED)
-    journal.move(job, State.PLANNED, State.SUBMITTING, attempts=2)
-    if later is not State.SUBMITTING:
-        journal.move(job, State.SUBMITTING, later, attempt=2)
-    with pytest.raises(RowChanged, match="a job is not where this process left it"):
-        journal.move(job, State.SUBMITTING, State.RUNNING, attempt=1, operation="operations/1")
-    assert (entry(journal, job).state, entry(journal, job).operation) == (later, None)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

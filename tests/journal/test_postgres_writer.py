@@ -290,6 +290,9 @@ async def test_a_step_that_only_a_leader_writes_needs_one(
         assert writer.leave() is session
     with pytest.raises(NotLeading):
         writer.write(moved(1, "submitting", "planned"), commit=True, fenced=True)
+    with pytest.raises(NotLeading):
+        writer.ask("SELECT pg_try_advisory_lock(1)", of_leader=True)
+    assert database.execute("SELECT count(*) FROM pg_locks WHERE objid = 1 AND locktype = 'advisory'")[0][0] == 0
 
 
 async def test_what_only_a_leader_writes_ends_with_its_session(

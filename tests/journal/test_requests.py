@@ -9,6 +9,7 @@ import pytest
 
 from aveo3.cli.preview import know
 from aveo3.errors import JournalError
+from aveo3.journal.database import KeyTaken
 from aveo3.journal.journal import Journal
 from aveo3.journal.requests import Request
 from aveo3.journal.wal_sync import SYNCS_LATER
@@ -49,6 +50,22 @@ def test_equal_requests_are_different_jobs_and_no_run_of_the_prompt_takes_them(j
         (jobs[1], "aaaaaaaa.2"),
         (3, "aaaaaaaa.3"),
     ]
+
+
+def test_a_key_or_an_ordinal_that_somebody_else_has_is_told_apart(journal: Journal) -> None:
+    accept(journal, "one", key="k")
+    with pytest.raises(KeyTaken) as refused:
+        accept(journal, "two", key="k")
+    assert refused.value.table == "requests"
+    prompts: dict[str, Any] = {"position": 0, "model": "veo", "prompt": {"text": "a boat"}}
+    (mine, my_step), (theirs, their_step) = (journal.claims.new("google", DIGEST, **prompts) for _ in range(2))
+    assert mine.ordinal == theirs.ordinal == 2
+    journal._write(*their_step, commit=True)
+    with pytest.raises(KeyTaken) as refused:
+        journal._write(*my_step, commit=True)
+    assert refused.value.table == "jobs"
+    assert [record.id for record in journal.records()] == [1, theirs.id]
+    assert accept(journal, "three", key="l").job > theirs.id
 
 
 def test_what_a_request_has_made_is_no_clip_of_a_run_with_the_same_prompt(journal: Journal) -> None:

@@ -152,6 +152,24 @@ async def test_a_session_that_ends_leaves_its_clips_to_the_next(tmp_path: Path) 
     assert len(studio.prompts) == 2
 
 
+async def test_a_kill_before_the_first_request_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio = Studio(latency=1)
+    with monkeypatch.context() as killed:
+        killed.setattr("aveo3.mcp_server.desk.Desk._launch", lambda *_, **__: None)  # nothing is sent any more
+        async with agent(studio, tmp_path) as it:
+            [before] = (await it.call("start", clips=clips("one")))["jobs"]
+    async with agent(studio, tmp_path) as it:
+        [job] = (await it.call("status"))["jobs"]
+        assert (job["status"], job["ended"]) == ("planned", True)
+        assert "call start" in job["what_to_do"]
+        assert (await it.call("budget"))["spent_usd"] == 0
+        [after] = (await it.call("start", clips=clips("one")))["jobs"]
+        assert after["job"] == before["job"]
+        await it.call("wait")
+        assert (await it.call("budget"))["spent_usd"] == pytest.approx(CLIP_USD)
+    assert len(studio.prompts) == 1
+
+
 async def test_waiting_reports_progress(tmp_path: Path) -> None:
     told: list[tuple[float, float | None]] = []
 

@@ -337,6 +337,13 @@ def _folded(line: str, indent: str) -> str:
     )
 
 
+def mcp_transcript(_: str = "") -> str:
+    """What an agent without a model and `aveo3 mcp` say to each other."""
+    from tests.support.transcript import transcript  # costly: it makes three clips
+
+    return transcript()
+
+
 def names(package: str) -> Callable[[str], str]:
     """The table of a package's public names. What each is, is kept from the table that there was."""
 
@@ -368,6 +375,7 @@ DRAWN: dict[str, tuple[str, Callable[[str], str]]] = {
     "events": ("events", events),
     "metrics": ("otel", metrics),
     "order": ("events", lambda _: f"```text{ORDER}```\n"),
+    "transcript": ("mcp", mcp_transcript),
     "names aveo3": ("python-api", names("aveo3")),
     "names aveo3.mock": ("python-api", names("aveo3.mock")),
     "names aveo3.testing": ("python-api", names("aveo3.testing")),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aveo3.cli import options
 from aveo3.cli.exit_codes import errors_as_messages
+
+if TYPE_CHECKING:
+    from aveo3.config.settings import Settings
 
 
 def mcp(
@@ -25,6 +29,10 @@ def mcp(
         list[Path] | None,
         typer.Option(metavar="DIR", help="Directory whose pictures agents may send, too. May be given again."),
     ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Serve by HTTP, at /mcp. Beyond this machine: VEO3_MCP_TOKEN."),
+    ] = None,
     name: options.Name = None,
     rate: options.Rate = None,
     max_concurrency: options.MaxConcurrency = None,
@@ -34,8 +42,9 @@ def mcp(
 ) -> None:
     """Give agents tools that make clips.
 
-    They speak the Model Context Protocol (MCP): a client starts this program and talks to it over stdin and stdout. The
-    tools return at once: estimate, start, status, wait, result, cancel, models, budget. It needs aveo3[mcp].
+    They speak the Model Context Protocol (MCP): a client starts this program and talks to it over stdin and stdout, or
+    by HTTP. Their tools return at once: estimate, start, status, wait, result, cancel, models, budget. It needs
+    aveo3[mcp].
 
     Agents spend nothing unless you set a budget in US$. It belongs to the output directory and counts all sessions: a
     restart gives no new one. No tool can raise it. Above US$ 20 (VEO3_MCP_ASK_ABOVE) a person is asked.
@@ -79,7 +88,7 @@ def mcp(
 
       aveo3 mcp --budget 10 --output-dir clips
 
-      aveo3 mcp --mock --budget 10 --output-dir mock-clips
+      aveo3 mcp --mock --budget 10 --http 127.0.0.1:8791
     """
     with errors_as_messages():
         _check_extra()
@@ -96,15 +105,19 @@ def mcp(
             **options.rate_fields(rate),
         }
         from aveo3.config.settings import Settings
+        from aveo3.errors import UsageError
 
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        try:
+            settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        except UsageError as error:  # the options have shorter names than the settings
+            raise UsageError(re.sub(r"\bmcp_(\w+=)", r"\1", str(error))) from None
         _log_to_stderr(debug=settings.debug_mode)
         import asyncio
 
-        asyncio.run(_serve(settings))
+        asyncio.run(_serve(settings, http))
 
 
-async def _serve(settings: Any) -> None:
+async def _serve(settings: Settings, http: str | None) -> None:
     import asyncio
     from importlib.metadata import version
 
@@ -114,7 +127,18 @@ async def _serve(settings: Any) -> None:
 
     stop = asyncio.Event()
     with on_signals(lambda _: stop.set()):
-        await serve_stdio(Desk(settings), version("aveo3"), stop)
+        if http is None:
+            await serve_stdio(Desk(settings), version("aveo3"), stop)
+            return
+        from aveo3.mcp_server.http import address_of, serve_http
+
+        host, port = address_of(http)
+        token = settings.mcp_token.get_secret_value() if settings.mcp_token is not None else None
+
+        def opened(url: str) -> None:
+            typer.echo(f"Taking MCP requests at {url}. Ctrl-C stops it.", err=True)
+
+        await serve_http(Desk(settings), version("aveo3"), stop, host, port, token=token, opened=opened)
 
 
 def _check_extra() -> None:

@@ -24,7 +24,16 @@ from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.event_stream import EventStream
 from aveo3.server.door.google_errors import Refused, invalid, not_found
 from aveo3.server.door.guard import Guard
-from aveo3.server.door.http_requests import Body, bytes_of, callback_of, credential_of, key_of, parsed, priority_of
+from aveo3.server.door.http_requests import (
+    Body,
+    bytes_of,
+    callback_of,
+    credential_of,
+    key_of,
+    parsed,
+    priority_of,
+    traceparent_of,
+)
 from aveo3.server.door.inline_video import send_json
 from aveo3.server.door.intake import Intake
 from aveo3.server.door.observer import Observer
@@ -184,6 +193,7 @@ class Door:
             key=key_of(request),
             priority=priority_of(request),
             callback=self.callback(request, caller),
+            traceparent=traceparent_of(request),
         )
         return web.json_response({"name": veo_answers.name_of(accepted)})
 

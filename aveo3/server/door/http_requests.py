@@ -13,6 +13,7 @@ from aiohttp import web
 from aveo3.server.door import callback_address
 from aveo3.server.door.callers import Caller
 from aveo3.server.door.google_errors import Refused, invalid
+from aveo3.telemetry.trace_context import HEADER, checked
 
 Body = TypeVar("Body")
 
@@ -43,6 +44,12 @@ def priority_of(request: web.Request) -> int:
 def key_of(request: web.Request) -> str | None:
     """The idempotency key in the header or in the query; None without one."""
     return request.headers.get("Idempotency-Key") or request.query.get("idempotencyKey")
+
+
+def traceparent_of(request: web.Request) -> str | None:
+    """The trace context of whoever asks; None without one, or if it cannot be read."""
+    values = request.headers.getall(HEADER, [])
+    return checked(values[0]) if len(values) == 1 else None
 
 
 def callback_of(request: web.Request, caller: Caller, *, private: bool) -> tuple[str, str] | None:

@@ -113,11 +113,12 @@ class Intake:
         key: str | None = None,
         priority: int = 0,
         callback: tuple[str, str] | None = None,
+        traceparent: str | None = None,
     ) -> Request:
         """The new request, or the one that has this key already. It outlives a power cut by now.
 
         `body` is the hex SHA-256 of what was sent, `resource` the path that stands before the operation's name,
-        `callback` as of `callback_of`. Raises `Refused`.
+        `callback` as of `callback_of`, `traceparent` the trace context of whoever asks. Raises `Refused`.
         """
         began = asyncio.get_running_loop().time()
         key = key if key is not None else order.key
@@ -128,7 +129,9 @@ class Intake:
             merge_key = self._merge_key(body, key, callback)
             is_new, request = False, self._known(caller, key, body, merge_key)
             if request is None:
-                is_new, request = await self._take(order, caller, resource, body, key, priority, callback, merge_key)
+                is_new, request = await self._take(
+                    order, caller, resource, body, key, priority, callback, merge_key, traceparent
+                )
             await self._on_disk(request, is_new=is_new)
         except (JournalError, OSError) as error:
             log.error("a request was not taken: %s", error)
@@ -147,6 +150,7 @@ class Intake:
         priority: int,
         callback: tuple[str, str] | None,
         merge_key: str | None,
+        traceparent: str | None,
     ) -> tuple[bool, Request]:
         """Check an order, keep its media, and write it; or the request that has its key by then. True if it is new."""
         prompt, model = order.prompt, order.prompt.model or ""
@@ -177,7 +181,18 @@ class Intake:
                 self._check_budget(cost, model)
                 self._budgets.check(caller, cost)
                 request = self._write(
-                    order, caller, record, digest, route, resource, body, key, priority, callback, merge_key
+                    order,
+                    caller,
+                    record,
+                    digest,
+                    route,
+                    resource,
+                    body,
+                    key,
+                    priority,
+                    callback,
+                    merge_key,
+                    traceparent,
                 )
                 self._reserve(request.job, cost)
                 self._budgets.reserve(caller, request.job, cost or 0.0)
@@ -224,6 +239,7 @@ class Intake:
         priority: int,
         callback: tuple[str, str] | None,
         merge_key: str | None,
+        traceparent: str | None,
     ) -> Request:
         request, _ = self._journal.requests.accept(
             self._session.service,
@@ -240,6 +256,7 @@ class Intake:
             storage_uri=order.storage_uri,
             callback=callback,
             merge_key=merge_key,
+            traceparent=traceparent,
         )
         self._dispatcher.add(request, route)
         return request

@@ -16,7 +16,7 @@ from aveo3.server.door import omni_answers, veo_answers
 from aveo3.server.door.callers import Caller
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid
-from aveo3.server.door.http_requests import key_of, priority_of
+from aveo3.server.door.http_requests import key_of, priority_of, traceparent_of
 from aveo3.server.door.inline_video import send_json
 from aveo3.server.door.intake import Intake
 from aveo3.server.door.omni_requests import read_order
@@ -53,6 +53,7 @@ class OmniRoutes:
             key=key_of(http),
             priority=priority_of(http),
             callback=self._door.callback(http, caller),
+            traceparent=traceparent_of(http),
         )
         if (found := self._journal.requests.named(request.door_name)) is None:
             raise invalid("The interaction of this idempotency key was deleted. Use a new key for a new interaction.")

@@ -18,7 +18,7 @@ from aveo3.lifecycle import State
 from aveo3.server.door import openai_videos, veo_answers
 from aveo3.server.door.dispatcher import Dispatcher
 from aveo3.server.door.google_errors import Refused, invalid, not_found
-from aveo3.server.door.http_requests import SLOWEST_BODY, key_of, priority_of
+from aveo3.server.door.http_requests import SLOWEST_BODY, key_of, priority_of, traceparent_of
 from aveo3.server.door.intake import Intake
 from aveo3.server.door.openai_videos import PREFIX, RESOURCE
 from aveo3.server.door.video_response import VideoResponse
@@ -73,6 +73,7 @@ class OpenAIRoutes:
             key=key_of(http),
             priority=priority_of(http),
             callback=self._door.callback(http, caller),
+            traceparent=traceparent_of(http),
         )
         found = self._journal.requests.named(request.door_name)
         if found is None:
