@@ -159,7 +159,7 @@ def refused(place: SharedJournal, error: psycopg.Error) -> DatabaseError:
         case "AV001":
             return RowChanged(f"{place}: a job is not where this process left it")
         case "23505":
-            return KeyTaken(f"{place}: {words}")
+            return KeyTaken(f"{place}: {words}", error.diag.table_name or "")
         case "28P01" | "28000" | "3D000" | "42501":  # password, user, database, privilege
             return Unreachable(f"{place} lets nobody in: {words}. See that user, password and database are right.")
         case "42P01" | "42703" | "XX001" | "XX002":

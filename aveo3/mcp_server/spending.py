@@ -5,13 +5,14 @@ So a restart gives no new budget, and neither does a kill. What a person makes i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from aveo3.journal.fresh import marks
 from aveo3.journal.journal import Journal
+from aveo3.journal.reader import PAGE
 from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import AT_STAKE, PAID, SPENT, TO_SEND
 
@@ -69,8 +70,12 @@ def records(journal: Journal, service: str) -> list[JobRecord]:
 
 def read(journal: Journal, jobs: Iterable[int]) -> list[JobRecord]:
     """The jobs with these numbers as they stand now, oldest first."""
-    query = "SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-    return journal.select(query, json.dumps([*jobs]))
+    wanted = [*jobs]
+    found: list[JobRecord] = []
+    for start in range(0, len(wanted), PAGE):
+        page = wanted[start : start + PAGE]
+        found += journal.select(f"SELECT * FROM jobs WHERE id IN ({marks(page)})", *page)
+    return sorted(found, key=lambda record: record.id)
 
 
 def _cost_of(record: JobRecord, entry: Mapping[str, Any], is_busy: Callable[[JobRecord], bool]) -> float:
