@@ -214,7 +214,8 @@ class Session:
         if (why := paid_elsewhere(self.journal.tallies(), self.service, place)) is not None:
             raise UsageError(why)
         self.lane_pool.news.keep_in(self.journal, self.service)
-        saving.sweep(self.settings.output_dir)
+        if not self.journal.shared:  # the processes of other machines, whose files these may be, cannot be seen here
+            saving.sweep(self.settings.output_dir)
         if not is_emulated(self.service):
             self.budget.before = self.journal.spent(self.service)
             if self.settings.budget is not None and (clips := self.journal.unpriced(self.service)):
