@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from aveo3.errors import JournalError
 from aveo3.journal.bell import Bell
+from aveo3.journal.follows import Follows
 from aveo3.journal.lane_locks import LaneLocks
 from aveo3.journal.place import Place
 from aveo3.journal.writer import Writer
@@ -114,6 +115,10 @@ class Database(Protocol):
 
     def lane_locks(self) -> LaneLocks:
         """The locks of the lanes that it keeps."""
+        ...
+
+    def follows(self) -> Follows | None:
+        """The claims of followers that it keeps; None if no other process can follow a job."""
         ...
 
     def in_use(self) -> bool:

@@ -27,6 +27,7 @@ from aveo3.events.kinds import LaneClosed, LaneEvent, LanePaused
 from aveo3.journal.bell import Bell
 from aveo3.journal.callbacks import Callbacks
 from aveo3.journal.claims import EVENT, Claims
+from aveo3.journal.follows import Follows
 from aveo3.journal.lane_locks import LEASE, LaneLocks
 from aveo3.journal.lane_steps import to_insert
 from aveo3.journal.moving.mark import KIND, mark_in
@@ -63,6 +64,8 @@ class Journal(JournalReader):
         self._without_secrets = without_secrets
         self._process = os.getpid()
         self._run: int | None = None
+        self.fences: dict[int, Callable[[State], Statement]] = {}
+        """By job: what must be possible beside each of its moves, by its next state; else the move is not made."""
         database = opened(place, writes=writes, checks=checks)
         self._now_utc = database.now_utc if now_utc is None else now_utc
         try:
@@ -97,6 +100,10 @@ class Journal(JournalReader):
     def lane_locks(self) -> LaneLocks:
         """The locks of the lanes."""
         return self._database.lane_locks()
+
+    def follows(self) -> Follows | None:
+        """The claims of followers; None where no other process can follow a job."""
+        return self._database.follows()
 
     def bell(self) -> Bell:
         """What rings when other processes may have written."""
@@ -192,6 +199,7 @@ class Journal(JournalReader):
                 (new, *(to_column(value) for value in changes.values()), job, *where),
             ),
             (EVENT, (job, at, new, json.dumps(changes, default=plain))),
+            *((self.fences[job](new),) if job in self.fences else ()),
             commit=intent or old is not State.PLANNED,
             sync=new not in FOUND_AGAIN,
             keep=not intent,
@@ -212,6 +220,10 @@ class Journal(JournalReader):
         if attempt is None or not self.shared:
             return "state = ?", (old,)
         return "state = ? AND attempts = ?", (old, attempt)
+
+    def offer(self, offer: Statement) -> None:
+        """Offer a job to followers, in the order of its steps; see `follows`."""
+        self._write(offer, commit=True, keep=True)
 
     def commit(self) -> None:
         """Commit all steps by now, and have them synced soon. Raises `JournalError` if the disk refuses."""

@@ -16,6 +16,7 @@ from aveo3.journal.database import Damaged, Unreachable
 from aveo3.journal.place import SharedJournal
 from aveo3.journal.postgres_bell import PostgresBell
 from aveo3.journal.postgres_clock import ServerClock
+from aveo3.journal.postgres_follows import PostgresFollows
 from aveo3.journal.postgres_locks import PostgresLocks
 from aveo3.journal.postgres_migration import prepare
 from aveo3.journal.postgres_session import PostgresRow, Session, connect, refused
@@ -142,6 +143,10 @@ class PostgresDatabase:
     def lane_locks(self) -> PostgresLocks:
         """The locks of the lanes."""
         return PostgresLocks(self.place, self.writer)
+
+    def follows(self) -> PostgresFollows:
+        """The claims of followers."""
+        return PostgresFollows(self.place)
 
     def in_use(self) -> bool:
         """True if any process, this one included, has the journal open for writing now."""

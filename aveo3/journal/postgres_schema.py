@@ -64,6 +64,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
                 );
                 RETURN document::json ->> field;
             END $$""",
+        # Who follows running jobs for their leaders: see `follows`.
+        f"""CREATE TABLE followers (
+            id {_TEXT} PRIMARY KEY, host {_TEXT} NOT NULL, pid BIGINT NOT NULL,
+            since TIMESTAMPTZ NOT NULL DEFAULT now(), at TIMESTAMPTZ NOT NULL DEFAULT now()
+        )""",
+        f"""CREATE TABLE follows (
+            job BIGINT PRIMARY KEY, service {_TEXT} NOT NULL, attempts BIGINT NOT NULL,
+            offered TIMESTAMPTZ NOT NULL DEFAULT now(), worker {_TEXT}, until TIMESTAMPTZ,
+            returned BOOLEAN NOT NULL DEFAULT false
+        ) WITH (fillfactor = 50)""",
         # What both databases have.
         f"""CREATE TABLE jobs (
             id BIGINT PRIMARY KEY,

@@ -154,6 +154,9 @@ class SqliteDatabase:
         """No other process can lead."""
         return OwnLocks()
 
+    def follows(self) -> None:
+        """No other process can follow a job."""
+
     def in_use(self) -> bool:
         """True if a process has the journal open for writing."""
         return self._lock.is_locked or in_use(self.place)

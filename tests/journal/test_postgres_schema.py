@@ -17,7 +17,7 @@ from aveo3.journal.postgres_statements import commands
 from aveo3.journal.sqlite_schema import migrate
 from aveo3.journal.writer import Statement
 
-OF_ONE = {"journal", "writers"}
+OF_ONE = {"journal", "writers", "followers", "follows"}
 """Tables that only PostgreSQL has."""
 Do = Callable[[str, Any], None]
 
