@@ -196,8 +196,8 @@ def _reopen(job: Job) -> None:
     """Move the job to the state from which this run resumes it."""
     if job.state is State.SUCCEEDED:
         job.reopen(State.FETCHING if job.uris else State.RUNNING)
-    elif (job.state is State.FETCHING and not job.uris) or can_be_polled_again(job):
-        job.reopen(State.RUNNING)
+    elif (job.state is State.FETCHING and not job.uris and not job.is_shared) or can_be_polled_again(job):
+        job.reopen(State.RUNNING)  # in a shared journal another process may save the video at this moment
 
 
 def _plan_again(job: Job) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from aveo3.backends.base import Backend
+from aveo3.engine.handover import JobClaim
 from aveo3.engine.job import Job
 from aveo3.engine.open_lane import OpenLane
 from aveo3.quota.permit import Permit
@@ -26,6 +27,8 @@ class Attempt:
     """On the loop's clock."""
     resumed: bool = False
     """An earlier run sent it."""
+    claim: JobClaim | None = None
+    """The claim by which this process follows it for another; None if it is this process's own."""
 
     @property
     def is_probe(self) -> bool:

@@ -114,6 +114,8 @@ class Delivery:
         remaining = list(videos)
         try:
             while remaining:
+                if attempt.claim is not None:
+                    await attempt.claim.confirm()
                 number = len(videos) - len(remaining) + 1 if len(videos) > 1 else None
                 await self._fetch_one(attempt, remaining.pop(0), number)
         except FetchError as error:

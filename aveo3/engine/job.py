@@ -183,6 +183,14 @@ class Job:
         if self.paid:
             self.paid_usd = record.cost_usd or 0.0
 
+    def become(self, record: JobRecord) -> None:
+        """Be as the journal has it by now: another process has moved it."""
+        assert self.journal is not None
+        old, self.record = self.record.state, record
+        self.files = tuple(SavedFile(self.journal.locate(f), int(f["size"]), str(f["sha256"])) for f in record.files)
+        if record.state is not old:
+            self.events.moved(self, old)
+
     def turn_to(self, candidate: Candidate, **more: str) -> dict[str, Any]:
         """The changes to the record for a submit to `candidate`. `more` is kept with its place."""
         digests = dict(zip(self.route.models, self.known_by, strict=False)) if self.route is not None else {}

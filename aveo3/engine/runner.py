@@ -12,16 +12,18 @@ from datetime import datetime
 
 import aiohttp
 
-from aveo3.backends.base import Backend, Video, is_queue
+from aveo3.backends.base import Backend, Finished, Video, is_queue
 from aveo3.config.settings import Settings
 from aveo3.engine.attempt import Attempt, now
 from aveo3.engine.delivery import STOPPED, Delivery
 from aveo3.engine.following import Follower
+from aveo3.engine.handover import ClaimLost, Handover, JobClaim
 from aveo3.engine.job import Again, Job
 from aveo3.engine.open_lane import OpenLane
 from aveo3.engine.outcomes import Outcomes
 from aveo3.engine.recovery import Recovery
 from aveo3.engine.submission import Submission
+from aveo3.files import saving
 from aveo3.journal.next_step import can_be_asked_again
 from aveo3.lanes.lanes import same_place
 from aveo3.lifecycle import State
@@ -53,6 +55,8 @@ class Engine:
         now_utc: Callable[[], datetime],
         median: float | None = None,
     ) -> None:
+        self.handover: Handover | None = None
+        """Who lets other processes follow jobs; None: all are followed here."""
         self._rng = rng
         self._now_utc = now_utc
         self.pollers = Pollers(interval=settings.poll_interval, rate=settings.poll_rate, rng=rng)
@@ -169,15 +173,48 @@ class Engine:
             self._gone[key] = replace(lane, gate=gate)
         return self._gone[key]
 
+    async def follow(self, job: Job, lane: OpenLane, backend: Backend, claim: JobClaim, *, resumed: bool) -> bool:
+        """Follow a job that another process has sent, and whose running slot that process holds. True if it has ended.
+
+        It makes no decision about quota or retries: unless there is a video, the job stays as it is, and the process
+        that sent it goes on. `resumed` says that it may have been polled before. Raises `ClaimLost`.
+        """
+        sent_utc = job.record.submitted_utc or job.record.queued_utc
+        sent_at = now() - max(0.0, (self._now_utc() - sent_utc).total_seconds())
+        attempt = Attempt(job, lane, backend, None, sent_at, resumed, claim)
+        claim.check()
+        if _is_to_be_fetched(job):
+            await self._delivery.fetch(attempt, [Video(uri=uri) for uri in job.uris])
+            return job.state is not State.FETCHING
+        end = await self._follower.follow(attempt)
+        videos = end.videos if isinstance(end, Finished) else ()
+        try:
+            claim.check()
+        except ClaimLost:
+            for video in videos:
+                if video.file is not None:
+                    saving.drop(video.file)
+            raise
+        if not videos:
+            return False
+        await self._outcomes.ended(attempt, end)
+        return job.state is not State.FETCHING
+
     async def _see_through(self, attempt: Attempt) -> VideoClip | Again:
         """Bring an accepted attempt to its clip. Whatever happens, a paid video is never lost."""
         job = attempt.job
         try:
             if job.leaving:
                 return job.cancel() if job.state is State.FETCHING else job.leave(*_left_running(attempt))
-            if job.state is State.FETCHING:
+            if job.state is State.RUNNING:
+                job.events.running(job, resumed=attempt.resumed)
+            if self.handover is not None:
+                outcome = await self.handover.see_through(attempt)
+                if isinstance(outcome, VideoClip):
+                    return outcome
+                attempt = outcome
+            if _is_to_be_fetched(job):
                 return await self._delivery.fetch(attempt, [Video(uri=uri) for uri in job.uris])
-            job.events.running(job, resumed=attempt.resumed)
             end = await self._follower.follow(attempt)
             return await self._outcomes.ended(attempt, end)
         except asyncio.CancelledError:
@@ -187,6 +224,13 @@ class Engine:
             return job.leave("unexpected", f"{type(error).__name__}: {error}")
         finally:
             attempt.finish()
+
+
+def _is_to_be_fetched(job: Job) -> bool:
+    """Whether the addresses of its videos are known. Those that came inline are at their operation only."""
+    if job.state is State.FETCHING and not job.uris:
+        job.reopen(State.RUNNING)
+    return job.state is State.FETCHING
 
 
 def _left_running(attempt: Attempt) -> tuple[str, str]:

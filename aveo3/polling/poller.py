@@ -100,7 +100,8 @@ class Pollers:
     def __init__(self, *, interval: float | None, rate: float | None, rng: random.Random) -> None:
         self.interval = interval
         self.rng = rng
-        self.schedule = PollSchedule(inf if rate is None else rate / 60)
+        self._rate = inf if rate is None else rate / 60
+        self.schedule = PollSchedule(self._rate)
         self.notices = EndNotices()
         self._kinds: dict[Kind, _KindPolls] = {}
         self._lanes: dict[Hashable, _LanePolls] = {}
@@ -115,6 +116,10 @@ class Pollers:
                 latency.restore(memory)
             self._kinds[kind] = _KindPolls(latency)
         return Poller(self, self._kinds[kind], self._lanes.setdefault(lane, _LanePolls()))
+
+    def share(self, processes: int) -> None:
+        """Keep to the part of the rate that one of so many processes has."""
+        self.schedule.share(self._rate / processes)
 
     def wake(self, operation: str) -> None:
         """Note that `operation` is reported to have ended: it is polled now, or as soon as somebody waits for it."""

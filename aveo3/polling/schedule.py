@@ -44,6 +44,10 @@ class PollSchedule:
         self._demand = 0.0
         self._tightest = 1.0
 
+    def share(self, pace: float) -> None:
+        """Keep to `pace` polls a second from now on: other processes use up the rest of the budget."""
+        self._pace = pace
+
     def __len__(self) -> int:
         return len(self._waiters)
 

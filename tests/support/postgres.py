@@ -65,7 +65,8 @@ _EMPTIED = """DO $$
         DELETE FROM aveo3.callbacks; DELETE FROM aveo3.stored_files; DELETE FROM aveo3.requests;
         DELETE FROM aveo3.events; DELETE FROM aveo3.jobs; DELETE FROM aveo3.runs; DELETE FROM aveo3.memory;
         DELETE FROM aveo3.batches; DELETE FROM aveo3.lane_events; DELETE FROM aveo3.request_totals;
-        DELETE FROM aveo3.writers; DELETE FROM aveo3.follows; DELETE FROM aveo3.followers; UPDATE aveo3.stored_bytes SET bytes = 0, collected = 0;
+        DELETE FROM aveo3.writers;
+        DELETE FROM aveo3.follows; DELETE FROM aveo3.followers; UPDATE aveo3.stored_bytes SET bytes = 0, collected = 0;
         FOR each IN SELECT format('aveo3.%I', sequencename) AS name FROM pg_sequences WHERE schemaname = 'aveo3' LOOP
             PERFORM setval(each.name, 1, false);
         END LOOP;

@@ -26,7 +26,9 @@ from aveo3.journal.requests import Request
 from aveo3.journal.rows import JobRecord
 from aveo3.journal.tail import tail
 from aveo3.lanes.lanes import Lane
+from aveo3.lifecycle import is_emulated
 from aveo3.server.door.shared_dispatcher import SharedDispatcher
+from aveo3.server.farm.handing_over import HandingOver
 from aveo3.session import Session
 
 log = logging.getLogger(__name__)
@@ -75,6 +77,8 @@ class Leading:
         self._heard = 0  # the last event of the journal that was heard of
         self._on_duty = AsyncExitStack()
         self._lanes = self._chosen(names)
+        follows = None if is_emulated(session.service) else self._journal.follows()
+        self._handing_over = HandingOver(self._journal, session.service, follows) if follows is not None else None
 
     def _chosen(self, names: Collection[str] | None) -> dict[str, Lane]:
         """The lanes to lead, by their keys. Raises `UsageError` if one of `names` is unknown."""
@@ -100,9 +104,18 @@ class Leading:
         """The names of the lanes that this process leads now."""
         return tuple(lane.name for lane in self._dispatcher.led)
 
+    @property
+    def followers(self) -> int:
+        """How many processes would follow what this one sends."""
+        return self._handing_over.followers if self._handing_over is not None else 0
+
     def start(self) -> None:
         """Begin to wait for the lanes. Nothing is submitted before they are led."""
         self._session.lane_pool.leave()
+        if self._handing_over is not None:
+            assert self._session.engine is not None
+            self._session.engine.handover = self._handing_over
+            self._handing_over.start()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
@@ -115,6 +128,8 @@ class Leading:
             await self._dispatcher.close()
         finally:
             self.since_utc = None
+            if self._handing_over is not None:
+                await self._handing_over.close()
             with suppress(JournalError):
                 await self._locks.release()
 
@@ -182,6 +197,8 @@ class Leading:
             async for jobs, last in changes:
                 while self._dispatcher.led:
                     try:
+                        if self._handing_over is not None:
+                            await self._handing_over.heard(jobs)
                         await self._dispatcher.heard(jobs)
                         self._heard = last
                         break

@@ -11,13 +11,16 @@ from typing import Self
 from aveo3.config.settings import JOURNAL, Settings
 from aveo3.dispatch import lane_pool
 from aveo3.errors import UsageError
+from aveo3.journal.journal import Journal
 from aveo3.lanes.lanes import Lanes
+from aveo3.lifecycle import is_emulated
 from aveo3.server.door.callers import CallerFile, Callers
 from aveo3.server.door.disk_room import DiskRoom
 from aveo3.server.door.duties import Duties
 from aveo3.server.door.media_store import SharedMediaStore
 from aveo3.server.door.shared_dispatcher import SharedDispatcher
 from aveo3.server.door.video_store import VideoStore
+from aveo3.server.farm.following import Following
 from aveo3.server.farm.leading import Leading
 from aveo3.session import Session
 
@@ -25,7 +28,8 @@ from aveo3.session import Session
 class FarmWorker:
     """Works while its block runs: `async with FarmWorker(Settings(database=…)) as worker`.
 
-    `lanes`: the lanes to lead, by their names; None for all. Raises `UsageError` as `VeoClient` does, without a
+    `lanes`: the lanes to lead, by their names; None for all. With `follow` it leads none, submits nothing, and follows
+    what leaders have sent: it polls, and saves the videos. Raises `UsageError` as `VeoClient` does, without a
     database, and for a lane that the settings do not have; `JournalError` if the database cannot be used. With
     `private_callbacks`, callbacks may go to addresses that are not on the Internet, and by http.
     """
@@ -35,6 +39,7 @@ class FarmWorker:
         settings: Settings,
         *,
         lanes: Collection[str] | None = None,
+        follow: bool = False,
         private_callbacks: bool = False,
         rng: random.Random | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -46,7 +51,10 @@ class FarmWorker:
                 "a worker makes the requests in a database that several processes share: name it with VEO3_DATABASE. "
                 "On one machine, `aveo3 serve` needs none."
             )
+        if follow and lanes:
+            raise UsageError("a follower leads no lane: leave out either --follow or --lead.")
         self._names = lanes
+        self._follow = follow
         self._private_callbacks = private_callbacks
         self._rng = rng = rng or random.Random()
         self._session = Session(
@@ -60,6 +68,7 @@ class FarmWorker:
         )
         self._stack = AsyncExitStack()
         self._leading: Leading | None = None
+        self._following: Following | None = None
 
     @property
     def session(self) -> Session:
@@ -70,6 +79,11 @@ class FarmWorker:
     def led(self) -> tuple[str, ...]:
         """The names of the lanes that it leads now; empty while it stands by."""
         return self._leading.led if self._leading is not None else ()
+
+    @property
+    def followed(self) -> int:
+        """How many jobs it follows now for leaders."""
+        return len(self._following.jobs) if self._following is not None else 0
 
     @property
     def since_utc(self) -> datetime | None:
@@ -92,6 +106,9 @@ class FarmWorker:
     async def _start(self) -> None:
         journal = self._session.journal
         assert journal is not None
+        if self._follow:
+            self._start_following(journal)
+            return
         settings = self._session.settings
         callers = Callers(CallerFile(settings.output_dir, journal.place), open_without_keys=True)
         media = SharedMediaStore(settings.output_dir / JOURNAL.with_name("media"), journal.relative)
@@ -124,3 +141,12 @@ class FarmWorker:
         self._stack.push_async_callback(disk.close)
         self._stack.push_async_callback(leading.close)
         leading.start()
+
+    def _start_following(self, journal: Journal) -> None:
+        self._session.lane_pool.leave()  # for good: it submits nothing
+        follows = None if is_emulated(self._session.service) else journal.follows()
+        if follows is None:
+            raise UsageError("mock mode has an emulator in each process, and nobody else can follow what runs there.")
+        self._following = following = Following(self._session, follows)
+        self._stack.push_async_callback(following.close)
+        following.start()
