@@ -420,28 +420,55 @@ class PostgresWriter:
             raise refused(self._place, error) from None
         if taken:
             self._flushes += 1
-            self._unsure = []
-        else:
+        elif self._flush_in(session) == self._flushes + 1:
             self._made(self._unsure)
+        else:
+            self._count_anew(session)
+        self._unsure = []
+
+    def _flush_in(self, session: Session) -> int | None:
+        """The number of the last flush that the server has made; None if it knows nothing of this process."""
+        try:
+            rows = session.execute("SELECT flush FROM writers WHERE id = $1", (self._id,)).fetchall()
+        except psycopg.Error as error:
+            raise refused(self._place, error) from None
+        return int(rows[0][0]) if rows else None
+
+    def _count_anew(self, session: Session) -> None:
+        """Go on from where the server is, which is not where it was when it last confirmed a flush."""
+        log.error(
+            "%s has lost steps that it had confirmed: was it restored, or has a standby taken over that was behind? "
+            "Clips may be paid twice: see `aveo3 check` and the Google Cloud console",
+            self._place,
+        )
+        if (found := self._flush_in(session)) is not None:
+            self._flushes = found
+            return
+        self._flushes += 1  # the number of a flush that may come late is taken
+        try:
+            session.execute("INSERT INTO writers (id, flush) VALUES ($1, $2)", (self._id, self._flushes))
+        except psycopg.Error as error:
+            raise refused(self._place, error) from None
 
     def _make(self, session: Session, batch: list[Pending]) -> None:
         """Make all steps of `batch` in one transaction; without those that cannot be made, which are rejected."""
         sent: list[_Sent] = []
         begun = self._clock.monotonic()
+        refusal: psycopg.Error | None = None
         try:
             with session.pipeline():  # without a BEGIN it is one transaction
                 refusal = self._send(session, batch, sent)
-            if refusal is not None:
-                raise refusal
-        except psycopg.Error as error:
-            self._failed(session, batch, sent, error)
+        except psycopg.Error as error:  # after a refusal, it says no more than that the rest was not made
+            refusal = refusal or error
         except BaseException:  # Ctrl-C, most likely
             session.close()
             self._unsure = batch
             raise
-        else:
-            self._made(batch)
-            self._clock.measure(begun, sent[0][1].fetchone()[0])
+        if refusal is not None:
+            self._failed(session, batch, sent, refusal)
+            return
+        self._made(batch)
+        self._clock.measure(begun, sent[0][1].fetchone()[0])
 
     def _send(self, session: Session, batch: list[Pending], sent: list[_Sent]) -> psycopg.Error | None:
         """Send the statements of one flush. Returns the error if the server refuses one meanwhile."""
@@ -471,11 +498,7 @@ class PostgresWriter:
         if culprit is not None:
             self._reject(culprit, why)
             return
-        with suppress(psycopg.Error):  # somebody has removed the row of this process
-            session.execute(
-                "INSERT INTO writers (id, flush) VALUES ($1, $2) ON CONFLICT DO NOTHING", (self._id, self._flushes)
-            )
-        raise Unreachable(f"{self._place} cannot be written: {why}") from None
+        self._count_anew(session)
 
     def _free_the_lock(self, session: Session) -> None:
         """End transactions that have held up all others for too long: those of frozen processes."""

@@ -185,6 +185,27 @@ def test_a_flush_that_the_server_makes_after_its_session_was_lost_is_not_made_tw
     assert events_of(database) == [(1, "planned"), (2, "planned")]
 
 
+@pytest.mark.parametrize("change", ["UPDATE writers SET flush = flush - 1", "DELETE FROM writers"])
+@pytest.mark.parametrize("lost", [False, True], ids=["the session stays", "the session is lost"])
+def test_a_server_that_has_lost_what_it_confirmed_is_named_and_written_to(
+    database: PostgresDatabase, writer: PostgresWriter, caplog: pytest.LogCaptureFixture, change: str, lost: bool
+) -> None:
+    """As a standby that was behind, and has taken over."""
+    writer.write(planned(1), commit=True)
+    assert writer._session is not None
+    writer._session.execute(change.encode())
+    writer.write(planned(2))
+    if lost:
+        writer._session.close()
+        writer._unsure = writer._next_batch()
+    writer.write(planned(3), commit=True)
+    writer.write(planned(4), commit=True)
+
+    assert [job for job, _ in jobs_of(database)] == [1, 2, 3, 4]
+    assert "has lost steps that it had confirmed" in caplog.text
+    assert writer.waiting == []
+
+
 def test_crashes_of_the_server_in_the_middle_of_flushes_lose_nothing_and_double_nothing(
     database: PostgresDatabase, writer: PostgresWriter, postgres_server: PostgresServer
 ) -> None:
