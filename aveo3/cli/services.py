@@ -68,7 +68,7 @@ def _services_of(settings: Settings) -> set[str]:
 
 
 def _tallies(settings: Settings) -> list[StateCount]:
-    if settings.journal_path is None:
+    if settings.journal_path is None or settings.database is not None:  # who opens the database looks itself
         return []
     with reading(settings.journal_path) as journal:
         return [] if journal is None else journal.tallies()

@@ -21,6 +21,11 @@ _WHY = {
 }
 
 
+def left_to_the_server() -> tuple[str, ...]:
+    """The settings about which a server decides."""
+    return tuple(_WHY)
+
+
 def in_the_way(settings: Settings) -> list[str]:
     """A part of a sentence for each setting that would have no effect, because the server decides about it."""
     fields = type(settings).model_fields

@@ -217,7 +217,7 @@ class Job:
             changes = {**changes, "files": tuple(map(self._noted, files))}
         if self.journal is not None:
             attempt = self.record.attempts, self.record.submitted_utc
-            self.journal.move_attempt(self.record.id, self.record.state, state, attempt, **changes)
+            self.journal.move(self.record.id, self.record.state, state, attempt=attempt, **changes)
         old = self.record.state
         self.record = self.record.moved(state, changes)
         if files is not None:

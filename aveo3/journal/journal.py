@@ -155,31 +155,26 @@ class Journal(JournalReader):
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
-    def move(self, job: int, old: State, new: State, **changes: Any) -> None:
+    def move(
+        self,
+        job: int,
+        old: State,
+        new: State,
+        *,
+        attempt: int | tuple[int, datetime | None] | None = None,
+        **changes: Any,
+    ) -> None:
         """Note that `job` has gone from `old` to `new`, and the columns that change with it.
+
+        `attempt` says which submit an answer belongs to, as the job counts its `attempts`, perhaps with the instant at
+        which that was sent. It is welcome even if the job was marked uncertain meanwhile, by a process that took this
+        one for dead; but not after a later submit. In a shared journal no other move of an earlier attempt is made,
+        either.
 
         Raises `IllegalMove` if the tables do not list the move, and `JournalError` if the job is not in `old`, or if
         the move is the intent to submit and cannot be written. Any other move that cannot be written stays in memory,
         is tried again with each later write, and sets `broken`.
         """
-        self._move(job, old, new, ("state = ?", (old,)), changes)
-
-    def move_attempt(
-        self, job: int, old: State, new: State, attempt: tuple[int, datetime | None], **changes: Any
-    ) -> None:
-        """`move` for a process that holds the job, and knows the number of its attempts and when it was sent last.
-
-        In a shared journal a move of another attempt is not made, and whoever holds the job here hears nothing of it:
-        another process has gone on with it. An answer is written even if that process took the submit for lost.
-        """
-        if self.shared:
-            self._move(job, old, new, self._as_known(old, attempt), changes)
-        else:
-            self.move(job, old, new, **changes)
-
-    def _move(
-        self, job: int, old: State, new: State, known: tuple[str, tuple[Any, ...]], changes: dict[str, Any]
-    ) -> None:
         if new is not old and new not in NEXT[old] and new not in REOPEN.get(old, ()):
             raise IllegalMove(f"job {job} cannot go from {old} to {new}")
         if unknown := changes.keys() - CHANGING:
@@ -190,11 +185,11 @@ class Journal(JournalReader):
         changes = {name: storable(value) for name, value in changes.items()}
         at = self._stamp()
         intent = new is State.SUBMITTING and new is not old
-        where, expected = known
+        stands, where = self._as_known(old, new, attempt)
         self._write(
             (
-                f"UPDATE jobs SET state = ?{columns} WHERE id = ? AND {where}",
-                (new, *(to_column(value) for value in changes.values()), job, *expected),
+                f"UPDATE jobs SET state = ?{columns} WHERE id = ? AND {stands}",
+                (new, *(to_column(value) for value in changes.values()), job, *where),
             ),
             (EVENT, (job, at, new, json.dumps(changes, default=plain))),
             commit=intent or old is not State.PLANNED,
@@ -203,14 +198,20 @@ class Journal(JournalReader):
             fenced=intent,
         )
 
-    @staticmethod
-    def _as_known(old: State, attempt: tuple[int, datetime | None]) -> tuple[str, tuple[Any, ...]]:
+    def _as_known(
+        self, old: State, new: State, attempt: int | tuple[int, datetime | None] | None
+    ) -> tuple[str, tuple[Any, ...]]:
         """The condition that a job is as its process knows it, and the values."""
-        attempts, sent_utc = attempt
-        if old is not State.SUBMITTING or sent_utc is None:
-            return "state = ? AND attempts = ?", (old, attempts)
-        sent = to_column(storable(sent_utc))  # of two processes that intend the same attempt, only one has this instant
-        return "state IN (?, ?) AND attempts = ? AND submitted_utc = ?", (old, State.UNCERTAIN, attempts, sent)
+        attempt, sent_utc = attempt if isinstance(attempt, tuple) else (attempt, None)
+        if attempt is not None and old is State.SUBMITTING and new is not old:
+            values = attempt, State.SUBMITTING, State.UNCERTAIN
+            if sent_utc is None or not self.shared:
+                return _OPEN, values
+            # Of two processes that intend the same attempt, only one has intended it at this instant.
+            return f"{_OPEN} AND submitted_utc = ?", (*values, to_column(storable(sent_utc)))
+        if attempt is None or not self.shared:
+            return "state = ?", (old,)
+        return "state = ? AND attempts = ?", (old, attempt)
 
     def commit(self) -> None:
         """Commit all steps by now, and have them synced soon. Raises `JournalError` if the disk refuses."""
@@ -251,4 +252,6 @@ class Journal(JournalReader):
         return self._now_utc().isoformat()
 
 
+_OPEN = "attempts = ? AND state IN (?, ?)"
+"""True for a job that waits for the answer to this submit, or was given up meanwhile."""
 _KEEP = "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT (service, kind, name) DO UPDATE SET value = excluded.value"

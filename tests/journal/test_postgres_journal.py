@@ -118,11 +118,11 @@ SENT = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 def test_an_answer_that_comes_after_its_job_was_marked_uncertain_is_written(journal: Journal) -> None:
     _, record = accept(journal, 1)
-    intent = {"attempts": 1, "submitted_utc": SENT}
-    journal.move_attempt(record.id, State.PLANNED, State.SUBMITTING, (0, None), **intent)
+    intent: dict[str, Any] = {"attempts": 1, "submitted_utc": SENT}
+    journal.move(record.id, State.PLANNED, State.SUBMITTING, attempt=(0, None), **intent)
     journal.move(record.id, State.SUBMITTING, State.UNCERTAIN, error_kind="answer_lost")
-    cleared = {"error_kind": None, "operation": "operations/7"}
-    journal.move_attempt(record.id, State.SUBMITTING, State.RUNNING, (1, SENT), **cleared)
+    cleared: dict[str, Any] = {"error_kind": None, "operation": "operations/7"}
+    journal.move(record.id, State.SUBMITTING, State.RUNNING, attempt=(1, SENT), **cleared)
     [found] = journal.select("SELECT * FROM jobs")
     assert (found.state, found.operation, found.error_kind) == (State.RUNNING, "operations/7", None)
 
@@ -131,11 +131,11 @@ def test_an_answer_that_comes_after_its_job_was_marked_uncertain_is_written(jour
 def test_an_answer_to_an_earlier_submit_of_a_job_is_not_written(journal: Journal, later: State) -> None:
     _, record = accept(journal, 1)
     second = SENT + timedelta(seconds=9)
-    journal.move_attempt(record.id, State.PLANNED, State.SUBMITTING, (0, None), attempts=1, submitted_utc=SENT)
-    journal.move_attempt(record.id, State.SUBMITTING, State.PLANNED, (1, SENT))
-    journal.move_attempt(record.id, State.PLANNED, State.SUBMITTING, (1, None), attempts=2, submitted_utc=second)
+    journal.move(record.id, State.PLANNED, State.SUBMITTING, attempt=(0, None), attempts=1, submitted_utc=SENT)
+    journal.move(record.id, State.SUBMITTING, State.PLANNED, attempt=(1, SENT))
+    journal.move(record.id, State.PLANNED, State.SUBMITTING, attempt=(1, None), attempts=2, submitted_utc=second)
     if later is not State.SUBMITTING:
-        journal.move_attempt(record.id, State.SUBMITTING, later, (2, second))
-    journal.move_attempt(record.id, State.SUBMITTING, State.RUNNING, (1, SENT), operation="operations/1")
+        journal.move(record.id, State.SUBMITTING, later, attempt=(2, second))
+    journal.move(record.id, State.SUBMITTING, State.RUNNING, attempt=(1, SENT), operation="operations/1")
     [found] = journal.select("SELECT * FROM jobs")
     assert (found.state, found.operation) == (later, None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -70,6 +71,7 @@ def generate(
     budget: options.Budget = None,
     lanes: options.Lanes = None,
     server: options.Server = None,
+    database: options.Database = None,
     fallback: options.Fallback = None,
     keep_remote: Annotated[
         bool | None, typer.Option("--keep-remote/--fetch", help="Leave videos in their gs:// bucket, or download them.")
@@ -101,6 +103,9 @@ def generate(
     not made; failed.jsonl is itself a SOURCE. VEO3_* and GOOGLE_* variables, in the environment or in .env, set
     everything else: see `aveo3 config show`.
 
+    With VEO3_DATABASE the prompts wait in the database with those of all machines, and this command leads if nobody
+    does; --output-dir is then a directory of its own, and VEO3_OUTPUT_DIR that of all machines.
+
     On a terminal it asks before it sends clips for more than US$ 20 (VEO3_CONFIRM_ABOVE); --yes answers.
 
     Exit codes: 0 all clips are made, now or before; 1 some are not, or you said no; 2 bad usage; 3 some are deferred by
@@ -127,12 +132,14 @@ def generate(
             "keep_remote": keep_remote,
             "webhook": webhook,
             "mock_mode": mock or None,
+            **options.database_field(database),
             **options.rate_fields(rate),
         }
         from aveo3.config.settings import Settings
 
         chosen = {name: value for name, value in given.items() if value is not None}
-        settings = Settings(**{**chosen, **({"quota_patience": None} if wait else {})})
+        patience = {"quota_patience": None} if wait else {}
+        settings = Settings(**{**chosen, **patience})
         from aveo3.cli import after_clip
         from aveo3.cli.batch import run_batch
         from aveo3.cli.event_lines import EventLines
@@ -160,21 +167,29 @@ def generate(
         prompts = prompts_of(sources or [], prompt or [], fields, lines=lines.value, notes=notes)
         after = None if command is None else after_clip.AfterClip(command)
         event_lines = None if events is None or dry_run else EventLines(events, as_json=as_json)
-        code = run_batch(
-            prompts,
-            settings,
-            fields=fields,
-            model=model,
-            notes=notes,
-            fresh=anew,
-            after=after,
-            events=event_lines,
-            page=None if dry_run else options.run_page(settings, page=page, port=page_port, opens=opens),
-            yes=yes,
-            dry_run=dry_run,
-            as_json=as_json,
-            quiet=quiet,
-        )
+        with ExitStack() as stack:
+            if settings.database is not None:
+                from aveo3.cli.with_database import door_of
+
+                names = [name for name in ("output_dir", "name", "budget") if name in chosen]
+                own: dict[str, Any] = {name: getattr(settings, name) for name in names}
+                farm = Settings(**{**{name: chosen[name] for name in chosen.keys() - own.keys()}, **patience})
+                settings = stack.enter_context(door_of(farm, own, dry_run=dry_run))
+            code = run_batch(
+                prompts,
+                settings,
+                fields=fields,
+                model=model,
+                notes=notes,
+                fresh=anew,
+                after=after,
+                events=event_lines,
+                page=None if dry_run else options.run_page(settings, page=page, port=page_port, opens=opens),
+                yes=yes,
+                dry_run=dry_run,
+                as_json=as_json,
+                quiet=quiet,
+            )
         if report and not dry_run:
             report_file.after_run(settings, quiet=quiet)
     raise typer.Exit(code)

@@ -62,6 +62,11 @@ def page(
         if key is not None:
             raise UsageError("--key-file is for the address of a server: a directory needs no key.")
         settings = settings_of(Path(place) if place is not None else None)
+        if settings.database is not None and not asyncio.run(_server_in(settings.output_dir)):
+            raise UsageError(
+                "with VEO3_DATABASE the page is that of a server: name the address of one, aveo3 page URL, or start "
+                "`aveo3 serve --page`. For a directory with a journal of its own, name it."
+            )
         if settings.journal_path is None:
             raise UsageError("there is no journal to show: VEO3_JOURNAL=none. Unset it to keep a journal.")
         check_extra()

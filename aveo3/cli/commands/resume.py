@@ -47,6 +47,13 @@ def resume(
     """
     with errors_as_messages():
         settings = settings_of(directory, **({} if name is None else {"name": name}))
+        if settings.database is not None:
+            from aveo3.errors import UsageError
+
+            raise UsageError(
+                "with VEO3_DATABASE whoever leads goes on with what runs: `aveo3 serve` or `aveo3 worker`. `aveo3 "
+                "status` says who does. For a directory with a journal of its own, name it."
+            )
         journal_path(settings)
         import asyncio
 

@@ -80,8 +80,7 @@ def retry(
         home, ids = directory_and_ids([*([] if directory is None else [directory]), *(jobs or [])])
         settings = settings_of(home)
         flags = dict(zip(RETRIABLE, (uncertain, failed, filtered, rejected), strict=True))
-        path = journal_place(settings)
-        with Journal(path) as journal:
+        with Journal(journal_place(settings)) as journal:
             states = [state for state, wanted in flags.items() if wanted]
             if not ids and not states:
                 raise UsageError(_what_could_be(journal))
@@ -101,6 +100,9 @@ def retry(
             plan_again(chosen, journal)
     counts = Counter(record.state for record in chosen)
     what = listed(f"{counts[state]:,} {state}" for state in (*RETRIABLE, *_GIVEN_UP) if counts[state])
+    if settings.database is not None:
+        typer.echo(f"{counted(len(chosen))} planned again ({what}): whoever leads sends them, within the quota")
+        return
     typer.echo(
         f"{counted(len(chosen))} planned again ({what}). Nothing is sent yet: run the same prompts again, such as\n"
         f"  aveo3 generate prompts.txt --output-dir {typed(settings)}"

@@ -43,6 +43,7 @@ def serve(
     max_concurrency: options.MaxConcurrency = None,
     budget: options.Budget = None,
     lanes: options.Lanes = None,
+    database: options.Database = None,
     mock: options.Mock = False,
     private_callbacks: Annotated[
         bool, typer.Option("--private-callbacks", help="Let callbacks go to private addresses, and by http.")
@@ -80,6 +81,9 @@ def serve(
     `aveo3 serve keys add NAME` gives a caller a key. Without any key, it listens on this machine only, and whoever
     reaches it may use it. Ctrl-C or SIGTERM stops it within ten seconds. SIGHUP has it read callers and lanes anew.
 
+    With VEO3_DATABASE the requests are in a database that several machines share: start any number of servers with it,
+    behind a load balancer. One of them, or of the workers, sends for each lane: see `aveo3 guide farm`.
+
     `--page` prints a link to a page on this machine, for its operator: what waits, runs and is done, by caller, lanes
     and money, with buttons to pause and to cancel what waits. It needs aveo3[report].
 
@@ -101,6 +105,7 @@ def serve(
             "budget": budget,
             "lanes": lanes,
             "mock_mode": mock or None,
+            **options.database_field(database),
             **options.rate_fields(rate),
         }
         from aveo3.config.settings import Settings

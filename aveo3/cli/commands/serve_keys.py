@@ -180,11 +180,12 @@ def remove(
 
 
 def _file(output_dir: Path | None) -> CallerFile:
-    from aveo3.cli.journal_view import settings_of
+    from aveo3.cli.journal_view import journal_place, settings_of
     from aveo3.server.door.callers import CallerFile
 
     settings = settings_of(output_dir)
-    return CallerFile(settings.output_dir, settings.journal_path)
+    place = settings.journal_path if settings.database is None else journal_place(settings)
+    return CallerFile(settings.output_dir, place)
 
 
 def _callback(url: str | None) -> dict[str, str]:

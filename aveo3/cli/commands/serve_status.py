@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from aveo3.cli.commands.status import farm_lines
 from aveo3.cli.exit_codes import errors_as_messages
 from aveo3.cli.journal_view import age, journal_place, plain, priced, settings_of
 from aveo3.cli.json_lines import in_json
@@ -90,7 +91,14 @@ def _of_directory(directory: Path | None) -> dict[str, Any]:
     from aveo3.server.door.server_file import read
 
     settings = settings_of(directory)
-    path = journal_place(settings)
+    place = journal_place(settings)
+    if settings.database is not None:
+        from aveo3.journal.journal import Journal
+        from aveo3.server.farm.overview import farm_of
+
+        with Journal(place, writes=False) as journal:
+            farm = farm_of(journal)
+        return {"server": None, "lanes": None, "farm": farm, **requests_and_money(place)}
     if (found := read(settings.output_dir)) is not None:
         try:
             told = asyncio.run(asked(*found))
@@ -98,7 +106,7 @@ def _of_directory(directory: Path | None) -> dict[str, Any]:
             told = None
         if told is not None:
             return told
-    return {"server": None, "lanes": None, **requests_and_money(path)}
+    return {"server": None, "lanes": None, **requests_and_money(place)}
 
 
 async def asked(url: str, key: str | None) -> dict[str, Any] | None:
@@ -146,8 +154,9 @@ def _printable(told: Any) -> Any:
 
 def _lines(told: dict[str, Any]) -> list[str]:
     money = {name: priced(float(each["usd"]), int(each["unpriced_clips"])) for name, each in told["money"].items()}
+    farm = told.get("farm")
     lines = [
-        _server(told["server"]),
+        *([_server(told["server"])] if farm is None else farm_lines(farm, datetime.now(UTC))),
         f"spent: {money['spent']}; in flight: {money['in_flight']}; may be paid, too: {money['may_be_paid']} (list "
         "prices)",
     ]

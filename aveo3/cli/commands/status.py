@@ -30,6 +30,9 @@ from aveo3.cli.json_lines import in_json
 from aveo3.lifecycle import EMULATED, UNDER_WAY, State
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
     from rich.console import Console
     from rich.text import Text
 
@@ -59,11 +62,15 @@ def status(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="List every job, also the succeeded ones.")] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object for each job.")] = False,
+    farm: Annotated[
+        bool, typer.Option("--farm", help="Only who leads and what waits, for all machines of VEO3_DATABASE.")
+    ] = False,
 ) -> None:
     """Show the state of every prompt in a directory.
 
     It also shows whether a run is active, and what to do next. It reads the journal only and asks Google nothing; you
-    can call it during a run. Times are UTC.
+    can call it during a run. Times are UTC. With VEO3_DATABASE and without a directory, it shows all machines together:
+    who leads which lane, since when, and what waits; with --farm --json, that alone as one object.
 
     Exit codes: 0 the journal was read, whatever it says; 2 there is no journal, or it cannot be read.
 
@@ -78,7 +85,9 @@ def status(
 
         settings = settings_of(directory)
         with Journal(journal_place(settings), writes=False) as journal:
-            if json_lines:
+            if farm:
+                _show_farm(journal, as_json=json_lines)
+            elif json_lines:
                 from aveo3.dispatch.prior_runs import gone_models
 
                 at_work, gone = journal.in_use(), gone_models(journal)
@@ -87,6 +96,20 @@ def status(
                     print(in_json({**fields(record, journal, at_work=at_work), "model_gone": said}))
             else:
                 _Report(journal, typed(settings), every=every).write()
+
+
+def _show_farm(journal: Journal, *, as_json: bool) -> None:
+    from aveo3.errors import UsageError
+    from aveo3.server.farm.overview import farm_of
+
+    if not journal.shared:
+        raise UsageError("--farm: it is for a database that several machines share (VEO3_DATABASE).")
+    found = farm_of(journal)
+    if as_json:
+        print(in_json(found))
+        return
+    for line in farm_lines(found, now_utc()):
+        print(line)
 
 
 class _Report:
@@ -115,7 +138,9 @@ class _Report:
 
         total = sum(self._counts.values())
         self._say(f"{self._journal.place}: {counted(total)}", "bold")
-        if (run := self._journal.last_run()) is not None:
+        if self._journal.shared:
+            self._farm()
+        elif (run := self._journal.last_run()) is not None:
             self._say(who(run, at_work=self._at_work))
         if not total:
             return
@@ -132,6 +157,13 @@ class _Report:
         self._warnings()
         self._gone_models()
         self._jobs(total)
+
+    def _farm(self) -> None:
+        """Who leads which lane of a shared journal, and what waits."""
+        from aveo3.server.farm.overview import farm_of
+
+        for line in farm_lines(farm_of(self._journal), self._now):
+            self._say(line)
 
     def _say(self, text: str, style: str = "", head: tuple[str, str] = ("", "")) -> None:
         """Write `text` after `head`; on a terminal, wrapped between words and indented after the head."""
@@ -306,6 +338,26 @@ def who(run: Run, *, at_work: bool) -> str:
     if run.ended_utc is None:
         return f"no run is active; the last one ({process}, started {started}) was killed: the next run continues it"
     return f"no run is active; the last one ({process}) ended {run.ended_utc:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def farm_lines(farm: Mapping[str, Any], now: datetime) -> Iterator[str]:
+    """Who leads which lane of a shared journal, since when, and what waits: a line each."""
+    if not any(each["leads"] for each in farm["leaders"]):
+        yield "nobody leads: nothing is sent until `aveo3 serve` or `aveo3 worker` runs with this database"
+    for each in farm["leaders"]:
+        since = datetime.fromisoformat(each["since_utc"])
+        whom = f"process {each['pid']} on {each['host']}"
+        if each["leads"]:
+            yield f"lane {each['lane']}: led by {whom}, since {since:%Y-%m-%d %H:%M:%S} UTC"
+        else:
+            yield f"lane {each['lane']}: nobody leads it; the last was {whom}, from {since:%Y-%m-%d %H:%M:%S} UTC on"
+    for each in farm["waiting"]:
+        oldest = age((now - datetime.fromisoformat(each["oldest_utc"])).total_seconds())
+        number = each["requests"]
+        yield (
+            f"{number:,} {'request waits' if number == 1 else 'requests wait'} for {plain(each['model'])}, of "
+            f"{plain(each['caller'])}, the oldest for {oldest}"
+        )
 
 
 def now_utc() -> datetime:

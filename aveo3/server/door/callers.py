@@ -23,6 +23,7 @@ from aveo3.files.directories import make_directory
 from aveo3.files.syncing import sync_directory, sync_file
 from aveo3.input_forms import model_id, plain_reason
 from aveo3.journal.journal import Journal
+from aveo3.journal.place import Place
 from aveo3.models import Labels
 
 log = logging.getLogger(__name__)
@@ -95,10 +96,10 @@ class _Content(BaseModel):
 class CallerFile:
     """The callers of an output directory, in a file that only its owner may read. All of it blocks."""
 
-    def __init__(self, output_dir: Path, journal: Path | None = None) -> None:
+    def __init__(self, output_dir: Path, journal: Place | None = None) -> None:
         """`journal` is the one of the directory, unless it is at its usual place."""
         self.path = output_dir / FILE
-        self._journal = journal or output_dir / JOURNAL
+        self._journal: Place = journal or output_dir / JOURNAL
 
     def read(self) -> dict[str, Caller]:
         """The callers by name; none if there is no file. Raises `UsageError` if the file cannot be used."""
@@ -160,7 +161,7 @@ class CallerFile:
 
     def _accounts(self) -> list[str]:
         """The accounts that have requests in the journal."""
-        if not self._journal.is_file():
+        if isinstance(self._journal, Path) and not self._journal.is_file():
             return []
         with Journal(self._journal, writes=False, checks=False) as journal:
             return [account for [account] in journal.read("SELECT DISTINCT caller FROM request_totals")]

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 from aveo3 import _threads
 from aveo3.dispatch.stream import ClipStream
@@ -96,8 +97,8 @@ class SharedDispatcher(Dispatcher):
         if self._lane_of(record) not in lanes:
             return None
         if record.state is State.SUBMITTING:
-            lost = {"error_kind": ANSWER_LOST, "error_message": LOST}
-            self.journal.move(record.id, record.state, State.UNCERTAIN, **lost)
+            lost: dict[str, Any] = {"error_kind": ANSWER_LOST, "error_message": LOST}
+            self.journal.move(record.id, record.state, State.UNCERTAIN, attempt=record.attempts, **lost)
             record = record_as_found(record)
         if not self._is_to_be_resumed(record):
             return None

@@ -154,7 +154,12 @@ async def test_when_another_process_has_led_the_gates_begin_anew_with_what_it_us
         [lane] = session.lane_pool.open_lanes
         journal.keep(session.service, LEADERS, lane_key(lane), OTHER)
         for request in requests[5:9]:  # the other one sends four, and ends before the last answer
-            intent = {"attempts": 1, "place": lane.place, "model": lane.model, "submitted_utc": now_utc()}
+            intent: dict[str, Any] = {
+                "attempts": 1,
+                "place": lane.place,
+                "model": lane.model,
+                "submitted_utc": now_utc(),
+            }
             journal.move(request.job, State.PLANNED, State.SUBMITTING, **intent)
             if request is not requests[8]:
                 journal.move(request.job, State.SUBMITTING, State.RUNNING, operation=f"operations/{request.job}")
