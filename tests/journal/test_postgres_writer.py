@@ -11,13 +11,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from aveo3.journal import postgres_writer
+from aveo3.journal import postgres_flushes, postgres_writer
 from aveo3.journal.database import KeyTaken, RowChanged, Unreachable
 from aveo3.journal.place import SharedJournal
 from aveo3.journal.postgres import PostgresDatabase
+from aveo3.journal.postgres_flushes import NotLeading, Pending
 from aveo3.journal.postgres_session import Session, connect
 from aveo3.journal.postgres_statements import commands
-from aveo3.journal.postgres_writer import NotLeading, Pending, PostgresWriter
+from aveo3.journal.postgres_writer import PostgresWriter
 from benchmarks.harness.postgres_server import PostgresServer
 from tests.support.postgres import moved, planned
 
@@ -269,7 +270,7 @@ def test_who_follows_the_events_by_their_numbers_misses_none(postgres_place: Sha
 
 async def test_a_flush_tells_those_who_listen(writer: PostgresWriter, postgres_place: SharedJournal) -> None:
     with closing(connect(postgres_place)) as listener:
-        listener.execute(f"LISTEN {postgres_writer.CHANNEL}")
+        listener.execute(f"LISTEN {postgres_flushes.CHANNEL}")
         writer.write(planned(1), commit=True)
         writer.write(planned(2), commit=True)
         await writer.on_disk()
@@ -279,11 +280,11 @@ async def test_a_flush_tells_those_who_listen(writer: PostgresWriter, postgres_p
 def test_a_frozen_process_does_not_hold_up_the_others(
     writer: PostgresWriter, postgres_place: SharedJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_writer, "STUCK", 0.1)
+    monkeypatch.setattr(postgres_flushes, "STUCK", 0.1)
     with closing(connect(postgres_place)) as frozen:
         with suppress(psycopg.Error):
             frozen.execute("BEGIN")
-            frozen.execute("SELECT pg_advisory_xact_lock($1)", (postgres_writer.EVENTS_LOCK,))
+            frozen.execute("SELECT pg_advisory_xact_lock($1)", (postgres_flushes.EVENTS_LOCK,))
             assert writer._session is not None
             writer._session.execute("SET statement_timeout = 200")
             with pytest.raises(Unreachable, match="statement timeout"):
