@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aveo3.client import VeoClient
 from aveo3.config.settings import Settings
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from aveo3.dispatch.stream import ClipStream
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Desk:
@@ -104,6 +106,20 @@ class Desk:
                 yield self._veo
             finally:
                 await self._close_if_idle()
+
+    async def apart(self, order: Coroutine[Any, Any, T]) -> T:
+        """Carry out an order in a task of its own, and return what it does.
+
+        A caller that gives up cancels it once. The protocol's package would cancel it again at every step, also at
+        those that leave things in order.
+        """
+        task = asyncio.get_running_loop().create_task(order)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            task.add_done_callback(_seen)
+            raise
 
     async def _opened(self) -> VeoClient:
         budget = self.settings.mcp_budget or 0.0
@@ -225,6 +241,11 @@ class Desk:
 
         Prompts that were ordered before give the same jobs, at no cost. Raises `Refused`: then nothing was sent.
         """
+        return await self.apart(self._start(prompts, agreed_usd))
+
+    async def _start(
+        self, prompts: Sequence[VideoPrompt], agreed_usd: float | None
+    ) -> tuple[list[JobRecord], float, datetime | None]:
         self.till.check_budget()
         async with self.open() as veo:
             quotes = await self.quotes(prompts)
@@ -309,6 +330,9 @@ class Desk:
 
     async def take_up(self, records: Iterable[JobRecord]) -> None:
         """Follow to their end those of `records` that an earlier run has sent. Sends nothing, and raises nothing."""
+        await self.apart(self._take_up(records))
+
+    async def _take_up(self, records: Iterable[JobRecord]) -> None:
         left = [each for each in resumable(records, self.service) if not self.is_busy(each.id)]
         if not left:
             return
@@ -337,6 +361,12 @@ class Desk:
         assert path is not None
         with reading(path) as journal:
             return None if journal is None else paid_elsewhere(journal.tallies(), self.service, path)
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Nobody waits for `task` any more: what it raises is logged if it is no refusal."""
+    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Refused):
+        log.error("an order was interrupted: %s", error, exc_info=error)
 
 
 _GOES_ON = UNDER_WAY | {State.PLANNED, State.SUBMITTING}

@@ -70,6 +70,9 @@ class Films:
 
     async def start(self, order: Film, agreed_usd: float | None) -> tuple[str, float, datetime | None]:
         """Start a film. Returns its name, what is new in US$, and when its clips should be made. Raises `Refused`."""
+        return await self._desk.apart(self._start(order, agreed_usd))
+
+    async def _start(self, order: Film, agreed_usd: float | None) -> tuple[str, float, datetime | None]:
         desk, story = self._desk, story_of(order)
         name = PREFIX + file_name(story.title)
         desk.till.check_budget()
