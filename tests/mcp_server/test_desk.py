@@ -74,10 +74,20 @@ async def test_what_leaves_things_in_order_is_not_cancelled_again(tmp_path: Path
 
     async with desk_of(Studio(), tmp_path) as desk:
         with anyio.move_on_after(10):
-            await desk.apart(order())
+            await desk.client.apart(order())
         assert in_order == []
         await asyncio.sleep(2)
     assert in_order == [True]
+
+
+async def test_an_order_that_is_cancelled_at_once_sends_nothing(tmp_path: Path) -> None:
+    studio = Studio(latency=5)
+    async with desk_of(studio, tmp_path) as desk:
+        records, _, _ = await desk.start(prompts("one", "two"))
+        await desk.cancel(records)
+        await asyncio.sleep(60)
+        assert desk.till.money().spent_usd == 0
+    assert not studio.prompts
 
 
 async def test_a_desk_that_is_closed_takes_no_orders(tmp_path: Path) -> None:
