@@ -68,6 +68,10 @@ class Films:
             raise Refused("nothing was sent: " + "; ".join(plan.problems[:10]))
         return plan
 
+    def is_making(self, order: Film) -> bool:
+        """Whether this very film is being made: starting it again costs nothing."""
+        return self._making is not None and self._making.story == story_of(order)
+
     async def start(self, order: Film, agreed_usd: float | None) -> tuple[str, float, datetime | None]:
         """Start a film. Returns its name, what is new in US$, and when its clips should be made. Raises `Refused`."""
         return await self._desk.client.apart(self._start(order, agreed_usd))
@@ -79,7 +83,7 @@ class Films:
         check_extra()
         async with desk.client.open() as veo:
             if (now := self._making) is not None:
-                if now.name == name and now.story == story:
+                if now.story == story:
                     return name, 0.0, None
                 raise Refused(f"nothing was sent: {now.name} is being made, and films are made one by one: wait for it")
             plan = await self.plan(order)
