@@ -72,6 +72,8 @@ class Desk:
         """Those that were cancelled before their stream was open."""
         self._prices: dict[int, float] = {}
         self._news = asyncio.Event()
+        self.leaving = False
+        """The program is about to end: nobody waits any more."""
         self.till = Till(settings, self.service, self.journal, self.busy)
         self.films = Films(self)
         budgeted = settings.model_copy(update={"budget": settings.mcp_budget or 0.0})
@@ -267,6 +269,11 @@ class Desk:
         """Something has changed: wake all who wait."""
         self._news.set()
         self._news = asyncio.Event()
+
+    def leave(self) -> None:
+        """Let all who wait go: the program is about to end."""
+        self.leaving = True
+        self.ring()
 
     async def news(self, seconds: float) -> None:
         """Return when something has changed, or after `seconds`."""

@@ -104,7 +104,7 @@ async def wait(desk: Desk, names: Sequence[str] | None, seconds: float, tell: Te
         now = status(desk, names)
         every = [*(job.ended for job in now.jobs), *(film.ended for film in now.films)]
         ended, left = sum(every), until - loop.time()
-        if now.all_ended or left <= 0:
+        if now.all_ended or left <= 0 or desk.leaving:
             return now
         await tell(ended, len(every), f"{ended} of {len(every)} have ended")
         await desk.news(min(HEARTBEAT, left))
