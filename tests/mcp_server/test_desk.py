@@ -11,8 +11,13 @@ import pytest
 from aveo3 import VideoPrompt
 from aveo3.integrations.quotes import Refused
 from aveo3.journal.journal import Journal
+from aveo3.mcp_server import looking
 from tests.support.agents import CLIP_USD, desk_of
 from tests.support.studio import Studio
+
+
+async def tell(done: float, total: float, words: str) -> None:
+    """Nobody listens."""
 
 
 def prompts(*texts: str) -> list[VideoPrompt]:
@@ -60,6 +65,23 @@ async def test_an_order_that_its_caller_gives_up_leaves_all_in_order(
         await asyncio.sleep(60)
         assert desk.till.money().spent_usd == pytest.approx(CLIP_USD)
     assert len(studio.prompts) == 1
+
+
+async def test_a_second_program_sees_what_the_first_one_does_and_pays_nothing(tmp_path: Path) -> None:
+    studio = Studio(latency=30)
+    async with desk_of(studio, tmp_path) as one, desk_of(studio, tmp_path) as other:
+        await one.start(prompts("one", "two"))
+        await asyncio.sleep(5)
+        with pytest.raises(Refused, match="is in use"):
+            await other.start(prompts("one", "three"))
+        assert other.till.money().left_usd == pytest.approx(10 - 2 * CLIP_USD)
+        assert [job.status for job in looking.status(other, None).jobs] == ["running", "running"]
+        done = await looking.wait(other, None, 300, tell)
+        assert [job.status for job in done.jobs] == ["succeeded", "succeeded"]
+        _, cost, _ = await other.start(prompts("one", "three"))
+        assert cost == CLIP_USD
+        await asyncio.sleep(60)
+    assert len(studio.prompts) == 3
 
 
 async def test_what_leaves_things_in_order_is_not_cancelled_again(tmp_path: Path) -> None:
