@@ -349,6 +349,7 @@ class PostgresWriter:
                 session = self._usable()  # which may change the queue
                 if batch := self._next_batch():
                     self._make(session, batch)
+                    self._start_the_timer(session)
         except Unreachable as error:
             if self.broken is None:
                 log.error("%s; what happens now is kept in memory", error)
@@ -357,6 +358,16 @@ class PostgresWriter:
         finally:
             self._turn.release()
         self.broken = None
+
+    def _start_the_timer(self, session: Session) -> None:
+        """Have the server end a leader's session that is silent from now on.
+
+        The driver's last message of a pipeline stops the server's `idle_session_timeout`, and only an answer starts it:
+        without this, a leader that is frozen after a flush would keep its locks for ever.
+        """
+        if session is self._leader and not self._queue:
+            with suppress(psycopg.Error):
+                session.execute("SELECT 1")
 
     def _next_batch(self) -> list[Pending]:
         batch: list[Pending] = []
