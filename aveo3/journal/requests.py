@@ -151,11 +151,15 @@ class Requests:
         """Have a request not be found any more. Its job stays, for the books."""
         self._write(("UPDATE requests SET deleted_utc = ? WHERE job = ?", (self._stamp(), job)), commit=True, sync=True)
 
-    def take_back(self, job: int) -> None:
-        """Free the key of a request whose caller was told that it was not taken, and let nobody hear of it."""
+    def take_back(self, job: int, *, told: bool | None = None) -> None:
+        """Free the key of a request whose caller was told that it was not taken, and let nobody hear of it.
+
+        `told` says whether it has a callback; None to read that.
+        """
         gone = "UPDATE requests SET request_key = NULL, deleted_utc = ? WHERE job = ?", (self._stamp(), job)
-        told = self._reader.read("SELECT 1 FROM callbacks WHERE job = ?", job)
-        self._write(gone, *((callbacks.DROP, (job,)) for _ in told))
+        if told is None:
+            told = bool(self._reader.read("SELECT 1 FROM callbacks WHERE job = ?", job))
+        self._write(gone, *([(callbacks.DROP, (job,))] if told else []), keep=True)
 
     def of_job(self, job: int) -> Request | None:
         """The request that `job` came as; None if it came otherwise."""

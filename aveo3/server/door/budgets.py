@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -29,11 +29,18 @@ class _Account:
 class CallerBudgets:
     """The accounts of the callers that have a budget, opened when they are first needed, from the journal.
 
-    `is_busy` tells the jobs that have not ended; `waiting_cost` their price if nothing was sent yet.
+    `prices_of` reads the jobs of a caller that wait, what they may cost and when they were accepted, each time anew:
+    where other processes accept requests, too. None: all are accepted and ended here.
     """
 
-    def __init__(self, journal: Journal, now_utc: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        now_utc: Callable[[], datetime],
+        prices_of: Callable[[str], Iterable[tuple[int, float, datetime]]] | None = None,
+    ) -> None:
         self._journal = journal
+        self._prices_of = prices_of
         self._now_utc = now_utc
         self._accounts: dict[str, _Account] = {}
         self._early: dict[str, dict[int, tuple[float, datetime]]] = {}
@@ -81,6 +88,8 @@ class CallerBudgets:
 
     def reserve(self, caller: Caller, job: int, usd: float) -> None:
         """Reserve the price of a request that was just accepted, if its caller has a budget."""
+        if self._prices_of is not None:
+            return
         if caller.account in self._accounts:
             account = self._account(caller.account)
             account.reserved[job] = usd, account.ends
@@ -99,6 +108,11 @@ class CallerBudgets:
 
     def _account(self, caller: str) -> _Account:
         ends = next_pacific_midnight(self._now_utc())
+        if self._prices_of is not None:
+            self._accounts.pop(caller, None)
+            self._early[caller] = {
+                job: (usd, next_pacific_midnight(accepted)) for job, usd, accepted in self._prices_of(caller)
+            }
         if caller not in self._accounts:
             reserved = self._early.pop(caller, {})
             open_jobs = ", ".join(map(str, reserved)) or "0"

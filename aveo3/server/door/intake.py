@@ -127,12 +127,12 @@ class Intake:
         self._check_open()
         try:
             merge_key = self._merge_key(body, key, callback)
-            is_new, request = False, self._known(caller, key, body, merge_key)
+            is_new, request = False, await self._find(caller, key, body, merge_key)
             if request is None:
                 is_new, request = await self._take(
                     order, caller, resource, body, key, priority, callback, merge_key, traceparent
                 )
-            await self._on_disk(request, is_new=is_new)
+            request = await self._on_disk(request, caller, body, is_new=is_new)
         except (JournalError, OSError) as error:
             log.error("a request was not taken: %s", error)
             raise Refused(503, "The request could not be written to disk.", retry_after=STOPPING) from error
@@ -171,7 +171,7 @@ class Intake:
             record, hashes = await _threads.saving.run(self._media.record, prompt)
         # From here to the row nothing awaits: of two requests with one key, one finds the other.
         try:
-            if (known := self._known(caller, key, body, merge_key)) is None:
+            if (known := self._find_now(caller, key, body, merge_key)) is None:
                 self._check_open()
                 if prompt.media:  # the lanes may have been reloaded meanwhile
                     route = self._route_of(order, prompt, model, caller)
@@ -203,8 +203,8 @@ class Intake:
         self._media.release(hashes_in(record))
         return False, known
 
-    async def _on_disk(self, request: Request, *, is_new: bool) -> None:
-        """Return when `request` outlives a power cut. If that fails, a new one is not sent: its caller asks again."""
+    async def _on_disk(self, request: Request, caller: Caller, body: str, *, is_new: bool) -> Request:
+        """`request`, when it outlives a power cut. If that fails, a new one is not sent: its caller asks again."""
         try:
             await self._journal.on_disk()
         except JournalError:
@@ -212,6 +212,15 @@ class Intake:
                 self._journal.requests.take_back(request.job)
                 self._note_withdrawn(request)
             raise
+        return request
+
+    async def _find(self, caller: Caller, key: str | None, body: str, merge_key: str | None) -> Request | None:
+        """The request that this one repeats. Raises `Refused` if its key belongs to another."""
+        return self._known(caller, key, body, merge_key)
+
+    def _find_now(self, caller: Caller, key: str | None, body: str, merge_key: str | None) -> Request | None:
+        """The same, when nothing may come between this and the new row."""
+        return self._known(caller, key, body, merge_key)
 
     def _note_withdrawn(self, request: Request, by: str = "its caller") -> None:
         [record] = self._journal.select("SELECT * FROM jobs WHERE id = ?", request.job)
@@ -366,7 +375,7 @@ class Intake:
             )
 
     def _check_room(self, caller: Caller) -> None:
-        if caller.max_queued is None or (waiting := self._dispatcher.waiting_of(caller.account)) < caller.max_queued:
+        if caller.max_queued is None or (waiting := self._waiting_of(caller.account)) < caller.max_queued:
             return
         raise Refused(
             429,
@@ -374,6 +383,9 @@ class Intake:
             "may.",
             retry_after=self._dispatcher.next_turn_of(caller.account),
         )
+
+    def _waiting_of(self, caller: str) -> int:
+        return self._dispatcher.waiting_of(caller)
 
     def _reserve(self, job: int, cost: float | None) -> None:
         if self._session.settings.budget is not None:
