@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import Any
@@ -315,6 +317,22 @@ async def test_a_step_that_only_a_leader_writes_needs_one(
     with pytest.raises(NotLeading):
         writer.ask("SELECT pg_try_advisory_lock(1)", of_leader=True)
     assert database.execute("SELECT count(*) FROM pg_locks WHERE objid = 1 AND locktype = 'advisory'")[0][0] == 0
+
+
+@pytest.mark.real_time
+async def test_a_leader_that_is_silent_after_a_flush_loses_its_session(
+    database: PostgresDatabase, writer: PostgresWriter, postgres_place: SharedJournal
+) -> None:
+    """What it sends last must leave the server's timer running, for a process may be frozen at any moment."""
+    with closing(connect(postgres_place, idle_session_timeout="200ms")) as session:
+        [[pid]] = session.execute("SELECT pg_backend_pid()").fetchall()
+        writer.lead(session, lambda: None)
+        writer.write(planned(1), commit=True)
+        await writer.on_disk()
+        ended = time.monotonic() + 3
+        while database.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = ?", (pid,))[0][0]:
+            assert time.monotonic() < ended, "the server has not ended it"
+            await asyncio.sleep(0.02)
 
 
 async def test_what_only_a_leader_writes_ends_with_its_session(

@@ -211,7 +211,7 @@ class Door:
         found, record = self._find(_resource_of(request), caller)
         if veo_answers.withdrawn(record) or await self._intake.withdraw(found):
             return web.json_response({})
-        if veo_answers.ended(record, busy=self._dispatcher.is_busy(found.job)):
+        if veo_answers.ended(record, busy=self._dispatcher.works_on(record)):
             raise Refused(400, "The operation has ended.", status="FAILED_PRECONDITION")
         raise Refused(
             400,
@@ -237,7 +237,7 @@ class Door:
         return found
 
     async def _operation(self, http: web.Request, request: Request, record: JobRecord) -> web.StreamResponse:
-        if not veo_answers.ended(record, busy=self._dispatcher.is_busy(record.id)):
+        if not veo_answers.ended(record, busy=self._dispatcher.works_on(record)):
             return web.json_response({"name": veo_answers.name_of(request), "metadata": self.metadata(request, record)})
         done: dict[str, Any] = {"name": veo_answers.name_of(request), "done": True}
         if (error := veo_answers.error(record)) is not None:

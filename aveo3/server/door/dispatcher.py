@@ -122,6 +122,10 @@ class Dispatcher(Turns):
         """True if this process works on a job, or is about to."""
         return job in self._resumed or self.journal.claims.holds(job)
 
+    def works_on(self, record: JobRecord) -> bool:
+        """True if something may yet come of an uncertain job by itself."""
+        return self.is_busy(record.id)
+
     def check_routes(self, routes: Routes) -> None:
         """Raise `UsageError` if a request that waits, and has lanes now, would have none with `routes`."""
         waiting = [number for key, line in self._lines.items() if key for _, number, _ in line.entries()]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,36 @@ class MediaStore:
         for path in self._directory.iterdir():
             if path.name not in self._uses:
                 with suppress(OSError):
+                    path.unlink()
+
+
+class SharedMediaStore(MediaStore):
+    """Media in a directory to which other doors write, too: none knows what the others may yet send.
+
+    So nothing is removed when a request ends, but by `remove_unused`, where one process leads.
+    """
+
+    def _keep(self, content: bytes, name: str) -> None:
+        with suppress(OSError):
+            os.utime(self._directory / name)  # it is needed again
+        super()._keep(content, name)
+
+    def use(self, hashes: Iterable[str]) -> None:
+        """Nothing is to be noted: the journal says what is in use."""
+
+    def release(self, hashes: Iterable[str]) -> None:
+        """Nothing is removed now."""
+
+    def sweep(self) -> None:
+        """Nothing is removed now."""
+
+    def remove_unused(self, used: Collection[str], before: float) -> None:
+        """Remove what is not `used`, and was needed last `before` this time, in seconds since 1970."""
+        if not self._directory.is_dir():
+            return
+        for path in self._directory.iterdir():
+            with suppress(OSError):
+                if path.name not in used and path.stat().st_mtime < before:
                     path.unlink()
 
 

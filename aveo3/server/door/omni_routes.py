@@ -79,7 +79,7 @@ class OmniRoutes:
     async def delete(self, http: web.Request) -> web.StreamResponse:
         """Delete an interaction that has ended, and its files; one that waits is cancelled by that."""
         request, record = self._find(http)
-        if not veo_answers.ended(record, busy=self._dispatcher.is_busy(record.id)):
+        if not veo_answers.ended(record, busy=self._dispatcher.works_on(record)):
             if not await self._intake.withdraw(request):
                 raise Refused(
                     400,
@@ -93,7 +93,7 @@ class OmniRoutes:
         return web.json_response({})
 
     async def _tell(self, http: web.Request, request: Request, record: JobRecord) -> web.StreamResponse:
-        if not veo_answers.ended(record, busy=self._dispatcher.is_busy(record.id)):
+        if not veo_answers.ended(record, busy=self._dispatcher.works_on(record)):
             metadata = self._door.metadata(request, record)
             return web.json_response(omni_answers.running(request, record, metadata))
         if record.state is not State.SUCCEEDED:

@@ -121,7 +121,7 @@ class OpenAIRoutes:
     async def delete(self, http: web.Request) -> web.StreamResponse:
         """Delete a video that has ended, or cancel one that waits."""
         request, record = self._find(http)
-        if not veo_answers.ended(record, busy=self._dispatcher.is_busy(record.id)):
+        if not veo_answers.ended(record, busy=self._dispatcher.works_on(record)):
             if not await self._intake.withdraw(request):
                 raise Refused(409, "The video is being made, and may be billed. Delete it when it has ended.")
             record = self._find(http)[1]
@@ -142,7 +142,7 @@ class OpenAIRoutes:
         if record.submitted_utc is not None:
             median = catalog.latency(record.model, record.prompt.get("resolution"))
             elapsed = (self._door.now_utc() - record.submitted_utc).total_seconds() / median
-        busy = self._dispatcher.is_busy(record.id)
+        busy = self._dispatcher.works_on(record)
         return openai_videos.video(request, record, catalog, busy=busy, elapsed=elapsed)
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -20,27 +20,30 @@ from aveo3.dispatch import lane_pool
 from aveo3.errors import JournalError, UsageError
 from aveo3.events.kinds import Event
 from aveo3.journal.journal import Journal
+from aveo3.journal.place import Place, SharedJournal
 from aveo3.journal.rows import StateCount
 from aveo3.journal.totals import Total, totals_of
 from aveo3.lanes.lanes import Lanes
-from aveo3.lifecycle import State
 from aveo3.server.door import server_file
 from aveo3.server.door.app import Door
 from aveo3.server.door.callbacks import CallbackSender
 from aveo3.server.door.callers import CallerFile, Callers
 from aveo3.server.door.disk_room import DiskRoom
 from aveo3.server.door.dispatcher import Dispatcher
+from aveo3.server.door.duties import Duties, media_in_use
 from aveo3.server.door.guard import Guard, is_loopback
 from aveo3.server.door.intake import Intake
 from aveo3.server.door.media_fetcher import MediaFetcher
-from aveo3.server.door.media_store import MediaStore, hashes_in
+from aveo3.server.door.media_store import MediaStore, SharedMediaStore
 from aveo3.server.door.observer import Observer
 from aveo3.server.door.operator_routes import OperatorRoutes
 from aveo3.server.door.overview import server_part, tallies_beside, told_of, videos_of
 from aveo3.server.door.queues import queues_of
 from aveo3.server.door.reloading import reload_lanes
-from aveo3.server.door.standing import WITHDRAWN, has_ended
+from aveo3.server.door.shared_dispatcher import SharedDispatcher
+from aveo3.server.door.shared_intake import SharedIntake
 from aveo3.server.door.video_store import VideoStore
+from aveo3.server.farm.leading import Leading
 from aveo3.session import Session
 
 if TYPE_CHECKING:
@@ -60,6 +63,13 @@ ANSWERS_WITHIN = 1.0
 """Seconds that answers under way get after that."""
 
 _MEDIA = JOURNAL.with_name("media")
+
+
+def place_of(settings: Settings) -> Place | None:
+    """Where the journal of a server is; None for its usual place in the output directory."""
+    if settings.database is not None:
+        return SharedJournal(settings.database, settings.output_dir.absolute())
+    return settings.journal_path
 
 
 class DoorServer:
@@ -90,10 +100,10 @@ class DoorServer:
             raise UsageError(
                 f"VEO3_SERVER={settings.server}: a server makes the clips itself, and asks no other. Unset it here."
             )
-        if settings.journal_path is None:
+        if settings.database is None and settings.journal_path is None:
             raise UsageError("VEO3_JOURNAL=none: a server keeps its requests in the journal. Unset it.")
         self._callers = Callers(
-            CallerFile(settings.output_dir, settings.journal_path), open_without_keys=is_loopback(host)
+            CallerFile(settings.output_dir, place_of(settings)), open_without_keys=is_loopback(host)
         )
         if not is_loopback(host) and not self._callers.names:
             raise UsageError(
@@ -118,9 +128,12 @@ class DoorServer:
             rng=self._rng,
             now_utc=now_utc,
             on_event=lambda event: self._on_event(event),
+            shares=True,
         )
         self._on_event: Callable[[Event], object] = lambda _: None
+        self._tell_end: Callable[[int], None] = lambda _: None
         self._dispatcher: Dispatcher | None = None
+        self._leading: Leading | None = None  # None: no other process can lead
         self._intake: Intake | None = None
         self._answers: Answers | None = None  # to pages in other processes, once there was one
         self._stack = AsyncExitStack()
@@ -143,6 +156,11 @@ class DoorServer:
         return self._callers
 
     @property
+    def led(self) -> tuple[str, ...]:
+        """The names of the lanes that it leads in a database that several processes share."""
+        return self._leading.led if self._leading is not None else ()
+
+    @property
     def waiting(self) -> int:
         """How many requests wait for their turn."""
         return self._dispatcher.waiting if self._dispatcher is not None else 0
@@ -163,10 +181,9 @@ class DoorServer:
     async def _start(self) -> None:
         journal = self._session.journal
         assert journal is not None
-        media = MediaStore(self._session.settings.output_dir / _MEDIA, journal.relative)
-        self._dispatcher = dispatcher = Dispatcher(
-            self._session, weight_of=self._callers.weight_of, ended=lambda job: intake.ended(job)
-        )
+        kind = SharedMediaStore if journal.shared else MediaStore
+        media = kind(self._session.settings.output_dir / _MEDIA, journal.relative)
+        self._dispatcher = dispatcher = self._new_dispatcher(journal)
         token = secrets.token_urlsafe(32)
         settings = self._session.settings
         videos = VideoStore(
@@ -180,32 +197,23 @@ class DoorServer:
         )
         metrics = self._open_metrics(dispatcher, journal, videos, disk)
         observer = metrics if metrics is not None else Observer()
-        callbacks = CallbackSender(
-            journal,
-            caller_named=self._callers.with_account,
-            catalog=self._session.settings.model_catalog,
-            private=self._private_callbacks,
-            rng=self._rng,
-            now_utc=self._now_utc,
-        )
-        intake = self._intake = Intake(
+        intake = self._intake = (SharedIntake if journal.shared else Intake)(
             self._session,
             dispatcher,
             media,
-            self._now_utc,
+            self._session.now_utc,
             observer,
             disk=disk,
             fetcher=self._fetcher,
             merge_equal=self._merge_equal,
-            on_end=callbacks.ended,
+            on_end=lambda job: self._tell_end(job),
         )
         if self._fetcher is not None:
             self._stack.push_async_callback(self._fetcher.close)
-        without = journal.stored_files.without_media()
-        for _, record in journal.requests.in_states(self._session.service, *(set(State) - {State.SUCCEEDED})):
-            if record.error_kind != WITHDRAWN and not (record.id in without and has_ended(record, busy=False)):
-                media.use(hashes_in(record.prompt))  # a person may have them sent again, whatever their end
-        await _threads.saving.run(media.sweep)
+        if not journal.shared:
+            for hashes in media_in_use(journal, self._session.service):
+                media.use(hashes)
+            await _threads.saving.run(media.sweep)
         door = Door(
             self._session,
             dispatcher,
@@ -232,20 +240,76 @@ class DoorServer:
         site = web.TCPSite(runner, self._host, self._port)
         await site.start()  # before anything is sent: the port may be in use
         self._stack.push_async_callback(self._close_page)
-        self._stack.push_async_callback(callbacks.close)
-        self._stack.push_async_callback(videos.close)
-        self._stack.push_async_callback(self._leave, dispatcher, intake)
-        await disk.start()  # before anything is sent
-        self._stack.push_async_callback(disk.close)
-        dispatcher.start(intake.count)
-        callbacks.start(dispatcher.is_busy)
-        videos.start()
+        if isinstance(media, SharedMediaStore) and isinstance(dispatcher, SharedDispatcher):
+            await self._start_leading(journal, dispatcher, intake, disk, videos, media)
+        else:
+            await self._start_alone(journal, dispatcher, intake, disk, videos)
         intake.closed = None
         host = f"[{self._host}]" if ":" in self._host else self._host
         self._addresses = [f"http://{host}:{address[1]}" for address in runner.addresses]
         here = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
         address = f"http://{here}:{runner.addresses[0][1]}"
         self._stack.enter_context(server_file.announced(self._session.settings.output_dir, address, token))
+
+    def _new_dispatcher(self, journal: Journal) -> Dispatcher:
+        weight_of = self._callers.weight_of
+
+        def ended(job: int) -> None:
+            assert self._intake is not None
+            self._intake.ended(job)
+
+        if journal.shared:
+            tell = lambda job: self._tell_end(job)  # noqa: E731
+            return SharedDispatcher(self._session, weight_of=weight_of, ended=ended, ended_elsewhere=tell)
+        return Dispatcher(self._session, weight_of=weight_of, ended=ended)
+
+    async def _start_alone(
+        self, journal: Journal, dispatcher: Dispatcher, intake: Intake, disk: DiskRoom, videos: VideoStore
+    ) -> None:
+        """Send what waits, tell ends, remove what may not stay: no other process does."""
+        callbacks = CallbackSender(
+            journal,
+            caller_named=self._callers.with_account,
+            catalog=self._session.settings.model_catalog,
+            private=self._private_callbacks,
+            rng=self._rng,
+            now_utc=self._now_utc,
+        )
+        self._tell_end = callbacks.ended
+        self._stack.push_async_callback(callbacks.close)
+        self._stack.push_async_callback(videos.close)
+        self._stack.push_async_callback(self._leave, dispatcher.close, intake)
+        await disk.start()  # before anything is sent
+        self._stack.push_async_callback(disk.close)
+        dispatcher.start(intake.count)
+        callbacks.start(dispatcher.is_busy)
+        videos.start()
+
+    async def _start_leading(
+        self,
+        journal: Journal,
+        dispatcher: SharedDispatcher,
+        intake: Intake,
+        disk: DiskRoom,
+        videos: VideoStore,
+        media: SharedMediaStore,
+    ) -> None:
+        """The same whenever this process leads; meanwhile it is a door for those who do."""
+        duties = Duties(
+            self._session,
+            dispatcher,
+            videos,
+            media,
+            caller_named=self._callers.with_account,
+            private_callbacks=self._private_callbacks,
+            rng=self._rng,
+        )
+        self._tell_end = duties.ended
+        self._leading = leading = Leading(self._session, dispatcher, journal.lane_locks(), duties=duties.on_duty)
+        self._stack.push_async_callback(self._leave, leading.close, intake)
+        await disk.start()
+        self._stack.push_async_callback(disk.close)
+        leading.start()
 
     def _open_metrics(
         self, dispatcher: Dispatcher, journal: Journal, videos: VideoStore, disk: DiskRoom
@@ -339,9 +403,9 @@ class DoorServer:
         if self._answers is not None:
             await self._answers.close()
 
-    async def _leave(self, dispatcher: Dispatcher, intake: Intake) -> None:
+    async def _leave(self, leave: Callable[[], Coroutine[Any, Any, None]], intake: Intake) -> None:
         """Take nothing new, and let what is under way learn its operation's name. Polls are answered meanwhile."""
         intake.closed = "the server is stopping"
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_WITHIN):
-                await dispatcher.leave()
+                await leave()

@@ -15,7 +15,9 @@ from typing import Any
 
 from aveo3 import _threads
 from aveo3.dispatch.stream import ClipStream
+from aveo3.engine.recovery import RECOVER_MEDIANS
 from aveo3.errors import JournalError
+from aveo3.journal.lane_locks import LEASE
 from aveo3.journal.next_step import ANSWER_LOST, record_as_found
 from aveo3.journal.reader import PAGE
 from aveo3.journal.requests import Request
@@ -65,6 +67,18 @@ class SharedDispatcher(Dispatcher):
     def led(self) -> frozenset[Lane]:
         """The lanes that this process leads."""
         return self._session.lane_pool.led or frozenset()
+
+    def works_on(self, record: JobRecord) -> bool:
+        """See `Dispatcher`. Its answer may come late, or the leader looks for its video in a bucket."""
+        if self.is_busy(record.id) or record.state is not State.UNCERTAIN or record.error_kind != ANSWER_LOST:
+            return self.is_busy(record.id)
+        settings = self._session.settings
+        wait = settings.request_timeout + LEASE
+        if record.output_uri is not None:
+            median = settings.model_catalog.latency(record.model, record.prompt.get("resolution"))
+            wait = max(wait, RECOVER_MEDIANS * median)
+        sent_utc = record.submitted_utc or record.queued_utc
+        return (self._session.now_utc() - sent_utc).total_seconds() < wait
 
     # ---- leading -----------------------------------------------------------------------------------------------------
 

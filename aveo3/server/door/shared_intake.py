@@ -63,7 +63,7 @@ class SharedIntake(Intake):
 
     def _undo(self, request: Request) -> None:
         """Nobody knows whether it will be written: if so, it is taken back in the same breath."""
-        self._journal.requests.take_back(request.job, told=None if self._journal.broken is None else False)
+        self._journal.requests.take_back(request.job, told=False)  # its callback is given up later
         self._cancel(request, "its caller, who was told that it was not taken")
 
     def _cancel(self, request: Request, by: str) -> None:
