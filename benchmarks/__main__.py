@@ -31,6 +31,7 @@ from benchmarks.cost import (
     scale,
     stall,
 )
+from benchmarks.farm import farm
 from benchmarks.harness import machine, readme, results
 from benchmarks.makespan import makespan
 from benchmarks.polling import poll
@@ -56,6 +57,7 @@ BENCHMARKS: dict[str, readme.Benchmark] = {
     "journal-databases": journal_databases,
     "first-paint": first_paint,
     "door": door,
+    "farm": farm,
     "film-plan": film_plan,
     "assemble": assemble,
 }

@@ -98,9 +98,9 @@ def wrong_way(module: str, code: str) -> set[str]:
     return {name for name in found if room_of(name) not in allowed}
 
 
-SQLITE = re.compile(r"journal\.(moving\.)?sqlite(_\w+)?")
+SQLITE = re.compile(r"journal\.(\w+\.)?sqlite(_\w+)?")
 """The modules that know SQLite."""
-OWN_DIALECT = re.compile(r"journal\.(moving\.)?(sqlite(_\w+)?|postgres(_\w+)?|\w+_schema)")
+OWN_DIALECT = re.compile(r"journal\.(\w+\.)?(sqlite(_\w+)?|postgres(_\w+)?|\w+_schema)")
 ONLY_SQLITE = re.compile(
     r"\biif\(|\btotal\(|julianday|json_extract|json_each|json_array_length|\browid\b|CROSS JOIN|ON CONFLICT DO|"
     r"INSERT OR|REPLACE INTO|\bsum\(\w+ (=|IN) |\bPRAGMA\b|\bTEMP TABLE\b|\bGLOB\b|\bmax\([^()]*,"

@@ -43,6 +43,7 @@ def run_batch(
     from aveo3.cli.option_checks import check_options
     from aveo3.cli.preview import Known, check_prices, check_remembered, know
     from aveo3.cli.services import mixture
+    from aveo3.cli.telemetry import exported
     from aveo3.client import VeoClient
     from aveo3.dispatch.clip_graph import graph_of
     from aveo3.errors import UsageError
@@ -81,21 +82,22 @@ def run_batch(
 
     from aveo3.cli import run
 
-    work = run.run(
-        client,
-        lambda veo: veo.stream(prompts, fresh=fresh),
-        total=len(prompts),
-        to_send=len(known.to_send),
-        at_hand=known.at_hand,
-        notes=[
-            *dry_runs.notes(known, settings, routes),
-            *dry_runs.by_lane(known, settings, routes, service),
-        ],
-        as_json=as_json,
-        quiet=quiet,
-        fresh=fresh,
-        after=after,
-        events=events,
-        page=page,
-    )
-    return asyncio.run(work)
+    with exported(settings):
+        work = run.run(
+            client,
+            lambda veo: veo.stream(prompts, fresh=fresh),
+            total=len(prompts),
+            to_send=len(known.to_send),
+            at_hand=known.at_hand,
+            notes=[
+                *dry_runs.notes(known, settings, routes),
+                *dry_runs.by_lane(known, settings, routes, service),
+            ],
+            as_json=as_json,
+            quiet=quiet,
+            fresh=fresh,
+            after=after,
+            events=events,
+            page=page,
+        )
+        return asyncio.run(work)

@@ -89,8 +89,7 @@ class JournalReader:
             f"SELECT * FROM jobs WHERE id IN (SELECT max(id) FROM jobs WHERE service = ? AND {text} IN ({{}}) "
             f"AND NOT EXISTS (SELECT 1 FROM requests WHERE job = jobs.id) GROUP BY {text})"
         )
-        with self._reading():
-            return [from_row(row) for row in self.among(query, [*dict.fromkeys(ids)], service)]
+        return self.select_among(query, [*dict.fromkeys(ids)], service)
 
     def history(self, job: int) -> list[Event]:
         """The life of a job, first to last."""
@@ -283,6 +282,12 @@ class JournalReader:
             page = values[start : start + PAGE]
             rows += self.read(query.format(", ".join("?" * len(page))), *before, *page)
         return rows
+
+    def select_among(self, query: str, values: Sequence[Any], *before: Any) -> list[JobRecord]:
+        """The jobs whose rows `among` finds."""
+        rows = self.among(query, values, *before)
+        with self._reading():
+            return [from_row(row) for row in rows]
 
     @contextmanager
     def rows(self, query: str, *values: Any) -> Iterator[Iterator[Row]]:

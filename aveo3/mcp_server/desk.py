@@ -66,6 +66,7 @@ class Desk:
             raise UsageError(why)
         self._veo: VeoClient | None = None
         self._lock = asyncio.Lock()
+        self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._streams: dict[int, ClipStream | None] = {}
         """Jobs under way here; None until the stream is open."""
@@ -82,6 +83,7 @@ class Desk:
     async def __aexit__(self, *_: object) -> None:
         """Submit nothing more, and leave what is under way to the next start."""
         async with self._lock:
+            self._closed = True
             for task in (tasks := [*self._tasks]):
                 task.cancel()
             if tasks:
@@ -94,6 +96,8 @@ class Desk:
     async def open(self) -> AsyncIterator[VeoClient]:
         """The open client, for one order at a time. It closes when nothing is under way. Raises `Refused`."""
         async with self._lock:
+            if self._closed:
+                raise Refused("nothing was sent: this server is stopping")
             if self._veo is None:
                 self._veo = await self._opened()
             try:
@@ -137,7 +141,7 @@ class Desk:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("an order was interrupted: %s", error, exc_info=error)
         self.ring()
-        if not self._tasks and self._veo is not None and not self._lock.locked():
+        if not self._tasks and self._veo is not None:
             closing = asyncio.get_running_loop().create_task(self._close_later())
             self._closing = closing  # asyncio keeps no hold of its tasks
 

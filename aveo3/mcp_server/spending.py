@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aveo3.journal.fresh import marks
 from aveo3.journal.journal import Journal
-from aveo3.journal.reader import PAGE
 from aveo3.journal.rows import JobRecord
 from aveo3.lifecycle import AT_STAKE, PAID, SPENT, TO_SEND
 
@@ -70,12 +68,7 @@ def records(journal: Journal, service: str) -> list[JobRecord]:
 
 def read(journal: Journal, jobs: Iterable[int]) -> list[JobRecord]:
     """The jobs with these numbers as they stand now, oldest first."""
-    wanted = [*jobs]
-    found: list[JobRecord] = []
-    for start in range(0, len(wanted), PAGE):
-        page = wanted[start : start + PAGE]
-        found += journal.select(f"SELECT * FROM jobs WHERE id IN ({marks(page)})", *page)
-    return sorted(found, key=lambda record: record.id)
+    return journal.select_among("SELECT * FROM jobs WHERE id IN ({}) ORDER BY id", sorted({*jobs}))
 
 
 def _cost_of(record: JobRecord, entry: Mapping[str, Any], is_busy: Callable[[JobRecord], bool]) -> float:

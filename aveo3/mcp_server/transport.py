@@ -52,18 +52,21 @@ async def resuming(desk: Desk) -> AsyncIterator[None]:
         await cancelled(task)
 
 
-async def serve_stdio(desk: Desk, version: str, stop: asyncio.Event) -> None:
-    """Serve one client over stdin and stdout until it leaves, or `stop` is set."""
+async def serve_stdio(desk: Desk, version: str, stop: asyncio.Event) -> bool:
+    """Serve one client over stdin and stdout until it leaves, or `stop` is set. Returns whether it has left.
+
+    If not, the desk is closed, and yet a thread waits for the next line of stdin, which nobody can interrupt: end the
+    process without it.
+    """
+    serving = asyncio.create_task(server_of(desk, version).run_stdio_async())
+    stopping = asyncio.create_task(stop.wait())
     async with desk, resuming(desk):
-        serving = asyncio.create_task(server_of(desk, version).run_stdio_async())
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                serving.result()
-        finally:
-            await cancelled(stopping)
-            await cancelled(serving)
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        return False
+    await cancelled(stopping)
+    serving.result()
+    return True
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aveo3.errors import UsageError
 from aveo3.events.bus import EventBus
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
     from aveo3.dispatch.stats import Stats
     from aveo3.telemetry.client_telemetry import ClientTelemetry
 
@@ -31,7 +35,7 @@ def connect(
     `wanted` None: on if the program has set up a provider of OpenTelemetry. Raises `UsageError` if it is wanted and not
     installed.
     """
-    if wanted is False or (wanted is None and not is_set_up()):
+    if wanted is False or (wanted is None and _ours is None and not is_set_up()):
         return None
     try:
         from aveo3.telemetry.client_telemetry import ClientTelemetry  # lazy: its package is an extra
@@ -41,9 +45,30 @@ def connect(
         raise UsageError(
             f"VEO3_OTEL=true: OpenTelemetry is not installed: {error}. pip install 'aveo3[otel]', or unset it."
         ) from None
-    telemetry = ClientTelemetry(content=content, now_utc=now_utc, stats=stats)
+    telemetry = ClientTelemetry(content=content, now_utc=now_utc, stats=stats, providers=_ours)
     bus.listen(telemetry.take)
     return telemetry
+
+
+class Providers(NamedTuple):
+    """Providers of traces and of metrics; None for those of the whole program."""
+
+    traces: TracerProvider | None
+    metrics: MeterProvider | None
+
+
+_ours: Providers | None = None
+
+
+@contextmanager
+def using(traces: TracerProvider | None, metrics: MeterProvider | None) -> Iterator[None]:
+    """Have clients that open in the block use these providers. Those of the whole program can be set only once."""
+    global _ours
+    before, _ours = _ours, Providers(traces, metrics)
+    try:
+        yield
+    finally:
+        _ours = before
 
 
 def is_set_up() -> bool:

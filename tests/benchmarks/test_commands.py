@@ -199,7 +199,7 @@ def test_a_run_prints_a_table_and_writes_every_figure(tmp_path: Path) -> None:
 # ---- the pages -----------------------------------------------------------------------------------------------------
 
 
-SLOW = ("overhead", "scale", "stall", "first-paint", "door", "outage", "gate", "assemble", "journal-databases")
+SLOW = ("overhead", "scale", "stall", "first-paint", "door", "farm", "outage", "gate", "assemble", "journal-databases")
 """Most of these measure processes of their own, a browser among them, and let them rest."""
 
 

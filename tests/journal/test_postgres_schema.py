@@ -73,7 +73,7 @@ def test_texts_compare_by_their_bytes(session: Session) -> None:
 
 
 JOB = "INSERT INTO jobs (id, service, digest, ordinal, position, model, prompt, queued_utc, state, cost_usd) VALUES "
-ACCEPT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ACCEPT = "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 EVENT = "INSERT INTO events (job, at_utc, state, changes) VALUES (?, ?, ?, ?)"
 FILES = '[{"path": "a.mp4", "size": 1000}, {"path": "b.mp4", "size": 24}]'
 
@@ -87,7 +87,7 @@ def life() -> Iterator[tuple[Statement, ...]]:
         return update, (EVENT, (job, f"2026-0{job}", state, changes))
 
     for job in (1, 2, 3):
-        request = ACCEPT, (job, "web", None, "0f", 0, f"door-{job}", "models/veo", None, None, None)
+        request = ACCEPT, (job, "web", None, "0f", 0, f"door-{job}", "models/veo", None, None, None, None)
         plan = (
             JOB + "(?, 'google', '0a', ?, 0, 'veo', '{}', '2026', 'planned', ?)",
             (job, job, None if job == 3 else 1.6),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import json
 import os
 import signal
@@ -51,6 +52,19 @@ async def session(server: MockServer, home: Path, **more: str) -> AsyncIterator[
         yield client
 
 
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+HANDSHAKE: list[dict[str, Any]] = [
+    {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO},
+    {"jsonrpc": "2.0", "method": "notifications/initialized"},
+]
+
+
+def call(number: int, tool: str, **arguments: Any) -> dict[str, Any]:
+    """A request as it goes over the wire."""
+    parameters = {"name": tool, "arguments": arguments}
+    return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": parameters}
+
+
 async def answer(client: Client, tool: str, **arguments: Any) -> Any:
     result: Any = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content
@@ -85,21 +99,35 @@ async def test_a_program_that_is_killed_pays_nothing_twice_and_keeps_its_budget(
         assert server.books.accepted_by_prompt == {"one": 1, "two": 1}
 
 
+@pytest.mark.whole
+@pytest.mark.real_time
+async def test_a_signal_ends_it_in_order_while_its_client_is_there(tmp_path: Path) -> None:
+    home = tmp_path / "clips"
+    async with emulator(latency="30") as server:
+        program = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "aveo3", "mcp"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment(server, home),
+        )
+        assert program.stdin is not None
+        assert program.stdout is not None
+        for request in (*HANDSHAKE, call(2, "start", clips=clips("one"))):
+            program.stdin.write(json.dumps(request).encode() + b"\n")
+        while b'"id":2' not in await program.stdout.readline():
+            pass
+        program.send_signal(signal.SIGTERM)
+        assert await program.wait() == 0
+    with Journal(home / ".aveo3" / "journal.db", writes=False) as journal:
+        run = journal.last_run()
+        assert run is not None
+        assert run.ended_utc is not None
+
+
 @pytest.mark.real_time
 async def test_stdout_belongs_to_the_protocol(tmp_path: Path) -> None:
     """Whatever is logged or goes wrong; and the program ends when its client leaves."""
-    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-    requests = [
-        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
-        {"jsonrpc": "2.0", "method": "notifications/initialized"},
-        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "start", "arguments": {"clips": [{}]}}},
-        {
-            "jsonrpc": "2.0",
-            "id": 3,
-            "method": "tools/call",
-            "params": {"name": "start", "arguments": {"clips": [{"prompt": "a boat"}]}},
-        },
-    ]
+    requests = [*HANDSHAKE, call(2, "start", clips=[{}]), call(3, "start", clips=clips("a boat"))]
     async with emulator() as server:
         program = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "aveo3", "mcp"),
@@ -127,10 +155,19 @@ async def test_stdout_belongs_to_the_protocol(tmp_path: Path) -> None:
     assert answers[3]["result"]["structuredContent"]["new_cost_usd"] == CLIP_USD
 
 
-def test_without_the_package_a_sentence_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mcp", None)  # as if it were not installed
+@pytest.mark.parametrize(("version", "said"), [(None, "is not installed"), ("1.26.0", "and 1.26.0 is installed")])
+def test_without_the_package_a_sentence_names_the_command(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, said: str
+) -> None:
+    def of(package: str) -> str:
+        if version is None:
+            raise importlib.metadata.PackageNotFoundError(package)
+        return version
+
+    monkeypatch.setattr(importlib.metadata, "version", of)
     result = CliRunner().invoke(app, ["mcp"])
     assert result.exit_code == 2
+    assert said in result.stderr
     assert "pip install 'aveo3[mcp]'" in result.stderr
 
 

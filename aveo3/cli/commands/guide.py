@@ -24,6 +24,9 @@ def guide(
     topic: Annotated[
         str | None, typer.Argument(metavar="TOPIC", help="The guide to read, or the beginning of its name.")
     ] = None,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Print the Grafana dashboard of the guide otel instead, as JSON.")
+    ] = False,
 ) -> None:
     """Read the guides. Without a topic, list them.
 
@@ -38,8 +41,13 @@ def guide(
       aveo3 guide quotas
 
       aveo3 guide quotas > quotas.md
+
+      aveo3 guide otel --dashboard > aveo3.json
     """
     with errors_as_messages():
+        if dashboard:
+            _print(read_dashboard().rstrip("\n"))
+            return
         pages = read_guides()
         if topic is None:
             _print("\n".join(index(pages)))
@@ -57,6 +65,13 @@ def read_guides() -> dict[str, str]:
 
     pages = {page.name: page for page in files("aveo3").joinpath("guide").iterdir()}
     return {name.removesuffix(".md"): pages[name].read_text("utf-8") for name in sorted(pages) if name.endswith(".md")}
+
+
+def read_dashboard() -> str:
+    """The dashboard for Grafana, in its JSON."""
+    from importlib.resources import files
+
+    return files("aveo3").joinpath("guide", "dashboards", "aveo3.json").read_text("utf-8")
 
 
 def index(pages: Mapping[str, str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aveo3.cli import options
-from aveo3.cli.exit_codes import errors_as_messages
+from aveo3.cli.exit_codes import Exit, errors_as_messages
 
 if TYPE_CHECKING:
     from aveo3.config.settings import Settings
@@ -114,11 +114,16 @@ def mcp(
         _log_to_stderr(debug=settings.debug_mode)
         import asyncio
 
-        asyncio.run(_serve(settings, http))
+        from aveo3.cli.telemetry import exported
+
+        with exported(settings):
+            asyncio.run(_serve(settings, http))
 
 
 async def _serve(settings: Settings, http: str | None) -> None:
     import asyncio
+    import os
+    import sys
     from importlib.metadata import version
 
     from aveo3.cli.signals import on_signals
@@ -128,7 +133,11 @@ async def _serve(settings: Settings, http: str | None) -> None:
     stop = asyncio.Event()
     with on_signals(lambda _: stop.set()):
         if http is None:
-            await serve_stdio(Desk(settings), version("aveo3"), stop)
+            if sys.stdin.isatty():
+                typer.echo("An MCP client starts this program, see --help. Ctrl-C ends it.", err=True)
+            if not await serve_stdio(Desk(settings), version("aveo3"), stop):
+                sys.stderr.flush()
+                os._exit(Exit.ALL_MADE)  # all is in order; a thread that reads stdin would hold up any other end
             return
         from aveo3.mcp_server.http import address_of, serve_http
 
@@ -142,13 +151,20 @@ async def _serve(settings: Settings, http: str | None) -> None:
 
 
 def _check_extra() -> None:
-    """Raise `UsageError` if the protocol's package is not installed."""
-    from importlib.util import find_spec
+    """Raise `UsageError` if the protocol's package is not installed, or an old one is."""
+    from importlib.metadata import PackageNotFoundError, version
 
     from aveo3.errors import UsageError
 
-    if find_spec("mcp") is None:
-        raise UsageError("aveo3 mcp needs the package mcp, which is not installed: pip install 'aveo3[mcp]'")
+    try:
+        found = version("mcp")
+    except PackageNotFoundError:
+        raise UsageError("aveo3 mcp needs the package mcp, which is not installed: pip install 'aveo3[mcp]'") from None
+    if found.split(".")[0] in ("0", "1"):
+        raise UsageError(
+            f"aveo3 mcp needs the package mcp from 2.3 on, and {found} is installed: pip install 'aveo3[mcp]', in an "
+            "environment of its own if another program needs the old one"
+        )
 
 
 def _log_to_stderr(*, debug: bool) -> None:

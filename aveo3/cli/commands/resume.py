@@ -59,6 +59,7 @@ def resume(
 
         from aveo3.cli import after_clip, preview, run, services
         from aveo3.cli.event_lines import EventLines
+        from aveo3.cli.telemetry import exported
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
 
@@ -88,17 +89,18 @@ def resume(
                 f"finishing {counted(left, 'job')} of earlier runs in the emulator: its operations ended with its run, "
                 "so they begin again, and nothing is billed"
             ]
-        work = run.run(
-            client,
-            VeoClient.resume,
-            total=left,
-            to_send=0,
-            notes=notes,
-            as_json=as_json,
-            quiet=quiet,
-            after=after,
-            events=event_lines,
-            page=shown,
-        )
-        code = asyncio.run(work)
+        with exported(settings):
+            work = run.run(
+                client,
+                VeoClient.resume,
+                total=left,
+                to_send=0,
+                notes=notes,
+                as_json=as_json,
+                quiet=quiet,
+                after=after,
+                events=event_lines,
+                page=shown,
+            )
+            code = asyncio.run(work)
     raise typer.Exit(code)

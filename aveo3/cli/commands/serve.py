@@ -115,6 +115,7 @@ def serve(
         import asyncio
 
         from aveo3.cli.services import mixture
+        from aveo3.cli.telemetry import exported
         from aveo3.client import VeoClient
         from aveo3.errors import UsageError
         from aveo3.files.open_files import raise_limit
@@ -122,7 +123,7 @@ def serve(
         if (why := mixture(settings, VeoClient(settings).service)) is not None:
             raise UsageError(why)
         raise_limit()
-        with logging_to_lines(settings, quiet=quiet):
+        with logging_to_lines(settings, quiet=quiet), exported(settings):
             shows = _Page(page_port or 0, opens=opens) if page or opens or page_port is not None else None
             asyncio.run(
                 _serve(

@@ -64,12 +64,13 @@ def worker(
         import asyncio
 
         from aveo3.cli.commands.serve import logging_to_lines
+        from aveo3.cli.telemetry import exported
         from aveo3.files.open_files import raise_limit
         from aveo3.server.farm.worker import FarmWorker
 
         made = FarmWorker(settings, lanes=lead or None)
         raise_limit()
-        with logging_to_lines(settings, quiet=quiet):
+        with logging_to_lines(settings, quiet=quiet), exported(settings):
             asyncio.run(_work(made, settings, quiet=quiet))
 
 

@@ -48,6 +48,12 @@ def shown_as(request: web.Request, masks: Masks) -> str:
     return "no credential" if caller is None else masks.mask(caller.secret)
 
 
+def port_of(request: web.Request) -> int | None:
+    """Return the client's TCP port, which tells several processes of one caller apart. None without a connection."""
+    peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+    return peer[1] if isinstance(peer, tuple) else None
+
+
 def read_json(raw: bytes) -> Any:
     """The body as JSON. Raises RequestError where Google's parser refuses: depth, NaN, half an emoji, huge numbers."""
     try:

@@ -12,7 +12,7 @@ from aiohttp import web
 from aveo3.mock import error_bodies, refusals
 from aveo3.mock.config.faults import Point
 from aveo3.mock.error_bodies import Answer, RequestError
-from aveo3.mock.http.auth import authorized, read_json, shown_as
+from aveo3.mock.http.auth import authorized, port_of, read_json, shown_as
 from aveo3.mock.http.fault_effects import cut, perform, respond
 from aveo3.mock.models import Surface
 from aveo3.mock.omni.errors import from_the_front_end, no_interaction, no_model, worded
@@ -72,7 +72,7 @@ class OmniWire:
         raw = await request.read()
         emulator.books.submits += 1
         model_name, prompt = _model_and_prompt(raw)
-        entry = emulator.arrived(shown_as(request, emulator.masks), model_name)
+        entry = emulator.arrived(shown_as(request, emulator.masks), model_name, port_of(request))
         entry.prompt = shortened(prompt)
         fault = emulator.strike(Point.SUBMIT, Point.CREATE)
         if fault is not None:

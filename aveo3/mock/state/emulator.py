@@ -181,9 +181,9 @@ class Emulator:
         """The owner of a lane as it may be shown: the name of the project, or a masked key."""
         return self.masks.mask(lane.owner) if lane.secret else f"project {lane.owner}"
 
-    def arrived(self, owner: str, model: str) -> Request:
-        """Log a submit. The handler completes the entry when it answers."""
-        return self.recent.note(self.settle(), owner, model)
+    def arrived(self, owner: str, model: str, port: int | None) -> Request:
+        """Log a submit from a client's `port`. The handler completes the entry when it answers."""
+        return self.recent.note(self.settle(), owner, model, port)
 
     @contextmanager
     def on_record(self, entry: Request) -> Iterator[None]:

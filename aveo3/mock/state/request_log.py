@@ -18,6 +18,8 @@ class Request:
     at: float
     owner: str
     model: str
+    port: int | None
+    """The client's TCP port. It is not shown: whoever judges several processes asks for it."""
     prompt: str = ""
     answer: str = "…"
     """accepted, refused, rejected or failed; … as long as the request is open."""
@@ -55,9 +57,9 @@ class Recent:
         self._requests: deque[Request] = deque(maxlen=KEPT)
         self._count = 0
 
-    def note(self, at: float, owner: str, model: str) -> Request:
+    def note(self, at: float, owner: str, model: str, port: int | None) -> Request:
         self._count += 1
-        request = Request(self._count, at, owner, model)
+        request = Request(self._count, at, owner, model, port)
         self._requests.append(request)
         return request
 

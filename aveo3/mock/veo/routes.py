@@ -10,7 +10,7 @@ from aiohttp import web
 from aveo3.mock import error_bodies
 from aveo3.mock.config.faults import Point
 from aveo3.mock.error_bodies import Answer, RequestError
-from aveo3.mock.http.auth import authorized, read_json, shown_as
+from aveo3.mock.http.auth import authorized, port_of, read_json, shown_as
 from aveo3.mock.http.fault_effects import perform, respond
 from aveo3.mock.models import Surface
 from aveo3.mock.quota_rules import QuotaLane
@@ -77,7 +77,7 @@ class VeoWire:
         raw = await request.read()
         emulator.books.submits += 1
         part, resource = request.match_info, _resource(request)
-        entry = emulator.arrived(shown_as(request, emulator.masks), part["model"])
+        entry = emulator.arrived(shown_as(request, emulator.masks), part["model"], port_of(request))
         entry.prompt = _prompt_of(raw)
         fault = emulator.strike(Point.SUBMIT)
         if fault is not None:

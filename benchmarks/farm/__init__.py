@@ -1,0 +1,1 @@
+"""Several processes that share one quota, and what disturbs them: see `farm`."""
