@@ -13,7 +13,7 @@ from aveo3.errors import JournalError
 from aveo3.journal import postgres_locks
 from aveo3.journal.journal import Journal
 from aveo3.journal.place import SharedJournal
-from aveo3.journal.postgres_writer import NotLeading
+from aveo3.journal.postgres_flushes import NotLeading
 from benchmarks.harness.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.real_time

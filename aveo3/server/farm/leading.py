@@ -74,6 +74,7 @@ class Leading:
         self._task: asyncio.Task[None] | None = None
         self._heard = 0  # the last event of the journal that was heard of
         self._on_duty = AsyncExitStack()
+        self._names = names
         self._lanes = self._chosen(names)
 
     def _chosen(self, names: Collection[str] | None) -> dict[str, Lane]:
@@ -166,6 +167,7 @@ class Leading:
             hearing.append(asyncio.ensure_future(self._hear()))
             while not lost.done():
                 await asyncio.wait([lost], timeout=MORE)
+                self._add_wanted()
                 if not lost.done() and len(self._dispatcher.led) < len(self._lanes):
                     more = self._of(await self._locks.take_free(self._wanted)) - self._dispatcher.led
                     if more:
@@ -188,6 +190,11 @@ class Leading:
                     except JournalError as error:
                         log.debug("%s", error)
                         await asyncio.sleep(AGAIN)
+
+    def _add_wanted(self) -> None:
+        """Without configured lanes each model has one, which is known from its first request on."""
+        if self._names is None and not self._session.lane_pool.lanes.listed:
+            self._lanes |= {self._lock_of(lane): lane for lane in self._dispatcher.wanted}
 
     def _hold(self, _: object) -> None:
         """The locks are lost: submit nothing from this instant on."""

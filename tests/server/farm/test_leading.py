@@ -194,6 +194,17 @@ async def test_it_hears_of_requests_that_others_accept_cancel_and_answer_late() 
         assert server.books.accepted == 3
 
 
+async def test_a_model_that_a_request_names_first_gets_a_lane_and_is_led_too() -> None:
+    async with emulator() as server, standby(server) as (session, dispatcher, locks, leading):
+        locks.free.set()
+        await asyncio.sleep(1)
+        request = accept(session, None, "a boat", model="veo-3.1-lite-generate-001")
+        await dispatcher.heard([request.job])
+        await until(session, 1)
+        assert set(leading.led) == {session.settings.model, "veo-3.1-lite-generate-001"}
+        assert server.books.accepted == 1
+
+
 async def test_the_database_that_is_away_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
     async with emulator() as server, standby(server) as (session, dispatcher, locks, leading):
         locks.free.set()
