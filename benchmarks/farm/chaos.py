@@ -110,8 +110,8 @@ class Chaos:
     """The hour, by its seed."""
 
     seed: int
-    clips: int = 420
-    kills: int = 7
+    clips: int = 400
+    kills: int = 6
     plan: Plan = field(init=False)
 
     def __post_init__(self) -> None:
@@ -225,7 +225,7 @@ class Chaos:
         kinds.insert(self._rng.randrange(1, 3), FREEZE)
         kinds.insert(self._rng.randrange(2, len(kinds)), RESTART)
         for kind in kinds:
-            await asyncio.sleep(self._rng.uniform(2.0, 4.0))
+            await asyncio.sleep(self._rng.uniform(1.5, 3.0))
             for worker in crew.workers:
                 await worker.is_ready.wait()
             if kind == RESTART:

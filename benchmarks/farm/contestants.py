@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -164,5 +163,4 @@ def roster() -> dict[str, Contestant]:
     """Return all contestants by their name on the command line."""
     from benchmarks.farm.aveo3_farm import Aveo3
 
-    ours: dict[str, Contestant] = {OURS: Aveo3()} if find_spec("aveo3.cli.commands.worker") else {}
-    return {**ours, "dbos": Dbos(), "redis": RedisLimiter()}
+    return {OURS: Aveo3(), "dbos": Dbos(), "redis": RedisLimiter()}

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +27,7 @@ from benchmarks.farm.plan import CLOCKS, DISTURBANCES, OF_OURS, QUICK, QUICK_DIS
 from benchmarks.farm.runner import Run, run
 from benchmarks.harness.emulator import EmulatorProcess
 from benchmarks.harness.environment import forget_the_environment
+from benchmarks.harness.postgres_server import binaries
 from benchmarks.harness.results import new_result, publish
 from benchmarks.harness.shifted_clock import can_shift
 
@@ -80,9 +83,19 @@ def main(
     if OURS in names and not case:
         runs += asyncio.run(_takeovers(deaths, freezes, seed))
     packages = {package for name in names for package in roster()[name].PACKAGES}
-    options = {**asdict(plan), "optimum": plan.optimum, "repeat": repeat, "seed": seed}
+    options = {**asdict(plan), "optimum": plan.optimum, "repeat": repeat, "seed": seed, "engines": _engines()}
     result = new_result("farm", QUESTION, packages, options, runs)
     publish(result, summary(result), json_path)
+
+
+def _engines() -> list[str]:
+    """The versions of the servers, as they say them themselves."""
+    commands = [[str(binaries() / "postgres"), "--version"], ["redis-server", "--version"]]
+    found = []
+    for command in commands:
+        with suppress(OSError):
+            found.append(subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip())
+    return found
 
 
 def _chosen(option: str, names: Sequence[str] | None, choices: Sequence[str]) -> list[str]:

@@ -57,7 +57,7 @@ async def measure(
     contestant: Contestant, kind: str, strikes: int, emulator: EmulatorProcess, seed: int, *, pause: float = 2.0
 ) -> Takeovers:
     """Strike the leader `strikes` times, and let `pause` seconds pass in between."""
-    longest = pause + (LEASE + _ASLEEP + 5.0 if kind == FROZEN else 2.0)
+    longest = pause + (LEASE + _ASLEEP + 5.0 if kind == FROZEN else 5.0)  # with what a worker needs to be there again
     plan = replace(_FAST, clips=round(strikes * longest / _FAST.period))
     begun_with, rng = load(), random.Random(seed)
     url = await emulator.start({**plan.mock_options, "seed": seed})
