@@ -201,17 +201,25 @@ class Leading:
         self._session.lane_pool.stand_by()
 
     async def _begin(self, lanes: Collection[Lane]) -> None:
-        """Lead `lanes`, beside those that are led already."""
-        pool, now = self._session.lane_pool, self._session.now_utc()
+        """Lead `lanes`, beside those that are led already. If that fails, lead none: half of it would be forgotten."""
+        try:
+            await self._take_over(lanes)
+        except BaseException:
+            await self._leave()
+            raise
+
+    async def _take_over(self, lanes: Collection[Lane]) -> None:
+        pool, session, now = self._session.lane_pool, self._session, self._session.now_utc()
         for lane in lanes:
             await pool.open_lane(lane, for_use=False)
-        pool.lead(lanes, await _threads.reading.run(_used, self._journal, self._session.service, now, lanes))
-        if self._session.settings.budget is not None:
-            self._session.budget.before = await _threads.reading.run(self._journal.spent, self._session.service)
-        leads_already = self.since_utc is not None
-        self.since_utc = self.since_utc or now
+        leads_already, self.since_utc = self.since_utc is not None, self.since_utc or now
+        pool.lead(lanes, await _threads.reading.run(_used, self._journal, session.service, now, lanes))
+        if session.settings.budget is not None:
+            # What this run has in flight from an earlier time counts twice: rather too much than too little.
+            spent = await _threads.reading.run(self._journal.spent, session.service)
+            session.budget.before = max(0.0, spent - session.budget.spent)
         for lane in lanes:
-            self._journal.keep(self._session.service, LEADERS, lane_key(lane), self._entry(lane, now), fenced=True)
+            self._journal.keep(session.service, LEADERS, lane_key(lane), self._entry(lane, now), fenced=True)
             log.info("this process leads lane %s", lane.name)
         await self._dispatcher.lead(lanes, self._count)
         if not leads_already:
