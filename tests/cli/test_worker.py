@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,3 +58,36 @@ def test_what_is_missing_is_said(postgres_url: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("VEO3_DATABASE", postgres_url)
     code, _, err = run("worker", "--lead", "slow")
     assert (code, "no lane is called 'slow': the lanes are" in " ".join(err.split())) == (Exit.USAGE, True)
+
+
+@pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")  # google-genai subclasses aiohttp's session
+def test_a_follower_leads_nothing_and_status_names_it_while_it_lives(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VEO3_DATABASE", postgres_url)
+    code, _, err = run("worker", "--follow", "--lead", "fast")
+    assert (code, "leave out either --follow or --lead" in " ".join(err.split())) == (Exit.USAGE, True)
+    seen: list[str] = []
+
+    @contextmanager
+    def looked_at(callback: Callable[[signal.Signals], object]) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+
+        def look() -> None:
+            seen.append(run("status", "--farm")[1])
+            if "follows" in seen[-1] or len(seen) > 20:
+                callback(signal.SIGTERM)
+            else:
+                loop.call_later(0.2, look)
+
+        loop.call_later(0.2, look)
+        yield
+
+    monkeypatch.setattr("aveo3.cli.signals.on_signals", looked_at)
+    code, _, err = run("worker", "--follow")
+    assert code == Exit.ALL_MADE, err
+    assert "following for PostgreSQL at" in err
+    out = seen[-1]
+    assert "nobody leads" in out
+    assert f"process {os.getpid()} on {socket.gethostname()} follows 0 clips for leaders" in out
+    assert "follows" not in run("status", "--farm")[1]

@@ -354,7 +354,7 @@ def who(run: Run, *, at_work: bool) -> str:
 
 
 def farm_lines(farm: Mapping[str, Any], now: datetime) -> Iterator[str]:
-    """Who leads which lane of a shared journal, since when, and what waits: a line each."""
+    """Who leads which lane of a shared journal, who follows, since when, and what waits: a line each."""
     if not any(each["leads"] for each in farm["leaders"]):
         yield "nobody leads: nothing is sent until `aveo3 serve` or `aveo3 worker` runs with this database"
     for each in farm["leaders"]:
@@ -364,6 +364,12 @@ def farm_lines(farm: Mapping[str, Any], now: datetime) -> Iterator[str]:
             yield f"lane {each['lane']}: led by {whom}, since {since:%Y-%m-%d %H:%M:%S} UTC"
         else:
             yield f"lane {each['lane']}: nobody leads it; the last was {whom}, from {since:%Y-%m-%d %H:%M:%S} UTC on"
+    for each in farm["followers"]:
+        jobs, since = each["following"], datetime.fromisoformat(each["since_utc"])
+        yield (
+            f"process {each['pid']} on {each['host']} follows {jobs:,} {'clip' if jobs == 1 else 'clips'} for leaders, "
+            f"since {since:%Y-%m-%d %H:%M:%S} UTC"
+        )
     for each in farm["waiting"]:
         oldest = age((now - datetime.fromisoformat(each["oldest_utc"])).total_seconds())
         number = each["requests"]

@@ -24,6 +24,10 @@ def worker(
         list[str] | None,
         typer.Option("--lead", metavar="LANE", help="Name of a lane to lead; without it, all. Repeatable."),
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Send nothing: poll and download what leaders have sent."),
+    ] = False,
     rate: options.Rate = None,
     max_concurrency: options.MaxConcurrency = None,
     budget: options.Budget = None,
@@ -37,6 +41,9 @@ def worker(
     seconds. Start as many workers as you like, on any machine; `aveo3 serve` leads, too, and takes requests beside.
     They must have the same settings: quota, lanes and budget are those of whoever leads.
 
+    With `--follow` it leads nothing: it polls and saves what leaders have sent, so that downloads use the network of
+    more machines. Without followers each leader does that itself. VEO3_POLL_RATE is shared among the followers.
+
     VEO3_* and GOOGLE_* variables, in the environment or in .env, set everything: see `aveo3 config show`. Without
     VEO3_QUOTA_PATIENCE, requests wait for quota as long as it takes. Ctrl-C or SIGTERM stops it within ten seconds;
     what runs at Google is followed by the next leader.
@@ -48,6 +55,8 @@ def worker(
       aveo3 worker --database postgresql://veo@db/veo --output-dir /mnt/videos
 
       aveo3 worker --lead fast --lead best
+
+      aveo3 worker --follow
     """
     with errors_as_messages():
         given: dict[str, Any] = {
@@ -68,7 +77,7 @@ def worker(
         from aveo3.files.open_files import raise_limit
         from aveo3.server.farm.worker import FarmWorker
 
-        made = FarmWorker(settings, lanes=lead or None)
+        made = FarmWorker(settings, lanes=lead or None, follow=follow)
         raise_limit()
         with logging_to_lines(settings, quiet=quiet), exported(settings):
             asyncio.run(_work(made, settings, quiet=quiet))
@@ -88,10 +97,12 @@ async def _work(made: FarmWorker, settings: Settings, *, quiet: bool) -> None:
             if not quiet:
                 journal = running.session.journal
                 assert journal is not None
+                does = "following" if made.follows else "working"
                 tell(
-                    f"working for {journal.place}, videos go to {settings.output_dir.absolute()}. Ctrl-C stops it.",
+                    f"{does} for {journal.place}, videos go to {settings.output_dir.absolute()}. Ctrl-C stops it.",
                     in_json=in_json,
                 )
             await stop.wait()
             if not quiet:
-                tell("stopping: what was sent learns its operation's name, and others go on", in_json=in_json)
+                rest = "downloads get some seconds" if made.follows else "what was sent learns its operation's name"
+                tell(f"stopping: {rest}, and others go on", in_json=in_json)

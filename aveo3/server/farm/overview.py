@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from aveo3.journal.follows import CLAIM_LASTS, FOLLOWERS
 from aveo3.journal.held_locks import held
 from aveo3.journal.journal import Journal
 from aveo3.server.farm.leading import ALL, LEADERS
 
 
 def farm_of(journal: Journal) -> dict[str, Any]:
-    """`leaders` and `waiting`, as `aveo3 status --json` has them with a database. Raises `JournalError`.
+    """`leaders`, `followers` and `waiting`, as `aveo3 status --json` has them with a database. Raises `JournalError`.
 
-    A leader `leads` as long as its lane's lock is held.
+    A leader `leads` as long as its lane's lock is held. Followers are those that live; each is `following` some jobs.
     """
-    return {"leaders": [*_leaders(journal)], "waiting": [*_waiting(journal)]}
+    followers = [*_followers(journal)] if journal.shared else []
+    return {"leaders": [*_leaders(journal)], "followers": followers, "waiting": [*_waiting(journal)]}
 
 
 def _leaders(journal: Journal) -> Iterator[dict[str, Any]]:
@@ -35,6 +37,11 @@ def _leaders(journal: Journal) -> Iterator[dict[str, Any]]:
             "pid": about["pid"],
             "since_utc": about["since_utc"],
         }
+
+
+def _followers(journal: Journal) -> Iterator[dict[str, Any]]:
+    for host, pid, since, jobs in journal.read(FOLLOWERS, CLAIM_LASTS):
+        yield {"host": host, "pid": pid, "since_utc": since.isoformat(), "following": jobs}
 
 
 def _waiting(journal: Journal) -> Iterator[dict[str, Any]]:

@@ -58,7 +58,8 @@ class FarmWorker:
         if follow and lanes:
             raise UsageError("a follower leads no lane: leave out either --follow or --lead.")
         self._names = lanes
-        self._follow = follow
+        self.follows = follow
+        """Whether it follows for leaders, and leads nothing itself."""
         self._private_callbacks = private_callbacks
         self._rng = rng = rng or random.Random()
         self._session = Session(
@@ -110,7 +111,7 @@ class FarmWorker:
     async def _start(self) -> None:
         journal = self._session.journal
         assert journal is not None
-        if self._follow:
+        if self.follows:
             self._start_following(journal)
             return
         settings = self._session.settings
