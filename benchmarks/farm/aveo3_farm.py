@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from benchmarks.farm.checker import Intent
-from benchmarks.farm.contestants import Farm
+from benchmarks.farm.contestants import Farm, postgres_missing
 from benchmarks.farm.crew import Worker
 from benchmarks.farm.plan import Plan
 from benchmarks.harness.machine import ROOT
@@ -97,6 +97,9 @@ class Aveo3Farm:
 class Aveo3:
     LEADS = True
     PACKAGES: tuple[str, ...] = ("aveo3", "psycopg", "google-genai")
+
+    def missing(self) -> str | None:
+        return postgres_missing()
 
     @asynccontextmanager
     async def open(self, plan: Plan, url: str, place: Path) -> AsyncIterator[Farm]:

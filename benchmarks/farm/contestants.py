@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from benchmarks.farm.checker import Intent
 from benchmarks.farm.crew import READY, Worker
 from benchmarks.farm.names import OURS
 from benchmarks.farm.plan import Plan
-from benchmarks.harness.postgres_server import PostgresServer
+from benchmarks.harness.postgres_server import NoPostgres, PostgresServer, binaries
 from benchmarks.harness.redis_server import RedisServer
 
 
@@ -61,6 +62,10 @@ class Contestant(Protocol):
     """Whether one worker submits for all. Then that one is struck, else any."""
     PACKAGES: tuple[str, ...]
 
+    def missing(self) -> str | None:
+        """What its engine lacks on this machine; None if it can be started."""
+        ...
+
     def open(self, plan: Plan, url: str, place: Path) -> AbstractAsyncContextManager[Farm]: ...
 
 
@@ -92,6 +97,15 @@ class _Fleet:
         return None
 
 
+def postgres_missing() -> str | None:
+    """Why PostgreSQL cannot be started here; None if it can."""
+    try:
+        binaries()
+    except NoPostgres as error:
+        return str(error)
+    return None
+
+
 # ---- DBOS ------------------------------------------------------------------------------------------------------------
 
 
@@ -118,6 +132,9 @@ class _DbosFarm(_Fleet):
 class Dbos:
     LEADS = False
     PACKAGES: tuple[str, ...] = ("dbos", "google-genai")
+
+    def missing(self) -> str | None:
+        return postgres_missing()
 
     @asynccontextmanager
     async def open(self, plan: Plan, url: str, place: Path) -> AsyncIterator[Farm]:
@@ -151,6 +168,9 @@ class _RedisFarm(_Fleet):
 class RedisLimiter:
     LEADS = False
     PACKAGES: tuple[str, ...] = ("pyrate-limiter", "redis", "google-genai")
+
+    def missing(self) -> str | None:
+        return None if shutil.which("redis-server") else "there is no redis-server on the PATH"
 
     @asynccontextmanager
     async def open(self, plan: Plan, url: str, place: Path) -> AsyncIterator[Farm]:

@@ -27,7 +27,7 @@ from benchmarks.farm.plan import CLOCKS, DISTURBANCES, OF_OURS, QUICK, QUICK_DIS
 from benchmarks.farm.runner import Run, run
 from benchmarks.harness.emulator import EmulatorProcess
 from benchmarks.harness.environment import forget_the_environment
-from benchmarks.harness.postgres_server import binaries
+from benchmarks.harness.postgres_server import NoPostgres, binaries
 from benchmarks.harness.results import new_result, publish
 from benchmarks.harness.shifted_clock import can_shift
 
@@ -41,7 +41,7 @@ async def _races(plan: Plan, names: Sequence[str], disturbances: Sequence[str], 
     async with EmulatorProcess() as emulator:
         for repetition in range(repeat):
             for disturbance in disturbances:
-                for name in names if disturbance in DISTURBANCES else [OURS]:
+                for name in names if disturbance in DISTURBANCES else {OURS}.intersection(names):
                     one = await run(name, roster()[name], disturbance, plan, emulator, seed + repetition)
                     typer.echo(report.line(one), err=True)
                     runs.append(one)
@@ -69,14 +69,19 @@ def main(
     json_path: Annotated[Path | None, typer.Option("--json", help="Write every run to this file.")] = None,
 ) -> None:
     """Measure, and print tables."""
-    names = _chosen("--only", only, list(roster()))
+    names = []
+    for name in _chosen("--only", only, list(roster())):
+        if missing := roster()[name].missing():
+            typer.echo(f"{name}: left out: {missing}", err=True)
+        else:
+            names.append(name)
     disturbances = _chosen("--case", case or (QUICK_DISTURBANCES if quick else None), (*DISTURBANCES, *OF_OURS))
     if not can_shift() and CLOCKS in disturbances:
         typer.echo(f"{CLOCKS}: left out, for there is no C compiler", err=True)
         disturbances = [each for each in disturbances if each != CLOCKS]
     plan = QUICK if quick else Plan()
     if quick:
-        deaths, freezes = min(deaths, 3), 0
+        deaths, freezes = min(deaths, 2), 0
     forget_the_environment()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the processes of the farm end with this one
     runs: list[Any] = asyncio.run(_races(plan, names, disturbances, repeat, seed))
@@ -90,11 +95,13 @@ def main(
 
 def _engines() -> list[str]:
     """The versions of the servers, as they say them themselves."""
-    commands = [[str(binaries() / "postgres"), "--version"], ["redis-server", "--version"]]
     found = []
-    for command in commands:
-        with suppress(OSError):
-            found.append(subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip())
+    for program in ("postgres", "redis-server"):
+        with suppress(OSError, NoPostgres):
+            path = str(binaries() / program) if program == "postgres" else program
+            found.append(
+                subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+            )
     return found
 
 

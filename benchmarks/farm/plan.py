@@ -60,5 +60,5 @@ class Plan:
         return [self.optimum * (number + 1) / (self.kills + 1) + 0.3 for number in range(self.kills)]
 
 
-QUICK_DISTURBANCES = (NONE, KILLS)
+QUICK_DISTURBANCES = (KILLS,)
 QUICK = Plan(clips=40, limit=10, period=1.0, latency=0.3, kills=2, away=3.0)

@@ -68,7 +68,7 @@ class Ordering:
             session,
             _NoQueue(),  # type: ignore[arg-type]
             MediaStore(settings.output_dir / JOURNAL.with_name("media"), journal.relative),
-            session._now_utc,
+            journal.now_utc,
             Observer(),
             disk=DiskRoom(settings.output_dir, journal, session.lane_pool, under_way=lambda: 0),
         )
