@@ -21,7 +21,7 @@ FAR_OFF = 30.0
 """Seconds that a machine's clock may be off: the database's counts, but files and logs have the machine's."""
 
 FEW_CONNECTIONS = 20
-"""Free connections below which it is said: a process has three at most."""
+"""Free connections below which it is said: a process has up to five."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _server(facts: Any, address: str) -> Iterator[DatabaseFinding]:
         yield DatabaseFinding(
             "database",
             "note",
-            f"{free} of its {facts.max_connections} connections are free: each process of aveo3 has up to three",
+            f"{free} of its {facts.max_connections} connections are free: each process of aveo3 has up to five",
         )
 
 

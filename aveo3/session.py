@@ -42,6 +42,7 @@ from aveo3.journal.journal import Journal
 from aveo3.journal.mixture import paid_elsewhere
 from aveo3.journal.place import SharedJournal, journal_place
 from aveo3.journal.rows import JobRecord
+from aveo3.journal.shared_home import check_home
 from aveo3.lanes.lanes import Lane, Lanes, wire_of
 from aveo3.lanes.routing import Routes
 from aveo3.lifecycle import EMULATED, SERVER, is_emulated
@@ -204,6 +205,7 @@ class Session:
             shared = SharedJournal(database, self.settings.output_dir.absolute())
             self.journal = self._stack.enter_context(Journal(shared, without_secrets=without_keys))
             self._clock = self.journal.now_utc
+            check_home(self.journal)
         elif (path := self.settings.journal_path) is not None:
             self.journal = self._stack.enter_context(Journal(path, now_utc=self._now_utc, without_secrets=without_keys))
         else:
@@ -212,7 +214,8 @@ class Session:
         if (why := paid_elsewhere(self.journal.tallies(), self.service, place)) is not None:
             raise UsageError(why)
         self.lane_pool.news.keep_in(self.journal, self.service)
-        saving.sweep(self.settings.output_dir)
+        if not self.journal.shared:  # the processes of other machines, whose files these may be, cannot be seen here
+            saving.sweep(self.settings.output_dir)
         if not is_emulated(self.service):
             self.budget.before = self.journal.spent(self.service)
             if self.settings.budget is not None and (clips := self.journal.unpriced(self.service)):

@@ -320,6 +320,11 @@ def _without_keys(client: VeoClient) -> Callable[[str], str]:
     return lambda text: reduce(without_key, keys, text)
 
 
+def _of_this_run(record: logging.LogRecord) -> bool:
+    """False for what a door in this process does for others: it works for all that waits in its database."""
+    return record.levelno >= logging.WARNING or record.threadName != "aveo3-door"
+
+
 @contextmanager
 def _logging_to(screen: Console | None, client: VeoClient, *, quiet: bool) -> Iterator[logging.Handler]:
     """Send aveo3's log to `screen`, above the bars; without one, to stderr: as plain lines, or lines of JSON."""
@@ -339,6 +344,7 @@ def _logging_to(screen: Console | None, client: VeoClient, *, quiet: bool) -> It
         from aveo3.cli.terminal import LineFormatter
 
         handler.setFormatter(LineFormatter())
+    handler.addFilter(_of_this_run)
     clips = logging.getLogger("aveo3.clips")
     clips.setLevel(logging.CRITICAL)  # this module prints a line for each clip itself
     log.addHandler(handler)

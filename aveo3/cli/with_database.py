@@ -5,8 +5,9 @@ The client has a directory and a journal of its own, as each client of a server 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aveo3.config.server_choice import left_to_the_server
@@ -42,8 +43,19 @@ def door_of(farm: Settings, own: Mapping[str, Any], *, dry_run: bool) -> Iterato
     _check_key(farm)
     from aveo3.server.farm.loopback import LoopbackDoor
 
-    with LoopbackDoor(farm.model_copy(update={"server_key": None})) as door:
+    with ExitStack() as stack:
+        door = stack.enter_context(LoopbackDoor(farm.model_copy(update={"server_key": None})))
+        stack.enter_context(_told_at_the_end())
         yield _client_of(farm, door.url, own)
+
+
+@contextmanager
+def _told_at_the_end() -> Iterator[None]:
+    """Have the end of the door, after the log of the run has ended, tell of errors only."""
+    yield
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.ERROR)
+    logging.getLogger("aveo3").addHandler(handler)
 
 
 def _client_of(farm: Settings, url: str, own: Mapping[str, Any]) -> Settings:

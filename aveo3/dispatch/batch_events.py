@@ -109,6 +109,7 @@ class BatchEvents(JobEvents):
                 error_message=clip.error_message,
                 submitted_utc=clip.submitted_utc,
                 finished_utc=clip.finished_utc,
+                polls=job.polls,
             )
 
 

@@ -131,8 +131,9 @@ class Follower:
 
     async def _poll_once(self, attempt: Attempt, deadline: float, poller: Poller) -> PollResult:
         """Poll once. A failed poll proves nothing; `self._poll` repeats it until the operation's deadline."""
-        operation, backend = attempt.job.operation, attempt.backend
+        job, operation, backend = attempt.job, attempt.job.operation, attempt.backend
         assert operation is not None
+        job.polls += 1
         try:
             poll = await backend.poll(operation)
         except PollError as error:
@@ -141,6 +142,7 @@ class Follower:
                 words = verdicts.brief(error, 300)
                 log.warning("%d polls in a row have failed; polling goes on. The last: %s", failed, words)
             late = now() >= deadline
+            job.events.poll_failed(job, verdicts.brief(error, 300), refused=error.refused)
             if error.verdict is not None:  # the quota is used up, although a poll got the refusal
                 attempt.refuse_late(error.verdict)
             if error.refused and not late:

@@ -76,6 +76,8 @@ class Job:
     put_back: int = 0
     """Times this job has yielded; those that yielded less go first."""
     quota_wait: float = 0.0
+    polls: int = 0
+    """Polls in this run."""
     reserved: float = 0.0
     stake: float | None = 0.0
     """US$ at stake while it is in flight; None for an unknown price."""

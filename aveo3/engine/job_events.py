@@ -7,7 +7,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aveo3.events.bus import EventBus
-from aveo3.events.kinds import Accepted, Fetching, JobEvent, Refused, Retrying, Running, Saved, Submitted
+from aveo3.events.kinds import (
+    Accepted,
+    Fetching,
+    JobEvent,
+    PollFailed,
+    Refused,
+    Retrying,
+    Running,
+    Saved,
+    Submitted,
+)
 from aveo3.lifecycle import State
 
 if TYPE_CHECKING:
@@ -74,6 +84,14 @@ class JobEvents:
         """The submit of `job` was refused, at once or late, and the job is planned again."""
         if self._bus.listening:
             self._publish(Refused, job, lane=lane_of(job), **self._why(job))
+
+    def poll_failed(self, job: Job, message: str, *, refused: bool) -> None:
+        """A poll of the operation of `job` failed, and is repeated."""
+        if self._bus.listening:
+            words = self._without_keys(message)
+            self._publish(
+                PollFailed, job, lane=lane_of(job), operation=job.operation or "", refused=refused, message=words
+            )
 
     def retrying(self, job: Job, wait: float) -> None:
         """`job` waits `wait` seconds for another attempt."""

@@ -16,6 +16,7 @@ from aveo3.events.kinds import LanePaused as LanePaused
 from aveo3.events.kinds import LimitLearnt as LimitLearnt
 from aveo3.events.kinds import Missed as Missed
 from aveo3.events.kinds import Planned as Planned
+from aveo3.events.kinds import PollFailed as PollFailed
 from aveo3.events.kinds import Refused as Refused
 from aveo3.events.kinds import Retrying as Retrying
 from aveo3.events.kinds import RunBegun as RunBegun

@@ -137,6 +137,18 @@ class Running(JobEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PollFailed(JobEvent):
+    """A poll had no answer, or was refused. It proves nothing, and is repeated."""
+
+    kind = "poll_failed"
+    lane: str
+    operation: str
+    refused: bool
+    """There were too many: the lane's polls pause, and then come more slowly."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retrying(JobEvent):
     """An attempt had no result, and the job will be sent again after `wait` seconds."""
 
@@ -193,6 +205,8 @@ class Ended(JobEvent):
     error_message: str | None
     submitted_utc: datetime | None
     finished_utc: datetime | None
+    polls: int = 0
+    """Polls in this run, failed ones included."""
 
 
 # ---- a lane ----------------------------------------------------------------------------------------------------------
@@ -307,9 +321,17 @@ class Missed(Event):
 ORDER = """
 (
     planned
-    ( running ( refused | retrying ) )?
-    ( waiting* submitted ( accepted running? )? ( refused | retrying ) )*
-    waiting* ( submitted ( accepted running? )? | running )? fetching? saved?
+    ( running poll_failed* ( refused | retrying ) )?
+    (
+        waiting* submitted ( accepted ( running poll_failed* )? )?
+        ( refused | retrying )
+    )*
+    waiting*
+    (
+        submitted ( accepted ( running poll_failed* )? )?
+        | running poll_failed*
+    )?
+    fetching? saved?
 )?
 ended
 """
@@ -320,7 +342,7 @@ jobs without `ended`: `run_ended` has the error."""
 KINDS: Mapping[str, type[Event]] = {
     each.kind: each
     for each in (
-        Planned, Waiting, Submitted, Accepted, Refused, Running, Retrying, Fetching, Saved, Ended,
+        Planned, Waiting, Submitted, Accepted, Refused, Running, PollFailed, Retrying, Fetching, Saved, Ended,
         LanePaused, LaneOpened, LaneClosed, LimitLearnt,
         BudgetChanged, RunBegun, RunEnded, Missed,
     )

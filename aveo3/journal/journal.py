@@ -114,9 +114,10 @@ class Journal(JournalReader):
         if (mark := mark_in(self.kept("", KIND))) is not None:
             raise mark.refusal(self._database.place)
         lost = [] if self._database.shared else self.read("SELECT id FROM jobs WHERE state = ?", State.SUBMITTING)
-        begin = "INSERT INTO runs (pid, host, started_utc) VALUES (?, ?, ?)"
-        self._write((begin, (os.getpid(), socket.gethostname(), self._stamp())), commit=True)
-        self._run = self.read("SELECT max(id) FROM runs")[0][0]
+        me = os.getpid(), socket.gethostname(), self._stamp()
+        self._write(("INSERT INTO runs (pid, host, started_utc) VALUES (?, ?, ?)", me), commit=True)
+        mine = "SELECT max(id) FROM runs WHERE pid = ? AND host = ? AND started_utc = ?"
+        self._run = self.read(mine, *me)[0][0]  # others may begin at the same time
         self._database.run_begun()
         for [job] in lost:
             why = "the program ended between the request and its answer: a video may be under way and billed"

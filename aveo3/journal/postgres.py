@@ -16,11 +16,12 @@ from aveo3.journal.database import Damaged, Unreachable
 from aveo3.journal.place import SharedJournal
 from aveo3.journal.postgres_bell import PostgresBell
 from aveo3.journal.postgres_clock import ServerClock
+from aveo3.journal.postgres_flushes import ALIVE_LOCK
 from aveo3.journal.postgres_locks import PostgresLocks
 from aveo3.journal.postgres_migration import prepare
 from aveo3.journal.postgres_session import PostgresRow, Session, connect, refused
 from aveo3.journal.postgres_statements import query as prepared
-from aveo3.journal.postgres_writer import ALIVE_LOCK, PostgresWriter
+from aveo3.journal.postgres_writer import PostgresWriter
 
 IDS = 100
 """Numbers of jobs that a process gets at once: `job_ids` counts in such steps."""

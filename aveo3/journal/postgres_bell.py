@@ -10,8 +10,8 @@ import psycopg
 
 from aveo3.journal.bell import EVERY
 from aveo3.journal.place import SharedJournal
+from aveo3.journal.postgres_flushes import CHANNEL
 from aveo3.journal.postgres_session import Session, connect, refused
-from aveo3.journal.postgres_writer import CHANNEL
 
 
 class PostgresBell:

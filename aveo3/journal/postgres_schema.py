@@ -157,7 +157,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ),
         f"""CREATE TABLE stored_files (
             job BIGINT PRIMARY KEY REFERENCES requests (job), ended_utc {_TEXT} NOT NULL,
-            files BIGINT NOT NULL, bytes BIGINT NOT NULL, collected BIGINT NOT NULL DEFAULT 0,
+            files INTEGER NOT NULL, bytes BIGINT NOT NULL, collected BIGINT NOT NULL DEFAULT 0,
             collected_utc {_TEXT}, removed_utc {_TEXT}, removed_by {_TEXT}
         )""",
         "CREATE INDEX stored_files_by_end ON stored_files (ended_utc, job) WHERE removed_utc IS NULL",

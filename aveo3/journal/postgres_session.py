@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -127,6 +128,15 @@ class Session(psycopg.Connection[PostgresRow]):
         """Wait for an answer. Called by every method that asks for one."""
         return super().wait(self._bounded(gen), *arguments, **named)
 
+    @contextmanager
+    def pipeline(self) -> Iterator[psycopg.Pipeline]:
+        """Send the commands of the `with` block without waiting for their answers; they are one transaction."""
+        with self.lock:
+            if self._pipeline is None:
+                self._pipeline = _SyncedPipeline(self)
+        with super().pipeline() as pipeline:
+            yield pipeline
+
     def _bounded(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         begun = time.monotonic()
         try:
@@ -139,6 +149,18 @@ class Session(psycopg.Connection[PostgresRow]):
                 wanted = gen.send(ready)
         except StopIteration as ended:
             return ended.value
+
+
+class _SyncedPipeline(psycopg.Pipeline):
+    """Sends nothing behind its Sync. psycopg's own sends a Flush, and the server, which starts to count a session's
+    idle time at the Sync, stops to count it at the Flush: it would never end a process that stands still."""
+
+    def _exit_gen(self) -> Generator[Any, Any, None]:
+        try:
+            self._enqueue_sync()
+            yield from self._communicate_gen()
+        finally:
+            yield from self._fetch_gen(flush=False)
 
 
 class _NumericLoader(psycopg.adapt.Loader):

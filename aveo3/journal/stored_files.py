@@ -105,6 +105,7 @@ class StoredFiles:
 
 _COLLECT = (
     "UPDATE stored_files SET collected = collected | ?, "
-    "collected_utc = CASE WHEN (collected | ?) = (1 << files) - 1 THEN ? END WHERE job = ?"
+    "collected_utc = CASE WHEN (collected | ?) = (CAST(1 AS BIGINT) << CAST(files AS INTEGER)) - 1 THEN ? END "
+    "WHERE job = ?"
 )
 _REMOVE = "UPDATE stored_files SET removed_utc = ?, removed_by = ? WHERE job = ?"

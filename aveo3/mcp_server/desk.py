@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from aveo3.client import VeoClient
 from aveo3.config.settings import Settings
@@ -30,6 +30,7 @@ from aveo3.lifecycle import UNDER_WAY, State
 from aveo3.mcp_server import spending
 from aveo3.mcp_server.films import Films
 from aveo3.mcp_server.media import AllowedMedia
+from aveo3.mcp_server.one_client import OneClient
 from aveo3.mcp_server.till import Till
 from aveo3.mock_mode import clip_seconds
 from aveo3.models import VideoPrompt
@@ -59,95 +60,31 @@ class Desk:
         self.settings = settings
         self.media = AllowedMedia(settings)
         self.now_utc = now_utc
-        self._make_client = client
         self._shut = client(settings)  # for what needs no open one
         self.service = self._shut.service
         if (why := self._mixture()) is not None:
             raise UsageError(why)
-        self._veo: VeoClient | None = None
-        self._lock = asyncio.Lock()
-        self._closed = False
-        self._tasks: set[asyncio.Task[None]] = set()
         self._streams: dict[int, ClipStream | None] = {}
         """Jobs under way here; None until the stream is open."""
         self._resumed: set[int] = set()
         """Those that an earlier run has sent: another stream with their prompts waits for them."""
+        self._withdrawn: set[int] = set()
+        """Those that were cancelled before their stream was open."""
         self._prices: dict[int, float] = {}
         self._news = asyncio.Event()
+        self.leaving = False
+        """The program is about to end: nobody waits any more."""
         self.till = Till(settings, self.service, self.journal, self.busy)
         self.films = Films(self)
+        budgeted = settings.model_copy(update={"budget": settings.mcp_budget or 0.0})
+        self.client = OneClient(lambda: client(budgeted, on_event=self.films.heard), self.till.limit, changed=self.ring)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Submit nothing more, and leave what is under way to the next start."""
-        async with self._lock:
-            self._closed = True
-            for task in (tasks := [*self._tasks]):
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
-            await self._close()
-
-    # ---- the client ------------------------------------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[VeoClient]:
-        """The open client, for one order at a time. It closes when nothing is under way. Raises `Refused`."""
-        async with self._lock:
-            if self._closed:
-                raise Refused("nothing was sent: this server is stopping")
-            if self._veo is None:
-                self._veo = await self._opened()
-            try:
-                yield self._veo
-            finally:
-                await self._close_if_idle()
-
-    async def _opened(self) -> VeoClient:
-        budget = self.settings.mcp_budget or 0.0
-        veo = self._make_client(self.settings.model_copy(update={"budget": budget}), on_event=self.films.heard)
-        try:
-            await veo.__aenter__()
-        except JournalError as error:
-            raise Refused(f"nothing was sent: {error}") from error
-        assert veo.journal is not None
-        veo._session.budget.limit = self.till.limit(veo.journal, veo._session.budget.before)
-        return veo
-
-    async def _close_if_idle(self) -> None:
-        if not self._tasks:
-            await self._close()
-
-    async def _close(self) -> None:
-        veo, self._veo = self._veo, None
-        if veo is not None:
-            try:
-                await veo.__aexit__(None, None, None)
-            except AveoError as error:
-                log.error("%s", error)
-        self.ring()
-
-    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run the work of an order in the open client."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("an order was interrupted: %s", error, exc_info=error)
-        self.ring()
-        if not self._tasks and self._veo is not None:
-            closing = asyncio.get_running_loop().create_task(self._close_later())
-            self._closing = closing  # asyncio keeps no hold of its tasks
-
-    async def _close_later(self) -> None:
-        async with self._lock:
-            await self._close_if_idle()
+        await self.client.close()
 
     # ---- reading ---------------------------------------------------------------------------------------------------
 
@@ -156,26 +93,20 @@ class Desk:
         """The journal, to be read; None if there is none yet."""
         path = self.settings.journal_path
         assert path is not None
-        if self._veo is not None:
-            yield self._veo.journal
+        if self.client.veo is not None:
+            yield self.client.journal
             return
+        found = None
         if path.is_file():
-            with suppress(JournalError), Journal(path, writes=False, checks=False) as journal:
-                yield journal
-                return
-        with reading(path) as journal:  # of an older version, or damaged: then it says so
+            with suppress(JournalError):
+                found = Journal(path, writes=False, checks=False)
+        with reading(path) if found is None else found as journal:  # of an older version, or damaged: then it says so
             yield journal
-
-    @property
-    def open_journal(self) -> Journal | None:
-        """The journal while the client is open; None otherwise."""
-        return None if self._veo is None else self._veo.journal
 
     def is_busy(self, job: int) -> bool:
         """Whether this process works on a job."""
-        return job in self._streams or (
-            self._veo is not None and self._veo.journal is not None and self._veo.journal.claims.holds(job)
-        )
+        journal = self.client.journal
+        return job in self._streams or (journal is not None and journal.claims.holds(job))
 
     def is_sending(self, job: int) -> bool:
         """Whether this process sends a job, or has sent it: a stream with the same prompt would pay again."""
@@ -183,7 +114,7 @@ class Desk:
 
     def busy(self, journal: Journal) -> Callable[[JobRecord], bool]:
         """Whether a process works on a job, as far as can be known: of another process, its state tells."""
-        if self._veo is None and journal.in_use():
+        if self.client.veo is None and journal.in_use():
             return lambda record: record.state in _GOES_ON
         return lambda record: self.is_busy(record.id)
 
@@ -194,7 +125,7 @@ class Desk:
     @property
     def routes(self) -> Routes:
         """The lanes that each prompt may go to."""
-        return (self._veo or self._shut).routes
+        return (self.client.veo or self._shut).routes
 
     @property
     def clip_seconds(self) -> float | None:
@@ -205,7 +136,8 @@ class Desk:
         """What starting `prompts` would send."""
         with self.journal() as journal:
             facts = JournalFacts(self.service) if journal is None else facts_of(journal, self.settings, self.service)
-            under_way = {record.id for record in facts.records if journal is not None and self.busy(journal)(record)}
+            is_busy = self.busy(journal) if journal is not None else lambda _: False
+            under_way = {record.id for record in facts.records if is_busy(record)}
         return await asyncio.to_thread(
             quotes_of, prompts, self.routes, facts, clip_seconds=self.clip_seconds, is_busy=under_way.__contains__
         )
@@ -225,8 +157,13 @@ class Desk:
 
         Prompts that were ordered before give the same jobs, at no cost. Raises `Refused`: then nothing was sent.
         """
+        return await self.client.apart(self._start(prompts, agreed_usd))
+
+    async def _start(
+        self, prompts: Sequence[VideoPrompt], agreed_usd: float | None
+    ) -> tuple[list[JobRecord], float, datetime | None]:
         self.till.check_budget()
-        async with self.open() as veo:
+        async with self.client.open() as veo:
             quotes = await self.quotes(prompts)
             if problems := [problem for quote in quotes for problem in quote.problems]:
                 raise Refused(f"nothing was sent: {'; '.join(problems[:10])}")
@@ -278,25 +215,29 @@ class Desk:
         else:  # under way, by an earlier run: nothing is to be sent
             stream = session.stream([record], fresh=False, resumes=True)
             self._resumed.add(record.id)
-        self.run(self._follow(record.id, stream))
+        self.client.run(self._follow(record.id, stream))
 
     async def _follow(self, job: int, stream: ClipStream) -> None:
         try:
             async with stream as clips:
                 self._streams[job] = stream
+                if job in self._withdrawn:
+                    stream.stop()
                 async for _ in clips:
                     self._streams.pop(job, None)
                     self.ring()
         finally:
             self._streams.pop(job, None)
             self._resumed.discard(job)
+            self._withdrawn.discard(job)
 
     async def cancel(self, records: Sequence[JobRecord]) -> None:
         """Stop those of `records` that wait to be sent. What was sent goes on: it is paid."""
-        async with self._lock:
-            for record in records:
-                if (stream := self._streams.get(record.id)) is not None:
-                    stream.stop()
+        for record in records:
+            if (stream := self._streams.get(record.id)) is not None:
+                stream.stop()
+            elif record.id in self._streams:
+                self._withdrawn.add(record.id)
         async with asyncio.timeout(10):
             while any(record.id in self._streams for record in self._waiting(records)):
                 await self.news(1.0)
@@ -309,11 +250,14 @@ class Desk:
 
     async def take_up(self, records: Iterable[JobRecord]) -> None:
         """Follow to their end those of `records` that an earlier run has sent. Sends nothing, and raises nothing."""
+        await self.client.apart(self._take_up(records))
+
+    async def _take_up(self, records: Iterable[JobRecord]) -> None:
         left = [each for each in resumable(records, self.service) if not self.is_busy(each.id)]
         if not left:
             return
         try:
-            async with self.open() as veo:
+            async with self.client.open() as veo:
                 assert veo.journal is not None
                 for record in resumable(spending.read(veo.journal, [each.id for each in left]), self.service):
                     if not self.is_busy(record.id):
@@ -325,6 +269,11 @@ class Desk:
         """Something has changed: wake all who wait."""
         self._news.set()
         self._news = asyncio.Event()
+
+    def leave(self) -> None:
+        """Let all who wait go: the program is about to end."""
+        self.leaving = True
+        self.ring()
 
     async def news(self, seconds: float) -> None:
         """Return when something has changed, or after `seconds`."""

@@ -68,15 +68,22 @@ class Films:
             raise Refused("nothing was sent: " + "; ".join(plan.problems[:10]))
         return plan
 
+    def is_making(self, order: Film) -> bool:
+        """Whether this very film is being made: starting it again costs nothing."""
+        return self._making is not None and self._making.story == story_of(order)
+
     async def start(self, order: Film, agreed_usd: float | None) -> tuple[str, float, datetime | None]:
         """Start a film. Returns its name, what is new in US$, and when its clips should be made. Raises `Refused`."""
+        return await self._desk.client.apart(self._start(order, agreed_usd))
+
+    async def _start(self, order: Film, agreed_usd: float | None) -> tuple[str, float, datetime | None]:
         desk, story = self._desk, story_of(order)
         name = PREFIX + file_name(story.title)
         desk.till.check_budget()
         check_extra()
-        async with desk.open() as veo:
+        async with desk.client.open() as veo:
             if (now := self._making) is not None:
-                if now.name == name and now.story == story:
+                if now.story == story:
                     return name, 0.0, None
                 raise Refused(f"nothing was sent: {now.name} is being made, and films are made one by one: wait for it")
             plan = await self.plan(order)
@@ -92,7 +99,7 @@ class Films:
             if agreed:
                 spending.agree(veo.journal, desk.service, desk.now_utc())
             veo.journal.commit()
-            making.task = desk.run(self._make(veo, making))
+            making.task = desk.client.run(self._make(veo, making))
         seconds = plan.chain_seconds if plan.to_send else 0.0
         return name, cost, desk.now_utc() + timedelta(seconds=desk.clip_seconds or seconds) if seconds else None
 
@@ -134,7 +141,7 @@ class Films:
         making = self._making
         if making is None or not isinstance(event, Planned) or event.state in UNDER_WAY:
             return
-        journal, desk, take = self._desk.open_journal, self._desk, event.prompt_id or ""
+        journal, desk, take = self._desk.client.journal, self._desk, event.prompt_id or ""
         if journal is None or event.job is None or (price := making.prices.get(take)) is None:
             return
         [record] = [each for each in journal.match(event.job) if each.service == desk.service]
@@ -160,7 +167,7 @@ class Films:
                 making = self._making
                 if making is not None and making.name == name:
                     view = view.model_copy(update={"scenes": dict(making.scenes), "what_to_do": "call wait"})
-                elif self._desk.open_journal is not None or not journal.in_use():
+                elif self._desk.client.journal is not None or not journal.in_use():
                     view = view.model_copy(update={"status": "interrupted", "ended": True, "what_to_do": _AGAIN})
             found[name] = view
         return found

@@ -136,5 +136,6 @@ async def serve_http(
             opened(f"http://{shown}:{listening.getsockname()[1]}{PATH}")
             await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
             await cancelled(stopping)
+            desk.leave()
             server.should_exit = True
             await serving

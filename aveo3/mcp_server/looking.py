@@ -104,7 +104,7 @@ async def wait(desk: Desk, names: Sequence[str] | None, seconds: float, tell: Te
         now = status(desk, names)
         every = [*(job.ended for job in now.jobs), *(film.ended for film in now.films)]
         ended, left = sum(every), until - loop.time()
-        if now.all_ended or left <= 0:
+        if now.all_ended or left <= 0 or desk.leaving:
             return now
         await tell(ended, len(every), f"{ended} of {len(every)} have ended")
         await desk.news(min(HEARTBEAT, left))
@@ -162,13 +162,15 @@ async def estimate(desk: Desk, prompts: Sequence[VideoPrompt]) -> Estimated:
 async def estimate_film(desk: Desk, order: FilmOrder) -> Estimated:
     """What making a film would send and cost. Sends nothing."""
     plan = await desk.films.plan(order)
-    seconds = plan.chain_seconds
+    new, cost = len(plan.to_send), plan.cost_usd
+    if desk.films.is_making(order):
+        new, cost = 0, 0.0
     return Estimated(
         clips=len(plan.takes),
-        new_clips=len(plan.to_send),
-        cost_usd=plan.cost_usd,
-        seconds=round(seconds, 1),
-        needs_person=plan.cost_usd is not None and desk.till.needs_person(plan.cost_usd),
+        new_clips=new,
+        cost_usd=cost,
+        seconds=round(plan.chain_seconds, 1),
+        needs_person=cost is not None and desk.till.needs_person(cost),
         money=desk.till.money(),
     )
 

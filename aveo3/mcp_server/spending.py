@@ -12,7 +12,7 @@ from typing import Any
 
 from aveo3.journal.journal import Journal
 from aveo3.journal.rows import JobRecord
-from aveo3.lifecycle import AT_STAKE, PAID, SPENT, TO_SEND
+from aveo3.lifecycle import AT_STAKE, PAID, SPENT, TO_SEND, is_emulated
 
 JOBS = "mcp_job"
 """What the journal keeps of a job that agents ordered: `usd`, its price; `at_utc`; `approved` if a person said yes."""
@@ -44,13 +44,16 @@ def note(journal: Journal, service: str, jobs: Mapping[int, float], at_utc: date
 
 def agree(journal: Journal, service: str, at_utc: datetime) -> None:
     """Note that a person has agreed to an order: what agents ordered until now is no longer `unasked`."""
-    journal.keep(service, APPROVALS, "last", {"at_utc": at_utc.isoformat()})
+    journal.keep(service, APPROVALS, f"last at {service}", {"at_utc": at_utc.isoformat()})
 
 
 def spent(journal: Journal, service: str, is_busy: Callable[[JobRecord], bool]) -> Spent:
-    """What agents have spent at `service`. `is_busy`: whether a job that is not sent yet is about to be."""
-    noted = journal.kept(service, JOBS)
-    last = str(journal.kept(service, APPROVALS).get("last", {}).get("at_utc", ""))
+    """What agents have spent at `service`, and at every other but the emulator: it is the same money.
+
+    `is_busy`: whether a job that is not sent yet is about to be.
+    """
+    noted, agreed = _kept(journal, service, JOBS), _kept(journal, service, APPROVALS)
+    last = max((str(each["at_utc"]) for each in agreed.values()), default="")
     usd = unasked = billed = 0.0
     for record in read(journal, map(int, noted)):
         entry = noted[str(record.id)]
@@ -64,6 +67,15 @@ def spent(journal: Journal, service: str, is_busy: Callable[[JobRecord], bool]) 
 def records(journal: Journal, service: str) -> list[JobRecord]:
     """Every job that agents ordered, oldest first."""
     return read(journal, map(int, journal.kept(service, JOBS)))
+
+
+def _kept(journal: Journal, service: str, kind: str) -> dict[str, dict[str, Any]]:
+    """What was kept under `kind` for a service that bills, and for the others; for the emulator, its own."""
+    services = [service]
+    if not is_emulated(service):
+        found = journal.read("SELECT DISTINCT service FROM memory WHERE kind = ?", kind)
+        services = [each for [each] in found if not is_emulated(each)]
+    return {name: value for each in services for name, value in journal.kept(each, kind).items()}
 
 
 def read(journal: Journal, jobs: Iterable[int]) -> list[JobRecord]:

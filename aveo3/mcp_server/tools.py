@@ -56,10 +56,16 @@ def desk_of(context: Its) -> Desk:
     return context.request_context.lifespan_context
 
 
-async def estimate(context: Its, clips: Clips = None, film: FilmOrder = None) -> Estimated:
+def told(answer: BaseModel, *more: Any) -> CallToolResult:
+    """An answer as data, and as text without what says nothing: what a model reads is paid by the token."""
+    text = TextContent(type="text", text=answer.model_dump_json(exclude_defaults=True))
+    return CallToolResult(content=[text, *more], structured_content=answer.model_dump(mode="json"))
+
+
+async def estimate(context: Its, clips: Clips = None, film: FilmOrder = None) -> Annotated[CallToolResult, Estimated]:
     """What clips or a film would cost and how long they would take. Sends nothing and costs nothing."""
     with refusals():
-        return await _estimated(desk_of(context), clips, film)
+        return told(await _estimated(desk_of(context), clips, film))
 
 
 async def _estimated(desk: Desk, clips: list[Clip] | None, film: Film | None) -> Estimated:
@@ -102,7 +108,7 @@ async def start(
     answer: Annotated[ElicitationResult[Consent], Resolve(consent)],
     clips: Clips = None,
     film: FilmOrder = None,
-) -> Started:
+) -> Annotated[CallToolResult, Started]:
     """Start making clips, or a film, and return at once with the names of jobs. COSTS MONEY, within a fixed budget.
 
     Then call `wait`, and `result` for each job. A call that costs more than what is left is refused as a whole. Above a
@@ -113,37 +119,33 @@ async def start(
     with refusals():
         if film is not None:
             name, cost, expected = await desk.films.start(film, agreed_usd)
-            return Started(
-                jobs=[], film=name, new_cost_usd=round(cost, 4), expected_utc=expected, money=desk.till.money()
-            )
+            money = desk.till.money()
+            return told(Started(jobs=[], film=name, new_cost_usd=round(cost, 4), expected_utc=expected, money=money))
         prompts = await asyncio.to_thread(prompts_of, clips or [], desk.media)
         records, cost, expected = await desk.start(prompts, agreed_usd)
-        return Started(
-            jobs=looking.status(desk, [record.name for record in records]).jobs,
-            new_cost_usd=round(cost, 4),
-            expected_utc=expected,
-            money=desk.till.money(),
-        )
+        jobs = looking.status(desk, [record.name for record in records]).jobs
+        money = desk.till.money()
+        return told(Started(jobs=jobs, new_cost_usd=round(cost, 4), expected_utc=expected, money=money))
 
 
-async def status(context: Its, jobs: Names = None) -> Jobs:
+async def status(context: Its, jobs: Names = None) -> Annotated[CallToolResult, Jobs]:
     """How jobs and films stand now. Costs nothing."""
     desk = desk_of(context)
     with refusals():
         await looking.take_up(desk, jobs)
-        return looking.status(desk, jobs)
+        return told(looking.status(desk, jobs))
 
 
 async def wait(
     context: Its,
     jobs: Names = None,
     seconds: Annotated[float, Field(ge=0, le=looking.LONGEST_WAIT, description="The longest wait.")] = 45.0,
-) -> Jobs:
+) -> Annotated[CallToolResult, Jobs]:
     """Return when all jobs have ended, or after `seconds`; then call it again. Reports progress. Costs nothing."""
     desk = desk_of(context)
     with refusals():
         await looking.take_up(desk, jobs)
-        return await looking.wait(desk, jobs, seconds, context.report_progress)
+        return told(await looking.wait(desk, jobs, seconds, context.report_progress))
 
 
 async def result(
@@ -154,34 +156,31 @@ async def result(
     with refusals():
         await looking.take_up(desk, [job])
         found, video = looking.result(desk, job)
-    content: list[Any] = [TextContent(type="text", text=found.model_dump_json(exclude_defaults=True))]
-    if video is not None:
-        still = await asyncio.to_thread(still_of, video, desk.settings.output_dir)
-        if still is not None:
-            content.append(ImageContent(type="image", data=still, mime_type="image/jpeg"))
-    return CallToolResult(content=content, structured_content=found.model_dump(mode="json"))
+        still = None if video is None else await asyncio.to_thread(still_of, video, desk.settings.output_dir)
+    pictures = [] if still is None else [ImageContent(type="image", data=still, mime_type="image/jpeg")]
+    return told(found, *pictures)
 
 
 async def cancel(
     context: Its, jobs: Annotated[list[str], Field(min_length=1, description="Names of jobs or films.")]
-) -> Jobs:
+) -> Annotated[CallToolResult, Jobs]:
     """Stop jobs that were not sent yet: they cost nothing. Clips that were sent go on, and are paid."""
     desk = desk_of(context)
     with refusals():
         await looking.cancel(desk, jobs)
-        return looking.status(desk, jobs)
+        return told(looking.status(desk, jobs))
 
 
-async def models(context: Its) -> Models:
+async def models(context: Its) -> Annotated[CallToolResult, Models]:
     """The models, what a clip of each costs and what it can be. Costs nothing."""
     with refusals():
-        return looking.models(desk_of(context))
+        return told(looking.models(desk_of(context)))
 
 
-async def budget(context: Its) -> Money:
+async def budget(context: Its) -> Annotated[CallToolResult, Money]:
     """What may be spent, what was spent, and what is left. Costs nothing. No tool can raise the budget."""
     with refusals():
-        return desk_of(context).till.money()
+        return told(desk_of(context).till.money())
 
 
 def add_tools(server: MCPServer[Desk]) -> None:

@@ -110,7 +110,7 @@ class Measuring:
 
 def standing(stats: Stats, bounded: Bounded) -> Iterator[Measured]:
     """The values of all gauges. A lane beyond those that `bounded` knows has none: a sum of quotas says nothing."""
-    for lane, gate in stats.gates.items():
+    for lane, gate in stats.gates.items():  # never a bool: exporters do not take one for a number
         if (name := bounded(lane)) == OTHER:
             continue
         yield Measured(instruments.RUNNING, gate.running, (name,))
@@ -119,12 +119,12 @@ def standing(stats: Stats, bounded: Bounded) -> Iterator[Measured]:
         yield Measured(instruments.QUOTA_LIMIT, gate.quota_limit, (name,))
         yield Measured(instruments.QUOTA_PERIOD, gate.quota_period, (name,))
         yield Measured(instruments.OPENS_IN, gate.opens_in, (name,))
-        yield Measured(instruments.CLOSED, gate.closed is not None, (name,))
+        yield Measured(instruments.CLOSED, float(gate.closed is not None), (name,))
         for state in BREAKER_STATES:
-            yield Measured(instruments.BREAKER, gate.breaker == state, (name, state))
+            yield Measured(instruments.BREAKER, float(gate.breaker == state), (name, state))
     yield Measured(instruments.IN_FLIGHT, stats.in_flight_usd)
     yield Measured(instruments.MAY_BE_PAID, stats.may_be_paid_usd)
-    yield Measured(instruments.PAUSED, stats.paused)
+    yield Measured(instruments.PAUSED, float(stats.paused))
 
 
 def _seconds(begin: datetime, end: datetime) -> float:

@@ -138,6 +138,8 @@ class JobSpans:
                 job.waits_at = job.lane
                 told = {"aveo3.wait": event.wait, "aveo3.retries": event.retries, **self._pause(job.lane)}
                 told |= {"aveo3.kind": event.reason, **self._message(event.message)}
+            case kinds.PollFailed():
+                told = {"aveo3.lane": event.lane, "aveo3.refused": event.refused, **self._message(event.message)}
             case kinds.Saved():
                 told = {"aveo3.videos": len(event.paths), "aveo3.bytes": event.bytes}
         span.add_event(f"aveo3.{event.kind}", told, _nanoseconds(event.at_utc))
@@ -162,6 +164,7 @@ class JobSpans:
                 "aveo3.status": event.status,
                 "aveo3.attempts": event.attempts,
                 names.RESPONSE_MODEL: event.model,
+                "aveo3.polls": event.polls,
                 "aveo3.videos": len(event.paths),
                 **_given({"aveo3.cost_usd": event.cost_usd, names.ERROR: error}),
                 **({names.FINISH: _FINISH[event.status]} if event.status in _FINISH else {}),

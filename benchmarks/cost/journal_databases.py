@@ -90,11 +90,14 @@ async def _make(journal: Journal, clips: int, at_once: int) -> None:
         for number in numbers:
             await _clip(journal, number)
 
+    locks = journal.lane_locks()
+    await locks.take_free(["a lane"])  # only a leader notes intents
     async with asyncio.TaskGroup() as group:
         for _ in range(at_once):
             group.create_task(work())
     journal.commit()
     await journal.on_disk()
+    await locks.release()
 
 
 async def _clip(journal: Journal, number: int) -> None:

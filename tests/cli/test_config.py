@@ -142,12 +142,15 @@ def test_in_the_demo_the_plain_loop_loses_clips_and_aveo3_makes_all(monkeypatch:
     assert len(list(Path("films").glob("*.mp4"))) == 12
 
 
+OF_THEIR_OWN = ("mock-server", "upscale", "worker", "enqueue")
+
+
 def examples() -> list[str]:
     """Every line in a help text that begins with `aveo3`. `mock-server`, `upscale`, which needs clips, and what needs a
-    server have tests of their own."""
+    server or a database have tests of their own."""
     root = typer.main.get_command(app)
     commands = {**root.commands, **root.commands["config"].commands}  # type: ignore[attr-defined]
-    helps = [command.help or "" for name, command in commands.items() if name not in ("mock-server", "upscale")]
+    helps = [command.help or "" for name, command in commands.items() if name not in OF_THEIR_OWN]
     lines = [line for help_ in helps for line in re.findall(r"(?m)(?:^|Example: )\s*(aveo3 .+)$", help_)]
     return [line for line in lines if "https://" not in line]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from aveo3.journal.place import Place
+from aveo3.journal.place import Place, SharedJournal
 from tests.support.journals import FILE
 from tests.support.journals import journal as journal
 
-DATABASES = ("sqlite",)
+DATABASES = ("sqlite", "postgres")
 
 
 @pytest.fixture(params=DATABASES)
@@ -18,7 +18,9 @@ def database(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def journal_place(database: str) -> Place:
+def journal_place(database: str, request: pytest.FixtureRequest) -> Place:
     """An empty place for a journal in that database."""
-    assert database == "sqlite"
-    return FILE
+    if database == "sqlite":
+        return FILE
+    place: SharedJournal = request.getfixturevalue("postgres_place")
+    return place

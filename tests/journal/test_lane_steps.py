@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,6 +14,7 @@ from aveo3.events.bus import EventBus
 from aveo3.journal import reader
 from aveo3.journal.journal import Journal
 from aveo3.journal.lane_steps import LaneStep
+from tests.support.journals import behind_its_back
 from tests.support.virtual import START_UTC
 
 LATER = START_UTC + timedelta(seconds=20)
@@ -51,7 +50,7 @@ def test_the_newest_ten_thousand_are_kept(journal: Journal) -> None:
 
 def test_a_pause_is_seen_at_once_by_a_reader_in_another_process(journal: Journal) -> None:
     journal.keep_lane_event("google", LEARNT)
-    with Journal(journal.path, writes=False) as other:
+    with Journal(journal.place, writes=False) as other:
         assert [*other.lane_steps()] == []
         journal.keep_lane_event("google", PAUSED)
         assert [step.kind for step in other.lane_steps()] == ["limit_learnt", "lane_paused"]
@@ -59,9 +58,7 @@ def test_a_pause_is_seen_at_once_by_a_reader_in_another_process(journal: Journal
 
 def test_a_row_that_makes_no_sense_is_named(journal: Journal) -> None:
     journal.keep_lane_event("google", CLOSED)
-    with closing(sqlite3.connect(journal.path)) as db:
-        db.execute("UPDATE lane_events SET at_utc = 'noon'")
-        db.commit()
+    behind_its_back(journal, "UPDATE lane_events SET at_utc = 'noon'")
     with pytest.raises(JournalError, match="change 1 of a lane"):
         [*journal.lane_steps()]
 

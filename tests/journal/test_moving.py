@@ -131,6 +131,10 @@ def test_every_row_arrives_and_the_old_journal_says_where_it_went(source: Place,
         assert [each.name for each in old.records()] == [each.name for each in new.records()]
         ordered(new, 9)
         assert [total.jobs for total in totals_of(new)] == [1, 3], "triggers count on from there"
+        fetched = new.requests.with_key("shop", "k0")
+        assert fetched is not None
+        new.stored_files.collect(fetched.job, [0], WHEN)
+        assert new.stored_files.total().collected == 100
 
 
 def test_an_older_aveo3_that_knows_no_mark_cannot_write_either(

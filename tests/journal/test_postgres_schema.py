@@ -57,7 +57,7 @@ def test_both_have_the_same_tables_and_columns(session: Session, file: sqlite3.C
     )
     found: dict[str, dict[str, tuple[bool, str]]] = {}
     for table, *column in rows:
-        found.setdefault(table, {})[column[0]] = column[1], column[2]
+        found.setdefault(table, {})[column[0]] = column[1], column[2].replace("integer", "bigint")
 
     assert {table: columns for table, columns in found.items() if table not in OF_ONE} == tables_of(file)
     order = {table: [*columns] for table, columns in found.items() if table not in OF_ONE}

@@ -13,13 +13,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from aveo3.journal import postgres_writer
+from aveo3.journal import postgres_flushes, postgres_writer
 from aveo3.journal.database import KeyTaken, RowChanged, Unreachable
 from aveo3.journal.place import SharedJournal
 from aveo3.journal.postgres import PostgresDatabase
+from aveo3.journal.postgres_flushes import NotLeading, Pending
 from aveo3.journal.postgres_session import Session, connect
 from aveo3.journal.postgres_statements import commands
-from aveo3.journal.postgres_writer import NotLeading, Pending, PostgresWriter
+from aveo3.journal.postgres_writer import PostgresWriter
 from benchmarks.harness.postgres_server import PostgresServer
 from tests.support.postgres import moved, planned
 
@@ -187,6 +188,27 @@ def test_a_flush_that_the_server_makes_after_its_session_was_lost_is_not_made_tw
     assert events_of(database) == [(1, "planned"), (2, "planned")]
 
 
+@pytest.mark.parametrize("change", ["UPDATE writers SET flush = flush - 1", "DELETE FROM writers"])
+@pytest.mark.parametrize("lost", [False, True], ids=["the session stays", "the session is lost"])
+def test_a_server_that_has_lost_what_it_confirmed_is_named_and_written_to(
+    database: PostgresDatabase, writer: PostgresWriter, caplog: pytest.LogCaptureFixture, change: str, lost: bool
+) -> None:
+    """As a standby that was behind, and has taken over."""
+    writer.write(planned(1), commit=True)
+    assert writer._session is not None
+    writer._session.execute(change.encode())
+    writer.write(planned(2))
+    if lost:
+        writer._session.close()
+        writer._unsure = writer._next_batch()
+    writer.write(planned(3), commit=True)
+    writer.write(planned(4), commit=True)
+
+    assert [job for job, _ in jobs_of(database)] == [1, 2, 3, 4]
+    assert "has lost steps that it had confirmed" in caplog.text
+    assert writer.waiting == []
+
+
 def test_crashes_of_the_server_in_the_middle_of_flushes_lose_nothing_and_double_nothing(
     database: PostgresDatabase, writer: PostgresWriter, postgres_server: PostgresServer
 ) -> None:
@@ -250,7 +272,7 @@ def test_who_follows_the_events_by_their_numbers_misses_none(postgres_place: Sha
 
 async def test_a_flush_tells_those_who_listen(writer: PostgresWriter, postgres_place: SharedJournal) -> None:
     with closing(connect(postgres_place)) as listener:
-        listener.execute(f"LISTEN {postgres_writer.CHANNEL}")
+        listener.execute(f"LISTEN {postgres_flushes.CHANNEL}")
         writer.write(planned(1), commit=True)
         writer.write(planned(2), commit=True)
         await writer.on_disk()
@@ -260,11 +282,11 @@ async def test_a_flush_tells_those_who_listen(writer: PostgresWriter, postgres_p
 def test_a_frozen_process_does_not_hold_up_the_others(
     writer: PostgresWriter, postgres_place: SharedJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_writer, "STUCK", 0.1)
+    monkeypatch.setattr(postgres_flushes, "STUCK", 0.1)
     with closing(connect(postgres_place)) as frozen:
         with suppress(psycopg.Error):
             frozen.execute("BEGIN")
-            frozen.execute("SELECT pg_advisory_xact_lock($1)", (postgres_writer.EVENTS_LOCK,))
+            frozen.execute("SELECT pg_advisory_xact_lock($1)", (postgres_flushes.EVENTS_LOCK,))
             assert writer._session is not None
             writer._session.execute("SET statement_timeout = 200")
             with pytest.raises(Unreachable, match="statement timeout"):

@@ -57,6 +57,7 @@ def test_a_key_or_an_ordinal_that_somebody_else_has_is_told_apart(journal: Journ
     with pytest.raises(KeyTaken) as refused:
         accept(journal, "two", key="k")
     assert refused.value.table == "requests"
+    sqlite_of(journal)  # PostgreSQL gives the second the next ordinal
     prompts: dict[str, Any] = {"position": 0, "model": "veo", "prompt": {"text": "a boat"}}
     (mine, my_step), (theirs, their_step) = (journal.claims.new("google", DIGEST, **prompts) for _ in range(2))
     assert mine.ordinal == theirs.ordinal == 2

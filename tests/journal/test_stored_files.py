@@ -15,7 +15,7 @@ from aveo3.journal.journal import Journal
 from aveo3.journal.sqlite_schema import MIGRATIONS
 from aveo3.journal.stored_files import StoredBytes
 from aveo3.lifecycle import State
-from tests.support.journals import FILE
+from tests.support.journals import FILE, sqlite_of
 from tests.support.journals import journal as journal
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -61,6 +61,7 @@ def test_files_of_requests_are_counted_as_they_come_and_go(journal: Journal) -> 
 
 
 def test_a_page_is_found_by_an_index_however_many_there_are(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlite_of(journal)
     plans: list[list[str]] = []
 
     def explain(query: str, *values: Any) -> list[Any]:

@@ -26,6 +26,9 @@ HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 
 
+stops: dict[str, asyncio.Event] = {}
+
+
 @asynccontextmanager
 async def served(home: Path, *, token: str | None = None, studio: Studio | None = None) -> AsyncIterator[str]:
     """The address of a server."""
@@ -34,7 +37,9 @@ async def served(home: Path, *, token: str | None = None, studio: Studio | None 
     desk = desk_of(studio or Studio(latency=0.05), home, poll_interval=0.01)
     server = asyncio.create_task(serve_http(desk, "1", stop, "127.0.0.1", 0, token=token, opened=url.set_result))
     try:
-        yield await asyncio.wait_for(url, 20)
+        address = await asyncio.wait_for(url, 20)
+        stops[address] = stop
+        yield address
     finally:
         stop.set()
         await server
@@ -61,6 +66,22 @@ async def test_clips_go_on_when_their_client_leaves(tmp_path: Path) -> None:
         async with Client(url) as client:
             done: Any = await client.call_tool("wait", {})
     assert done.structured_content["jobs"][0]["status"] == "succeeded"
+
+
+async def test_who_waits_is_let_go_when_the_server_stops(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with served(tmp_path, studio=Studio(latency=100)) as url, Client(url) as client:
+        await client.call_tool("start", {"clips": clips("one")})
+        first = asyncio.Event()
+
+        async def tell(progress: float, total: float | None, message: str | None) -> None:
+            first.set()
+
+        waiting = asyncio.create_task(client.call_tool("wait", {"seconds": 60}, progress_callback=tell))
+        await first.wait()
+        stops[url].set()
+        result: Any = await asyncio.wait_for(waiting, 5)
+        assert not result.structured_content["all_ended"]
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def answers(url: str, **headers: str) -> int:

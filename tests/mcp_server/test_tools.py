@@ -196,7 +196,7 @@ async def test_the_tools_say_what_costs_money_and_what_they_answer(tmp_path: Pat
     assert set(tools) == {"estimate", "start", "status", "wait", "result", "cancel", "models", "budget"}
     costly = {name for name, tool in tools.items() if tool.annotations and not tool.annotations.read_only_hint}
     assert costly == {"start", "cancel"}
-    assert all(tool.output_schema for tool in tools.values())
+    assert all(tool.output_schema and tool.output_schema["type"] == "object" for tool in tools.values())
     assert all(tool.annotations is not None and tool.annotations.idempotent_hint for tool in tools.values())
 
 

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from aveo3.journal.fresh import Fresh
 from aveo3.journal.journal import Journal
-from aveo3.journal.place import Place
+from aveo3.journal.place import Place, SharedJournal
 from aveo3.journal.reader import JournalReader
 from aveo3.journal.rows import JobRecord
 from aveo3.journal.sqlite import SqliteDatabase
@@ -116,7 +117,31 @@ def flaky(journal: Journal) -> Flaky:
 @pytest.fixture
 def journal(journal_place: Place) -> Iterator[Journal]:
     with Journal(journal_place) as journal:
+        lead(journal)
         yield journal
+
+
+def lead(journal: Journal) -> None:
+    """Have a journal that others may write to, too, take intents to submit: only a leader may."""
+    if journal.shared:
+        from aveo3.journal.postgres import PostgresDatabase
+        from aveo3.journal.postgres_session import connect
+
+        assert isinstance(journal._database, PostgresDatabase)
+        journal._database.writer.lead(connect(journal._database.place), lambda: None)
+
+
+def behind_its_back(journal: Journal, statement: str) -> None:
+    """Change the journal as another program does it."""
+    if journal.shared:
+        from aveo3.journal.postgres_session import connect
+
+        assert isinstance(journal.place, SharedJournal)
+        with closing(connect(journal.place)) as session:
+            session.execute(statement)
+        return
+    with closing(sqlite3.connect(journal.path)) as another, another:
+        another.execute(statement)
 
 
 def batch(journal: Journal, *digests: str, fresh: Fresh = False) -> list[int]:

@@ -74,7 +74,7 @@ _EMPTIED = """DO $$
 
 def place_of(url: str) -> SharedJournal:
     """The journal at an address, whose files are relative to the directory of the test."""
-    return SharedJournal(SecretStr(url), Path.cwd())
+    return SharedJournal(SecretStr(url), Path())
 
 
 PLAN = (

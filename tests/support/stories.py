@@ -11,7 +11,7 @@ from aveo3.dispatch.stats import Stats
 from aveo3.events import Accepted, BudgetChanged, Ended, Event, JobEvent, Refused, RunEnded, Running, Submitted
 from aveo3.events.kinds import ORDER
 
-STORY = re.compile(re.sub(r"[a-z]+", r"(?:\g<0>,)", ORDER), re.VERBOSE)
+STORY = re.compile(re.sub(r"[a-z_]+", r"(?:\g<0>,)", ORDER), re.VERBOSE)
 
 
 def stories_of(events: Sequence[Event]) -> dict[tuple[int, int], list[JobEvent]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.metrics import _internal as metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import DataPointT, InMemoryMetricReader
@@ -47,6 +48,8 @@ class Exported:
         """What a reader gets now: the points of each metric, by the values of their attributes in the order of the
         names. The next one gets new exemplars only."""
         data = self._reader.get_metrics_data()
+        if data is not None:
+            encode_metrics(data)  # what memory takes an exporter may not
         return {
             metric.name: {
                 tuple(str(value) for _, value in sorted((point.attributes or {}).items())): point

@@ -13,7 +13,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from aveo3 import VeoClient, VideoPrompt, verdicts
-from aveo3.backends.base import Finished, Video
+from aveo3.backends.base import Finished, PollError, PollResult, Video
 from aveo3.errors import ClipError
 from aveo3.events import Ended, Event
 from aveo3.telemetry.client_telemetry import ClientTelemetry
@@ -82,6 +82,7 @@ async def test_a_span_tells_what_was_asked_how_it_went_and_how_it_ended(exported
         "aveo3.lane": MODEL,
         "aveo3.status": "succeeded",
         "aveo3.attempts": 2,
+        "aveo3.polls": 7,
         "aveo3.videos": 1,
         "aveo3.cost_usd": clip.cost_usd,
     }
@@ -107,6 +108,23 @@ async def test_an_outage_shows_in_the_span_of_the_job_that_stands_before_the_ope
     ]
     retries = [event.attributes or {} for event in first.events if event.name == "aveo3.retrying"]
     assert [retry["aveo3.breaker"] for retry in retries] == ["closed", "open"]
+
+
+async def test_polls_that_fail_are_events_of_the_span_and_all_are_counted(exported: Exported) -> None:
+    backend = scripted(latency=10.0)
+    poll, failures = backend.poll, [PollError("reset"), PollError("too many", refused=True, retry_after=2.0)]
+
+    async def at_times(operation: str) -> PollResult:
+        if failures:
+            raise failures.pop(0)
+        return await poll(operation)
+
+    backend.poll = at_times  # type: ignore[method-assign]
+    async with client(backend) as veo:
+        await veo.generate("a boat")
+    failed = [event.attributes or {} for event in exported.job.events if event.name == "aveo3.poll_failed"]
+    assert [each["aveo3.refused"] for each in failed] == [False, True]
+    assert told(exported.job)["aveo3.polls"] == backend.polls + 2
 
 
 @pytest.mark.parametrize(

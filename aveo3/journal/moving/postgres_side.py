@@ -17,10 +17,10 @@ from aveo3.journal.moving.mark import KIND, OURS, Mark
 from aveo3.journal.moving.move import ArrivalUnknown
 from aveo3.journal.moving.side import FORGET, KEEP, TABLES, Row, Side, query
 from aveo3.journal.place import SharedJournal
+from aveo3.journal.postgres_flushes import ALIVE_LOCK
 from aveo3.journal.postgres_migration import prepare
 from aveo3.journal.postgres_schema import renumbered
 from aveo3.journal.postgres_session import Session, connect, refused
-from aveo3.journal.postgres_writer import ALIVE_LOCK
 
 _FENCED = ("jobs", "events", "runs", "requests")
 """Tables of which one takes part in each step that matters: whoever holds a session from before is refused, too."""

@@ -10,6 +10,9 @@ from typing import Self
 from aveo3.config.settings import Settings
 from aveo3.server.door.server import DoorServer
 
+THREAD = "aveo3-door"
+"""The name of the thread, by which a log tells its records from those of the client."""
+
 
 class LoopbackDoor:
     """A `DoorServer` in a thread with an event loop of its own: `with LoopbackDoor(settings) as door`.
@@ -26,7 +29,7 @@ class LoopbackDoor:
         self._error: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._run, name="aveo3-door")
+        self._thread = threading.Thread(target=self._run, name=THREAD)
 
     def __enter__(self) -> Self:
         self._thread.start()

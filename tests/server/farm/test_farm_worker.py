@@ -18,9 +18,11 @@ from pydantic import SecretStr
 
 from aveo3.config.settings import Settings
 from aveo3.journal.journal import Journal
+from aveo3.journal.lane_locks import LEASE
 from aveo3.journal.place import SharedJournal
 from aveo3.lifecycle import State
 from aveo3.mock import MockServer
+from benchmarks.harness.postgres_server import PostgresServer
 from tests.support.children import until
 from tests.support.door import accept, session_of
 from tests.support.emulated import emulator, quick
@@ -48,7 +50,8 @@ class Member:
         return self.said[-1:] == ["leads"]
 
     async def until(self, word: str) -> None:
-        await until(lambda: self.said[-1:] == [word], self.process)
+        async with asyncio.timeout(30):
+            await until(lambda: self.said[-1:] == [word], self.process)
 
     def send(self, number: int) -> None:
         self.process.send_signal(number)
@@ -133,7 +136,7 @@ async def farm(url: str, tmp_path: Path, server: MockServer, **values: Any) -> A
 async def test_a_standby_leads_as_soon_as_the_leader_is_killed_and_nobody_is_paid_twice(
     postgres_url: str, tmp_path: Path
 ) -> None:
-    async with emulator(rpm=5, speed=30, latency="15") as server, farm(postgres_url, tmp_path, server) as it:
+    async with emulator(rpm=5, period=2.0, latency="0.5") as server, farm(postgres_url, tmp_path, server) as it:
         first = await it.join()
         await first.until("leads")
         second = await it.join()
@@ -148,3 +151,68 @@ async def test_a_standby_leads_as_soon_as_the_leader_is_killed_and_nobody_is_pai
         assert took < 2.0
         assert max(server.books.accepted_by_prompt.values()) == 1
         assert server.books.refused == 0
+
+
+@pytest.mark.whole
+async def test_a_frozen_leader_sends_nothing_when_it_wakes_and_what_it_was_sending_is_taken_for_lost(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with (
+        emulator(rpm=5, period=2.0, latency="0.5", rtt="0.2") as server,
+        farm(postgres_url, tmp_path, server) as it,
+    ):
+        first = await it.join()
+        await first.until("leads")
+        second = await it.join()
+        it.order(*(f"boat {number}" for number in range(30)))
+        await it.until(lambda: it.states().get(State.SUCCEEDED, 0) >= 3)
+        first.send(signal.SIGSTOP)
+        frozen = time.monotonic()
+        await second.until("leads")
+        took = time.monotonic() - frozen
+        await it.until_made(12)
+        first.send(signal.SIGCONT)
+        await first.until("stands by")
+        await it.until(lambda: sum(it.states().get(s, 0) for s in (State.SUCCEEDED, State.UNCERTAIN)) == 30)
+        assert took < LEASE + 1.5
+        assert it.leaders() == [second]
+        assert max(server.books.accepted_by_prompt.values()) == 1
+        assert server.books.refused == 0
+
+
+async def test_an_answer_that_comes_after_a_restart_of_the_database_is_written_and_nothing_is_uncertain(
+    postgres_server: PostgresServer, postgres_url: str, tmp_path: Path
+) -> None:
+    async with (
+        emulator(latency="0.2", rtt="2.5") as server,
+        farm(postgres_url, tmp_path, server, rate_limit=3, rate_period=60.0) as it,
+    ):
+        first, second = await it.join(), await it.join()
+        await it.until(lambda: bool(it.leaders()))
+        it.order("boat 1", "boat 2", "boat 3")
+        await it.until(lambda: it.states().get(State.SUBMITTING, 0) == 1)
+        await asyncio.to_thread(postgres_server.restart, "immediate")
+        await it.until(lambda: bool(it.leaders()))
+        await it.until_made(3, 20)
+        assert {member.process.returncode for member in (first, second)} == {None}
+        assert server.books.accepted == 3
+        assert max(server.books.accepted_by_prompt.values()) == 1
+
+
+@pytest.mark.whole
+async def test_a_dead_standby_in_the_queue_of_the_lock_does_not_lead(postgres_url: str, tmp_path: Path) -> None:
+    async with emulator(latency="0.1") as server, farm(postgres_url, tmp_path, server) as it:
+        first = await it.join()
+        await first.until("leads")
+        dead, frozen = await it.join(), await it.join()
+        third = await it.join()
+        frozen.send(signal.SIGSTOP)
+        dead.send(signal.SIGKILL)
+        began = time.monotonic()
+        first.send(signal.SIGKILL)
+        await third.until("leads")
+        took = time.monotonic() - began
+        it.order("a boat")
+        await it.until_made(1)
+        assert took < 4.5  # 2 s until the frozen one that had won is taken for dead
+        assert server.books.accepted == 1
