@@ -94,6 +94,11 @@ def test_the_template_is_an_env_file_with_every_setting_at_its_default() -> None
         ),
         ({"VEO3_MOCK_MODE": "true", "VEO3_MODEL": "veo-9"}, 2, ["VEO3_MODEL: model veo-9 is not in the catalog"]),
         ({"VEO3_RATE_LIMIT": "-1"}, 2, ["VEO3_RATE_LIMIT=-1 (in the environment) is refused"]),
+        (
+            {"VEO3_BACKEND": "gemini", "GOOGLE_API_KEY": "k", "VEO3_DATABASE": "postgresql://me:hidden@db/veo"},
+            0,
+            ["journal: postgresql://db/veo (aveo3 check asks it)"],
+        ),
     ],
 )
 def test_check_shows_the_choice_and_what_is_missing(

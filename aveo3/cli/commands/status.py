@@ -134,11 +134,14 @@ class _Report:
         self._at_work = journal.in_use()
 
     def write(self) -> None:
+        from aveo3.journal.moving.mark import KIND, mark_in
         from aveo3.journal.next_move import advice
 
         total = sum(self._counts.values())
         self._say(f"{self._journal.place}: {counted(total)}", "bold")
-        if self._journal.shared:
+        if (mark := mark_in(self._journal.kept("", KIND))) is not None:
+            self._say(str(mark.refusal(self._journal.place)), "bold yellow")
+        elif self._journal.shared:
             self._farm()
         elif (run := self._journal.last_run()) is not None:
             self._say(who(run, at_work=self._at_work))
