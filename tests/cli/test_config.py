@@ -194,6 +194,8 @@ def test_every_example_in_a_help_text_works(example: str, monkeypatch: pytest.Mo
         desk.job(State.UNCERTAIN, digest="5e6f7a8b", service="mock")
     Path("clips/failed.jsonl").write_text('{"text": "a paper boat"}\n')
     free_port = ["--port", "0"] if command == "serve" else []  # its usual one may be in use
-    code, stdout, stderr = run(*shlex.split(example.partition(">")[0])[1:], *free_port)
+    arguments = shlex.split(example.partition(">")[0])[1:]
+    arguments = [word.replace("127.0.0.1:8791", "127.0.0.1:0") for word in arguments]
+    code, stdout, stderr = run(*arguments, *free_port)
     assert code == UNTIL_STOPPED.get(command, Exit.ALL_MADE), stderr
     assert command not in UNTIL_STOPPED or "http://127.0.0.1:" in stdout + stderr
