@@ -184,7 +184,7 @@ def test_every_example_in_a_help_text_works(example: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("VEO3_MOCK_MODE", "true")
     monkeypatch.setattr("webbrowser.open", lambda _: True)
     command = example.split()[1]
-    if command in UNTIL_STOPPED:
+    if command in UNTIL_STOPPED or "--http" in example:
         monkeypatch.setattr("aveo3.cli.signals.on_signals", stopped_later)
     monkeypatch.setattr(demo_command, "PERIOD", 0.2)
     monkeypatch.setattr(demo_command, "LATENCY", "0.1")
