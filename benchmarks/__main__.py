@@ -70,7 +70,7 @@ IN_ALL = {
     "memory": ("--repeat", "2"),
     "journal": ("--repeat", "3"),
 }
-"""Options of `all`, chosen so that all benchmarks together take half an hour on two idle cores."""
+"""Options of `all`, chosen so that all benchmarks together take less than an hour on two idle cores."""
 
 
 @app.callback(invoke_without_command=True)

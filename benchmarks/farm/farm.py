@@ -62,7 +62,7 @@ def main(
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each contestant in each case.")] = 1,
     only: Annotated[list[str] | None, typer.Option(help="A contestant; repeatable; unset: all.")] = None,
     case: Annotated[list[str] | None, typer.Option(help="A disturbance; repeatable; unset: all.")] = None,
-    deaths: Annotated[int, typer.Option(min=0, help="Leaders of aveo3 that are killed, to time takeovers.")] = 50,
+    deaths: Annotated[int, typer.Option(min=0, help="Leaders of aveo3 that are killed, to time takeovers.")] = 30,
     freezes: Annotated[int, typer.Option(min=0, help="Leaders of aveo3 that are frozen.")] = 3,
     seed: Annotated[int, typer.Option(help="Decides latencies and who is killed.")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="Few clips, short outages, as a check that it works.")] = False,

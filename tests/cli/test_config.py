@@ -184,7 +184,7 @@ def test_every_example_in_a_help_text_works(example: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("VEO3_MOCK_MODE", "true")
     monkeypatch.setattr("webbrowser.open", lambda _: True)
     command = example.split()[1]
-    if command in UNTIL_STOPPED:
+    if command in UNTIL_STOPPED or "--http" in example:
         monkeypatch.setattr("aveo3.cli.signals.on_signals", stopped_later)
     monkeypatch.setattr(demo_command, "PERIOD", 0.2)
     monkeypatch.setattr(demo_command, "LATENCY", "0.1")
@@ -194,6 +194,8 @@ def test_every_example_in_a_help_text_works(example: str, monkeypatch: pytest.Mo
         desk.job(State.UNCERTAIN, digest="5e6f7a8b", service="mock")
     Path("clips/failed.jsonl").write_text('{"text": "a paper boat"}\n')
     free_port = ["--port", "0"] if command == "serve" else []  # its usual one may be in use
-    code, stdout, stderr = run(*shlex.split(example.partition(">")[0])[1:], *free_port)
+    arguments = shlex.split(example.partition(">")[0])[1:]
+    arguments = [word.replace("127.0.0.1:8791", "127.0.0.1:0") for word in arguments]
+    code, stdout, stderr = run(*arguments, *free_port)
     assert code == UNTIL_STOPPED.get(command, Exit.ALL_MADE), stderr
     assert command not in UNTIL_STOPPED or "http://127.0.0.1:" in stdout + stderr
