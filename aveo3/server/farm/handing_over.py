@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -41,14 +41,15 @@ class _Waiting:
 
 
 class HandingOver:
-    """Offers the jobs of `service` to followers: the engine's `handover`."""
+    """Offers jobs of `service` to followers: the engine's `handover`. It looks for some while this process leads."""
 
-    def __init__(self, journal: Journal, service: str, follows: Follows) -> None:
+    def __init__(self, journal: Journal, service: str, follows: Follows, leads: Callable[[], bool]) -> None:
         self.followers = 0
         """How many live."""
         self._journal = journal
         self._service = service
         self._follows = follows
+        self._leads = leads
         self._waiting: dict[int, _Waiting] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -140,7 +141,7 @@ class HandingOver:
     async def _look_again_and_again(self) -> None:
         while True:
             try:
-                self.followers = await self._follows.followers()
+                self.followers = await self._follows.followers() if self._leads() else 0
                 jobs = iter([*self._waiting])
                 while page := [*islice(jobs, PAGE)]:
                     await self._look(page)

@@ -79,7 +79,10 @@ class Leading:
         self._names = names
         self._lanes = self._chosen(names)
         follows = None if is_emulated(session.service) else self._journal.follows()
-        self._handing_over = HandingOver(self._journal, session.service, follows) if follows is not None else None
+        self._handing_over: HandingOver | None = None
+        if follows is not None:
+            leads = lambda: self.since_utc is not None  # noqa: E731
+            self._handing_over = HandingOver(self._journal, session.service, follows, leads)
 
     def _chosen(self, names: Collection[str] | None) -> dict[str, Lane]:
         """The lanes to lead, by their keys. Raises `UsageError` if one of `names` is unknown."""
