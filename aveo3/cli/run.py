@@ -322,7 +322,7 @@ def _without_keys(client: VeoClient) -> Callable[[str], str]:
 
 def _of_this_run(record: logging.LogRecord) -> bool:
     """False for what a door in this process does for others: it works for all that waits in its database."""
-    return record.levelno >= logging.WARNING or record.threadName != "aveo3-door"
+    return record.threadName != "aveo3-door" or record.levelno >= logging.WARNING
 
 
 @contextmanager

@@ -87,7 +87,8 @@ class Waiting(JobEvent):
 
     kind = "waiting"
     waits_for: str
-    """`quota`, `budget`; `person`: submits are paused, see `VeoClient.pause`; `disk`: a server has no room for more."""
+    """`quota`, `budget`; `person`: submits are paused, see `VeoClient.pause`; `disk`: a server has no room for more;
+    `standby`: another process leads the lane, or the database is away."""
     lane: str
 
 

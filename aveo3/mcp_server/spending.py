@@ -85,6 +85,8 @@ def read(journal: Journal, jobs: Iterable[int]) -> list[JobRecord]:
 
 def _cost_of(record: JobRecord, entry: Mapping[str, Any], is_busy: Callable[[JobRecord], bool]) -> float:
     price = float(entry["usd"])
+    if record.state in AT_STAKE and is_emulated(record.service) and not is_busy(record):
+        return record.sunk_usd or 0.0  # it ended with its session: nothing comes of it any more
     if record.state in AT_STAKE:
         return max(record.counted_usd, price)
     if record.state in PAID and record.cost_usd is None:

@@ -94,6 +94,11 @@ def test_the_template_is_an_env_file_with_every_setting_at_its_default() -> None
         ),
         ({"VEO3_MOCK_MODE": "true", "VEO3_MODEL": "veo-9"}, 2, ["VEO3_MODEL: model veo-9 is not in the catalog"]),
         ({"VEO3_RATE_LIMIT": "-1"}, 2, ["VEO3_RATE_LIMIT=-1 (in the environment) is refused"]),
+        (
+            {"VEO3_BACKEND": "gemini", "GOOGLE_API_KEY": "k", "VEO3_DATABASE": "postgresql://me:hidden@db/veo"},
+            0,
+            ["journal: postgresql://db/veo (aveo3 check asks it)"],
+        ),
     ],
 )
 def test_check_shows_the_choice_and_what_is_missing(
@@ -189,6 +194,8 @@ def test_every_example_in_a_help_text_works(example: str, monkeypatch: pytest.Mo
         desk.job(State.UNCERTAIN, digest="5e6f7a8b", service="mock")
     Path("clips/failed.jsonl").write_text('{"text": "a paper boat"}\n')
     free_port = ["--port", "0"] if command == "serve" else []  # its usual one may be in use
-    code, stdout, stderr = run(*shlex.split(example.partition(">")[0])[1:], *free_port)
+    arguments = shlex.split(example.partition(">")[0])[1:]
+    arguments = [word.replace("127.0.0.1:8791", "127.0.0.1:0") for word in arguments]
+    code, stdout, stderr = run(*arguments, *free_port)
     assert code == UNTIL_STOPPED.get(command, Exit.ALL_MADE), stderr
     assert command not in UNTIL_STOPPED or "http://127.0.0.1:" in stdout + stderr

@@ -64,6 +64,16 @@ def test_a_caller_must_be_known_and_one_prompt_that_cannot_work_stops_the_whole_
         assert len([*journal.records()]) == 3
 
 
+def test_a_limit_of_the_caller_takes_what_there_is_room_for() -> None:
+    CallerFile(Settings().output_dir).add(Caller(name="shop", max_queued=2))
+    for there in (0, 2):
+        code, out, err = run("enqueue", "p.txt", "--caller", "shop", "--json")
+        assert code == Exit.DEFERRED
+        assert "1 prompt not taken: " in err
+        assert "Run it again later." in err
+        assert json.loads(out)["enqueued"] == 2 - there
+
+
 def test_who_waits_hears_of_each_clip_and_of_those_that_were_not_made(place: SharedJournal) -> None:
     assert counted("p.txt")["enqueued"] == 3
     with Journal(place) as journal:

@@ -32,6 +32,7 @@ def test_a_directorys_journal_moves_and_what_is_left_to_do_is_said(clips: Path) 
     code, _, err = run("generate", "--prompt", "a boat", "--mock", "-o", "clips")
     assert code == Exit.USAGE
     assert f"was moved to {Path('there', FILE).absolute()} at " in err
+    assert f"was moved to {Path('there', FILE).absolute()} at " in run("status", "clips")[1]
     code, out, _ = run("journal", "move", "clips", "there", "--json")
     assert json.loads(out)["state"] == "before"
 

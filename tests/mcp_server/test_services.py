@@ -39,6 +39,8 @@ async def test_what_mock_mode_forgot_is_made_again_within_the_budget(tmp_path: P
     """Operations of the emulator end with their session. They were counted, and are not counted twice."""
     async with at(tmp_path, mock_mode=True) as it:
         await it.call("start", clips=clips("one", "two", "three"))
+        now = await it.call("wait", seconds=0.3)
+        assert "running" in {job["status"] for job in now["jobs"]}
     async with at(tmp_path, mock_mode=True) as it:
         started = await it.call("start", clips=clips("one", "two", "three"))
         assert started["money"]["left_usd"] == pytest.approx(10 - 3 * CLIP_USD)

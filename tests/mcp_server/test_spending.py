@@ -61,7 +61,8 @@ def test_all_services_that_bill_count_together_and_the_emulator_by_itself(journa
         job = ordered(journal, service)
         journal.move(job, State.PLANNED, State.SUBMITTING, cost_usd=3.0)
     assert usd(journal, "google") == usd(journal, "server") == usd(journal, "custom") == 6
-    assert usd(journal, "mock") == 3
+    assert usd(journal, "mock", job) == 3
+    assert usd(journal, "mock") == 0  # it ended with its session
 
 
 def test_a_yes_clears_what_was_ordered_before_it(journal: Journal) -> None:

@@ -80,6 +80,7 @@ def check() -> None:
         quota = f"{rate.limit} requests in {rate.period:g} s, {rate.burst} at once"
         typer.echo(f"quota: {quota if name != SERVER else 'that of the server'}")
         typer.echo(f"videos go to: {settings.output_gcs_uri or settings.output_dir}")
+        _print_database(settings)
         if is_emulated(name):
             typer.echo("credentials: none needed")
         elif name == SERVER:
@@ -103,7 +104,16 @@ def _print_lanes(settings: Settings) -> None:
         about = f"{rate.limit} requests in {rate.period:g} s, {rate.burst} at once; credentials: {login}"
         typer.echo(f"lane {lane.name}: {lane.model}{_about(lane.settings)}; {about}")
     typer.echo(f"videos go to: {settings.output_gcs_uri or settings.output_dir}")
+    _print_database(settings)
     typer.echo("ready")
+
+
+def _print_database(settings: Settings) -> None:
+    """Print the database that several machines share, if there is one."""
+    from aveo3.config.database_address import shown_address
+
+    if settings.database is not None:
+        typer.echo(f"journal: {shown_address(settings.database)} (aveo3 check asks it)")
 
 
 def _shown(value: object) -> str:

@@ -69,11 +69,11 @@ def enqueue(
     ] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Put prompts into the database of several machines, as requests of a caller.
+    """Put prompts into the database of several machines.
 
-    It sends nothing to Google, and needs no credentials of its own: `aveo3 serve` and `aveo3 worker` make the clips,
-    within the quota. Run it again as often as you like: what is there already is found, and not made twice. After a
-    stop or a kill, the same command goes on. A file with a mistake is refused as a whole.
+    They are requests of a caller. It sends nothing to Google, and needs no credentials of its own: `aveo3 serve` and
+    `aveo3 worker` make the clips, within the quota. Run it again as often as you like: what is there already is found,
+    and not made twice. After a stop or a kill, the same command goes on. A file with a mistake is refused as a whole.
 
     Exit codes: 0 all are in the database, or with --wait made; 1 with --wait, some are not made; 2 bad usage, or the
     database cannot be used; 3 a budget or a limit of the caller leaves no room for some; 130 interrupted: what was

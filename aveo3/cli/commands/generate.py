@@ -11,10 +11,15 @@ import typer
 
 from aveo3.cli import options
 from aveo3.cli.commands.completion import model_ids
-from aveo3.cli.exit_codes import errors_as_messages
+from aveo3.cli.exit_codes import Exit, errors_as_messages
 
 if TYPE_CHECKING:
     from aveo3.journal.fresh import Fresh
+
+
+LEFT_BEHIND = (
+    "what was ordered waits in the database: whoever leads goes on with it, or the same command when it is run again"
+)
 
 
 class LinesOption(StrEnum):
@@ -167,6 +172,7 @@ def generate(
         prompts = prompts_of(sources or [], prompt or [], fields, lines=lines.value, notes=notes)
         after = None if command is None else after_clip.AfterClip(command)
         event_lines = None if events is None or dry_run else EventLines(events, as_json=as_json)
+        code = Exit.ALL_MADE
         with ExitStack() as stack:
             if settings.database is not None:
                 from aveo3.cli.with_database import door_of
@@ -175,6 +181,7 @@ def generate(
                 own: dict[str, Any] = {name: getattr(settings, name) for name in names}
                 farm = Settings(**{**{name: chosen[name] for name in chosen.keys() - own.keys()}, **patience})
                 settings = stack.enter_context(door_of(farm, own, dry_run=dry_run))
+                stack.callback(lambda: typer.echo(LEFT_BEHIND, err=True) if code is Exit.INTERRUPTED else None)
             code = run_batch(
                 prompts,
                 settings,

@@ -134,11 +134,14 @@ class _Report:
         self._at_work = journal.in_use()
 
     def write(self) -> None:
+        from aveo3.journal.moving.mark import KIND, mark_in
         from aveo3.journal.next_move import advice
 
         total = sum(self._counts.values())
         self._say(f"{self._journal.place}: {counted(total)}", "bold")
-        if self._journal.shared:
+        if (mark := mark_in(self._journal.kept("", KIND))) is not None:
+            self._say(str(mark.refusal(self._journal.place)), "bold yellow")
+        elif self._journal.shared:
             self._farm()
         elif (run := self._journal.last_run()) is not None:
             self._say(who(run, at_work=self._at_work))
@@ -149,8 +152,10 @@ class _Report:
         self._say("")
         for state in ORDER:
             if count := self._counts.get(state):
+                shared = _SHARED.get(state) if self._journal.shared else None
                 self._say(
-                    advice(state, active=self._at_work, directory=self._directory) + self._given_up_in(state),
+                    (shared or advice(state, active=self._at_work, directory=self._directory))
+                    + self._given_up_in(state),
                     head=(f"{state:<10} {count:>7,}  ", STYLES[state]),
                 )
         self._say("")
@@ -322,6 +327,14 @@ def cut(text: str, width: int) -> str:
 
     return set_cell_size(text, width) if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
+
+_SHARED = {
+    State.PLANNED: "whoever leads its lane sends it, in its turn",
+    State.SUBMITTING: "on its way to Google: whoever leads its lane waits for the answer",
+    State.RUNNING: "Google is making it or has made it: whoever leads its lane follows it",
+    State.FETCHING: "the video is made: whoever leads its lane downloads it",
+}
+"""What is next with a job in a journal of several machines, where nobody has to run anything again."""
 
 _HEADER = ("job", "state", "age", "sent", "US$", "prompt", "file or reason")
 _WIDTHS = (8, 10, 6, 4, 5)

@@ -200,15 +200,15 @@ class Door:
     async def _fetch(self, request: web.Request) -> web.StreamResponse:
         caller = self.caller(request)
         name, _ = await self.body(request, caller, _operation_name)
-        return await self._operation(request, *self._find(name, caller))
+        return await self._operation(request, *await self._find(name, caller))
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         caller = self.caller(request)
-        return await self._operation(request, *self._find(_resource_of(request), caller))
+        return await self._operation(request, *await self._find(_resource_of(request), caller))
 
     async def _cancel(self, request: web.Request) -> web.StreamResponse:
         caller = self.caller(request)
-        found, record = self._find(_resource_of(request), caller)
+        found, record = await self._find(_resource_of(request), caller)
         if veo_answers.withdrawn(record) or await self._intake.withdraw(found):
             return web.json_response({})
         if veo_answers.ended(record, busy=self._dispatcher.works_on(record)):
@@ -229,9 +229,15 @@ class Door:
             median=self._session.settings.model_catalog.latency(record.model, record.prompt.get("resolution")),
         )
 
-    def _find(self, name: str, caller: Caller) -> tuple[Request, JobRecord]:
+    async def named(self, door_name: str) -> tuple[Request, JobRecord] | None:
+        """The request whose operation has this name. A shared journal is read in a thread: it may be far away."""
+        if self._journal.shared:
+            return await _threads.reading.run(self._journal.requests.named, door_name)
+        return self._journal.requests.named(door_name)
+
+    async def _find(self, name: str, caller: Caller) -> tuple[Request, JobRecord]:
         """The request whose operation is called `name`. Raises `Refused` if `caller` has none of that name."""
-        found = self._journal.requests.named(name.rpartition("/operations/")[2])
+        found = await self.named(name.rpartition("/operations/")[2])
         if found is None or found[0].caller != caller.account or veo_answers.name_of(found[0]) != name:
             raise not_found(f"Operation {name[:300]!r}")
         return found
@@ -268,9 +274,9 @@ class Door:
 
     # ---- files of the Developer API ----------------------------------------------------------------------------------
 
-    def _video(self, request: web.Request) -> tuple[str, JobRecord, Mapping[str, Any]]:
+    async def _video(self, request: web.Request) -> tuple[str, JobRecord, Mapping[str, Any]]:
         caller, file = self.caller(request), request.match_info["file"]
-        found = self._journal.requests.named(file[:-1])
+        found = await self.named(file[:-1])
         if found is not None and found[0].caller == caller.account and file[-1].isdecimal():
             record = found[1]
             if record.state is State.SUCCEEDED and int(file[-1]) < len(record.files):
@@ -283,7 +289,7 @@ class Door:
     async def _file(self, request: web.Request) -> web.StreamResponse:
         if request.query.get("alt") == "media":
             return await self._download(request)
-        file, record, video = self._video(request)
+        file, record, video = await self._video(request)
         described = {
             "name": f"files/{file}",
             "mimeType": "video/mp4",
@@ -297,7 +303,7 @@ class Door:
         return web.json_response(described)
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
-        file, record, video = self._video(request)
+        file, record, video = await self._video(request)
         return VideoResponse(self.videos, self._journal.locate(video), record.id, int(file[-1]))
 
     # ---- health ------------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ class OmniRoutes:
         caller, resource = self._door.caller(http), _resource_of(http)
         order, digest = await self._door.body(http, caller, read_order)
         if (earlier := order.prompt.previous) is not None:
-            google = self._at_google(earlier, caller)
+            google = await self._at_google(earlier, caller)
             order = order.with_prompt(order.prompt.model_copy(update={"previous": google}))
         request = await self._intake.accept(
             order,
@@ -55,18 +55,18 @@ class OmniRoutes:
             callback=self._door.callback(http, caller),
             traceparent=traceparent_of(http),
         )
-        if (found := self._journal.requests.named(request.door_name)) is None:
+        if (found := await self._door.named(request.door_name)) is None:
             raise invalid("The interaction of this idempotency key was deleted. Use a new key for a new interaction.")
         return web.json_response(omni_answers.accepted(*found))
 
     async def get(self, http: web.Request) -> web.StreamResponse:
         """Tell how an interaction stands."""
-        request, record = self._find(http)
+        request, record = await self._find(http)
         return await self._tell(http, request, record)
 
     async def cancel(self, http: web.Request) -> web.StreamResponse:
         """Cancel an interaction that waits."""
-        request, record = self._find(http)
+        request, record = await self._find(http)
         if not veo_answers.withdrawn(record) and not await self._intake.withdraw(request):
             raise Refused(
                 400,
@@ -74,11 +74,11 @@ class OmniRoutes:
                 "billed.",
                 status="FAILED_PRECONDITION",
             )
-        return await self._tell(http, *self._find(http))
+        return await self._tell(http, *await self._find(http))
 
     async def delete(self, http: web.Request) -> web.StreamResponse:
         """Delete an interaction that has ended, and its files; one that waits is cancelled by that."""
-        request, record = self._find(http)
+        request, record = await self._find(http)
         if not veo_answers.ended(record, busy=self._dispatcher.works_on(record)):
             if not await self._intake.withdraw(request):
                 raise Refused(
@@ -86,7 +86,7 @@ class OmniRoutes:
                     "The interaction was sent, or is about to be, and may be billed. Delete it when it has ended.",
                     status="FAILED_PRECONDITION",
                 )
-            request, record = self._find(http)
+            request, record = await self._find(http)
         self._journal.requests.delete(request.job)
         await self._journal.on_disk()
         await self._door.videos.delete(record)
@@ -113,19 +113,19 @@ class OmniRoutes:
             lambda why: omni_answers.gone(request, record, why),
         )
 
-    def _find(self, http: web.Request) -> tuple[Request, JobRecord]:
+    async def _find(self, http: web.Request) -> tuple[Request, JobRecord]:
         """The interaction in the path. Raises `Refused` as Google does if the caller has none of that name."""
         caller, name = self._door.caller(http), http.match_info["id"]
-        found = self._journal.requests.named(name)
+        found = await self._door.named(name)
         if found is None or found[0].caller != caller.account or found[0].resource != _resource_of(http):
             raise invalid(f"Invalid interaction name: interactions/{name[:300]}")
         return found
 
-    def _at_google(self, name: str, caller: Caller) -> str:
+    async def _at_google(self, name: str, caller: Caller) -> str:
         """Google's id of an earlier interaction of the caller; one that is not of this server is taken as Google's."""
         if not _OURS.fullmatch(name):
             return name
-        found = self._journal.requests.named(name)
+        found = await self._door.named(name)
         if found is None or found[0].caller != caller.account:
             raise invalid(f"Invalid interaction name: interactions/{name}")
         if found[1].state is not State.SUCCEEDED or found[1].operation is None:

@@ -75,14 +75,14 @@ class OpenAIRoutes:
             callback=self._door.callback(http, caller),
             traceparent=traceparent_of(http),
         )
-        found = self._journal.requests.named(request.door_name)
+        found = await self._door.named(request.door_name)
         if found is None:
             raise not_found("The video of this idempotency key was deleted: it")
         return web.json_response(self._video(*found))
 
     async def get(self, http: web.Request) -> web.StreamResponse:
         """Tell how a video stands."""
-        return web.json_response(self._video(*self._find(http)))
+        return web.json_response(self._video(*await self._find(http)))
 
     async def list(self, http: web.Request) -> web.StreamResponse:
         """The caller's videos, the newest first unless `order` is `asc`."""
@@ -95,7 +95,7 @@ class OpenAIRoutes:
             raise invalid(f"'limit' must be from 1 to {MOST_LISTED}, and 'order' asc or desc.")
         after = None
         if (name := query.get("after")) is not None:
-            found = self._journal.requests.named(name.removeprefix(PREFIX))
+            found = await self._door.named(name.removeprefix(PREFIX))
             if found is None or found[0].caller != caller.account:
                 raise not_found(f"Video {name[:80]!r}")
             after = found[0].job
@@ -111,7 +111,7 @@ class OpenAIRoutes:
 
     async def content(self, http: web.Request) -> web.StreamResponse:
         """Send the video itself."""
-        _, record = self._find(http)
+        _, record = await self._find(http)
         if http.query.get("variant", "video") != "video":
             raise invalid("'variant' must be video: this server makes neither thumbnails nor spritesheets.")
         if record.state is not State.SUCCEEDED or not record.files:
@@ -120,19 +120,19 @@ class OpenAIRoutes:
 
     async def delete(self, http: web.Request) -> web.StreamResponse:
         """Delete a video that has ended, or cancel one that waits."""
-        request, record = self._find(http)
+        request, record = await self._find(http)
         if not veo_answers.ended(record, busy=self._dispatcher.works_on(record)):
             if not await self._intake.withdraw(request):
                 raise Refused(409, "The video is being made, and may be billed. Delete it when it has ended.")
-            record = self._find(http)[1]
+            record = (await self._find(http))[1]
         self._journal.requests.delete(request.job)
         await self._journal.on_disk()
         await self._door.videos.delete(record)
         return web.json_response({"id": PREFIX + request.door_name, "object": "video.deleted", "deleted": True})
 
-    def _find(self, http: web.Request) -> tuple[Request, JobRecord]:
+    async def _find(self, http: web.Request) -> tuple[Request, JobRecord]:
         caller, name = self._door.caller(http), http.match_info["id"]
-        found = self._journal.requests.named(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else None
+        found = await self._door.named(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else None
         if found is None or found[0].caller != caller.account or found[0].resource != RESOURCE:
             raise not_found(f"Video {name[:80]!r}")
         return found

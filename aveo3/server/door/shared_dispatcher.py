@@ -58,6 +58,8 @@ class SharedDispatcher(Dispatcher):
         super().__init__(session, weight_of=weight_of, ended=ended)
         self._weight_of = weight_of
         self._ended_elsewhere = ended_elsewhere
+        self.wanted: set[Lane] = set()
+        """Lanes of requests that wait, and that this process does not lead."""
         self._storage_uris: dict[int, str] = {}
         """Of the requests here: the buckets that they name."""
         self._leaving: set[asyncio.Task[None]] = set()
@@ -127,6 +129,7 @@ class SharedDispatcher(Dispatcher):
         self._old_lines.clear()
         self._resumed.clear()
         self._storage_uris.clear()
+        self.wanted.clear()
         self._sender, self._shares = None, Shares(self._weight_of)
         for task in tasks:
             task.cancel()
@@ -177,10 +180,11 @@ class SharedDispatcher(Dispatcher):
         """Queue an accepted request, if its first choice of lanes has one that this process leads."""
         if not self.led or self._is_under_way(request.job) or self._stands_in_line(request):
             return
-        if route is not None and (route := within(route, self.led)) is None:
+        if route is not None and (part := within(route, self.led)) is None:
+            self.wanted.update(route.key[0])
             return
         self._note(request)
-        super().add(request, route)
+        super().add(request, route and part)
 
     def _queue(self, request: Request, record: JobRecord) -> bool:
         """Queue a request that waits; False if it is left to others."""

@@ -25,6 +25,8 @@ from aveo3.server.door.standing import WITHDRAWN, is_waiting, waits
 
 log = logging.getLogger(__name__)
 
+_ROUNDING = 1e-6
+
 
 class SharedIntake(Intake):
     """See `Intake`. The journal is read off the event loop where that can be waited for."""
@@ -59,7 +61,6 @@ class SharedIntake(Intake):
     def _forget(self, request: Request) -> None:
         """Release what was reserved for a request that was not written."""
         self._dispatcher.cancel(request)
-        self._reserved_usd -= self._reserved.pop(request.job, 0.0)
 
     def _undo(self, request: Request) -> None:
         """Nobody knows whether it will be written: if so, it is taken back in the same breath."""
@@ -97,12 +98,31 @@ class SharedIntake(Intake):
             if (each.service, each.caller) == (service, caller) and waits(each.state, each.why)
         )
 
-    def _prices_of(self, caller: str) -> Iterator[tuple[int, float, datetime]]:
-        """What each waiting request of `caller` may cost."""
+    def _check_budget(self, cost: float | None, model: str) -> None:
+        """See `Intake`: what other doors have taken counts, too."""
+        if (limit := self._session.settings.budget) is None:
+            return
+        if cost is None:
+            raise Refused(402, f"{self._session.budget.why_not(model)}.")
+        spent = self._journal.spent(self._session.service)
+        reserved = sum(usd for _, usd, _ in self._prices_of(None))
+        if spent + reserved + cost > limit + _ROUNDING:
+            raise Refused(
+                402,
+                f"US$ {cost:.2f} would exceed the budget of US$ {limit:g} (US$ {spent:.2f} spent): US$ {reserved:.2f} "
+                "are reserved for accepted requests.",
+            )
+
+    def _reserve(self, job: int, cost: float | None) -> None:
+        """Nothing is to be noted: the journal has it."""
+
+    def _prices_of(self, caller: str | None) -> Iterator[tuple[int, float, datetime]]:
+        """What each waiting request of `caller` may cost; None for all callers."""
         catalog = self._session.settings.model_catalog
         for record in self._journal.select(
-            "SELECT jobs.* FROM requests JOIN jobs ON jobs.id = job WHERE caller = ? AND state IN (?, ?, ?)",
-            *(caller, *UNSENT),
+            "SELECT jobs.* FROM requests JOIN jobs ON jobs.id = job WHERE caller = coalesce(?, caller) "
+            "AND service = ? AND state IN (?, ?, ?)",
+            *(caller, self._session.service, *UNSENT),
         ):
             if is_waiting(record):
                 usd = catalog.cost_usd(recorded_prompt(record.prompt), record.model)

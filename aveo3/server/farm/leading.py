@@ -74,6 +74,7 @@ class Leading:
         self._task: asyncio.Task[None] | None = None
         self._heard = 0  # the last event of the journal that was heard of
         self._on_duty = AsyncExitStack()
+        self._names = names
         self._lanes = self._chosen(names)
 
     def _chosen(self, names: Collection[str] | None) -> dict[str, Lane]:
@@ -166,6 +167,7 @@ class Leading:
             hearing.append(asyncio.ensure_future(self._hear()))
             while not lost.done():
                 await asyncio.wait([lost], timeout=MORE)
+                self._add_wanted()
                 if not lost.done() and len(self._dispatcher.led) < len(self._lanes):
                     more = self._of(await self._locks.take_free(self._wanted)) - self._dispatcher.led
                     if more:
@@ -189,22 +191,35 @@ class Leading:
                         log.debug("%s", error)
                         await asyncio.sleep(AGAIN)
 
+    def _add_wanted(self) -> None:
+        """Without configured lanes each model has one, which is known from its first request on."""
+        if self._names is None and not self._session.lane_pool.lanes.listed:
+            self._lanes |= {self._lock_of(lane): lane for lane in self._dispatcher.wanted}
+
     def _hold(self, _: object) -> None:
         """The locks are lost: submit nothing from this instant on."""
         self._session.lane_pool.stand_by()
 
     async def _begin(self, lanes: Collection[Lane]) -> None:
-        """Lead `lanes`, beside those that are led already."""
-        pool, now = self._session.lane_pool, self._session.now_utc()
+        """Lead `lanes`, beside those that are led already. If that fails, lead none: half of it would be forgotten."""
+        try:
+            await self._take_over(lanes)
+        except BaseException:
+            await self._leave()
+            raise
+
+    async def _take_over(self, lanes: Collection[Lane]) -> None:
+        pool, session, now = self._session.lane_pool, self._session, self._session.now_utc()
         for lane in lanes:
             await pool.open_lane(lane, for_use=False)
-        pool.lead(lanes, await _threads.reading.run(_used, self._journal, self._session.service, now, lanes))
-        if self._session.settings.budget is not None:
-            self._session.budget.before = await _threads.reading.run(self._journal.spent, self._session.service)
-        leads_already = self.since_utc is not None
-        self.since_utc = self.since_utc or now
+        leads_already, self.since_utc = self.since_utc is not None, self.since_utc or now
+        pool.lead(lanes, await _threads.reading.run(_used, self._journal, session.service, now, lanes))
+        if session.settings.budget is not None:
+            # What this run has in flight from an earlier time counts twice: rather too much than too little.
+            spent = await _threads.reading.run(self._journal.spent, session.service)
+            session.budget.before = max(0.0, spent - session.budget.spent)
         for lane in lanes:
-            self._journal.keep(self._session.service, LEADERS, lane_key(lane), self._entry(lane, now), fenced=True)
+            self._journal.keep(session.service, LEADERS, lane_key(lane), self._entry(lane, now), fenced=True)
             log.info("this process leads lane %s", lane.name)
         await self._dispatcher.lead(lanes, self._count)
         if not leads_already:

@@ -64,11 +64,12 @@ class Ordering:
         self._there: dict[bytes, int] = {}
         self._seen: Counter[bytes] = Counter()
         settings = session.settings
+        self._queue = _NoQueue()
         self._intake = Intake(
             session,
-            _NoQueue(),  # type: ignore[arg-type]
+            self._queue,  # type: ignore[arg-type]
             MediaStore(settings.output_dir / JOURNAL.with_name("media"), journal.relative),
-            session._now_utc,
+            journal.now_utc,
             Observer(),
             disk=DiskRoom(settings.output_dir, journal, session.lane_pool, under_way=lambda: 0),
         )
@@ -117,17 +118,21 @@ class Ordering:
         If it is stopped, what was given back is there; what was under way is there, or is taken the next time.
         """
         tasks: set[asyncio.Task[Ordered]] = set()
+        coming, error = iter(prompts), None
         try:
-            for prompt in prompts:
-                tasks.add(asyncio.ensure_future(self._add(prompt)))
-                while len(tasks) >= AT_ONCE:
-                    done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        yield task.result()
-            while tasks:
+            while True:
+                while error is None and len(tasks) < AT_ONCE and (prompt := next(coming, None)) is not None:
+                    tasks.add(asyncio.ensure_future(self._add(prompt)))
+                if not tasks:
+                    break
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    yield task.result()
+                    if (failed := task.exception()) is None:
+                        yield task.result()
+                    else:
+                        error = error or failed  # what is under way with it is still told of
+            if error is not None:
+                raise error
         finally:
             if tasks:
                 await asyncio.wait(tasks)
@@ -159,7 +164,8 @@ class Ordering:
         return Ordered(request.job, is_new=True)
 
     def _read(self) -> None:
-        """Read the keys that the order has already."""
+        """Read the keys that the order has already, and how many requests of its caller wait."""
+        [[self._queue.waiting]] = self.journal.read(_WAITING, self._caller.account)
         query = (
             "SELECT request_key, job FROM requests WHERE caller = ? AND request_key > ? AND request_key < ? "
             f"ORDER BY request_key LIMIT {PAGE}"
@@ -173,20 +179,28 @@ class Ordering:
 class _NoQueue:
     """Stands for the dispatcher: other processes send what is ordered here."""
 
+    def __init__(self) -> None:
+        self.waiting = 0
+        """Requests of the caller that wait, as far as is known here."""
+
     def add(self, request: Request, route: Route | None) -> None:
-        """Nothing is to be done: they hear of it from the database."""
+        """Count it. Those who send it hear of it from the database."""
+        self.waiting += 1
 
     def cancel(self, request: Request) -> bool:
         """Nothing waits here."""
         return False
 
     def waiting_of(self, caller: str) -> int:
-        """Not known here."""
-        return 0
+        """How many requests of the caller waited when the order began, and those that it added."""
+        return self.waiting
 
     def next_turn_of(self, caller: str) -> float:
         """Not known here."""
         return 1.0
+
+
+_WAITING = "SELECT count(*) FROM requests JOIN jobs ON jobs.id = job WHERE caller = ? AND state = 'planned'"
 
 
 def _caller(settings: Settings, name: str | None) -> Caller:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Collection
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Self
 
@@ -20,6 +21,9 @@ from aveo3.server.door.shared_dispatcher import SharedDispatcher
 from aveo3.server.door.video_store import VideoStore
 from aveo3.server.farm.leading import Leading
 from aveo3.session import Session
+
+LEAVE_WITHIN = 7.0
+"""Seconds that submits and downloads under way get when the worker stops."""
 
 
 class FarmWorker:
@@ -122,5 +126,12 @@ class FarmWorker:
         )
         await disk.start()
         self._stack.push_async_callback(disk.close)
-        self._stack.push_async_callback(leading.close)
+        self._stack.push_async_callback(self._leave, leading)
         leading.start()
+
+    @staticmethod
+    async def _leave(leading: Leading) -> None:
+        """Send nothing more, and let what is under way learn its operation's name."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_WITHIN):
+                await leading.close()

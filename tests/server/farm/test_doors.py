@@ -102,6 +102,18 @@ async def test_a_door_cancels_what_another_one_would_send(postgres_url: str, tmp
         assert {*server.books.accepted_by_prompt} == {"boat 0", "boat 2"}
 
 
+async def test_a_budget_is_one_for_all_doors(postgres_url: str, tmp_path: Path) -> None:
+    values = {"budget": 6.5, "rate_limit": 1, "rate_period": 2.0}
+    async with emulator(latency="0.1") as server, doors(postgres_url, tmp_path, server, 2, **values) as (first, second):
+        name = (await order(first, "boat 0"))[1]["name"]  # US$ 3.20 each
+        assert (await order(second, "boat 1"))[0] == 200
+        status, refused = await order(first, "boat 2")
+        assert (status, "would exceed the budget of US$ 6.5" in str(refused)) == (402, True)
+        await until_done(second, name)
+        assert (await order(second, "boat 3"))[0] == 402
+        assert server.books.accepted <= 2
+
+
 async def test_without_the_database_a_door_says_503_and_what_was_taken_goes_on_when_it_is_back(
     postgres_server: PostgresServer, postgres_url: str, tmp_path: Path
 ) -> None:

@@ -194,6 +194,60 @@ async def test_it_hears_of_requests_that_others_accept_cancel_and_answer_late() 
         assert server.books.accepted == 3
 
 
+async def test_a_model_that_a_request_names_first_gets_a_lane_and_is_led_too() -> None:
+    async with emulator() as server, standby(server) as (session, dispatcher, locks, leading):
+        locks.free.set()
+        await asyncio.sleep(1)
+        request = accept(session, None, "a boat", model="veo-3.1-lite-generate-001")
+        await dispatcher.heard([request.job])
+        await until(session, 1)
+        assert set(leading.led) == {session.settings.model, "veo-3.1-lite-generate-001"}
+        assert server.books.accepted == 1
+
+
+async def test_a_takeover_that_breaks_off_begins_again_and_forgets_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with emulator() as server, standby(server) as (session, dispatcher, locks, leading):
+        accept(session, dispatcher, "a boat")
+        lead = dispatcher.lead
+        failed: list[bool] = []
+
+        async def fails_once(*arguments: Any) -> None:
+            if not failed:
+                failed.append(True)
+                raise JournalError("the database is away")
+            await lead(*arguments)
+
+        monkeypatch.setattr(dispatcher, "lead", fails_once)
+        locks.free.set()
+        await until(session, 1)
+        assert (failed, bool(leading.led)) == ([True], True)
+        assert server.books.accepted == 1
+
+
+async def test_a_budget_holds_when_the_leader_changes() -> None:
+    """What another process has spent meanwhile counts, and nothing counts twice."""
+    async with emulator() as server, standby(server, budget=12.9) as (session, dispatcher, locks, _):
+        locks.free.set()
+        await asyncio.sleep(1)
+        for number in range(2):  # US$ 3.20 each
+            accept(session, dispatcher, f"boat {number}")
+        await until(session, 2)
+        locks.lose()
+        await asyncio.sleep(2)
+        theirs, *_ = [accept(session, None, f"boat {number}").job for number in range(2, 6)]
+        journal = journal_of(session)
+        for lane in session.lane_pool.open_lanes:
+            journal.keep(session.service, LEADERS, lane_key(lane), OTHER)
+            if lane.model == session.settings.model:
+                sent: dict[str, Any] = {"place": lane.place, "model": lane.model, "submitted_utc": now_utc()}
+                journal.move(theirs, State.PLANNED, State.SUBMITTING, attempts=1, cost_usd=3.2, **sent)
+        locks.away = False
+        await asyncio.sleep(120)
+        counts = journal.counts()
+        assert (counts[State.SUCCEEDED], counts[State.UNCERTAIN], counts[State.DEFERRED]) == (3, 1, 2)
+        assert server.books.accepted == 3
+
+
 async def test_the_database_that_is_away_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
     async with emulator() as server, standby(server) as (session, dispatcher, locks, leading):
         locks.free.set()

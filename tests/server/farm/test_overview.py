@@ -51,6 +51,8 @@ def test_status_tells_of_all_machines_and_of_what_waits_for_whom(place: SharedJo
     assert code == 0
     assert out.startswith(f"{place}: 2 jobs\nnobody leads: nothing is sent until")
     assert "2 requests wait for veo-3.1-generate-001, of local, the oldest for" in out
+    assert "whoever leads its lane sends it, in its turn" in out
+    assert "run the same prompts again" not in out
     assert json.loads(run("status", "--farm", "--json")[1])["waiting"][0]["requests"] == 2
     assert "2 requests wait" in run("serve", "status")[1]
     assert json.loads(run("serve", "status", "--json")[1])["farm"]["leaders"] == []
