@@ -41,6 +41,7 @@ from aveo3.journal.fresh import Fresh, check_fresh
 from aveo3.journal.journal import Journal
 from aveo3.journal.mixture import paid_elsewhere
 from aveo3.journal.place import SharedJournal, journal_place
+from aveo3.journal.requests import Extras
 from aveo3.journal.rows import JobRecord
 from aveo3.journal.shared_home import check_home
 from aveo3.lanes.lanes import Lane, Lanes, wire_of
@@ -305,18 +306,18 @@ class Session:
         jobs: list[JobRecord] | AsyncIterable[JobRecord],
         order: Order | None = None,
         *,
-        storage_uri_of: Callable[[int], str | None] | None = None,
+        extras_of: Callable[[int], Extras] | None = None,
     ) -> ClipStream:
         """The clips of jobs that came as requests: those that wait are submitted, those under way are resumed.
 
         `order` decides which of them goes next at each lane; it gives `jobs` one by one as their turns come near. Each
-        record must be as it stands in the journal. `storage_uri_of` returns the bucket that a request names; None to
-        read it from the journal. Raises `UsageError` if the session is not open, or keeps no journal.
+        record must be as it stands in the journal. `extras_of` returns what a request says besides its
+        prompt; None to read it from the journal. Raises `UsageError` if the session is not open, or keeps no journal.
         """
         engine = self._open_engine()
         if self.journal is None:
             raise UsageError("requests are kept in the journal, and VEO3_JOURNAL=none: unset it")
-        matcher = JobMatcher(self.journal, self.service, storage_uri_of=storage_uri_of)
+        matcher = JobMatcher(self.journal, self.service, extras_of=extras_of)
         planner = Planner(self.routes, matcher, self._now_utc, requests=self._routes_led)
         return self._stream(jobs, engine, planner, matcher, lookahead=None if order is None else inf, order=order)
 

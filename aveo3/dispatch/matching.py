@@ -25,6 +25,7 @@ from aveo3.journal.next_step import (
     next_step,
     record_as_found,
 )
+from aveo3.journal.requests import Extras
 from aveo3.journal.rows import JobRecord, is_job_id, prompt_record, recorded_prompt
 from aveo3.lifecycle import PAID, State
 from aveo3.models import ClipStatus, VideoClip
@@ -36,7 +37,7 @@ class JobMatcher:
     `service` separates the clips of an emulator from Google's. With `fresh`, prompts that have a clip get a new one,
     and get that once: see `aveo3.journal.fresh`.
     With `fetches`, a video that an earlier run left in its bucket is fetched. `numbers` are the positions of new jobs;
-    None: their indices. `storage_uri_of` returns the bucket that a request names; None to read it from the journal.
+    None: their indices. `extras_of` returns what a request says besides its prompt; None to read it from the journal.
     """
 
     def __init__(
@@ -47,13 +48,13 @@ class JobMatcher:
         fresh: Fresh = False,
         fetches: bool = False,
         numbers: Iterator[int] | None = None,
-        storage_uri_of: Callable[[int], str | None] | None = None,
+        extras_of: Callable[[int], Extras] | None = None,
     ) -> None:
         self._journal = journal
         self._service = service
         self._fetches = fetches
         self._numbers = numbers
-        self._storage_uri_of = storage_uri_of
+        self._extras_of = extras_of
         self._claims = journal.claims
         self._stream = self._claims.begin_stream(fresh)
 
@@ -116,11 +117,12 @@ class JobMatcher:
     def _taken_up(self, record: JobRecord, index: int) -> Job:
         job = Job(recorded_prompt(record.prompt, self._journal.home), index, record)
         job.take_up(record, self._journal)
-        if self._storage_uri_of is not None:
-            job.storage_uri, job.accepted_utc = self._storage_uri_of(record.id), record.queued_utc
+        if self._extras_of is not None:
+            job.storage_uri, job.traceparent = self._extras_of(record.id)
+            job.accepted_utc = record.queued_utc
         elif (request := self._journal.requests.of_job(record.id)) is not None:
-            job.storage_uri = request.storage_uri
-            job.accepted_utc, job.traceparent = record.queued_utc, request.traceparent
+            job.storage_uri, job.traceparent = request.extras
+            job.accepted_utc = record.queued_utc
         return job
 
     def clips_named(self, names: Iterable[str]) -> dict[str, JobRecord]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from aveo3.journal import callbacks
 from aveo3.journal.claims import Claims
@@ -18,6 +18,15 @@ from aveo3.journal.reader import PAGE, JournalReader
 from aveo3.journal.rows import JobRecord
 from aveo3.journal.writer import Write
 from aveo3.lifecycle import State
+
+
+class Extras(NamedTuple):
+    """What a request says besides its prompt."""
+
+    storage_uri: str | None = None
+    """The gs:// prefix that the caller named for the videos."""
+    traceparent: str | None = None
+    """The W3C trace context of whoever asked for it: another process may make it, much later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +46,18 @@ class Request:
     resource: str
     """The path that stands before the name: the surface, project and model that the caller used."""
     storage_uri: str | None
-    """The gs:// prefix that the caller named for the videos."""
+    """See `Extras`."""
     deleted_utc: str | None = None
     """When the caller deleted it: it is not found any more."""
     merge_key: str | None = None
     """Equal requests of its caller have the same; None if it is not to be merged with others."""
     traceparent: str | None = None
-    """The W3C trace context of whoever asked for it: another process may make it, much later."""
+    """See `Extras`."""
+
+    @property
+    def extras(self) -> Extras:
+        """What it says besides its prompt."""
+        return Extras(self.storage_uri, self.traceparent)
 
 
 @dataclass(frozen=True, slots=True)

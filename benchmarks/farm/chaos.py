@@ -110,7 +110,7 @@ class Chaos:
     """The hour, by its seed."""
 
     seed: int
-    clips: int = 400
+    clips: int = 430
     kills: int = 6
     plan: Plan = field(init=False)
 

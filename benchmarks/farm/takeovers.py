@@ -53,10 +53,35 @@ class Takeovers:
         return sorted(self.seconds)[max(0, ceil(part * len(self.seconds)) - 1)]
 
 
+ROUND = 6
+"""Strikes against one farm, whose queue then has some hundred clips all the time. A successor reads the queue."""
+
+
 async def measure(
     contestant: Contestant, kind: str, strikes: int, emulator: EmulatorProcess, seed: int, *, pause: float = 2.0
 ) -> Takeovers:
     """Strike the leader `strikes` times, and let `pause` seconds pass in between."""
+    rounds = [
+        await _round(contestant, kind, min(ROUND, strikes - done), emulator, seed + done, pause=pause)
+        for done in range(0, strikes, ROUND)
+    ]
+    return Takeovers(
+        kind=kind,
+        seconds=tuple(seconds for each in rounds for seconds in each.seconds),
+        strikes=strikes,
+        sent=sum(each.sent for each in rounds),
+        sent_twice=sum(each.sent_twice for each in rounds),
+        refused=sum(each.refused for each in rounds),
+        uncertain=sum(each.uncertain for each in rounds),
+        two_leaders=sum(each.two_leaders for each in rounds),
+        without_intent=sum(each.without_intent for each in rounds),
+        load=max((each.load for each in rounds if each.load is not None), default=None),
+    )
+
+
+async def _round(
+    contestant: Contestant, kind: str, strikes: int, emulator: EmulatorProcess, seed: int, *, pause: float
+) -> Takeovers:
     longest = pause + (LEASE + _ASLEEP + 5.0 if kind == FROZEN else 5.0)  # with what a worker needs to be there again
     plan = replace(_FAST, clips=round(strikes * longest / _FAST.period))
     begun_with, rng = load(), random.Random(seed)

@@ -14,6 +14,7 @@ from aveo3.dispatch.backlog import Backlog, Backlogs, LaneQueue
 from aveo3.engine.job import Job
 from aveo3.errors import GateClosed, JournalError
 from aveo3.journal.journal import Journal
+from aveo3.journal.requests import Extras
 from aveo3.journal.rows import JobRecord
 from aveo3.lanes.lanes import Lane
 from aveo3.models import VideoClip
@@ -58,15 +59,15 @@ class Sender:
         lines: Mapping[Key, WaitingLine],
         shares: Shares,
         over: Over,
-        storage_uri_of: Callable[[int], str | None] | None = None,
+        extras_of: Callable[[int], Extras] | None = None,
     ) -> None:
-        """`storage_uri_of` returns the bucket that a request names; None to read it from the journal."""
+        """`extras_of` returns what a request says besides its prompt; None to read it from the journal."""
         self._session = session
         self._journal = journal
         self._lines = lines
         self._shares = shares
         self._over = over
-        self._storage_uri_of = storage_uri_of
+        self._extras_of = extras_of
         self._feed = Feed(lines, shares, self._record_of)
 
     @property
@@ -98,7 +99,7 @@ class Sender:
         """Submit until cancelled, or until the stream ends by itself: the disk is full, or the journal locked."""
         feed = self._feed = Feed(self._lines, self._shares, self._record_of)
         try:
-            async with self._session.stream_requests(feed, feed, storage_uri_of=self._storage_uri_of) as clips:
+            async with self._session.stream_requests(feed, feed, extras_of=self._extras_of) as clips:
                 async for clip in clips:
                     self._over(feed.given.pop(clip.index).job, clip)
         except Exception:

@@ -20,7 +20,7 @@ from aveo3.errors import JournalError
 from aveo3.journal.lane_locks import LEASE
 from aveo3.journal.next_step import ANSWER_LOST, record_as_found
 from aveo3.journal.reader import PAGE
-from aveo3.journal.requests import Request
+from aveo3.journal.requests import Extras, Request
 from aveo3.journal.rows import JobRecord
 from aveo3.lanes.lanes import Lane
 from aveo3.lanes.routing import Route, within
@@ -60,8 +60,8 @@ class SharedDispatcher(Dispatcher):
         self._ended_elsewhere = ended_elsewhere
         self.wanted: set[Lane] = set()
         """Lanes of requests that wait, and that this process does not lead."""
-        self._storage_uris: dict[int, str] = {}
-        """Of the requests here: the buckets that they name."""
+        self._extras: dict[int, Extras] = {}
+        """Of the requests here that say anything besides their prompts."""
         self._leaving: set[asyncio.Task[None]] = set()
         """What ends by itself after `leave`: submits whose answers are awaited."""
 
@@ -128,7 +128,7 @@ class SharedDispatcher(Dispatcher):
         self._lines.clear()
         self._old_lines.clear()
         self._resumed.clear()
-        self._storage_uris.clear()
+        self._extras.clear()
         self.wanted.clear()
         self._sender, self._shares = None, Shares(self._weight_of)
         for task in tasks:
@@ -192,8 +192,11 @@ class SharedDispatcher(Dispatcher):
         return self._stands_in_line(request)
 
     def _note(self, request: Request) -> None:
-        if request.storage_uri is not None:
-            self._storage_uris[request.job] = request.storage_uri
+        if any(request.extras):
+            self._extras[request.job] = request.extras
+
+    def _extras_of(self, job: int) -> Extras:
+        return self._extras.get(job, Extras())
 
     def _stands_in_line(self, request: Request) -> bool:
         return any(line.has(request.caller, request.job, request.priority) for line in self._lines.values())
@@ -209,11 +212,10 @@ class SharedDispatcher(Dispatcher):
     # ---- its streams -------------------------------------------------------------------------------------------------
 
     def _new_sender(self) -> Sender:
-        bucket = self._storage_uris.get
-        return Sender(self._session, self.journal, self._lines, self._shares, self._over, storage_uri_of=bucket)
+        return Sender(self._session, self.journal, self._lines, self._shares, self._over, extras_of=self._extras_of)
 
     def _stream_of(self, records: list[JobRecord]) -> ClipStream:
-        return self._session.stream_requests(records, storage_uri_of=self._storage_uris.get)
+        return self._session.stream_requests(records, extras_of=self._extras_of)
 
     def _over(self, job: int, clip: VideoClip | None) -> None:
         """A stream is done with `job`. What the journal says of it counts: another process may have gone on with it."""
@@ -239,7 +241,7 @@ class SharedDispatcher(Dispatcher):
             self._resume(self._meet(request, record, self._done))
 
     def _done(self, job: int) -> None:
-        self._storage_uris.pop(job, None)
+        self._extras.pop(job, None)
         self._ended(job)
 
 

@@ -15,6 +15,7 @@ import pytest
 from aveo3 import _threads
 from aveo3.dispatch.prior_runs import lane_key
 from aveo3.errors import JournalError, UsageError
+from aveo3.events.kinds import Event, Planned
 from aveo3.journal.journal import Journal
 from aveo3.lifecycle import State
 from aveo3.mock import MockServer
@@ -192,6 +193,17 @@ async def test_it_hears_of_requests_that_others_accept_cancel_and_answer_late() 
         await until(session, 3)
         assert "boat 3" not in server.books.accepted_by_prompt
         assert server.books.accepted == 3
+
+
+async def test_who_leads_later_knows_in_whose_trace_a_request_is() -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    told: list[Event] = []
+    async with emulator() as server, standby(server) as (session, _, locks, _):
+        session.bus.listen(told.append)
+        accept(session, None, "a boat", traceparent=parent)
+        locks.free.set()
+        await until(session, 1)
+    assert [event.traceparent for event in told if isinstance(event, Planned)] == [parent]
 
 
 async def test_a_model_that_a_request_names_first_gets_a_lane_and_is_led_too() -> None:
