@@ -20,6 +20,7 @@ from aveo3.errors import JournalError
 from aveo3.journal.database import Unreachable
 from aveo3.journal.follows import CLAIM_LASTS, HOLDS, Claim, Follows, ended, held
 from aveo3.journal.journal import Journal
+from aveo3.journal.requests import Extras
 from aveo3.journal.rows import JobRecord
 from aveo3.journal.writer import Statement
 from aveo3.lifecycle import UNDER_WAY, State
@@ -91,8 +92,8 @@ class Following:
         self._journal: Journal = session.journal
         self._follows = follows
         self._most = most
-        self._storage_uris: dict[int, str] = {}
-        self._matcher = JobMatcher(self._journal, session.service, storage_uri_of=self._storage_uris.get)
+        self._extras: dict[int, Extras] = {}
+        self._matcher = JobMatcher(self._journal, session.service, extras_of=self._extras.__getitem__)
         self._claims: dict[int, _Held] = {}
         self._jobs: dict[int, Job] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -181,8 +182,7 @@ class Following:
             ):
                 refused.append(claim.job)
                 continue
-            if request.storage_uri is not None:
-                self._storage_uris[claim.job] = request.storage_uri
+            self._extras[claim.job] = request.extras
             self._claims[claim.job] = held = _Held(self._journal, claim.job, self._follows.name, until)
             task = asyncio.get_running_loop().create_task(self._follow(record, held, again=claim.again))
             self._tasks[claim.job] = task
@@ -202,7 +202,7 @@ class Following:
             log.warning("job %s is left to its leader: %s: %s", record.name, type(error).__name__, error)
         finally:
             self._journal.fences.pop(number, None)
-            self._storage_uris.pop(number, None)
+            self._extras.pop(number, None)
             del self._claims[number]
             self._tasks.pop(number)
             if (job := self._jobs.pop(number, None)) is not None:
