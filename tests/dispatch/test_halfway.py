@@ -82,7 +82,7 @@ class Meddled(ScriptedBackend):
     async def submit(self, prompt: VideoPrompt, model: str, *, output_uri: str | None = None) -> Any:
         if prompt.text == "a":
             assert self.veo.journal is not None
-            self.veo.journal.move(1, State.SUBMITTING, State.UNCERTAIN, error_kind="meddled")
+            self.veo.journal.move(1, State.SUBMITTING, State.REJECTED, error_kind="meddled")
         return await super().submit(prompt, model, output_uri=output_uri)
 
 
@@ -105,7 +105,7 @@ def test_a_move_that_the_journal_refuses_frees_the_slot_and_never_lets_the_promp
             assert "job 1 may be paid" in (clip.error_message or "")
         assert ("accepted, but the journal did not take it: operations/1" in caplog.text) == accepted
         async with opened(backend) as veo:
-            assert statuses(await veo.generate_many(["a"])) == ["uncertain"]
+            assert statuses(await veo.generate_many(["a"])) == ["rejected"]
         assert [text for _, text in backend.submits] == ["a", "b"]
 
     virtual(main)
@@ -119,7 +119,7 @@ def test_an_intent_that_cannot_be_taken_back_gives_the_permit_back(monkeypatch: 
             assert journal is not None
 
             async def on_disk() -> None:
-                journal.move(1, State.SUBMITTING, State.UNCERTAIN)
+                journal.move(1, State.SUBMITTING, State.REJECTED)
                 raise JournalError("the disk refuses")
 
             with monkeypatch.context() as patch:
