@@ -56,6 +56,7 @@ class PostgresLocks:
         self._threads = ThreadPoolExecutor(2, "aveo3-lanes")
         self._lost = asyncio.Event()
         self._beats: asyncio.Task[None] | None = None
+        self._opening: set[asyncio.Future[Session]] = set()  # sessions that nobody has yet
 
     async def take_free(self, lanes: Collection[str]) -> frozenset[str]:
         """See `LaneLocks`."""
@@ -63,7 +64,7 @@ class PostgresLocks:
             if self.held:
                 taken = await self._run(self._take_more, missing)
             else:
-                session = await self._run(self._session)
+                session = await self._connected()
                 taken = await self._take(session, missing)
             self.held |= taken
         return self.held
@@ -73,7 +74,7 @@ class PostgresLocks:
         if held := await self.take_free(lanes):
             return held
         first, *others = lanes
-        session = await self._run(self._session)
+        session = await self._connected()
         waiting = asyncio.ensure_future(self._run(self._wait, session, first))
         looking = asyncio.ensure_future(self._until_free(others))
         try:
@@ -101,6 +102,8 @@ class PostgresLocks:
         """See `LaneLocks`. These locks cannot be used again."""
         if self._beats is not None:
             self._beats.cancel()
+        if self._opening:
+            await asyncio.wait(self._opening)
         if (session := await self._run(self._writer.leave)) is not None:
             session.close()
         self._lose(self._lost)
@@ -110,6 +113,18 @@ class PostgresLocks:
 
     async def _run(self, work: Callable[..., Result], *values: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *values)
+
+    async def _connected(self) -> Session:
+        """A new session. Who is cancelled meanwhile leaves none open."""
+        opening = asyncio.get_running_loop().run_in_executor(self._threads, self._session)
+        self._opening.add(opening)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close)
+            raise
+        finally:
+            opening.add_done_callback(self._opening.discard)
 
     async def _take(self, session: Session, lanes: Collection[str], *, beside: str | None = None) -> frozenset[str]:
         """Take the free ones of `lanes` with a new session, which holds `beside`; then it writes."""
@@ -199,6 +214,11 @@ _HELD = (
     "AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = key "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
+
+
+def _close(opening: asyncio.Future[Session]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def _key(lane: str) -> int:

@@ -18,6 +18,7 @@ import typer
 import aveo3.mock
 from aveo3.cli import app
 from aveo3.mock import MockOptions
+from tests.support import telemetry
 from tests.support.guide import PAGES, Block, blocks
 from tests.support.ssl_context import SSL_CONTEXT
 
@@ -92,6 +93,7 @@ def test_every_python_block_runs_in_mock_mode(
     monkeypatch.setenv("VEO3_MOCK_MODE", "true")
     if "run_virtual" not in block.text:  # there an interval costs no time
         monkeypatch.setenv("VEO3_POLL_INTERVAL", "0.01")
+    telemetry.restored(monkeypatch)
     names: dict[str, Any] = {"__name__": "__main__"}
     if code.co_flags & inspect.CO_COROUTINE:
         asyncio.run(eval(code, names))

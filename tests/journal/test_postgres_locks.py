@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from aveo3.journal import postgres_locks
 from aveo3.journal.journal import Journal
 from aveo3.journal.place import SharedJournal
 from aveo3.journal.postgres_flushes import NotLeading
+from aveo3.journal.postgres_session import Session, connect
 from benchmarks.harness.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.real_time
@@ -60,6 +63,29 @@ async def test_a_wait_that_is_cancelled_leaves_the_queue(journals: tuple[Journal
     await first.release()
     assert await second.take_free(["one"]) == {"one"}
     await second.release()
+
+
+async def test_who_is_cancelled_while_it_connects_leaves_no_session_open(
+    journals: tuple[Journal, Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Session] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(place: SharedJournal, **options: Any) -> Session:
+        begun.set()
+        go_on.wait()
+        opened.append(connect(place, **options))
+        return opened[0]
+
+    monkeypatch.setattr(postgres_locks, "connect", slow)
+    locks = journals[0].lane_locks()
+    taking = asyncio.ensure_future(locks.take_free(["one"]))
+    await asyncio.to_thread(begun.wait)
+    taking.cancel()
+    await asyncio.wait([taking])
+    go_on.set()
+    await locks.release()
+    assert [session.closed for session in opened] == [True]
 
 
 async def test_locks_are_lost_when_the_server_restarts_and_nothing_fenced_is_written_without_them(

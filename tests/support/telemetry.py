@@ -15,6 +15,7 @@ from opentelemetry.sdk.metrics.export import DataPointT, InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.util._once import Once
 
 
 class Exported:
@@ -75,6 +76,14 @@ def exporting() -> Iterator[Exported]:
         yield exported
     exported.tracer_provider.shutdown()
     exported.meter_provider.shutdown()
+
+
+def restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Providers that a test sets up are gone after it."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
+    monkeypatch.setattr(metrics, "_METER_PROVIDER", None)
+    monkeypatch.setattr(metrics, "_METER_PROVIDER_SET_ONCE", Once())
 
 
 def told(span: ReadableSpan) -> Mapping[str, Any]:
