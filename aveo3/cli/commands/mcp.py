@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,12 +113,11 @@ def mcp(
             settings = Settings(**{name: value for name, value in given.items() if value is not None})
         except UsageError as error:  # the options have shorter names than the settings
             raise UsageError(re.sub(r"\bmcp_(\w+=)", r"\1", str(error))) from None
-        _log_to_stderr(debug=settings.debug_mode)
         import asyncio
 
         from aveo3.cli.telemetry import exported
 
-        with exported(settings):
+        with _log_to_stderr(debug=settings.debug_mode), exported(settings):
             asyncio.run(_serve(settings, http))
 
 
@@ -167,13 +168,23 @@ def _check_extra() -> None:
         )
 
 
-def _log_to_stderr(*, debug: bool) -> None:
-    """Send every log to stderr, as lines: stdout belongs to the protocol."""
+@contextmanager
+def _log_to_stderr(*, debug: bool) -> Iterator[None]:
+    """Inside the block, send every log to stderr, as lines: stdout belongs to the protocol."""
     import logging
 
     from aveo3.cli.terminal import LineFormatter
 
+    root, ours = logging.getLogger(), logging.getLogger("aveo3")
+    before = root.handlers[:], root.level, ours.level
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("aveo3").setLevel(logging.DEBUG if debug else logging.INFO)
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    ours.setLevel(logging.DEBUG if debug else logging.INFO)
+    try:
+        yield
+    finally:
+        root.handlers[:] = before[0]
+        root.setLevel(before[1])
+        ours.setLevel(before[2])
