@@ -134,12 +134,7 @@ class FreshBatches:
         """Whether `batches` have jobs that are not made, or that are not among those `met`."""
         query = f"SELECT id, state FROM jobs WHERE fresh_batch IN ({marks(batches)})"
         with self._reader.rows(query, *batches) as rows:
-            for job, state in rows:
-                if state in TRIED_ANEW if job in met else state not in TRIED_ANEW:
-                    return True
-                if job in met and state != State.SUCCEEDED:
-                    return True
-        return False
+            return any(state != State.SUCCEEDED if job in met else state not in TRIED_ANEW for job, state in rows)
 
 
 def goes_on(record: JobRecord) -> bool:
