@@ -17,6 +17,7 @@ from aveo3.journal.postgres_session import connect
 from aveo3.lifecycle import State
 from aveo3.server.door.callers import Caller, CallerFile
 from tests.support.journals import PLAIN_PATH, walk
+from tests.support.raw_server import PNG
 from tests.support.terminal import run
 
 
@@ -72,6 +73,18 @@ def test_a_limit_of_the_caller_takes_what_there_is_room_for() -> None:
         assert "1 prompt not taken: " in err
         assert "Run it again later." in err
         assert json.loads(out)["enqueued"] == 2 - there
+
+
+def test_a_refused_prompt_takes_no_picture_away_from_those_that_wait(place: SharedJournal) -> None:
+    CallerFile(Settings().output_dir).add(Caller(name="shop", max_queued=1))
+    Path("a.png").write_bytes(PNG)
+    Path("p.jsonl").write_text("".join(json.dumps({"text": text, "image": "a.png"}) + "\n" for text in ("one", "two")))
+    for there in (0, 1):
+        code, out, _ = run("enqueue", "p.jsonl", "--caller", "shop", "--json")
+        assert (code, json.loads(out)["enqueued"]) == (Exit.DEFERRED, 1 - there)
+    with Journal(place, writes=False) as journal:
+        [record] = journal.records()
+        assert (journal.home / record.prompt["image"]["path"]).read_bytes() == PNG
 
 
 def test_who_waits_hears_of_each_clip_and_of_those_that_were_not_made(place: SharedJournal) -> None:

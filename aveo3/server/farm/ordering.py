@@ -29,7 +29,7 @@ from aveo3.models import VideoPrompt
 from aveo3.server.door.callers import LOCAL, Caller, CallerFile
 from aveo3.server.door.disk_room import DiskRoom
 from aveo3.server.door.intake import Intake
-from aveo3.server.door.media_store import MediaStore
+from aveo3.server.door.media_store import SharedMediaStore
 from aveo3.server.door.observer import Observer
 from aveo3.server.door.veo_requests import Order
 from aveo3.session import Session
@@ -68,7 +68,7 @@ class Ordering:
         self._intake = Intake(
             session,
             self._queue,  # type: ignore[arg-type]
-            MediaStore(settings.output_dir / JOURNAL.with_name("media"), journal.relative),
+            SharedMediaStore(settings.output_dir / JOURNAL.with_name("media"), journal.relative),
             journal.now_utc,
             Observer(),
             disk=DiskRoom(settings.output_dir, journal, session.lane_pool, under_way=lambda: 0),
