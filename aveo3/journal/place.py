@@ -29,6 +29,8 @@ class SharedJournal:
             parts = urlsplit(url)
         except ValueError:
             return "PostgreSQL"
+        if parts.scheme not in ("postgresql", "postgres"):  # libpq's other form: the password would be shown
+            return "PostgreSQL"
         if url.count("@") > parts.netloc.count("@"):  # a sign in the password was not quoted: it would be shown
             return "PostgreSQL"
         given = dict(parse_qsl(parts.query))

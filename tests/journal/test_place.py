@@ -16,6 +16,7 @@ from aveo3.journal.place import SharedJournal, home_of
         ("postgresql://ann:hunter2@db.example:5433/veo?sslmode=require", "PostgreSQL at db.example:5433, database veo"),
         ("postgresql://ann:hunter2@one:1,two:2/veo", "PostgreSQL at one:1,two:2, database veo"),
         ("postgresql://localhost", "PostgreSQL at localhost"),
+        ("host=db.example user=ann password=hunter2 dbname=veo", "PostgreSQL"),
         (
             "postgresql:///veo?host=/run/pg&port=5433&user=ann&password=hunter2",
             "PostgreSQL at /run/pg:5433, database veo",
